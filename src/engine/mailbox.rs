@@ -1,0 +1,167 @@
+//! The two ends between an engine and its driver: a queue of commands in, a queue of events with a latest-value slot for progress
+//! out. A slow window never makes the engine wait and never sees stale progress.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::protocol::{Command, Event, Progress};
+
+/// The driver's end: a window, the terminal, a test.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
+}
+
+/// The engine's end.
+pub struct EngineEnd {
+    /// Commands in the order they were sent.
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    shared: Arc<Shared>,
+}
+
+/// The engine's sending half; may be kept by several tasks.
+#[derive(Clone)]
+pub struct Emitter(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Event>,
+    progress: Option<Progress>,
+    closed: bool,
+    waker: Option<Box<dyn Fn() + Send>>,
+}
+
+/// Makes both ends.
+pub fn channel() -> (Handle, EngineEnd) {
+    let (sender, commands) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::default());
+    (Handle { commands: sender, shared: Arc::clone(&shared) }, EngineEnd { commands, shared })
+}
+
+impl Shared {
+    // A panic while the lock was held leaves a queue that is still in order.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        if let Some(wake) = &state.waker {
+            wake();
+        }
+        drop(state);
+        self.arrived.notify_all();
+    }
+}
+
+impl Handle {
+    /// Sends a command; without effect once the engine has ended.
+    pub fn send(&self, command: Command) {
+        // The engine ends only after `Quit` or with the process; a command that comes later has no meaning.
+        let _ = self.commands.send(command);
+    }
+
+    /// Everything that has happened since the last call, in order; the newest progress comes last.
+    pub fn take(&self) -> Vec<Event> {
+        let mut state = self.shared.lock();
+        let progress = state.progress.take().map(Event::Progress);
+        state.queue.drain(..).chain(progress).collect()
+    }
+
+    /// Waits until something has happened, the engine has ended, or `limit` has passed; then as [`Handle::take`].
+    pub fn wait(&self, limit: Duration) -> Vec<Event> {
+        let end = Instant::now() + limit;
+        let mut state = self.shared.lock();
+        while state.queue.is_empty() && state.progress.is_none() && !state.closed {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.shared.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
+        self.take()
+    }
+
+    /// Whether the engine has ended.
+    pub fn closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+
+    /// Calls `wake` at every event from now on, from the engine's threads; a window asks for a repaint there.
+    pub fn on_event(&self, wake: impl Fn() + Send + 'static) {
+        self.shared.lock().waker = Some(Box::new(wake));
+    }
+}
+
+impl EngineEnd {
+    /// A sending half.
+    pub fn emitter(&self) -> Emitter {
+        Emitter(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for EngineEnd {
+    fn drop(&mut self) {
+        self.shared.change(|state| state.closed = true);
+    }
+}
+
+impl Emitter {
+    /// Hands over an event. Progress replaces progress that nobody has taken; a new phase drops it, since it was another phase's.
+    pub fn emit(&self, event: Event) {
+        self.0.change(|state| match event {
+            Event::Progress(progress) => state.progress = Some(progress),
+            event => {
+                if matches!(event, Event::Phase { .. }) {
+                    state.queue.extend(state.progress.take().map(Event::Progress));
+                }
+                state.queue.push_back(event);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::Phase;
+
+    fn progress(done: u64) -> Event {
+        Event::Progress(Progress { done, ..Progress::default() })
+    }
+
+    #[test]
+    fn only_the_newest_progress_is_seen() {
+        let (handle, engine) = channel();
+        let emitter = engine.emitter();
+        emitter.emit(progress(1));
+        emitter.emit(progress(2));
+        emitter.emit(Event::Phase { phase: Phase::Cancelled });
+        emitter.emit(progress(3));
+        assert_eq!(handle.take(), vec![progress(2), Event::Phase { phase: Phase::Cancelled }, progress(3)]);
+        assert!(handle.take().is_empty());
+    }
+
+    #[test]
+    fn waiting_ends_with_the_engine() {
+        let (handle, engine) = channel();
+        let waiter = std::thread::spawn(move || {
+            assert!(handle.wait(Duration::from_secs(60)).is_empty());
+            handle.closed()
+        });
+        drop(engine);
+        assert!(waiter.join().unwrap());
+    }
+}

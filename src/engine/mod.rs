@@ -1,0 +1,6 @@
+//! The update engine: commands in, events out. Window, headless mode and tests are three equal drivers of it.
+//!
+//! [`protocol`] is the language, [`machine`] the pure core (`step(now, input) -> effects`), [`driver`] performs effects.
+
+pub mod mailbox;
+pub mod protocol;

@@ -1,0 +1,268 @@
+//! The language between the engine and whoever drives it: [`Command`]s go in, [`Event`]s come out.
+//!
+//! Progress is a latest-value slot: a driver that is slow sees fewer of them, never older ones. Everything else is a queue.
+
+use serde::Serialize;
+
+pub use crate::model::transfer::{FaultKind, NodeFault, NodeProgress, NodeState};
+use crate::model::{ContainerId, Offer, Version};
+
+/// What a person, a timer or a script asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Look for a release now. A check that a person asked for fails loudly, a scheduled one quietly.
+    Check {
+        /// Whether a person asked.
+        by_user: bool,
+    },
+    /// Fetch and install what is on offer.
+    Start,
+    /// Fetch and install this version, also an older one.
+    StartVersion(Version),
+    /// Keep what is there and stop fetching.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// Stop; what was verified stays on disk for the next time.
+    Cancel,
+    /// Do not show this offer until the next start.
+    Later,
+    /// Never show this version again.
+    Skip,
+    /// Try again what failed.
+    Retry,
+    /// Make another installed version the active one.
+    Switch(ContainerId),
+    /// Delete an installed version (never the active or the running one).
+    Remove(ContainerId),
+    /// After an update: end the running app, switch, start the new version.
+    RestartNow,
+    /// After an update: the new version starts the next time.
+    RestartLater,
+    /// Bytes per second at most; `None` for no limit.
+    LimitBandwidth(Option<u64>),
+    /// End the engine. A download is kept as at a pause.
+    Quit,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Another phase has begun.
+    Phase {
+        /// Which.
+        #[serde(flatten)]
+        phase: Phase,
+    },
+    /// How far it is; the newest replaces all before it.
+    Progress(Progress),
+    /// A node misbehaved, in what way, and whether it was left.
+    NodeFault(NodeFault),
+    /// The installed versions changed, or were asked for.
+    Installed {
+        /// All of them, the newest first.
+        versions: Vec<InstalledVersion>,
+    },
+    /// Something went wrong that does not end the phase, for example a version that could not be removed.
+    Notice {
+        /// What.
+        problem: Problem,
+    },
+}
+
+/// Where the engine is. One phase, one screen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing asked for yet.
+    Idle,
+    /// Asking the repository.
+    Checking,
+    /// Nothing to do.
+    UpToDate {
+        /// Why.
+        reason: NoUpdate,
+        /// The active version.
+        current: Option<Version>,
+    },
+    /// A release is on offer.
+    Offered {
+        /// The release, its price and its notes.
+        offer: Box<Offer>,
+    },
+    /// Bytes are coming, entries are unpacked as they come.
+    Downloading {
+        /// The version that is coming.
+        version: Version,
+    },
+    /// Paused by a person.
+    Paused {
+        /// The version that is coming.
+        version: Version,
+    },
+    /// All bytes are there; the last files are written and made durable.
+    Installing {
+        /// The version that is being installed.
+        version: Version,
+    },
+    /// Installed and chosen for the next start.
+    Ready {
+        /// The new version.
+        version: Version,
+        /// Whether an older version is running right now (then "restart now" makes sense).
+        running: bool,
+    },
+    /// Ending the running app and switching.
+    Switching {
+        /// To which version.
+        version: Version,
+    },
+    /// The app runs in this version; the window may close.
+    Launched {
+        /// Which version.
+        version: Version,
+    },
+    /// It failed. Retry begins again where it makes sense.
+    Failed {
+        /// What happened.
+        problem: Problem,
+    },
+    /// Stopped by a person.
+    Cancelled,
+}
+
+/// Why there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoUpdate {
+    /// The newest release is installed.
+    Newest,
+    /// The newer release was skipped by the user.
+    Skipped,
+    /// The newer release has not reached this installation yet.
+    NotYet,
+    /// The repository has nothing for this app, platform and channel.
+    NothingPublished,
+}
+
+/// How far a download is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Progress {
+    /// Verified bytes.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes a second, smoothed over the last seconds.
+    pub speed: f64,
+    /// Seconds left at this speed; `None` before anything is known.
+    pub seconds_left: Option<u64>,
+    /// Files written so far.
+    pub files_done: u64,
+    /// Files in all.
+    pub files_total: u64,
+    /// One line a node, in a fixed order.
+    pub nodes: Vec<NodeProgress>,
+}
+
+/// An installed version, as the version menu shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InstalledVersion {
+    /// Its id.
+    pub id: ContainerId,
+    /// Bytes on disk.
+    pub size: u64,
+    /// When it was installed.
+    pub installed: jiff::Timestamp,
+    /// Whether the next start uses it.
+    pub active: bool,
+    /// Whether it is running now.
+    pub running: bool,
+    /// Its folder.
+    pub folder: std::path::PathBuf,
+}
+
+/// What a person is told when something fails: the catalogue has, for each kind, what happened, why, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What kind; chooses the text.
+    pub kind: ProblemKind,
+    /// Path, address or version it is about; empty if there is none.
+    pub subject: String,
+    /// The cause chain in English, outermost first: for the log and for "details to copy".
+    pub chain: Vec<String>,
+}
+
+/// Kinds of problem; each has a text in each language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// No node can be reached.
+    NoNetwork,
+    /// Nodes answer, but none has what is needed.
+    NodesUnusable,
+    /// Metadata or bytes failed verification.
+    NotTrusted,
+    /// Metadata has expired: nobody re-signed it, someone holds back the new one, or this clock is wrong.
+    MetadataExpired,
+    /// Not enough room; the subject says how much is missing.
+    DiskFull,
+    /// A folder or file cannot be written or read.
+    DiskError,
+    /// Another launcher is at work in this home.
+    Busy,
+    /// The package or its manifest is damaged or hostile.
+    BadPackage,
+    /// The version asked for is not there.
+    NoSuchVersion,
+    /// The version is in use and cannot be removed.
+    VersionInUse,
+    /// The app could not be started.
+    LaunchFailed,
+    /// Nothing is installed and nothing can be fetched.
+    NothingInstalled,
+    /// Settings or the shipped root cannot be read.
+    BadSettings,
+    /// The release needs a newer launcher.
+    LauncherTooOld,
+    /// A fault of this program.
+    Internal,
+}
+
+impl ProblemKind {
+    /// Every kind, for the catalogue's test.
+    pub const ALL: [Self; 15] = [
+        Self::NoNetwork,
+        Self::NodesUnusable,
+        Self::NotTrusted,
+        Self::MetadataExpired,
+        Self::DiskFull,
+        Self::DiskError,
+        Self::Busy,
+        Self::BadPackage,
+        Self::NoSuchVersion,
+        Self::VersionInUse,
+        Self::LaunchFailed,
+        Self::NothingInstalled,
+        Self::BadSettings,
+        Self::LauncherTooOld,
+        Self::Internal,
+    ];
+}
+
+impl Problem {
+    /// A problem from an error and its causes.
+    pub fn new(kind: ProblemKind, subject: impl Into<String>, error: &dyn std::error::Error) -> Self {
+        let mut chain = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            // Transparent wrappers repeat their source's words.
+            let text = error.to_string();
+            if chain.last() != Some(&text) {
+                chain.push(text);
+            }
+            cause = error.source();
+        }
+        Self { kind, subject: subject.into(), chain }
+    }
+}

@@ -1,0 +1,42 @@
+//! The only door to what the operating system tells this process: arguments, environment, folders, clock, language.
+//!
+//! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The process's arguments, the program's name first.
+pub fn arguments() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
+/// A variable of the environment; an empty one counts as unset.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The folder this program's file lies in, links resolved.
+pub fn program_folder() -> Option<PathBuf> {
+    program().and_then(|path| path.parent().map(std::path::Path::to_path_buf))
+}
+
+/// This program's file, links resolved.
+pub fn program() -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?;
+    Some(std::fs::canonicalize(&path).unwrap_or(path))
+}
+
+/// The folder for an app's installed versions when none is named: the user's local data folder.
+pub fn default_home(app: &str) -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "Kuzflow", app).map(|folders| folders.data_local_dir().to_path_buf())
+}
+
+/// The current time.
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// The language the system speaks to its user, for example `zh-CN`; `None` if it does not say.
+pub fn system_language() -> Option<String> {
+    sys_locale::get_locale()
+}

@@ -1,0 +1,19 @@
+//! Kuzflow: an update launcher for desktop apps, and the publisher's tools that feed it.
+//!
+//! The rooms, from the ground up; a room imports only rooms below it (`tests/architecture.rs` guards this):
+//!
+//! ```text
+//! bin/  cli/  demo/       command lines: thin mains over the rooms below
+//! launcher/               the window: view state, dialogs, texts
+//! engine/                 commands in, events out: pure machine, driver
+//! server/                 HTTP routes over a repository          (feature publisher)
+//! publish/                build, sign, write a repository        (feature publisher)
+//! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
+//! trust/   container/     signed metadata      | packages: unpack, verify
+//! host  settings  model/  the door to the system | resolved settings | values only
+//! ```
+
+pub mod engine;
+pub mod host;
+pub mod model;
+pub mod settings;

@@ -1,0 +1,532 @@
+//! The manifest, `metadata/container.json`: what a container is, how it is started, every file with its hash, and where each
+//! file's bytes lie in the package. Field names are those of the specification.
+//!
+//! The launcher never reads a zip's own headers: offsets, sizes and hashes come from here, and the digest of this document is
+//! in signed metadata. So local header and central directory can disagree as they like.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::path::{RelativePath, UnsafePath};
+use super::pieces::{InvalidPieceTable, PieceTable};
+use super::platform::{AppName, ContainerId, Platform};
+use super::version::Version;
+
+/// Where the manifest lies in a container.
+pub const MANIFEST_PATH: &str = "metadata/container.json";
+/// The version of this document's form that this program writes and reads.
+pub const MANIFEST_FORMAT: u32 = 1;
+/// Folders that belong to the user once a container is installed: their files may change, and outlive the container.
+pub const MUTABLE_FOLDERS: [&str; 4] = ["config", "data", "logs", "temp"];
+/// The eight folders of a container with the words in their `.description`.
+pub const FOLDERS: [(&str, &str); 8] = [
+    ("app", "应用程序文件"),
+    ("runtime", "运行时环境"),
+    ("config", "配置文件"),
+    ("data", "数据目录"),
+    ("logs", "日志目录"),
+    ("temp", "临时文件"),
+    ("scripts", "启动脚本"),
+    ("metadata", "元数据文件"),
+];
+
+/// `metadata/container.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`].
+    pub format: u32,
+    /// Which release this is and how it was built.
+    pub container_info: ContainerInfo,
+    /// What it runs on.
+    pub platform_info: PlatformInfo,
+    /// What it is and how it starts.
+    pub application_info: ApplicationInfo,
+    /// Python distributions in the container, by name.
+    pub dependencies: Vec<Dependency>,
+    /// Every file and symlink but the manifest itself.
+    pub file_manifest: BTreeMap<RelativePath, Entry>,
+    /// Folders without a file in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub empty_folders: Vec<RelativePath>,
+    /// The payload (all entries' bytes; the manifest and the zip's directory lie behind it) cut into pieces.
+    pub package: PieceTable,
+    /// The specification's field. Always `null`: the signature is the repository's TUF metadata, which covers this document.
+    pub signature: Option<String>,
+}
+
+/// The specification's `container_info`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerInfo {
+    /// Version of the app.
+    pub version: Version,
+    /// RFC 3339, UTC; fixed by the inputs, so that a build can be repeated.
+    pub build_date: jiff::Timestamp,
+    /// The publisher's own count.
+    pub build_number: Option<String>,
+    /// Commit that the app's files come from.
+    pub git_commit: Option<String>,
+    /// Who or what built it.
+    pub builder: String,
+}
+
+/// The specification's `platform_info`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformInfo {
+    /// `Linux`, `Windows`, `Darwin`.
+    pub os: String,
+    /// `x86_64`, `AMD64`, `arm64`.
+    pub architecture: String,
+    /// Found in the runtime.
+    pub python_version: Option<String>,
+    /// Found in the runtime.
+    pub qt_version: Option<String>,
+}
+
+/// The specification's `application_info`, and how the app is started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationInfo {
+    /// Name in ids.
+    pub name: AppName,
+    /// Name for people.
+    pub display_name: String,
+    /// One line about the app.
+    pub description: String,
+    /// `scripts/launch.sh` or `scripts/launch.bat`.
+    pub main_executable: RelativePath,
+    /// A PNG, if the app has one.
+    pub icon: Option<RelativePath>,
+    /// How the launcher starts it without a shell.
+    pub launch: Launch,
+}
+
+/// A process to start: everything relative to the container, so that it works from any folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The program, for example `runtime/bin/python3.11`.
+    pub program: RelativePath,
+    /// Arguments before the user's own. `{container}` stands for the container's absolute path.
+    pub arguments: Vec<String>,
+    /// Working folder.
+    pub working_folder: RelativePath,
+    /// Variables to set. `{container}` stands for the container's absolute path.
+    pub environment: BTreeMap<String, String>,
+    /// Folders to put before what a list variable (`PATH`, `PYTHONPATH`) already holds.
+    pub prepend: BTreeMap<String, Vec<RelativePath>>,
+}
+
+/// A Python distribution found in the container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Dependency {
+    /// As its metadata spells it.
+    pub name: String,
+    /// As its metadata spells it; not always semantic.
+    pub version: String,
+}
+
+/// One line of the file manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Bytes when unpacked; 0 for a symlink.
+    pub size: u64,
+    /// Seconds since 1970.
+    pub mtime: i64,
+    /// Digest of the unpacked bytes; for a symlink, of its target.
+    pub hash: Digest,
+    /// Three octal digits, as `ls` shows them: `644`.
+    pub permissions: Permissions,
+    /// What a symlink points to; `null` for a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symlink: Option<String>,
+    /// Where the bytes lie in the package; absent for a symlink and for an empty file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<Packed>,
+}
+
+/// Where an entry's bytes lie in the package, behind its local header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    /// From the start of the package.
+    pub offset: u64,
+    /// Bytes in the package.
+    pub size: u64,
+    /// How they are packed.
+    pub compression: Compression,
+}
+
+impl Packed {
+    /// The bytes of the package that this entry needs.
+    pub fn span(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.size)
+    }
+}
+
+/// The zip methods in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Method 0.
+    Stored,
+    /// Method 93, one frame, window at most 8 MiB.
+    Zstd,
+}
+
+/// Permission bits below 0o1000: no setuid, setgid or sticky bit can be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Permissions(u16);
+
+impl Permissions {
+    /// `644`.
+    pub const FILE: Self = Self(0o644);
+    /// `755`.
+    pub const PROGRAM: Self = Self(0o755);
+
+    /// `755` if the owner may execute, else `644`: all that is carried over, so that a publisher's umask changes nothing.
+    pub fn from_mode(mode: u32) -> Self {
+        if mode & 0o100 == 0 { Self::FILE } else { Self::PROGRAM }
+    }
+
+    /// The bits.
+    pub fn mode(self) -> u32 {
+        u32::from(self.0)
+    }
+}
+
+impl Serialize for Permissions {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:03o}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Permissions {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        match u16::from_str_radix(&text, 8) {
+            Ok(bits) if text.len() == 3 && bits & 0o600 == 0o600 => Ok(Self(bits)),
+            _ => Err(serde::de::Error::custom(format!(
+                "permissions {text:?} are not three octal digits that let the owner read and write"
+            ))),
+        }
+    }
+}
+
+/// Why a manifest is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidManifest {
+    /// Not JSON of the manifest's form, or a path in it is unsafe.
+    #[error("the manifest cannot be read")]
+    Form(#[from] serde_json::Error),
+    /// Written by a newer program.
+    #[error("the manifest has format {found}, this program reads format {MANIFEST_FORMAT}; update the launcher")]
+    Format {
+        /// The format it has.
+        found: u32,
+    },
+    /// Two names that some file system takes for one, or a file that is also a folder.
+    #[error("the manifest names {second} although {first} is there already")]
+    Collision {
+        /// The earlier name.
+        first: String,
+        /// The later name.
+        second: String,
+    },
+    /// A symlink that leaves the container, or a path that leads through a symlink.
+    #[error("the manifest's symlink {path} -> {target} is not allowed")]
+    Link {
+        /// The link.
+        path: RelativePath,
+        /// What it points to.
+        target: String,
+    },
+    /// Bytes outside the payload, overlapping another entry's, or of an impossible size.
+    #[error("the manifest's entry {path} does not fit the package: {reason}")]
+    Span {
+        /// The entry.
+        path: RelativePath,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The piece table's numbers do not fit each other.
+    #[error(transparent)]
+    Pieces(#[from] InvalidPieceTable),
+    /// An unsafe path outside the file list.
+    #[error(transparent)]
+    Path(#[from] UnsafePath),
+    /// The program to start is not in the container.
+    #[error("the manifest starts {program}, which is not among its files")]
+    NoProgram {
+        /// What it would start.
+        program: RelativePath,
+    },
+}
+
+/// No real file packs better than this; a larger ratio is a bomb (zstd's own limit for zeros is about 32,000).
+const LARGEST_RATIO: u64 = 40_000;
+
+impl Manifest {
+    /// Reads and checks a manifest. Every manifest, also a signed one, comes in this way.
+    pub fn from_json(json: &[u8]) -> Result<Self, InvalidManifest> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let Head { format } = serde_json::from_slice(json)?;
+        if format != MANIFEST_FORMAT {
+            return Err(InvalidManifest::Format { found: format });
+        }
+        let manifest: Self = serde_json::from_slice(json)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The document's bytes: two-space indented JSON with a line feed at the end.
+    pub fn to_json(&self) -> Result<Vec<u8>, InvalidManifest> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// The container's id.
+    pub fn id(&self) -> ContainerId {
+        ContainerId {
+            app: self.application_info.name.clone(),
+            version: self.container_info.version.clone(),
+            platform: self.platform(),
+        }
+    }
+
+    /// The platform it runs on.
+    pub fn platform(&self) -> Platform {
+        Platform { os: self.platform_info.os.clone(), architecture: self.platform_info.architecture.clone() }
+    }
+
+    /// Bytes of all files when unpacked, the manifest aside.
+    pub fn unpacked_size(&self) -> u64 {
+        self.file_manifest.values().map(|entry| entry.size).sum()
+    }
+
+    /// Refuses collisions, links that leave, overlapping or impossible spans (FAULTS 11 to 13).
+    pub fn check(&self) -> Result<(), InvalidManifest> {
+        self.package.check()?;
+        self.check_names()?;
+        self.check_links()?;
+        self.check_spans()?;
+        let launch = &self.application_info.launch;
+        if !self.file_manifest.contains_key(&launch.program) {
+            return Err(InvalidManifest::NoProgram { program: launch.program.clone() });
+        }
+        Ok(())
+    }
+
+    fn check_names(&self) -> Result<(), InvalidManifest> {
+        let mut files: HashMap<String, &str> = HashMap::from([(MANIFEST_PATH.to_uppercase(), MANIFEST_PATH)]);
+        let mut folders: HashMap<String, &str> = HashMap::new();
+        for path in self.file_manifest.keys() {
+            if let Some(first) = files.insert(path.folded(), path.as_str()) {
+                return Err(InvalidManifest::Collision { first: first.to_owned(), second: path.to_string() });
+            }
+        }
+        let in_files = self.file_manifest.keys().flat_map(RelativePath::ancestors);
+        let empty = self.empty_folders.iter().flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
+        for folder in in_files.chain(empty) {
+            let key = folder.parse::<RelativePath>()?.folded();
+            // The same folder in two spellings is one folder here and two folders there.
+            let other = folders.insert(key.clone(), folder).filter(|first| *first != folder).or_else(|| files.get(&key).copied());
+            if let Some(first) = other {
+                return Err(InvalidManifest::Collision { first: first.to_owned(), second: folder.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_links(&self) -> Result<(), InvalidManifest> {
+        for (path, entry) in &self.file_manifest {
+            let Some(target) = &entry.symlink else { continue };
+            let refuse = || InvalidManifest::Link { path: path.clone(), target: target.clone() };
+            if path.resolve_link(target).is_none()
+                || entry.packed.is_some()
+                || entry.size != 0
+                || entry.hash != Digest::of(target.as_bytes())
+            {
+                return Err(refuse());
+            }
+            // User data must stay plain files: a link there would let a later write leave its place.
+            if MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder)) {
+                return Err(refuse());
+            }
+        }
+        // That no path leads through a link follows from `check_names`: a link is a file there, never also a folder.
+        Ok(())
+    }
+
+    fn check_spans(&self) -> Result<(), InvalidManifest> {
+        let mut spans = Vec::new();
+        for (path, entry) in &self.file_manifest {
+            let refuse = |reason| Err(InvalidManifest::Span { path: path.clone(), reason });
+            let Some(packed) = &entry.packed else {
+                if entry.symlink.is_none() && entry.size != 0 {
+                    return refuse("it has a size but no bytes");
+                }
+                continue;
+            };
+            let Some(end) = packed.offset.checked_add(packed.size) else {
+                return refuse("its end is beyond all numbers");
+            };
+            if end > self.package.length || packed.size == 0 {
+                return refuse("its bytes lie outside the payload");
+            }
+            if entry.size / LARGEST_RATIO > packed.size {
+                return refuse("it would unpack to far more than any real file does");
+            }
+            if packed.compression == Compression::Stored && packed.size != entry.size {
+                return refuse("it is stored, but its two sizes differ");
+            }
+            spans.push((packed.offset, end, path));
+        }
+        spans.sort_unstable();
+        for pair in spans.windows(2) {
+            if pair[1].0 < pair[0].1 {
+                return Err(InvalidManifest::Span { path: pair[1].2.clone(), reason: "its bytes overlap another entry's" });
+            }
+        }
+        if self.file_manifest.values().try_fold(0u64, |sum, entry| sum.checked_add(entry.size)).is_none() {
+            return Err(InvalidManifest::Span {
+                path: self.application_info.launch.program.clone(),
+                reason: "all sizes together are beyond all numbers",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(offset: u64, size: u64) -> Entry {
+        Entry {
+            size,
+            mtime: 0,
+            hash: Digest::of(b"x"),
+            permissions: Permissions::FILE,
+            symlink: None,
+            packed: Some(Packed { offset, size, compression: Compression::Stored }),
+        }
+    }
+
+    fn link(target: &str) -> Entry {
+        Entry { size: 0, hash: Digest::of(target.as_bytes()), symlink: Some(target.to_owned()), packed: None, ..file(0, 0) }
+    }
+
+    fn manifest(entries: &[(&str, Entry)]) -> Manifest {
+        let mut files: BTreeMap<RelativePath, Entry> =
+            entries.iter().map(|(path, entry)| (path.parse().unwrap(), entry.clone())).collect();
+        files.entry("app/app.py".parse().unwrap()).or_insert_with(|| file(0, 10));
+        Manifest {
+            format: MANIFEST_FORMAT,
+            container_info: ContainerInfo {
+                version: Version::new(1, 0, 0),
+                build_date: jiff::Timestamp::UNIX_EPOCH,
+                build_number: None,
+                git_commit: None,
+                builder: "test".to_owned(),
+            },
+            platform_info: PlatformInfo {
+                os: "Linux".to_owned(),
+                architecture: "x86_64".to_owned(),
+                python_version: None,
+                qt_version: None,
+            },
+            application_info: ApplicationInfo {
+                name: "sample".parse().unwrap(),
+                display_name: "Sample".to_owned(),
+                description: String::new(),
+                main_executable: "scripts/launch.sh".parse().unwrap(),
+                icon: None,
+                launch: Launch {
+                    program: "app/app.py".parse().unwrap(),
+                    arguments: Vec::new(),
+                    working_folder: "app".parse().unwrap(),
+                    environment: BTreeMap::new(),
+                    prepend: BTreeMap::new(),
+                },
+            },
+            dependencies: Vec::new(),
+            file_manifest: files,
+            empty_folders: Vec::new(),
+            package: PieceTable { piece_size: 1024, length: 1000, hashes: vec![Digest::of(b"")] },
+            signature: None,
+        }
+    }
+
+    fn refused(entries: &[(&str, Entry)]) -> InvalidManifest {
+        manifest(entries).check().unwrap_err()
+    }
+
+    #[test]
+    fn json_and_back() {
+        let manifest = manifest(&[("app/b", file(10, 5)), ("app/l", link("b"))]);
+        let json = manifest.to_json().unwrap();
+        assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
+        let text = String::from_utf8(json).unwrap();
+        assert!(
+            text.contains("\"file_manifest\"")
+                && text.contains("\"permissions\": \"644\"")
+                && text.contains("\"signature\": null")
+        );
+        assert!(matches!(
+            Manifest::from_json(text.replace("\"format\": 1", "\"format\": 2").as_bytes()),
+            Err(InvalidManifest::Format { found: 2 })
+        ));
+        assert!(Manifest::from_json(text.replace("\"644\"", "\"4755\"").as_bytes()).is_err());
+        assert!(Manifest::from_json(text.replace("app/b", "../b").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn names_that_collide_are_refused() {
+        for pair in [
+            ("app/A.py", "app/a.py"),
+            ("App2/x", "app2/y"),
+            ("app/x", "app/x/y"),
+            ("app/X", "app/x/y"),
+            ("metadata/Container.json", "app/z"),
+        ] {
+            let error = refused(&[(pair.0, file(10, 1)), (pair.1, file(11, 1))]);
+            assert!(matches!(error, InvalidManifest::Collision { .. }), "{pair:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn links_that_leave_or_lead_are_refused() {
+        assert!(matches!(refused(&[("app/l", link("../../x"))]), InvalidManifest::Link { .. }));
+        assert!(matches!(refused(&[("app/l", link("/etc"))]), InvalidManifest::Link { .. }));
+        assert!(matches!(refused(&[("data/l", link("x"))]), InvalidManifest::Link { .. }));
+        assert!(matches!(refused(&[("app/l", Entry { hash: Digest::of(b"other"), ..link("b") })]), InvalidManifest::Link { .. }));
+        assert!(matches!(refused(&[("app/l", link("../data")), ("app/l/x", file(10, 1))]), InvalidManifest::Collision { .. }));
+    }
+
+    #[test]
+    fn impossible_spans_are_refused() {
+        let span = |entry: Entry| refused(&[("app/b", entry)]);
+        assert!(span(file(5, 10)).to_string().contains("overlap"));
+        assert!(span(file(995, 10)).to_string().contains("outside"));
+        assert!(span(file(u64::MAX, 10)).to_string().contains("beyond"));
+        assert!(span(Entry { size: 9, ..file(10, 10) }).to_string().contains("sizes differ"));
+        assert!(span(Entry { packed: None, ..file(10, 10) }).to_string().contains("no bytes"));
+        let bomb = Entry {
+            size: 1 << 40,
+            packed: Some(Packed { offset: 10, size: 20, compression: Compression::Zstd }),
+            ..file(10, 20)
+        };
+        assert!(span(bomb).to_string().contains("far more"));
+    }
+
+    #[test]
+    fn the_program_must_be_among_the_files() {
+        let mut manifest = manifest(&[]);
+        manifest.application_info.launch.program = "runtime/bin/python3".parse().unwrap();
+        assert!(matches!(manifest.check(), Err(InvalidManifest::NoProgram { .. })));
+    }
+}

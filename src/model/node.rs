@@ -1,0 +1,140 @@
+//! Nodes: anything that answers HTTP Range requests for the repository's files. The score and the region priority of the
+//! specification are a prior, used until this client has measured a node itself.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// One node, as `nodes.json`, `check_update` and `launcher.toml` name it. Everything here is a hint: bytes are verified.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Short and unique: `ap-1`.
+    pub id: String,
+    /// For people: `Shanghai`.
+    #[serde(default)]
+    pub name: String,
+    /// `Asia-Pacific`, `Europe`, `Americas`, `Global`.
+    #[serde(default = "global")]
+    pub region: String,
+    /// Base address of the repository there; ends with `/` or is taken as if it did.
+    pub url: Url,
+    /// Published bandwidth, Mbit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<f64>,
+    /// What the server knows of it.
+    #[serde(default)]
+    pub metrics: Metrics,
+}
+
+/// The specification's metrics; absent ones count as the specification's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metrics {
+    /// Mbit/s.
+    pub bandwidth_mbps: Option<f64>,
+    /// Milliseconds.
+    pub latency_ms: Option<f64>,
+    /// 0 to 100.
+    pub availability_percent: Option<f64>,
+    /// 0 to 100.
+    pub cpu_usage_percent: Option<f64>,
+}
+
+fn global() -> String {
+    "Global".to_owned()
+}
+
+impl Node {
+    /// A node of which only the address is known.
+    pub fn at(url: Url) -> Self {
+        let id = url.port().map_or_else(
+            || url.host_str().unwrap_or("node").to_owned(),
+            |port| format!("{}:{port}", url.host_str().unwrap_or("node")),
+        );
+        Self { name: id.clone(), id, region: global(), url, bandwidth: None, metrics: Metrics::default() }
+    }
+
+    /// The name for people; the id where there is none.
+    pub fn label(&self) -> &str {
+        if self.name.is_empty() { &self.id } else { &self.name }
+    }
+
+    /// The address of a file of the repository there, for example `targets/…`.
+    pub fn address(&self, location: &str) -> Result<Url, url::ParseError> {
+        let mut base = self.url.clone();
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        base.join(location)
+    }
+
+    /// The specification's weighted score, 0 to 100: bandwidth 0.4, latency 0.3, availability 0.2, load 0.1.
+    pub fn score(&self) -> f64 {
+        let metrics = &self.metrics;
+        let bandwidth = (metrics.bandwidth_mbps.or(self.bandwidth).unwrap_or(0.0) / 10.0).clamp(0.0, 100.0);
+        let latency = (100.0 - metrics.latency_ms.unwrap_or(1000.0) / 10.0).clamp(0.0, 100.0);
+        let availability = metrics.availability_percent.unwrap_or(0.0).clamp(0.0, 100.0);
+        let load = (100.0 - metrics.cpu_usage_percent.unwrap_or(100.0)).clamp(0.0, 100.0);
+        bandwidth * 0.4 + latency * 0.3 + availability * 0.2 + load * 0.1
+    }
+
+    /// How near the node's region is to `region` by the specification's table: 0 is the nearest, 3 any other.
+    fn distance(&self, region: &str) -> usize {
+        let order: &[&str] = match region {
+            "Asia-Pacific" => &["Asia-Pacific", "Global", "Europe"],
+            "Europe" => &["Europe", "Global", "Americas"],
+            "Americas" => &["Americas", "Global", "Europe"],
+            _ => &["Global"],
+        };
+        order.iter().position(|near| *near == self.region).unwrap_or(3)
+    }
+}
+
+/// Orders nodes by region priority, then by score, the best first. None is dropped: a far node is a last resort, not a failure.
+pub fn rank(nodes: &mut [Node], region: &str) {
+    nodes.sort_by(|a, b| a.distance(region).cmp(&b.distance(region)).then(b.score().total_cmp(&a.score())).then(a.id.cmp(&b.id)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: &str, region: &str, mbps: f64) -> Node {
+        let metrics = Metrics {
+            bandwidth_mbps: Some(mbps),
+            latency_ms: Some(50.0),
+            availability_percent: Some(99.0),
+            cpu_usage_percent: Some(20.0),
+        };
+        Node {
+            id: id.to_owned(),
+            region: region.to_owned(),
+            metrics,
+            ..Node::at("http://127.0.0.1:1/repository".parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn score_is_the_specifications() {
+        let score = node("n", "Global", 500.0).score();
+        assert!((score - (50.0 * 0.4 + 95.0 * 0.3 + 99.0 * 0.2 + 80.0 * 0.1)).abs() < 1e-9, "{score}");
+        assert_eq!(Node::at("http://127.0.0.1:1/".parse().unwrap()).score(), 0.0);
+    }
+
+    #[test]
+    fn regions_come_before_scores() {
+        let mut nodes = vec![
+            node("us", "Americas", 900.0),
+            node("eu", "Europe", 900.0),
+            node("cdn", "Global", 100.0),
+            node("slow", "Asia-Pacific", 10.0),
+            node("fast", "Asia-Pacific", 100.0),
+        ];
+        rank(&mut nodes, "Asia-Pacific");
+        assert_eq!(nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["fast", "slow", "cdn", "eu", "us"]);
+    }
+
+    #[test]
+    fn addresses_keep_the_base() {
+        assert_eq!(node("n", "Global", 1.0).address("targets/a").unwrap().as_str(), "http://127.0.0.1:1/repository/targets/a");
+    }
+}

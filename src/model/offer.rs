@@ -1,0 +1,38 @@
+//! An offer: a release that this installation may move to, with the way it would be fetched and its price in bytes.
+
+use serde::Serialize;
+
+use super::release::SignedRelease;
+use super::version::Version;
+
+/// A release on offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// The release with its signed length and digest.
+    pub signed: SignedRelease,
+    /// The active version; `None` before the first install.
+    pub current: Option<Version>,
+    /// How it would be fetched.
+    pub way: Way,
+    /// Bytes still to fetch: what an interrupted download left on disk is not counted.
+    pub bytes_to_fetch: u64,
+    /// Release notes in Markdown, in the best language there is; empty if there are none.
+    pub notes: String,
+    /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
+    pub estimated_seconds: Option<u64>,
+}
+
+/// How a release is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The whole package.
+    Full,
+}
+
+impl Offer {
+    /// The version on offer.
+    pub fn version(&self) -> &Version {
+        &self.signed.release.container.version
+    }
+}

@@ -1,0 +1,117 @@
+//! Pieces: fixed-size spans of a package's payload, each with its own hash in signed metadata; the unit of download, of resume
+//! and of blame.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+
+/// How a span of bytes is cut, and the hash of each cut. Piece `k` covers `[k * piece_size, min((k + 1) * piece_size, length))`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PieceTable {
+    /// Bytes a piece; the last one may be shorter.
+    pub piece_size: u32,
+    /// Bytes in all.
+    pub length: u64,
+    /// One hash a piece, in order.
+    pub hashes: Vec<Digest>,
+}
+
+/// A table whose numbers do not fit each other.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("piece table: {length} bytes in pieces of {piece_size} do not make {count} pieces")]
+pub struct InvalidPieceTable {
+    length: u64,
+    piece_size: u32,
+    count: usize,
+}
+
+/// Smallest and largest piece that a builder makes, bytes.
+const SMALLEST_PIECE: u32 = 64 << 10;
+const LARGEST_PIECE: u32 = 4 << 20;
+/// About this many pieces are wanted: enough to share work finely, few enough that their hashes stay below 64 KiB.
+const WANTED_PIECES: u64 = 768;
+
+impl PieceTable {
+    /// The piece size for a payload of `length` bytes: a power of two.
+    pub fn size_for(length: u64) -> u32 {
+        let mut size = SMALLEST_PIECE;
+        while size < LARGEST_PIECE && length / u64::from(size) > WANTED_PIECES {
+            size *= 2;
+        }
+        size
+    }
+
+    /// Refuses a table whose numbers do not fit each other; call it on every table that comes from outside.
+    pub fn check(&self) -> Result<(), InvalidPieceTable> {
+        let fits = self.piece_size > 0
+            && self.piece_size <= 64 << 20
+            && usize::try_from(self.length.div_ceil(u64::from(self.piece_size))).is_ok_and(|count| count == self.hashes.len());
+        if fits {
+            Ok(())
+        } else {
+            Err(InvalidPieceTable { length: self.length, piece_size: self.piece_size, count: self.hashes.len() })
+        }
+    }
+
+    /// How many pieces there are.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.hashes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The bytes of piece `index`.
+    pub fn span(&self, index: u32) -> Range<u64> {
+        let size = u64::from(self.piece_size);
+        let start = u64::from(index) * size;
+        start.min(self.length)..(start + size).min(self.length)
+    }
+
+    /// The pieces that hold the bytes of `span`; empty for an empty span.
+    pub fn covering(&self, span: &Range<u64>) -> Range<u32> {
+        if span.is_empty() {
+            return 0..0;
+        }
+        let size = u64::from(self.piece_size);
+        let index = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
+        index(span.start / size)..index(span.end.min(self.length).div_ceil(size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(length: u64, piece_size: u32) -> PieceTable {
+        let count = length.div_ceil(u64::from(piece_size)) as usize;
+        PieceTable { piece_size, length, hashes: vec![Digest::of(b""); count] }
+    }
+
+    #[test]
+    fn spans_tile_the_payload() {
+        for (length, size) in [(0, 4), (1, 4), (4, 4), (9, 4), (12, 4)] {
+            let table = table(length, size);
+            table.check().unwrap();
+            let covered: u64 = (0..table.count()).map(|k| table.span(k).end - table.span(k).start).sum();
+            assert_eq!(covered, length);
+        }
+        let table = table(9, 4);
+        assert_eq!((table.covering(&(3..5)), table.covering(&(8..9)), table.covering(&(2..2))), (0..2, 2..3, 0..0));
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_refused() {
+        let good = table(9, 4);
+        assert!(PieceTable { piece_size: 0, ..good.clone() }.check().is_err());
+        assert!(PieceTable { length: 13, ..good.clone() }.check().is_err());
+        assert!(PieceTable { length: u64::MAX, ..good }.check().is_err());
+    }
+
+    #[test]
+    fn sizes_grow_with_the_payload() {
+        assert_eq!(PieceTable::size_for(1), 64 << 10);
+        assert_eq!(PieceTable::size_for(60 << 20), 128 << 10);
+        assert_eq!(PieceTable::size_for(300 << 20), 512 << 10);
+        assert_eq!(PieceTable::size_for(1 << 40), 4 << 20);
+    }
+}

@@ -1,0 +1,250 @@
+//! A release as signed metadata describes it: the custom part of a package's TUF target. It says what may be installed where,
+//! for whom, and where in the package the manifest lies.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::platform::{ContainerId, Platform};
+use super::version::Version;
+
+/// The description of one package. Written by the publisher, covered by the targets role's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// App, version and platform.
+    pub container: ContainerId,
+    /// Name for people.
+    pub display_name: String,
+    /// `stable`, `beta`, …; an installation follows one.
+    pub channel: String,
+    /// When it was published.
+    pub published: jiff::Timestamp,
+    /// Where the manifest's packed bytes lie in the package.
+    pub manifest: ManifestLocation,
+    /// Bytes of all files when unpacked.
+    pub unpacked_size: u64,
+    /// How many files and links it has.
+    pub file_count: u64,
+    /// The app must not be started in an older version than this release, once it is known and the network is there.
+    #[serde(default)]
+    pub mandatory: bool,
+    /// Share of installations that may see it, in thousandths (canonical JSON has no fractions).
+    #[serde(default = "everyone")]
+    pub rollout_permille: u16,
+    /// No new installs while this is set.
+    #[serde(default)]
+    pub halted: bool,
+    /// Oldest installed version that may move here directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_version: Option<Version>,
+    /// Language tag (`zh-CN`, `en`; empty for any) to the target that holds the release notes in Markdown.
+    #[serde(default)]
+    pub notes: BTreeMap<String, String>,
+}
+
+/// Where a package's manifest lies, and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestLocation {
+    /// From the start of the package, behind the local header.
+    pub offset: u64,
+    /// Bytes in the package (one zstd frame).
+    pub packed_size: u64,
+    /// Bytes when unpacked.
+    pub size: u64,
+    /// Digest of the unpacked bytes.
+    pub hash: Digest,
+}
+
+/// Largest manifest that is read, bytes unpacked: 200,000 files.
+pub const LARGEST_MANIFEST: u64 = 96 << 20;
+
+fn everyone() -> u16 {
+    1000
+}
+
+/// What an installation is, as far as the choice of a release needs it.
+#[derive(Clone, Debug)]
+pub struct Audience<'a> {
+    /// The app's name.
+    pub app: &'a str,
+    /// Its platform.
+    pub platform: &'a Platform,
+    /// The channel it follows.
+    pub channel: &'a str,
+    /// The active version; `None` before the first install.
+    pub current: Option<&'a Version>,
+    /// A stable random number of this installation.
+    pub installation_id: &'a str,
+    /// Versions that the user skipped, or that failed here.
+    pub skipped: &'a [Version],
+}
+
+/// Why there is nothing to offer, or that there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice<'a> {
+    /// This one.
+    Offer(&'a SignedRelease),
+    /// The newest release is installed.
+    UpToDate,
+    /// A newer one exists, but the user skipped it or it failed here.
+    Skipped(&'a SignedRelease),
+    /// A newer one exists, but its rollout has not reached this installation, or was halted.
+    NotYet(&'a SignedRelease),
+    /// The repository has no release for this app, platform and channel.
+    Nothing,
+}
+
+/// A release with the signed length and digest of its package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedRelease {
+    /// Name of the TUF target: `{container id}.kuzflow`.
+    pub target: String,
+    /// Bytes of the package.
+    pub length: u64,
+    /// Digest of the package.
+    pub hash: Digest,
+    /// The description.
+    pub release: Release,
+}
+
+impl SignedRelease {
+    /// Where nodes serve the package, relative to their base address.
+    pub fn location(&self) -> String {
+        format!("targets/{}.{}", self.hash, self.target)
+    }
+}
+
+impl Audience<'_> {
+    /// The release to offer among `releases`. Never an older one than the current; the same question always has the same answer.
+    pub fn choose<'a>(&self, releases: &'a [SignedRelease]) -> Choice<'a> {
+        let mut mine: Vec<&SignedRelease> = releases.iter().filter(|signed| self.concerns(&signed.release)).collect();
+        mine.sort_by(|a, b| b.release.container.version.cmp(&a.release.container.version));
+        let newer = |signed: &&&SignedRelease| self.current.is_none_or(|current| signed.release.container.version > *current);
+        if mine.is_empty() {
+            return Choice::Nothing;
+        }
+        let candidates: Vec<&SignedRelease> = mine.iter().filter(newer).copied().collect();
+        let open = |signed: &&&SignedRelease| self.admitted(&signed.release);
+        let wanted = |signed: &&&SignedRelease| !self.skipped.contains(&signed.release.container.version);
+        if let Some(offer) = candidates.iter().filter(open).find(wanted) {
+            Choice::Offer(offer)
+        } else if let Some(skipped) = candidates.iter().find(open) {
+            Choice::Skipped(skipped)
+        } else if let Some(closed) = candidates.first() {
+            Choice::NotYet(closed)
+        } else {
+            Choice::UpToDate
+        }
+    }
+
+    /// Right app, platform and channel.
+    fn concerns(&self, release: &Release) -> bool {
+        release.container.app.as_str() == self.app
+            && release.container.platform == *self.platform
+            && release.channel == self.channel
+    }
+
+    /// Inside the rollout, not halted, and reachable from the current version. A first install takes part in every rollout that
+    /// is not halted only if its bucket does too: the same dice for everyone.
+    fn admitted(&self, release: &Release) -> bool {
+        let reachable = match (&release.minimum_version, self.current) {
+            (Some(minimum), Some(current)) => current >= minimum,
+            _ => true,
+        };
+        !release.halted && reachable && self.bucket(&release.container) < release.rollout_permille
+    }
+
+    /// A number below 1000 that is fixed for this installation and release: growing the share only ever adds installations.
+    fn bucket(&self, container: &ContainerId) -> u16 {
+        let digest = Digest::of(format!("{}\n{container}", self.installation_id).as_bytes());
+        let bytes: [u8; 8] = std::array::from_fn(|k| digest.as_bytes()[k]);
+        u16::try_from(u64::from_be_bytes(bytes) % 1000).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(version: &str, permille: u16) -> SignedRelease {
+        let container: ContainerId = format!("sample_{version}_Linux_x86_64").parse().unwrap();
+        SignedRelease {
+            target: format!("{container}.kuzflow"),
+            length: 1,
+            hash: Digest::of(b""),
+            release: Release {
+                container,
+                display_name: "Sample".to_owned(),
+                channel: "stable".to_owned(),
+                published: jiff::Timestamp::UNIX_EPOCH,
+                manifest: ManifestLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") },
+                unpacked_size: 0,
+                file_count: 0,
+                mandatory: false,
+                rollout_permille: permille,
+                halted: false,
+                minimum_version: None,
+                notes: BTreeMap::new(),
+            },
+        }
+    }
+
+    fn choose<'a>(releases: &'a [SignedRelease], current: Option<&str>, skipped: &[Version], id: &str) -> Choice<'a> {
+        let platform = "Linux_x86_64".parse().unwrap();
+        let current = current.map(|text| text.parse().unwrap());
+        Audience {
+            app: "sample",
+            platform: &platform,
+            channel: "stable",
+            current: current.as_ref(),
+            installation_id: id,
+            skipped,
+        }
+        .choose(releases)
+    }
+
+    #[test]
+    fn the_newest_newer_release_is_offered() {
+        let releases = [release("1.0.0", 1000), release("1.10.0", 1000), release("1.9.0", 1000)];
+        assert_eq!(choose(&releases, Some("1.0.0"), &[], "i"), Choice::Offer(&releases[1]));
+        assert_eq!(choose(&releases, None, &[], "i"), Choice::Offer(&releases[1]));
+        assert_eq!(choose(&releases, Some("1.10.0"), &[], "i"), Choice::UpToDate);
+        assert_eq!(choose(&releases, Some("2.0.0"), &[], "i"), Choice::UpToDate);
+        assert_eq!(choose(&releases, Some("1.9.0"), &[Version::new(1, 10, 0)], "i"), Choice::Skipped(&releases[1]));
+    }
+
+    #[test]
+    fn another_product_platform_or_channel_is_nothing() {
+        let mut beta = release("2.0.0", 1000);
+        beta.release.channel = "beta".to_owned();
+        let mut windows = release("2.0.0", 1000);
+        windows.release.container.platform = "Windows_AMD64".parse().unwrap();
+        let mut other = release("2.0.0", 1000);
+        other.release.container.app = "other".parse().unwrap();
+        assert_eq!(choose(&[beta, windows, other], Some("1.0.0"), &[], "i"), Choice::Nothing);
+    }
+
+    #[test]
+    fn a_rollout_is_stable_and_only_grows() {
+        let admitted =
+            |permille: u16, id: &str| matches!(choose(&[release("2.0.0", permille)], Some("1.0.0"), &[], id), Choice::Offer(_));
+        let ids: Vec<String> = (0..2000).map(|n| format!("installation-{n}")).collect();
+        let share = ids.iter().filter(|id| admitted(250, id)).count();
+        assert!((400..600).contains(&share), "{share} of 2000 in a rollout of a quarter");
+        assert!(ids.iter().all(|id| !admitted(250, id) || admitted(500, id)));
+        assert!(ids.iter().all(|id| !admitted(0, id) && admitted(1000, id)));
+        let mut halted = release("2.0.0", 1000);
+        halted.release.halted = true;
+        assert!(matches!(choose(&[halted], Some("1.0.0"), &[], "i"), Choice::NotYet(_)));
+    }
+
+    #[test]
+    fn a_minimum_version_closes_the_direct_way() {
+        let mut far = release("3.0.0", 1000);
+        far.release.minimum_version = Some(Version::new(2, 0, 0));
+        let releases = [far, release("2.0.0", 1000)];
+        assert_eq!(choose(&releases, Some("1.0.0"), &[], "i"), Choice::Offer(&releases[1]));
+        assert_eq!(choose(&releases, Some("2.0.0"), &[], "i"), Choice::Offer(&releases[0]));
+    }
+}

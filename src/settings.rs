@@ -1,0 +1,238 @@
+//! Settings: `launcher.toml` as written, checked and completed into what the launcher uses.
+//!
+//! In: TOML text, command-line overrides. Out: [`Settings`]. Never: trust. Settings come from an unsigned file, so nothing here
+//! may replace the trusted root of an installation (FAULTS 10).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::node::Node;
+use crate::model::platform::AppName;
+
+/// What `launcher.toml` says. Unknown keys are errors: a misspelt setting must not be silently ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The app's name in ids.
+    pub app: AppName,
+    /// The app's name for people, until a container says it.
+    #[serde(default)]
+    pub display_name: String,
+    /// The channel this installation follows.
+    #[serde(default = "stable")]
+    pub channel: String,
+    /// Where the user is, for the first choice of nodes.
+    #[serde(default = "global")]
+    pub region: String,
+    /// Nodes that are always known. At least one; more may come from the repository's `nodes.json`.
+    pub nodes: Vec<Node>,
+    /// The server that answers `check_update` with nodes near the user; optional, a static host needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<url::Url>,
+    /// When and how to update.
+    #[serde(default)]
+    pub update: UpdateSettings,
+    /// How the window looks.
+    #[serde(default)]
+    pub window: WindowSettings,
+    /// Where versions are installed; the user's data folder if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<PathBuf>,
+}
+
+/// `[update]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpdateSettings {
+    /// When to look for a release.
+    pub check: CheckTime,
+    /// Seconds to wait after the app's start before looking.
+    pub delay_seconds: u64,
+    /// Bytes a second at most; 0 for no limit.
+    pub max_bytes_per_second: u64,
+    /// How many nodes to use at most.
+    pub max_nodes: usize,
+    /// Installed versions to keep besides the active one.
+    pub keep_versions: usize,
+}
+
+/// When to look for a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckTime {
+    /// After the app has started (the user never waits for the network).
+    AfterStart,
+    /// Before the app starts; the user chose to wait.
+    BeforeStart,
+    /// Only when asked.
+    Never,
+}
+
+/// `[window]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WindowSettings {
+    /// `auto`, `zh-CN` or `en`.
+    pub language: String,
+    /// `auto`, `light` or `dark`.
+    pub theme: Theme,
+    /// `auto` (OpenGL, else software), `opengl` or `software`.
+    pub renderer: Renderer,
+}
+
+/// Light or dark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Theme {
+    /// As the system.
+    Auto,
+    /// Light.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+/// How the window is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Renderer {
+    /// OpenGL, and software where there is none.
+    Auto,
+    /// OpenGL only.
+    Opengl,
+    /// Software only.
+    Software,
+}
+
+impl Default for UpdateSettings {
+    fn default() -> Self {
+        Self { check: CheckTime::AfterStart, delay_seconds: 3, max_bytes_per_second: 0, max_nodes: 8, keep_versions: 2 }
+    }
+}
+
+impl Default for WindowSettings {
+    fn default() -> Self {
+        Self { language: "auto".to_owned(), theme: Theme::Auto, renderer: Renderer::Auto }
+    }
+}
+
+fn stable() -> String {
+    "stable".to_owned()
+}
+
+fn global() -> String {
+    "Global".to_owned()
+}
+
+/// Why settings are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a key is misspelt or has the wrong kind of value.
+    #[error("{}: not valid settings", path.display())]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{}: {setting}: {reason}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which setting.
+        setting: &'static str,
+        /// What it should be.
+        reason: String,
+    },
+}
+
+impl Settings {
+    /// Reads and checks `launcher.toml`.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks settings given as text; `path` is for messages.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let settings: Self =
+            toml::from_str(text).map_err(|source| SettingsError::Form { path: path.to_owned(), source: Box::new(source) })?;
+        let refuse =
+            |setting, reason: &str| Err(SettingsError::Value { path: path.to_owned(), setting, reason: reason.to_owned() });
+        if settings.nodes.is_empty() {
+            return refuse("nodes", "at least one node is needed");
+        }
+        let mut ids: Vec<&str> = settings.nodes.iter().map(|node| node.id.as_str()).collect();
+        ids.sort_unstable();
+        if ids.windows(2).any(|pair| pair[0] == pair[1]) {
+            return refuse("nodes", "two nodes have the same id");
+        }
+        if settings.nodes.iter().any(|node| !matches!(node.url.scheme(), "http" | "https")) {
+            return refuse("nodes", "a node's url must begin with http:// or https://");
+        }
+        if !["auto", "zh-CN", "en"].contains(&settings.window.language.as_str()) {
+            return refuse("window.language", "expected auto, zh-CN or en");
+        }
+        if settings.update.max_nodes == 0 {
+            return refuse("update.max_nodes", "at least one node must be allowed");
+        }
+        Ok(settings)
+    }
+
+    /// The bandwidth cap; `None` for no limit.
+    pub fn bandwidth_limit(&self) -> Option<u64> {
+        Some(self.update.max_bytes_per_second).filter(|limit| *limit > 0)
+    }
+
+    /// How long to wait after the app's start before looking for a release.
+    pub fn check_delay(&self) -> Duration {
+        Duration::from_secs(self.update.delay_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'http://127.0.0.1:8080/'\n";
+
+    fn parse(text: &str) -> Result<Settings, SettingsError> {
+        Settings::parse(text, Path::new("launcher.toml"))
+    }
+
+    #[test]
+    fn the_smallest_file_is_enough() {
+        let settings = parse(SMALLEST).unwrap();
+        assert_eq!(
+            (settings.channel.as_str(), settings.update.check, settings.bandwidth_limit()),
+            ("stable", CheckTime::AfterStart, None)
+        );
+        let again = parse(&toml::to_string(&settings).unwrap()).unwrap();
+        assert_eq!(again, settings);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |text: &str| {
+            let error = parse(text).unwrap_err();
+            format!("{error} {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default())
+        };
+        assert!(message(&SMALLEST.replace("app =", "chanel = 'x'\napp =")).contains("chanel"));
+        assert!(message("app = 'sample'\nnodes = []").contains("at least one node"));
+        assert!(message(&format!("{SMALLEST}{}", &SMALLEST[15..])).contains("same id"));
+        assert!(message(&SMALLEST.replace("http:", "ftp:")).contains("http://"));
+        assert!(message(&SMALLEST.replace("'sample'", "'../x'")).contains("app name"));
+        assert!(message(&format!("{SMALLEST}[window]\nlanguage = 'de'")).contains("zh-CN"));
+    }
+}
