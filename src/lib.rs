@@ -17,3 +17,4 @@ pub mod engine;
 pub mod host;
 pub mod model;
 pub mod settings;
+pub mod store;

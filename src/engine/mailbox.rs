@@ -119,7 +119,8 @@ impl Drop for EngineEnd {
 }
 
 impl Emitter {
-    /// Hands over an event. Progress replaces progress that nobody has taken; a new phase drops it, since it was another phase's.
+    /// Hands over an event. Progress replaces progress that nobody has taken; before a new phase
+    /// the last one of the old phase is queued, so that a download is seen to reach its end.
     pub fn emit(&self, event: Event) {
         self.0.change(|state| match event {
             Event::Progress(progress) => state.progress = Some(progress),

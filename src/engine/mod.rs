@@ -2,5 +2,6 @@
 //!
 //! [`protocol`] is the language, [`machine`] the pure core (`step(now, input) -> effects`), [`driver`] performs effects.
 
+pub mod machine;
 pub mod mailbox;
 pub mod protocol;

@@ -1,0 +1,118 @@
+//! Homes with installed versions, for the tests of this room.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::lock::HomeLock;
+use super::staging::Staging;
+use super::{Home, InstalledRecord};
+use crate::model::manifest::*;
+use crate::model::{ContainerId, Digest, Launch, Manifest, PieceTable};
+
+pub struct Fixture {
+    pub home: Home,
+    pub lock: HomeLock,
+    _folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// An empty home in a folder whose name has a space and Chinese characters.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("我的 home"));
+        let lock = HomeLock::take(&home).unwrap();
+        Self { home, lock, _folder: folder }
+    }
+
+    /// Gives the lock back; the folder lives as long as the returned value.
+    pub fn release(self) -> tempfile::TempDir {
+        drop(self.lock);
+        self._folder
+    }
+
+    /// Installs a version with these files; its program is `runtime/run`.
+    pub fn install(&self, version: &str, files: &[(&str, &str)]) -> ContainerId {
+        let staging = Staging::open(&self.home, &id(version), &self.lock).unwrap();
+        let tree = staging.fresh_tree().unwrap();
+        let script = "#!/bin/sh\necho \"$KUZFLOW_VERSION|$KUZFLOW_HOME|$LIST|$PWD|$*\" > \"$OUT\"\nexec sleep \"${SLEEP:-0}\"\n";
+        let all = [("runtime/run", script), ("metadata/.description", "")];
+        let manifest = manifest(version, all.iter().chain(files));
+        for (path, text) in all.iter().chain(files) {
+            let path = tree.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+        }
+        #[cfg(unix)]
+        fs::set_permissions(tree.join("runtime/run"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::write(tree.join(MANIFEST_PATH), manifest.to_json().unwrap()).unwrap();
+        staging.register(&manifest, Digest::of(b""), jiff::Timestamp::UNIX_EPOCH).unwrap().container
+    }
+
+    pub fn write(&self, id: &ContainerId, path: &str, text: &str) {
+        let path = self.home.container(id).join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn read(&self, id: &ContainerId, path: &str) -> Option<String> {
+        fs::read_to_string(self.home.container(id).join(path)).ok()
+    }
+
+    pub fn record(&self, id: &ContainerId) -> InstalledRecord {
+        self.home.record(id).unwrap()
+    }
+
+    pub fn versions(&self) -> Vec<String> {
+        self.home.installed().unwrap().iter().map(|record| record.container.version.to_string()).collect()
+    }
+}
+
+pub fn id(version: &str) -> ContainerId {
+    format!("sample_{version}_Linux_x86_64").parse().unwrap()
+}
+
+fn manifest<'a>(version: &str, files: impl Iterator<Item = &'a (&'a str, &'a str)>) -> Manifest {
+    let entry = |text: &str| Entry {
+        size: text.len() as u64,
+        mtime: 0,
+        hash: Digest::of(text.as_bytes()),
+        permissions: Permissions::FILE,
+        symlink: None,
+        packed: None,
+    };
+    Manifest {
+        format: MANIFEST_FORMAT,
+        container_info: ContainerInfo {
+            version: version.parse().unwrap(),
+            build_date: jiff::Timestamp::UNIX_EPOCH,
+            build_number: None,
+            git_commit: None,
+            builder: "test".to_owned(),
+        },
+        platform_info: PlatformInfo {
+            os: "Linux".to_owned(),
+            architecture: "x86_64".to_owned(),
+            python_version: None,
+            qt_version: None,
+        },
+        application_info: ApplicationInfo {
+            name: "sample".parse().unwrap(),
+            display_name: "Sample".to_owned(),
+            description: String::new(),
+            main_executable: "runtime/run".parse().unwrap(),
+            icon: None,
+            launch: Launch {
+                program: "runtime/run".parse().unwrap(),
+                arguments: vec!["--root={container}/x".to_owned()],
+                working_folder: "metadata".parse().unwrap(),
+                environment: BTreeMap::from([("OUT".to_owned(), "{container}/temp-out".to_owned())]),
+                prepend: BTreeMap::from([("LIST".to_owned(), vec!["app".parse().unwrap()])]),
+            },
+        },
+        dependencies: Vec::new(),
+        file_manifest: files.map(|(path, text)| (path.parse().unwrap(), entry(text))).collect(),
+        empty_folders: Vec::new(),
+        package: PieceTable { piece_size: 1, length: 0, hashes: Vec::new() },
+        signature: None,
+    }
+}

@@ -1,0 +1,233 @@
+//! The home folder: its layout, what is installed in it, and its records.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::durable::{read_json, replace_json};
+use super::records::{Active, InstalledRecord, State};
+use super::{StoreError, durable};
+use crate::model::ContainerId;
+use crate::model::manifest::MANIFEST_PATH;
+
+const RECORD: &str = "metadata/installed.json";
+
+/// A home folder. Cheap to clone; holds no lock and no handle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// The home at `root`; nothing is created yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Creates the folders that are missing.
+    pub fn create(&self) -> Result<(), StoreError> {
+        for folder in [self.containers(), self.staging(), self.running(), self.trust(), self.logs()] {
+            fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+        }
+        Ok(())
+    }
+
+    /// The home folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Installed versions.
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// The folder of one installed version.
+    pub fn container(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(id.to_string())
+    }
+
+    /// The manifest of one installed version.
+    pub fn manifest(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join(MANIFEST_PATH)
+    }
+
+    /// Versions that are coming.
+    pub fn staging(&self) -> PathBuf {
+        self.root.join("staging")
+    }
+
+    /// Files locked by the processes that run a version.
+    pub fn running(&self) -> PathBuf {
+        self.root.join("running")
+    }
+
+    /// Trusted metadata.
+    pub fn trust(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
+    /// The launcher's own log.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// What this client measured of its nodes.
+    pub fn node_memory(&self) -> PathBuf {
+        self.root.join("nodes.json")
+    }
+
+    fn active_path(&self) -> PathBuf {
+        self.root.join("active.json")
+    }
+
+    fn state_path(&self) -> PathBuf {
+        self.root.join("state.json")
+    }
+
+    /// The active version's record. Where `active.json` is missing, damaged, or names a version that is not whole, the newest whole
+    /// version stands in: the app starts (promise 1).
+    pub fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
+        let named = match read_json::<Active>(&self.active_path()) {
+            Ok(active) => active,
+            Err(error) => {
+                tracing::warn!(%error, "active.json cannot be used");
+                None
+            }
+        };
+        if let Some(active) = named {
+            match self.record(&active.container) {
+                Ok(record) => return Ok((active, record)),
+                Err(error) => tracing::warn!(%error, "the active version cannot be used"),
+            }
+        }
+        let record = self.installed()?.into_iter().next();
+        let record = record.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })?;
+        Ok((Active { container: record.container.clone(), previous: None, pending: None }, record))
+    }
+
+    pub(super) fn set_active(&self, active: &Active) -> Result<(), StoreError> {
+        replace_json(&self.active_path(), active)
+    }
+
+    /// The record of one installed version.
+    pub fn record(&self, id: &ContainerId) -> Result<InstalledRecord, StoreError> {
+        let path = self.container(id).join(RECORD);
+        let record: Option<InstalledRecord> = read_json(&path)?;
+        record.filter(|record| record.container == *id).ok_or_else(|| StoreError::NotInstalled { id: id.to_string() })
+    }
+
+    pub(super) fn write_record(tree: &Path, record: &InstalledRecord) -> Result<(), StoreError> {
+        replace_json(&tree.join(RECORD), record)
+    }
+
+    /// All whole versions, the newest first. Folders that are none are passed over.
+    pub fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
+        let folder = self.containers();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("read", &folder)(error)),
+        };
+        let mut records: Vec<InstalledRecord> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter_map(|id| self.record(&id).ok())
+            .collect();
+        records.sort_by(|a, b| b.container.version.cmp(&a.container.version));
+        Ok(records)
+    }
+
+    /// What this installation remembers; a fresh one gets a new installation id, which is stored at once. A damaged file is replaced:
+    /// nothing in it is worth a failed start.
+    pub fn state(&self) -> Result<State, StoreError> {
+        match read_json::<State>(&self.state_path()) {
+            Ok(Some(state)) if !state.installation_id.is_empty() => return Ok(state),
+            Ok(_) => {}
+            Err(StoreError::Damaged { path, source }) => {
+                tracing::warn!(path = %path.display(), %source, "the state is damaged, beginning anew")
+            }
+            Err(error) => return Err(error),
+        }
+        let state = State { installation_id: format!("{:032x}", fastrand::u128(..)), ..State::default() };
+        self.set_state(&state)?;
+        Ok(state)
+    }
+
+    /// Stores what this installation remembers.
+    pub fn set_state(&self, state: &State) -> Result<(), StoreError> {
+        replace_json(&self.state_path(), state)
+    }
+
+    /// Refuses if fewer than `needed` bytes are free where this home lies.
+    pub fn check_space(&self, needed: u64) -> Result<(), StoreError> {
+        let free = fs4::available_space(&self.root).map_err(StoreError::io("ask the free space of", &self.root))?;
+        if free < needed {
+            return Err(StoreError::DiskFull { home: self.root.clone(), needed, free });
+        }
+        Ok(())
+    }
+
+    /// Removes what an interrupted removal left: folders among the versions that are none.
+    pub fn clean(&self) -> Result<(), StoreError> {
+        let folder = self.containers();
+        for entry in fs::read_dir(&folder).map_err(StoreError::io("read", &folder))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".removed-") {
+                durable::remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{Fixture, id};
+    use crate::store::switch::switch;
+
+    #[test]
+    fn the_newest_whole_version_stands_in_for_a_lost_pointer() {
+        let fixture = Fixture::new();
+        let home = &fixture.home;
+        assert!(matches!(home.active(), Err(StoreError::NothingInstalled { .. })));
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        switch(home, &one, &fixture.lock).unwrap();
+        assert_eq!(home.active().unwrap().1.container, one);
+        fs::write(home.active_path(), "{\"container\":").unwrap();
+        assert_eq!(home.active().unwrap().1.container, two);
+        fs::remove_file(home.active_path()).unwrap();
+        fs::remove_file(home.container(&two).join(RECORD)).unwrap();
+        assert_eq!(home.active().unwrap().1.container, one);
+    }
+
+    #[test]
+    fn folders_that_are_no_version_are_passed_over() {
+        let fixture = Fixture::new();
+        fixture.install("1.0.0", &[]);
+        fixture.install("1.10.0", &[]);
+        fs::create_dir_all(fixture.home.containers().join("sample_9.0.0_Linux_x86_64")).unwrap();
+        fs::create_dir_all(fixture.home.containers().join("something")).unwrap();
+        // A record that was copied from another version does not make a folder that version.
+        let copy = fixture.home.container(&id("8.0.0")).join("metadata");
+        fs::create_dir_all(&copy).unwrap();
+        fs::copy(fixture.home.container(&id("1.0.0")).join(RECORD), copy.join("installed.json")).unwrap();
+        assert_eq!(fixture.versions(), ["1.10.0", "1.0.0"]);
+    }
+
+    #[test]
+    fn the_installation_id_is_made_once_and_damage_begins_anew() {
+        let fixture = Fixture::new();
+        let first = fixture.home.state().unwrap();
+        assert_eq!(first.installation_id.len(), 32);
+        assert_eq!(fixture.home.state().unwrap(), first);
+        fs::write(fixture.home.state_path(), "[").unwrap();
+        assert_ne!(fixture.home.state().unwrap().installation_id, first.installation_id);
+    }
+
+    #[test]
+    fn missing_room_is_told_in_numbers() {
+        let fixture = Fixture::new();
+        let error = fixture.home.check_space(u64::MAX).unwrap_err();
+        assert!(error.is_disk_full() && error.to_string().contains(&u64::MAX.to_string()), "{error}");
+        fixture.home.check_space(1).unwrap();
+    }
+}

@@ -1,0 +1,209 @@
+//! Starting a version without a shell, and ending it again.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::lock::RunningLock;
+use super::{Home, InstalledRecord, StoreError};
+use crate::model::ContainerId;
+
+/// What stands for the container's absolute path in arguments and variables.
+const CONTAINER: &str = "{container}";
+
+/// The running app, our own child. May be shared: one thread waits for its end, another ends it.
+#[derive(Debug)]
+pub struct RunningApp {
+    /// Which version.
+    pub container: ContainerId,
+    child: Mutex<Child>,
+    _lock: Option<RunningLock>,
+}
+
+/// Starts the version of `record` with the user's own `arguments` behind the app's. `path` gives what a list variable (`PATH`) holds now.
+pub fn start(
+    home: &Home,
+    record: &InstalledRecord,
+    arguments: &[OsString],
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<RunningApp, StoreError> {
+    let folder = std::path::absolute(home.container(&record.container))
+        .map_err(StoreError::io("find", &home.container(&record.container)))?;
+    // The app starts also where the lock cannot be had (a read-only home): it only guards against removal.
+    let lock = RunningLock::hold(home, &record.container)
+        .inspect_err(|error| tracing::warn!(%error, "starting without a running lock"))
+        .ok();
+    let mut command = command(record, &folder, arguments, variable);
+    let spawned = match &lock {
+        Some(lock) => lock.inherited_by(|| command.spawn()),
+        None => command.spawn(),
+    };
+    let child = spawned.map_err(|source| StoreError::Start { program: record.launch.program.under(&folder), source })?;
+    Ok(RunningApp { container: record.container.clone(), child: Mutex::new(child), _lock: lock })
+}
+
+fn command(
+    record: &InstalledRecord,
+    folder: &Path,
+    arguments: &[OsString],
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Command {
+    let launch = &record.launch;
+    let mut command = Command::new(launch.program.under(folder));
+    command.args(launch.arguments.iter().map(|argument| expand(argument, folder))).args(arguments);
+    command.current_dir(launch.working_folder.under(folder));
+    for (name, value) in &launch.environment {
+        command.env(name, expand(value, folder));
+    }
+    for (name, folders) in &launch.prepend {
+        let before = folders.iter().map(|entry| entry.under(folder));
+        let now = variable(name).unwrap_or_default();
+        let all: Vec<_> = before.chain(std::env::split_paths(&now).filter(|path| !path.as_os_str().is_empty())).collect();
+        // A folder whose name holds the separator cannot be in a list; the app then misses that folder only.
+        if let Ok(joined) = std::env::join_paths(all) {
+            command.env(name, joined);
+        }
+    }
+    command.env("KUZFLOW_HOME", folder).env("KUZFLOW_VERSION", record.container.version.to_string());
+    command
+}
+
+/// `{container}` replaced by the container's path, which need not be Unicode.
+fn expand(text: &str, folder: &Path) -> OsString {
+    let mut result = OsString::new();
+    for (index, part) in text.split(CONTAINER).enumerate() {
+        if index > 0 {
+            result.push(folder);
+        }
+        result.push(part);
+    }
+    result
+}
+
+/// Between two looks at a child where the system offers no way to wait for it without reaping it.
+const LOOK: Duration = Duration::from_millis(250);
+/// Between two looks at a child that was asked to end.
+const LOOK_WHILE_ENDING: Duration = Duration::from_millis(10);
+
+impl RunningApp {
+    // A panic elsewhere does not change what the child is.
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The app's exit status if it has ended.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.child().try_wait().ok().flatten()
+    }
+
+    /// Blocks until the app ends, without using the processor. Others may ask and end it meanwhile.
+    pub fn wait(&self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            #[cfg(unix)]
+            {
+                use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+                // NOWAIT leaves the child unreaped: its id stays ours until `ended` takes it under the lock.
+                let pid = i32::try_from(self.child().id()).ok().and_then(Pid::from_raw);
+                let waited = pid.map(|pid| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+                if !matches!(waited, Some(Ok(_))) {
+                    std::thread::sleep(LOOK);
+                }
+            }
+            #[cfg(not(unix))]
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Asks the app to end, waits up to `patience`, then ends it.
+    pub fn stop(&self, patience: Duration) -> std::io::Result<ExitStatus> {
+        let end = Instant::now() + patience;
+        self.ask();
+        loop {
+            if let Some(status) = self.ended() {
+                return Ok(status);
+            }
+            if Instant::now() >= end {
+                let mut child = self.child();
+                child.kill()?;
+                return child.wait();
+            }
+            std::thread::sleep(LOOK_WHILE_ENDING);
+        }
+    }
+
+    /// SIGTERM, or a close message to the app's windows. A child that has ended and was not reaped keeps its id, and reaping needs the
+    /// lock, so this never reaches another process.
+    fn ask(&self) {
+        let mut child = self.child();
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        #[cfg(unix)]
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        #[cfg(windows)]
+        {
+            let _ = Command::new("taskkill").args(["/pid", &child.id().to_string()]).status();
+        }
+    }
+}
+
+/// What a shell would report for `status`: the exit code, or 128 and the signal's number.
+pub fn exit_code(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    }
+    status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+
+    #[test]
+    #[cfg(unix)]
+    fn the_app_gets_its_environment_arguments_and_folder() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        let variable = |name: &str| (name == "LIST").then(|| OsString::from("/before:/after"));
+        let app = start(&fixture.home, &fixture.record(&id), &["a b".into(), "数据".into()], variable).unwrap();
+        assert!(app.wait().success());
+        let root = fixture.home.container(&id);
+        let root = root.to_str().unwrap();
+        let told = fixture.read(&id, "temp-out").unwrap();
+        assert_eq!(told.trim_end(), format!("1.0.0|{root}|{root}/app:/before:/after|{root}/metadata|--root={root}/x a b 数据"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn ending_it_is_asked_first_and_its_lock_goes_with_it() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        let mut record = fixture.record(&id);
+        record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
+        let app = start(&fixture.home, &record, &[], |_| None).unwrap();
+        assert!(RunningLock::is_held(&fixture.home, &id) && app.ended().is_none());
+        let status = app.stop(Duration::from_secs(30)).unwrap();
+        assert_eq!(exit_code(status), 128 + 15);
+        drop(app);
+        assert!(!RunningLock::is_held(&fixture.home, &id));
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_named() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        let record = fixture.record(&id);
+        std::fs::remove_file(fixture.home.container(&id).join("runtime/run")).unwrap();
+        let error = start(&fixture.home, &record, &[], |_| None).unwrap_err();
+        assert!(error.to_string().contains("run"), "{error}");
+    }
+}
