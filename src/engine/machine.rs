@@ -360,6 +360,7 @@ mod tests {
             way: Way::Full,
             bytes_to_fetch: 1,
             notes: String::new(),
+            nodes: Vec::new(),
             estimated_seconds: None,
         })
     }

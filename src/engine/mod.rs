@@ -1,7 +1,8 @@
 //! The update engine: commands in, events out. Window, headless mode and tests are three equal drivers of it.
 //!
-//! [`protocol`] is the language, [`machine`] the pure core (`step(now, input) -> effects`), [`driver`] performs effects.
+//! [`protocol`] is the language, [`machine`] the pure core (`step(input) -> effects`), [`driver`] performs effects.
 
+pub mod app;
 pub mod machine;
 pub mod mailbox;
 pub mod protocol;

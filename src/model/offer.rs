@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::node::Node;
 use super::release::SignedRelease;
 use super::version::Version;
 
 /// A release on offer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offer {
     /// The release with its signed length and digest.
     pub signed: SignedRelease,
@@ -18,6 +19,8 @@ pub struct Offer {
     pub bytes_to_fetch: u64,
     /// Release notes in Markdown, in the best language there is; empty if there are none.
     pub notes: String,
+    /// The nodes it would be fetched from, the best first.
+    pub nodes: Vec<Node>,
     /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
     pub estimated_seconds: Option<u64>,
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::durable::{read_json, replace_json};
+use super::StoreError;
+use super::files::{read_json, remove_tree, replace_json};
 use super::records::{Active, InstalledRecord, State};
-use super::{StoreError, durable};
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
 
@@ -171,7 +171,7 @@ impl Home {
         let folder = self.containers();
         for entry in fs::read_dir(&folder).map_err(StoreError::io("read", &folder))?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(".removed-") {
-                durable::remove_tree(&entry.path())?;
+                remove_tree(&entry.path())?;
             }
         }
         Ok(())

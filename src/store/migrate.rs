@@ -81,7 +81,7 @@ fn defaults(manifest: &Path) -> Result<HashMap<String, Digest>, StoreError> {
     struct Hash {
         hash: Digest,
     }
-    let shipped: Option<Shipped> = super::durable::read_json(manifest)?;
+    let shipped: Option<Shipped> = super::files::read_json(manifest)?;
     let shipped = shipped.map(|shipped| shipped.file_manifest).unwrap_or_default();
     Ok(shipped
         .into_iter()

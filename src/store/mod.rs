@@ -13,7 +13,7 @@
 //!
 //! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written file in the place of a whole one.
 
-mod durable;
+mod files;
 #[cfg(test)]
 mod fixture;
 pub mod home;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::durable::remove_tree;
+use super::files::remove_tree;
 use super::lock::{HomeLock, RunningLock};
 use super::{Home, StoreError};
 use crate::model::ContainerId;

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::durable::{remove_tree, sync_folder, sync_tree};
+use super::files::remove_tree;
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError};
+use crate::durable;
 use crate::model::{ContainerId, Digest, Manifest};
 
 /// Room that stays free on the disk, bytes: the system and the app need some too.
@@ -75,12 +76,12 @@ impl Staging {
             manifest: digest,
         };
         Home::write_record(&self.tree(), &record)?;
-        sync_tree(&self.tree())?;
+        durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
         let place = self.home.container(&self.id);
         // Only what is no whole version can be in the way: a whole one would have been found before.
         remove_tree(&place)?;
         fs::rename(self.tree(), &place).map_err(StoreError::io("rename", &self.tree()))?;
-        sync_folder(&self.home.containers())?;
+        durable::sync_folder(&self.home.containers()).map_err(StoreError::io("make durable", &place))?;
         self.discard()?;
         Ok(record)
     }

@@ -1,0 +1,138 @@
+//! Guards the rooms: imports run one way, egui stays in the launcher, the environment is asked through one door, and every text a
+//! reader relies on (module heads) is there. The compiler does not object to any of this inside one package.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may import. A room that is not listed here has no place in the house yet.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("host", &[]),
+    ("durable", &[]),
+    ("settings", &["model"]),
+    ("container", &["model"]),
+    ("trust", &["model", "durable"]),
+    ("fetch", &["model", "durable"]),
+    ("store", &["model", "durable", "container"]),
+    ("engine", &["model", "host", "settings", "container", "trust", "fetch", "store"]),
+    ("launcher", &["model", "host", "settings", "engine"]),
+    ("publish", &["model", "host", "settings", "durable", "container", "trust"]),
+    ("server", &["model", "host", "trust", "publish"]),
+    ("demo", &["model", "host", "settings", "publish", "server", "store", "engine", "launcher"]),
+    ("cli", &["model", "host", "settings", "container", "store", "engine", "launcher", "publish", "server", "demo"]),
+];
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Source files with their room, tests at their ends cut off.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&root, &mut files);
+    files
+        .into_iter()
+        .map(|path| {
+            let relative = path.strip_prefix(&root).unwrap().to_owned();
+            let first = relative.iter().next().unwrap().to_str().unwrap();
+            let room = first.strip_suffix(".rs").unwrap_or(first).to_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            (room, relative, code)
+        })
+        .collect()
+}
+
+/// Names that follow `crate::` in code, also those of `use crate::{a::b, c}`.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for (at, _) in line.match_indices("crate::") {
+            let rest = &line[at + "crate::".len()..];
+            let names = match rest.strip_prefix('{') {
+                Some(group) => group.split(',').map(str::trim).collect(),
+                None => vec![rest],
+            };
+            found.extend(
+                names.into_iter().map(|name| name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_run_one_way() {
+    let allowed: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
+    let mut broken = Vec::new();
+    for (room, path, code) in sources() {
+        if ["lib", "bin"].contains(&room.as_str()) {
+            continue;
+        }
+        let Some(may) = allowed.get(room.as_str()) else {
+            broken.push(format!("{}: room {room} is not in the plan", path.display()));
+            continue;
+        };
+        for name in imports(&code) {
+            if name != room && allowed.contains_key(name.as_str()) && !may.contains(&name.as_str()) {
+                broken.push(format!("{}: {room} must not import {name}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn libraries_stay_in_their_rooms() {
+    let homes: &[(&str, &[&str])] = &[
+        ("egui", &["launcher"]),
+        ("eframe", &["launcher"]),
+        ("reqwest", &["fetch"]),
+        ("tough", &["trust", "publish"]),
+        ("axum", &["server", "cli", "demo"]),
+        ("zip", &["publish"]),
+        ("clap", &["cli"]),
+        ("rfd", &["launcher"]),
+    ];
+    let mut broken = Vec::new();
+    for (room, path, code) in sources() {
+        for (library, rooms) in homes {
+            let used = code.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
+                line.match_indices(&format!("{library}::")).any(|(at, _)| {
+                    !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+                })
+            });
+            if used && !rooms.contains(&room.as_str()) {
+                broken.push(format!("{}: {library} belongs in {rooms:?}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_environment_has_one_door() {
+    let doors = ["std::env::var", "env::var(", "env::var_os", "env::args", "env::current_exe", "env::temp_dir", "env::home_dir"];
+    let mut broken = Vec::new();
+    for (room, path, code) in sources() {
+        if room != "host" {
+            broken.extend(doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display())));
+        }
+    }
+    assert!(broken.is_empty(), "only host.rs asks the environment:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let silent: Vec<_> = sources().into_iter().filter(|(_, _, code)| !code.starts_with("//!")).map(|(_, path, _)| path).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}
