@@ -13,6 +13,7 @@
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! ```
 
+pub mod container;
 pub mod engine;
 pub mod host;
 pub mod model;
