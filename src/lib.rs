@@ -14,6 +14,7 @@
 //! ```
 
 pub mod durable;
+pub mod container;
 pub mod engine;
 pub mod host;
 pub mod model;

@@ -69,20 +69,26 @@ impl RelativePath {
         upper.nfc().collect()
     }
 
-    /// The path that a symlink at `self` with `target` points to, or `None` if it would leave the container.
+    /// The path that a symlink at `self` with `target` points to, or `None` if it would leave the container. `..` is only allowed
+    /// at the front: behind a name that is a link itself it means another folder to the system than to this calculation.
     pub fn resolve_link(&self, target: &str) -> Option<String> {
         if target.is_empty() || target.starts_with('/') || target.contains(['\\', '\0', ':']) {
             return None;
         }
         let mut parts: Vec<&str> = self.0.split('/').collect();
         parts.pop();
+        let mut named = false;
         for part in target.split('/') {
             match part {
                 "" | "." => {}
+                ".." if named => return None,
                 ".." => {
                     parts.pop()?;
                 }
-                name => parts.push(name),
+                name => {
+                    named = true;
+                    parts.push(name);
+                }
             }
         }
         Some(parts.join("/"))
@@ -204,7 +210,7 @@ mod tests {
         let link: RelativePath = "runtime/lib/libpython3.so".parse().unwrap();
         assert_eq!(link.resolve_link("libpython3.11.so").as_deref(), Some("runtime/lib/libpython3.11.so"));
         assert_eq!(link.resolve_link("../bin/python3").as_deref(), Some("runtime/bin/python3"));
-        for outside in ["../../../etc/passwd", "/etc/passwd", "", "..\\..\\x", "../../../../runtime/x"] {
+        for outside in ["../../../etc/passwd", "/etc/passwd", "", "..\\..\\x", "../../../../runtime/x", "up/../../x"] {
             assert_eq!(link.resolve_link(outside), None, "{outside}");
         }
     }

@@ -1,0 +1,278 @@
+//! One entry's packed bytes, decoded with bounded memory and never past its declared size.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use zstd::stream::raw::{DParameter, InBuffer, Operation as _, OutBuffer};
+
+use crate::model::manifest::{Compression, Packed};
+use crate::model::{Digest, Hasher};
+
+/// Largest zstd window that is accepted, as a power of two: 8 MiB, which bounds a decoder's memory.
+pub const LARGEST_WINDOW_LOG: u32 = 23;
+
+/// Bytes read at once, and bytes written at once. Most entries fit both, and then zstd decodes them in one pass.
+const INPUT: usize = 128 << 10;
+const OUTPUT: usize = 256 << 10;
+
+/// What is wrong with an entry's bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// More came out than declared (a bomb, or the wrong bytes).
+    #[error("it unpacks to more than the {declared} bytes declared")]
+    TooLong {
+        /// Bytes declared.
+        declared: u64,
+    },
+    /// Less came out than declared.
+    #[error("it unpacks to {found} bytes, {declared} are declared")]
+    TooShort {
+        /// Bytes declared.
+        declared: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// The packed bytes end too early.
+    #[error("its packed bytes end too early")]
+    Truncated,
+    /// Something follows the entry's only frame.
+    #[error("bytes follow behind its end")]
+    Trailing,
+    /// Not zstd, or a larger window than allowed.
+    #[error("its packed bytes are damaged")]
+    Corrupt(#[source] io::Error),
+    /// Other content.
+    #[error("its SHA-256 is {found}, expected {expected}")]
+    Hash {
+        /// What the manifest says.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// The packed bytes cannot be read.
+    #[error("its packed bytes cannot be read")]
+    Read(#[source] io::Error),
+    /// The unpacked bytes cannot be written.
+    #[error("it cannot be written")]
+    Write(#[source] io::Error),
+}
+
+/// Decodes entries one after another; holds about 400 KiB, and up to 8 MiB more once an entry needs the window.
+pub struct Decoder {
+    zstd: zstd::stream::raw::Decoder<'static>,
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+}
+
+impl Decoder {
+    /// A decoder with its buffers.
+    pub fn new() -> Result<Self, Fault> {
+        let mut zstd = zstd::stream::raw::Decoder::new().map_err(Fault::Corrupt)?;
+        zstd.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW_LOG)).map_err(Fault::Corrupt)?;
+        Ok(Self { zstd, input: vec![0; INPUT].into(), output: vec![0; OUTPUT].into() })
+    }
+
+    /// Reads `packed_size` bytes of `packed`, hands what they unpack to over to `sink` in blocks, and returns its digest.
+    ///
+    /// An error unless exactly `size` bytes come out of one frame that ends with the last packed byte. What `sink` got before an
+    /// error is worthless. `sink` never gets more than `size` bytes.
+    pub fn unpack(
+        &mut self,
+        packed: &mut dyn Read,
+        compression: Compression,
+        packed_size: u64,
+        size: u64,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<Digest, Fault> {
+        let mut tally = Tally { hasher: Hasher::default(), written: 0, declared: size, sink };
+        let mut packed = packed.take(packed_size);
+        match compression {
+            Compression::Stored => self.copy(&mut packed, &mut tally)?,
+            Compression::Zstd => self.decode(&mut packed, &mut tally)?,
+        }
+        if packed.limit() > 0 {
+            // What is left was either never sent, or lies behind the frame's end.
+            return Err(if self.fill(&mut packed)? == 0 { Fault::Truncated } else { Fault::Trailing });
+        }
+        if tally.written != size {
+            return Err(Fault::TooShort { declared: size, found: tally.written });
+        }
+        Ok(tally.hasher.finish())
+    }
+
+    fn copy(&mut self, packed: &mut dyn Read, tally: &mut Tally<'_>) -> Result<(), Fault> {
+        loop {
+            let filled = self.fill(packed)?;
+            if filled == 0 {
+                return Ok(());
+            }
+            tally.take(&self.input[..filled])?;
+        }
+    }
+
+    fn decode(&mut self, packed: &mut dyn Read, tally: &mut Tally<'_>) -> Result<(), Fault> {
+        self.zstd.reinit().map_err(Fault::Corrupt)?;
+        loop {
+            let filled = self.fill(packed)?;
+            if filled == 0 {
+                return Err(Fault::Truncated);
+            }
+            let mut input = InBuffer::around(&self.input[..filled]);
+            loop {
+                let mut output = OutBuffer::around(&mut self.output[..]);
+                let hint = self.zstd.run(&mut input, &mut output).map_err(Fault::Corrupt)?;
+                let full = output.pos() == OUTPUT;
+                tally.take(output.as_slice())?;
+                if hint == 0 {
+                    return if input.pos() == filled { Ok(()) } else { Err(Fault::Trailing) };
+                }
+                if input.pos() == filled && !full {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Fills the input buffer as far as `packed` goes.
+    fn fill(&mut self, packed: &mut dyn Read) -> Result<usize, Fault> {
+        let mut filled = 0;
+        while filled < self.input.len() {
+            match packed.read(&mut self.input[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fault::Read(error)),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Counts and hashes what goes to the sink, and lets nothing past the declared size.
+struct Tally<'a> {
+    hasher: Hasher,
+    written: u64,
+    declared: u64,
+    sink: &'a mut dyn FnMut(&[u8]) -> io::Result<()>,
+}
+
+impl Tally<'_> {
+    fn take(&mut self, block: &[u8]) -> Result<(), Fault> {
+        self.written += block.len() as u64;
+        if self.written > self.declared {
+            return Err(Fault::TooLong { declared: self.declared });
+        }
+        self.hasher.update(block);
+        (self.sink)(block).map_err(Fault::Write)
+    }
+}
+
+/// The bytes of one span of a file, read by position: several threads may read one open file.
+pub struct SpanReader<'a> {
+    file: &'a File,
+    at: u64,
+    end: u64,
+}
+
+impl<'a> SpanReader<'a> {
+    /// The bytes of `packed` in `package`.
+    pub fn new(package: &'a File, packed: &Packed) -> Self {
+        let span = packed.span();
+        Self { file: package, at: span.start, end: span.end }
+    }
+}
+
+impl Read for SpanReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = read_at(self.file, &mut buffer[..wanted], self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, at)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(packed: &[u8], compression: Compression, packed_size: u64, size: u64) -> Result<Vec<u8>, Fault> {
+        let mut out = Vec::new();
+        let hash = Decoder::new()?.unpack(&mut &packed[..], compression, packed_size, size, &mut |block| {
+            out.extend_from_slice(block);
+            Ok(())
+        })?;
+        assert!(out.len() as u64 <= size);
+        assert_eq!(hash, Digest::of(&out));
+        Ok(out)
+    }
+
+    fn zstd_frame(content: &[u8]) -> Vec<u8> {
+        zstd::encode_all(content, 3).unwrap()
+    }
+
+    #[test]
+    fn exactly_what_was_packed() {
+        for length in [0usize, 1, 1000, INPUT, OUTPUT, OUTPUT + 1, 3 * OUTPUT + 17] {
+            let content: Vec<u8> = (0..length).map(|k| (k * k / 7) as u8).collect();
+            let frame = zstd_frame(&content);
+            assert_eq!(decode(&frame, Compression::Zstd, frame.len() as u64, length as u64).unwrap(), content);
+            assert_eq!(decode(&content, Compression::Stored, length as u64, length as u64).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_bomb_ends_at_the_declared_size() {
+        let frame = zstd_frame(&vec![0; 50 << 20]);
+        for declared in [0, 10, OUTPUT as u64, (50 << 20) - 1] {
+            let result = decode(&frame, Compression::Zstd, frame.len() as u64, declared);
+            assert!(matches!(result, Err(Fault::TooLong { .. })), "{declared}");
+        }
+        assert!(matches!(decode(b"abc", Compression::Stored, 3, 2), Err(Fault::TooLong { .. })));
+    }
+
+    #[test]
+    fn every_truncation_is_told() {
+        let content: Vec<u8> = (0..3000u32).flat_map(u32::to_le_bytes).collect();
+        let frame = zstd_frame(&content);
+        for cut in 0..frame.len() {
+            // The source ends early, and: the manifest says that it ends there.
+            let told = decode(&frame[..cut], Compression::Zstd, frame.len() as u64, content.len() as u64);
+            assert!(matches!(told, Err(Fault::Truncated)), "{cut}: {told:?}");
+            let declared = decode(&frame, Compression::Zstd, cut as u64, content.len() as u64);
+            assert!(matches!(declared, Err(Fault::Truncated)), "{cut}: {declared:?}");
+        }
+        assert!(matches!(decode(b"ab", Compression::Stored, 3, 3), Err(Fault::Truncated)));
+        assert!(matches!(decode(b"ab", Compression::Stored, 2, 3), Err(Fault::TooShort { .. })));
+    }
+
+    #[test]
+    fn nothing_may_follow_the_frame() {
+        let frame = zstd_frame(b"content");
+        for tail in [&b"x"[..], &zstd_frame(b""), &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], &vec![7; 3 * INPUT]] {
+            let packed = [&frame[..], tail].concat();
+            let result = decode(&packed, Compression::Zstd, packed.len() as u64, 7);
+            assert!(matches!(result, Err(Fault::Trailing)), "{result:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_beyond_the_limit_is_refused() {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(LARGEST_WINDOW_LOG + 1).unwrap();
+        std::io::Write::write_all(&mut encoder, &vec![1; 20 << 20]).unwrap();
+        let frame = encoder.finish().unwrap();
+        assert!(matches!(decode(&frame, Compression::Zstd, frame.len() as u64, 20 << 20), Err(Fault::Corrupt(_))));
+        assert!(matches!(decode(b"no zstd at all", Compression::Zstd, 14, 5), Err(Fault::Corrupt(_))));
+    }
+}

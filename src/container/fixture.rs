@@ -1,0 +1,95 @@
+//! Small containers for this room's tests: entries in a row, without a zip around them.
+
+use std::collections::BTreeMap;
+
+use crate::model::manifest::*;
+use crate::model::{Digest, PieceTable};
+
+/// A manifest and the payload it describes; `app/app.py` is added. Entries are packed where that makes them smaller.
+pub fn container(files: &[(&str, &[u8])]) -> (Manifest, Vec<u8>) {
+    build(files, true)
+}
+
+/// The same with every entry stored.
+pub fn container_stored(files: &[(&str, &[u8])]) -> (Manifest, Vec<u8>) {
+    build(files, false)
+}
+
+/// A symlink's entry.
+pub fn link(target: &str) -> Entry {
+    Entry {
+        size: 0,
+        mtime: 0,
+        hash: Digest::of(target.as_bytes()),
+        permissions: Permissions::from_mode(0o755),
+        symlink: Some(target.to_owned()),
+        packed: None,
+    }
+}
+
+/// The table over `payload`.
+pub fn pieces(payload: &[u8], piece_size: u32) -> PieceTable {
+    let hashes = payload.chunks(piece_size as usize).map(Digest::of).collect();
+    PieceTable { piece_size, length: payload.len() as u64, hashes }
+}
+
+fn build(files: &[(&str, &[u8])], packing: bool) -> (Manifest, Vec<u8>) {
+    let mut payload = b"local header".to_vec();
+    let mut file_manifest = BTreeMap::new();
+    let with_program =
+        files.iter().copied().chain((!files.iter().any(|f| f.0 == "app/app.py")).then_some(("app/app.py", &b"#"[..])));
+    for (path, content) in with_program {
+        let frame = zstd::encode_all(content, 3).unwrap();
+        let (bytes, compression) = match packing && frame.len() < content.len() {
+            true => (&frame[..], Compression::Zstd),
+            false => (content, Compression::Stored),
+        };
+        let packed = Packed { offset: payload.len() as u64, size: bytes.len() as u64, compression };
+        payload.extend_from_slice(bytes);
+        let entry = Entry {
+            size: content.len() as u64,
+            mtime: 1_700_000_000,
+            hash: Digest::of(content),
+            permissions: if path.ends_with(".sh") { Permissions::PROGRAM } else { Permissions::FILE },
+            symlink: None,
+            packed: (!content.is_empty()).then_some(packed),
+        };
+        file_manifest.insert(path.parse().unwrap(), entry);
+    }
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        container_info: ContainerInfo {
+            version: "1.0.0".parse().unwrap(),
+            build_date: jiff::Timestamp::UNIX_EPOCH,
+            build_number: None,
+            git_commit: None,
+            builder: "test".to_owned(),
+        },
+        platform_info: PlatformInfo {
+            os: "Linux".to_owned(),
+            architecture: "x86_64".to_owned(),
+            python_version: None,
+            qt_version: None,
+        },
+        application_info: ApplicationInfo {
+            name: "sample".parse().unwrap(),
+            display_name: "Sample".to_owned(),
+            description: String::new(),
+            main_executable: "scripts/launch.sh".parse().unwrap(),
+            icon: None,
+            launch: Launch {
+                program: "app/app.py".parse().unwrap(),
+                arguments: Vec::new(),
+                working_folder: "app".parse().unwrap(),
+                environment: BTreeMap::new(),
+                prepend: BTreeMap::new(),
+            },
+        },
+        dependencies: Vec::new(),
+        file_manifest,
+        empty_folders: Vec::new(),
+        package: pieces(&payload, 64),
+        signature: None,
+    };
+    (manifest, payload)
+}

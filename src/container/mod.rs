@@ -1,0 +1,174 @@
+//! Packages on the launcher's side: from bytes that were fetched to a tree of files that is proved, entry by entry.
+//!
+//! In: a [`ManifestLocation`] out of signed metadata, packed bytes from anywhere, a staging folder. Out: a [`Manifest`], files,
+//! and after the install a list of [`Damage`]. Offsets, sizes and hashes come from the manifest alone; a zip's own headers are
+//! never read here (the publisher's `inspect` proves that they agree). Never: network, a file outside the folder given, more
+//! bytes than the manifest declares, a write through a link.
+
+mod decode;
+mod readiness;
+mod tree;
+mod unpack;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+pub use decode::{Decoder, Fault, LARGEST_WINDOW_LOG, SpanReader};
+pub use readiness::Readiness;
+pub use unpack::{Unpacker, unpack_package};
+pub use verify::{Damage, Harm, Verification, verify_tree};
+
+use crate::model::manifest::{Compression, InvalidManifest};
+use crate::model::release::{LARGEST_MANIFEST, ManifestLocation};
+use crate::model::{Digest, Manifest, RelativePath};
+
+/// Why a package was not read or unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// The manifest's packed bytes are not what signed metadata says they are.
+    #[error("the package's manifest is not the signed one")]
+    Manifest(#[source] Fault),
+    /// The manifest is the signed one, but says something that is not allowed.
+    #[error(transparent)]
+    Refused(#[from] InvalidManifest),
+    /// An entry's bytes are not what the manifest says they are.
+    #[error("the package's entry {path} is not what its manifest says")]
+    Entry {
+        /// The entry.
+        path: RelativePath,
+        /// What is wrong with it.
+        #[source]
+        fault: Fault,
+    },
+    /// The manifest has no such entry with bytes in the package, or it is unpacked already.
+    #[error("the manifest has no entry {path} that waits for its bytes")]
+    Unknown {
+        /// The entry.
+        path: RelativePath,
+    },
+    /// Not everything is unpacked yet.
+    #[error("{count} entries are not unpacked yet, {path} among them")]
+    Unfinished {
+        /// How many.
+        count: usize,
+        /// One of them.
+        path: RelativePath,
+    },
+    /// The staging folder has something in it.
+    #[error("{} is not empty; a package is only unpacked into an empty folder", root.display())]
+    NotEmpty {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// A link of this container cannot exist on this system.
+    #[error("the link {path} -> {target} leads to no file, and this system has no links that could be kept as they are")]
+    Link {
+        /// The link.
+        path: RelativePath,
+        /// What it points to.
+        target: String,
+    },
+    /// The file system refuses.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+impl ContainerError {
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// Whether the disk was full, so that waiting or freeing space helps, and fetching again does not.
+    pub fn is_disk_full(&self) -> bool {
+        let full = |source: &std::io::Error| {
+            matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::File { source, .. } => full(source),
+            Self::Entry { fault: Fault::Write(source), .. } => full(source),
+            _ => false,
+        }
+    }
+}
+
+/// The manifest's JSON out of its packed bytes: exactly as long as declared, and hashed before anyone parses it.
+pub fn read_manifest_json(packed: &[u8], location: &ManifestLocation) -> Result<Vec<u8>, ContainerError> {
+    if location.size > LARGEST_MANIFEST {
+        return Err(ContainerError::Manifest(Fault::TooLong { declared: LARGEST_MANIFEST }));
+    }
+    if u64::try_from(packed.len()).ok() != Some(location.packed_size) {
+        return Err(ContainerError::Manifest(Fault::Truncated));
+    }
+    // The declared size is signed and capped, but a lie in it must not cost memory before the bytes are there.
+    let mut json = Vec::new();
+    let mut source = packed;
+    let hash = Decoder::new()
+        .and_then(|mut decoder| {
+            let mut keep = |block: &[u8]| {
+                json.extend_from_slice(block);
+                Ok(())
+            };
+            decoder.unpack(&mut source, Compression::Zstd, location.packed_size, location.size, &mut keep)
+        })
+        .map_err(ContainerError::Manifest)?;
+    if hash != location.hash {
+        return Err(ContainerError::Manifest(Fault::Hash { expected: location.hash, found: hash }));
+    }
+    Ok(json)
+}
+
+/// The manifest out of its packed bytes, proved and checked.
+pub fn read_manifest(packed: &[u8], location: &ManifestLocation) -> Result<Manifest, ContainerError> {
+    Ok(Manifest::from_json(&read_manifest_json(packed, location)?)?)
+}
+
+/// Proves `bytes` to be what `expected` is the digest of.
+fn prove(expected: Digest, found: Digest) -> Result<(), Fault> {
+    if expected == found { Ok(()) } else { Err(Fault::Hash { expected, found }) }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(json: &[u8]) -> (Vec<u8>, ManifestLocation) {
+        let packed = zstd::encode_all(json, 3).unwrap();
+        let location =
+            ManifestLocation { offset: 0, packed_size: packed.len() as u64, size: json.len() as u64, hash: Digest::of(json) };
+        (packed, location)
+    }
+
+    #[test]
+    fn a_manifest_is_proved_before_it_is_parsed() {
+        let manifest = fixture::container(&[("app/app.py", b"print()")]).0;
+        let (bytes, location) = packed(&manifest.to_json().unwrap());
+        assert_eq!(read_manifest(&bytes, &location).unwrap(), manifest);
+
+        let other = ManifestLocation { hash: Digest::of(b"other"), ..location.clone() };
+        assert!(matches!(read_manifest(&bytes, &other), Err(ContainerError::Manifest(Fault::Hash { .. }))));
+        let short = ManifestLocation { size: location.size - 1, ..location.clone() };
+        assert!(matches!(read_manifest(&bytes, &short), Err(ContainerError::Manifest(Fault::TooLong { .. }))));
+        let long = ManifestLocation { size: location.size + 1, ..location.clone() };
+        assert!(matches!(read_manifest(&bytes, &long), Err(ContainerError::Manifest(Fault::TooShort { .. }))));
+        assert!(matches!(read_manifest(&bytes[1..], &location), Err(ContainerError::Manifest(Fault::Truncated))));
+        let huge = ManifestLocation { size: LARGEST_MANIFEST + 1, ..location };
+        assert!(matches!(read_manifest(&bytes, &huge), Err(ContainerError::Manifest(Fault::TooLong { .. }))));
+    }
+
+    #[test]
+    fn what_is_proved_but_no_manifest_is_refused() {
+        let (bytes, location) = packed(b"{\"format\": 1}");
+        assert!(matches!(read_manifest(&bytes, &location), Err(ContainerError::Refused(_))));
+    }
+}

@@ -1,0 +1,59 @@
+//! What an entry is once it is on this system's disk: where links are kept as links, and which folders there must be.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Manifest, RelativePath};
+
+/// Longest chain of links that is followed where a link becomes a copy.
+const LONGEST_CHAIN: usize = 16;
+
+/// Whether links are kept. On Windows they need a privilege that few users have: there a link to a file becomes a copy of the
+/// file, and any other link is refused (a builder for Windows makes none).
+pub const KEEPS_LINKS: bool = cfg!(unix);
+
+/// Every folder the container has, parents before their children.
+pub fn folders(manifest: &Manifest) -> BTreeSet<&str> {
+    let of_files = manifest.file_manifest.keys().flat_map(RelativePath::ancestors);
+    let empty = manifest.empty_folders.iter().flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
+    let own = crate::model::manifest::MANIFEST_PATH.rsplit_once('/').map(|(folder, _)| folder);
+    of_files.chain(empty).chain(own).collect()
+}
+
+/// The file that a link ends at, through further links.
+pub fn link_end<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<&'a RelativePath> {
+    let mut at = link.clone();
+    for _ in 0..LONGEST_CHAIN {
+        let (path, entry) = manifest.file_manifest.get_key_value(&at)?;
+        match &entry.symlink {
+            None => return Some(path),
+            Some(target) => at = path.resolve_link(target)?.parse().ok()?,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn links_end_at_files_or_nowhere() {
+        let (mut manifest, _) = fixture::container(&[("app/a", b"a")]);
+        for (link, target) in
+            [("app/b", "a"), ("app/c", "b"), ("app/x", "y"), ("app/y", "x"), ("app/d", "../app"), ("app/n", "none")]
+        {
+            manifest.file_manifest.insert(link.parse().unwrap(), fixture::link(target));
+        }
+        let end = |link: &str| link_end(&manifest, &link.parse().unwrap()).map(RelativePath::as_str);
+        assert_eq!((end("app/b"), end("app/c"), end("app/a")), (Some("app/a"), Some("app/a"), Some("app/a")));
+        assert_eq!((end("app/x"), end("app/d"), end("app/n")), (None, None, None));
+    }
+
+    #[test]
+    fn folders_come_with_their_parents() {
+        let (mut manifest, _) = fixture::container(&[("a/b/c/d", b"")]);
+        manifest.empty_folders.push("x/y".parse().unwrap());
+        assert_eq!(folders(&manifest).into_iter().collect::<Vec<_>>(), ["a", "a/b", "a/b/c", "app", "metadata", "x", "x/y"]);
+    }
+}

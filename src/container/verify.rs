@@ -1,0 +1,313 @@
+//! An installed tree held against its manifest: what is missing, changed, or there without being named.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::tree::{self, KEEPS_LINKS};
+use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
+use crate::model::{Hasher, Manifest, RelativePath};
+
+/// One thing that is not as the manifest says.
+#[derive(Debug)]
+pub struct Damage {
+    /// The file, link or folder.
+    pub path: RelativePath,
+    /// What is wrong with it.
+    pub what: Harm,
+}
+
+/// What is wrong with a file, link or folder.
+#[derive(Debug, thiserror::Error)]
+pub enum Harm {
+    /// It is not there.
+    #[error("it is missing")]
+    Missing,
+    /// It is there, but not a file, link or folder as it should be.
+    #[error("it is of another kind")]
+    Kind,
+    /// Its length differs.
+    #[error("it has {found} bytes")]
+    Size {
+        /// The length it has.
+        found: u64,
+    },
+    /// Its bytes differ.
+    #[error("its content changed")]
+    Content,
+    /// The link points elsewhere.
+    #[error("it points to {}", found.display())]
+    Target {
+        /// Where it points.
+        found: PathBuf,
+    },
+    /// The owner's right to execute it differs.
+    #[error("its permissions are {found:o}")]
+    Permissions {
+        /// The bits it has.
+        found: u32,
+    },
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// By path.
+    pub damaged: Vec<Damage>,
+    /// Files in immutable folders that the manifest does not name, relative to the root. Harmless to the others; told so that
+    /// a repair can remove them.
+    pub extra: Vec<PathBuf>,
+}
+
+impl Verification {
+    /// Whether everything the manifest names is there, whole.
+    pub fn is_whole(&self) -> bool {
+        self.damaged.is_empty()
+    }
+}
+
+/// Hashes every file outside [`MUTABLE_FOLDERS`] anew, with `threads` threads, and compares links, permissions and folders.
+/// `progress` is told the bytes of each file as it is done, from any thread. Damage is a finding, not an error; links are never
+/// followed.
+pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Verification {
+    let mut entries: Vec<_> = manifest.file_manifest.iter().filter(|(path, _)| !is_mutable(path.as_str())).collect();
+    entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.size));
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    let work = || {
+        let mut buffer = vec![0; 256 << 10];
+        while let Some((path, entry)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(what) = check(root, manifest, path, entry, &mut buffer) {
+                found.lock().unwrap_or_else(PoisonError::into_inner).push(Damage { path: (*path).clone(), what });
+            }
+            progress(entry.size);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut damaged = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let folders = tree::folders(manifest);
+    for folder in folders.iter().filter(|folder| !is_mutable(folder)) {
+        if let (Err(what), Ok(path)) = (check_folder(&root.join(folder)), folder.parse()) {
+            damaged.push(Damage { path, what });
+        }
+    }
+    if let (Err(what), Ok(path)) = (file_metadata(&root.join(MANIFEST_PATH)), MANIFEST_PATH.parse()) {
+        damaged.push(Damage { path, what });
+    }
+    damaged.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut extra = Vec::new();
+    find_extra(root, "", manifest, &folders, &mut extra);
+    extra.sort();
+    Verification { damaged, extra }
+}
+
+fn is_mutable(path: &str) -> bool {
+    MUTABLE_FOLDERS.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+fn check(root: &Path, manifest: &Manifest, path: &RelativePath, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm> {
+    let full = path.under(root);
+    if let Some(target) = &entry.symlink {
+        if KEEPS_LINKS {
+            return check_link(&full, target);
+        }
+        let end = tree::link_end(manifest, path).and_then(|end| manifest.file_manifest.get(end)).ok_or(Harm::Missing)?;
+        return check_file(&full, end, buffer);
+    }
+    check_file(&full, entry, buffer)
+}
+
+fn check_file(full: &Path, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm> {
+    let metadata = file_metadata(full)?;
+    if metadata.len() != entry.size {
+        return Err(Harm::Size { found: metadata.len() });
+    }
+    let mut file = open(full).map_err(Harm::Unreadable)?;
+    let mut hasher = Hasher::default();
+    loop {
+        match file.read(buffer) {
+            Ok(0) => break,
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Harm::Unreadable(error)),
+        }
+    }
+    if hasher.finish() != entry.hash {
+        return Err(Harm::Content);
+    }
+    check_permissions(&metadata, entry)
+}
+
+/// Only whether it can be executed matters: an administrator may take rights away from others.
+#[cfg(unix)]
+fn check_permissions(metadata: &Metadata, entry: &Entry) -> Result<(), Harm> {
+    let found = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
+    if (found ^ entry.permissions.mode()) & 0o100 == 0 { Ok(()) } else { Err(Harm::Permissions { found }) }
+}
+
+#[cfg(not(unix))]
+fn check_permissions(_: &Metadata, _: &Entry) -> Result<(), Harm> {
+    Ok(())
+}
+
+fn check_link(full: &Path, target: &str) -> Result<(), Harm> {
+    if !metadata_of(full)?.is_symlink() {
+        return Err(Harm::Kind);
+    }
+    let found = fs::read_link(full).map_err(Harm::Unreadable)?;
+    if found == Path::new(target) { Ok(()) } else { Err(Harm::Target { found }) }
+}
+
+fn check_folder(full: &Path) -> Result<(), Harm> {
+    if metadata_of(full)?.is_dir() { Ok(()) } else { Err(Harm::Kind) }
+}
+
+fn file_metadata(full: &Path) -> Result<Metadata, Harm> {
+    let metadata = metadata_of(full)?;
+    if metadata.is_file() { Ok(metadata) } else { Err(Harm::Kind) }
+}
+
+fn metadata_of(full: &Path) -> Result<Metadata, Harm> {
+    fs::symlink_metadata(full).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Harm::Missing,
+        _ => Harm::Unreadable(error),
+    })
+}
+
+/// Opens a file that was just seen to be one, without following a link that took its place since.
+#[cfg(unix)]
+fn open(full: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    Ok(rustix::fs::open(full, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+#[cfg(not(unix))]
+fn open(full: &Path) -> io::Result<File> {
+    File::open(full)
+}
+
+/// Walks what is there and keeps what nobody named. A folder that cannot be listed was told as damage already, or is extra.
+fn find_extra(root: &Path, folder: &str, manifest: &Manifest, folders: &BTreeSet<&str>, extra: &mut Vec<PathBuf>) {
+    let Ok(content) = fs::read_dir(root.join(folder)) else { return };
+    for item in content.flatten() {
+        let Ok(name) = item.file_name().into_string() else {
+            extra.push(Path::new(folder).join(item.file_name()));
+            continue;
+        };
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_mutable(&path) || path == MANIFEST_PATH || (!is_folder && manifest.file_manifest.contains_key(path.as_str())) {
+            continue;
+        }
+        if is_folder && folders.contains(path.as_str()) {
+            find_extra(root, &path, manifest, folders, extra);
+        } else {
+            extra.push(PathBuf::from(path));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{fixture, unpack_package};
+    use super::*;
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    fn installed() -> (tempfile::TempDir, Arc<Manifest>) {
+        let folder = tempfile::tempdir().unwrap();
+        let files: &[(&str, &[u8])] =
+            &[("app/a.py", b"aaaa"), ("app/sub/b.py", b"b"), ("scripts/launch.sh", b"#!"), ("config/c.toml", b"c")];
+        let (mut manifest, payload) = fixture::container(files);
+        manifest.file_manifest.insert("app/link".parse().unwrap(), fixture::link("a.py"));
+        manifest.empty_folders.push("runtime/empty".parse().unwrap());
+        let manifest = Arc::new(manifest);
+        let mut package = tempfile::tempfile().unwrap();
+        package.write_all(&payload).unwrap();
+        unpack_package(&package, manifest.clone(), b"{}", folder.path().join("c"), 1, &|_| ()).unwrap();
+        (folder, manifest)
+    }
+
+    #[test]
+    fn an_untouched_tree_is_whole_and_user_data_is_free() {
+        let (folder, manifest) = installed();
+        let root = folder.path().join("c");
+        fs::write(root.join("config/c.toml"), b"changed by the user").unwrap();
+        fs::create_dir(root.join("logs")).unwrap();
+        fs::write(root.join("logs/new.log"), b"").unwrap();
+        let bytes = AtomicU64::new(0);
+        let verification = verify_tree(&root, &manifest, 3, &|count| {
+            bytes.fetch_add(count, Ordering::Relaxed);
+        });
+        assert!(verification.is_whole() && verification.extra.is_empty(), "{verification:?}");
+        assert_eq!(bytes.into_inner(), manifest.unpacked_size() - 1);
+    }
+
+    #[test]
+    fn every_kind_of_damage_is_named() {
+        let (folder, manifest) = installed();
+        let root = folder.path().join("c");
+        fs::write(root.join("app/a.py"), b"aaab").unwrap();
+        fs::remove_dir_all(root.join("app/sub")).unwrap();
+        fs::write(root.join("scripts/launch.sh"), b"#!x").unwrap();
+        fs::remove_dir(root.join("runtime/empty")).unwrap();
+        fs::write(root.join("app/planted.py"), b"").unwrap();
+        fs::remove_file(root.join(MANIFEST_PATH)).unwrap();
+        fs::remove_file(root.join("app/link")).unwrap();
+        fs::write(root.join("app/link"), b"aaaa").unwrap();
+        let verification = verify_tree(&root, &manifest, 2, &|_| ());
+        let told: Vec<String> = verification.damaged.iter().map(|damage| format!("{}: {}", damage.path, damage.what)).collect();
+        let mut expected = vec![
+            "app/a.py: its content changed",
+            "app/sub: it is missing",
+            "app/sub/b.py: it is missing",
+            "metadata/container.json: it is missing",
+            "runtime/empty: it is missing",
+            "scripts/launch.sh: it has 3 bytes",
+        ];
+        if KEEPS_LINKS {
+            expected.insert(1, "app/link: it is of another kind");
+        }
+        assert_eq!(told, expected);
+        assert_eq!(verification.extra, [Path::new("app/planted.py")]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_permissions() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let (folder, manifest) = installed();
+        let root = folder.path().join("c");
+        fs::remove_file(root.join("app/link")).unwrap();
+        symlink("/etc/passwd", root.join("app/link")).unwrap();
+        fs::set_permissions(root.join("scripts/launch.sh"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::rename(root.join("app/a.py"), root.join("app/moved")).unwrap();
+        symlink("moved", root.join("app/a.py")).unwrap();
+        let verification = verify_tree(&root, &manifest, 1, &|_| ());
+        let kinds: Vec<_> = verification.damaged.iter().map(|damage| (damage.path.as_str(), &damage.what)).collect();
+        assert!(
+            matches!(
+                kinds[..],
+                [
+                    ("app/a.py", Harm::Kind),
+                    ("app/link", Harm::Target { .. }),
+                    ("scripts/launch.sh", Harm::Permissions { found: 0o644 })
+                ]
+            ),
+            "{kinds:?}"
+        );
+    }
+}
