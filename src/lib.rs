@@ -16,4 +16,6 @@
 pub mod engine;
 pub mod host;
 pub mod model;
+#[cfg(feature = "publisher")]
+pub mod server;
 pub mod settings;
