@@ -18,5 +18,7 @@ pub mod container;
 pub mod engine;
 pub mod host;
 pub mod model;
+#[cfg(feature = "publisher")]
+pub mod server;
 pub mod settings;
 pub mod store;

@@ -59,6 +59,17 @@ pub struct ManifestLocation {
 /// Largest manifest that is read, bytes unpacked: 200,000 files.
 pub const LARGEST_MANIFEST: u64 = 96 << 20;
 
+impl Release {
+    /// Not halted, and reachable directly from `current` (`None`: a first install).
+    pub fn open_to(&self, current: Option<&Version>) -> bool {
+        let reachable = match (&self.minimum_version, current) {
+            (Some(minimum), Some(current)) => current >= minimum,
+            _ => true,
+        };
+        !self.halted && reachable
+    }
+}
+
 fn everyone() -> u16 {
     1000
 }
@@ -148,11 +159,7 @@ impl Audience<'_> {
     /// Inside the rollout, not halted, and reachable from the current version. A first install takes part in every rollout that
     /// is not halted only if its bucket does too: the same dice for everyone.
     fn admitted(&self, release: &Release) -> bool {
-        let reachable = match (&release.minimum_version, self.current) {
-            (Some(minimum), Some(current)) => current >= minimum,
-            _ => true,
-        };
-        !release.halted && reachable && self.bucket(&release.container) < release.rollout_permille
+        release.open_to(self.current) && self.bucket(&release.container) < release.rollout_permille
     }
 
     /// A number below 1000 that is fixed for this installation and release: growing the share only ever adds installations.

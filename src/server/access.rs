@@ -1,0 +1,112 @@
+//! Around every request: its limits, this node's name on the answer, and one line in the log when the last byte has gone.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, RANGE, SERVER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::refusal::Refusal;
+
+const NODE: HeaderName = HeaderName::from_static("x-kuzflow-node");
+
+/// Applies the limits, names the node and writes the access log.
+pub(super) async fn around(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let line = Line::of(&request);
+    let limits = &shared.limits;
+    let uri = request.uri();
+    let too_long = uri.path().len() > limits.path_bytes || uri.query().is_some_and(|query| query.len() > limits.query_bytes);
+    let mut response = if too_long {
+        Refusal::new(StatusCode::URI_TOO_LONG, "uri_too_long", "the address is too long").into_response()
+    } else if let Ok(response) = tokio::time::timeout(limits.request_time, next.run(request)).await {
+        response
+    } else {
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the answer took too long; try again later").into_response()
+    };
+    let fields = response.headers_mut();
+    fields.insert(NODE, shared.node_header.clone());
+    fields.insert(SERVER, HeaderValue::from_static("kuzflow"));
+    fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let (head, body) = response.into_parts();
+    let announced = announced(&head.headers, &line.method);
+    let logged = Logged { body, status: head.status, bytes: 0, announced, line };
+    Response::from_parts(head, Body::new(logged))
+}
+
+fn announced(fields: &HeaderMap, method: &Method) -> u64 {
+    let length = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.filter(|_| method != Method::HEAD).unwrap_or(0)
+}
+
+struct Line {
+    began: Instant,
+    remote: Option<SocketAddr>,
+    method: Method,
+    path: String,
+    range: Option<String>,
+}
+
+impl Line {
+    fn of(request: &Request) -> Self {
+        let path: String = request.uri().path_and_query().map_or("*", |path| path.as_str()).chars().take(300).collect();
+        let range = request.headers().get(RANGE).and_then(|range| Some(range.to_str().ok()?.chars().take(100).collect()));
+        let remote = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        Self { began: Instant::now(), remote, method: request.method().clone(), path, range }
+    }
+}
+
+/// A body that counts its bytes and writes the log line when it is dropped, sent in full or not.
+struct Logged {
+    body: Body,
+    status: StatusCode,
+    bytes: u64,
+    announced: u64,
+    line: Line,
+}
+
+impl HttpBody for Logged {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let line = &self.line;
+        tracing::info!(
+            target: "kuzflow::access",
+            remote = line.remote.map(tracing::field::display),
+            method = %line.method,
+            path = line.path,
+            status = self.status.as_u16(),
+            bytes = self.bytes,
+            whole = self.bytes >= self.announced,
+            ms = u64::try_from(line.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            range = line.range,
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! Files of the repository over HTTP: validators, ranges, bytes.
+//!
+//! `tower_http::services::ServeFile` is not used: its ETag is the modification time (another one on each mirror), it ignores
+//! `If-Range`, and with both mended nothing of it would be left but reading a file.
+//!
+//! Names from requests pass [`file_name`] before they touch the disk: one part, no separator, no hidden file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path as PathParameter, State};
+use axum::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::Shared;
+use super::conditions::{Portion, portion};
+use super::refusal::Refusal;
+use super::repository::LARGEST_DOCUMENT;
+use crate::model::{Digest, RelativePath};
+
+/// Bytes read at a time. A connection holds two chunks at most: one in hyper's queue, one read ahead.
+const CHUNK: u64 = 256 << 10;
+
+/// Documents up to this size are read and hashed on each request (0.2 ms); larger ones are kept.
+const SMALL_DOCUMENT: u64 = 64 << 10;
+
+/// Kept documents together, bytes.
+const KEPT_DOCUMENTS: u64 = 2 * LARGEST_DOCUMENT;
+
+/// A target's name holds its digest, so its content never changes.
+const FOREVER: &str = "public, max-age=31536000, immutable";
+
+/// Metadata is asked for again each time, which costs a 304.
+const ASK_AGAIN: &str = "no-cache";
+
+/// `GET /targets/{digest}.{name}`.
+pub(super) async fn target(
+    State(shared): State<Shared>,
+    name: Result<PathParameter<String>, PathRejection>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let name = name.map_err(|_| Refusal::not_found())?;
+    let location = format!("targets/{}", file_name(&name)?);
+    send_target(shared.repository.root(), &location, &method, &headers).await
+}
+
+/// `GET /metadata/{name}`.
+pub(super) async fn metadata(
+    State(shared): State<Shared>,
+    name: Result<PathParameter<String>, PathRejection>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let name = name.map_err(|_| Refusal::not_found())?;
+    if !name.ends_with(".json") {
+        return Err(Refusal::not_found());
+    }
+    send_document(&shared, format!("metadata/{}", file_name(&name)?), &method, &headers).await
+}
+
+/// `GET /nodes.json`.
+pub(super) async fn nodes(State(shared): State<Shared>, method: Method, headers: HeaderMap) -> Result<Response, Refusal> {
+    send_document(&shared, "nodes.json".to_owned(), &method, &headers).await
+}
+
+/// Sends `targets/{digest}.{name}` of the repository in `root`.
+pub(super) async fn send_target(root: &Path, location: &str, method: &Method, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let name = location.strip_prefix("targets/").unwrap_or(location);
+    let digest: Digest = name.split_once('.').and_then(|(digest, _)| digest.parse().ok()).ok_or_else(Refusal::not_found)?;
+    let path = root.join(location);
+    let (file, length) = blocking(move || open(&path)).await?;
+    let entity = Entity { etag: format!("\"{digest}\""), length, content_type: content_type(name), cache: FOREVER };
+    Ok(entity.answer(method, headers, |part| file_body(file, part)))
+}
+
+async fn send_document(shared: &Shared, location: String, method: &Method, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let (path, documents) = (shared.repository.root().join(location), shared.documents.clone());
+    let document = blocking(move || documents.read(path)).await?;
+    let entity = Entity {
+        etag: format!("\"{}\"", document.digest),
+        length: document.length(),
+        content_type: "application/json",
+        cache: ASK_AGAIN,
+    };
+    let slice = |part: Range<u64>| {
+        let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(document.bytes.len());
+        Body::from(document.bytes.slice(bound(part.start)..bound(part.end)))
+    };
+    Ok(entity.answer(method, headers, slice))
+}
+
+/// A name from a request as one plain part of a path. Everything else does not exist: separators of any system, `..`, device
+/// names, control characters, and hidden files, which may be half-written.
+fn file_name(name: &str) -> Result<&str, Refusal> {
+    let plain = name.parse::<RelativePath>().is_ok_and(|path| path.parent().is_none());
+    if plain && !name.starts_with('.') { Ok(name) } else { Err(Refusal::not_found()) }
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("json") => "application/json",
+        Some("md") => "text/markdown; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+/// What is known of a file before its bytes are sent.
+struct Entity {
+    etag: String,
+    length: u64,
+    content_type: &'static str,
+    cache: &'static str,
+}
+
+impl Entity {
+    /// Answers with the portion that the request asks for; `body` makes the bytes of a span.
+    fn answer(&self, method: &Method, headers: &HeaderMap, body: impl FnOnce(Range<u64>) -> Body) -> Response {
+        let mut fields =
+            vec![(ETAG, self.etag.clone()), (CACHE_CONTROL, self.cache.to_owned()), (ACCEPT_RANGES, "bytes".to_owned())];
+        let (status, span) = match portion(method, headers, &self.etag, self.length) {
+            Portion::Whole => (StatusCode::OK, 0..self.length),
+            Portion::Part(part) => {
+                fields.push((CONTENT_RANGE, format!("bytes {}-{}/{}", part.start, part.end - 1, self.length)));
+                (StatusCode::PARTIAL_CONTENT, part)
+            }
+            Portion::NotModified => return respond(StatusCode::NOT_MODIFIED, fields, Body::empty()),
+            Portion::OtherContent => {
+                let refusal = Refusal::new(StatusCode::PRECONDITION_FAILED, "other_content", "the file is not the one asked for");
+                return refusal.into_response();
+            }
+            Portion::OutOfRange => {
+                let message = format!("no such range in a file of {} bytes", self.length);
+                let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "out_of_range", message);
+                let size = [(CONTENT_RANGE, format!("bytes */{}", self.length))];
+                return (size, refusal).into_response();
+            }
+        };
+        fields.push((CONTENT_TYPE, self.content_type.to_owned()));
+        fields.push((CONTENT_LENGTH, (span.end - span.start).to_string()));
+        let body = if method == Method::HEAD { Body::empty() } else { body(span) };
+        respond(status, fields, body)
+    }
+}
+
+fn respond(status: StatusCode, fields: Vec<(HeaderName, String)>, body: Body) -> Response {
+    let mut response = (status, body).into_response();
+    for (name, value) in fields {
+        match value.parse() {
+            Ok(value) => _ = response.headers_mut().insert(name, value),
+            Err(error) => return Refusal::internal(&error).into_response(),
+        }
+    }
+    response
+}
+
+/// A regular file and its length. Anything else (opening a pipe would block for ever) is not there.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+/// The bytes of `span`, read a chunk at a time while the client takes them. A file that became shorter breaks the connection,
+/// so that the client cannot take the part for the whole.
+fn file_body(file: File, span: Range<u64>) -> Body {
+    let chunks = stream::try_unfold((file, span, true), |(mut file, span, first)| async move {
+        if span.is_empty() {
+            return Ok(None);
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            if first {
+                file.seek(SeekFrom::Start(span.start))?;
+            }
+            let length = CHUNK.min(span.end - span.start);
+            let mut chunk = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+            (&file).take(length).read_to_end(&mut chunk)?;
+            if chunk.len() as u64 != length {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            Ok((Bytes::from(chunk), (file, span.start + length..span.end, false)))
+        });
+        read.await.map_err(io::Error::other)?.map(Some)
+    });
+    Body::from_stream(chunks)
+}
+
+/// Runs file work where it may block; a missing file is a 404.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Refusal> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(Refusal::not_found())
+        }
+        Ok(Err(error)) => Err(Refusal::internal(&error)),
+        Err(panic) => Err(Refusal::internal(&panic)),
+    }
+}
+
+/// Metadata files with their digests. Large ones are kept, since hashing them on each request would let a client spend this
+/// server's time; small ones are read anew, since two of them can differ with the same size and modification time.
+#[derive(Default)]
+pub(super) struct Documents(Mutex<HashMap<PathBuf, Arc<Document>>>);
+
+struct Document {
+    bytes: Bytes,
+    digest: Digest,
+    modified: SystemTime,
+}
+
+impl Documents {
+    fn read(&self, path: PathBuf) -> io::Result<Arc<Document>> {
+        let (file, length) = open(&path)?;
+        let modified = file.metadata()?.modified()?;
+        if length > LARGEST_DOCUMENT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if let Some(document) = self.kept().get(&path).filter(|kept| kept.modified == modified && kept.length() == length) {
+            return Ok(document.clone());
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
+        let document = Arc::new(Document { digest: Digest::of(&bytes), bytes: bytes.into(), modified });
+        if document.length() > SMALL_DOCUMENT {
+            let mut kept = self.kept();
+            if kept.values().map(|kept| kept.length()).sum::<u64>() + document.length() > KEPT_DOCUMENTS {
+                kept.clear();
+            }
+            kept.insert(path, document.clone());
+        }
+        Ok(document)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Document>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Document {
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}

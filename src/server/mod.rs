@@ -1,0 +1,212 @@
+//! The server of a repository: its files, and what a launcher may ask about them, over HTTP/1.1.
+//!
+//! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: a signature, a decision about what
+//! may be installed (a launcher takes that from signed metadata alone; everything here is a hint), a write to the repository.
+//!
+//! ```text
+//! GET /metadata/{name}  /targets/{name}  /nodes.json        the repository, as any static host serves it (packaging/nginx)
+//! GET /api/containers/check_update                          newest release, nodes near the user
+//! GET /api/containers/download/{container_id}               the package under its container's id
+//! GET /api/containers/changelog/{version}                   release notes in Markdown
+//! GET /healthz                                              who this is and what it serves
+//! ```
+//!
+//! TLS and HTTP/2 are a reverse proxy's work.
+
+mod access;
+mod conditions;
+mod files;
+mod nodes;
+mod patience;
+mod refusal;
+pub mod rehearsal;
+mod repository;
+mod serve;
+mod updates;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+use nodes::NodeBook;
+use refusal::Refusal;
+use repository::Repository;
+
+pub use serve::serve;
+
+/// What a server is told.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The repository's folder: `metadata/`, `targets/`, optionally `nodes.json`.
+    pub repository: PathBuf,
+    /// This node's name, in the `X-Kuzflow-Node` header and `/healthz`.
+    pub node: String,
+    /// This node's region, as in `nodes.json`.
+    pub region: String,
+    /// Where clients reach this server; the only node on offer when `nodes.json` names none.
+    pub public_url: Option<Url>,
+    /// How often other nodes are checked; `None` for never.
+    pub health_interval: Option<Duration>,
+    /// Bounds on what a client may ask for.
+    pub limits: Limits,
+}
+
+/// Bounds on what one client, or all of them, can make the server hold or wait for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once; more wait in the system's queue.
+    pub connections: usize,
+    /// All headers of a request with its first line, bytes (431 beyond); also what is queued for a slow client, besides one
+    /// chunk of a file.
+    pub header_bytes: usize,
+    /// The path, bytes (414 beyond).
+    pub path_bytes: usize,
+    /// The query, bytes (414 beyond).
+    pub query_bytes: usize,
+    /// Until a request's headers have come, or the next request on an idle connection.
+    pub header_time: Duration,
+    /// Until an answer begins (503 beyond).
+    pub request_time: Duration,
+    /// A client that is waited for must take [`Limits::stall_bytes`] within this time, or it is left.
+    pub stall_time: Duration,
+    /// See [`Limits::stall_time`].
+    pub stall_bytes: u64,
+    /// How long running answers may take when the server is told to stop.
+    pub grace: Duration,
+    /// How old the server's knowledge of the repository may be.
+    pub look_interval: Duration,
+}
+
+impl ServerOptions {
+    /// A server of the repository in this folder; node names, limits and checks can be changed afterwards.
+    pub fn new(repository: impl Into<PathBuf>) -> Self {
+        Self {
+            repository: repository.into(),
+            node: "kuzflow".to_owned(),
+            region: "Global".to_owned(),
+            public_url: None,
+            health_interval: Some(Duration::from_secs(30)),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            header_bytes: 16 << 10,
+            path_bytes: 1024,
+            query_bytes: 1024,
+            header_time: Duration::from_secs(15),
+            request_time: Duration::from_secs(15),
+            stall_time: Duration::from_secs(30),
+            stall_bytes: 16 << 10,
+            grace: Duration::from_secs(20),
+            look_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why a server does not start or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A file of the repository cannot be read.
+    #[error("cannot read {} of the repository", path.display())]
+    Repository {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of the repository is not what its name says.
+    #[error("{} of the repository is not in the expected form", path.display())]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// The node's name cannot be sent in a header.
+    #[error("not a node's name: {0:?}, control characters are not allowed")]
+    NodeName(String),
+    /// The HTTP client that checks other nodes cannot be made.
+    #[error("cannot prepare the checks of other nodes")]
+    HealthClient(#[source] reqwest::Error),
+    /// The listening socket does not say its address, or ended.
+    #[error("cannot listen")]
+    Listen(#[source] std::io::Error),
+}
+
+/// What all requests share.
+#[derive(Clone)]
+struct Shared(Arc<Parts>);
+
+struct Parts {
+    repository: Repository,
+    documents: Arc<files::Documents>,
+    nodes: NodeBook,
+    options: ServerOptions,
+    node_header: HeaderValue,
+    limits: Limits,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Shared {
+    fn open(options: &ServerOptions) -> Result<Self, ServerError> {
+        let node_header =
+            HeaderValue::from_bytes(options.node.as_bytes()).map_err(|_| ServerError::NodeName(options.node.clone()))?;
+        Ok(Self(Arc::new(Parts {
+            repository: Repository::open(options.repository.clone(), options.limits.look_interval)?,
+            documents: Arc::default(),
+            nodes: NodeBook::default(),
+            options: options.clone(),
+            node_header,
+            limits: options.limits.clone(),
+        })))
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
+            .route("/metadata/{name}", get(files::metadata))
+            .route("/targets/{name}", get(files::target))
+            .route("/nodes.json", get(files::nodes))
+            .route("/api/containers/check_update", get(updates::check_update))
+            .route("/api/containers/download/{container_id}", get(updates::download))
+            .route("/api/containers/changelog/{version}", get(updates::changelog))
+            .route("/healthz", get(updates::healthz))
+            .fallback(async || Refusal::not_found())
+            .method_not_allowed_fallback(async || {
+                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET and HEAD are served here")
+            })
+            .layer(CatchPanicLayer::custom(|_| Refusal::internal(&"panic").into_response()))
+            .layer(axum::middleware::from_fn_with_state(self.clone(), access::around))
+            .with_state(self.clone())
+    }
+}
+
+/// The server's routes, without a socket, without checks of other nodes. Reads the repository once, so that a wrong folder is
+/// told before the first request.
+pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
+    Ok(Shared::open(options)?.router())
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

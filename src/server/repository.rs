@@ -1,0 +1,212 @@
+//! What the repository says: its releases and nodes, read from `metadata/` and `nodes.json` and read again when they change.
+//!
+//! Signatures are not checked here: the folder is the operator's own, what this room says of it is a hint, and clients verify.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::ServerError;
+use crate::model::release::SignedRelease;
+use crate::model::{Digest, Node, Release};
+
+/// Largest metadata file that is read or served, bytes: some 100,000 targets.
+pub(super) const LARGEST_DOCUMENT: u64 = 64 << 20;
+
+/// The key of a release's description in a target's custom metadata.
+const RELEASE_KEY: &str = "kuzflow";
+
+/// What the repository held when it was last read.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    /// Version of the timestamp role: grows with every change.
+    pub(super) version: u64,
+    /// When the timestamp must have been signed again.
+    pub(super) expires: jiff::Timestamp,
+    /// Every release of every app, in no order.
+    pub(super) releases: Vec<SignedRelease>,
+    /// The nodes that hold the repository, as published.
+    pub(super) nodes: Vec<Node>,
+    targets: BTreeMap<String, Target>,
+    /// The two files whose change says that something changed.
+    seen: (Vec<u8>, Option<Vec<u8>>),
+}
+
+impl Catalogue {
+    /// Where the target `name` lies, relative to the repository, and how long it is.
+    pub(super) fn target(&self, name: &str) -> Option<(String, u64)> {
+        let target = self.targets.get(name)?;
+        Some((format!("targets/{}.{name}", target.hashes.sha256), target.length))
+    }
+
+    /// Reads all of it; `None` if nothing has changed since `before`.
+    fn read(root: &Path, before: Option<&Self>) -> Result<Option<Self>, ServerError> {
+        let metadata = root.join("metadata");
+        let nodes_path = root.join("nodes.json");
+        let timestamp_path = metadata.join("timestamp.json");
+        let seen = (read(&timestamp_path)?, if nodes_path.exists() { Some(read(&nodes_path)?) } else { None });
+        if before.is_some_and(|before| before.seen == seen) {
+            return Ok(None);
+        }
+        let Signed { signed: timestamp } = parse::<Signed<Timestamp>>(&timestamp_path, &seen.0)?;
+        let snapshot_path = metadata.join(format!("{}.snapshot.json", timestamp.meta.snapshot.version));
+        let Signed { signed: snapshot } = parse::<Signed<Snapshot>>(&snapshot_path, &read(&snapshot_path)?)?;
+        let targets_path = metadata.join(format!("{}.targets.json", snapshot.meta.targets.version));
+        let Signed { signed: Targets { targets } } = parse::<Signed<Targets>>(&targets_path, &read(&targets_path)?)?;
+        let nodes = seen.1.as_deref().map_or(Ok(Vec::new()), |bytes| parse(&nodes_path, bytes))?;
+        let releases = targets.iter().filter_map(|(name, target)| release_of(name, target)).collect();
+        Ok(Some(Self { version: timestamp.version, expires: timestamp.expires, releases, nodes, targets, seen }))
+    }
+}
+
+/// The release that a target is, if it is one: the only place that knows how the publisher writes it down. One that this
+/// program cannot read (written by a newer one) is left out and told, the others stay.
+fn release_of(name: &str, target: &Target) -> Option<SignedRelease> {
+    let description = target.custom.get(RELEASE_KEY)?;
+    match Release::deserialize(description) {
+        Ok(release) => {
+            Some(SignedRelease { target: name.to_owned(), length: target.length, hash: target.hashes.sha256, release })
+        }
+        Err(error) => {
+            tracing::warn!(target = name, %error, "a release with a description that cannot be read is not offered");
+            None
+        }
+    }
+}
+
+/// The repository's folder with the newest catalogue that could be read of it.
+pub(super) struct Repository {
+    root: PathBuf,
+    look_interval: Duration,
+    catalogue: RwLock<Arc<Catalogue>>,
+    last_look: Mutex<Look>,
+}
+
+struct Look {
+    at: Instant,
+    complaint: Option<String>,
+}
+
+impl Repository {
+    /// Reads the repository in `root`; later looks for changes are at least `look_interval` apart.
+    pub(super) fn open(root: PathBuf, look_interval: Duration) -> Result<Self, ServerError> {
+        let first = Catalogue::read(&root, None)?
+            .ok_or_else(|| ServerError::Repository { path: root.clone(), source: std::io::ErrorKind::NotFound.into() })?;
+        let last_look = Mutex::new(Look { at: Instant::now(), complaint: None });
+        Ok(Self { root, look_interval, catalogue: RwLock::new(Arc::new(first)), last_look })
+    }
+
+    /// The repository's folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the repository says, at most the look interval old. One request looks for a change, the others meanwhile get the
+    /// old state; that also stays when the new one cannot be read.
+    pub(super) async fn catalogue(&self) -> Arc<Catalogue> {
+        if let Ok(mut look) = self.last_look.try_lock()
+            && look.at.elapsed() >= self.look_interval
+        {
+            let (root, before) = (self.root.clone(), self.current());
+            let outcome = tokio::task::spawn_blocking(move || Catalogue::read(&root, Some(&before))).await;
+            look.at = Instant::now();
+            match outcome {
+                Ok(Ok(found)) => {
+                    look.complaint = None;
+                    if let Some(newer) = found {
+                        tracing::info!(version = newer.version, releases = newer.releases.len(), "the repository has changed");
+                        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+                    }
+                }
+                Ok(Err(error)) => look.complain(super::chain(&error)),
+                Err(panic) => look.complain(panic.to_string()),
+            }
+        }
+        self.current()
+    }
+
+    fn current(&self) -> Arc<Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Look {
+    /// Once for each trouble, not once a second.
+    fn complain(&mut self, cause: String) {
+        if self.complaint.as_ref() != Some(&cause) {
+            tracing::error!(cause, "the repository's new state cannot be read, its last one stays in use");
+            self.complaint = Some(cause);
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ServerError> {
+    let failed = |source| ServerError::Repository { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST_DOCUMENT { Err(failed(std::io::ErrorKind::FileTooLarge.into())) } else { Ok(bytes) }
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, ServerError> {
+    serde_json::from_slice(bytes).map_err(|source| ServerError::Form { path: path.to_owned(), source })
+}
+
+#[derive(Deserialize)]
+struct Signed<T> {
+    signed: T,
+}
+
+#[derive(Deserialize)]
+struct Timestamp {
+    version: u64,
+    expires: jiff::Timestamp,
+    meta: TimestampMeta,
+}
+
+#[derive(Deserialize)]
+struct TimestampMeta {
+    #[serde(rename = "snapshot.json")]
+    snapshot: FileVersion,
+}
+
+#[derive(Deserialize)]
+struct Snapshot {
+    meta: SnapshotMeta,
+}
+
+#[derive(Deserialize)]
+struct SnapshotMeta {
+    #[serde(rename = "targets.json")]
+    targets: FileVersion,
+}
+
+#[derive(Deserialize)]
+struct FileVersion {
+    version: u64,
+}
+
+#[derive(Deserialize)]
+struct Targets {
+    targets: BTreeMap<String, Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    length: u64,
+    hashes: Hashes,
+    #[serde(default)]
+    custom: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hashes {
+    sha256: Digest,
+}

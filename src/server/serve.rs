@@ -1,0 +1,120 @@
+//! The server's socket: connections with time limits, and an orderly end.
+//!
+//! `axum::serve` sets no time limit on headers, idle connections and slow readers, hence this loop over hyper's connections.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::Service as _;
+
+use super::patience::Patient;
+use super::{Limits, ServerError, ServerOptions, Shared, nodes};
+
+/// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any more, and running answers
+/// have [`Limits::grace`] to end.
+pub async fn serve(
+    options: ServerOptions,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServerError> {
+    let shared = Shared::open(&options)?;
+    let address = listener.local_addr().map_err(ServerError::Listen)?;
+    let catalogue = shared.repository.catalogue().await;
+    tracing::info!(%address, node = options.node, releases = catalogue.releases.len(), "serving the repository");
+    let checks = match options.health_interval {
+        Some(interval) => Some(tokio::spawn(nodes::keep_checking(shared.clone(), interval, nodes::client()?))),
+        None => None,
+    };
+    connections(shared.router(), &shared.limits, listener, shutdown).await;
+    if let Some(checks) = checks {
+        checks.abort();
+    }
+    Ok(())
+}
+
+async fn connections(app: Router, limits: &Limits, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let (stop, stopping) = watch::channel(false);
+    let mut running = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = running.join_next() => {}
+            (stream, remote, place) = accept(&listener, &room) => {
+                running.spawn(connection(app.clone(), limits.clone(), stream, remote, place, stopping.clone()));
+            }
+        }
+    }
+    drop(listener);
+    _ = stop.send(true);
+    let all_ended = async { while running.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.grace, all_ended).await.is_err() {
+        tracing::warn!(connections = running.len(), "answers were still running when the grace ended; they are cut");
+    }
+}
+
+/// The next connection, once there is room for it. A failure (no file descriptor left, a client that was quicker to leave) is
+/// the system's to mend: it is told and tried again.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    let place = room.clone().acquire_owned().await.ok(); // an error means a closed semaphore; this one never is
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => return (stream, remote, place),
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    app: Router,
+    limits: Limits,
+    stream: TcpStream,
+    remote: SocketAddr,
+    _place: Option<OwnedSemaphorePermit>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    _ = stream.set_nodelay(true); // a matter of speed only
+    let stream = Patient::new(stream, limits.stall_time, limits.stall_bytes);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| answer(app.clone(), remote, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_buf_size(limits.header_bytes)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let stop = async move { stopping.wait_for(|stop| *stop).await.is_ok() };
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        _ = stop => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%remote, cause = super::chain(&error), "a connection broke");
+    }
+}
+
+async fn answer(mut app: Router, remote: SocketAddr, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(remote));
+    app.call(request).await
+}

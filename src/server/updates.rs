@@ -1,0 +1,328 @@
+//! The questions of `/api/containers/…`, with the field names of the specification.
+//!
+//! Answers are the same for everyone who asks the same: which share of the installations a rollout has reached is decided by
+//! each launcher from the signed metadata and its own installation id, which this server never learns.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+};
+use axum::http::{HeaderMap, Method};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+
+use super::refusal::Refusal;
+use super::repository::Catalogue;
+use super::{Shared, files, nodes};
+use crate::model::platform::AppName;
+use crate::model::release::SignedRelease;
+use crate::model::{ContainerId, Node, Platform, Version};
+
+/// Longest release notes that are sent, bytes.
+const LONGEST_NOTES: u64 = 256 << 10;
+
+/// What `check_update` and `changelog` are asked. Text, so that each mistake gets its own message.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Question {
+    current_version: Option<String>,
+    platform: Option<String>,
+    user_location: Option<String>,
+    app: Option<String>,
+    channel: Option<String>,
+    lang: Option<String>,
+}
+
+/// An answer to `check_update`. The specification's fields, then ours.
+#[derive(Debug, Serialize)]
+struct Update {
+    update_available: bool,
+    version: Version,
+    /// `null` for a first install.
+    current_version: Option<Version>,
+    /// Bytes.
+    container_size: u64,
+    container_id: ContainerId,
+    download_nodes: Vec<DownloadNode>,
+    /// Seconds at the best node's published bandwidth; `null` if that is not known.
+    estimated_time: Option<u64>,
+    changelog_url: String,
+    /// Markdown; empty if there are none.
+    release_notes: String,
+    /// Where the package lies on each node, relative to its url.
+    location: String,
+    /// As signed; a hint here.
+    mandatory: bool,
+    /// As signed; a hint here.
+    rollout_permille: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct DownloadNode {
+    id: String,
+    name: String,
+    region: String,
+    url: url::Url,
+    /// Mbit/s.
+    bandwidth: Option<f64>,
+}
+
+/// `GET /api/containers/check_update?current_version=&platform=&user_location=&app=&channel=&lang=`; only `platform` is
+/// needed, `app` too if the repository has several.
+pub(super) async fn check_update(
+    State(shared): State<Shared>,
+    question: Result<Query<Question>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
+    let current: Option<Version> = parsed("current_version", question.current_version.as_deref())?;
+    let platform: Platform = parsed("platform", question.platform.as_deref())?
+        .ok_or_else(|| Refusal::bad("platform: missing, expected for example Linux_x86_64"))?;
+    let catalogue = shared.repository.catalogue().await;
+    let releases = of_app_and_channel(&catalogue, &question)?;
+    let newest = releases
+        .filter(|signed| signed.release.container.platform == platform && signed.release.open_to(current.as_ref()))
+        .max_by(|a, b| a.release.container.version.cmp(&b.release.container.version));
+    let newer = newest.filter(|signed| current.as_ref().is_none_or(|current| signed.release.container.version > *current));
+    let Some(signed) = newer else {
+        return Ok(answer(&serde_json::json!({ "update_available": false })));
+    };
+    let offered = offered_nodes(&shared, &catalogue, question.user_location.as_deref().unwrap_or_default());
+    let bandwidth = |node: &Node| node.metrics.bandwidth_mbps.or(node.bandwidth);
+    let release = &signed.release;
+    let notes = best_notes(&release.notes, &wanted_languages(&question, &headers));
+    let release_notes = match notes {
+        Some((_, target)) => read_notes(&shared, &catalogue, target).await.unwrap_or_default(),
+        None => String::new(),
+    };
+    Ok(answer(&Update {
+        update_available: true,
+        version: release.container.version.clone(),
+        current_version: current,
+        container_size: signed.length,
+        container_id: release.container.clone(),
+        estimated_time: offered.first().and_then(bandwidth).and_then(|mbps| seconds(signed.length, mbps)),
+        download_nodes: offered.iter().map(|node| download_node(node, bandwidth(node))).collect(),
+        changelog_url: changelog_url(signed),
+        release_notes,
+        location: signed.location(),
+        mandatory: release.mandatory,
+        rollout_permille: release.rollout_permille,
+    }))
+}
+
+/// `GET /api/containers/download/{container_id}`: the package, with ranges, under a name for people.
+pub(super) async fn download(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let id: ContainerId = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(Refusal::not_found)?;
+    let catalogue = shared.repository.catalogue().await;
+    let signed = catalogue.releases.iter().find(|signed| signed.release.container == id).ok_or_else(Refusal::not_found)?;
+    let mut response = files::send_target(shared.repository.root(), &signed.location(), &method, &headers).await?;
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{id}.kuzflow\""));
+    response.headers_mut().insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
+    // Unlike the target's own address, this one can come to name other bytes (a release withdrawn and published again).
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// `GET /api/containers/changelog/{version}?app=&platform=&channel=&lang=`: Markdown in the best language there is.
+pub(super) async fn changelog(
+    State(shared): State<Shared>,
+    version: Result<Path<String>, PathRejection>,
+    question: Result<Query<Question>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let version: Version = version.ok().and_then(|Path(version)| version.parse().ok()).ok_or_else(Refusal::not_found)?;
+    let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
+    let platform: Option<Platform> = parsed("platform", question.platform.as_deref())?;
+    let catalogue = shared.repository.catalogue().await;
+    let mut releases = of_app_and_channel(&catalogue, &question)?.filter(|signed| {
+        let container = &signed.release.container;
+        container.version == version && platform.as_ref().is_none_or(|platform| container.platform == *platform)
+    });
+    let wanted = wanted_languages(&question, &headers);
+    let (language, target) =
+        releases.find_map(|signed| best_notes(&signed.release.notes, &wanted)).ok_or_else(Refusal::not_found)?;
+    let text = read_notes(&shared, &catalogue, target).await?;
+    let mut response = (headers_of(&[(CONTENT_TYPE, "text/markdown; charset=utf-8")]), text).into_response();
+    if let Some(language) = HeaderValue::from_str(language).ok().filter(|language| !language.is_empty()) {
+        response.headers_mut().insert(CONTENT_LANGUAGE, language);
+    }
+    Ok(response)
+}
+
+/// `GET /healthz`: who this is and what it serves.
+pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
+    let catalogue = shared.repository.catalogue().await;
+    let expired = catalogue.expires <= crate::host::now();
+    answer(&serde_json::json!({
+        "status": if expired { "expired" } else { "ok" },
+        "node": shared.options.node,
+        "region": shared.options.region,
+        "metadata_version": catalogue.version,
+        "metadata_expires": catalogue.expires,
+        "releases": catalogue.releases.len(),
+    }))
+}
+
+/// The releases of the app and channel that are asked for; of the only app if none is named.
+fn of_app_and_channel<'a>(
+    catalogue: &'a Catalogue,
+    question: &'a Question,
+) -> Result<impl Iterator<Item = &'a SignedRelease>, Refusal> {
+    let named: Option<AppName> = parsed("app", question.app.as_deref())?;
+    let mut apps: Vec<&AppName> = catalogue.releases.iter().map(|signed| &signed.release.container.app).collect();
+    apps.sort_unstable();
+    apps.dedup();
+    let app = match (named, apps.as_slice()) {
+        (Some(app), _) => Some(app),
+        (None, []) => None,
+        (None, [only]) => Some((*only).clone()),
+        (None, _) => return Err(Refusal::bad("app: missing, and the repository has several")),
+    };
+    let channel = question.channel.as_deref().unwrap_or("stable");
+    Ok(catalogue.releases.iter().filter(move |signed| {
+        let release = &signed.release;
+        Some(&release.container.app) == app.as_ref() && release.channel == channel
+    }))
+}
+
+/// A parameter's value; empty counts as absent.
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, Refusal> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|error| Refusal::bad(format!("{name}: {error}")))).transpose()
+}
+
+fn offered_nodes(shared: &Shared, catalogue: &Catalogue, location: &str) -> Vec<Node> {
+    let options = &shared.options;
+    match &options.public_url {
+        Some(url) if catalogue.nodes.is_empty() => {
+            let (id, name) = (options.node.clone(), options.node.clone());
+            vec![Node { id, name, region: options.region.clone(), ..Node::at(url.clone()) }]
+        }
+        _ => shared.nodes.offer(&catalogue.nodes, nodes::region_of(location)),
+    }
+}
+
+fn download_node(node: &Node, bandwidth: Option<f64>) -> DownloadNode {
+    let name = node.label().to_owned();
+    DownloadNode { id: node.id.clone(), name, region: node.region.clone(), url: node.url.clone(), bandwidth }
+}
+
+/// Whole seconds for `bytes` at `mbps` Mbit/s, at least one.
+fn seconds(bytes: u64, mbps: f64) -> Option<u64> {
+    let seconds = bytes as f64 * 8.0 / (mbps * 1e6);
+    (mbps > 0.0 && seconds.is_finite()).then(|| (seconds.ceil() as u64).max(1))
+}
+
+fn changelog_url(signed: &SignedRelease) -> String {
+    let (container, channel) = (&signed.release.container, &signed.release.channel);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("app", container.app.as_str())
+        .append_pair("platform", &container.platform.to_string())
+        .append_pair("channel", channel)
+        .finish();
+    format!("/api/containers/changelog/{}?{query}", container.version)
+}
+
+/// Language tags, the most wanted first: the parameter, else `Accept-Language` by its weights.
+fn wanted_languages(question: &Question, headers: &HeaderMap) -> Vec<String> {
+    if let Some(language) = question.lang.as_deref().filter(|language| !language.is_empty()) {
+        return vec![language.to_owned()];
+    }
+    let header = headers.get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok()).unwrap_or_default();
+    let mut weighted: Vec<(f32, &str)> = header
+        .split(',')
+        .map(|part| {
+            let (tag, weight) = part.split_once(";q=").unwrap_or((part, "1"));
+            (weight.trim().parse().unwrap_or(0.0), tag.trim())
+        })
+        .filter(|(weight, tag)| *weight > 0.0 && !tag.is_empty())
+        .collect();
+    weighted.sort_by(|a, b| b.0.total_cmp(&a.0));
+    weighted.into_iter().map(|(_, tag)| tag.to_owned()).collect()
+}
+
+/// The notes to show: exactly a wanted language, else the same language of another region, else the ones for any language,
+/// English, or whatever there is. Gives language and target.
+fn best_notes<'a>(notes: &'a BTreeMap<String, String>, wanted: &[String]) -> Option<(&'a str, &'a str)> {
+    let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
+    let find = |matches: &dyn Fn(&str) -> bool| notes.iter().find(|(tag, _)| matches(tag));
+    let by_language = wanted.iter().find_map(|wanted| {
+        find(&|tag| tag.eq_ignore_ascii_case(wanted)).or_else(|| find(&|tag| !tag.is_empty() && primary(tag) == primary(wanted)))
+    });
+    let found = by_language.or_else(|| find(&str::is_empty)).or_else(|| find(&|tag| primary(tag) == "en"));
+    found.or_else(|| notes.iter().next()).map(|(tag, target)| (tag.as_str(), target.as_str()))
+}
+
+/// The text of the notes in `target`.
+async fn read_notes(shared: &Shared, catalogue: &Arc<Catalogue>, target: &str) -> Result<String, Refusal> {
+    let (location, _) = catalogue.target(target).ok_or_else(Refusal::not_found)?;
+    let path = shared.repository.root().join(location);
+    files::blocking(move || {
+        let mut text = String::new();
+        std::fs::File::open(path)?.take(LONGEST_NOTES).read_to_string(&mut text)?;
+        Ok(text)
+    })
+    .await
+}
+
+fn answer(body: &impl Serialize) -> Response {
+    (headers_of(&[]), Json(body)).into_response()
+}
+
+/// Fields of an answer that depends on what is published and on the language.
+fn headers_of(more: &[(HeaderName, &'static str)]) -> HeaderMap {
+    let fields = [(CACHE_CONTROL, "no-cache"), (VARY, "accept-language")];
+    fields.iter().chain(more).map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_in_order_of_wish() {
+        let wanted = |header: &'static str| {
+            let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(header))]);
+            wanted_languages(&Question::default(), &headers)
+        };
+        assert_eq!(wanted("en;q=0.5, zh-CN, zh;q=0.9, fr;q=0"), ["zh-CN", "zh", "en"]);
+        assert!(wanted("").is_empty());
+        assert!(wanted(";q=,;;q=x").is_empty());
+    }
+
+    #[test]
+    fn notes_fall_back_from_tag_to_language_to_anything() {
+        let notes = |tags: &[&str]| tags.iter().map(|tag| ((*tag).to_owned(), format!("{tag}.md"))).collect();
+        let best = |tags: &[&str], wanted: &[&str]| {
+            let wanted: Vec<String> = wanted.iter().map(|tag| (*tag).to_owned()).collect();
+            best_notes(&notes(tags), &wanted).map(|(tag, _)| tag.to_owned())
+        };
+        assert_eq!(best(&["en", "zh-CN"], &["zh-cn"]).as_deref(), Some("zh-CN"));
+        assert_eq!(best(&["en", "zh-CN"], &["zh-TW"]).as_deref(), Some("zh-CN"));
+        assert_eq!(best(&["en", "zh-CN"], &["de", "zh"]).as_deref(), Some("zh-CN"));
+        assert_eq!(best(&["", "en"], &["de"]).as_deref(), Some(""));
+        assert_eq!(best(&["en-GB", "fr"], &["de"]).as_deref(), Some("en-GB"));
+        assert_eq!(best(&["fr"], &[]).as_deref(), Some("fr"));
+        assert_eq!(best(&[], &["en"]), None);
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(seconds(100_000_000, 80.0), Some(10));
+        assert_eq!(seconds(1, 1000.0), Some(1));
+        assert_eq!(seconds(1, 0.0), None);
+        assert_eq!(seconds(1, f64::NAN), None);
+    }
+}
