@@ -15,5 +15,6 @@
 
 pub mod engine;
 pub mod host;
+pub mod launcher;
 pub mod model;
 pub mod settings;
