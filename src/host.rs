@@ -40,3 +40,23 @@ pub fn now() -> jiff::Timestamp {
 pub fn system_language() -> Option<String> {
     sys_locale::get_locale()
 }
+
+/// The time zone of this computer's user.
+pub fn time_zone() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::system()
+}
+
+/// Shows a folder in the system's file manager; returns without waiting for it.
+pub fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
+    let program = if cfg!(windows) {
+        "explorer"
+    } else if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let mut child = std::process::Command::new(program).arg(folder).spawn()?;
+    // Somebody must wait for it, or it stays behind as a zombie.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}

@@ -17,6 +17,7 @@ pub mod durable;
 pub mod container;
 pub mod engine;
 pub mod host;
+pub mod launcher;
 pub mod model;
 #[cfg(feature = "publisher")]
 pub mod server;

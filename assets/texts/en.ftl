@@ -1,0 +1,198 @@
+### Every text of the window and the terminal. Each message exists in both languages; a test in `texts.rs` keeps it so.
+
+## Titles and subtitles of the window's phases
+
+idle-title = { $app }
+idle-subtitle = Check whether a new version is available
+checking-title = Checking for updates
+checking-subtitle = Asking the update nodes…
+current-title = You’re up to date
+current-subtitle = Current version { $version }
+current-subtitle-none = No version is installed yet
+offer-title = Version { $version } is available
+offer-subtitle = { $way } • { $size }
+install-title = Install { $app }
+install-subtitle = Version { $version } • { $size }
+downloading-title = Downloading { $version }
+downloading-subtitle = You can keep using the current version meanwhile
+downloading-subtitle-first = Ready to use as soon as it is complete
+paused-title = Download paused
+paused-subtitle = What has been downloaded is kept
+installing-title = Installing { $version }
+installing-subtitle = Writing and verifying the last files
+ready-title = Version { $version } is ready
+ready-subtitle-running = Restart to use the new version
+ready-subtitle-stopped = Start the new version whenever you like
+switching-title = Switching to { $version }
+switching-subtitle = Waiting for the app to close, then starting the new version
+launched-title = Version { $version } has started
+launched-subtitle = This window will close
+failed-title = The update was not completed
+failed-title-first = The installation was not completed
+failed-subtitle-safe = The installed version is unaffected and works as before
+failed-subtitle = No existing file was changed
+cancelled-title = Update cancelled
+cancelled-subtitle = Verified parts are kept and need no second download
+
+## Why there is no update
+
+no-update-newest = You are using the newest version.
+no-update-skipped = There is a newer version, which you chose to skip.
+no-update-not-yet = There is a newer version. It is being rolled out step by step and has not reached this computer yet.
+no-update-nothing = The update server has no version for this computer yet.
+
+## Details
+
+way-full = Full update
+detail-current = Current version
+detail-target = New version
+detail-size = Download size
+detail-time = Estimated time
+detail-way = Method
+detail-none = Not installed
+detail-time-unknown = Known once it starts
+detail-already = { $size }, { $done } already here
+mandatory = This update is required before you can go on using the app.
+notes-title = What’s new
+
+## Nodes and progress
+
+nodes-title = Download nodes
+nodes-count = { $count }
+progress-title = Total progress
+progress-amount = { $done } of { $total }
+progress-files = { $done } of { $total } files written
+progress-speed = { $speed }/s
+progress-left = { $duration } left
+progress-left-unknown = Estimating time left
+status-connecting = Connecting to the nodes…
+status-downloading = { $count ->
+    [one] Downloading from one node
+   *[other] Downloading from { $count } nodes
+}
+status-waiting = No node answers at the moment, trying again…
+status-paused = Paused
+status-verifying = Verifying and writing
+node-idle = Standing by
+node-waiting = Will try again
+node-dropped = Not used
+node-published = { $bandwidth } Mbps
+node-bar = Progress from { $name }
+fault-unreachable = cannot be reached
+fault-refused = answered with an error
+fault-stalled = sent nothing for too long
+fault-truncated = broke off early
+fault-wrong-bytes = data do not match the signature
+fault-ignored-range = cannot send parts of a file
+fault-different-file = holds another file than the published one
+region-asia-pacific = Asia-Pacific
+region-europe = Europe
+region-americas = Americas
+region-global = Global
+
+## Buttons
+
+action-start = Update now
+action-install = Install
+action-later = Later
+action-skip = Skip this version
+action-pause = Pause
+action-resume = Resume
+action-cancel = Cancel
+action-restart-now = Restart now
+action-start-now = Start now
+action-restart-later = Later
+action-retry = Try again
+action-check = Check for updates
+action-close = Close
+action-versions = Installed versions
+action-back = Back
+action-switch = Switch to this version
+action-open-folder = Open folder
+action-remove = Remove
+action-show-details = Show details
+action-hide-details = Hide details
+action-copy-details = Copy details
+action-copied = Copied
+action-dismiss = Got it
+action-language = Language: { $language }
+action-theme = Appearance: { $theme }
+theme-auto = system
+theme-light = light
+theme-dark = dark
+
+## Version menu
+
+versions-title = Installed versions
+versions-subtitle = { $count ->
+    [one] One version, { $size }
+   *[other] { $count } versions, { $size } in all
+}
+versions-empty = No version is installed yet.
+version-facts = { $size } • installed { $date }
+version-active = Active
+version-running = Running
+remove-title = Remove { $version }?
+remove-text = This version will be deleted from the disk, which frees { $size }. Other versions are not affected.
+folder-failed = Cannot open the folder { $path }
+
+## When something fails: what happened, why, what to do next
+
+problem-no-network = No download node can be reached
+    .why = The network may be down, or a firewall or proxy is in the way.
+    .next = Check the network connection and try again. What has been downloaded is kept.
+problem-nodes-unusable = The download nodes do not have what is needed
+    .why = Nodes answer, but the file is missing, incomplete or still being copied.
+    .next = Try again in a few minutes. If it stays like this, tell the publisher.
+problem-not-trusted = The update failed its security check
+    .why = What arrived does not match the publisher’s signature: it was tampered with on the way, or a node’s file is damaged.
+    .next = To be safe, nothing was installed. Try again on another network; if it still fails, tell the publisher.
+problem-metadata-expired = The update information has expired
+    .why = The publisher has not renewed it, someone keeps newer information from you, or this computer’s clock is wrong.
+    .next = Check date and time of this computer, then try again.
+problem-disk-full = Not enough disk space
+    .why = The new version needs more free space: { $subject }
+    .next = Free some space, or remove an old version under “Installed versions”, then try again.
+problem-disk-error = A file cannot be read or written
+    .why = The operating system refused access: { $subject }
+    .next = Check the disk and the folder’s permissions, close programs that use the file, then try again.
+problem-busy = Another launcher is at work
+    .why = Only one launcher at a time may change the installation.
+    .next = Wait until it is done or close it, then try again.
+problem-bad-package = The package is damaged
+    .why = Its contents are not what the publisher declared: { $subject }
+    .next = Nothing was installed. Try again; if it still fails, tell the publisher.
+problem-no-such-version = This version cannot be found
+    .why = Neither this computer nor the update server has { $subject }.
+    .next = Choose another one under “Installed versions”, or check for updates.
+problem-version-in-use = This version is in use
+    .why = { $subject } is running, or is the active version, and cannot be removed.
+    .next = Switch to another version and close the app first.
+problem-launch-failed = The app could not be started
+    .why = Starting it failed: { $subject }
+    .next = Try again, or switch to another version under “Installed versions”.
+problem-nothing-installed = The app is not installed yet
+    .why = This computer has no usable version, and none can be downloaded.
+    .next = Check the network connection and try again.
+problem-bad-settings = The launcher’s settings cannot be read
+    .why = The settings file or the trust file shipped with it is faulty: { $subject }
+    .next = Install the launcher again, or ask the publisher.
+problem-launcher-too-old = The launcher is too old
+    .why = This update needs a newer launcher.
+    .next = Get the newest launcher from the publisher.
+problem-internal = An error inside the launcher
+    .why = This is a fault of the launcher, not of anything you did.
+    .next = Try again, and send the details below to the publisher.
+problem-subject-unknown = see the details
+no-window = The update window cannot be opened. The app will be started without it.
+
+## Durations and dates
+
+duration-seconds = { $seconds ->
+    [one] 1 second
+   *[other] { $seconds } seconds
+}
+duration-minutes = { $minutes } min { $seconds } s
+duration-hours = { $hours } h { $minutes } min
+about = about { $duration }
+date = { $monthname } { $day }, { $year }

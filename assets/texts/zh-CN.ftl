@@ -1,0 +1,189 @@
+### 窗口与终端的全部文字。每条信息在两种语言里都有，`texts.rs` 的测试保证没有遗漏，也没有多余。
+
+## 窗口各阶段的标题与副标题
+
+idle-title = { $app }
+idle-subtitle = 点击“检查更新”，查看是否有新版本
+checking-title = 正在检查更新
+checking-subtitle = 正在联系更新节点…
+current-title = 已是最新版本
+current-subtitle = 当前版本 { $version }
+current-subtitle-none = 尚未安装任何版本
+offer-title = 发现新版本 { $version }
+offer-subtitle = { $way } • { $size }
+install-title = 安装 { $app }
+install-subtitle = 版本 { $version } • { $size }
+downloading-title = 正在下载 { $version }
+downloading-subtitle = 下载时可以继续使用当前版本
+downloading-subtitle-first = 下载完成后即可使用
+paused-title = 下载已暂停
+paused-subtitle = 已下载的部分会保留
+installing-title = 正在安装 { $version }
+installing-subtitle = 正在写入并校验最后的文件
+ready-title = { $version } 已准备就绪
+ready-subtitle-running = 重新启动后使用新版本
+ready-subtitle-stopped = 现在即可启动新版本
+switching-title = 正在切换到 { $version }
+switching-subtitle = 正在等待应用退出并启动新版本
+launched-title = { $version } 已启动
+launched-subtitle = 窗口即将关闭
+failed-title = 更新未完成
+failed-title-first = 安装未完成
+failed-subtitle-safe = 已安装的版本不受影响，可以继续使用
+failed-subtitle = 没有改动任何已有文件
+cancelled-title = 已取消更新
+cancelled-subtitle = 已校验的部分会保留，下次无需重新下载
+
+## 为什么没有更新
+
+no-update-newest = 您使用的已经是最新版本。
+no-update-skipped = 有更新的版本，但您选择了跳过。
+no-update-not-yet = 有更新的版本，正在分批推送，尚未轮到本机。
+no-update-nothing = 更新服务器上还没有适用于本机的版本。
+
+## 详情
+
+way-full = 全量更新
+detail-current = 当前版本
+detail-target = 目标版本
+detail-size = 下载大小
+detail-time = 预计时间
+detail-way = 更新方式
+detail-none = 尚未安装
+detail-time-unknown = 开始后估算
+detail-already = { $size }，其中 { $done } 已下载
+mandatory = 此更新为必需更新，完成后才能继续使用。
+notes-title = 更新内容
+
+## 节点与进度
+
+nodes-title = 下载节点
+nodes-count = { $count } 个
+progress-title = 总进度
+progress-amount = { $done } / { $total }
+progress-files = 已写入 { $done } / { $total } 个文件
+progress-speed = { $speed }/s
+progress-left = 剩余 { $duration }
+progress-left-unknown = 正在估算剩余时间
+status-connecting = 正在连接节点…
+status-downloading = 正在从 { $count } 个节点下载
+status-waiting = 所有节点暂时没有响应，正在重试…
+status-paused = 已暂停
+status-verifying = 正在校验并写入
+node-idle = 待命
+node-waiting = 稍后重试
+node-dropped = 已停用
+node-published = { $bandwidth } Mbps
+node-bar = { $name } 的下载进度
+fault-unreachable = 无法连接
+fault-refused = 服务器返回错误
+fault-stalled = 长时间没有数据
+fault-truncated = 数据提前中断
+fault-wrong-bytes = 数据与签名不符
+fault-ignored-range = 不支持分段下载
+fault-different-file = 文件与发布的不一致
+region-asia-pacific = 亚太
+region-europe = 欧洲
+region-americas = 美洲
+region-global = 全球
+
+## 按钮
+
+action-start = 开始更新
+action-install = 安装
+action-later = 稍后
+action-skip = 跳过此版本
+action-pause = 暂停
+action-resume = 继续
+action-cancel = 取消
+action-restart-now = 立即重启
+action-start-now = 立即启动
+action-restart-later = 稍后
+action-retry = 重试
+action-check = 检查更新
+action-close = 关闭
+action-versions = 已安装版本
+action-back = 返回
+action-switch = 切换到此版本
+action-open-folder = 打开文件夹
+action-remove = 移除
+action-show-details = 查看详情
+action-hide-details = 收起详情
+action-copy-details = 复制详情
+action-copied = 已复制
+action-dismiss = 知道了
+action-language = 语言：{ $language }
+action-theme = 外观：{ $theme }
+theme-auto = 跟随系统
+theme-light = 浅色
+theme-dark = 深色
+
+## 版本菜单
+
+versions-title = 已安装版本
+versions-subtitle = 共 { $count } 个版本，占用 { $size }
+versions-empty = 尚未安装任何版本。
+version-facts = { $size } • 安装于 { $date }
+version-active = 当前
+version-running = 运行中
+remove-title = 移除 { $version }？
+remove-text = 将从磁盘删除此版本，释放 { $size }。其他版本不受影响。
+folder-failed = 无法打开文件夹 { $path }
+
+## 出错时：发生了什么，为什么，接下来怎么办
+
+problem-no-network = 无法连接到任何下载节点
+    .why = 网络可能已断开，或者被防火墙、代理拦截。
+    .next = 请检查网络连接，然后重试。已下载的部分会保留。
+problem-nodes-unusable = 下载节点暂时无法提供所需文件
+    .why = 节点有响应，但文件不存在、不完整或正在同步。
+    .next = 请过几分钟再试。若一直如此，请联系软件发布者。
+problem-not-trusted = 更新未通过安全校验
+    .why = 收到的数据与发布者的签名不符，可能在途中被篡改，或者节点文件已损坏。
+    .next = 为安全起见没有安装任何内容。请换一个网络重试；若仍然失败，请联系软件发布者。
+problem-metadata-expired = 更新信息已过期
+    .why = 发布者没有及时续签，或者有人在阻止您收到新的信息，也可能是本机时间不准。
+    .next = 请检查系统日期和时间，然后重试。
+problem-disk-full = 磁盘空间不足
+    .why = 新版本需要更多可用空间：{ $subject }
+    .next = 请清理磁盘，或在“已安装版本”中移除旧版本，然后重试。
+problem-disk-error = 无法读写文件
+    .why = 操作系统拒绝了访问：{ $subject }
+    .next = 请检查磁盘状态和文件夹权限，关闭占用该文件的程序，然后重试。
+problem-busy = 另一个更新程序正在运行
+    .why = 同一时间只能有一个更新程序操作安装文件夹。
+    .next = 请等待它完成或将其关闭，然后重试。
+problem-bad-package = 安装包已损坏
+    .why = 安装包的内容与发布者声明的不一致：{ $subject }
+    .next = 没有安装任何内容。请重试；若仍然失败，请联系软件发布者。
+problem-no-such-version = 找不到此版本
+    .why = 本机和更新服务器上都没有 { $subject }。
+    .next = 请在“已安装版本”中选择其他版本，或检查更新。
+problem-version-in-use = 此版本正在使用中
+    .why = { $subject } 正在运行，或者是当前版本，不能移除。
+    .next = 请先切换到其他版本并退出应用，然后再移除。
+problem-launch-failed = 应用无法启动
+    .why = 启动时出现错误：{ $subject }
+    .next = 请重试，或在“已安装版本”中切换到其他版本。
+problem-nothing-installed = 尚未安装应用
+    .why = 本机没有可用的版本，也无法下载新的版本。
+    .next = 请检查网络连接，然后重试。
+problem-bad-settings = 无法读取启动器的设置
+    .why = 设置文件或随附的信任文件有错误：{ $subject }
+    .next = 请重新安装启动器，或联系软件发布者。
+problem-launcher-too-old = 启动器版本过旧
+    .why = 此更新需要更新的启动器。
+    .next = 请从软件发布者处下载最新的启动器。
+problem-internal = 启动器内部错误
+    .why = 这是启动器的缺陷，不是您的操作造成的。
+    .next = 请重试，并将下面的详情发送给软件发布者。
+problem-subject-unknown = 原因见详情
+no-window = 无法打开更新窗口，将直接启动应用。
+
+## 时长与日期
+
+duration-seconds = { $seconds } 秒
+duration-minutes = { $minutes } 分 { $seconds } 秒
+duration-hours = { $hours } 小时 { $minutes } 分
+about = 约 { $duration }
+date = { $year } 年 { $month } 月 { $day } 日

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Makes the fonts in assets/fonts from Debian's fonts-noto-cjk: the characters of the catalogue, printable ASCII and common punctuation.
+# Run it after a change of assets/texts; a test says when it is needed.
+# Needs: apt-get install fonts-noto-cjk; pip install fonttools
+set -eu
+cd "$(dirname "$0")/../.."
+source=${1:-/usr/share/fonts/opentype/noto}
+out=assets/fonts
+characters=$(mktemp)
+trap 'rm -f "$characters"' EXIT
+cat assets/texts/*.ftl > "$characters"
+printf '%s' '中文…—–‘’“”•·×→←↑↓✓、。，：；！？（）《》「」【】～％￥©®™°±' >> "$characters"
+
+# Faces in Noto's collections: 2 is Noto Sans CJK SC, 7 is Noto Sans Mono CJK SC.
+subset() { # collection, face, name, further options
+    collection=$1 face=$2 name=$3
+    shift 3
+    pyftsubset "$source/$collection" --font-number="$face" --output-file="$out/$name" --layout-features='kern' \
+        --no-hinting --name-IDs='0,1,2,13,14' --drop-tables+=VORG,vhea,vmtx,BASE,GSUB,DSIG "$@"
+}
+subset NotoSansCJK-Regular.ttc 2 NotoSansSC-Regular.otf --text-file="$characters" --unicodes=U+20-7E,U+A0-FF
+subset NotoSansCJK-Bold.ttc 2 NotoSansSC-Bold.otf --text-file="$characters" --unicodes=U+20-7E,U+A0-FF
+subset NotoSansCJK-Regular.ttc 7 NotoSansMonoSC-Regular.otf --unicodes=U+20-7E
+ls -l "$out"

@@ -1,0 +1,122 @@
+//! The screen of a download: the whole, and each node's part of it.
+
+use egui::{Color32, RichText, Ui};
+
+use super::Dialog;
+use crate::engine::protocol::{NodeState, Phase};
+use crate::launcher::theme::{self, Palette};
+use crate::launcher::view_state::NodeView;
+use crate::launcher::widgets::{self, Bar};
+
+impl Dialog {
+    pub(super) fn download(&mut self, ui: &mut Ui) {
+        widgets::card(ui, |ui| self.total(ui));
+        if !self.view.nodes.is_empty() {
+            widgets::card(ui, |ui| self.node_bars(ui));
+        }
+    }
+
+    fn total(&self, ui: &mut Ui) {
+        let colours = Palette::of(ui);
+        let (texts, progress) = (&self.texts, &self.view.progress);
+        let installing = matches!(self.view.phase, Phase::Installing { .. });
+        let paused = matches!(self.view.phase, Phase::Paused { .. });
+        let percent = (self.view.fraction() * 100.0).floor();
+        let amount =
+            texts.with("progress-amount", &[("done", &texts.size(progress.done)), ("total", &texts.size(progress.total))]);
+        ui.spacing_mut().item_spacing.y = 8.0;
+        egui::Sides::new().height(40.0).show(
+            ui,
+            |ui| ui.label(RichText::new(format!("{percent:.0}%")).font(theme::title(30.0)).line_height(Some(36.0))),
+            |ui| ui.label(RichText::new(amount).color(colours.muted)),
+        );
+        widgets::bar(
+            ui,
+            &Bar {
+                fraction: Some(self.view.fraction()),
+                height: 10.0,
+                colour: if paused { colours.warning } else { colours.accent },
+                name: &texts.get("progress-title"),
+            },
+        );
+        let left = match progress.seconds_left {
+            _ if paused || installing => String::new(),
+            Some(seconds) => texts.with("progress-left", &[("duration", &texts.duration(seconds))]),
+            None => texts.get("progress-left-unknown"),
+        };
+        let speed = if paused || installing { self.status() } else { texts.speed(progress.speed) };
+        widgets::line(ui, RichText::new(speed), RichText::new(left));
+        let mut status = if paused || installing { String::new() } else { self.status() };
+        if progress.files_total > 0 {
+            let numbers = [progress.files_done, progress.files_total].map(|number| number.to_string());
+            let files = texts.with("progress-files", &[("done", &numbers[0]), ("total", &numbers[1])]);
+            let between = if status.is_empty() { "" } else { "  •  " };
+            status.push_str(&format!("{between}{files}"));
+        }
+        if !status.is_empty() {
+            ui.label(RichText::new(status).size(13.0).color(colours.muted));
+        }
+    }
+
+    fn status(&self) -> String {
+        let texts = &self.texts;
+        let active = self.view.active_nodes();
+        match self.view.phase {
+            Phase::Paused { .. } => texts.get("status-paused"),
+            Phase::Installing { .. } => texts.get("status-verifying"),
+            _ if active > 0 => texts.count("status-downloading", u64::try_from(active).unwrap_or(u64::MAX), &[]),
+            _ if self.view.nodes.iter().any(|node| node.fault.is_some()) => texts.get("status-waiting"),
+            _ => texts.get("status-connecting"),
+        }
+    }
+
+    fn node_bars(&self, ui: &mut Ui) {
+        ui.spacing_mut().item_spacing.y = 6.0;
+        widgets::card_title(ui, &self.texts.get("nodes-title"));
+        for (index, node) in self.view.nodes.iter().enumerate() {
+            if index > 0 {
+                ui.add_space(4.0);
+            }
+            self.node_bar(ui, node);
+        }
+    }
+
+    fn node_bar(&self, ui: &mut Ui, node: &NodeView) {
+        let colours = Palette::of(ui);
+        let halted = !matches!(self.view.phase, Phase::Downloading { .. });
+        let (state, colour) = self.node_state(node, &colours, halted);
+        let amount = if node.done > 0 { self.texts.size(node.done) } else { String::new() };
+        egui::Sides::new().shrink_left().truncate().show(
+            ui,
+            |ui| self.node_name(ui, node, colour),
+            |ui| {
+                ui.label(RichText::new(state).size(13.0));
+                ui.label(RichText::new(amount).size(12.5).color(colours.muted));
+            },
+        );
+        widgets::bar(
+            ui,
+            &Bar {
+                fraction: Some(self.view.share(node)),
+                height: 4.0,
+                colour,
+                name: &self.texts.with("node-bar", &[("name", &node.name)]),
+            },
+        );
+        if let Some(fault) = node.fault {
+            ui.label(RichText::new(self.texts.fault(fault)).size(12.5).color(colour));
+        }
+    }
+
+    /// A node's state in words, and its colour.
+    fn node_state(&self, node: &NodeView, colours: &Palette, halted: bool) -> (String, Color32) {
+        let texts = &self.texts;
+        match node.state {
+            NodeState::Dropped => (texts.get("node-dropped"), colours.danger),
+            NodeState::Waiting if !halted => (texts.get("node-waiting"), colours.warning),
+            NodeState::Active if !halted => (texts.speed(node.speed), colours.accent_text),
+            _ if halted => (String::new(), colours.muted),
+            _ => (texts.get("node-idle"), colours.muted),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The window's contents: one screen a phase, the version menu, and the frame around them (tools, header, buttons, keys).
+//!
+//! In: events from the mailbox, clicks and keys. Out: commands into the mailbox, and when and why the window shall close. Never: a
+//! decision about updates, or a text that is not in the catalogue.
+
+mod download;
+mod offer;
+mod outcome;
+mod versions;
+
+use std::path::Path;
+use std::time::Duration;
+
+use egui::{Key, Margin, RichText, Sense, Ui, vec2};
+
+use super::markdown::Document;
+use super::texts::{Language, Texts};
+use super::theme::{self, GAP, MARGIN, Palette, WIDTH};
+use super::view_state::{Action, ViewState};
+use super::widgets::{self, Emphasis, Mark};
+use super::{fonts, icons};
+use crate::engine::mailbox::Handle;
+use crate::engine::protocol::{Phase, Problem};
+use crate::model::ContainerId;
+use crate::settings::Theme;
+
+/// The window is drawn at most this often while events come in: about 15 times a second.
+const FRAME: Duration = Duration::from_millis(66);
+/// Lowest and greatest height that the window asks for, points; beyond it the contents scroll.
+const HEIGHT: std::ops::RangeInclusive<f32> = 240.0..=760.0;
+
+/// Why the window closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// A person closed it, or chose something that ends the conversation (later, skip).
+    ByUser,
+    /// The app runs; there is nothing more to show.
+    Launched,
+    /// The engine ended.
+    EngineEnded,
+}
+
+/// What a person changed in the window, to be stored by whoever opened it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// A language, if it was changed.
+    pub language: Option<Language>,
+    /// A theme, if it was changed.
+    pub theme: Option<Theme>,
+}
+
+/// What a dialog needs to know besides the state.
+pub struct DialogOptions {
+    /// The app's name for people.
+    pub app_name: String,
+    /// The app's icon; the launcher's own if there is none.
+    pub icon: Option<egui::ColorImage>,
+    /// The language to begin with.
+    pub language: Language,
+    /// The theme to begin with.
+    pub theme: Theme,
+    /// The zone that dates are written in.
+    pub zone: jiff::tz::TimeZone,
+    /// Shows a folder in the system's file manager.
+    pub open_folder: fn(&Path) -> std::io::Result<()>,
+}
+
+/// The window's contents. Any program that can draw egui can show it: eframe, the software window, a test.
+pub struct Dialog {
+    view: ViewState,
+    handle: Handle,
+    texts: Texts,
+    options: DialogOptions,
+    choices: Choices,
+    icon: Option<egui::TextureHandle>,
+    page: Page,
+    /// The version whose removal waits for a second click.
+    removing: Option<ContainerId>,
+    /// The notes of the offer, read once.
+    notes: Document,
+    details_open: bool,
+    copied: bool,
+    /// A message about a folder that could not be opened.
+    trouble: Option<String>,
+    closed: Option<CloseReason>,
+    height: Height,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Update,
+    Versions,
+}
+
+/// The height that was asked for last, and for which screen.
+#[derive(Default)]
+struct Height {
+    screen: Option<(std::mem::Discriminant<Phase>, bool)>,
+    asked: f32,
+}
+
+impl Dialog {
+    /// A dialog that begins in a state.
+    pub fn new(view: ViewState, handle: Handle, options: DialogOptions) -> Self {
+        let mut dialog = Self {
+            texts: Texts::new(options.language),
+            notes: Document::default(),
+            view,
+            handle,
+            options,
+            choices: Choices::default(),
+            icon: None,
+            page: Page::Update,
+            removing: None,
+            details_open: false,
+            copied: false,
+            trouble: None,
+            closed: None,
+            height: Height::default(),
+        };
+        dialog.read_notes();
+        dialog
+    }
+
+    /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
+    pub fn prepare(&mut self, context: &egui::Context) {
+        fonts::install(context, self.options.language);
+        theme::install(context, preference(self.options.theme));
+        let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
+        self.icon = Some(context.load_texture("icon", image, icons::filtering()));
+        let waker = context.clone();
+        self.handle.on_event(move || waker.request_repaint_after(FRAME));
+    }
+
+    /// Whether and why the window shall close.
+    pub const fn closed(&self) -> Option<CloseReason> {
+        self.closed
+    }
+
+    /// What the person changed so far.
+    pub const fn choices(&self) -> Choices {
+        self.choices
+    }
+
+    /// Takes events in and draws one frame.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        self.take_events();
+        self.take_keys(ui);
+        if ui.input(|input| input.viewport().close_requested()) {
+            match self.view.dismissal() {
+                Some(action) => self.act(action),
+                None => self.close(CloseReason::ByUser),
+            }
+        }
+        let colours = Palette::of(ui);
+        ui.painter().rect_filled(ui.max_rect(), 0.0, colours.background);
+        let top = self.frame(ui, "head", true, Margin { left: 24, right: 24, top: 12, bottom: 14 }, Self::head);
+        let bottom = self.frame(ui, "foot", false, Margin { left: 24, right: 24, top: 12, bottom: 20 }, Self::foot);
+        let body = egui::CentralPanel::no_frame()
+            .show(ui, |ui| {
+                egui::ScrollArea::vertical().auto_shrink([false, true]).show(ui, |ui| {
+                    let margin = Margin { left: MARGIN as i8, right: MARGIN as i8, top: 0, bottom: 0 };
+                    egui::Frame::new().inner_margin(margin).show(ui, |ui| {
+                        ui.spacing_mut().item_spacing.y = GAP;
+                        self.body(ui);
+                    });
+                })
+            })
+            .inner
+            .content_size
+            .y;
+        self.confirm_removal(ui.ctx());
+        self.fit(ui.ctx(), top + body + bottom);
+        if self.closed.is_some() {
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
+        }
+    }
+
+    fn frame(&mut self, ui: &mut Ui, id: &str, top: bool, margin: Margin, contents: fn(&mut Self, &mut Ui)) -> f32 {
+        let panel = if top { egui::Panel::top(id) } else { egui::Panel::bottom(id) };
+        let frame = egui::Frame::new().inner_margin(margin);
+        let shown = panel.resizable(false).show_separator_line(false).frame(frame).show(ui, |ui| contents(self, ui));
+        shown.response.rect.height()
+    }
+
+    fn take_events(&mut self) {
+        let ended = self.handle.closed();
+        for event in self.handle.take() {
+            self.view.apply(event);
+            self.copied = false;
+            self.read_notes();
+        }
+        if self.view.finished() {
+            self.close(CloseReason::Launched);
+        } else if ended {
+            self.close(CloseReason::EngineEnded);
+        }
+    }
+
+    /// Notes stay readable while the release is downloaded, so they are replaced only by another offer's.
+    fn read_notes(&mut self) {
+        if let Some(offer) = self.view.offer() {
+            self.notes = Document::parse(&offer.notes);
+        }
+    }
+
+    /// Enter presses the primary button unless another control has the focus; Escape goes back or answers "not now".
+    fn take_keys(&mut self, ui: &Ui) {
+        let (enter, escape) = ui.input(|input| (input.key_pressed(Key::Enter), input.key_pressed(Key::Escape)));
+        let free = ui.memory(|memory| memory.focused().is_none()) && self.removing.is_none();
+        if escape {
+            if self.removing.take().is_some() {
+            } else if self.page == Page::Versions {
+                self.page = Page::Update;
+            } else if let Some(action) = self.view.dismissal() {
+                self.act(action);
+            }
+        } else if enter
+            && free
+            && self.page == Page::Update
+            && let Some(action) = self.view.actions().primary
+        {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        if let Some(command) = action.command() {
+            self.handle.send(command);
+        }
+        if action.closes() {
+            self.close(CloseReason::ByUser);
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.closed.get_or_insert(reason);
+    }
+
+    fn head(&mut self, ui: &mut Ui) {
+        self.tools(ui);
+        ui.add_space(2.0);
+        let colours = Palette::of(ui);
+        let (title, subtitle, mark) = match self.page {
+            Page::Update => self.headline(),
+            Page::Versions => versions::headline(&self.texts, &self.view),
+        };
+        ui.horizontal(|ui| {
+            let (rect, _) = ui.allocate_exact_size(vec2(64.0, 64.0), Sense::hover());
+            if let Some(icon) = &self.icon {
+                egui::Image::new((icon.id(), rect.size())).corner_radius(14).paint_at(ui, rect);
+            }
+            if let Some(mark) = mark {
+                widgets::mark(ui, rect.right_bottom() - vec2(5.0, 5.0), mark);
+            }
+            ui.add_space(8.0);
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = 2.0;
+                let title = RichText::new(title).font(theme::title(22.0)).line_height(Some(30.0));
+                let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
+                ui.add_space(6.0);
+                ui.add(egui::Label::new(title).wrap());
+                ui.add(egui::Label::new(subtitle).wrap());
+            });
+        });
+    }
+
+    /// The quiet controls above the header: versions, theme, language.
+    fn tools(&mut self, ui: &mut Ui) {
+        let colours = Palette::of(ui);
+        let row = vec2(ui.available_width(), 28.0);
+        ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            let other = match self.texts.language() {
+                Language::Chinese => Language::English,
+                Language::English => Language::Chinese,
+            };
+            let hint = self.texts.with("action-language", &[("language", self.texts.language().name())]);
+            if widgets::small_button(ui, other.name(), Emphasis::Quiet).on_hover_text(hint).clicked() {
+                self.speak(ui.ctx(), other);
+            }
+            let (now, next) = match self.choices.theme.unwrap_or(self.options.theme) {
+                Theme::Auto => ("theme-auto", Theme::Light),
+                Theme::Light => ("theme-light", Theme::Dark),
+                Theme::Dark => ("theme-dark", Theme::Auto),
+            };
+            let hint = self.texts.with("action-theme", &[("theme", &self.texts.get(now))]);
+            if widgets::icon_button(ui, &hint, icons::half_circle).clicked() {
+                self.choices.theme = Some(next);
+                ui.ctx().set_theme(preference(next));
+            }
+            let (name, page) = match self.page {
+                Page::Update => ("action-versions", Page::Versions),
+                Page::Versions => ("action-back", Page::Update),
+            };
+            if widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
+                self.page = page;
+            }
+            ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                let name = RichText::new(&self.options.app_name).font(theme::title(13.0)).color(colours.muted);
+                ui.add(egui::Label::new(name).truncate());
+            });
+        });
+    }
+
+    fn speak(&mut self, context: &egui::Context, language: Language) {
+        self.choices.language = Some(language);
+        self.texts = Texts::new(language);
+        fonts::install(context, language);
+    }
+
+    /// Title, subtitle and mark of the current phase.
+    fn headline(&self) -> (String, String, Option<Mark>) {
+        let texts = &self.texts;
+        let app = ("app", self.options.app_name.as_str());
+        let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
+        match &self.view.phase {
+            Phase::Idle => (texts.with("idle-title", &[app]), texts.get("idle-subtitle"), None),
+            Phase::Checking => (texts.get("checking-title"), texts.get("checking-subtitle"), None),
+            Phase::UpToDate { current, .. } => {
+                let subtitle = current.as_ref().map(|current| versioned("current-subtitle", current));
+                let subtitle = subtitle.unwrap_or_else(|| texts.get("current-subtitle-none"));
+                (texts.get("current-title"), subtitle, Some(Mark::Done))
+            }
+            Phase::Offered { offer } => offer::headline(texts, offer, &self.options.app_name),
+            Phase::Downloading { version } => {
+                let first = self.view.first_install();
+                let subtitle = if first { "downloading-subtitle-first" } else { "downloading-subtitle" };
+                (versioned("downloading-title", version), self.texts.get(subtitle), None)
+            }
+            Phase::Paused { .. } => (texts.get("paused-title"), texts.get("paused-subtitle"), Some(Mark::Paused)),
+            Phase::Installing { version } => (versioned("installing-title", version), texts.get("installing-subtitle"), None),
+            Phase::Ready { version, running } => {
+                let subtitle = if *running { "ready-subtitle-running" } else { "ready-subtitle-stopped" };
+                (versioned("ready-title", version), self.texts.get(subtitle), Some(Mark::Done))
+            }
+            Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),
+            Phase::Launched { version } => {
+                (versioned("launched-title", version), texts.get("launched-subtitle"), Some(Mark::Done))
+            }
+            Phase::Failed { .. } => {
+                let (title, subtitle) = if self.view.first_install() {
+                    ("failed-title-first", "failed-subtitle")
+                } else {
+                    ("failed-title", "failed-subtitle-safe")
+                };
+                (self.texts.get(title), self.texts.get(subtitle), Some(Mark::Failed))
+            }
+            Phase::Cancelled => (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused)),
+        }
+    }
+
+    fn body(&mut self, ui: &mut Ui) {
+        self.notices(ui);
+        if self.page == Page::Versions {
+            return self.versions(ui);
+        }
+        match self.view.phase.clone() {
+            Phase::Offered { offer } => self.offer(ui, &offer),
+            Phase::Checking | Phase::Switching { .. } => self.waiting(ui),
+            Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
+            Phase::UpToDate { reason, .. } => {
+                let text = self.texts.no_update(reason);
+                self.statement(ui, &text);
+            }
+            Phase::Failed { problem } => self.failure(ui, &problem),
+            Phase::Ready { .. } => self.ready(ui),
+            Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
+        }
+    }
+
+    /// What went wrong without ending the phase.
+    fn notices(&mut self, ui: &mut Ui) {
+        if let Some(problem) = self.view.notice.clone() {
+            let [what, why, next] = self.texts.problem(&problem);
+            if self.notice(ui, &what, &format!("{why} {next}")) {
+                self.view.notice = None;
+            }
+        }
+        if let Some(text) = self.trouble.clone()
+            && self.notice(ui, &text, "")
+        {
+            self.trouble = None;
+        }
+    }
+
+    fn notice(&self, ui: &mut Ui, title: &str, text: &str) -> bool {
+        let colours = Palette::of(ui);
+        let frame = theme::card(&colours).fill(colours.warning.gamma_multiply(0.10)).stroke(egui::Stroke::NONE);
+        frame
+            .show(ui, |ui| {
+                ui.take_available_width();
+                ui.spacing_mut().item_spacing.y = 4.0;
+                ui.label(RichText::new(title).font(theme::title(14.0)));
+                if !text.is_empty() {
+                    ui.label(RichText::new(text).size(13.0).color(colours.muted));
+                }
+                widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary).clicked()
+            })
+            .inner
+    }
+
+    /// The buttons: the quiet one on the left, the choice on the right with the primary one last.
+    fn foot(&mut self, ui: &mut Ui) {
+        let row = vec2(ui.available_width(), 36.0);
+        if self.page == Page::Versions {
+            ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                if widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked() {
+                    self.page = Page::Update;
+                }
+            });
+            return;
+        }
+        let actions = self.view.actions();
+        let shown =
+            [(actions.quiet, Emphasis::Quiet), (actions.secondary, Emphasis::Secondary), (actions.primary, Emphasis::Primary)];
+        if shown.iter().all(|(action, _)| action.is_none()) {
+            return;
+        }
+        let add = |ui: &mut Ui, (action, emphasis): (Option<Action>, Emphasis)| {
+            action.filter(|action| widgets::button(ui, &self.texts.get(action.text()), emphasis).clicked())
+        };
+        let [quiet, secondary, primary] = shown;
+        // The right side is laid out from the right.
+        let (left, right) = egui::Sides::new().height(36.0).show(
+            ui,
+            |ui| add(ui, quiet),
+            |ui| {
+                let chosen = add(ui, primary);
+                add(ui, secondary).or(chosen)
+            },
+        );
+        let chosen = left.or(right);
+        if let Some(action) = chosen {
+            self.act(action);
+        }
+    }
+
+    /// Asks for the height that the contents need: always on a new screen, and when they have grown.
+    fn fit(&mut self, context: &egui::Context, wanted: f32) {
+        let screen = Some((std::mem::discriminant(&self.view.phase), self.page == Page::Versions));
+        let monitor = context.input(|input| input.viewport().monitor_size).map_or(f32::INFINITY, |size| size.y * 0.85);
+        let wanted = wanted.ceil().clamp(*HEIGHT.start(), HEIGHT.end().min(monitor).max(*HEIGHT.start()));
+        if self.height.screen != screen || wanted > self.height.asked + 0.5 {
+            if (wanted - self.height.asked).abs() > 0.5 {
+                context.send_viewport_cmd(egui::ViewportCommand::InnerSize(vec2(WIDTH, wanted)));
+            }
+            self.height = Height { screen, asked: wanted };
+        }
+    }
+
+    /// The text that "copy details" puts on the clipboard: English, for whoever helps.
+    fn report(&self, problem: &Problem) -> String {
+        let mut text = format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        text.push_str(&format!("{}\n{:?}: {}\n", self.options.app_name, problem.kind, problem.subject));
+        for (depth, cause) in problem.chain.iter().enumerate() {
+            text.push_str(&format!("{}{cause}\n", "  ".repeat(depth)));
+        }
+        text
+    }
+}
+
+fn preference(theme: Theme) -> egui::ThemePreference {
+    match theme {
+        Theme::Auto => egui::ThemePreference::System,
+        Theme::Light => egui::ThemePreference::Light,
+        Theme::Dark => egui::ThemePreference::Dark,
+    }
+}

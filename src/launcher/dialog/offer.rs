@@ -1,0 +1,115 @@
+//! The screen of an offer: what it is, what it costs, what is new, where it comes from.
+
+use egui::{RichText, Ui};
+
+use super::Dialog;
+use crate::launcher::texts::Texts;
+use crate::launcher::theme::{self, Palette};
+use crate::launcher::view_state::NodeView;
+use crate::launcher::widgets::{self, Mark};
+use crate::model::Offer;
+use crate::model::offer::Way;
+
+/// Greatest height of the notes, points; longer ones scroll.
+const NOTES_HEIGHT: f32 = 190.0;
+
+/// Title and subtitle.
+pub(super) fn headline(texts: &Texts, offer: &Offer, app: &str) -> (String, String, Option<Mark>) {
+    let (version, size) = (offer.version().to_string(), texts.size(offer.signed.length));
+    if offer.current.is_none() {
+        let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &size)]);
+        return (texts.with("install-title", &[("app", app)]), subtitle, None);
+    }
+    let subtitle = texts.with("offer-subtitle", &[("way", &way(texts, offer.way)), ("size", &size)]);
+    (texts.with("offer-title", &[("version", &version)]), subtitle, None)
+}
+
+fn way(texts: &Texts, way: Way) -> String {
+    match way {
+        Way::Full => texts.get("way-full"),
+    }
+}
+
+impl Dialog {
+    pub(super) fn offer(&mut self, ui: &mut Ui, offer: &Offer) {
+        let colours = Palette::of(ui);
+        if offer.signed.release.mandatory && offer.current.is_some() {
+            ui.label(RichText::new(self.texts.get("mandatory")).color(colours.warning));
+        }
+        widgets::card(ui, |ui| self.details(ui, offer));
+        if !self.notes.is_empty() {
+            widgets::card(ui, |ui| {
+                widgets::card_title(ui, &self.texts.get("notes-title"));
+                egui::ScrollArea::vertical().id_salt("notes").max_height(NOTES_HEIGHT).auto_shrink([false, true]).show(
+                    ui,
+                    |ui| {
+                        ui.spacing_mut().item_spacing.y = 4.0;
+                        self.notes.show(ui);
+                    },
+                );
+            });
+        }
+        if !self.view.nodes.is_empty() {
+            widgets::card(ui, |ui| self.node_list(ui));
+        }
+    }
+
+    fn details(&self, ui: &mut Ui, offer: &Offer) {
+        let texts = &self.texts;
+        let total = texts.size(offer.signed.length);
+        let already = offer.signed.length.saturating_sub(offer.bytes_to_fetch);
+        let size =
+            if already == 0 { total } else { texts.with("detail-already", &[("size", &total), ("done", &texts.size(already))]) };
+        let time = offer.estimated_seconds.map(|seconds| texts.about(seconds));
+        let current = offer.current.as_ref().map(ToString::to_string);
+        let rows = [
+            ("detail-current", current.unwrap_or_else(|| texts.get("detail-none"))),
+            ("detail-target", offer.version().to_string()),
+            ("detail-size", size),
+            ("detail-time", time.unwrap_or_else(|| texts.get("detail-time-unknown"))),
+            ("detail-way", way(texts, offer.way)),
+        ];
+        let colours = Palette::of(ui);
+        ui.spacing_mut().item_spacing.y = 5.0;
+        for (name, value) in rows {
+            let name = RichText::new(texts.get(name)).color(colours.muted);
+            widgets::line(ui, name, RichText::new(value));
+        }
+    }
+
+    /// The nodes before the download: name, region, and the speed measured, or else published.
+    fn node_list(&self, ui: &mut Ui) {
+        let colours = Palette::of(ui);
+        let count = u64::try_from(self.view.nodes.len()).unwrap_or(u64::MAX);
+        ui.spacing_mut().item_spacing.y = 5.0;
+        widgets::line(
+            ui,
+            RichText::new(self.texts.get("nodes-title")).font(theme::title(13.0)).color(colours.muted),
+            RichText::new(self.texts.count("nodes-count", count, &[])).size(13.0).color(colours.muted),
+        );
+        for node in &self.view.nodes {
+            let speed = self.speed_hint(node);
+            egui::Sides::new().shrink_left().truncate().show(
+                ui,
+                |ui| self.node_name(ui, node, colours.success),
+                |ui| ui.label(RichText::new(speed).color(colours.muted)),
+            );
+        }
+    }
+
+    fn speed_hint(&self, node: &NodeView) -> String {
+        match node.published {
+            _ if node.speed > 0.0 => self.texts.speed(node.speed),
+            Some(bandwidth) => self.texts.with("node-published", &[("bandwidth", &format!("{bandwidth:.0}"))]),
+            None => String::new(),
+        }
+    }
+
+    /// A dot in a colour, the node's name and its region.
+    pub(super) fn node_name(&self, ui: &mut Ui, node: &NodeView, colour: egui::Color32) {
+        let colours = Palette::of(ui);
+        widgets::dot(ui, colour);
+        ui.label(&node.name);
+        ui.label(RichText::new(self.texts.region(&node.region)).size(12.5).color(colours.muted));
+    }
+}

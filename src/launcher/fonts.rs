@@ -1,0 +1,69 @@
+//! The embedded fonts, so that every text of the catalogue can be read on a machine without Chinese fonts. Other characters
+//! (names of apps, release notes) come from the system's fonts.
+//!
+//! `packaging/fonts/subset.sh` makes the files; 165 kB for two weights and the code font.
+
+use std::sync::Arc;
+
+use egui::{FontData, FontDefinitions, FontFamily};
+use egui_system_font_provider::SystemFontProvider;
+
+use super::texts::Language;
+
+const REGULAR: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Regular.otf");
+const BOLD: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Bold.otf");
+const MONOSPACE: &[u8] = include_bytes!("../../assets/fonts/NotoSansMonoSC-Regular.otf");
+
+/// The family of titles and buttons.
+pub fn bold() -> FontFamily {
+    FontFamily::Name("bold".into())
+}
+
+/// The embedded fonts alone.
+pub fn definitions() -> FontDefinitions {
+    let mut fonts = FontDefinitions::empty();
+    let mut add = |name: &str, bytes| fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
+    add("regular", REGULAR);
+    add("bold", BOLD);
+    add("monospace", MONOSPACE);
+    let order = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    fonts.families.insert(FontFamily::Proportional, order(&["regular"]));
+    fonts.families.insert(bold(), order(&["bold", "regular"]));
+    fonts.families.insert(FontFamily::Monospace, order(&["monospace", "regular"]));
+    fonts
+}
+
+/// Installs the embedded fonts and, behind them, the system's; `language` decides between the forms that Chinese and Japanese
+/// give the same character.
+pub fn install(context: &egui::Context, language: Language) {
+    context.set_fonts(definitions());
+    let locale = match language {
+        Language::Chinese => "zh-Hans",
+        Language::English => "en",
+    };
+    context.set_font_providers(vec![Arc::new(SystemFontProvider::new().with_locale(Some(locale)))]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::theme;
+
+    #[test]
+    fn every_character_of_the_catalogue_has_a_glyph() {
+        let mut fonts = egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions());
+        for text in [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")] {
+            let messages = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::chars);
+            let names = Language::ALL.into_iter().flat_map(|language| language.name().chars());
+            for character in messages.chain(names).filter(|c| !c.is_control()) {
+                for font in [theme::body(14.0), theme::title(14.0)] {
+                    assert!(
+                        fonts.has_glyph(&font, character),
+                        "{character:?} is not in {:?}: run packaging/fonts/subset.sh",
+                        font.family
+                    );
+                }
+            }
+        }
+    }
+}

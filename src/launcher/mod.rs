@@ -1,0 +1,126 @@
+//! The window: a driver of the engine. It takes events, shows phases, and sends what a person chose.
+//!
+//! In: [`mailbox::Handle`], the state so far, names and settings. Out: commands, and why the window closed. Never: a decision about
+//! updates, a file or a network connection. Whatever goes wrong in here is returned as an error, so that the caller can start the
+//! app without a window.
+//!
+//! ```text
+//! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
+//! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
+//! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
+//! ```
+
+pub mod dialog;
+pub mod fonts;
+pub mod icons;
+pub mod markdown;
+pub mod rasteriser;
+mod software;
+pub mod texts;
+pub mod theme;
+pub mod view_state;
+pub mod widgets;
+mod window;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use dialog::{Choices, CloseReason, Dialog, DialogOptions};
+pub use texts::{Language, Texts};
+pub use view_state::ViewState;
+
+use crate::engine::mailbox;
+use crate::settings::{Renderer, Theme};
+
+/// What a window needs to know.
+#[derive(Clone, Debug)]
+pub struct WindowOptions {
+    /// Of the window.
+    pub title: String,
+    /// The app's name for people.
+    pub app_name: String,
+    /// The app's icon as PNG; the launcher's own if there is none or it cannot be read.
+    pub icon: Option<Vec<u8>>,
+    /// The language to begin with.
+    pub language: Language,
+    /// The theme to begin with.
+    pub theme: Theme,
+    /// How to draw.
+    pub renderer: Renderer,
+}
+
+/// How a window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Why.
+    pub reason: CloseReason,
+    /// What the person changed in the window; worth storing.
+    pub choices: Choices,
+}
+
+/// Why there was no window, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// OpenGL cannot be had. A process can make only one event loop, so another process must open the window with
+    /// [`Renderer::Software`].
+    #[error("no OpenGL window: {0}")]
+    NoOpenGl(String),
+    /// No window at all can be opened.
+    #[error("no window can be opened: {0}")]
+    NoWindow(String),
+    /// A fault in the window's own code or in a library below it.
+    #[error("the window failed: {0}")]
+    Panicked(String),
+}
+
+impl WindowError {
+    /// Whether it is worth starting this program again with `--renderer software`.
+    pub fn software_may_help(&self, tried: Renderer) -> bool {
+        tried == Renderer::Auto && !matches!(self, Self::NoWindow(_))
+    }
+}
+
+/// Opens the window and returns when it has closed. Once a process, and on its main thread (macOS insists).
+///
+/// `state` is what the caller has seen of the engine so far; later events come from `handle`. After the window has closed the
+/// engine still runs: whether a download goes on or [`crate::engine::protocol::Command::Quit`] is sent is the caller's choice.
+pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -> Result<Closed, WindowError> {
+    let icon = options.icon.as_deref().and_then(icons::decode);
+    let shown = icon.clone().unwrap_or_else(icons::launcher);
+    let dialog = Dialog::new(
+        state,
+        handle,
+        DialogOptions {
+            app_name: options.app_name,
+            icon,
+            language: options.language,
+            theme: options.theme,
+            zone: crate::host::time_zone(),
+            open_folder: crate::host::open_folder,
+        },
+    );
+    let run = match options.renderer {
+        Renderer::Software => software::run,
+        Renderer::Auto | Renderer::Opengl => window::run,
+    };
+    // Nothing of what is inside is used after a panic.
+    let ended = catch_unwind(AssertUnwindSafe(|| run(&options.title, &shown, dialog)));
+    let ended = ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
+    Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
+}
+
+/// Tells a person by a message of the system that [`open`] failed and the app starts without a window, as far as the system can.
+/// Waits until it was read, so call it from a thread of its own.
+pub fn tell_no_window(title: &str, texts: &Texts) {
+    let text = texts.get("no-window");
+    let message = rfd::MessageDialog::new().set_level(rfd::MessageLevel::Warning).set_title(title).set_description(text);
+    // A system that cannot even show this may panic on the way; there is nobody left to tell.
+    let _ = catch_unwind(AssertUnwindSafe(|| message.show()));
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "unknown panic".to_owned())
+}

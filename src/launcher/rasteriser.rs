@@ -1,0 +1,418 @@
+//! Draws egui's triangles into memory, as a graphics card would: for machines without OpenGL, and for the pictures in tests.
+//!
+//! In: clipped meshes, texture changes. Out: pixels. Vertices are snapped to 1/256 of a pixel and edges follow the top-left rule, so
+//! that neighbouring triangles neither overlap nor leave a gap; colours are blended as egui expects it, premultiplied and in sRGB
+//! without conversion. Against a graphics card's picture single channels differ by about 1/255.
+
+use std::collections::HashMap;
+
+use egui::epaint::{ClippedPrimitive, ImageData, Primitive, Vertex};
+use egui::{Color32, Mesh, TextureFilter, TextureId, TexturesDelta};
+
+/// Steps of a vertex position within a pixel.
+const SUBPIXELS: f32 = 256.0;
+/// Vertices farther out than this, in pixels, would overflow the edge functions; no window is that large.
+const FARTHEST: f32 = 100_000.0;
+
+/// Textures, kept from frame to frame.
+#[derive(Default)]
+pub struct Rasteriser {
+    textures: HashMap<TextureId, Texture>,
+}
+
+/// Pixels to draw into, row by row, as `0x00RRGGBB`.
+pub struct Canvas<'a> {
+    /// `width * height` pixels.
+    pub pixels: &'a mut [u32],
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+#[derive(Default)]
+struct Texture {
+    pixels: Vec<Color32>,
+    width: usize,
+    height: usize,
+    linear: bool,
+    /// Half the size, quarter, …; only for textures that ask for it.
+    smaller: Vec<Texture>,
+}
+
+/// A rectangle of pixels, right and bottom excluded.
+#[derive(Clone, Copy)]
+struct Clip {
+    left: i64,
+    top: i64,
+    right: i64,
+    bottom: i64,
+}
+
+impl Rasteriser {
+    /// Takes in new and changed textures. Call before drawing the frame they came with.
+    pub fn update(&mut self, delta: &mut TexturesDelta) {
+        for (id, images) in delta.set.drain() {
+            for image in images {
+                let ImageData::Color(pixels) = &image.image;
+                let texture = self.textures.entry(id).or_default();
+                texture.linear = image.options.magnification == TextureFilter::Linear;
+                match image.pos {
+                    None => texture.replace(pixels.pixels.clone(), pixels.size, image.options.mipmap_mode.is_some()),
+                    Some(position) => texture.patch(&pixels.pixels, pixels.size, position),
+                }
+            }
+        }
+    }
+
+    /// Forgets textures. Call after drawing the frame they came with.
+    pub fn free(&mut self, delta: &mut TexturesDelta) {
+        for id in delta.free.drain() {
+            self.textures.remove(&id);
+        }
+    }
+
+    /// Fills the canvas with a colour and draws a frame over it.
+    pub fn draw(&self, canvas: &mut Canvas<'_>, background: Color32, primitives: &[ClippedPrimitive], pixels_per_point: f32) {
+        canvas.pixels.fill(pack(background));
+        for ClippedPrimitive { clip_rect, primitive } in primitives {
+            // A callback is code for a graphics card; this window has none.
+            let Primitive::Mesh(mesh) = primitive else { continue };
+            let Some(texture) = self.textures.get(&mesh.texture_id) else { continue };
+            let clip = Clip {
+                left: ((clip_rect.min.x * pixels_per_point).round() as i64).max(0),
+                top: ((clip_rect.min.y * pixels_per_point).round() as i64).max(0),
+                right: ((clip_rect.max.x * pixels_per_point).round() as i64).min(canvas.width as i64),
+                bottom: ((clip_rect.max.y * pixels_per_point).round() as i64).min(canvas.height as i64),
+            };
+            if clip.left < clip.right && clip.top < clip.bottom {
+                draw_mesh(canvas, clip, texture, mesh, pixels_per_point);
+            }
+        }
+    }
+}
+
+impl Texture {
+    fn replace(&mut self, pixels: Vec<Color32>, [width, height]: [usize; 2], mipmaps: bool) {
+        (self.pixels, self.width, self.height) = (pixels, width, height);
+        self.smaller.clear();
+        while mipmaps && self.smallest().width > 1 && self.smallest().height > 1 {
+            let half = self.smallest().half();
+            self.smaller.push(half);
+        }
+    }
+
+    fn patch(&mut self, pixels: &[Color32], [width, height]: [usize; 2], [left, top]: [usize; 2]) {
+        if left + width <= self.width && top + height <= self.height {
+            for row in 0..height {
+                let start = (top + row) * self.width + left;
+                self.pixels[start..start + width].copy_from_slice(&pixels[row * width..(row + 1) * width]);
+            }
+        }
+    }
+
+    fn smallest(&self) -> &Self {
+        self.smaller.last().unwrap_or(self)
+    }
+
+    fn half(&self) -> Self {
+        let (width, height) = (self.width / 2, self.height / 2);
+        let mean = |x: usize, y: usize| {
+            let four = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| self.pixels[(2 * y + dy) * self.width + 2 * x + dx]);
+            let channel = |k: usize| (four.iter().map(|pixel| u32::from(pixel[k])).sum::<u32>().div_ceil(4)).min(255) as u8;
+            Color32::from_rgba_premultiplied(channel(0), channel(1), channel(2), channel(3))
+        };
+        let pixels = (0..width * height).map(|index| mean(index % width, index / width)).collect();
+        Self { pixels, width, height, linear: self.linear, smaller: Vec::new() }
+    }
+
+    /// The version of this texture whose texels are nearest in size to the pixels they are drawn on.
+    fn level(&self, texels_per_pixel: f32) -> &Self {
+        let steps = texels_per_pixel.max(1.0).log2().round() as usize;
+        match steps.min(self.smaller.len()) {
+            0 => self,
+            step => &self.smaller[step - 1],
+        }
+    }
+
+    /// The colour at a position from 0 to 1, each channel 0 to 255.
+    fn sample(&self, u: f32, v: f32) -> [f32; 4] {
+        let (x, y) = (u * self.width as f32 - 0.5, v * self.height as f32 - 0.5);
+        let texel = |x: f32, y: f32| {
+            let x = (x.max(0.0) as usize).min(self.width - 1);
+            let y = (y.max(0.0) as usize).min(self.height - 1);
+            self.pixels[y * self.width + x].to_array().map(f32::from)
+        };
+        let (nearest_x, nearest_y) = (x.round(), y.round());
+        // Glyphs lie exactly on pixels: one texel is the whole truth there.
+        if !self.linear || ((x - nearest_x).abs() < 1.0 / 128.0 && (y - nearest_y).abs() < 1.0 / 128.0) {
+            return texel(nearest_x, nearest_y);
+        }
+        let (left, top) = (x.floor(), y.floor());
+        let (fx, fy) = (x - left, y - top);
+        let corners = [texel(left, top), texel(left + 1.0, top), texel(left, top + 1.0), texel(left + 1.0, top + 1.0)];
+        let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
+        std::array::from_fn(|channel| (0..4).map(|k| corners[k][channel] * weights[k]).sum())
+    }
+}
+
+fn draw_mesh(canvas: &mut Canvas<'_>, clip: Clip, texture: &Texture, mesh: &Mesh, pixels_per_point: f32) {
+    if texture.pixels.is_empty() {
+        return;
+    }
+    for [a, b, c] in mesh.triangles() {
+        let corner = |index: u32| mesh.vertices.get(index as usize).map(|vertex| Corner::new(vertex, pixels_per_point));
+        if let (Some(a), Some(b), Some(c)) = (corner(a), corner(b), corner(c)) {
+            draw_triangle(canvas, clip, texture, [a, b, c]);
+        }
+    }
+}
+
+/// A vertex in subpixels, with what is interpolated between vertices.
+#[derive(Clone, Copy)]
+struct Corner {
+    x: i64,
+    y: i64,
+    /// u, v, red, green, blue, alpha.
+    values: [f32; 6],
+}
+
+impl Corner {
+    fn new(vertex: &Vertex, pixels_per_point: f32) -> Self {
+        let snap = |points: f32| ((points * pixels_per_point).clamp(-FARTHEST, FARTHEST) * SUBPIXELS).round() as i64;
+        let [r, g, b, a] = vertex.color.to_array().map(f32::from);
+        Self { x: snap(vertex.pos.x), y: snap(vertex.pos.y), values: [vertex.uv.x, vertex.uv.y, r, g, b, a] }
+    }
+}
+
+/// Twice the signed area of a triangle.
+fn area(a: Corner, b: Corner, c: Corner) -> i64 {
+    (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x)
+}
+
+fn draw_triangle(canvas: &mut Canvas<'_>, clip: Clip, texture: &Texture, corners: [Corner; 3]) {
+    let [a, mut b, mut c] = corners;
+    let mut doubled = area(a, b, c);
+    if doubled == 0 {
+        return;
+    }
+    if doubled < 0 {
+        (b, c, doubled) = (c, b, -doubled);
+    }
+    let edges = [Edge::new(a, b), Edge::new(b, c), Edge::new(c, a)];
+    let rows = [a.y, b.y, c.y];
+    let top = rows.iter().min().map_or(0, |y| y.div_euclid(256)).max(clip.top);
+    let bottom = rows.iter().max().map_or(0, |y| y.div_euclid(256) + 1).min(clip.bottom);
+    let fill = Fill::new(texture, [a, b, c], doubled);
+    for y in top..bottom {
+        let centre = y * 256 + 128;
+        let (mut left, mut right) = (clip.left, clip.right);
+        for edge in &edges {
+            edge.narrow(centre, &mut left, &mut right);
+        }
+        if left < right {
+            let row = y as usize * canvas.width;
+            fill.row(&mut canvas.pixels[row + left as usize..row + right as usize], left, y);
+        }
+    }
+}
+
+/// One side of a triangle: `x * dx + y * dy + constant` is not negative inside, in subpixels.
+struct Edge {
+    dx: i64,
+    dy: i64,
+    constant: i64,
+}
+
+impl Edge {
+    fn new(from: Corner, to: Corner) -> Self {
+        let (dx, dy) = (from.y - to.y, to.x - from.x);
+        // Pixels on a left or top edge belong to this triangle, those on another edge to the neighbour.
+        let belongs = dx > 0 || (dx == 0 && dy > 0);
+        Self { dx, dy, constant: -(from.x * dx + from.y * dy) - i64::from(!belongs) }
+    }
+
+    /// Narrows a range of pixels in the row whose centres lie at `y` to those inside this edge.
+    fn narrow(&self, y: i64, left: &mut i64, right: &mut i64) {
+        // The pixel `p` has its centre at 256 p + 128.
+        let (slope, rest) = (self.dx * 256, self.dx * 128 + self.dy * y + self.constant);
+        match slope {
+            0 if rest < 0 => *right = *left,
+            0 => {}
+            // p >= -rest / slope, rounded up
+            1.. => *left = (*left).max((-rest + slope - 1).div_euclid(slope)),
+            // p <= rest / -slope, rounded down
+            _ => *right = (*right).min(rest.div_euclid(-slope) + 1),
+        }
+    }
+}
+
+/// How the inside of a triangle is coloured.
+struct Fill<'a> {
+    texture: &'a Texture,
+    /// Values at the centre of pixel (0, 0), and their change from pixel to pixel and from row to row.
+    origin: [f32; 6],
+    across: [f32; 6],
+    down: [f32; 6],
+    /// The colour of every pixel, if they have only one.
+    solid: Option<[f32; 4]>,
+}
+
+impl<'a> Fill<'a> {
+    fn new(texture: &'a Texture, [a, b, c]: [Corner; 3], doubled: i64) -> Self {
+        let scale = SUBPIXELS / doubled as f32;
+        let gradient = |along: i64, against: i64, k: usize| {
+            ((b.values[k] - a.values[k]) * along as f32 - (c.values[k] - a.values[k]) * against as f32) * scale
+        };
+        let across: [f32; 6] = std::array::from_fn(|k| gradient(c.y - a.y, b.y - a.y, k));
+        let down: [f32; 6] = std::array::from_fn(|k| -gradient(c.x - a.x, b.x - a.x, k));
+        let (x, y) = ((128 - a.x) as f32 / SUBPIXELS, (128 - a.y) as f32 / SUBPIXELS);
+        let origin = std::array::from_fn(|k| a.values[k] + across[k] * x + down[k] * y);
+        let texels = (across[0].hypot(down[0]) * texture.width as f32).max(across[1].hypot(down[1]) * texture.height as f32);
+        let texture = texture.level(texels);
+        let flat = a.values == b.values && b.values == c.values;
+        let solid = flat.then(|| tint(texture.sample(a.values[0], a.values[1]), &a.values));
+        Self { texture, origin, across, down, solid }
+    }
+
+    fn row(&self, pixels: &mut [u32], left: i64, y: i64) {
+        if let Some(colour) = self.solid {
+            if colour[3] >= 254.5 {
+                return pixels.fill(join(colour));
+            }
+            return pixels.iter_mut().for_each(|pixel| *pixel = blend(colour, *pixel));
+        }
+        let mut values: [f32; 6] =
+            std::array::from_fn(|k| self.origin[k] + self.across[k] * left as f32 + self.down[k] * y as f32);
+        for pixel in pixels {
+            let colour = tint(self.texture.sample(values[0], values[1]), &values);
+            if colour[3] > 0.0 || colour[0] > 0.0 {
+                *pixel = blend(colour, *pixel);
+            }
+            for (value, step) in values.iter_mut().zip(self.across) {
+                *value += step;
+            }
+        }
+    }
+}
+
+/// A texel in the vertices' colour. On slivers interpolation may leave the range of colours.
+fn tint(texel: [f32; 4], values: &[f32; 6]) -> [f32; 4] {
+    std::array::from_fn(|k| texel[k] * values[k + 2].clamp(0.0, 255.0) / 255.0)
+}
+
+fn blend(source: [f32; 4], under: u32) -> u32 {
+    let rest = 1.0 - source[3] / 255.0;
+    let [_, r, g, b] = under.to_be_bytes().map(f32::from);
+    join([source[0] + r * rest, source[1] + g * rest, source[2] + b * rest, 255.0])
+}
+
+fn join([r, g, b, _]: [f32; 4]) -> u32 {
+    u32::from_be_bytes([0, (r + 0.5) as u8, (g + 0.5) as u8, (b + 0.5) as u8])
+}
+
+fn pack(colour: Color32) -> u32 {
+    u32::from_be_bytes([0, colour.r(), colour.g(), colour.b()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egui::epaint::ImageDelta;
+    use egui::{ColorImage, Pos2, Rect, TextureOptions, pos2};
+
+    fn rasteriser(image: ColorImage, options: TextureOptions) -> Rasteriser {
+        let mut rasteriser = Rasteriser::default();
+        let mut delta = TexturesDelta::default();
+        delta.push(TextureId::default(), ImageDelta::full(image, options));
+        rasteriser.update(&mut delta);
+        rasteriser
+    }
+
+    fn draw(rasteriser: &Rasteriser, mesh: Mesh, clip: Rect, size: usize) -> Vec<u32> {
+        let mut pixels = vec![0; size * size];
+        let primitives = [ClippedPrimitive { clip_rect: clip, primitive: Primitive::Mesh(mesh) }];
+        let mut canvas = Canvas { pixels: &mut pixels, width: size, height: size };
+        rasteriser.draw(&mut canvas, Color32::BLACK, &primitives, 1.0);
+        pixels
+    }
+
+    fn white() -> Rasteriser {
+        rasteriser(ColorImage::filled([1, 1], Color32::WHITE), TextureOptions::NEAREST)
+    }
+
+    fn triangle(points: [(f32, f32); 3], colour: Color32) -> Mesh {
+        let mut mesh = Mesh::default();
+        for (x, y) in points {
+            mesh.vertices.push(Vertex { pos: pos2(x, y), uv: Pos2::ZERO, color: colour });
+        }
+        mesh.add_triangle(0, 1, 2);
+        mesh
+    }
+
+    #[test]
+    fn neighbours_share_no_pixel_and_leave_none_out() {
+        let quarter = Color32::from_rgba_premultiplied(64, 64, 64, 64);
+        // A fan of triangles around an odd centre covers the square once, wherever the centre lies.
+        for step in 0..40 {
+            let centre = (3.1 + step as f32 * 0.37, 17.9 - step as f32 * 0.31);
+            let rim = [(0.0, 0.0), (9.3, 0.0), (20.0, 0.0), (20.0, 11.7), (20.0, 20.0), (4.9, 20.0), (0.0, 20.0)];
+            let mut mesh = Mesh::default();
+            for k in 0..rim.len() {
+                mesh.append(triangle([centre, rim[k], rim[(k + 1) % rim.len()]], quarter));
+            }
+            let pixels = draw(&white(), mesh, Rect::EVERYTHING, 20);
+            assert!(pixels.iter().all(|pixel| *pixel == 0x0040_4040), "gap or overlap around {centre:?}");
+        }
+    }
+
+    #[test]
+    fn drawing_stays_inside_the_clip_and_the_canvas() {
+        let everywhere = triangle([(-1e9, -1e9), (1e9, -1e9), (0.0, 1e9)], Color32::RED);
+        let clip = Rect::from_min_max(pos2(2.0, 3.0), pos2(5.0, 4.0));
+        let pixels = draw(&white(), everywhere.clone(), clip, 8);
+        let red: Vec<usize> = (0..64).filter(|&index| pixels[index] == 0x00ff_0000).collect();
+        assert_eq!(red, [26, 27, 28]);
+        assert!(draw(&white(), everywhere, Rect::EVERYTHING, 8).iter().filter(|pixel| **pixel != 0).count() > 30);
+        let nowhere = triangle([(f32::NAN, 0.0), (1.0, f32::INFINITY), (0.0, 1.0)], Color32::RED);
+        draw(&white(), nowhere, Rect::EVERYTHING, 8);
+    }
+
+    #[test]
+    fn colours_are_interpolated_and_blended_premultiplied() {
+        let mut mesh = Mesh::default();
+        mesh.add_colored_rect(Rect::from_min_max(pos2(0.0, 0.0), pos2(4.0, 4.0)), Color32::WHITE);
+        mesh.vertices[0].color = Color32::BLACK;
+        mesh.vertices[2].color = Color32::BLACK;
+        let row: Vec<u32> = draw(&white(), mesh, Rect::EVERYTHING, 4)[..4].iter().map(|pixel| pixel & 0xff).collect();
+        assert_eq!(row, [32, 96, 159, 223]);
+        // Additive: colour without opacity.
+        let glow = triangle([(0.0, 0.0), (8.0, 0.0), (0.0, 8.0)], Color32::from_rgba_premultiplied(10, 0, 0, 0));
+        assert_eq!(draw(&white(), glow, Rect::EVERYTHING, 4)[0], 0x000a_0000);
+    }
+
+    #[test]
+    fn textures_are_sampled_patched_and_made_smaller() {
+        let mut board = rasteriser(
+            ColorImage::new([2, 2], vec![Color32::RED, Color32::GREEN, Color32::BLUE, Color32::WHITE]),
+            TextureOptions::LINEAR,
+        );
+        let mut quad = Mesh::default();
+        let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+        quad.add_rect_with_uv(Rect::from_min_max(pos2(0.0, 0.0), pos2(2.0, 2.0)), whole, Color32::WHITE);
+        assert_eq!(draw(&board, quad.clone(), Rect::EVERYTHING, 2), [0x00ff_0000, 0x0000_ff00, 0x0000_00ff, 0x00ff_ffff]);
+        let mut delta = TexturesDelta::default();
+        let patch = ColorImage::filled([1, 1], Color32::BLACK);
+        delta.push(TextureId::default(), ImageDelta::partial([1, 1], patch, TextureOptions::LINEAR));
+        board.update(&mut delta);
+        assert_eq!(draw(&board, quad, Rect::EVERYTHING, 2)[3], 0);
+        let fine = ColorImage::new(
+            [8, 8],
+            (0..64).map(|k| if (k + k / 8) % 2 == 0 { Color32::BLACK } else { Color32::WHITE }).collect(),
+        );
+        let fine = rasteriser(fine, TextureOptions::LINEAR.with_mipmap_mode(Some(TextureFilter::Linear)));
+        let mut small = Mesh::default();
+        small.add_rect_with_uv(Rect::from_min_max(pos2(0.0, 0.0), pos2(2.0, 2.0)), whole, Color32::WHITE);
+        assert!(draw(&fine, small, Rect::EVERYTHING, 2).iter().all(|pixel| (0x7e..=0x82).contains(&(pixel & 0xff))));
+    }
+}

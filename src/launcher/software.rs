@@ -1,0 +1,252 @@
+//! The window without OpenGL: winit for the window, egui-winit for input and screen readers, [`super::rasteriser`] for the
+//! pixels, softbuffer to show them. For remote desktops, virtual machines and broken drivers; also the lighter one.
+
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use egui::{Color32, ViewportCommand, ViewportEvent, ViewportId};
+use egui_winit::accesskit_winit;
+use winit::application::ApplicationHandler;
+use winit::event::{StartCause, WindowEvent};
+use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy};
+use winit::window::{Window, WindowId};
+
+use super::dialog::Dialog;
+use super::rasteriser::{Canvas, Rasteriser};
+use super::window::{Ended, viewport};
+use super::{WindowError, theme};
+
+/// Shows the dialog until it closes.
+pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
+    let no_window = |error: &dyn std::error::Error| WindowError::NoWindow(error.to_string());
+    let event_loop = EventLoop::<UserEvent>::with_user_event().build().map_err(|error| no_window(&error))?;
+    let context = egui::Context::default();
+    let proxy = event_loop.create_proxy();
+    let waker = proxy.clone();
+    context.set_request_repaint_callback(move |request| {
+        // Without a loop there is nothing to repaint.
+        let _ = waker.send_event(UserEvent::Repaint(Instant::now().checked_add(request.delay)));
+    });
+    dialog.prepare(&context);
+    let mut app = App {
+        builder: viewport(title, icon),
+        dialog,
+        context,
+        proxy,
+        shown: None,
+        next: None,
+        failure: None,
+        info: egui::ViewportInfo::default(),
+        rasteriser: Rasteriser::default(),
+    };
+    event_loop.run_app(&mut app).map_err(|error| no_window(&error))?;
+    match app.failure {
+        Some(failure) => Err(WindowError::NoWindow(failure)),
+        None => Ok(Ended { reason: app.dialog.closed(), choices: app.dialog.choices() }),
+    }
+}
+
+/// What other threads tell the loop.
+#[derive(Debug)]
+enum UserEvent {
+    /// Draw again, at this time at the latest; `None` for never.
+    Repaint(Option<Instant>),
+    /// A screen reader asks.
+    Accessibility(accesskit_winit::Event),
+}
+
+impl From<accesskit_winit::Event> for UserEvent {
+    fn from(event: accesskit_winit::Event) -> Self {
+        Self::Accessibility(event)
+    }
+}
+
+struct App {
+    builder: egui::ViewportBuilder,
+    dialog: Dialog,
+    context: egui::Context,
+    proxy: EventLoopProxy<UserEvent>,
+    shown: Option<Shown>,
+    /// When to draw the next frame.
+    next: Option<Instant>,
+    failure: Option<String>,
+    info: egui::ViewportInfo,
+    rasteriser: Rasteriser,
+}
+
+/// What exists only while there is a window.
+struct Shown {
+    window: Rc<Window>,
+    input: egui_winit::State,
+    surface: softbuffer::Surface<Rc<Window>, Rc<Window>>,
+    /// Until the first frame has been drawn the window is hidden, so that nobody sees it empty.
+    hidden: bool,
+}
+
+impl App {
+    fn open(&mut self, event_loop: &ActiveEventLoop) -> Result<Shown, String> {
+        // accesskit wants to be there before the window is seen.
+        let builder = self.builder.clone().with_visible(false);
+        let window = egui_winit::create_window(&self.context, event_loop, &builder).map_err(|error| error.to_string())?;
+        let window = Rc::new(window);
+        let scale = window.scale_factor() as f32;
+        let mut input =
+            egui_winit::State::new(self.context.clone(), ViewportId::ROOT, event_loop, Some(scale), window.theme(), None);
+        input.init_accesskit(event_loop, &window, self.proxy.clone());
+        let surface = softbuffer::Context::new(Rc::clone(&window))
+            .and_then(|context| softbuffer::Surface::new(&context, Rc::clone(&window)))
+            .map_err(|error| error.to_string())?;
+        egui_winit::update_viewport_info(&mut self.info, &self.context, &window, true);
+        self.centre(&window);
+        Ok(Shown { window, input, surface, hidden: true })
+    }
+
+    /// The middle of the monitor; some systems place windows themselves and ignore it.
+    fn centre(&self, window: &Window) {
+        if let Some(monitor) = window.current_monitor().or_else(|| window.primary_monitor()) {
+            let (screen, outer, start) = (monitor.size(), window.outer_size(), monitor.position());
+            let middle = |all: u32, own: u32| i32::try_from(all.saturating_sub(own) / 2).unwrap_or(0);
+            window.set_outer_position(winit::dpi::PhysicalPosition::new(
+                start.x + middle(screen.width, outer.width),
+                start.y + middle(screen.height, outer.height),
+            ));
+        }
+    }
+
+    fn fail(&mut self, event_loop: &ActiveEventLoop, failure: String) {
+        self.failure = Some(failure);
+        event_loop.exit();
+    }
+
+    fn frame(&mut self, event_loop: &ActiveEventLoop) {
+        let Some(shown) = &mut self.shown else { return };
+        self.next = None;
+        egui_winit::update_viewport_info(&mut self.info, &self.context, &shown.window, false);
+        let mut input = shown.input.take_egui_input(&shown.window);
+        input.viewports.insert(ViewportId::ROOT, self.info.clone());
+        self.info.events.clear();
+        let dialog = &mut self.dialog;
+        let mut output = self.context.run_ui(input, |ui| dialog.ui(ui));
+        shown.input.handle_platform_output_with_event_loop(&shown.window, event_loop, output.platform_output);
+        self.rasteriser.update(&mut output.textures_delta);
+        let primitives = self.context.tessellate(output.shapes, output.pixels_per_point);
+        let colours = theme::Palette::for_theme(self.context.theme());
+        let drawn = draw(&self.rasteriser, shown, colours.background, &primitives, output.pixels_per_point);
+        self.rasteriser.free(&mut output.textures_delta);
+        if std::mem::take(&mut shown.hidden) {
+            shown.window.set_visible(true);
+        }
+        if let Err(failure) = drawn {
+            return self.fail(event_loop, failure);
+        }
+        let mut delay = Duration::MAX;
+        for viewport in std::mem::take(&mut output.viewport_output).into_values() {
+            let close = viewport.commands.iter().any(|command| matches!(command, ViewportCommand::Close));
+            if close {
+                return event_loop.exit();
+            }
+            egui_winit::process_viewport_commands(
+                &self.context,
+                &mut self.info,
+                viewport.commands,
+                &shown.window,
+                &mut Vec::new(),
+            );
+            delay = delay.min(viewport.repaint_delay);
+        }
+        self.plan(Instant::now().checked_add(delay));
+    }
+
+    /// Keeps the earliest time.
+    fn plan(&mut self, at: Option<Instant>) {
+        if let Some(at) = at {
+            self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        }
+    }
+}
+
+fn draw(
+    rasteriser: &Rasteriser,
+    shown: &mut Shown,
+    background: Color32,
+    primitives: &[egui::ClippedPrimitive],
+    pixels_per_point: f32,
+) -> Result<(), String> {
+    let size = shown.window.inner_size();
+    let (Some(width), Some(height)) = (NonZeroU32::new(size.width), NonZeroU32::new(size.height)) else {
+        return Ok(());
+    };
+    shown.surface.resize(width, height).map_err(|error| error.to_string())?;
+    let mut pixels = shown.surface.buffer_mut().map_err(|error| error.to_string())?;
+    let mut canvas = Canvas { pixels: &mut pixels, width: size.width as usize, height: size.height as usize };
+    rasteriser.draw(&mut canvas, background, primitives, pixels_per_point);
+    pixels.present().map_err(|error| error.to_string())
+}
+
+impl ApplicationHandler<UserEvent> for App {
+    fn resumed(&mut self, event_loop: &ActiveEventLoop) {
+        if self.shown.is_none() {
+            match self.open(event_loop) {
+                Ok(shown) => self.shown = Some(shown),
+                Err(failure) => return self.fail(event_loop, failure),
+            }
+            // A hidden window gets no request to draw.
+            self.frame(event_loop);
+        }
+    }
+
+    fn new_events(&mut self, event_loop: &ActiveEventLoop, cause: StartCause) {
+        if matches!(cause, StartCause::ResumeTimeReached { .. })
+            && let Some(shown) = &self.shown
+        {
+            shown.window.request_redraw();
+            event_loop.set_control_flow(ControlFlow::Wait);
+        }
+    }
+
+    fn user_event(&mut self, _event_loop: &ActiveEventLoop, event: UserEvent) {
+        let Some(shown) = &mut self.shown else { return };
+        match event {
+            UserEvent::Repaint(at) => self.plan(at),
+            UserEvent::Accessibility(event) => {
+                match event.window_event {
+                    accesskit_winit::WindowEvent::InitialTreeRequested => self.context.enable_accesskit(),
+                    accesskit_winit::WindowEvent::ActionRequested(request) => {
+                        shown.input.on_accesskit_action_request(request);
+                    }
+                    accesskit_winit::WindowEvent::AccessibilityDeactivated => self.context.disable_accesskit(),
+                }
+                shown.window.request_redraw();
+            }
+        }
+    }
+
+    fn window_event(&mut self, event_loop: &ActiveEventLoop, _window: WindowId, event: WindowEvent) {
+        let Some(shown) = &mut self.shown else { return };
+        match event {
+            WindowEvent::RedrawRequested => return self.frame(event_loop),
+            WindowEvent::CloseRequested => self.info.events.push(ViewportEvent::Close),
+            _ => {}
+        }
+        let close = matches!(event, WindowEvent::CloseRequested);
+        let resized = matches!(event, WindowEvent::Resized(_) | WindowEvent::ScaleFactorChanged { .. });
+        if shown.input.on_window_event(&shown.window, &event).repaint || close || resized {
+            shown.window.request_redraw();
+        }
+    }
+
+    fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
+        let Some(next) = self.next else { return event_loop.set_control_flow(ControlFlow::Wait) };
+        if next <= Instant::now() {
+            self.next = None;
+            if let Some(shown) = &self.shown {
+                shown.window.request_redraw();
+            }
+            event_loop.set_control_flow(ControlFlow::Wait);
+        } else {
+            // The clock may be a little early; a millisecond more does not show.
+            event_loop.set_control_flow(ControlFlow::WaitUntil(next + Duration::from_millis(1)));
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The catalogue: every text a person reads, in Simplified Chinese and English, and the ways to write sizes, speeds, durations
+//! and dates.
+//!
+//! In: message names, numbers. Out: text in the chosen language. Never: a text written in code.
+
+use fluent_bundle::concurrent::FluentBundle;
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+
+use crate::engine::protocol::{FaultKind, NoUpdate, Problem, ProblemKind};
+
+/// A language of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Simplified Chinese.
+    Chinese,
+    /// English.
+    English,
+}
+
+impl Language {
+    /// Both, for a switch and for tests.
+    pub const ALL: [Self; 2] = [Self::Chinese, Self::English];
+
+    /// Its tag in settings: `zh-CN` or `en`.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Chinese => "zh-CN",
+            Self::English => "en",
+        }
+    }
+
+    /// Its own name for itself.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chinese => "中文",
+            Self::English => "English",
+        }
+    }
+
+    /// The language for a setting (`auto`, `zh-CN`, `en`) on a system that speaks `system` (a tag such as `zh_CN.UTF-8`). A system
+    /// in any Chinese gets Chinese, every other one English.
+    pub fn choose(setting: &str, system: Option<&str>) -> Self {
+        let tag = if setting == "auto" { system.unwrap_or_default() } else { setting };
+        let primary = tag.split(['-', '_', '.']).next().unwrap_or_default();
+        if primary.eq_ignore_ascii_case("zh") { Self::Chinese } else { Self::English }
+    }
+
+    const fn source(self) -> &'static str {
+        match self {
+            Self::Chinese => include_str!("../../assets/texts/zh-CN.ftl"),
+            Self::English => include_str!("../../assets/texts/en.ftl"),
+        }
+    }
+}
+
+/// The catalogue in one language.
+pub struct Texts {
+    language: Language,
+    bundle: FluentBundle<FluentResource>,
+}
+
+impl Texts {
+    /// Reads the catalogue that is compiled in. A message that cannot be read is left out, and its name shown instead.
+    pub fn new(language: Language) -> Self {
+        let resource = FluentResource::try_new(language.source().to_owned()).unwrap_or_else(|(resource, _)| resource);
+        let mut bundle = FluentBundle::new_concurrent(vec![language.tag().parse().unwrap_or_default()]);
+        // Neither language is written from right to left, and fonts have no glyph for the isolation marks.
+        bundle.set_use_isolating(false);
+        bundle.add_resource_overriding(resource);
+        Self { language, bundle }
+    }
+
+    /// The language.
+    pub const fn language(&self) -> Language {
+        self.language
+    }
+
+    /// A message without arguments.
+    pub fn get(&self, name: &str) -> String {
+        self.format(name, None, &FluentArgs::new())
+    }
+
+    /// A message with text arguments.
+    pub fn with(&self, name: &str, arguments: &[(&str, &str)]) -> String {
+        let arguments: FluentArgs<'_> = arguments.iter().map(|(name, value)| (*name, FluentValue::from(*value))).collect();
+        self.format(name, None, &arguments)
+    }
+
+    /// A message about a number of things (`$count`), perhaps with further arguments.
+    pub fn count(&self, name: &str, count: u64, arguments: &[(&str, &str)]) -> String {
+        let mut all: FluentArgs<'_> = arguments.iter().map(|(name, value)| (*name, FluentValue::from(*value))).collect();
+        all.set("count", count);
+        self.format(name, None, &all)
+    }
+
+    /// What happened, why, and what to do next.
+    pub fn problem(&self, problem: &Problem) -> [String; 3] {
+        let name = problem_name(problem.kind);
+        let subject = if problem.subject.is_empty() { self.get("problem-subject-unknown") } else { problem.subject.clone() };
+        let arguments: FluentArgs<'_> = [("subject", FluentValue::from(subject))].into_iter().collect();
+        [None, Some("why"), Some("next")].map(|attribute| self.format(name, attribute, &arguments))
+    }
+
+    /// What a node did wrong.
+    pub fn fault(&self, fault: FaultKind) -> String {
+        self.get(fault_name(fault))
+    }
+
+    /// Why there is nothing to do.
+    pub fn no_update(&self, reason: NoUpdate) -> String {
+        self.get(match reason {
+            NoUpdate::Newest => "no-update-newest",
+            NoUpdate::Skipped => "no-update-skipped",
+            NoUpdate::NotYet => "no-update-not-yet",
+            NoUpdate::NothingPublished => "no-update-nothing",
+        })
+    }
+
+    /// A region; one that the catalogue does not know is shown as it is.
+    pub fn region(&self, region: &str) -> String {
+        match region {
+            "Asia-Pacific" => self.get("region-asia-pacific"),
+            "Europe" => self.get("region-europe"),
+            "Americas" => self.get("region-americas"),
+            "Global" => self.get("region-global"),
+            other => other.to_owned(),
+        }
+    }
+
+    /// Bytes, in units of a thousand as shops and network providers count: `82.6 MB`.
+    pub fn size(&self, bytes: u64) -> String {
+        size(bytes)
+    }
+
+    /// Bytes a second: `5.2 MB/s`. Anything that is not a positive number counts as nothing.
+    pub fn speed(&self, bytes_per_second: f64) -> String {
+        self.with("progress-speed", &[("speed", &size(whole(bytes_per_second)))])
+    }
+
+    /// A duration: `12 seconds`, `1 min 20 s`, `2 h 5 min`.
+    pub fn duration(&self, seconds: u64) -> String {
+        let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let (name, numbers) = match (hours, minutes) {
+            (0, 0) => ("duration-seconds", [("seconds", rest), ("minutes", 0)]),
+            (0, _) => ("duration-minutes", [("minutes", minutes), ("seconds", rest)]),
+            _ => ("duration-hours", [("hours", hours), ("minutes", minutes)]),
+        };
+        let arguments: FluentArgs<'_> = numbers.map(|(name, number)| (name, FluentValue::from(number))).into_iter().collect();
+        self.format(name, None, &arguments)
+    }
+
+    /// A rough duration: beyond a minute in whole minutes or steps of ten seconds, since an estimate is no more exact.
+    pub fn about(&self, seconds: u64) -> String {
+        let rounded = match seconds {
+            0..60 => seconds.max(1),
+            60..600 => seconds.next_multiple_of(10),
+            _ => seconds.next_multiple_of(60),
+        };
+        self.with("about", &[("duration", &self.duration(rounded))])
+    }
+
+    /// The day of a moment in a time zone.
+    pub fn date(&self, moment: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> String {
+        let day = moment.to_zoned(zone.clone());
+        let name = day.strftime("%B").to_string();
+        self.with(
+            "date",
+            &[
+                ("year", &day.year().to_string()),
+                ("month", &day.month().to_string()),
+                ("monthname", &name),
+                ("day", &day.day().to_string()),
+            ],
+        )
+    }
+
+    fn format(&self, name: &str, attribute: Option<&str>, arguments: &FluentArgs<'_>) -> String {
+        let pattern = self.bundle.get_message(name).and_then(|message| match attribute {
+            None => message.value(),
+            Some(attribute) => message.get_attribute(attribute).map(|attribute| attribute.value()),
+        });
+        // An argument that is missing shows as its name, which the catalogue's test finds.
+        pattern.map_or_else(
+            || name.to_owned(),
+            |pattern| self.bundle.format_pattern(pattern, Some(arguments), &mut Vec::new()).into_owned(),
+        )
+    }
+}
+
+/// The message of a kind of problem; `.why` and `.next` are its attributes.
+const fn problem_name(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::NoNetwork => "problem-no-network",
+        ProblemKind::NodesUnusable => "problem-nodes-unusable",
+        ProblemKind::NotTrusted => "problem-not-trusted",
+        ProblemKind::MetadataExpired => "problem-metadata-expired",
+        ProblemKind::DiskFull => "problem-disk-full",
+        ProblemKind::DiskError => "problem-disk-error",
+        ProblemKind::Busy => "problem-busy",
+        ProblemKind::BadPackage => "problem-bad-package",
+        ProblemKind::NoSuchVersion => "problem-no-such-version",
+        ProblemKind::VersionInUse => "problem-version-in-use",
+        ProblemKind::LaunchFailed => "problem-launch-failed",
+        ProblemKind::NothingInstalled => "problem-nothing-installed",
+        ProblemKind::BadSettings => "problem-bad-settings",
+        ProblemKind::LauncherTooOld => "problem-launcher-too-old",
+        ProblemKind::Internal => "problem-internal",
+    }
+}
+
+const fn fault_name(fault: FaultKind) -> &'static str {
+    match fault {
+        FaultKind::Unreachable => "fault-unreachable",
+        FaultKind::Refused => "fault-refused",
+        FaultKind::Stalled => "fault-stalled",
+        FaultKind::Truncated => "fault-truncated",
+        FaultKind::WrongBytes => "fault-wrong-bytes",
+        FaultKind::IgnoredRange => "fault-ignored-range",
+        FaultKind::DifferentFile => "fault-different-file",
+    }
+}
+
+/// A speed as whole bytes; the cast saturates, and turns what is not a number into 0.
+fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
+
+/// Three significant digits, so that a running figure keeps its width.
+fn size(bytes: u64) -> String {
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    // 999.5 would be written as 1000.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let decimals = usize::from(value < 99.95) + usize::from(value < 9.995 && unit > 2);
+    format!("{value:.decimals$} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// Names of messages and the arguments each uses, from the catalogue's text.
+    fn messages(language: Language) -> Vec<(String, BTreeSet<String>)> {
+        let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
+        for line in language.source().lines() {
+            if let Some((name, _)) = line.split_once(" = ")
+                && !line.starts_with([' ', '#'])
+            {
+                found.push((name.to_owned(), BTreeSet::new()));
+            }
+            if let Some((name, _)) = line.trim_start().strip_prefix('.').and_then(|rest| rest.split_once(" = ")) {
+                let message = found.last().unwrap().0.split('.').next().unwrap().to_owned();
+                found.push((format!("{message}.{name}"), BTreeSet::new()));
+            }
+            for (at, _) in line.match_indices('$') {
+                let argument = line[at + 1..].chars().take_while(char::is_ascii_alphanumeric).collect();
+                found.last_mut().unwrap().1.insert(argument);
+            }
+        }
+        found
+    }
+
+    fn sources(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn both_languages_parse_and_say_the_same_things() {
+        for language in Language::ALL {
+            assert!(FluentResource::try_new(language.source().to_owned()).is_ok(), "{language:?} does not parse");
+        }
+        let names = |language| messages(language).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(Language::Chinese), names(Language::English));
+        let total: BTreeSet<String> = names(Language::English).into_iter().collect();
+        assert_eq!(total.len(), names(Language::English).len(), "a message is written twice");
+        for ((name, chinese), (_, english)) in messages(Language::Chinese).iter().zip(messages(Language::English)) {
+            if name != "date" {
+                assert_eq!(*chinese, english, "{name} takes other arguments in the other language");
+            }
+        }
+    }
+
+    #[test]
+    fn no_message_is_unused_and_none_is_missing() {
+        let mut code = String::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
+        let names: BTreeSet<String> = messages(Language::English).into_iter().map(|(name, _)| name).collect();
+        for name in names.iter().filter(|name| !name.contains('.')) {
+            assert!(code.contains(&format!("\"{name}\"")), "{name} is used nowhere");
+        }
+        for call in ["texts.get(\"", "texts.with(\"", "texts.count(\"", "self.get(\"", "self.with(\""] {
+            for (at, _) in code.match_indices(call) {
+                let name = code[at + call.len()..].split('"').next().unwrap();
+                assert!(names.contains(name), "{name} is not in the catalogue");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_text_in_each_language() {
+        for texts in Language::ALL.map(Texts::new) {
+            for kind in ProblemKind::ALL {
+                let problem = Problem { kind, subject: "SUBJECT".to_owned(), chain: Vec::new() };
+                for text in texts.problem(&problem) {
+                    assert!(!text.contains("problem-") && !text.contains('{'), "{kind:?}: {text}");
+                }
+                let unknown = Problem { subject: String::new(), ..problem };
+                assert!(texts.problem(&unknown).iter().all(|text| !text.contains("  ") && !text.contains("SUBJECT")));
+            }
+            for fault in [
+                FaultKind::Unreachable,
+                FaultKind::Refused,
+                FaultKind::Stalled,
+                FaultKind::Truncated,
+                FaultKind::WrongBytes,
+                FaultKind::IgnoredRange,
+                FaultKind::DifferentFile,
+            ] {
+                assert!(!texts.fault(fault).starts_with("fault-"));
+            }
+            for reason in [NoUpdate::Newest, NoUpdate::Skipped, NoUpdate::NotYet, NoUpdate::NothingPublished] {
+                assert!(!texts.no_update(reason).starts_with("no-update-"));
+            }
+        }
+    }
+
+    #[test]
+    fn figures_are_written_for_people() {
+        let written = [0, 999, 1000, 82_617_013, 999_949, 999_999, 1_234_567_890, 245_000_000].map(size);
+        assert_eq!(written, ["0 B", "999 B", "1.0 kB", "82.6 MB", "1.0 MB", "1.0 MB", "1.23 GB", "245 MB"]);
+        assert_eq!(size(u64::MAX), "18446744 TB");
+        let (chinese, english) = (Texts::new(Language::Chinese), Texts::new(Language::English));
+        assert_eq!(chinese.speed(5_240_000.0), "5.2 MB/s");
+        assert_eq!(chinese.speed(f64::NAN), "0 B/s");
+        assert_eq!([1, 59, 80, 7500].map(|s| english.duration(s)), ["1 second", "59 seconds", "1 min 20 s", "2 h 5 min"]);
+        assert_eq!([1, 80, 7500].map(|s| chinese.duration(s)), ["1 秒", "1 分 20 秒", "2 小时 5 分"]);
+        assert_eq!(english.about(0), "about 1 second");
+        assert_eq!(english.about(83), "about 1 min 30 s");
+        assert_eq!(english.count("status-downloading", 1, &[]), "Downloading from one node");
+        let day = jiff::Timestamp::from_second(1_795_305_600).unwrap();
+        assert_eq!(chinese.date(day, &jiff::tz::TimeZone::UTC), "2026 年 11 月 22 日");
+        assert_eq!(english.date(day, &jiff::tz::TimeZone::UTC), "November 22, 2026");
+    }
+
+    #[test]
+    fn the_system_chooses_unless_the_user_does() {
+        assert_eq!(Language::choose("auto", Some("zh_TW.UTF-8")), Language::Chinese);
+        assert_eq!(Language::choose("auto", Some("zh-Hans-CN")), Language::Chinese);
+        assert_eq!(Language::choose("auto", Some("de-AT")), Language::English);
+        assert_eq!(Language::choose("auto", None), Language::English);
+        assert_eq!(Language::choose("zh-CN", Some("en")), Language::Chinese);
+        assert_eq!(Language::choose("en", Some("zh")), Language::English);
+    }
+}

@@ -1,0 +1,448 @@
+//! What the window shows, as values: engine events go in, [`ViewState`] comes out.
+//!
+//! Pure: no egui, no clock, no I/O. It decides nothing about updates; it says which actions make sense on a screen and which
+//! command each of them stands for.
+
+use crate::engine::protocol::{
+    Command, Event, FaultKind, InstalledVersion, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
+};
+use crate::model::{Node, Offer};
+
+/// Everything a screen is drawn from.
+#[derive(Clone, Debug)]
+pub struct ViewState {
+    /// Where the engine is.
+    pub phase: Phase,
+    /// The newest progress of this download.
+    pub progress: Progress,
+    /// The nodes in a fixed order, with what is known of each.
+    pub nodes: Vec<NodeView>,
+    /// The installed versions, the newest first.
+    pub installed: Vec<InstalledVersion>,
+    /// Something that went wrong without ending the phase, until it is dismissed.
+    pub notice: Option<Problem>,
+}
+
+/// A node as the window shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeView {
+    /// Its id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Its region as the node list names it.
+    pub region: String,
+    /// Published bandwidth, Mbit/s.
+    pub published: Option<f64>,
+    /// Verified bytes from it.
+    pub done: u64,
+    /// Bytes a second, measured; 0 if unknown.
+    pub speed: f64,
+    /// What it is doing.
+    pub state: NodeState,
+    /// What it did wrong last, until it sends again.
+    pub fault: Option<FaultKind>,
+}
+
+/// What a button stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Begin the update.
+    Start,
+    /// Begin the first installation.
+    Install,
+    /// Not now.
+    Later,
+    /// Never this version.
+    Skip,
+    /// Pause the download.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop the download.
+    Cancel,
+    /// End the running app and start the new version.
+    RestartNow,
+    /// Start the new version; none is running.
+    StartNow,
+    /// The new version starts the next time.
+    RestartLater,
+    /// Try again what failed.
+    Retry,
+    /// Look for a release.
+    Check,
+    /// Close the window.
+    Close,
+}
+
+/// The buttons of a screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Actions {
+    /// What most people want; Enter presses it.
+    pub primary: Option<Action>,
+    /// The other choice.
+    pub secondary: Option<Action>,
+    /// Set apart and quiet.
+    pub quiet: Option<Action>,
+}
+
+impl Action {
+    /// The command it stands for; `None` if it concerns only the window.
+    pub const fn command(self) -> Option<Command> {
+        Some(match self {
+            Self::Start | Self::Install => Command::Start,
+            Self::Later => Command::Later,
+            Self::Skip => Command::Skip,
+            Self::Pause => Command::Pause,
+            Self::Resume => Command::Resume,
+            Self::Cancel => Command::Cancel,
+            Self::RestartNow | Self::StartNow => Command::RestartNow,
+            Self::RestartLater => Command::RestartLater,
+            Self::Retry => Command::Retry,
+            Self::Check => Command::Check { by_user: true },
+            Self::Close => return None,
+        })
+    }
+
+    /// Whether the window closes with it.
+    pub const fn closes(self) -> bool {
+        matches!(self, Self::Later | Self::Skip | Self::RestartLater | Self::Close)
+    }
+
+    /// The name of its text in the catalogue.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Start => "action-start",
+            Self::Install => "action-install",
+            Self::Later => "action-later",
+            Self::Skip => "action-skip",
+            Self::Pause => "action-pause",
+            Self::Resume => "action-resume",
+            Self::Cancel => "action-cancel",
+            Self::RestartNow => "action-restart-now",
+            Self::StartNow => "action-start-now",
+            Self::RestartLater => "action-restart-later",
+            Self::Retry => "action-retry",
+            Self::Check => "action-check",
+            Self::Close => "action-close",
+        }
+    }
+}
+
+impl Default for ViewState {
+    fn default() -> Self {
+        Self { phase: Phase::Idle, progress: Progress::default(), nodes: Vec::new(), installed: Vec::new(), notice: None }
+    }
+}
+
+impl ViewState {
+    /// A state that knows the nodes before any of them was measured.
+    pub fn with_nodes(nodes: &[Node]) -> Self {
+        Self { nodes: nodes.iter().map(NodeView::published).collect(), ..Self::default() }
+    }
+
+    /// Takes in what happened.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Phase { phase } => self.enter(phase),
+            Event::Progress(progress) => self.advance(progress),
+            Event::NodeFault(fault) => self.blame(&fault),
+            Event::Installed { versions } => self.installed = versions,
+            Event::Notice { problem } => self.notice = Some(problem),
+        }
+    }
+
+    /// Done of the whole, 0 to 1.
+    pub fn fraction(&self) -> f32 {
+        fraction(self.progress.done, self.progress.total)
+    }
+
+    /// A node's part of the whole, 0 to 1; the parts add up to [`ViewState::fraction`].
+    pub fn share(&self, node: &NodeView) -> f32 {
+        fraction(node.done, self.progress.total)
+    }
+
+    /// Nodes that are sending.
+    pub fn active_nodes(&self) -> usize {
+        self.nodes.iter().filter(|node| node.state == NodeState::Active).count()
+    }
+
+    /// Whether no version is installed yet, as far as is known.
+    pub fn first_install(&self) -> bool {
+        match &self.phase {
+            Phase::Offered { offer } => offer.current.is_none(),
+            _ => self.installed.is_empty(),
+        }
+    }
+
+    /// The release on offer, while it is.
+    pub fn offer(&self) -> Option<&Offer> {
+        match &self.phase {
+            Phase::Offered { offer } => Some(offer),
+            _ => None,
+        }
+    }
+
+    /// Whether the window has nothing more to show: the app runs.
+    pub const fn finished(&self) -> bool {
+        matches!(self.phase, Phase::Launched { .. })
+    }
+
+    /// Which buttons make sense.
+    pub fn actions(&self) -> Actions {
+        let actions = |primary, secondary, quiet| Actions { primary, secondary, quiet };
+        match &self.phase {
+            Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
+            Phase::Checking => actions(None, Some(Action::Close), None),
+            Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
+            Phase::Offered { offer } if offer.current.is_none() => actions(Some(Action::Install), Some(Action::Close), None),
+            Phase::Offered { offer } if offer.signed.release.mandatory => actions(Some(Action::Start), Some(Action::Close), None),
+            Phase::Offered { .. } => actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip)),
+            Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
+            Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
+            Phase::Installing { .. } | Phase::Switching { .. } | Phase::Launched { .. } => Actions::default(),
+            Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
+            Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
+            Phase::Failed { problem } if !worth_retrying(problem.kind) => actions(Some(Action::Close), None, None),
+            Phase::Failed { .. } => actions(Some(Action::Retry), Some(Action::Close), None),
+            Phase::Cancelled => actions(Some(Action::Check), Some(Action::Close), None),
+        }
+    }
+
+    /// What closing the window means on this screen, by Escape or by the window's own button: the answer "not now" where a
+    /// question is open. `None` where Escape must not do anything, since work is under way.
+    pub fn dismissal(&self) -> Option<Action> {
+        let actions = self.actions();
+        [actions.secondary, actions.primary].into_iter().flatten().find(|action| action.closes())
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        // Another download, another progress; pausing and installing belong to the same one.
+        if matches!(phase, Phase::Checking | Phase::Offered { .. }) {
+            self.progress = Progress::default();
+            for node in &mut self.nodes {
+                (node.done, node.state, node.fault) = (0, NodeState::Idle, None);
+            }
+        }
+        if !matches!(phase, Phase::Downloading { .. }) {
+            self.progress.speed = 0.0;
+            self.progress.seconds_left = None;
+        }
+        self.phase = phase;
+    }
+
+    fn advance(&mut self, mut progress: Progress) {
+        for seen in std::mem::take(&mut progress.nodes) {
+            match self.nodes.iter_mut().find(|node| node.id == seen.id) {
+                Some(node) => node.update(seen),
+                None => self.nodes.push(NodeView::seen(seen)),
+            }
+        }
+        self.progress = progress;
+    }
+
+    fn blame(&mut self, fault: &NodeFault) {
+        if let Some(node) = self.nodes.iter_mut().find(|node| node.id == fault.node) {
+            node.fault = Some(fault.fault);
+            node.speed = 0.0;
+            node.state = if fault.dropped { NodeState::Dropped } else { NodeState::Waiting };
+        }
+    }
+}
+
+impl NodeView {
+    fn published(node: &Node) -> Self {
+        Self {
+            id: node.id.clone(),
+            name: node.label().to_owned(),
+            region: node.region.clone(),
+            published: node.bandwidth.or(node.metrics.bandwidth_mbps),
+            done: 0,
+            speed: 0.0,
+            state: NodeState::Idle,
+            fault: None,
+        }
+    }
+
+    fn seen(node: NodeProgress) -> Self {
+        Self {
+            id: node.id,
+            name: node.name,
+            region: node.region,
+            published: None,
+            done: node.done,
+            speed: node.speed,
+            state: node.state,
+            fault: None,
+        }
+    }
+
+    fn update(&mut self, seen: NodeProgress) {
+        // A node that sends again is forgiven.
+        let fault = self.fault.filter(|_| seen.state != NodeState::Active);
+        *self = Self { published: self.published, fault, ..Self::seen(seen) };
+    }
+}
+
+/// Whether trying again can help without anyone changing a file or a program first.
+const fn worth_retrying(kind: ProblemKind) -> bool {
+    !matches!(kind, ProblemKind::BadSettings | ProblemKind::LauncherTooOld | ProblemKind::NoSuchVersion)
+}
+
+/// A part of a whole; an unknown whole gives 0, a part that is too large 1.
+fn fraction(part: u64, whole: u64) -> f32 {
+    if whole == 0 { 0.0 } else { ((part as f64 / whole as f64) as f32).clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::NoUpdate;
+    use crate::model::Version;
+    use crate::model::digest::Digest;
+    use crate::model::offer::Way;
+    use crate::model::release::{ManifestLocation, Release, SignedRelease};
+
+    fn offer() -> Offer {
+        let hash = Digest::of(b"");
+        Offer {
+            signed: SignedRelease {
+                target: String::new(),
+                length: 1,
+                hash,
+                release: Release {
+                    container: "sample_1.0.0_Linux_x86_64".parse().unwrap(),
+                    display_name: String::new(),
+                    channel: String::new(),
+                    published: jiff::Timestamp::UNIX_EPOCH,
+                    manifest: ManifestLocation { offset: 0, packed_size: 1, size: 1, hash },
+                    unpacked_size: 1,
+                    file_count: 1,
+                    mandatory: false,
+                    rollout_permille: 1000,
+                    halted: false,
+                    minimum_version: None,
+                    notes: std::collections::BTreeMap::new(),
+                },
+            },
+            current: Some(Version::new(0, 9, 0)),
+            way: Way::Full,
+            bytes_to_fetch: 1,
+            notes: String::new(),
+            estimated_seconds: None,
+        }
+    }
+
+    fn node(id: &str, done: u64, state: NodeState) -> NodeProgress {
+        NodeProgress { id: id.to_owned(), name: id.to_owned(), region: "Global".to_owned(), done, speed: 1.0, state }
+    }
+
+    fn progress(nodes: Vec<NodeProgress>) -> Event {
+        let done = nodes.iter().map(|node| node.done).sum();
+        Event::Progress(Progress { done, total: 100, speed: 2.0, seconds_left: Some(3), nodes, ..Progress::default() })
+    }
+
+    fn downloading() -> Event {
+        Event::Phase { phase: Phase::Downloading { version: Version::new(1, 0, 0) } }
+    }
+
+    #[test]
+    fn the_parts_of_the_nodes_add_up_to_the_whole() {
+        let mut state = ViewState::default();
+        assert_eq!(state.fraction(), 0.0);
+        state.apply(downloading());
+        state.apply(progress(vec![node("a", 30, NodeState::Active), node("b", 20, NodeState::Active)]));
+        let parts: f32 = state.nodes.iter().map(|node| state.share(node)).sum();
+        assert!((state.fraction() - 0.5).abs() < 1e-6 && (parts - 0.5).abs() < 1e-6);
+        assert_eq!(state.active_nodes(), 2);
+        state.apply(progress(vec![node("a", 300, NodeState::Active)]));
+        assert_eq!(state.fraction(), 1.0);
+    }
+
+    #[test]
+    fn a_fault_stays_until_the_node_sends_again() {
+        let mut state = ViewState::default();
+        state.apply(progress(vec![node("a", 0, NodeState::Active)]));
+        let fault = NodeFault {
+            node: "a".to_owned(),
+            name: "a".to_owned(),
+            fault: FaultKind::Stalled,
+            detail: String::new(),
+            dropped: false,
+        };
+        state.apply(Event::NodeFault(fault.clone()));
+        assert_eq!((state.nodes[0].state, state.nodes[0].fault), (NodeState::Waiting, Some(FaultKind::Stalled)));
+        state.apply(progress(vec![node("a", 0, NodeState::Waiting)]));
+        assert_eq!(state.nodes[0].fault, Some(FaultKind::Stalled));
+        state.apply(progress(vec![node("a", 5, NodeState::Active)]));
+        assert_eq!(state.nodes[0].fault, None);
+        state.apply(Event::NodeFault(NodeFault { dropped: true, ..fault }));
+        assert_eq!(state.nodes[0].state, NodeState::Dropped);
+    }
+
+    #[test]
+    fn known_nodes_keep_their_place_and_published_bandwidth() {
+        let mut known = Node::at("http://127.0.0.1:1/".parse().unwrap());
+        (known.id, known.bandwidth) = ("a".to_owned(), Some(100.0));
+        let mut state = ViewState::with_nodes(&[known]);
+        state.apply(progress(vec![node("b", 1, NodeState::Active), node("a", 2, NodeState::Active)]));
+        let seen: Vec<_> = state.nodes.iter().map(|node| (node.id.as_str(), node.published, node.done)).collect();
+        assert_eq!(seen, [("a", Some(100.0), 2), ("b", None, 1)]);
+    }
+
+    #[test]
+    fn a_pause_keeps_what_was_reached_and_shows_no_speed() {
+        let mut state = ViewState::default();
+        state.apply(downloading());
+        state.apply(progress(vec![node("a", 30, NodeState::Active)]));
+        state.apply(Event::Phase { phase: Phase::Paused { version: Version::new(1, 0, 0) } });
+        assert_eq!((state.progress.done, state.progress.speed, state.progress.seconds_left), (30, 0.0, None));
+        state.apply(Event::Phase { phase: Phase::Checking });
+        assert_eq!((state.progress.done, state.nodes[0].done), (0, 0));
+    }
+
+    #[test]
+    fn escape_never_interrupts_work_and_answers_questions_with_not_now() {
+        let dismissal = |phase| {
+            let mut state = ViewState::default();
+            state.apply(Event::Phase { phase });
+            state.dismissal()
+        };
+        let version = Version::new(1, 0, 0);
+        for busy in [
+            Phase::Downloading { version: version.clone() },
+            Phase::Paused { version: version.clone() },
+            Phase::Installing { version: version.clone() },
+            Phase::Switching { version: version.clone() },
+        ] {
+            assert_eq!(dismissal(busy), None);
+        }
+        assert_eq!(dismissal(Phase::Ready { version, running: true }), Some(Action::RestartLater));
+        assert_eq!(dismissal(Phase::Cancelled), Some(Action::Close));
+        assert_eq!(dismissal(Phase::UpToDate { reason: NoUpdate::Newest, current: None }), Some(Action::Close));
+        assert_eq!(dismissal(Phase::Offered { offer: Box::new(offer()) }), Some(Action::Later));
+    }
+
+    #[test]
+    fn a_mandatory_release_cannot_be_skipped_and_a_first_install_is_called_so() {
+        let mut offer = offer();
+        offer.signed.release.mandatory = true;
+        let mut state = ViewState::default();
+        state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer.clone()) } });
+        assert_eq!(state.actions(), Actions { primary: Some(Action::Start), secondary: Some(Action::Close), quiet: None });
+        offer.current = None;
+        state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
+        assert_eq!(state.actions().primary, Some(Action::Install));
+        assert!(state.first_install());
+    }
+
+    #[test]
+    fn every_action_that_is_not_about_the_window_is_a_command() {
+        use Action::*;
+        for action in
+            [Start, Install, Later, Skip, Pause, Resume, Cancel, RestartNow, StartNow, RestartLater, Retry, Check, Close]
+        {
+            assert_eq!(action.command().is_none(), action == Close, "{action:?}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The few controls the window is made of, drawn in its own style. Each has a name and, where it has one, a value for screen
+//! readers.
+
+use egui::{Align2, Color32, CornerRadius, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2};
+
+use super::theme::{self, Palette};
+
+/// How much a button stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emphasis {
+    /// The one that most people want.
+    Primary,
+    /// An equal choice.
+    Secondary,
+    /// There for who looks for it.
+    Quiet,
+    /// Deletes something.
+    Danger,
+}
+
+/// A button of the dialog's size.
+pub fn button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
+    sized_button(ui, text, emphasis, theme::title(14.0), vec2(18.0, 36.0), 88.0)
+}
+
+/// A button inside a card.
+pub fn small_button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
+    sized_button(ui, text, emphasis, theme::body(13.0), vec2(10.0, 28.0), 0.0)
+}
+
+/// `size` is the distance of the text from the sides, and the height.
+fn sized_button(ui: &mut Ui, text: &str, emphasis: Emphasis, font: egui::FontId, size: Vec2, smallest: f32) -> Response {
+    let colours = Palette::of(ui);
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), font, Color32::PLACEHOLDER);
+    // A quiet button has no visible edge, so its text is what must align with its surroundings.
+    let (side, smallest) = if emphasis == Emphasis::Quiet { (6.0, 0.0) } else { (size.x, smallest) };
+    let wanted = vec2((galley.size().x + 2.0 * side).max(smallest), size.y);
+    let (rect, response) = ui.allocate_exact_size(wanted, Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), text));
+    if ui.is_rect_visible(rect) {
+        let hot = response.hovered() || response.is_pointer_button_down_on();
+        let (fill, stroke, ink) = match emphasis {
+            Emphasis::Primary => (if hot { colours.accent_hover } else { colours.accent }, Stroke::NONE, Color32::WHITE),
+            Emphasis::Secondary => {
+                (if hot { colours.button_hover } else { colours.button }, Stroke::new(1.0, colours.border), colours.text)
+            }
+            Emphasis::Quiet => (
+                if hot { colours.button_hover } else { Color32::TRANSPARENT },
+                Stroke::NONE,
+                if hot { colours.text } else { colours.muted },
+            ),
+            Emphasis::Danger => {
+                (if hot { colours.button_hover } else { colours.button }, Stroke::new(1.0, colours.border), colours.danger)
+            }
+        };
+        let corners = CornerRadius::same(8);
+        ui.painter().rect(rect, corners, fill, stroke, StrokeKind::Inside);
+        ui.painter().galley(rect.center() - galley.size() / 2.0, galley, ink);
+        focus_ring(ui, &response, rect, corners, &colours);
+    }
+    response
+}
+
+/// A button that is only an icon, drawn by `draw` into a rectangle in a colour; `name` is for screen readers and as a hint.
+pub fn icon_button(ui: &mut Ui, name: &str, draw: impl FnOnce(&egui::Painter, Rect, Color32)) -> Response {
+    let colours = Palette::of(ui);
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(28.0), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
+    if ui.is_rect_visible(rect) {
+        let hot = response.hovered();
+        let corners = CornerRadius::same(8);
+        if hot {
+            ui.painter().rect_filled(rect, corners, colours.button_hover);
+        }
+        draw(ui.painter(), rect.shrink(7.0), if hot { colours.text } else { colours.muted });
+        focus_ring(ui, &response, rect, corners, &colours);
+    }
+    response.on_hover_text(name)
+}
+
+fn focus_ring(ui: &Ui, response: &Response, rect: Rect, corners: CornerRadius, colours: &Palette) {
+    if response.has_focus() {
+        let stroke = Stroke::new(2.0, colours.accent_text);
+        ui.painter().rect_stroke(rect.expand(2.0), corners + CornerRadius::same(2), stroke, StrokeKind::Inside);
+    }
+}
+
+/// How a bar is drawn.
+pub struct Bar<'a> {
+    /// 0 to 1; `None` while nobody knows.
+    pub fraction: Option<f32>,
+    /// Thickness, points.
+    pub height: f32,
+    /// Of the filled part.
+    pub colour: Color32,
+    /// For screen readers.
+    pub name: &'a str,
+}
+
+/// A progress bar of the available width. Without a fraction it asks to be drawn again, ten times a second.
+pub fn bar(ui: &mut Ui, bar: &Bar<'_>) -> Response {
+    let colours = Palette::of(ui);
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), bar.height), Sense::hover());
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::ProgressIndicator, ui.is_enabled(), bar.name);
+        info.value = bar.fraction.map(|fraction| f64::from(fraction * 100.0).floor());
+        info
+    });
+    if ui.is_rect_visible(rect) {
+        let corners = CornerRadius::same((bar.height / 2.0) as u8);
+        ui.painter().rect_filled(rect, corners, colours.track);
+        match bar.fraction {
+            // A sliver narrower than the bar is high would not be round.
+            Some(fraction) if fraction > 0.0 => {
+                let width = (rect.width() * fraction).max(bar.height);
+                ui.painter().rect_filled(Rect::from_min_size(rect.min, vec2(width, bar.height)), corners, bar.colour);
+            }
+            Some(_) => {}
+            None => {
+                let phase = (ui.input(|input| input.time) * 0.6).fract() as f32;
+                let start = rect.left() + rect.width() * (phase * 1.3 - 0.3);
+                let part = Rect::from_min_size(egui::pos2(start, rect.top()), vec2(rect.width() * 0.3, bar.height));
+                ui.painter().rect_filled(part.intersect(rect), corners, bar.colour);
+                ui.ctx().request_repaint_after(std::time::Duration::from_millis(100));
+            }
+        }
+    }
+    response
+}
+
+/// A card of the available width.
+pub fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    let colours = Palette::of(ui);
+    theme::card(&colours)
+        .show(ui, |ui| {
+            ui.take_available_width();
+            contents(ui)
+        })
+        .inner
+}
+
+/// The heading of a card.
+pub fn card_title(ui: &mut Ui, text: &str) {
+    let colours = Palette::of(ui);
+    ui.label(egui::RichText::new(text).font(theme::title(13.0)).color(colours.muted));
+}
+
+/// Text on the left and text on the right of one line; the left one is cut short if both do not fit.
+pub fn line(ui: &mut Ui, left: egui::RichText, right: egui::RichText) {
+    egui::Sides::new().shrink_left().truncate().show(ui, |ui| ui.label(left), |ui| ui.label(right));
+}
+
+/// A word in a tinted pill.
+pub fn badge(ui: &mut Ui, text: &str, colour: Color32) {
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), theme::body(12.0), colour);
+    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + 14.0, 20.0), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), text));
+    ui.painter().rect_filled(rect, CornerRadius::same(10), colour.gamma_multiply(0.14));
+    ui.painter().galley(rect.center() - galley.size() / 2.0, galley, colour);
+}
+
+/// A small filled circle.
+pub fn dot(ui: &mut Ui, colour: Color32) {
+    let (rect, _) = ui.allocate_exact_size(vec2(8.0, 18.0), Sense::hover());
+    ui.painter().circle_filled(rect.center(), 4.0, colour);
+}
+
+/// What a screen is about at a glance, at the corner of the app's icon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Went well.
+    Done,
+    /// Waits for a person.
+    Paused,
+    /// Went wrong.
+    Failed,
+}
+
+/// Draws a mark with its centre at the corner of an icon.
+pub fn mark(ui: &Ui, centre: egui::Pos2, mark: Mark) {
+    let colours = Palette::of(ui);
+    let painter = ui.painter();
+    let colour = match mark {
+        Mark::Done => colours.success,
+        Mark::Paused => colours.warning,
+        Mark::Failed => colours.danger,
+    };
+    let ink = Stroke::new(2.4, colours.background);
+    painter.circle_filled(centre, 14.0, colours.background);
+    painter.circle_filled(centre, 11.0, colour);
+    match mark {
+        Mark::Done => {
+            let points = [vec2(-4.6, 0.4), vec2(-1.4, 3.6), vec2(4.8, -3.2)].map(|offset| centre + offset);
+            painter.line(points.to_vec(), ink);
+        }
+        Mark::Paused => {
+            for x in [-2.8, 2.8] {
+                painter.line_segment([centre + vec2(x, -4.2), centre + vec2(x, 4.2)], ink);
+            }
+        }
+        Mark::Failed => {
+            painter.text(centre, Align2::CENTER_CENTER, "!", theme::title(15.0), colours.background);
+        }
+    }
+}

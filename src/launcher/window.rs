@@ -1,0 +1,58 @@
+//! The window by OpenGL, through eframe.
+
+use egui::{ViewportBuilder, vec2};
+
+use super::dialog::{Choices, CloseReason, Dialog};
+use super::{WindowError, icons, theme};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// How the native window is made, in both ways of drawing.
+pub(super) fn viewport(title: &str, icon: &egui::ColorImage) -> ViewportBuilder {
+    ViewportBuilder::default()
+        .with_title(title)
+        .with_app_id("kuzflow-launcher")
+        .with_icon(icons::window(icon))
+        .with_inner_size(vec2(theme::WIDTH, 480.0))
+        .with_min_inner_size(vec2(theme::WIDTH - 64.0, 220.0))
+}
+
+/// How a window ended.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ended {
+    pub reason: Option<CloseReason>,
+    pub choices: Choices,
+}
+
+/// Shows the dialog until it closes.
+pub(super) fn run(title: &str, icon: &egui::ColorImage, dialog: Dialog) -> Result<Ended, WindowError> {
+    let options = eframe::NativeOptions {
+        viewport: viewport(title, icon),
+        // The dialog brings its own, with the language of the window.
+        system_font_fallback: false,
+        centered: true,
+        ..eframe::NativeOptions::default()
+    };
+    let ended = Rc::new(RefCell::new(Ended::default()));
+    let shared = Rc::clone(&ended);
+    let start = move |context: &eframe::CreationContext<'_>| {
+        let mut app = App { dialog, ended: shared };
+        app.dialog.prepare(&context.egui_ctx);
+        Ok(Box::new(app) as Box<dyn eframe::App>)
+    };
+    eframe::run_native(title, options, Box::new(start)).map_err(|error| WindowError::NoOpenGl(error.to_string()))?;
+    let ended = *ended.borrow();
+    Ok(ended)
+}
+
+struct App {
+    dialog: Dialog,
+    ended: Rc<RefCell<Ended>>,
+}
+
+impl eframe::App for App {
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        self.dialog.ui(ui);
+        *self.ended.borrow_mut() = Ended { reason: self.dialog.closed(), choices: self.dialog.choices() };
+    }
+}

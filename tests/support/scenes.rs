@@ -1,0 +1,205 @@
+//! The window's states as a person meets them, for tests, pictures and `examples/window_states.rs`.
+#![allow(dead_code)] // each program that includes this file uses a part of it
+
+use kuzflow::engine::protocol::{
+    Event, FaultKind, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
+};
+use kuzflow::launcher::ViewState;
+use kuzflow::launcher::texts::Language;
+use kuzflow::model::digest::Digest;
+use kuzflow::model::offer::Way;
+use kuzflow::model::release::{ManifestLocation, Release, SignedRelease};
+use kuzflow::model::{Node, Offer, Version};
+
+const PACKAGE: u64 = 82_617_013;
+const NOTES_CHINESE: &str = "## 新功能\n\n- 支持 **YOLO 格式** 的批量导出，见[使用说明](https://example.org/guide)\n- 图像列表可按 `文件名` 或标注数量排序\n\n## 修复\n\n1. 修复在高分辨率屏幕上标注框偏移的问题\n2. 修复打开大尺寸图像时界面停顿的问题\n3. 保存时不再覆盖*未修改*的标注文件\n";
+const NOTES_ENGLISH: &str = "## New\n\n- Batch export in **YOLO format**, see the [guide](https://example.org/guide)\n- The image list can be sorted by `file name` or number of labels\n\n## Fixed\n\n1. Boxes were shifted on screens with high resolution\n2. Opening large images froze the window for a moment\n3. Saving no longer overwrites label files that *did not change*\n";
+
+/// An offer as labelImg 1.8.5 would get it.
+pub fn offer(language: Language) -> Offer {
+    let hash = Digest::of(b"");
+    Offer {
+        signed: SignedRelease {
+            target: "labelimg_1.8.6_Linux_x86_64.kuzflow".to_owned(),
+            length: PACKAGE,
+            hash,
+            release: Release {
+                container: "labelimg_1.8.6_Linux_x86_64".parse().unwrap(),
+                display_name: "LabelImg".to_owned(),
+                channel: "stable".to_owned(),
+                published: jiff::Timestamp::UNIX_EPOCH,
+                manifest: ManifestLocation { offset: 0, packed_size: 1, size: 1, hash },
+                unpacked_size: 245_000_000,
+                file_count: 1532,
+                mandatory: false,
+                rollout_permille: 1000,
+                halted: false,
+                minimum_version: None,
+                notes: std::collections::BTreeMap::new(),
+            },
+        },
+        current: Some(Version::new(1, 8, 5)),
+        way: Way::Full,
+        bytes_to_fetch: PACKAGE,
+        notes: if language == Language::Chinese { NOTES_CHINESE } else { NOTES_ENGLISH }.to_owned(),
+        estimated_seconds: Some(14),
+    }
+}
+
+/// Four nodes as `launcher.toml` names them.
+pub fn nodes(language: Language) -> Vec<Node> {
+    let chinese = language == Language::Chinese;
+    let named = [
+        ("ap-1", if chinese { "上海" } else { "Shanghai" }, "Asia-Pacific", 400.0),
+        ("ap-2", if chinese { "东京" } else { "Tokyo" }, "Asia-Pacific", 300.0),
+        ("cdn", "CDN", "Global", 1000.0),
+        ("eu-1", if chinese { "法兰克福" } else { "Frankfurt" }, "Europe", 200.0),
+    ];
+    named
+        .into_iter()
+        .map(|(id, name, region, bandwidth)| Node {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            region: region.to_owned(),
+            bandwidth: Some(bandwidth),
+            ..Node::at(format!("https://{id}.example.org/").parse().unwrap())
+        })
+        .collect()
+}
+
+/// Two installed versions; the older one is active and runs.
+pub fn installed() -> Vec<InstalledVersion> {
+    let version = |version: &str, size, installed: &str, active| InstalledVersion {
+        id: format!("labelimg_{version}_Linux_x86_64").parse().unwrap(),
+        size,
+        installed: installed.parse().unwrap(),
+        active,
+        running: active,
+        folder: format!("/home/user/.local/share/labelimg/containers/labelimg_{version}_Linux_x86_64").into(),
+    };
+    vec![
+        version("1.8.5", 244_700_000, "2026-09-03T08:00:00Z", true),
+        version("1.8.4", 239_100_000, "2026-03-17T08:00:00Z", false),
+        version("1.8.0", 231_500_000, "2025-11-02T08:00:00Z", false),
+    ]
+}
+
+/// Progress with a part of the whole done.
+pub fn progress(language: Language, part: f64, active: bool) -> Event {
+    let done = (PACKAGE as f64 * part) as u64;
+    let shares = [(0.46, 3_120_000.0), (0.21, 1_430_000.0), (0.33, 2_260_000.0), (0.0, 0.0)];
+    let nodes = nodes(language).into_iter().zip(shares).enumerate().map(|(index, (node, (share, speed)))| NodeProgress {
+        id: node.id,
+        name: node.name,
+        region: node.region,
+        done: (done as f64 * share) as u64,
+        speed: if active { speed } else { 0.0 },
+        state: match index {
+            3 => NodeState::Dropped,
+            1 if part > 0.6 => NodeState::Waiting,
+            _ if active => NodeState::Active,
+            _ => NodeState::Idle,
+        },
+    });
+    Event::Progress(Progress {
+        done,
+        total: PACKAGE,
+        speed: if active { 6_810_000.0 } else { 0.0 },
+        seconds_left: active.then_some(((PACKAGE - done) as f64 / 6_810_000.0) as u64),
+        files_done: (1532.0 * part) as u64,
+        files_total: 1532,
+        nodes: nodes.collect(),
+    })
+}
+
+fn fault(node: &str, fault: FaultKind, dropped: bool) -> Event {
+    Event::NodeFault(NodeFault { node: node.to_owned(), name: node.to_owned(), fault, detail: String::new(), dropped })
+}
+
+/// A problem with a chain of causes.
+pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
+    let chain = [
+        "cannot fetch the timestamp role",
+        "error sending request for url (https://ap-1.example.org/metadata/timestamp.json)",
+        "connection refused",
+    ];
+    Problem { kind, subject: subject.to_owned(), chain: chain.map(str::to_owned).to_vec() }
+}
+
+/// Names of all scenes.
+pub const NAMES: [&str; 17] = [
+    "idle",
+    "checking",
+    "up-to-date",
+    "not-yet",
+    "offer",
+    "mandatory",
+    "first-install",
+    "downloading",
+    "first-download",
+    "troubled",
+    "paused",
+    "installing",
+    "ready",
+    "switching",
+    "failed",
+    "not-trusted",
+    "cancelled",
+];
+
+/// The events that lead to a scene.
+pub fn events(name: &str, language: Language) -> Vec<Event> {
+    let version = Version::new(1, 8, 6);
+    let phase = |phase| Event::Phase { phase };
+    let offered = |change: fn(&mut Offer)| {
+        let mut offer = offer(language);
+        change(&mut offer);
+        phase(Phase::Offered { offer: Box::new(offer) })
+    };
+    let current = Some(Version::new(1, 8, 5));
+    let mut events = vec![Event::Installed { versions: installed() }];
+    if name.starts_with("first") {
+        events.clear();
+        events.push(offered(|offer| offer.current = None));
+    } else {
+        events.push(offered(|_| ()));
+    }
+    let downloading = phase(Phase::Downloading { version: version.clone() });
+    events.extend(match name {
+        "idle" => vec![phase(Phase::Idle)],
+        "checking" => vec![phase(Phase::Checking)],
+        "up-to-date" => vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current })],
+        "not-yet" => vec![phase(Phase::UpToDate { reason: NoUpdate::NotYet, current })],
+        "mandatory" => vec![offered(|offer| {
+            offer.signed.release.mandatory = true;
+            offer.bytes_to_fetch /= 3;
+        })],
+        "downloading" | "first-download" => {
+            vec![downloading, progress(language, 0.42, true), fault("eu-1", FaultKind::WrongBytes, true)]
+        }
+        "troubled" => vec![
+            downloading,
+            progress(language, 0.68, true),
+            fault("eu-1", FaultKind::IgnoredRange, true),
+            fault("ap-2", FaultKind::Stalled, false),
+        ],
+        "paused" => vec![downloading, progress(language, 0.42, false), phase(Phase::Paused { version })],
+        "installing" => vec![downloading, progress(language, 1.0, false), phase(Phase::Installing { version })],
+        "ready" => vec![phase(Phase::Ready { version, running: true })],
+        "switching" => vec![phase(Phase::Switching { version })],
+        "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
+        "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
+        "cancelled" => vec![phase(Phase::Cancelled)],
+        _ => Vec::new(),
+    });
+    events
+}
+
+/// A scene as a state.
+pub fn state(name: &str, language: Language) -> ViewState {
+    let mut state = ViewState::with_nodes(&nodes(language));
+    for event in events(name, language) {
+        state.apply(event);
+    }
+    state
+}

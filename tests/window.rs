@@ -1,0 +1,366 @@
+//! The window, driven by its labels as a person with a screen reader would drive it, and drawn into pictures.
+
+#[path = "support/scenes.rs"]
+mod scenes;
+
+use std::path::PathBuf;
+
+use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, TestRenderer};
+use image::RgbaImage;
+use kuzflow::engine::mailbox::{self, EngineEnd};
+use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
+use kuzflow::launcher::rasteriser::{Canvas, Rasteriser};
+use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, ViewState, theme};
+use kuzflow::model::Version;
+use kuzflow::settings::Theme;
+
+/// The window's own rasteriser as the tests' renderer.
+#[derive(Default)]
+struct Pictures(Rasteriser);
+
+impl TestRenderer for Pictures {
+    fn handle_delta(&mut self, delta: &mut egui::TexturesDelta) {
+        self.0.update(delta);
+        self.0.free(delta);
+    }
+
+    fn render(&mut self, context: &egui::Context, output: &egui::FullOutput) -> Result<RgbaImage, String> {
+        let scale = context.pixels_per_point();
+        let size = context.content_rect().size() * scale;
+        let (width, height) = (size.x.round() as usize, size.y.round() as usize);
+        let mut pixels = vec![0; width * height];
+        let primitives = context.tessellate(output.shapes.clone(), scale);
+        let background = theme::Palette::for_theme(context.theme()).background;
+        self.0.draw(&mut Canvas { pixels: &mut pixels, width, height }, background, &primitives, scale);
+        let bytes = pixels.iter().flat_map(|pixel| (pixel << 8 | 0xff).to_be_bytes()).collect();
+        RgbaImage::from_raw(width as u32, height as u32, bytes).ok_or_else(|| "no picture".to_owned())
+    }
+}
+
+struct Window {
+    harness: Harness<'static, Dialog>,
+    engine: EngineEnd,
+}
+
+#[derive(Clone, Copy)]
+struct Look {
+    language: Language,
+    theme: Theme,
+    scale: f32,
+}
+
+const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, scale: 1.0 };
+
+impl Window {
+    fn open(state: ViewState, look: Look) -> Self {
+        let (handle, engine) = mailbox::channel();
+        let mut dialog = Dialog::new(
+            state,
+            handle,
+            DialogOptions {
+                app_name: "LabelImg".to_owned(),
+                icon: None,
+                language: look.language,
+                theme: look.theme,
+                zone: jiff::tz::TimeZone::UTC,
+                open_folder: |folder| match folder.to_str() {
+                    Some(path) if path.contains("1.8.4") => Ok(()),
+                    _ => Err(std::io::Error::other("no file manager")),
+                },
+            },
+        );
+        let mut prepared = false;
+        let harness = Harness::builder()
+            .with_size(egui::vec2(theme::WIDTH, 480.0))
+            .with_pixels_per_point(look.scale)
+            .with_max_steps(40)
+            .renderer(Pictures::default())
+            .build_ui_state(
+                move |ui, dialog: &mut Dialog| {
+                    if !std::mem::replace(&mut prepared, true) {
+                        dialog.prepare(ui.ctx());
+                        ui.ctx().request_discard("fonts have changed");
+                        return;
+                    }
+                    dialog.ui(ui);
+                },
+                dialog,
+            );
+        let mut window = Self { harness, engine };
+        window.settle();
+        window
+    }
+
+    fn scene(name: &str) -> Self {
+        Self::open(scenes::state(name, Language::English), ENGLISH)
+    }
+
+    /// Draws until nothing changes, or a little while if something always moves.
+    fn settle(&mut self) {
+        self.harness.run_ok();
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.settle();
+    }
+
+    fn press(&mut self, key: egui::Key) {
+        self.harness.key_press(key);
+        self.settle();
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.engine.emitter().emit(event);
+        // The engine's waker asks for a frame a little later; a test need not wait.
+        self.harness.step();
+        self.settle();
+    }
+
+    fn sees(&self, text: &str) -> bool {
+        self.harness.query_by_label(text).is_some()
+    }
+
+    /// What was sent since the last call.
+    fn commands(&mut self) -> Vec<Command> {
+        std::iter::from_fn(|| self.engine.commands.try_recv().ok()).collect()
+    }
+
+    fn closed(&self) -> Option<CloseReason> {
+        self.harness.state().closed()
+    }
+}
+
+#[test]
+fn an_offer_can_be_taken_put_off_or_skipped() {
+    let mut window = Window::scene("offer");
+    for text in ["Version 1.8.6 is available", "Full update • 82.6 MB", "1.8.5", "about 14 seconds", "Shanghai", "400 Mbps"] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    window.click("Update now");
+    assert_eq!((window.commands(), window.closed()), (vec![Command::Start], None));
+    for (button, command) in [("Later", Command::Later), ("Skip this version", Command::Skip)] {
+        let mut window = Window::scene("offer");
+        window.click(button);
+        assert_eq!((window.commands(), window.closed()), (vec![command], Some(CloseReason::ByUser)));
+    }
+}
+
+#[test]
+fn a_download_can_be_paused_resumed_and_cancelled() {
+    let mut window = Window::scene("downloading");
+    let total = window.harness.get_by_label("Total progress");
+    assert_eq!(total.accesskit_node().numeric_value(), Some(42.0));
+    assert_eq!(window.harness.get_by_label("Progress from Shanghai").accesskit_node().numeric_value(), Some(19.0));
+    assert!(window.sees("data do not match the signature"));
+    window.click("Pause");
+    window.emit(Event::Phase { phase: Phase::Paused { version: Version::new(1, 8, 6) } });
+    window.click("Resume");
+    window.click("Cancel");
+    assert_eq!(window.commands(), [Command::Pause, Command::Resume, Command::Cancel]);
+    assert_eq!(window.closed(), None);
+}
+
+#[test]
+fn events_move_the_window_on_until_the_app_runs() {
+    let mut window = Window::scene("offer");
+    let version = Version::new(1, 8, 6);
+    window.emit(Event::Phase { phase: Phase::Downloading { version: version.clone() } });
+    assert!(window.sees("Downloading 1.8.6") && window.sees("Connecting to the nodes…"));
+    window.emit(scenes::progress(Language::English, 0.5, true));
+    assert!(window.sees("50%") && window.sees("6.8 MB/s"));
+    window.emit(Event::Phase { phase: Phase::Ready { version: version.clone(), running: true } });
+    window.click("Restart now");
+    assert_eq!(window.commands(), [Command::RestartNow]);
+    window.emit(Event::Phase { phase: Phase::Switching { version: version.clone() } });
+    assert_eq!(window.closed(), None);
+    window.emit(Event::Phase { phase: Phase::Launched { version } });
+    assert_eq!(window.closed(), Some(CloseReason::Launched));
+}
+
+#[test]
+fn the_window_closes_with_its_engine() {
+    let Window { mut harness, engine } = Window::scene("checking");
+    drop(engine);
+    harness.step();
+    assert_eq!(harness.state().closed(), Some(CloseReason::EngineEnded));
+}
+
+#[test]
+fn a_failure_says_what_to_do_and_can_be_copied() {
+    let mut window = Window::scene("failed");
+    assert!(window.sees("No download node can be reached"));
+    assert!(!window.sees("connection refused"));
+    window.click("Show details");
+    window.harness.get_by_label("Copy details").click();
+    window.harness.step();
+    let copied = window.harness.output().platform_output.commands.iter().find_map(|command| match command {
+        egui::OutputCommand::CopyText(text) => Some(text.clone()),
+        _ => None,
+    });
+    let copied = copied.expect("nothing was copied");
+    assert!(copied.contains("NoNetwork") && copied.contains("connection refused"), "{copied}");
+    window.click("Try again");
+    assert_eq!(window.commands(), [Command::Retry]);
+}
+
+#[test]
+fn versions_can_be_switched_to_and_removed_after_a_question() {
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert!(window.sees("239 MB • installed March 17, 2026") && window.sees("Active"));
+    // The active version, which also runs, can be neither switched to nor removed.
+    assert_eq!(window.harness.get_all_by_label("Remove").count(), 2);
+    assert_eq!(window.harness.get_all_by_label("Switch to this version").count(), 2);
+    window.harness.get_all_by_label("Remove").next().unwrap().click();
+    window.settle();
+    assert!(window.sees("Remove 1.8.4?") && window.commands().is_empty());
+    window.click("Cancel");
+    assert!(window.commands().is_empty());
+    window.harness.get_all_by_label("Remove").next().unwrap().click();
+    window.settle();
+    window.harness.get_all_by_label("Remove").last().unwrap().click();
+    window.settle();
+    let id = scenes::installed()[1].id.clone();
+    assert_eq!(window.commands(), [Command::Remove(id.clone())]);
+    window.harness.get_all_by_label("Switch to this version").next().unwrap().click();
+    window.settle();
+    assert_eq!(window.commands(), [Command::Switch(id)]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_opened_and_a_problem_aside_are_told_and_can_be_dismissed() {
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    window.harness.get_all_by_label("Open folder").next().unwrap().click();
+    window.settle();
+    assert!(window.harness.query_by_label_contains("Cannot open the folder").is_some());
+    window.click("Got it");
+    assert!(window.harness.query_by_label_contains("Cannot open the folder").is_none());
+    let problem = scenes::problem(ProblemKind::VersionInUse, "1.8.5");
+    window.emit(Event::Notice { problem });
+    assert!(window.sees("This version is in use"));
+    window.click("Got it");
+    assert!(!window.sees("This version is in use"));
+}
+
+#[test]
+fn language_and_theme_can_be_changed_and_the_choice_is_told() {
+    let mut window = Window::scene("offer");
+    window.click("中文");
+    assert!(window.sees("发现新版本 1.8.6") && window.sees("开始更新"));
+    window.click("外观：浅色");
+    let choices = window.harness.state().choices();
+    assert_eq!((choices.language, choices.theme), (Some(Language::Chinese), Some(Theme::Dark)));
+    window.click("English");
+    assert!(window.sees("Version 1.8.6 is available"));
+}
+
+#[test]
+fn keys_are_enough() {
+    let mut window = Window::scene("offer");
+    window.press(egui::Key::Enter);
+    assert_eq!(window.commands(), [Command::Start]);
+    window.press(egui::Key::Escape);
+    assert_eq!((window.commands(), window.closed()), (vec![Command::Later], Some(CloseReason::ByUser)));
+
+    // Enter presses what has the focus, and then only that.
+    let mut window = Window::scene("offer");
+    window.harness.get_by_label("Skip this version").focus();
+    window.settle();
+    window.press(egui::Key::Enter);
+    assert_eq!(window.commands(), [Command::Skip]);
+
+    let mut window = Window::scene("downloading");
+    window.press(egui::Key::Escape);
+    assert_eq!((window.commands(), window.closed()), (vec![], None));
+
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    window.press(egui::Key::Escape);
+    assert!(window.sees("Update now") && window.closed().is_none());
+    // Tab reaches every button.
+    let mut reached = Vec::new();
+    for _ in 0..12 {
+        window.press(egui::Key::Tab);
+        reached.extend(
+            ["Update now", "Later", "Skip this version", "Installed versions", "中文"]
+                .into_iter()
+                .filter(|label| window.harness.get_by_label(label).is_focused()),
+        );
+    }
+    reached.sort_unstable();
+    reached.dedup();
+    assert_eq!(reached.len(), 5, "{reached:?}");
+}
+
+#[test]
+fn nothing_is_drawn_while_nothing_happens() {
+    for scene in scenes::NAMES {
+        // Those two show that they wait.
+        if !["checking", "switching"].contains(&scene) {
+            let mut window = Window::scene(scene);
+            assert!(window.harness.run_ok().is_some_and(|steps| steps <= 2), "{scene} keeps drawing");
+        }
+    }
+}
+
+#[test]
+fn every_scene_fits_the_window_in_both_languages() {
+    for language in Language::ALL {
+        for scene in scenes::NAMES {
+            let window = Window::open(scenes::state(scene, language), Look { language, ..ENGLISH });
+            let whole = window.harness.ctx.content_rect();
+            for node in window.harness.root().children_recursive() {
+                let seen = node.accesskit_node();
+                if seen.label().is_some() && seen.role() == egui::Role::Button {
+                    assert!(whole.contains_rect(node.rect()), "{scene} {language:?}: {:?} is cut off", seen.label());
+                }
+            }
+        }
+    }
+}
+
+/// Draws every scene into `target/pictures`; with `KUZFLOW_SCREENSHOTS` set, the chosen ones into `assets/screenshots` as well.
+#[test]
+fn pictures() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target/pictures");
+    std::fs::create_dir_all(&folder).unwrap();
+    let all = std::env::var_os("KUZFLOW_PICTURES").is_some();
+    for (language, theme) in [
+        (Language::Chinese, Theme::Light),
+        (Language::English, Theme::Dark),
+        (Language::English, Theme::Light),
+        (Language::Chinese, Theme::Dark),
+    ] {
+        for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details"]) {
+            if !all && !["offer", "troubled", "remove"].contains(&scene) {
+                continue;
+            }
+            let look = Look { language, theme, scale: if all { 1.5 } else { 1.0 } };
+            let start = match scene {
+                "versions" | "remove" => "offer",
+                "details" => "failed",
+                other => other,
+            };
+            let mut window = Window::open(scenes::state(start, language), look);
+            let text = |chinese, english| if language == Language::Chinese { chinese } else { english };
+            if matches!(scene, "versions" | "remove") {
+                window.click(text("已安装版本", "Installed versions"));
+            }
+            if scene == "remove" {
+                window.harness.get_all_by_label(text("移除", "Remove")).next().unwrap().click();
+                window.settle();
+            }
+            if scene == "details" {
+                window.click(text("查看详情", "Show details"));
+            }
+            let picture = window.harness.render().unwrap();
+            let colours: std::collections::HashSet<_> = picture.pixels().collect();
+            assert!(colours.len() > 100, "{scene} is empty");
+            picture.save(folder.join(format!("{scene}-{}-{theme:?}.png", language.tag()).to_lowercase())).unwrap();
+        }
+    }
+}
