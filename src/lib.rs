@@ -16,4 +16,7 @@
 pub mod engine;
 pub mod host;
 pub mod model;
+#[cfg(feature = "publisher")]
+pub mod publish;
 pub mod settings;
+pub mod trust;
