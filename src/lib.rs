@@ -23,3 +23,6 @@ pub mod model;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod publish;
+pub mod settings;
+pub mod trust;

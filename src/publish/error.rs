@@ -1,0 +1,111 @@
+//! Why something could not be published.
+
+use std::path::{Path, PathBuf};
+
+use super::keys::KeyRole;
+use crate::model::{ContainerId, Version};
+
+/// Any error, with its own causes.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why something could not be published. Whatever it is, the repository is as valid as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// A file cannot be read or written.
+    #[error("cannot read or write {}", path.display())]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `kuzflow.toml` or a value in it makes no sense.
+    #[error("{}: not valid settings", path.display())]
+    Settings {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: Cause,
+    },
+    /// A folder that is to become a publisher's folder has something in it already.
+    #[error("{} is there already; choose another folder, or delete what an interrupted init left", path.display())]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// Options that contradict each other.
+    #[error("{0}")]
+    Options(String),
+    /// Another publisher is at work in this folder.
+    #[error("another publisher is at work in {}", path.display())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A key cannot be read.
+    #[error("cannot use the key {}: {reason}", path.display())]
+    Key {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Not enough keys to sign.
+    #[error("{needed} keys of the role {role} are needed, {found} found in {}", list(folders))]
+    MissingKeys {
+        /// Whose keys.
+        role: KeyRole,
+        /// How many must sign.
+        needed: u64,
+        /// How many are there.
+        found: usize,
+        /// Where they were looked for.
+        folders: Vec<PathBuf>,
+    },
+    /// Signing or making a key failed.
+    #[error("cannot {what}")]
+    Crypto {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: Cause,
+    },
+    /// The repository's own metadata does not hold together; nothing is signed on top of it.
+    #[error("the repository's {file} is damaged: {reason}")]
+    Damaged {
+        /// Which file of `metadata`.
+        file: String,
+        /// What does not hold.
+        reason: String,
+    },
+    /// The version is published, with other bytes. Clients may have it: give the build another version.
+    #[error("{container} is published already with other bytes; a changed build needs a new version")]
+    AlreadyPublished {
+        /// Which.
+        container: ContainerId,
+    },
+    /// No published release of this version.
+    #[error("no release of version {version} is published")]
+    NoSuchRelease {
+        /// Which.
+        version: Version,
+    },
+    /// A package that its description does not fit.
+    #[error("{} cannot be published: {reason}", path.display())]
+    Package {
+        /// Its file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+fn list(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Names the path an error of the operating system is about.
+pub(super) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> PublishError {
+    let path = path.to_owned();
+    |source| PublishError::Io { path, source }
+}

@@ -1,0 +1,272 @@
+//! Signing keys: Ed25519, one PEM file each (PKCS#8, plain or encrypted with a password; `openssl pkey` reads both).
+//!
+//! A file's name is `{role}-{first 8 digits of the key id}.pem`, so that only keys that are about to sign are opened, and a
+//! password is asked for only then. Root and targets keys belong on removable media: a [`Keyring`] looks into several folders.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use pkcs8::der::Document;
+use pkcs8::der::pem::{LineEnding, PemLabel as _};
+use pkcs8::pkcs5::pbes2;
+use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
+use tough::schema::decoded::{Decoded, Hex};
+use tough::schema::key::Key;
+use tough::schema::{RoleType, Root};
+use tough::sign::Sign as _;
+
+use super::error::{PublishError, at};
+use crate::trust::file;
+
+/// Rounds of PBKDF2-HMAC-SHA256 between a password and the key's key: OWASP's figure of 2023.
+const PASSWORD_ROUNDS: u32 = 600_000;
+
+/// Who signs what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyRole {
+    /// Says whose keys count; offline.
+    Root,
+    /// Signs releases; offline.
+    Targets,
+    /// Signs which targets belong together; online.
+    Snapshot,
+    /// Signs that all this is fresh; online.
+    Timestamp,
+}
+
+impl KeyRole {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp];
+
+    /// Whether its keys should be kept away from machines with a network.
+    pub fn is_offline(self) -> bool {
+        matches!(self, Self::Root | Self::Targets)
+    }
+
+    pub(super) fn of(role: RoleType) -> Option<Self> {
+        Self::ALL.into_iter().find(|candidate| candidate.tuf() == role)
+    }
+
+    pub(super) fn tuf(self) -> RoleType {
+        match self {
+            Self::Root => RoleType::Root,
+            Self::Targets => RoleType::Targets,
+            Self::Snapshot => RoleType::Snapshot,
+            Self::Timestamp => RoleType::Timestamp,
+        }
+    }
+}
+
+impl fmt::Display for KeyRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "root",
+            Self::Targets => "targets",
+            Self::Snapshot => "snapshot",
+            Self::Timestamp => "timestamp",
+        })
+    }
+}
+
+impl FromStr for KeyRole {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|role| role.to_string() == text);
+        found.ok_or_else(|| format!("not a role: {text:?}, expected root, targets, snapshot or timestamp"))
+    }
+}
+
+/// A key that can sign.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    pair: Arc<Ed25519KeyPair>,
+    id: Decoded<Hex>,
+}
+
+impl KeyPair {
+    /// A new key from the system's randomness.
+    pub fn generate() -> Result<Self, PublishError> {
+        Ed25519KeyPair::generate().map_err(|error| crypto("make a key", error)).and_then(Self::new)
+    }
+
+    /// Reads a key file; `password` is asked if it is encrypted.
+    pub fn read(path: &Path, password: impl FnOnce() -> Option<String>) -> Result<Self, PublishError> {
+        let refuse = |reason| PublishError::Key { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(at(path))?;
+        let (label, document) = Document::from_pem(&text).map_err(|_| refuse("it is not a PEM file"))?;
+        let document = document.into_secret();
+        let plain = if label == EncryptedPrivateKeyInfo::PEM_LABEL {
+            let encrypted =
+                EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| refuse("it is not a PKCS#8 key"))?;
+            let password = password().ok_or_else(|| refuse("it needs a password"))?;
+            encrypted.decrypt(password).map_err(|_| refuse("the password is wrong"))?
+        } else {
+            document
+        };
+        // Files written here have no public key beside the private one; neither have openssl's.
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(plain.as_bytes());
+        Self::new(pair.map_err(|_| refuse("it is not an Ed25519 key"))?)
+    }
+
+    /// Writes a key file that only its owner can read, encrypted if there is a password; never over another file.
+    pub fn write(&self, path: &Path, password: Option<&str>) -> Result<(), PublishError> {
+        let plain = self.pair.to_pkcs8v1().map_err(|error| crypto("write a key", error))?;
+        let failed = |error: pkcs8::Error| crypto("write a key", error);
+        let key = PrivateKeyInfo::try_from(plain.as_ref()).map_err(failed)?;
+        let pem = match password {
+            None => {
+                let document = pkcs8::SecretDocument::encode_msg(&key).map_err(|error| failed(error.into()))?;
+                document.to_pem(PrivateKeyInfo::PEM_LABEL, LineEnding::LF).map_err(|error| failed(error.into()))?
+            }
+            Some(password) => {
+                let (mut salt, mut vector) = ([0; 16], [0; 16]);
+                let random = SystemRandom::new();
+                random
+                    .fill(&mut salt)
+                    .and_then(|()| random.fill(&mut vector))
+                    .map_err(|error| crypto("get random bytes", error))?;
+                let parameters = pbes2::Parameters::pbkdf2_sha256_aes256cbc(PASSWORD_ROUNDS, &salt, &vector)
+                    .map_err(|error| crypto("encrypt a key", pkcs8::Error::from(error)))?;
+                let document = key.encrypt_with_params(parameters, password).map_err(failed)?;
+                document.to_pem(EncryptedPrivateKeyInfo::PEM_LABEL, LineEnding::LF).map_err(|error| failed(error.into()))?
+            }
+        };
+        write_secret(path, pem.as_bytes()).map_err(at(path))
+    }
+
+    /// The key's id in metadata.
+    pub fn id(&self) -> &Decoded<Hex> {
+        &self.id
+    }
+
+    /// Where this key lies in a folder of keys.
+    pub fn file_name(&self, role: KeyRole) -> String {
+        file_name(role, &self.id)
+    }
+
+    pub(super) fn public(&self) -> Key {
+        self.pair.tuf_key()
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.pair.sign(message).as_ref().to_vec()
+    }
+
+    fn new(pair: Ed25519KeyPair) -> Result<Self, PublishError> {
+        let id = pair.tuf_key().key_id().map_err(|error| crypto("compute a key's id", error))?;
+        debug_assert_eq!(pair.public_key().as_ref().len(), 32);
+        Ok(Self { pair: Arc::new(pair), id })
+    }
+}
+
+/// Asks for the password of a key file; `None` if nobody answers.
+pub type AskPassword = Box<dyn Fn(&Path) -> Option<String> + Send + Sync>;
+
+/// Folders with keys, and someone who knows the passwords.
+pub struct Keyring {
+    folders: Vec<PathBuf>,
+    ask: AskPassword,
+}
+
+impl Keyring {
+    /// Keys in these folders, looked for in this order. Without [`Keyring::with_passwords`] encrypted keys cannot be used.
+    pub fn new(folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { folders: folders.into_iter().collect(), ask: Box::new(|_| None) }
+    }
+
+    /// The same folders, with passwords.
+    #[must_use]
+    pub fn with_passwords(self, ask: impl Fn(&Path) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self { ask: Box::new(ask), ..self }
+    }
+
+    /// The keys of a role that are here, apart from those in `known`.
+    pub(super) fn available(&self, role: KeyRole, root: &Root, known: &[KeyPair]) -> Result<Vec<KeyPair>, PublishError> {
+        let ids = root.roles.get(&role.tuf()).map(|keys| keys.keyids.as_slice()).unwrap_or_default();
+        let mut found = Vec::new();
+        for id in ids.iter().filter(|id| known.iter().all(|key| key.id() != *id)) {
+            let name = file_name(role, id);
+            let Some(path) = self.folders.iter().map(|folder| folder.join(&name)).find(|path| path.exists()) else { continue };
+            let pair = KeyPair::read(&path, || (self.ask)(&path))?;
+            if pair.id() != id {
+                return Err(PublishError::Key { path, reason: "it is another key than its name says" });
+            }
+            found.push(pair);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn missing(&self, role: KeyRole, needed: u64, found: usize) -> PublishError {
+        PublishError::MissingKeys { role, needed, found, folders: self.folders.clone() }
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("folders", &self.folders).finish_non_exhaustive()
+    }
+}
+
+fn file_name(role: KeyRole, id: &Decoded<Hex>) -> String {
+    let digits: String = id.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{role}-{digits}.pem")
+}
+
+fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut opened = options.open(path)?;
+    opened.write_all(bytes)?;
+    opened.sync_all()?;
+    path.parent().map_or(Ok(()), file::sync_folder)
+}
+
+pub(super) fn crypto(what: &'static str, error: impl Into<super::error::Cause>) -> PublishError {
+    PublishError::Crypto { what, source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_plain_and_encrypted() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        for password in [None, Some("a pass word, 口令")] {
+            let path = folder.path().join(if password.is_some() { "encrypted.pem" } else { "plain.pem" });
+            key.write(&path, password).unwrap();
+            let again = KeyPair::read(&path, || password.map(str::to_owned)).unwrap();
+            assert_eq!(again.id(), key.id());
+            assert_eq!(again.sign(b"message"), key.sign(b"message"));
+            assert!(key.write(&path, password).is_err(), "a key must never be overwritten");
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            }
+        }
+        let encrypted = folder.path().join("encrypted.pem");
+        let reason = |password: Option<&str>| KeyPair::read(&encrypted, || password.map(str::to_owned)).unwrap_err().to_string();
+        assert!(reason(Some("wrong")).contains("the password is wrong"));
+        assert!(reason(None).contains("needs a password"));
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::fs::write(&path, "hello").unwrap();
+        assert!(KeyPair::read(&path, || None).unwrap_err().to_string().contains("not a PEM file"));
+        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+        assert!(KeyPair::read(&path, || None).unwrap_err().to_string().contains("not an Ed25519 key"));
+    }
+}

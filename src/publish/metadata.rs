@@ -1,0 +1,243 @@
+//! Signed documents: made, read back, and never built upon before they were verified.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp as Time;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tough::schema::{Hashes, Metafile, Role, RoleKeys, Root, Signature, Signed, Snapshot, Targets, Timestamp};
+
+use super::error::{PublishError, at};
+use super::keys::{KeyPair, KeyRole, Keyring, crypto};
+use super::project::Lifetimes;
+use crate::model::Digest;
+
+/// The version of the TUF specification that the metadata follows.
+const SPECIFICATION: &str = "1.0.31";
+/// Snapshots and targets that are kept besides the current ones, for clients and mirrors in the middle of a load.
+const KEPT_VERSIONS: u64 = 8;
+
+/// A signed document and the bytes of its file.
+#[derive(Clone, Debug)]
+pub(super) struct Document<T> {
+    pub(super) signed: Signed<T>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl<T: Role> Document<T> {
+    /// How the next document names this one.
+    pub(super) fn metafile(&self) -> Metafile {
+        let sha256 = Digest::of(&self.bytes).as_bytes().to_vec().into();
+        Metafile {
+            length: u64::try_from(self.bytes.len()).ok(),
+            hashes: Some(Hashes { sha256, _extra: HashMap::new() }),
+            version: self.signed.signed.version(),
+            _extra: HashMap::new(),
+        }
+    }
+}
+
+/// Signs `document` with every key here that one of `roots` names for its role. The last of `roots` must be satisfied; the
+/// earlier ones are, if their keys are here (see [`satisfies`]). `extra` are keys of this role that were made just now.
+pub(super) fn sign<T: Role + Serialize + Clone>(
+    document: T,
+    roots: &[&Root],
+    keyring: &Keyring,
+    extra: &[KeyPair],
+) -> Result<Document<T>, PublishError> {
+    let role = KeyRole::of(T::TYPE).ok_or_else(|| PublishError::Options("delegated roles are not in use".to_owned()))?;
+    let mut keys: Vec<KeyPair> = extra.to_vec();
+    for root in roots {
+        let found = keyring.available(role, root, &keys)?;
+        keys.extend(found);
+    }
+    keys.sort_by(|a, b| a.id().cmp(b.id()));
+    let message = document.canonical_form().map_err(|error| crypto("sign metadata", error))?;
+    let signatures = keys.iter().map(|key| Signature { keyid: key.id().clone(), sig: key.sign(&message).into() }).collect();
+    let signed = Signed { signed: document, signatures };
+    if let Some(root) = roots.last().filter(|root| !satisfies(root, &signed)) {
+        let (needed, ours) = match root.roles.get(&T::TYPE) {
+            Some(RoleKeys { threshold, keyids, .. }) => {
+                (threshold.get(), keys.iter().filter(|key| keyids.contains(key.id())).count())
+            }
+            None => (1, 0),
+        };
+        return Err(keyring.missing(role, needed, ours));
+    }
+    // By way of a value, whose keys are ordered: the same document has the same bytes.
+    let value = serde_json::to_value(&signed).map_err(|error| crypto("write metadata", error))?;
+    let mut bytes = serde_json::to_vec_pretty(&value).map_err(|error| crypto("write metadata", error))?;
+    bytes.push(b'\n');
+    Ok(Document { signed, bytes })
+}
+
+/// Whether enough of the keys that `root` names signed `document`.
+pub(super) fn satisfies<T: Role + Serialize>(root: &Root, document: &Signed<T>) -> bool {
+    root.verify_role(document).is_ok()
+}
+
+/// An empty targets document.
+pub(super) fn new_targets(version: NonZeroU64, now: Time, lifetimes: &Lifetimes) -> Result<Targets, PublishError> {
+    let mut targets = Targets::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Targets, now)?);
+    targets.delegations = None;
+    Ok(targets)
+}
+
+/// A snapshot of `targets`.
+pub(super) fn new_snapshot(
+    version: NonZeroU64,
+    targets: &Document<Targets>,
+    now: Time,
+    lifetimes: &Lifetimes,
+) -> Result<Snapshot, PublishError> {
+    let mut snapshot = Snapshot::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Snapshot, now)?);
+    snapshot.meta.insert("targets.json".to_owned(), targets.metafile());
+    Ok(snapshot)
+}
+
+/// A timestamp of `snapshot`.
+pub(super) fn new_timestamp(
+    version: NonZeroU64,
+    snapshot: &Document<Snapshot>,
+    now: Time,
+    lifetimes: &Lifetimes,
+) -> Result<Timestamp, PublishError> {
+    let mut timestamp = Timestamp::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Timestamp, now)?);
+    timestamp.meta.insert("snapshot.json".to_owned(), snapshot.metafile());
+    Ok(timestamp)
+}
+
+/// The first root, which has no keys yet.
+pub(super) fn new_root(now: Time, lifetimes: &Lifetimes) -> Result<Root, PublishError> {
+    Ok(Root {
+        spec_version: SPECIFICATION.to_owned(),
+        consistent_snapshot: true,
+        version: NonZeroU64::MIN,
+        expires: lifetimes.expiry(KeyRole::Root, now)?,
+        keys: HashMap::new(),
+        roles: HashMap::new(),
+        _extra: HashMap::new(),
+    })
+}
+
+/// Makes `keys` the keys of `role`, and forgets keys that no role names any more.
+pub(super) fn set_keys(root: &mut Root, role: KeyRole, keys: &[KeyPair], threshold: NonZeroU64) {
+    root.keys.extend(keys.iter().map(|key| (key.id().clone(), key.public())));
+    let keyids = keys.iter().map(|key| key.id().clone()).collect();
+    root.roles.insert(role.tuf(), RoleKeys { keyids, threshold, _extra: HashMap::new() });
+    let roles = &root.roles;
+    root.keys.retain(|id, _| roles.values().any(|keys| keys.keyids.contains(id)));
+}
+
+/// A repository's current metadata, verified from the newest root down.
+#[derive(Debug)]
+pub(super) struct Current {
+    folder: PathBuf,
+    pub(super) root: Document<Root>,
+    pub(super) timestamp: Document<Timestamp>,
+    pub(super) snapshot: Document<Snapshot>,
+    pub(super) targets: Document<Targets>,
+}
+
+impl Current {
+    /// Reads `folder`, a repository's `metadata`.
+    pub(super) fn read(folder: &Path) -> Result<Self, PublishError> {
+        let newest = versions_on_disk(folder, KeyRole::Root)?.into_iter().max().unwrap_or(1);
+        let root: Document<Root> = read(folder, &format!("{newest}.root.json"))?;
+        let timestamp: Document<Timestamp> = read(folder, "timestamp.json")?;
+        let snapshot: Document<Snapshot> = follow(folder, "snapshot.json", timestamp.signed.signed.meta.get("snapshot.json"))?;
+        let targets: Document<Targets> = follow(folder, "targets.json", snapshot.signed.signed.meta.get("targets.json"))?;
+        let verified = root.signed.signed.version.get() == newest
+            && satisfies(&root.signed.signed, &root.signed)
+            && satisfies(&root.signed.signed, &timestamp.signed)
+            && satisfies(&root.signed.signed, &snapshot.signed)
+            && satisfies(&root.signed.signed, &targets.signed);
+        if !verified {
+            let reason = "the root's keys did not sign all of the metadata".to_owned();
+            return Err(PublishError::Damaged { file: format!("{newest}.root.json"), reason });
+        }
+        Ok(Self { folder: folder.to_owned(), root, timestamp, snapshot, targets })
+    }
+
+    /// When each role expires.
+    pub(super) fn expiries(&self) -> [(KeyRole, Time); 4] {
+        [
+            (KeyRole::Root, self.root.signed.signed.expires),
+            (KeyRole::Targets, self.targets.signed.signed.expires),
+            (KeyRole::Snapshot, self.snapshot.signed.signed.expires),
+            (KeyRole::Timestamp, self.timestamp.signed.signed.expires),
+        ]
+    }
+
+    /// A version number that no file of this role ever had here: what a killed publisher left is never overwritten, so a cache
+    /// that has seen it serves nothing wrong.
+    pub(super) fn next_version(&self, role: KeyRole) -> Result<NonZeroU64, PublishError> {
+        let current = match role {
+            KeyRole::Root => self.root.signed.signed.version,
+            KeyRole::Targets => self.targets.signed.signed.version,
+            KeyRole::Snapshot => self.snapshot.signed.signed.version,
+            KeyRole::Timestamp => self.timestamp.signed.signed.version,
+        };
+        let highest = versions_on_disk(&self.folder, role)?.into_iter().chain([current.get()]).max().unwrap_or(1);
+        let next = highest.checked_add(1).and_then(NonZeroU64::new);
+        next.ok_or_else(|| PublishError::Options(format!("the {role} role has used up its version numbers")))
+    }
+
+    /// Snapshots and targets that nobody needs once `next` versions are current.
+    pub(super) fn outdated(&self, role: KeyRole, next: NonZeroU64) -> Result<Vec<PathBuf>, PublishError> {
+        let current = match role {
+            KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
+            KeyRole::Targets => self.targets.signed.signed.version.get(),
+            // The chain of roots is needed whole, and there is only one timestamp.
+            KeyRole::Root | KeyRole::Timestamp => return Ok(Vec::new()),
+        };
+        let versions = versions_on_disk(&self.folder, role)?.into_iter();
+        let old = versions.filter(|version| *version != current && version.saturating_add(KEPT_VERSIONS) < next.get());
+        Ok(old.map(|version| self.folder.join(format!("{version}.{role}.json"))).collect())
+    }
+}
+
+/// The file that `entry` names, checked against its length, digest and version.
+fn follow<T: Role + DeserializeOwned>(folder: &Path, name: &str, entry: Option<&Metafile>) -> Result<Document<T>, PublishError> {
+    let damaged = |file: &str, reason: &str| PublishError::Damaged { file: file.to_owned(), reason: reason.to_owned() };
+    let entry = entry.ok_or_else(|| damaged(name, "it is not listed"))?;
+    let file = format!("{}.{name}", entry.version);
+    let document: Document<T> = read(folder, &file)?;
+    if document.metafile() != *entry {
+        return Err(damaged(&file, "its length, digest or version is not the listed one"));
+    }
+    Ok(document)
+}
+
+fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Document<T>, PublishError> {
+    let path = folder.join(file);
+    let bytes = std::fs::read(&path).map_err(at(&path))?;
+    let signed = serde_json::from_slice(&bytes)
+        .map_err(|error| PublishError::Damaged { file: file.to_owned(), reason: error.to_string() })?;
+    Ok(Document { signed, bytes })
+}
+
+/// Version numbers of a role's files, in no order.
+fn versions_on_disk(folder: &Path, role: KeyRole) -> Result<Vec<u64>, PublishError> {
+    let end = format!(".{role}.json");
+    let mut versions = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(at(folder))? {
+        let name = entry.map_err(at(folder))?.file_name();
+        versions.extend(name.to_str().and_then(|name| name.strip_suffix(&end)).and_then(|number| number.parse::<u64>().ok()));
+    }
+    Ok(versions)
+}
+
+/// How many keys of `role` must sign.
+pub(super) fn threshold(root: &Root, role: KeyRole) -> NonZeroU64 {
+    root.roles.get(&role.tuf()).map_or(NonZeroU64::MIN, |keys| keys.threshold)
+}
+
+/// A threshold that so many keys can meet.
+pub(super) fn checked_threshold(keys: usize, threshold: u64) -> Result<NonZeroU64, PublishError> {
+    let fits = |threshold: &NonZeroU64| usize::try_from(threshold.get()).is_ok_and(|threshold| threshold <= keys);
+    let message = "the root threshold must be between 1 and the number of root keys";
+    NonZeroU64::new(threshold).filter(fits).ok_or_else(|| PublishError::Options(message.to_owned()))
+}

@@ -1,0 +1,272 @@
+//! A publisher's folder:
+//!
+//! ```text
+//! kuzflow.toml      what is published, where it is served, how long signatures last
+//! keys/             one PEM file a key; move root-*.pem and targets-*.pem to removable media
+//! repository/       what is served: metadata/ targets/ nodes.json
+//! launcher/         what is shipped with the launcher: launcher.toml root.json
+//! ```
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp as Time};
+use serde::{Deserialize, Serialize};
+
+use super::error::{PublishError, at};
+use super::keys::{KeyPair, KeyRole, Keyring};
+use super::metadata::{self, Current};
+use super::transaction::{Lock, Step, Transaction};
+use crate::model::Node;
+use crate::model::platform::AppName;
+use crate::settings::{Settings, UpdateSettings, WindowSettings};
+
+const SETTINGS: &str = "kuzflow.toml";
+
+/// What `kuzflow.toml` says. Unknown keys are errors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSettings {
+    /// The app's name in ids; every package published here must bear it.
+    pub app: AppName,
+    /// The app's name for people.
+    pub display_name: String,
+    /// The channel that releases go to if none is named.
+    #[serde(default = "stable")]
+    pub channel: String,
+    /// How long signatures last.
+    #[serde(default)]
+    pub lifetimes: Lifetimes,
+    /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
+    #[serde(default)]
+    pub nodes: Vec<Node>,
+}
+
+/// How long signatures last, in days. When one has passed, clients refuse the repository until that role signs again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lifetimes {
+    /// Of the root: how often the root keys must be fetched from their safe.
+    pub root_days: u32,
+    /// Of the targets: a repository without a new release for this long must be signed again.
+    pub targets_days: u32,
+    /// Of the snapshot; renewed by `refresh`.
+    pub snapshot_days: u32,
+    /// Of the timestamp; renewed by `refresh`. This is how long someone in the middle can hide a release from a client.
+    pub timestamp_days: u32,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self { root_days: 365, targets_days: 365, snapshot_days: 30, timestamp_days: 7 }
+    }
+}
+
+impl Lifetimes {
+    /// How long a signature of `role` lasts.
+    pub fn of(&self, role: KeyRole) -> SignedDuration {
+        let days = match role {
+            KeyRole::Root => self.root_days,
+            KeyRole::Targets => self.targets_days,
+            KeyRole::Snapshot => self.snapshot_days,
+            KeyRole::Timestamp => self.timestamp_days,
+        };
+        SignedDuration::from_hours(24 * i64::from(days))
+    }
+
+    /// When a signature of `role` made now expires; whole seconds, as the TUF specification writes times.
+    pub(super) fn expiry(&self, role: KeyRole, now: Time) -> Result<Time, PublishError> {
+        let expires = now.checked_add(self.of(role)).ok().and_then(|time| Time::from_second(time.as_second()).ok());
+        expires.ok_or_else(|| PublishError::Options(format!("the lifetime of the {role} role is too long")))
+    }
+}
+
+/// How to begin.
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    /// What is published.
+    pub settings: ProjectSettings,
+    /// How many root keys to make. More than one, kept apart, survive the loss of one.
+    pub root_keys: usize,
+    /// How many of them must sign a new root.
+    pub root_threshold: u64,
+    /// Encrypts the root and targets keys; `None` leaves them plain.
+    pub offline_password: Option<String>,
+    /// Encrypts the snapshot and timestamp keys; `None` leaves them plain, so that a timer can sign.
+    pub online_password: Option<String>,
+}
+
+/// A publisher's folder.
+#[derive(Clone, Debug)]
+pub struct Project {
+    folder: PathBuf,
+    settings: ProjectSettings,
+}
+
+impl Project {
+    /// Makes a publisher's folder: settings, keys, an empty signed repository, and what the launcher is shipped with.
+    pub fn init(folder: &Path, options: &InitOptions, now: Time) -> Result<Self, PublishError> {
+        let project = Self { folder: folder.to_owned(), settings: options.settings.clone() };
+        let threshold = metadata::checked_threshold(options.root_keys, options.root_threshold)?;
+        let folders = [project.keys_folder(), project.metadata_folder(), project.targets_folder(), project.launcher_folder()];
+        let taken = [project.settings_file(), project.keys_folder(), project.repository(), project.launcher_folder()];
+        if let Some(path) = taken.into_iter().find(|path| path.exists()) {
+            return Err(PublishError::Exists { path });
+        }
+        for path in &folders {
+            std::fs::create_dir_all(path).map_err(at(path))?;
+        }
+        let mut root = metadata::new_root(now, &options.settings.lifetimes)?;
+        for role in KeyRole::ALL {
+            let (count, threshold) = if role == KeyRole::Root { (options.root_keys, threshold) } else { (1, NonZeroU64::MIN) };
+            let password = if role.is_offline() { &options.offline_password } else { &options.online_password };
+            let keys = project.make_keys(role, count, password.as_deref())?;
+            metadata::set_keys(&mut root, role, &keys, threshold);
+        }
+        let passwords = (options.offline_password.clone(), options.online_password.clone());
+        let keyring = Keyring::new([project.keys_folder()]).with_passwords(move |path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let offline = KeyRole::ALL.into_iter().any(|role| role.is_offline() && name.starts_with(&role.to_string()));
+            if offline { passwords.0.clone() } else { passwords.1.clone() }
+        });
+        let lifetimes = &options.settings.lifetimes;
+        let targets = metadata::new_targets(NonZeroU64::MIN, now, lifetimes)?;
+        let targets = metadata::sign(targets, &[&root], &keyring, &[])?;
+        let snapshot = metadata::new_snapshot(NonZeroU64::MIN, &targets, now, lifetimes)?;
+        let snapshot = metadata::sign(snapshot, &[&root], &keyring, &[])?;
+        let timestamp = metadata::new_timestamp(NonZeroU64::MIN, &snapshot, now, lifetimes)?;
+        let timestamp = metadata::sign(timestamp, &[&root], &keyring, &[])?;
+        let root = metadata::sign(root.clone(), &[&root], &keyring, &[])?;
+        let write = |path: PathBuf, bytes: Vec<u8>| Step::Write { path, bytes };
+        let steps = [
+            write(project.metadata_folder().join("1.root.json"), root.bytes.clone()),
+            write(project.metadata_folder().join("1.targets.json"), targets.bytes),
+            write(project.metadata_folder().join("1.snapshot.json"), snapshot.bytes),
+            write(project.metadata_folder().join("timestamp.json"), timestamp.bytes),
+            write(project.nodes_file(), project.nodes_json()?),
+            write(project.launcher_folder().join("root.json"), root.bytes),
+            write(project.launcher_folder().join("launcher.toml"), project.launcher_settings()?),
+            write(project.settings_file(), project.settings_toml()?),
+        ];
+        Transaction::new(project.lock()?, steps).run()?;
+        Ok(project)
+    }
+
+    /// Opens a publisher's folder.
+    pub fn open(folder: &Path) -> Result<Self, PublishError> {
+        let path = folder.join(SETTINGS);
+        let text = std::fs::read_to_string(&path).map_err(at(&path))?;
+        let settings = toml::from_str(&text).map_err(|error| PublishError::Settings { path, source: error.into() })?;
+        Ok(Self { folder: folder.to_owned(), settings })
+    }
+
+    /// What `kuzflow.toml` says.
+    pub fn settings(&self) -> &ProjectSettings {
+        &self.settings
+    }
+
+    /// The folder that is served.
+    pub fn repository(&self) -> PathBuf {
+        self.folder.join("repository")
+    }
+
+    /// Where new keys are put, and the first place to look for them.
+    pub fn keys_folder(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
+    /// What is shipped with the launcher: `launcher.toml` and `root.json`.
+    pub fn launcher_folder(&self) -> PathBuf {
+        self.folder.join("launcher")
+    }
+
+    /// When each role's signature expires; for a warning before it is too late.
+    pub fn expiries(&self) -> Result<[(KeyRole, Time); 4], PublishError> {
+        Ok(self.current()?.expiries())
+    }
+
+    pub(super) fn current(&self) -> Result<Current, PublishError> {
+        Current::read(&self.metadata_folder())
+    }
+
+    pub(super) fn metadata_folder(&self) -> PathBuf {
+        self.repository().join("metadata")
+    }
+
+    pub(super) fn targets_folder(&self) -> PathBuf {
+        self.repository().join("targets")
+    }
+
+    pub(super) fn lock(&self) -> Result<Lock, PublishError> {
+        let folders = [self.metadata_folder(), self.targets_folder(), self.repository(), self.launcher_folder()];
+        Lock::take(&self.folder.join(".lock"), &folders)
+    }
+
+    /// Makes new keys of a role and writes their files.
+    pub(super) fn make_keys(&self, role: KeyRole, count: usize, password: Option<&str>) -> Result<Vec<KeyPair>, PublishError> {
+        let folder = self.keys_folder();
+        std::fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let make = |_| {
+            let key = KeyPair::generate()?;
+            key.write(&folder.join(key.file_name(role)), password)?;
+            Ok(key)
+        };
+        (0..count).map(make).collect()
+    }
+
+    /// The step that brings `nodes.json` up to date; none if it is.
+    pub(super) fn nodes_step(&self) -> Result<Option<Step>, PublishError> {
+        let (path, bytes) = (self.nodes_file(), self.nodes_json()?);
+        Ok((std::fs::read(&path).ok().as_ref() != Some(&bytes)).then_some(Step::Write { path, bytes }))
+    }
+
+    fn nodes_file(&self) -> PathBuf {
+        self.repository().join("nodes.json")
+    }
+
+    fn settings_file(&self) -> PathBuf {
+        self.folder.join(SETTINGS)
+    }
+
+    fn nodes_json(&self) -> Result<Vec<u8>, PublishError> {
+        let mut json = serde_json::to_vec_pretty(&self.settings.nodes).map_err(|error| self.unwritable(error))?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    fn settings_toml(&self) -> Result<Vec<u8>, PublishError> {
+        let toml = toml::to_string(&self.settings).map_err(|error| self.unwritable(error))?;
+        Ok(format!("# What is published here; see `kuzflow --help`.\n\n{toml}").into_bytes())
+    }
+
+    /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a first try with `kuzflow serve`.
+    fn launcher_settings(&self) -> Result<Vec<u8>, PublishError> {
+        let mut nodes = self.settings.nodes.clone();
+        if nodes.is_empty() {
+            let local = "http://127.0.0.1:8080/".parse().map_err(|error| self.unwritable(error))?;
+            nodes.push(Node { id: "local".to_owned(), name: "local".to_owned(), ..Node::at(local) });
+        }
+        let settings = Settings {
+            app: self.settings.app.clone(),
+            display_name: self.settings.display_name.clone(),
+            channel: self.settings.channel.clone(),
+            region: "Global".to_owned(),
+            nodes,
+            api: None,
+            update: UpdateSettings::default(),
+            window: WindowSettings::default(),
+            home: None,
+        };
+        let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))?;
+        Settings::parse(&text, &self.launcher_folder().join("launcher.toml")).map_err(|error| self.unwritable(error))?;
+        Ok(text.into_bytes())
+    }
+
+    fn unwritable(&self, error: impl Into<super::error::Cause>) -> PublishError {
+        PublishError::Settings { path: self.settings_file(), source: error.into() }
+    }
+}
+
+fn stable() -> String {
+    "stable".to_owned()
+}

@@ -1,0 +1,304 @@
+//! What goes into a signed repository and how: releases, their rollout, fresh signatures.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp as Time;
+use tough::TargetName;
+use tough::schema::{Hashes, Target, Targets};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::error::{PublishError, at};
+use super::keys::{KeyRole, Keyring};
+use super::metadata::{self, Current, Document};
+use super::project::Project;
+use super::transaction::{Step, Transaction, digest_of};
+use crate::model::release::LARGEST_MANIFEST;
+use crate::model::{ContainerId, Digest, Release, Version};
+use crate::trust::{RELEASE_KEY, is_plain_name};
+
+/// Largest release notes in one language, bytes.
+pub const LARGEST_NOTES: u64 = 1 << 20;
+
+/// A built package on its way into the repository.
+#[derive(Clone, Debug)]
+pub struct PackageToPublish {
+    /// The package.
+    pub path: PathBuf,
+    /// Its description. Its `notes` are filled in here.
+    pub release: Release,
+    /// Release notes in Markdown: language tag (`zh-CN`, `en`; empty for any) to file.
+    pub notes: BTreeMap<String, PathBuf>,
+}
+
+/// What becomes of a release's rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutChange {
+    /// Share of installations that may see it, in thousandths.
+    Permille(u16),
+    /// No new installs.
+    Halt,
+    /// Installs again, up to the share it had.
+    Resume,
+}
+
+impl Project {
+    /// Prepares releases for publication, all in one step for clients. Packages of the same version for several platforms
+    /// belong together in one call.
+    ///
+    /// Publishing the same bytes again changes the description (notes, rollout, mandatory); if that is the same as well, the
+    /// transaction is empty.
+    pub fn publish(&self, packages: &[PackageToPublish], keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let mut targets = current.targets.signed.signed.clone();
+        let mut files = Vec::new();
+        for package in packages {
+            files.extend(self.add_package(&mut targets, package)?);
+        }
+        let nodes = self.nodes_step()?;
+        let mut steps: Vec<Step> = files.into_iter().chain(nodes).collect();
+        if targets.targets != current.targets.signed.signed.targets {
+            steps.extend(self.new_targets(&current, targets, keyring, now)?);
+        }
+        Ok(Transaction::new(lock, steps))
+    }
+
+    /// Prepares a change of rollout for every platform's release of `version`.
+    pub fn set_rollout(
+        &self,
+        version: &Version,
+        change: RolloutChange,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Transaction, PublishError> {
+        if matches!(change, RolloutChange::Permille(share) if share > 1000) {
+            return Err(PublishError::Options("a rollout is a share of 0 to 1000 thousandths".to_owned()));
+        }
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let mut targets = current.targets.signed.signed.clone();
+        let mut found = false;
+        for target in targets.targets.values_mut() {
+            let Some(mut release) = release_of(target).filter(|release| release.container.version == *version) else {
+                continue;
+            };
+            found = true;
+            match change {
+                RolloutChange::Permille(share) => release.rollout_permille = share,
+                RolloutChange::Halt => release.halted = true,
+                RolloutChange::Resume => release.halted = false,
+            }
+            target.custom.insert(RELEASE_KEY.to_owned(), to_value(&release)?);
+        }
+        if !found {
+            return Err(PublishError::NoSuchRelease { version: version.clone() });
+        }
+        let unchanged = targets.targets == current.targets.signed.signed.targets;
+        let steps = if unchanged { Vec::new() } else { self.new_targets(&current, targets, keyring, now)? };
+        Ok(Transaction::new(lock, steps))
+    }
+
+    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot once half its life is over.
+    pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let half = self.settings().lifetimes.of(KeyRole::Snapshot) / 2;
+        let left = current.snapshot.signed.signed.expires.duration_since(now);
+        let nodes = self.nodes_step()?;
+        let steps = if left < half {
+            self.new_snapshot(&current, &current.targets, keyring, now)?
+        } else {
+            self.new_timestamp(&current, &current.snapshot, keyring, now)?
+        };
+        Ok(Transaction::new(lock, nodes.into_iter().chain(steps)))
+    }
+
+    /// The releases that are published.
+    pub fn releases(&self) -> Result<Vec<Release>, PublishError> {
+        let mut releases: Vec<Release> = self.current()?.targets.signed.signed.targets.values().filter_map(release_of).collect();
+        releases.sort_by(|a, b| b.container.version.cmp(&a.container.version).then(a.container.cmp(&b.container)));
+        Ok(releases)
+    }
+
+    /// Signs `targets`, then what names them.
+    fn new_targets(
+        &self,
+        current: &Current,
+        mut targets: Targets,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        targets.version = current.next_version(KeyRole::Targets)?;
+        targets.expires = self.settings().lifetimes.expiry(KeyRole::Targets, now)?;
+        let version = targets.version;
+        let targets = metadata::sign(targets, &[&current.root.signed.signed], keyring, &[])?;
+        let path = self.metadata_folder().join(format!("{version}.targets.json"));
+        let mut steps = vec![Step::Write { path, bytes: targets.bytes.clone() }];
+        steps.extend(self.new_snapshot(current, &targets, keyring, now)?);
+        steps.extend(current.outdated(KeyRole::Targets, version)?.into_iter().map(|path| Step::Remove { path }));
+        Ok(steps)
+    }
+
+    fn new_snapshot(
+        &self,
+        current: &Current,
+        targets: &Document<Targets>,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        let version = current.next_version(KeyRole::Snapshot)?;
+        let snapshot = metadata::new_snapshot(version, targets, now, &self.settings().lifetimes)?;
+        let snapshot = metadata::sign(snapshot, &[&current.root.signed.signed], keyring, &[])?;
+        let path = self.metadata_folder().join(format!("{version}.snapshot.json"));
+        let mut steps = vec![Step::Write { path, bytes: snapshot.bytes.clone() }];
+        steps.extend(self.new_timestamp(current, &snapshot, keyring, now)?);
+        steps.extend(current.outdated(KeyRole::Snapshot, version)?.into_iter().map(|path| Step::Remove { path }));
+        Ok(steps)
+    }
+
+    fn new_timestamp(
+        &self,
+        current: &Current,
+        snapshot: &Document<tough::schema::Snapshot>,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        let version = current.next_version(KeyRole::Timestamp)?;
+        let timestamp = metadata::new_timestamp(version, snapshot, now, &self.settings().lifetimes)?;
+        let timestamp = metadata::sign(timestamp, &[&current.root.signed.signed], keyring, &[])?;
+        Ok(vec![Step::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes }])
+    }
+
+    /// Adds a package and its notes to `targets`; gives the steps that bring their bytes.
+    fn add_package(&self, targets: &mut Targets, package: &PackageToPublish) -> Result<Vec<Step>, PublishError> {
+        let PackageToPublish { path, release, notes } = package;
+        let refuse = |reason: String| PublishError::Package { path: path.clone(), reason };
+        let container = &release.container;
+        let name = format!("{container}.kuzflow");
+        if container.app != self.settings().app {
+            return Err(refuse(format!("it is {container}, published here is {}", self.settings().app)));
+        }
+        if release.rollout_permille > 1000 {
+            return Err(refuse(format!("its rollout is {} of 1000", release.rollout_permille)));
+        }
+        check_manifest(path, release)?;
+        let (hash, length) = digest_of(path)?;
+        let mut release = release.clone();
+        let earlier = targets.targets.get(&target_name(&name)?).map(|target| (target.hashes.sha256.to_vec(), release_of(target)));
+        if let Some((earlier_hash, earlier)) = earlier {
+            if earlier_hash != hash.as_bytes() {
+                return Err(PublishError::AlreadyPublished { container: container.clone() });
+            }
+            if let Some(earlier) = earlier {
+                release.published = earlier.published;
+                for name in earlier.notes.values() {
+                    targets.targets.remove(&target_name(name)?);
+                }
+            }
+        }
+        let mut steps = Vec::new();
+        let destination = self.targets_folder().join(format!("{hash}.{name}"));
+        if !is_there(&destination, hash, length)? {
+            steps.push(Step::Copy { source: path.clone(), destination, hash });
+        }
+        release.notes.clear();
+        for (language, path) in notes {
+            let (name, bytes) = read_notes(container, language, path)?;
+            let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
+            let destination = self.targets_folder().join(format!("{hash}.{name}"));
+            if !is_there(&destination, hash, length)? {
+                steps.push(Step::Write { path: destination, bytes });
+            }
+            targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
+            release.notes.insert(language.clone(), name);
+        }
+        let custom = HashMap::from([(RELEASE_KEY.to_owned(), to_value(&release)?)]);
+        targets.targets.insert(target_name(&name)?, target(hash, length, custom));
+        Ok(steps)
+    }
+}
+
+/// Release notes and the name of their target.
+fn read_notes(container: &ContainerId, language: &str, path: &Path) -> Result<(String, Vec<u8>), PublishError> {
+    let refuse = |reason: String| PublishError::Package { path: path.to_owned(), reason };
+    let name = if language.is_empty() { format!("{container}.md") } else { format!("{container}.{language}.md") };
+    if !is_plain_name(&name) {
+        return Err(refuse(format!("{language:?} is not a language tag such as zh-CN or en")));
+    }
+    let file = std::fs::File::open(path).map_err(at(path))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_NOTES + 1).read_to_end(&mut bytes).map_err(at(path))?;
+    if bytes.len() as u64 > LARGEST_NOTES {
+        return Err(refuse(format!("release notes may have {LARGEST_NOTES} bytes")));
+    }
+    if std::str::from_utf8(&bytes).is_err() {
+        return Err(refuse("release notes must be UTF-8".to_owned()));
+    }
+    Ok((name, bytes))
+}
+
+/// Makes sure that the package holds its manifest where the description says: what is signed can be installed.
+fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
+    let refuse = |reason: &str| PublishError::Package { path: path.to_owned(), reason: reason.to_owned() };
+    let location = &release.manifest;
+    if location.size > LARGEST_MANIFEST {
+        return Err(refuse("its manifest is too large"));
+    }
+    let mut file = std::fs::File::open(path).map_err(at(path))?;
+    file.seek(SeekFrom::Start(location.offset)).map_err(at(path))?;
+    let mut manifest = Vec::new();
+    zstd::Decoder::new(file.take(location.packed_size))
+        .and_then(|decoder| decoder.take(location.size.saturating_add(1)).read_to_end(&mut manifest))
+        .map_err(|_| refuse("there is no manifest where the description says"))?;
+    if manifest.len() as u64 != location.size || Digest::of(&manifest) != location.hash {
+        return Err(refuse("its manifest is not the one described"));
+    }
+    Ok(())
+}
+
+/// Whether a killed publisher, or an earlier release with the same notes, has brought this file already.
+fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, PublishError> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() == length => Ok(digest_of(path)?.0 == hash),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+fn target(hash: Digest, length: u64, custom: HashMap<String, serde_json::Value>) -> Target {
+    let hashes = Hashes { sha256: hash.as_bytes().to_vec().into(), _extra: HashMap::new() };
+    Target { length, hashes, custom, _extra: HashMap::new() }
+}
+
+fn target_name(name: &str) -> Result<TargetName, PublishError> {
+    let refused = |reason: String| PublishError::Options(format!("{name:?} cannot be a target's name{reason}"));
+    if !is_plain_name(name) {
+        return Err(refused(String::new()));
+    }
+    TargetName::new(name).map_err(|error| refused(format!(": {error}")))
+}
+
+fn release_of(target: &Target) -> Option<Release> {
+    target.custom.get(RELEASE_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
+}
+
+/// A description as it is signed: all text in NFC. `tough` signs text in that form, other clients verify it as it is written.
+fn to_value(release: &Release) -> Result<serde_json::Value, PublishError> {
+    let value = serde_json::to_value(release).map_err(|error| super::keys::crypto("write a description", error))?;
+    Ok(normalized(value))
+}
+
+fn normalized(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => Value::String(text.nfc().collect()),
+        Value::Array(values) => Value::Array(values.into_iter().map(normalized).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().map(|(key, value)| (key.nfc().collect(), normalized(value))).collect())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,112 @@
+//! A new root: renewed before it expires, or with new keys for some roles.
+//!
+//! The new root is signed with the old root's keys and with its own. Documents whose keys change are first published with both
+//! keys' signatures, so that clients verify them before and after the new root appears, whenever they come.
+
+use std::num::NonZeroU64;
+
+use jiff::Timestamp as Time;
+use tough::schema::Role;
+
+use super::error::PublishError;
+use super::keys::{KeyPair, KeyRole, Keyring};
+use super::metadata::{self, Document};
+use super::project::Project;
+use super::transaction::{Step, Transaction};
+
+/// What changes with a new root.
+#[derive(Clone, Debug, Default)]
+pub struct Rotation {
+    /// Roles that get new keys; empty for a root that only lasts longer.
+    pub replace: Vec<KeyRole>,
+    /// How many new root keys, and how many of them must sign, if the root's keys are replaced; as before if `None`.
+    pub root_keys: Option<(usize, u64)>,
+    /// Encrypts new root and targets keys.
+    pub offline_password: Option<String>,
+    /// Encrypts new snapshot and timestamp keys.
+    pub online_password: Option<String>,
+}
+
+impl Project {
+    /// Makes new keys as wanted and prepares the root that names them. Needs enough of the old root keys.
+    ///
+    /// If a replaced key is lost, so that its role cannot sign with old and new keys at once, there is a moment between two steps
+    /// in which clients refuse the repository and keep what they have.
+    pub fn rotate(&self, rotation: &Rotation, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let lifetimes = &self.settings().lifetimes;
+        let old = &current.root.signed.signed;
+        let (needed, found) = (metadata::threshold(old, KeyRole::Root), keyring.available(KeyRole::Root, old, &[])?.len());
+        if u64::try_from(found).is_ok_and(|found| found < needed.get()) {
+            return Err(keyring.missing(KeyRole::Root, needed.get(), found));
+        }
+        let mut root = old.clone();
+        root.version = current.next_version(KeyRole::Root)?;
+        root.expires = lifetimes.expiry(KeyRole::Root, now)?;
+        let mut new_keys: Vec<(KeyRole, KeyPair)> = Vec::new();
+        for role in KeyRole::ALL.into_iter().filter(|role| rotation.replace.contains(role)) {
+            let (count, threshold) = self.wanted_keys(role, old, rotation)?;
+            let password = if role.is_offline() { &rotation.offline_password } else { &rotation.online_password };
+            let keys = self.make_keys(role, count, password.as_deref())?;
+            metadata::set_keys(&mut root, role, &keys, threshold);
+            new_keys.extend(keys.into_iter().map(|key| (role, key)));
+        }
+        let fresh = |role| new_keys.iter().filter(|(of, _)| *of == role).map(|(_, key)| key.clone()).collect::<Vec<_>>();
+        let roots = [old, &root];
+        let replaced = |role| rotation.replace.contains(&role);
+
+        // From the first role whose keys change down to the timestamp, everything is signed anew, with old and new keys.
+        let mut steps = Vec::new();
+        let mut seamless = true;
+        let mut targets = current.targets.clone();
+        if replaced(KeyRole::Targets) {
+            let mut document = targets.signed.signed.clone();
+            document.version = current.next_version(KeyRole::Targets)?;
+            document.expires = lifetimes.expiry(KeyRole::Targets, now)?;
+            targets = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Targets))?;
+            seamless &= metadata::satisfies(old, &targets.signed);
+            steps.push(self.versioned(&targets));
+        }
+        let mut snapshot = current.snapshot.clone();
+        if replaced(KeyRole::Targets) || replaced(KeyRole::Snapshot) {
+            let version = current.next_version(KeyRole::Snapshot)?;
+            let document = metadata::new_snapshot(version, &targets, now, lifetimes)?;
+            snapshot = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Snapshot))?;
+            seamless &= metadata::satisfies(old, &snapshot.signed);
+            steps.push(self.versioned(&snapshot));
+        }
+        let mut last = Vec::new();
+        if [KeyRole::Targets, KeyRole::Snapshot, KeyRole::Timestamp].into_iter().any(replaced) {
+            let version = current.next_version(KeyRole::Timestamp)?;
+            let document = metadata::new_timestamp(version, &snapshot, now, lifetimes)?;
+            let timestamp = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Timestamp))?;
+            seamless &= metadata::satisfies(old, &timestamp.signed);
+            last.push(Step::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes });
+        }
+        let signed_root = metadata::sign(root.clone(), &roots, keyring, &fresh(KeyRole::Root))?;
+        last.push(self.versioned(&signed_root));
+        if !seamless {
+            last.reverse();
+        }
+        steps.extend(last);
+        steps.push(Step::Write { path: self.launcher_folder().join("root.json"), bytes: signed_root.bytes });
+        Ok(Transaction::new(lock, steps))
+    }
+
+    fn wanted_keys(
+        &self,
+        role: KeyRole,
+        old: &tough::schema::Root,
+        rotation: &Rotation,
+    ) -> Result<(usize, NonZeroU64), PublishError> {
+        let as_before = (old.keys(role.tuf()).count(), metadata::threshold(old, role));
+        let Some((count, threshold)) = rotation.root_keys.filter(|_| role == KeyRole::Root) else { return Ok(as_before) };
+        metadata::checked_threshold(count, threshold).map(|threshold| (count, threshold))
+    }
+
+    fn versioned<T: Role>(&self, document: &Document<T>) -> Step {
+        let path = self.metadata_folder().join(document.signed.signed.filename(true));
+        Step::Write { path, bytes: document.bytes.clone() }
+    }
+}

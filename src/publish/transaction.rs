@@ -1,0 +1,126 @@
+//! A change to a repository as a list of small steps, each atomic, in such an order that the repository is valid after every
+//! one of them: files that nobody names yet come first, the one file that names them comes last.
+
+use std::collections::VecDeque;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::error::{PublishError, at};
+use crate::model::{Digest, Hasher};
+use crate::trust::file;
+
+/// A prepared change. Nothing of it is in the repository until it is run; dropping it leaves the repository as it is.
+///
+/// It holds the folder's lock, so that two publishers do not interleave.
+#[must_use = "nothing is published until the transaction is run"]
+#[derive(Debug)]
+pub struct Transaction {
+    steps: VecDeque<Step>,
+    _lock: Lock,
+}
+
+/// One atomic step.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A package, copied (or cloned, where the file system can) under the name that its digest gives it.
+    Copy { source: PathBuf, destination: PathBuf, hash: Digest },
+    /// A small file, written or replaced.
+    Write { path: PathBuf, bytes: Vec<u8> },
+    /// A file that nobody names any more.
+    Remove { path: PathBuf },
+}
+
+impl Transaction {
+    pub(super) fn new(lock: Lock, steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { steps: steps.into_iter().collect(), _lock: lock }
+    }
+
+    /// Whether there is nothing to do: the repository is as wanted.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How many steps are left.
+    pub fn remaining(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Does all steps.
+    ///
+    /// # Errors
+    /// On the first step that fails. The repository is valid then: with the old content, or with the new one.
+    pub fn run(mut self) -> Result<(), PublishError> {
+        while self.step()? {}
+        Ok(())
+    }
+
+    /// Does the next step; `false` if none was left. A step that failed is not tried again.
+    pub fn step(&mut self) -> Result<bool, PublishError> {
+        match self.steps.pop_front() {
+            None => return Ok(false),
+            Some(Step::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
+            Some(Step::Write { path, bytes }) => file::replace(&path, &bytes).map_err(at(&path))?,
+            Some(Step::Remove { path }) => std::fs::remove_file(&path).map_err(at(&path))?,
+        }
+        Ok(true)
+    }
+}
+
+/// Copies a package and checks the copy: what is served is what was signed, also if the source changes meanwhile.
+fn copy(source: &Path, destination: &Path, hash: Digest) -> Result<(), PublishError> {
+    let temporary = file::temporary(destination).map_err(at(destination))?;
+    let mut from = File::open(source).map_err(at(source))?;
+    // `std::io::copy` between two files lets the kernel copy, or share the blocks.
+    std::io::copy(&mut from, &mut temporary.as_file()).map_err(at(destination))?;
+    if digest_of(temporary.path())?.0 != hash {
+        let reason = "it changed while it was being published".to_owned();
+        return Err(PublishError::Package { path: source.to_owned(), reason });
+    }
+    file::persist(temporary, destination).map_err(at(destination))
+}
+
+/// Digest and length of a file, read in parts.
+pub(super) fn digest_of(path: &Path) -> Result<(Digest, u64), PublishError> {
+    use std::io::Read as _;
+    let mut file = File::open(path).map_err(at(path))?;
+    let (mut hasher, mut length, mut part) = (Hasher::default(), 0, vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => return Ok((hasher.finish(), length)),
+            Ok(count) => {
+                hasher.update(&part[..count]);
+                length += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(at(path)(error)),
+        }
+    }
+}
+
+/// The lock on a publisher's folder; released when dropped, also by a kill.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock `path`, and sweeps temporary files of killed publishers out of `folders`.
+    pub(super) fn take(path: &Path, folders: &[PathBuf]) -> Result<Self, PublishError> {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).open(path).map_err(at(path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(PublishError::Busy { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(at(path)(error)),
+        }
+        for folder in folders {
+            for entry in std::fs::read_dir(folder).map_err(at(folder))? {
+                let entry = entry.map_err(at(folder))?;
+                if entry.file_name().to_string_lossy().starts_with(file::TEMPORARY_PREFIX) {
+                    std::fs::remove_file(entry.path()).map_err(at(&entry.path()))?;
+                }
+            }
+        }
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,163 @@
+//! Trust: what may be installed is what signed metadata says (The Update Framework, through `tough`).
+//!
+//! In: a root shipped with the launcher, mirrors that hand over metadata files, the time. Out: a verified [`Repository`]: releases
+//! and the digests of everything else. Never: an unproved byte handed on, a way round a failed check, or a network of its own
+//! ([`MetadataSource`] is the caller's).
+//!
+//! What this room adds to `tough`: a whole load per mirror, so that one bad mirror does not block the others; trusted state that
+//! is replaced in one step and only after everything was checked; a damaged state that does not brick the installation; time as
+//! an argument.
+
+mod error;
+pub mod file;
+mod repository;
+mod source;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tough::schema::{Role, Root, Signed};
+use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
+
+pub use error::{MirrorFault, MirrorFaultKind, TrustError};
+pub use repository::{RELEASE_KEY, Repository, Target, Versions, is_plain_name};
+pub use source::{FolderSource, MetadataSource, SourceError};
+use state::{Documents, State};
+
+/// Largest metadata files that are read, bytes. A targets file of 16 MiB describes about 20,000 releases.
+pub(crate) const LIMITS: Limits = Limits {
+    max_root_size: 512 << 10,
+    max_timestamp_size: 64 << 10,
+    max_snapshot_size: 512 << 10,
+    max_targets_size: 16 << 20,
+    max_root_updates: 1024,
+};
+
+/// The trust of one installation: where it began, and what it has seen since.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    state: State,
+    shipped_root: Vec<u8>,
+}
+
+/// What a refresh found.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// What the first good mirror has.
+    pub repository: Repository,
+    /// Mirrors that were asked before it, and why each was passed over.
+    pub faults: Vec<MirrorFault>,
+}
+
+/// Why one mirror's load did not succeed: its own fault, or this machine's (then no other mirror can help).
+enum Failure {
+    Mirror(MirrorFaultKind, error::Cause),
+    Local(TrustError),
+}
+
+impl Trust {
+    /// Trust kept in `folder` (made when it is first written), beginning with `shipped_root`, a `root.json`.
+    ///
+    /// The shipped root counts only as long as `folder` has no sound root of its own, so exchanging the file beside the launcher
+    /// cannot take over an installation (FAULTS 10).
+    pub fn new(folder: impl Into<PathBuf>, shipped_root: impl Into<Vec<u8>>) -> Self {
+        Self { state: State::new(folder.into()), shipped_root: shipped_root.into() }
+    }
+
+    /// What the last successful refresh found, verified once more; `None` if there is none or it is damaged.
+    ///
+    /// It may have expired: whoever installs from it compares [`Repository::expires`] with the time.
+    pub fn cached(&self) -> Option<Repository> {
+        let root = self.state.root(&self.shipped_root).ok()?;
+        let documents = self.state.documents()?;
+        documents.verify(&root).then(|| Repository::new(&root, &documents))
+    }
+
+    /// Asks the mirrors, in their order, until one has metadata that passes every check, and remembers it.
+    ///
+    /// A mirror that lies, lags behind what was seen before, or does not answer is passed over and named in the result.
+    /// How long a mirror may take is for its [`MetadataSource`] to bound. `now` decides what has expired.
+    ///
+    /// # Errors
+    /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there is no root to begin with,
+    /// [`TrustError::Io`] if the trusted state cannot be kept. What was trusted before stays trusted.
+    pub async fn refresh(&self, mirrors: &[Arc<dyn MetadataSource>], now: Timestamp) -> Result<Refreshed, TrustError> {
+        let mut faults = Vec::new();
+        for mirror in mirrors {
+            match self.load(mirror, now).await {
+                Ok(repository) => return Ok(Refreshed { repository, faults }),
+                Err(Failure::Local(error)) => return Err(error),
+                Err(Failure::Mirror(kind, cause)) => {
+                    let fault = MirrorFault { mirror: mirror.name().to_owned(), kind, cause };
+                    tracing::warn!("{fault}: {}", error::chain(fault.cause.as_ref()));
+                    faults.push(fault);
+                }
+            }
+        }
+        Err(TrustError::Mirrors { faults })
+    }
+
+    async fn load(&self, mirror: &Arc<dyn MetadataSource>, now: Timestamp) -> Result<Repository, Failure> {
+        let root = self.state.root(&self.shipped_root).map_err(Failure::Local)?;
+        let root_json = serde_json::to_vec(&root).map_err(|source| Failure::Local(TrustError::Root { source: source.into() }))?;
+        // `tough` writes each file as soon as that file is checked; it gets a copy, and the whole counts only when all is well.
+        // The copy lacks `latest_known_time.json`, with which `tough` refuses to work after a clock was set back.
+        let scratch = self.state.scratch().map_err(Failure::Local)?;
+        let base = source::base_url().map_err(|error| Failure::Mirror(MirrorFaultKind::Unusable, error.into()))?;
+        let loaded = RepositoryLoader::new(&root_json, base.metadata, base.targets)
+            .transport(source::SourceTransport::new(Arc::clone(mirror)))
+            .limits(LIMITS)
+            .datastore(scratch.path())
+            // `tough` asks the system's clock; here time is an argument, so expiry is checked below.
+            .expiration_enforcement(ExpirationEnforcement::Unsafe)
+            .load()
+            .await;
+        let checked = match loaded {
+            Ok(loaded) => {
+                let documents = Documents {
+                    timestamp: loaded.timestamp().clone(),
+                    snapshot: loaded.snapshot().clone(),
+                    targets: loaded.targets().clone(),
+                };
+                check(loaded.root(), &documents, now).map(|()| (loaded.root().clone(), documents))
+            }
+            Err(error) => Err(error::classify(error)),
+        };
+        match checked {
+            Ok((new_root, documents)) => {
+                self.state.save(&new_root, &documents).map_err(Failure::Local)?;
+                Ok(Repository::new(&new_root, &documents))
+            }
+            Err(failure) => {
+                // A newer root counts even if the rest does not: it may revoke the very keys that the next mirror signs with.
+                if let Some(newer) = state::newer_root(scratch.path(), &root) {
+                    self.state.advance(&root, &newer).map_err(Failure::Local)?;
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// What `tough` leaves to its caller: nothing may have expired, and file names must carry versions and digests, since that is
+/// where nodes are asked for them.
+fn check(root: &Signed<Root>, documents: &Documents, now: Timestamp) -> Result<(), Failure> {
+    if !root.signed.consistent_snapshot {
+        return Err(Failure::Mirror(MirrorFaultKind::Unusable, "the repository has no consistent snapshots".into()));
+    }
+    let Documents { timestamp, snapshot, targets } = documents;
+    let expiries = [
+        ("root", root.signed.expires()),
+        ("timestamp", timestamp.signed.expires()),
+        ("snapshot", snapshot.signed.expires()),
+        ("targets", targets.signed.expires()),
+    ];
+    match expiries.into_iter().find(|(_, expires)| *expires < now) {
+        Some((role, expires)) => {
+            Err(Failure::Mirror(MirrorFaultKind::Expired, format!("{role} metadata expired at {expires}").into()))
+        }
+        None => Ok(()),
+    }
+}

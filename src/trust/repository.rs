@@ -1,0 +1,211 @@
+//! A verified repository as a value: its releases, and the lengths and digests of everything else it names.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tough::schema::{self, Root, Signed};
+
+use super::error::{MirrorFault, MirrorFaultKind, TrustError};
+use super::source::{MetadataSource, SourceError, within};
+use super::state::Documents;
+use crate::model::release::{LARGEST_MANIFEST, SignedRelease};
+use crate::model::{Digest, Release};
+
+/// The key in a target's custom metadata that holds its [`Release`].
+pub const RELEASE_KEY: &str = "release";
+
+/// What signed metadata says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// The releases, ordered by target name.
+    pub releases: Vec<SignedRelease>,
+    /// When the first of the four roles expires.
+    pub expires: Timestamp,
+    /// Which metadata this is.
+    pub versions: Versions,
+    targets: BTreeMap<String, Target>,
+}
+
+/// Version numbers of the four roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// Of the root.
+    pub root: u64,
+    /// Of the timestamp.
+    pub timestamp: u64,
+    /// Of the snapshot.
+    pub snapshot: u64,
+    /// Of the targets.
+    pub targets: u64,
+}
+
+/// Length and digest of a file that signed metadata names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Where mirrors serve it, relative to their base address.
+    pub location: String,
+    /// Bytes.
+    pub length: u64,
+    /// Of its bytes.
+    pub hash: Digest,
+}
+
+impl Repository {
+    pub(super) fn new(root: &Signed<Root>, documents: &Documents) -> Self {
+        let Documents { timestamp, snapshot, targets } = documents;
+        let mut repository = Self {
+            releases: Vec::new(),
+            expires: root.signed.expires.min(timestamp.signed.expires).min(snapshot.signed.expires).min(targets.signed.expires),
+            versions: Versions {
+                root: root.signed.version.get(),
+                timestamp: timestamp.signed.version.get(),
+                snapshot: snapshot.signed.version.get(),
+                targets: targets.signed.version.get(),
+            },
+            targets: BTreeMap::new(),
+        };
+        // What this program does not understand may be meant for a newer one: left out, not fatal.
+        for (name, target) in &targets.signed.targets {
+            match read_target(name.raw(), target) {
+                Ok((target, release)) => {
+                    repository.releases.extend(release);
+                    repository.targets.insert(name.raw().to_owned(), target);
+                }
+                Err(reason) => tracing::warn!("the target {:?} is left out: {reason}", name.raw()),
+            }
+        }
+        repository.releases.sort_by(|a, b| a.target.cmp(&b.target));
+        repository
+    }
+
+    /// A target by name, for example a release's notes; `None` if no signed metadata names it.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.get(name)
+    }
+
+    /// Reads a small target, at most `limit` bytes, and checks it.
+    pub async fn read_small(&self, source: &dyn MetadataSource, name: &str, limit: u64) -> Result<Vec<u8>, TrustError> {
+        let target = self.target(name).ok_or_else(|| TrustError::UnknownTarget { name: name.to_owned() })?;
+        if target.length > limit {
+            return Err(TrustError::TooLong { name: name.to_owned(), length: target.length, limit });
+        }
+        let fault = |kind, cause| TrustError::Target {
+            name: name.to_owned(),
+            fault: MirrorFault { mirror: source.name().to_owned(), kind, cause },
+        };
+        let bytes = match source.get(&target.location, target.length).await.and_then(|bytes| within(bytes, target.length)) {
+            Ok(bytes) => bytes,
+            Err(error @ SourceError::NotFound) => return Err(fault(MirrorFaultKind::Unusable, error.into())),
+            Err(error @ SourceError::TooLong { .. }) => return Err(fault(MirrorFaultKind::NotTrusted, error.into())),
+            Err(error @ SourceError::Other(_)) => return Err(fault(MirrorFaultKind::Unreachable, error.into())),
+        };
+        let found = Digest::of(&bytes);
+        if found != target.hash {
+            let cause = format!("its {} bytes have the digest {found}, signed is {}", bytes.len(), target.hash);
+            return Err(fault(MirrorFaultKind::NotTrusted, cause.into()));
+        }
+        Ok(bytes)
+    }
+}
+
+/// Whether a target's name may be used: ASCII letters, digits and `.`, `-`, `_`, `+`, not beginning with a dot. Such a name is
+/// one flat file name everywhere and needs no quoting in an address.
+pub fn is_plain_name(name: &str) -> bool {
+    (1..=200).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
+}
+
+/// A target and, if it is a package, its release.
+fn read_target(name: &str, target: &schema::Target) -> Result<(Target, Option<SignedRelease>), String> {
+    if !is_plain_name(name) {
+        return Err("its name is not plain".to_owned());
+    }
+    let hash: [u8; 32] = target.hashes.sha256[..].try_into().map_err(|_| "its digest is not a SHA-256".to_owned())?;
+    let hash = Digest::from(hash);
+    let length = target.length;
+    let release = match target.custom.get(RELEASE_KEY) {
+        None => None,
+        Some(value) => {
+            let release = Release::deserialize(value).map_err(|error| error.to_string())?;
+            check_release(name, length, &release)?;
+            Some(SignedRelease { target: name.to_owned(), length, hash, release })
+        }
+    };
+    Ok((Target { location: format!("targets/{hash}.{name}"), length, hash }, release))
+}
+
+/// Refuses a description that contradicts itself or its target.
+fn check_release(name: &str, length: u64, release: &Release) -> Result<(), String> {
+    let expected = format!("{}.kuzflow", release.container);
+    let manifest = &release.manifest;
+    if name != expected {
+        Err(format!("it describes {expected}"))
+    } else if manifest.offset.checked_add(manifest.packed_size).is_none_or(|end| end > length) {
+        Err("its manifest lies outside the package".to_owned())
+    } else if manifest.size > LARGEST_MANIFEST {
+        Err(format!("its manifest has {} bytes, at most {LARGEST_MANIFEST} are read", manifest.size))
+    } else if release.rollout_permille > 1000 {
+        Err(format!("its rollout is {} of 1000", release.rollout_permille))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn target(custom: serde_json::Value) -> schema::Target {
+        let json = json!({"length": 100, "hashes": {"sha256": Digest::of(b"").to_string()}, "custom": custom});
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn release() -> serde_json::Value {
+        json!({
+            "container": "sample_1.0.0_Linux_x86_64", "display_name": "Sample", "channel": "stable",
+            "published": "2026-01-01T00:00:00Z", "unpacked_size": 1, "file_count": 1,
+            "manifest": {"offset": 50, "packed_size": 50, "size": 60, "hash": Digest::of(b"").to_string()},
+        })
+    }
+
+    const NAME: &str = "sample_1.0.0_Linux_x86_64.kuzflow";
+
+    #[test]
+    fn a_package_is_a_release_and_anything_else_is_not() {
+        let (found, release) = read_target(NAME, &target(json!({"release": release()}))).unwrap();
+        assert_eq!(found.location, release.unwrap().location());
+        let (_, release) = read_target("notes.md", &target(json!({"other": 1}))).unwrap();
+        assert_eq!(release, None);
+    }
+
+    #[test]
+    fn contradictions_are_left_out() {
+        let with = |pointer: &str, value: serde_json::Value| {
+            let mut json = release();
+            *json.pointer_mut(pointer).unwrap() = value;
+            read_target(NAME, &target(json!({"release": json})))
+        };
+        assert!(with("/channel", json!("beta")).is_ok());
+        assert!(with("/channel", json!(1)).is_err());
+        assert!(with("/container", json!("sample_1.0.1_Linux_x86_64")).is_err());
+        assert!(with("/container", json!("../x")).is_err());
+        assert!(with("/manifest/packed_size", json!(51)).is_err());
+        assert!(with("/manifest/offset", json!(u64::MAX)).is_err());
+        assert!(with("/manifest/size", json!(LARGEST_MANIFEST + 1)).is_err());
+        let mut generous = release();
+        generous["rollout_permille"] = json!(1001);
+        assert!(read_target(NAME, &target(json!({"release": generous}))).is_err());
+    }
+
+    #[test]
+    fn names_are_plain() {
+        assert!(is_plain_name(NAME) && is_plain_name("a+b_c-1.md"));
+        for bad in ["", ".hidden", "a/b", "..", "a\\b", "a b", "a%2fb", "a?b", "说明.md", "a:b"] {
+            assert!(!is_plain_name(bad), "{bad}");
+        }
+        assert!(read_target("a/b", &target(json!({}))).is_err());
+    }
+}
