@@ -17,4 +17,6 @@ pub mod container;
 pub mod engine;
 pub mod host;
 pub mod model;
+#[cfg(feature = "publisher")]
+pub mod publish;
 pub mod settings;
