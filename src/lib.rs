@@ -13,16 +13,16 @@
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! ```
 
-pub mod durable;
 pub mod container;
+pub mod durable;
 pub mod engine;
 pub mod host;
 pub mod launcher;
 pub mod model;
 #[cfg(feature = "publisher")]
+pub mod publish;
+#[cfg(feature = "publisher")]
 pub mod server;
 pub mod settings;
 pub mod store;
-pub mod publish;
-pub mod settings;
 pub mod trust;

@@ -1,11 +1,12 @@
-//! The publisher's side: keys, the signed repository, and how a release gets into it.
+//! The publisher's side: from an app's folder to a package, and from packages to a signed repository.
 //!
-//! In: a publisher's folder, built packages with their descriptions, the time. Out: a folder that any static host can serve and
-//! every client can verify. Never: a state in which clients see half of a change.
+//! In: an app's folder, keys, the time. Out: packages, and a folder that any static host can serve and every client can verify.
+//! Never: a state in which clients see half of a change; anything the launcher needs at run time (it is built without this room).
 
 pub mod error;
 pub mod keys;
 mod metadata;
+pub mod package;
 pub mod project;
 pub mod repository;
 pub mod rotation;

@@ -1,0 +1,190 @@
+//! A package is proved to be what its manifest says, byte by byte, before anyone signs it (FAULTS 11 to 13).
+//!
+//! There is one way to write a package, so nothing in it has to be interpreted: from the manifest every header follows, and
+//! the file must consist of exactly these headers and the entries' bytes. Duplicate names, overlapping entries, gaps, comments,
+//! data descriptors, headers that disagree, or a second directory have no place to be.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::layout::{self, Kind};
+use super::zip::{self, DosTime};
+use super::{Package, PackageError, Writer, in_blocks, manifest_record};
+use crate::container::{Decoder, Fault, SpanReader};
+use crate::model::manifest::{Compression, Entry, MANIFEST_PATH, Packed};
+use crate::model::release::{LARGEST_MANIFEST, ManifestLocation};
+use crate::model::{Digest, Manifest, RelativePath};
+
+/// Reads and proves the package at `path` with `threads` threads. What comes back can be signed.
+pub fn inspect(path: &Path, threads: usize) -> Result<Package, PackageError> {
+    let file = File::open(path).map_err(PackageError::file("open", path))?;
+    let package = Inspection { file: &file, path };
+    let (manifest, location, crc) = package.manifest()?;
+    let crcs = package.check_entries(&manifest, threads)?;
+    package.check_headers(&manifest, &location, crc, &crcs)?;
+    let (length, hash) = package.check_pieces(&manifest)?;
+    Ok(Package { manifest, location, length, hash })
+}
+
+struct Inspection<'a> {
+    file: &'a File,
+    path: &'a Path,
+}
+
+impl Inspection<'_> {
+    fn manifest(&self) -> Result<(Manifest, ManifestLocation, u32), PackageError> {
+        let refuse = |reason| PackageError::NoPackage { path: self.path.to_path_buf(), reason };
+        let length = self.file.metadata().map_err(PackageError::file("look at", self.path))?.len();
+        let tail = self.bytes(length.saturating_sub(zip::TAIL as u64), length.min(zip::TAIL as u64))?;
+        let last = zip::last_entry(&tail, MANIFEST_PATH)
+            .ok_or_else(|| refuse("it does not end with a zip directory whose last entry is metadata/container.json"))?;
+        if last.size > LARGEST_MANIFEST || last.packed_size > LARGEST_MANIFEST {
+            return Err(refuse("its manifest is larger than any launcher reads"));
+        }
+        let header =
+            manifest_record(last.offset, last.packed_size, last.size, last.crc).local(DosTime::new(jiff::Timestamp::UNIX_EPOCH));
+        let offset = last.offset.checked_add(header.len() as u64).filter(|offset| *offset < length);
+        let offset = offset.ok_or_else(|| refuse("its manifest lies outside of it"))?;
+        let mut json = Vec::new();
+        let packed = Packed { offset, size: last.packed_size, compression: Compression::Zstd };
+        let mut keep = |block: &[u8]| {
+            json.extend_from_slice(block);
+            Ok(())
+        };
+        let hash = Decoder::new()
+            .and_then(|mut decoder| {
+                let mut source = SpanReader::new(self.file, &packed);
+                decoder.unpack(&mut source, packed.compression, packed.size, last.size, &mut keep)
+            })
+            .map_err(|fault| PackageError::Content { entry: MANIFEST_PATH.to_owned(), fault })?;
+        let manifest = Manifest::from_json(&json)?;
+        if manifest.package.length != last.offset {
+            return Err(PackageError::Disagreement { part: "payload's length", entry: MANIFEST_PATH.to_owned() });
+        }
+        let location = ManifestLocation { offset, packed_size: packed.size, size: last.size, hash };
+        Ok((manifest, location, crc32fast::hash(&json)))
+    }
+
+    /// Unpacks every entry to nowhere, proves its hash, and returns its CRC.
+    fn check_entries<'m>(&self, manifest: &'m Manifest, threads: usize) -> Result<BTreeMap<&'m RelativePath, u32>, PackageError> {
+        let mut entries: Vec<_> =
+            manifest.file_manifest.iter().filter_map(|(path, entry)| Some((path, entry, entry.packed?))).collect();
+        entries.sort_by_key(|(_, entry, _)| std::cmp::Reverse(entry.size));
+        let next = AtomicUsize::new(0);
+        let crcs = Mutex::new(BTreeMap::new());
+        let work = || -> Result<(), PackageError> {
+            let refuse = |path: &RelativePath, fault| PackageError::Content { entry: path.to_string(), fault };
+            let mut decoder = None;
+            while let Some((path, entry, packed)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let decoder = match &mut decoder {
+                    Some(decoder) => decoder,
+                    none => none.insert(Decoder::new().map_err(|fault| refuse(path, fault))?),
+                };
+                let crc = self.check_entry(decoder, entry, packed).map_err(|fault| refuse(path, fault))?;
+                crcs.lock().unwrap_or_else(PoisonError::into_inner).insert(*path, crc);
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            others.fold(own, Result::and)
+        })?;
+        Ok(crcs.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn check_entry(&self, decoder: &mut Decoder, entry: &Entry, packed: &Packed) -> Result<u32, Fault> {
+        let mut crc = crc32fast::Hasher::new();
+        let mut source = SpanReader::new(self.file, packed);
+        let found = decoder.unpack(&mut source, packed.compression, packed.size, entry.size, &mut |block| {
+            crc.update(block);
+            Ok(())
+        })?;
+        if found != entry.hash {
+            return Err(Fault::Hash { expected: entry.hash, found });
+        }
+        Ok(crc.finalize())
+    }
+
+    /// Writes every header again from the manifest, and compares it with the one that is there.
+    fn check_headers(
+        &self,
+        manifest: &Manifest,
+        location: &ManifestLocation,
+        manifest_crc: u32,
+        crcs: &BTreeMap<&RelativePath, u32>,
+    ) -> Result<(), PackageError> {
+        let time = DosTime::new(manifest.container_info.build_date);
+        let files = manifest.file_manifest.iter().map(|(path, entry)| (path, entry.symlink.as_deref()));
+        let mut records = Vec::new();
+        let mut at = 0;
+        for slot in layout::slots(files, &manifest.empty_folders, &manifest.file_manifest) {
+            let entry = manifest.file_manifest.get(slot.path);
+            let record = slot.record(entry, crcs.get(slot.path).copied().unwrap_or(0), at);
+            let mut expected = record.local(time);
+            let data = at + expected.len() as u64;
+            if entry.and_then(|entry| entry.packed).is_some_and(|packed| packed.offset != data) {
+                return Err(PackageError::Disagreement { part: "place", entry: record.name });
+            }
+            if let Kind::Link(target) = slot.kind {
+                expected.extend(target.as_bytes());
+            }
+            self.compare(at, &expected, "local header", &record.name)?;
+            at = data + record.packed_size;
+            records.push(record);
+        }
+        let last = manifest_record(at, location.packed_size, location.size, manifest_crc);
+        self.compare(at, &last.local(time), "local header", MANIFEST_PATH)?;
+        records.push(last);
+        let directory = location.offset + location.packed_size;
+        let mut at = directory;
+        for record in &records {
+            let expected = record.central(time);
+            self.compare(at, &expected, "directory header", &record.name)?;
+            at += expected.len() as u64;
+        }
+        let end = zip::end(records.len() as u64, directory, at - directory);
+        self.compare(at, &end, "end", "the directory")?;
+        let length = self.file.metadata().map_err(PackageError::file("look at", self.path))?.len();
+        match length == at + end.len() as u64 {
+            true => Ok(()),
+            false => Err(PackageError::Disagreement { part: "length", entry: "the file".to_owned() }),
+        }
+    }
+
+    fn check_pieces(&self, manifest: &Manifest) -> Result<(u64, Digest), PackageError> {
+        let failed = || PackageError::file("read", self.path);
+        let mut writer = Writer::new(std::io::sink(), manifest.package.piece_size);
+        let mut file = self.file;
+        file.seek(SeekFrom::Start(0)).map_err(failed())?;
+        let copy = |from: &mut dyn std::io::Read, writer: &mut Writer<_>| {
+            in_blocks(from, |block| std::io::Write::write_all(writer, block)).map_err(failed())
+        };
+        copy(&mut file.take(manifest.package.length), &mut writer)?;
+        if writer.finish_payload() != manifest.package {
+            return Err(PackageError::Disagreement { part: "piece table", entry: "the payload".to_owned() });
+        }
+        copy(&mut file, &mut writer)?;
+        writer.finish().map_err(failed())
+    }
+
+    fn compare(&self, at: u64, expected: &[u8], part: &'static str, entry: &str) -> Result<(), PackageError> {
+        match self.bytes(at, expected.len() as u64)? == expected {
+            true => Ok(()),
+            false => Err(PackageError::Disagreement { part, entry: entry.to_owned() }),
+        }
+    }
+
+    /// At most `length` bytes from `offset` on; fewer at the end of the file.
+    fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, PackageError> {
+        let mut bytes = Vec::new();
+        let span = Packed { offset, size: length, compression: Compression::Stored };
+        SpanReader::new(self.file, &span).read_to_end(&mut bytes).map_err(PackageError::file("read", self.path))?;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,68 @@
+//! The order of a package's entries, and each entry's zip header. Writer and inspector both come here, so there is one answer.
+
+use std::collections::BTreeMap;
+
+use super::zip::{self, Record};
+use crate::model::RelativePath;
+use crate::model::manifest::{Compression, Entry};
+
+/// From this unpacked size on (bytes), a file lies in the front part of the package.
+///
+/// A file can only be unpacked once all its pieces are there, and a large file takes long. With the large ones first, what is
+/// left to do when the last bytes of a download arrive is small files; and unpacking out of order keeps all cores busy.
+const LARGE: u64 = 1 << 20;
+
+/// One entry of the zip.
+pub struct Slot<'a> {
+    /// Its path.
+    pub path: &'a RelativePath,
+    /// What it is.
+    pub kind: Kind<'a>,
+}
+
+/// What an entry of the zip is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// Bytes.
+    File,
+    /// A symlink to this.
+    Link(&'a str),
+    /// A folder with nothing in it.
+    Folder,
+}
+
+/// All entries but the manifest in their order: large files by path, then everything else by path.
+pub fn slots<'a>(
+    items: impl Iterator<Item = (&'a RelativePath, Option<&'a str>)>,
+    empty_folders: &'a [RelativePath],
+    sizes: &BTreeMap<RelativePath, Entry>,
+) -> Vec<Slot<'a>> {
+    let items = items.map(|(path, link)| Slot { path, kind: link.map_or(Kind::File, Kind::Link) });
+    let folders = empty_folders.iter().map(|path| Slot { path, kind: Kind::Folder });
+    let mut slots: Vec<_> = items.chain(folders).collect();
+    let small = |slot: &Slot<'_>| sizes.get(slot.path).is_none_or(|entry| entry.size < LARGE);
+    slots.sort_by(|a, b| small(a).cmp(&small(b)).then_with(|| a.path.cmp(b.path)));
+    slots
+}
+
+impl Slot<'_> {
+    /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has none); the CRC is that of its
+    /// unpacked bytes, 0 where there are none, and is worked out here for a link.
+    pub fn record(&self, entry: Option<&Entry>, crc: u32, offset: u64) -> Record {
+        let packed = entry.and_then(|entry| entry.packed);
+        let permissions = entry.map_or(0o755, |entry| entry.permissions.mode());
+        let (name, mode, crc, packed_size, size) = match self.kind {
+            Kind::File => {
+                let sizes = (packed.map_or(0, |packed| packed.size), entry.map_or(0, |entry| entry.size));
+                (self.path.to_string(), zip::FILE | permissions, crc, sizes.0, sizes.1)
+            }
+            Kind::Link(target) => {
+                let length = target.len() as u64;
+                (self.path.to_string(), zip::LINK | 0o777, crc32fast::hash(target.as_bytes()), length, length)
+            }
+            Kind::Folder => (format!("{}/", self.path), zip::FOLDER | 0o755, 0, 0, 0),
+        };
+        let compression = packed.map_or(Compression::Stored, |packed| packed.compression);
+        Record { name, mode, compression, crc, packed_size, size, offset }
+    }
+}

@@ -1,0 +1,371 @@
+//! Packages on the publisher's side: written from a list of items, and inspected before they are signed.
+//!
+//! A package (`.kuzflow`) is a standard zip that says everything twice: once in its own headers for any unzip program, once in
+//! its last entry, `metadata/container.json`, for the launcher. Before that entry lies the payload, cut into pieces; behind it
+//! the zip's directory, which the launcher never fetches. Entries are stored or zstd frames, without data descriptors, all with
+//! one time. Never: two different packages from the same items.
+
+mod inspect;
+mod layout;
+mod squeeze;
+mod zip;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+pub use inspect::inspect;
+pub use squeeze::{Content, Item};
+
+use self::layout::{Kind, Slot};
+use self::squeeze::{Spools, Squeezed};
+use self::zip::{DosTime, Record};
+use crate::container::Fault;
+use crate::model::manifest::*;
+use crate::model::release::{LARGEST_MANIFEST, ManifestLocation, Release};
+use crate::model::{Digest, Hasher, Manifest, PieceTable, RelativePath};
+
+/// Everything a package is made of.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Which release this is. Its build date is the time of every entry.
+    pub container_info: ContainerInfo,
+    /// What it runs on.
+    pub platform_info: PlatformInfo,
+    /// What it is and how it starts.
+    pub application_info: ApplicationInfo,
+    /// What is in it.
+    pub dependencies: Vec<Dependency>,
+    /// Files and links.
+    pub items: BTreeMap<RelativePath, Item>,
+    /// Folders without a file in them.
+    pub empty_folders: Vec<RelativePath>,
+}
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// zstd's level, 1 to 22.
+    pub level: i32,
+    /// Cores to use.
+    pub threads: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { level: 19, threads: std::thread::available_parallelism().map_or(1, usize::from) }
+    }
+}
+
+/// A package that was written or inspected.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// Where it says so.
+    pub location: ManifestLocation,
+    /// Bytes of the whole file.
+    pub length: u64,
+    /// Digest of the whole file.
+    pub hash: Digest,
+}
+
+/// Why a package was not written, or is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The file system refuses.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file changed while it was being packed.
+    #[error("{} changed while it was being packed", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The manifest says something that is not allowed.
+    #[error("the package's manifest is refused")]
+    Manifest(#[from] InvalidManifest),
+    /// The file is no package.
+    #[error("{} is no package: {reason}", path.display())]
+    NoPackage {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Manifest and headers say different things.
+    #[error("the package's {part} of {entry} is not what its manifest says")]
+    Disagreement {
+        /// Which of its parts.
+        part: &'static str,
+        /// Which entry.
+        entry: String,
+    },
+    /// An entry's bytes are not what the manifest says.
+    #[error("the package's entry {entry} is not what its manifest says")]
+    Content {
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        #[source]
+        fault: Fault,
+    },
+}
+
+impl PackageError {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { action, path, source }
+    }
+}
+
+/// Writes a package to `out`, replacing what is there in one step. Temporary files of about the package's size lie beside it
+/// meanwhile. `progress` is told the unpacked bytes of each item as it is packed, from any thread.
+pub fn write_package(
+    out: &Path,
+    draft: &Draft,
+    effort: Effort,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Package, PackageError> {
+    let folder = match out.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let spools = Spools::new(folder, effort.threads)?;
+    let squeezed = squeeze::squeeze(&draft.items, &spools, effort, progress)?;
+    let plan = plan(draft, &squeezed);
+
+    let failed = || PackageError::file("write", out);
+    let temporary = tempfile::Builder::new().prefix(".kuzflow-").tempfile_in(folder).map_err(failed())?;
+    let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, temporary.as_file()), PieceTable::size_for(plan.payload));
+    for (record, slot) in plan.records.iter().zip(&plan.slots) {
+        writer.write_all(&record.local(plan.time)).map_err(failed())?;
+        match (&slot.kind, squeezed.get(slot.path)) {
+            (Kind::Link(target), _) => writer.write_all(target.as_bytes()).map_err(failed())?,
+            (Kind::File, Some(squeezed)) => {
+                io::copy(&mut spools.reader(squeezed), &mut writer).map(drop).map_err(failed())?;
+            }
+            _ => {}
+        }
+    }
+    let manifest = finish_manifest(draft, plan.files, writer.finish_payload())?;
+    let json = manifest.to_json()?;
+    let json_size = json.len() as u64;
+    if json_size > LARGEST_MANIFEST {
+        return Err(PackageError::NoPackage {
+            path: out.to_path_buf(),
+            reason: "its manifest would be larger than any launcher reads",
+        });
+    }
+    let packed = squeeze::frame(&json, effort.level).map_err(failed())?;
+    let last = manifest_record(plan.payload, packed.len() as u64, json_size, crc32fast::hash(&json));
+    let header = last.local(plan.time);
+    let location = ManifestLocation {
+        offset: plan.payload + header.len() as u64,
+        packed_size: packed.len() as u64,
+        size: json_size,
+        hash: Digest::of(&json),
+    };
+    writer.write_all(&header).map_err(failed())?;
+    writer.write_all(&packed).map_err(failed())?;
+    let directory = location.offset + location.packed_size;
+    let mut directory_size = 0;
+    for record in plan.records.iter().chain([&last]) {
+        let header = record.central(plan.time);
+        directory_size += header.len() as u64;
+        writer.write_all(&header).map_err(failed())?;
+    }
+    writer.write_all(&zip::end(plan.records.len() as u64 + 1, directory, directory_size)).map_err(failed())?;
+    let (length, hash) = writer.finish().map_err(failed())?;
+    readable_by_all(temporary.as_file()).map_err(failed())?;
+    temporary.as_file().sync_all().map_err(failed())?;
+    temporary.persist(out).map_err(|error| failed()(error.error))?;
+    Ok(Package { manifest, location, length, hash })
+}
+
+/// The description of a package for signed metadata. Mandatory, rollout, minimum version and notes are the publisher's to add.
+pub fn release_of(manifest: &Manifest, location: &ManifestLocation, channel: &str, published: jiff::Timestamp) -> Release {
+    Release {
+        container: manifest.id(),
+        display_name: manifest.application_info.display_name.clone(),
+        channel: channel.to_owned(),
+        published,
+        manifest: location.clone(),
+        unpacked_size: manifest.unpacked_size(),
+        file_count: manifest.file_manifest.len() as u64,
+        mandatory: false,
+        rollout_permille: 1000,
+        halted: false,
+        minimum_version: None,
+        notes: BTreeMap::new(),
+    }
+}
+
+/// Every header and offset of a package, before its first byte is written.
+struct Plan<'a> {
+    slots: Vec<Slot<'a>>,
+    records: Vec<Record>,
+    files: BTreeMap<RelativePath, Entry>,
+    /// Bytes of the payload.
+    payload: u64,
+    time: DosTime,
+}
+
+fn plan<'a>(draft: &'a Draft, squeezed: &BTreeMap<&RelativePath, Squeezed>) -> Plan<'a> {
+    let mtime = draft.container_info.build_date.as_second();
+    let time = DosTime::new(draft.container_info.build_date);
+    let mut files = BTreeMap::new();
+    for (path, item) in &draft.items {
+        let squeezed = squeezed.get(path);
+        let (symlink, hash) = match &item.content {
+            Content::Link(target) => (Some(target.clone()), Digest::of(target.as_bytes())),
+            _ => (None, squeezed.map_or_else(|| Digest::of(b""), |squeezed| squeezed.hash)),
+        };
+        let size = squeezed.map_or(0, |squeezed| squeezed.size);
+        // The offset is known once all sizes are.
+        let packed = squeezed.map(|squeezed| Packed { offset: 0, size: squeezed.packed_size, compression: squeezed.compression });
+        let permissions = if symlink.is_some() { Permissions::PROGRAM } else { item.permissions };
+        files.insert(path.clone(), Entry { size, mtime, hash, permissions, symlink, packed });
+    }
+    let slots = layout::slots(draft.items.iter().map(|(path, item)| (path, item.link())), &draft.empty_folders, &files);
+    let mut records = Vec::with_capacity(slots.len());
+    let mut at = 0;
+    for slot in &slots {
+        let crc = squeezed.get(slot.path).map_or(0, |squeezed| squeezed.crc);
+        let record = slot.record(files.get(slot.path), crc, at);
+        let data = at + record.local(time).len() as u64;
+        at = data + record.packed_size;
+        if let Some(packed) = files.get_mut(slot.path).and_then(|entry| entry.packed.as_mut()) {
+            packed.offset = data;
+        }
+        records.push(record);
+    }
+    Plan { slots, records, files, payload: at, time }
+}
+
+fn finish_manifest(draft: &Draft, files: BTreeMap<RelativePath, Entry>, package: PieceTable) -> Result<Manifest, PackageError> {
+    let mut dependencies = draft.dependencies.clone();
+    dependencies.sort();
+    let mut empty_folders = draft.empty_folders.clone();
+    empty_folders.sort();
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        container_info: draft.container_info.clone(),
+        platform_info: draft.platform_info.clone(),
+        application_info: draft.application_info.clone(),
+        dependencies,
+        file_manifest: files,
+        empty_folders,
+        package,
+        signature: None,
+    };
+    manifest.check()?;
+    Ok(manifest)
+}
+
+fn manifest_record(offset: u64, packed_size: u64, size: u64, crc: u32) -> Record {
+    Record {
+        name: MANIFEST_PATH.to_owned(),
+        mode: zip::FILE | Permissions::FILE.mode(),
+        compression: Compression::Zstd,
+        crc,
+        packed_size,
+        size,
+        offset,
+    }
+}
+
+/// Hashes what goes through: the pieces until the payload ends, and the whole file.
+struct Writer<W> {
+    inner: W,
+    whole: Hasher,
+    length: u64,
+    piece_size: u32,
+    piece: Hasher,
+    in_piece: u32,
+    pieces: Vec<Digest>,
+    in_payload: bool,
+}
+
+impl<W: Write> Writer<W> {
+    fn new(inner: W, piece_size: u32) -> Self {
+        let (whole, piece) = (Hasher::default(), Hasher::default());
+        Self { inner, whole, length: 0, piece_size, piece, in_piece: 0, pieces: Vec::new(), in_payload: true }
+    }
+
+    /// Ends the payload: what comes now belongs to no piece.
+    fn finish_payload(&mut self) -> PieceTable {
+        self.in_payload = false;
+        if self.in_piece > 0 {
+            self.pieces.push(std::mem::take(&mut self.piece).finish());
+        }
+        PieceTable { piece_size: self.piece_size, length: self.length, hashes: std::mem::take(&mut self.pieces) }
+    }
+
+    fn finish(mut self) -> io::Result<(u64, Digest)> {
+        self.inner.flush()?;
+        Ok((self.length, self.whole.finish()))
+    }
+
+    fn hash_pieces(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let wanted = usize::try_from(self.piece_size - self.in_piece).unwrap_or(usize::MAX);
+            let (now, rest) = bytes.split_at(wanted.min(bytes.len()));
+            self.piece.update(now);
+            self.in_piece += u32::try_from(now.len()).unwrap_or(0);
+            if self.in_piece == self.piece_size {
+                self.pieces.push(std::mem::take(&mut self.piece).finish());
+                self.in_piece = 0;
+            }
+            bytes = rest;
+        }
+    }
+}
+
+impl<W: Write> Write for Writer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write_all(bytes)?;
+        self.whole.update(bytes);
+        self.length += bytes.len() as u64;
+        if self.in_payload {
+            self.hash_pieces(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Reads `file` to its end in blocks of 256 KiB.
+fn in_blocks<R: Read>(mut file: R, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => take(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A temporary file is its owner's alone; a package is for a web server to read.
+#[cfg(unix)]
+fn readable_by_all(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(Permissions::FILE.mode()))
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_: &File) -> io::Result<()> {
+    Ok(())
+}
