@@ -336,7 +336,7 @@ async fn endless_data_ends() {
     }
     // Nesting that would overflow a naive parser's stack.
     let mut nested = good.clone();
-    *nested.file("metadata/timestamp.json") = "[".repeat(60_000).into_bytes();
+    *nested.file("metadata/timestamp.json") = format!("{{\"signed\":{{\"x\":{}", "[".repeat(60_000)).into_bytes();
     client.refuses(nested, start(), MirrorFaultKind::Unusable).await;
 }
 
