@@ -266,7 +266,7 @@ mod tests {
         let path = folder.path().join("key.pem");
         std::fs::write(&path, "hello").unwrap();
         assert!(KeyPair::read(&path, || None).unwrap_err().to_string().contains("not a PEM file"));
-        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+        std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n").unwrap();
         assert!(KeyPair::read(&path, || None).unwrap_err().to_string().contains("not an Ed25519 key"));
     }
 }

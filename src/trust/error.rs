@@ -110,12 +110,6 @@ impl std::fmt::Display for MirrorFaultKind {
     }
 }
 
-/// An error and its causes in one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 fn list(faults: &[MirrorFault]) -> String {
     let lines = faults.iter().map(|fault| format!("; {fault}: {}", fault.cause));
     if faults.is_empty() { ": there is no mirror to ask".to_owned() } else { lines.collect() }

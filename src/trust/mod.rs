@@ -91,7 +91,7 @@ impl Trust {
                 Err(Failure::Local(error)) => return Err(error),
                 Err(Failure::Mirror(kind, cause)) => {
                     let fault = MirrorFault { mirror: mirror.name().to_owned(), kind, cause };
-                    tracing::warn!("{fault}: {}", error::chain(fault.cause.as_ref()));
+                    tracing::warn!("{fault}: {}", fault.cause);
                     faults.push(fault);
                 }
             }

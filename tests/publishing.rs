@@ -1,0 +1,352 @@
+//! A repository while it is written: killed publishers, two publishers, wrong packages, missing keys.
+
+#![cfg(feature = "publisher")]
+
+#[path = "support/published.rs"]
+mod published;
+
+use jiff::Timestamp;
+use kuzflow::model::{Digest, Node};
+use kuzflow::publish::{KeyRole, Keyring, Project, PublishError, RolloutChange, Rotation, Transaction};
+use kuzflow::settings::Settings;
+use kuzflow::trust::{Repository, Trust};
+use published::{Mirror, Publisher, days, options, start};
+
+/// What a client sees that has never been here, and one that knows the repository of before. Every release must be whole.
+async fn seen(publisher: &Publisher, known: &Mirror, now: Timestamp) -> [Repository; 2] {
+    let mut found = Vec::new();
+    for knows_before in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let trust = Trust::new(folder.path().join("trust"), publisher.root());
+        if knows_before {
+            trust.refresh(&[known.clone().boxed()], now).await.unwrap();
+        }
+        let mirror = publisher.mirror("mirror");
+        let repository = trust.refresh(&[mirror.clone().boxed()], now).await.unwrap().repository;
+        for signed in &repository.releases {
+            assert_eq!(Digest::of(&mirror.files[&signed.location()]), signed.hash);
+            for notes in signed.release.notes.values() {
+                repository.read_small(&mirror, notes, 1 << 20).await.unwrap();
+            }
+        }
+        found.push(repository);
+    }
+    found.try_into().unwrap()
+}
+
+fn summary(repository: &Repository) -> Vec<(String, u16, bool)> {
+    let releases = repository.releases.iter().map(|signed| &signed.release);
+    releases.map(|release| (release.container.version.to_string(), release.rollout_permille, release.halted)).collect()
+}
+
+/// Stops `change` after each of its steps, and once before each rename: clients see all of it or nothing, and doing it again
+/// completes it.
+async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher) -> Result<Transaction, PublishError>) {
+    let known = before.mirror("before");
+    let old = summary(&seen(before, &known, before.now).await[0]);
+    let whole = before.fork();
+    change(&whole).unwrap().run().unwrap();
+    let new = summary(&seen(&whole, &known, before.now).await[0]);
+    let steps = change(&before.fork()).unwrap().remaining();
+    assert!(steps >= 2);
+    let mut has_turned = false;
+    for killed_after in 0..=steps {
+        let publisher = before.fork();
+        let mut transaction = change(&publisher).unwrap();
+        for _ in 0..killed_after {
+            assert!(transaction.step().unwrap());
+        }
+        drop(transaction);
+        // What a kill inside of a step leaves.
+        let rubbish = publisher.project.repository().join("metadata/.tmp-rubbish");
+        std::fs::write(&rubbish, "half a file").unwrap();
+        for repository in seen(&publisher, &known, publisher.now).await {
+            let now = summary(&repository);
+            assert!(now == old || now == new, "after {killed_after} of {steps} steps: {now:?}");
+            has_turned |= now == new;
+            assert!(!has_turned || now == new, "back to the old one after {killed_after} steps");
+        }
+        change(&publisher).unwrap().run().unwrap();
+        assert!(!rubbish.exists());
+        for repository in seen(&publisher, &known, publisher.now).await {
+            assert_eq!(summary(&repository), new, "repaired after {killed_after} of {steps} steps");
+        }
+    }
+    assert!(has_turned);
+}
+
+/// FAULTS 28.
+#[tokio::test]
+async fn a_publish_killed_anywhere_leaves_the_old_release_or_the_new_one() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        let packages = ["1.1.0", "1.2.0"].map(|version| publisher.package(version, "two at once "));
+        publisher.project.publish(&packages, &publisher.keyring(), publisher.now)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rollout_killed_anywhere_is_done_or_not() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        let version = "1.0.0".parse().unwrap();
+        publisher.project.set_rollout(&version, RolloutChange::Permille(125), &publisher.keyring(), publisher.now)
+    })
+    .await;
+}
+
+/// Clients, new ones and old ones, verify the repository at every moment of a change of keys.
+#[tokio::test]
+async fn a_rotation_killed_anywhere_locks_nobody_out() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    for replace in [vec![KeyRole::Targets], vec![KeyRole::Timestamp], KeyRole::ALL.to_vec()] {
+        survives_a_kill_anywhere(&publisher, |publisher| {
+            let rotation = Rotation { replace: replace.clone(), ..Rotation::default() };
+            publisher.project.rotate(&rotation, &publisher.keyring(), publisher.now)
+        })
+        .await;
+    }
+}
+
+/// A lost key cannot sign its own replacement; the root's keys are enough.
+#[tokio::test]
+async fn lost_keys_are_replaced_by_the_root() {
+    let mut options = options();
+    (options.root_keys, options.root_threshold) = (3, 2);
+    let publisher = Publisher::with(&options, start());
+    publisher.publish("1.0.0");
+    let known = publisher.mirror("known");
+    let lost = ["root", "targets", "snapshot", "timestamp"].map(|role| publisher.key_files(role).remove(0));
+    lost.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let rotate = |rotation: Rotation| publisher.project.rotate(&rotation, &publisher.keyring(), start());
+    let all = Rotation { replace: KeyRole::ALL.to_vec(), root_keys: Some((2, 1)), ..Rotation::default() };
+    rotate(all).unwrap().run().unwrap();
+    publisher.publish("1.1.0");
+    for repository in seen(&publisher, &known, start()).await {
+        assert_eq!((repository.versions.root, repository.releases.len()), (2, 2));
+    }
+    // The old root keys, two of which are there, count no more; one of the new ones is enough.
+    let new_root = std::fs::read(publisher.project.launcher_folder().join("root.json")).unwrap();
+    assert_eq!(new_root, publisher.mirror("").files["metadata/2.root.json"]);
+    publisher.key_files("root").iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let error = rotate(Rotation::default()).unwrap_err();
+    assert!(matches!(error, PublishError::MissingKeys { role: KeyRole::Root, needed: 1, found: 0, .. }), "{error}");
+}
+
+/// FAULTS 27, the disk: a step that fails leaves the old repository.
+#[tokio::test]
+async fn a_step_that_fails_leaves_the_old_repository() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let known = publisher.mirror("known");
+    for obstacle in ["metadata/3.targets.json", "metadata/3.snapshot.json"] {
+        let publisher = publisher.fork();
+        let package = publisher.package("1.1.0", "obstructed ");
+        let transaction = publisher.project.publish(&[package], &publisher.keyring(), start()).unwrap();
+        // Taken by a folder after the plan was made, so that writing there fails.
+        let path = publisher.project.repository().join(obstacle);
+        std::fs::create_dir(&path).unwrap();
+        let error = transaction.run().unwrap_err();
+        assert!(matches!(&error, PublishError::Io { path: named, .. } if *named == path), "{error}");
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(seen(&publisher, &known, start()).await[0].releases.len(), 1);
+        publisher.publish("1.1.0");
+        assert_eq!(seen(&publisher, &known, start()).await[1].releases.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_same_version_has_the_same_bytes_for_ever() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let publish = |package| publisher.project.publish(&[package], &publisher.keyring(), start() + days(1));
+    let same = publisher.package("1.0.0", "content of 1.0.0 ");
+    assert!(publish(same.clone()).unwrap().is_empty(), "nothing has changed, nothing is to be signed");
+
+    let error = publish(publisher.package("1.0.0", "other bytes ")).unwrap_err();
+    assert!(matches!(error, PublishError::AlreadyPublished { .. }));
+    assert!(error.to_string().contains("sample_1.0.0_Linux_x86_64") && error.to_string().contains("new version"), "{error}");
+
+    // The description may change, and the notes with it.
+    let mut described = same;
+    described.release.mandatory = true;
+    described.notes.clear();
+    publish(described).unwrap().run().unwrap();
+    let known = publisher.mirror("known");
+    let [repository, _] = seen(&publisher, &known, start() + days(1)).await;
+    assert!(repository.releases[0].release.mandatory && repository.releases[0].release.notes.is_empty());
+    assert!(repository.target("sample_1.0.0_Linux_x86_64.en.md").is_none());
+    assert_eq!(repository.releases[0].release.published, start());
+}
+
+#[test]
+fn a_package_that_its_description_does_not_fit_is_refused() {
+    let publisher = Publisher::new();
+    let good = publisher.package("1.0.0", "good ");
+    let refusal = |package| match publisher.project.publish(&[package], &publisher.keyring(), start()) {
+        Err(PublishError::Package { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    let mut other = good.clone();
+    other.release.container.app = "other".parse().unwrap();
+    assert!(refusal(other).contains("published here is sample"));
+    let mut shifted = good.clone();
+    shifted.release.manifest.offset -= 1;
+    assert!(refusal(shifted).contains("no manifest where"));
+    let mut changed = good.clone();
+    changed.release.manifest.hash = Digest::of(b"");
+    assert!(refusal(changed).contains("not the one described"));
+    let mut generous = good.clone();
+    generous.release.rollout_permille = 1001;
+    assert!(refusal(generous).contains("1001 of 1000"));
+    let mut named = good.clone();
+    named.notes.insert("../en".to_owned(), good.notes["en"].clone());
+    assert!(refusal(named).contains("not a language tag"));
+    std::fs::write(&good.notes["en"], [0xff, 0xfe]).unwrap();
+    assert!(refusal(good.clone()).contains("UTF-8"));
+
+    // It changes between the plan and the copy.
+    std::fs::write(&good.notes["en"], "notes").unwrap();
+    let transaction = publisher.project.publish(&[good.clone()], &publisher.keyring(), start()).unwrap();
+    std::fs::write(&good.path, "other bytes").unwrap();
+    assert!(transaction.run().unwrap_err().to_string().contains("changed while"));
+    assert!(publisher.project.releases().unwrap().is_empty());
+}
+
+#[test]
+fn two_publishers_do_not_interleave() {
+    let publisher = Publisher::new();
+    let first = publisher.project.refresh(&publisher.keyring(), start()).unwrap();
+    let second = publisher.project.refresh(&publisher.keyring(), start()).unwrap_err();
+    assert!(matches!(second, PublishError::Busy { .. }), "{second}");
+    first.run().unwrap();
+    publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
+}
+
+#[tokio::test]
+async fn a_refresh_needs_online_keys_only_and_as_few_as_possible() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    for path in publisher.key_files("root").into_iter().chain(publisher.key_files("targets")) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let known = publisher.mirror("known");
+    let before = seen(&publisher, &known, start()).await[0].versions;
+    let refresh = |day| publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap();
+    // With the snapshot's key away too, a young snapshot is left alone.
+    let snapshot_key = publisher.key_files("snapshot").remove(0);
+    std::fs::rename(&snapshot_key, publisher.folder.path().join("key")).unwrap();
+    refresh(6);
+    let after = seen(&publisher, &known, start() + days(6)).await[1].versions;
+    assert_eq!((after.timestamp, after.snapshot), (before.timestamp + 1, before.snapshot));
+    let late = publisher.project.refresh(&publisher.keyring(), start() + days(16)).unwrap_err();
+    assert!(matches!(late, PublishError::MissingKeys { role: KeyRole::Snapshot, needed: 1, found: 0, .. }), "{late}");
+    std::fs::rename(publisher.folder.path().join("key"), &snapshot_key).unwrap();
+    refresh(16);
+    let repository = &seen(&publisher, &publisher.mirror("now"), start() + days(16)).await[1];
+    assert_eq!((repository.versions.snapshot, repository.versions.targets), (before.snapshot + 1, before.targets));
+    assert_eq!(publisher.project.expiries().unwrap()[3], (KeyRole::Timestamp, start() + days(23)));
+
+    let package = publisher.package("1.1.0", "unsigned ");
+    let error = publisher.project.publish(&[package], &publisher.keyring(), start()).unwrap_err();
+    assert!(matches!(error, PublishError::MissingKeys { role: KeyRole::Targets, .. }), "{error}");
+}
+
+#[test]
+fn encrypted_keys_ask_for_their_password_and_only_when_needed() {
+    let mut options = options();
+    options.offline_password = Some("secret".to_owned());
+    let publisher = Publisher::with(&options, start());
+    publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
+    let publish = |keyring: &Keyring| {
+        publisher.project.publish(&[publisher.package("1.0.0", "x")], keyring, start()).and_then(Transaction::run)
+    };
+    let error = publish(&publisher.keyring()).unwrap_err();
+    assert!(matches!(error, PublishError::Key { .. }) && error.to_string().contains("needs a password"), "{error}");
+    // Keys on a stick.
+    let stick = tempfile::tempdir().unwrap();
+    for path in publisher.key_files("targets") {
+        std::fs::rename(&path, stick.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let keyring = Keyring::new([publisher.project.keys_folder(), stick.path().to_owned()]);
+    publish(&keyring.with_passwords(|_| Some("secret".to_owned()))).unwrap();
+}
+
+#[test]
+fn openssl_reads_the_keys() {
+    let mut options = options();
+    options.offline_password = Some("secret".to_owned());
+    let publisher = Publisher::with(&options, start());
+    for (role, password) in [("root", "pass:secret"), ("timestamp", "pass:")] {
+        let mut command = std::process::Command::new("openssl");
+        command.args(["pkey", "-noout", "-text", "-passin", password, "-in"]).arg(&publisher.key_files(role)[0]);
+        match command.output() {
+            Ok(output) => assert!(String::from_utf8_lossy(&output.stdout).contains("ED25519 Private-Key"), "{output:?}"),
+            Err(error) if std::env::var_os("CI").is_none() => return println!("skipped: no openssl: {error}"),
+            Err(error) => panic!("openssl: {error}"),
+        }
+    }
+}
+
+#[test]
+fn what_the_launcher_is_shipped_with_is_ready() {
+    let mut options = options();
+    let node = |id: &str| Node { id: id.to_owned(), ..Node::at(format!("https://{id}.example/updates").parse().unwrap()) };
+    options.settings.nodes = vec![node("one"), node("two")];
+    let publisher = Publisher::with(&options, start());
+    let settings = Settings::read(&publisher.project.launcher_folder().join("launcher.toml")).unwrap();
+    assert_eq!((settings.app.as_str(), settings.channel.as_str(), settings.nodes.len()), ("sample", "stable", 2));
+    assert_eq!(std::fs::read(publisher.project.launcher_folder().join("root.json")).unwrap(), publisher.root());
+    let nodes = std::fs::read(publisher.project.repository().join("nodes.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Vec<Node>>(&nodes).unwrap(), options.settings.nodes);
+    let again = Project::open(&publisher.folder.path().join("publisher")).unwrap();
+    assert_eq!(again.settings(), &options.settings);
+    // Without any node it works on this machine.
+    let alone = Publisher::new();
+    let settings = Settings::read(&alone.project.launcher_folder().join("launcher.toml")).unwrap();
+    assert_eq!(settings.nodes[0].url.as_str(), "http://127.0.0.1:8080/");
+}
+
+#[test]
+fn a_folder_in_use_is_not_overwritten() {
+    let publisher = Publisher::new();
+    let keys = publisher.key_files("");
+    let error = Project::init(&publisher.folder.path().join("publisher"), &options(), start()).unwrap_err();
+    assert!(matches!(error, PublishError::Exists { .. }), "{error}");
+    assert_eq!(publisher.key_files(""), keys);
+    let mut impossible = options();
+    impossible.root_threshold = 2;
+    let error = Project::init(&publisher.folder.path().join("other"), &impossible, start()).unwrap_err();
+    assert!(error.to_string().contains("threshold"), "{error}");
+}
+
+/// Nothing is signed on top of metadata that someone changed.
+#[test]
+fn a_tampered_repository_is_not_signed_again() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let path = publisher.project.repository().join("metadata/2.targets.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"rollout_permille\": 1000", "\"rollout_permille\": 10")).unwrap();
+    let error = publisher.project.refresh(&publisher.keyring(), start()).unwrap_err();
+    assert!(matches!(&error, PublishError::Damaged { file, .. } if file == "2.targets.json"), "{error}");
+}
+
+#[tokio::test]
+async fn old_metadata_is_swept_but_not_too_soon() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    for permille in 1..=20 {
+        let change = RolloutChange::Permille(permille);
+        let version = "1.0.0".parse().unwrap();
+        publisher.project.set_rollout(&version, change, &publisher.keyring(), start()).unwrap().run().unwrap();
+    }
+    let mirror = publisher.mirror("mirror");
+    let kept = |role: &str| mirror.files.keys().filter(|name| name.ends_with(&format!(".{role}.json"))).count();
+    assert_eq!((kept("root"), kept("targets"), kept("snapshot")), (1, 9, 9));
+    assert_eq!(summary(&seen(&publisher, &mirror, start()).await[0]), [("1.0.0".to_owned(), 20, false)]);
+}

@@ -1,0 +1,226 @@
+//! A publisher's folder for tests, mirrors in memory, and a thief who signs with stolen keys.
+
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use kuzflow::model::release::ManifestLocation;
+use kuzflow::model::{Digest, Release};
+use kuzflow::publish::keys::KeyPair;
+use kuzflow::publish::{InitOptions, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings};
+use kuzflow::trust::{MetadataSource, SourceError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tough::schema::{Role, Signature, Signed};
+
+/// When the story begins.
+pub fn start() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+pub fn days(count: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * count)
+}
+
+pub fn options() -> InitOptions {
+    InitOptions {
+        settings: ProjectSettings {
+            app: "sample".parse().unwrap(),
+            display_name: "示例 Sample".to_owned(),
+            channel: "stable".to_owned(),
+            lifetimes: Lifetimes::default(),
+            nodes: Vec::new(),
+        },
+        root_keys: 1,
+        root_threshold: 1,
+        offline_password: None,
+        online_password: None,
+    }
+}
+
+/// A publisher with a folder of its own.
+pub struct Publisher {
+    pub folder: tempfile::TempDir,
+    pub project: Project,
+    pub now: Timestamp,
+}
+
+impl Publisher {
+    pub fn new() -> Self {
+        Self::with(&options(), start())
+    }
+
+    pub fn with(options: &InitOptions, now: Timestamp) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project::init(&folder.path().join("publisher"), options, now).unwrap();
+        Self { folder, project, now }
+    }
+
+    /// The same publisher, all files copied: what happens to one does not happen to the other.
+    pub fn fork(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy_tree(self.folder.path(), folder.path());
+        Self { project: Project::open(&folder.path().join("publisher")).unwrap(), folder, now: self.now }
+    }
+
+    pub fn keyring(&self) -> Keyring {
+        Keyring::new([self.project.keys_folder()])
+    }
+
+    /// A package on disk. Its bytes follow from `version` and `content`.
+    pub fn package(&self, version: &str, content: &str) -> PackageToPublish {
+        let manifest = format!("{{\"version\": {version:?}}}\n").into_bytes();
+        let packed = zstd::encode_all(manifest.as_slice(), 3).unwrap();
+        let payload = content.repeat(100).into_bytes();
+        let release = Release {
+            container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
+            display_name: "示例 Sample".to_owned(),
+            channel: "stable".to_owned(),
+            published: self.now,
+            manifest: ManifestLocation {
+                offset: payload.len() as u64,
+                packed_size: packed.len() as u64,
+                size: manifest.len() as u64,
+                hash: Digest::of(&manifest),
+            },
+            unpacked_size: 1000,
+            file_count: 10,
+            mandatory: false,
+            rollout_permille: 1000,
+            halted: false,
+            minimum_version: None,
+            notes: BTreeMap::new(),
+        };
+        let path = self.folder.path().join(format!("build-{version}-{}.kuzflow", Digest::of(&payload)));
+        std::fs::write(&path, [payload, packed].concat()).unwrap();
+        let notes = self.folder.path().join(format!("notes-{version}.md"));
+        std::fs::write(&notes, format!("# {version}\n\n{content}\n")).unwrap();
+        PackageToPublish { path, release, notes: BTreeMap::from([("en".to_owned(), notes)]) }
+    }
+
+    pub fn publish(&self, version: &str) {
+        let package = self.package(version, &format!("content of {version} "));
+        self.project.publish(&[package], &self.keyring(), self.now).unwrap().run().unwrap();
+    }
+
+    pub fn mirror(&self, name: &str) -> Mirror {
+        Mirror::of(name, &self.project.repository())
+    }
+
+    pub fn root(&self) -> Vec<u8> {
+        std::fs::read(self.project.repository().join("metadata/1.root.json")).unwrap()
+    }
+
+    /// Key files of a role.
+    pub fn key_files(&self, role: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.project.keys_folder()).unwrap();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(role));
+        files
+    }
+}
+
+pub fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy_tree(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// How a mirror answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Honest,
+    /// No connection.
+    Dead,
+    /// Every request is answered with a login page.
+    Portal,
+    /// Goes on sending, whatever the limit.
+    Endless,
+}
+
+/// A mirror in memory.
+#[derive(Clone)]
+pub struct Mirror {
+    pub name: String,
+    pub files: BTreeMap<String, Vec<u8>>,
+    pub manner: Manner,
+    pub asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Mirror {
+    pub fn of(name: &str, folder: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        for part in ["metadata", "targets"] {
+            for entry in std::fs::read_dir(folder.join(part)).unwrap() {
+                let entry = entry.unwrap();
+                let location = format!("{part}/{}", entry.file_name().to_str().unwrap());
+                files.insert(location, std::fs::read(entry.path()).unwrap());
+            }
+        }
+        Self { name: name.to_owned(), files, manner: Manner::Honest, asked: Arc::default() }
+    }
+
+    pub fn manner(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+
+    pub fn file(&mut self, location: &str) -> &mut Vec<u8> {
+        self.files.get_mut(location).unwrap_or_else(|| panic!("the mirror has no {location}"))
+    }
+
+    /// A document of `metadata`, parsed.
+    pub fn document<T: DeserializeOwned>(&self, name: &str) -> Signed<T> {
+        serde_json::from_slice(&self.files[&format!("metadata/{name}")]).unwrap()
+    }
+
+    /// Puts a signed document in place.
+    pub fn put<T: Role + Serialize>(&mut self, document: &Signed<T>) {
+        self.files.insert(format!("metadata/{}", document.signed.filename(true)), serde_json::to_vec(document).unwrap());
+    }
+
+    pub fn boxed(self) -> Arc<dyn MetadataSource> {
+        Arc::new(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl MetadataSource for Mirror {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
+        self.asked.lock().unwrap().push(location.to_owned());
+        match self.manner {
+            Manner::Honest => self.files.get(location).cloned().ok_or(SourceError::NotFound),
+            Manner::Dead => Err(SourceError::Other("connection refused".into())),
+            Manner::Portal => Ok(b"<!DOCTYPE html><title>Welcome to our hotel</title>".to_vec()),
+            Manner::Endless => Ok(vec![b' '; usize::try_from(limit).unwrap() + 1]),
+        }
+    }
+}
+
+/// Signs `document` with the keys in `files`: what the holder of those keys can do, allowed or not.
+pub fn forge<T: Role + Serialize>(document: T, files: &[PathBuf]) -> Signed<T> {
+    use aws_lc_rs::signature::Ed25519KeyPair;
+    let message = document.canonical_form().unwrap();
+    let signatures = files.iter().map(|path| {
+        let pem = std::fs::read_to_string(path).unwrap();
+        let (_, der) = pkcs8::SecretDocument::from_pem(&pem).unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.as_bytes()).unwrap();
+        let keyid = KeyPair::read(path, || None).unwrap().id().clone();
+        Signature { keyid, sig: pair.sign(&message).as_ref().to_vec().into() }
+    });
+    Signed { signatures: signatures.collect(), signed: document }
+}

@@ -1,0 +1,599 @@
+//! The client against hostile, broken and outdated repositories: FAULTS 1 to 10.
+
+#![cfg(feature = "publisher")]
+
+#[path = "support/published.rs"]
+mod published;
+
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use jiff::Timestamp;
+use kuzflow::model::Digest;
+use kuzflow::publish::{KeyRole, RolloutChange, Rotation};
+use kuzflow::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
+use published::{Manner, Mirror, Publisher, days, forge, options, start};
+use tough::schema::{RoleType, Root, Signed, Snapshot, Targets, Timestamp as TimestampRole};
+
+/// An installation: a place for its trust, and the root it came with.
+struct Client {
+    folder: tempfile::TempDir,
+    trust: Trust,
+}
+
+impl Client {
+    fn new(publisher: &Publisher) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let trust = Trust::new(folder.path().join("trust"), publisher.root());
+        Self { folder, trust }
+    }
+
+    fn state(&self) -> std::path::PathBuf {
+        self.folder.path().join("trust")
+    }
+
+    async fn refresh(&self, mirrors: impl IntoIterator<Item = Mirror>, now: Timestamp) -> Result<Refreshed, TrustError> {
+        let mirrors: Vec<_> = mirrors.into_iter().map(Mirror::boxed).collect();
+        self.trust.refresh(&mirrors, now).await
+    }
+
+    async fn accepts(&self, mirror: Mirror, now: Timestamp) -> Repository {
+        let refreshed = self.refresh([mirror], now).await.unwrap();
+        assert!(refreshed.faults.is_empty());
+        refreshed.repository
+    }
+
+    /// Asserts that the mirror is refused in this way, and that nothing trusted has changed.
+    async fn refuses(&self, mirror: Mirror, now: Timestamp, kind: MirrorFaultKind) -> String {
+        let before = tree(&self.state());
+        let error = self.refresh([mirror], now).await.unwrap_err();
+        assert_eq!(error.fault(), Some(kind), "{error}");
+        assert_eq!(tree(&self.state()), before, "a refused mirror left something behind: {error}");
+        error.to_string()
+    }
+}
+
+fn tree(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn versions(repository: &Repository) -> Vec<String> {
+    repository.releases.iter().map(|signed| signed.release.container.version.to_string()).collect()
+}
+
+fn version(number: u64) -> NonZeroU64 {
+    NonZeroU64::new(number).unwrap()
+}
+
+/// Makes `mirror` consistent again above documents that were changed: a thief of the online keys at work.
+fn resign(mirror: &mut Mirror, publisher: &Publisher, targets: &Signed<Targets>, snapshot_version: u64, timestamp_version: u64) {
+    let mut snapshot = mirror_snapshot(mirror);
+    snapshot.signed.version = version(snapshot_version);
+    let meta = snapshot.signed.meta.get_mut("targets.json").unwrap();
+    (meta.version, meta.length, meta.hashes) = (targets.signed.version, None, None);
+    let snapshot = forge(snapshot.signed, &publisher.key_files("snapshot"));
+    mirror.put(&snapshot);
+    let mut timestamp: Signed<TimestampRole> = mirror.document("timestamp.json");
+    timestamp.signed.version = version(timestamp_version);
+    let meta = timestamp.signed.meta.get_mut("snapshot.json").unwrap();
+    (meta.version, meta.length, meta.hashes) = (snapshot.signed.version, None, None);
+    mirror.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
+}
+
+fn mirror_snapshot(mirror: &Mirror) -> Signed<Snapshot> {
+    let timestamp: Signed<TimestampRole> = mirror.document("timestamp.json");
+    mirror.document(&format!("{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version))
+}
+
+fn mirror_targets(mirror: &Mirror) -> Signed<Targets> {
+    mirror.document(&format!("{}.targets.json", mirror_snapshot(mirror).signed.meta["targets.json"].version))
+}
+
+#[tokio::test]
+async fn releases_and_their_notes_are_found() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    publisher.publish("1.1.0");
+    let client = Client::new(&publisher);
+    assert!(client.trust.cached().is_none());
+    let mirror = publisher.mirror("good");
+    let repository = client.accepts(mirror.clone(), start()).await;
+    assert_eq!(versions(&repository), ["1.0.0", "1.1.0"]);
+    assert_eq!(repository.expires, start() + days(7));
+    let release = &repository.releases[1];
+    assert_eq!(release.release.display_name, "示例 Sample");
+    assert_eq!(Digest::of(&mirror.files[&release.location()]), release.hash);
+    let notes = repository.read_small(&mirror, &release.release.notes["en"], 1 << 20).await.unwrap();
+    assert!(notes.starts_with(b"# 1.1.0\n"));
+    // Without a network the same is known, and can be stored and read as a value.
+    let cached = client.trust.cached().unwrap();
+    assert_eq!(cached, repository);
+    assert_eq!(serde_json::from_str::<Repository>(&serde_json::to_string(&cached).unwrap()).unwrap(), repository);
+}
+
+/// FAULTS 1.
+#[tokio::test]
+async fn only_what_is_signed_is_read() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let mut mirror = publisher.mirror("mirror");
+    let repository = Client::new(&publisher).accepts(mirror.clone(), start()).await;
+    let notes = repository.releases[0].release.notes["en"].clone();
+    let location = repository.target(&notes).unwrap().location.clone();
+    let length = repository.target(&notes).unwrap().length;
+
+    let unknown = repository.read_small(&mirror, "other.md", 1 << 20).await.unwrap_err();
+    assert!(matches!(unknown, TrustError::UnknownTarget { .. }), "{unknown}");
+    let unknown = repository.read_small(&mirror, "../timestamp.json", 1 << 20).await.unwrap_err();
+    assert!(matches!(unknown, TrustError::UnknownTarget { .. }), "{unknown}");
+    let long = repository.read_small(&mirror, &notes, length - 1).await.unwrap_err();
+    assert!(matches!(long, TrustError::TooLong { .. }), "{long}");
+    assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap().len() as u64, length);
+
+    mirror.file(&location)[3] ^= 1;
+    assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(), Some(MirrorFaultKind::NotTrusted));
+    mirror.file(&location)[3] ^= 1;
+    mirror.file(&location).push(b'!');
+    assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(), Some(MirrorFaultKind::NotTrusted));
+    mirror.files.remove(&location);
+    assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(), Some(MirrorFaultKind::Unusable));
+}
+
+/// FAULTS 2.
+#[tokio::test]
+async fn no_role_goes_back() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let old = publisher.mirror("old");
+    publisher.publish("1.1.0");
+    let new = publisher.mirror("new");
+    let client = Client::new(&publisher);
+    client.accepts(new.clone(), start()).await;
+
+    // The whole repository as it was: the timestamp is older.
+    client.refuses(old.clone(), start(), MirrorFaultKind::NotTrusted).await;
+
+    // With the timestamp's key stolen: a new timestamp that names the old snapshot.
+    let mut stolen = old.clone();
+    let mut timestamp: Signed<TimestampRole> = stolen.document("timestamp.json");
+    timestamp.signed.version = version(100);
+    stolen.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
+    client.refuses(stolen, start(), MirrorFaultKind::NotTrusted).await;
+
+    // With both online keys stolen: a new snapshot that names the old targets.
+    let mut stolen = old.clone();
+    let targets = mirror_targets(&old);
+    resign(&mut stolen, &publisher, &targets, 100, 100);
+    client.refuses(stolen, start(), MirrorFaultKind::NotTrusted).await;
+
+    // A snapshot that no longer names the targets.
+    let mut stolen = new.clone();
+    let mut snapshot = mirror_snapshot(&new);
+    snapshot.signed.version = version(100);
+    snapshot.signed.meta.clear();
+    let snapshot = forge(snapshot.signed, &publisher.key_files("snapshot"));
+    stolen.put(&snapshot);
+    let mut timestamp: Signed<TimestampRole> = stolen.document("timestamp.json");
+    timestamp.signed.version = version(100);
+    let meta = timestamp.signed.meta.get_mut("snapshot.json").unwrap();
+    (meta.version, meta.length, meta.hashes) = (version(100), None, None);
+    stolen.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
+    client.refuses(stolen, start(), MirrorFaultKind::NotTrusted).await;
+
+    // An old root under the name of the next.
+    let mut replayed = new.clone();
+    replayed.files.insert("metadata/2.root.json".to_owned(), publisher.root());
+    client.refuses(replayed, start(), MirrorFaultKind::NotTrusted).await;
+
+    // After all that, the good one is as good as before.
+    assert_eq!(versions(&client.accepts(new, start()).await), ["1.0.0", "1.1.0"]);
+}
+
+/// FAULTS 2: nothing of a load that fails later on counts.
+#[tokio::test]
+async fn metadata_is_kept_only_when_all_of_it_was_checked() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let first = publisher.mirror("first");
+    let client = Client::new(&publisher);
+    client.accepts(first.clone(), start()).await;
+    publisher.publish("1.1.0");
+    let second = publisher.mirror("second");
+    let timestamp: Signed<TimestampRole> = second.document("timestamp.json");
+    let snapshot = format!("metadata/{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version);
+    let targets = format!("metadata/{}.targets.json", mirror_targets(&second).signed.version);
+    for (location, kind) in [(&snapshot, MirrorFaultKind::NotTrusted), (&targets, MirrorFaultKind::NotTrusted)] {
+        let mut broken = second.clone();
+        let middle = broken.file(location).len() / 2;
+        broken.file(location)[middle] ^= 1;
+        client.refuses(broken, start(), kind).await;
+        let mut missing = second.clone();
+        missing.files.remove(location);
+        client.refuses(missing, start(), MirrorFaultKind::Unusable).await;
+        // Had the new timestamp been kept, this mirror, which lags behind, would be refused now.
+        client.accepts(first.clone(), start()).await;
+    }
+    client.accepts(second, start()).await;
+}
+
+/// FAULTS 3.
+#[tokio::test]
+async fn what_expired_is_refused_whatever_the_clock_did_before() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let mirror = publisher.mirror("frozen");
+    let client = Client::new(&publisher);
+    client.accepts(mirror.clone(), start()).await;
+    client.refuses(mirror.clone(), start() + days(8), MirrorFaultKind::Expired).await;
+    // The last known state is there still, and tells that it has expired.
+    assert!(client.trust.cached().unwrap().expires < start() + days(8));
+    // The clock was wrong and is set back: no lasting harm, also far back.
+    client.accepts(mirror.clone(), start()).await;
+    client.accepts(mirror.clone(), start() - days(400)).await;
+    client.refuses(mirror.clone(), start() + days(8), MirrorFaultKind::Expired).await;
+    // Signed again, it is good again.
+    publisher.project.refresh(&publisher.keyring(), start() + days(8)).unwrap().run().unwrap();
+    client.accepts(publisher.mirror("fresh"), start() + days(8)).await;
+    client.refuses(mirror, start(), MirrorFaultKind::NotTrusted).await;
+}
+
+/// FAULTS 3: each role's own expiry counts.
+#[tokio::test]
+async fn every_role_expires() {
+    for (role, days_until) in [("root", 10), ("targets", 20), ("snapshot", 30), ("timestamp", 40)] {
+        let mut options = options();
+        let lifetimes = &mut options.settings.lifetimes;
+        (lifetimes.root_days, lifetimes.targets_days, lifetimes.snapshot_days, lifetimes.timestamp_days) = (90, 90, 90, 90);
+        match role {
+            "root" => lifetimes.root_days = days_until,
+            "targets" => lifetimes.targets_days = days_until,
+            "snapshot" => lifetimes.snapshot_days = days_until,
+            _ => lifetimes.timestamp_days = days_until,
+        }
+        let publisher = Publisher::with(&options, start());
+        let client = Client::new(&publisher);
+        let until = start() + days(days_until.into());
+        client.accepts(publisher.mirror("mirror"), until).await;
+        let message = client
+            .refuses(publisher.mirror("mirror"), until + jiff::SignedDuration::from_secs(1), MirrorFaultKind::Expired)
+            .await;
+        assert!(message.contains(&format!("{role} metadata expired")), "{message}");
+    }
+}
+
+/// FAULTS 4.
+#[tokio::test]
+async fn a_fast_forward_is_undone_by_a_new_root() {
+    // The new root comes with good metadata, or first with a mirror that has nothing else.
+    for root_comes_alone in [false, true] {
+        let publisher = Publisher::new();
+        publisher.publish("1.0.0");
+        let client = Client::new(&publisher);
+        let mut stolen = publisher.mirror("thief");
+        let targets = mirror_targets(&stolen);
+        resign(&mut stolen, &publisher, &targets, u64::MAX, u64::MAX);
+        client.accepts(stolen.clone(), start()).await;
+        client.refuses(publisher.mirror("good"), start(), MirrorFaultKind::NotTrusted).await;
+
+        let rotation = Rotation { replace: vec![KeyRole::Snapshot, KeyRole::Timestamp], ..Rotation::default() };
+        publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
+        if root_comes_alone {
+            stolen.files.insert("metadata/2.root.json".to_owned(), publisher.mirror("").files["metadata/2.root.json"].clone());
+            let error = client.refresh([stolen.clone()], start()).await.unwrap_err();
+            assert_eq!(error.fault(), Some(MirrorFaultKind::NotTrusted));
+            // The root counts although the rest did not: a mirror that hides it cannot bring the stolen keys back.
+            stolen.files.remove("metadata/2.root.json");
+            client.refuses(stolen, start(), MirrorFaultKind::NotTrusted).await;
+        }
+        assert_eq!(versions(&client.accepts(publisher.mirror("good"), start()).await), ["1.0.0"]);
+    }
+}
+
+/// FAULTS 5.
+#[tokio::test]
+async fn documents_of_two_times_do_not_mix() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let old = publisher.mirror("old");
+    publisher.publish("1.1.0");
+    let new = publisher.mirror("new");
+    let client = Client::new(&publisher);
+    for role in ["snapshot", "targets"] {
+        let (from, to) = (format!("metadata/2.{role}.json"), format!("metadata/3.{role}.json"));
+        let mut mixed = new.clone();
+        mixed.files.insert(to, old.files[&from].clone());
+        client.refuses(mixed, start(), MirrorFaultKind::NotTrusted).await;
+        // Also where nothing names lengths and digests: the versions must fit.
+    }
+    let mut mixed = new.clone();
+    let mut claimed = mirror_targets(&new);
+    claimed.signed.version = version(9);
+    resign(&mut mixed, &publisher, &claimed, 9, 9);
+    mixed.files.insert("metadata/9.targets.json".to_owned(), old.files["metadata/2.targets.json"].clone());
+    client.refuses(mixed, start(), MirrorFaultKind::NotTrusted).await;
+}
+
+/// FAULTS 6: a cap for every file. (A drip is the source's to end.)
+#[tokio::test]
+async fn endless_data_ends() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let good = publisher.mirror("good");
+    let client = Client::new(&publisher);
+    client.refuses(good.clone().manner(Manner::Endless), start(), MirrorFaultKind::NotTrusted).await;
+    for location in ["2.root.json", "timestamp.json", "2.snapshot.json", "2.targets.json"] {
+        let mut padded = good.clone();
+        let file = padded.files.entry(format!("metadata/{location}")).or_insert_with(|| b"{}".to_vec());
+        file.extend(vec![b' '; 17 << 20]);
+        client.refuses(padded, start(), MirrorFaultKind::NotTrusted).await;
+    }
+    // Nesting that would overflow a naive parser's stack.
+    let mut nested = good.clone();
+    *nested.file("metadata/timestamp.json") = format!("{{\"signed\":{{\"x\":{}", "[".repeat(60_000)).into_bytes();
+    client.refuses(nested, start(), MirrorFaultKind::Unusable).await;
+}
+
+/// FAULTS 7.
+#[tokio::test]
+async fn a_bad_mirror_does_not_block_the_good_one() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let client = Client::new(&publisher);
+    let frozen = publisher.mirror("frozen");
+    let later = start() + days(8);
+    publisher.project.refresh(&publisher.keyring(), later).unwrap().run().unwrap();
+    let good = publisher.mirror("good");
+    let mut liar = publisher.mirror("liar");
+    liar.file("metadata/2.targets.json")[200] ^= 1;
+    let mut empty = publisher.mirror("empty");
+    empty.files.clear();
+    let mut half = publisher.mirror("half");
+    half.files.remove("metadata/2.targets.json");
+    let bad = [
+        (good.clone().manner(Manner::Dead), MirrorFaultKind::Unreachable),
+        (good.clone().manner(Manner::Portal), MirrorFaultKind::Unusable),
+        (good.clone().manner(Manner::Endless), MirrorFaultKind::NotTrusted),
+        (frozen, MirrorFaultKind::Expired),
+        (liar, MirrorFaultKind::NotTrusted),
+        (empty, MirrorFaultKind::Unusable),
+        (half, MirrorFaultKind::Unusable),
+    ];
+    let mirrors: Vec<Mirror> = bad.iter().map(|(mirror, _)| mirror.clone()).chain([good]).collect();
+    let refreshed = client.refresh(mirrors.clone(), later).await.unwrap();
+    assert_eq!(versions(&refreshed.repository), ["1.0.0"]);
+    let found: Vec<_> = refreshed.faults.iter().map(|fault| (fault.mirror.clone(), fault.kind)).collect();
+    let expected: Vec<_> = bad.iter().map(|(mirror, kind)| (mirror.name.clone(), *kind)).collect();
+    assert_eq!(found, expected);
+
+    // All bad: the gravest fault is what a person is told. None at all: no network.
+    let error = Client::new(&publisher).refresh(mirrors[..2].to_vec(), later).await.unwrap_err();
+    assert_eq!(error.fault(), Some(MirrorFaultKind::Unusable));
+    let error = client.refresh([], later).await.unwrap_err();
+    assert_eq!(error.fault(), Some(MirrorFaultKind::Unreachable));
+    assert!(client.trust.cached().is_some());
+}
+
+/// A mirror that breaks off while the root's chain is read must not make the client stay with an old root.
+#[tokio::test]
+async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
+    struct Breaks(Mirror);
+    #[async_trait::async_trait]
+    impl kuzflow::trust::MetadataSource for Breaks {
+        fn name(&self) -> &str {
+            "breaks"
+        }
+        async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, kuzflow::trust::SourceError> {
+            if location.ends_with("2.root.json") {
+                return Err(kuzflow::trust::SourceError::Other("connection reset".into()));
+            }
+            self.0.get(location, limit).await
+        }
+    }
+    let publisher = Publisher::new();
+    let client = Client::new(&publisher);
+    let error = client.trust.refresh(&[std::sync::Arc::new(Breaks(publisher.mirror("")))], start()).await.unwrap_err();
+    assert_eq!(error.fault(), Some(MirrorFaultKind::Unreachable), "{error}");
+}
+
+/// FAULTS 8, as far as parsing goes: signed nonsense is left out, the rest stays usable.
+#[tokio::test]
+async fn descriptions_that_contradict_themselves_are_left_out() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    publisher.publish("1.1.0");
+    publisher.publish("1.2.0");
+    let mut mirror = publisher.mirror("mirror");
+    let mut targets = mirror_targets(&mirror);
+    targets.signed.version = version(50);
+    for (name, target) in &mut targets.signed.targets {
+        match name.raw() {
+            // Named as another platform's package than it describes.
+            "sample_1.1.0_Linux_x86_64.kuzflow" => {
+                target.custom.get_mut("release").unwrap()["container"] = "sample_1.1.0_Windows_AMD64".into();
+            }
+            // In a form that a later program may understand.
+            "sample_1.2.0_Linux_x86_64.kuzflow" => {
+                target.custom.get_mut("release").unwrap()["channel"] = serde_json::json!({"any of": ["a", "b"]});
+            }
+            _ => {}
+        }
+    }
+    let template = targets.signed.targets.values().next().unwrap().clone();
+    targets.signed.targets.insert(tough::TargetName::new("folder/name").unwrap(), template);
+    let targets = forge(targets.signed, &publisher.key_files("targets"));
+    mirror.put(&targets);
+    resign(&mut mirror, &publisher, &targets, 50, 50);
+    let repository = Client::new(&publisher).accepts(mirror, start()).await;
+    assert_eq!(versions(&repository), ["1.0.0"]);
+    assert!(repository.target("folder/name").is_none());
+}
+
+/// FAULTS 9: thresholds.
+#[tokio::test]
+async fn a_threshold_counts_different_keys() {
+    let mut options = options();
+    (options.root_keys, options.root_threshold) = (3, 2);
+    let publisher = Publisher::with(&options, start());
+    let keys = publisher.key_files("root");
+    assert_eq!(keys.len(), 3);
+    let client = Client::new(&publisher);
+    let mirror = publisher.mirror("mirror");
+    let mut root: Signed<Root> = mirror.document("1.root.json");
+    root.signed.version = version(2);
+    let with = |signed: Signed<Root>| {
+        let mut mirror = mirror.clone();
+        mirror.put(&signed);
+        mirror
+    };
+    client.refuses(with(forge(root.signed.clone(), &keys[..1])), start(), MirrorFaultKind::NotTrusted).await;
+    let twice = [keys[0].clone(), keys[0].clone()];
+    client.refuses(with(forge(root.signed.clone(), &twice)), start(), MirrorFaultKind::NotTrusted).await;
+    // A role whose key list names one key twice, and a signature twice, still has one signer.
+    let mut doubled = root.signed.clone();
+    let ids = &mut doubled.roles.get_mut(&RoleType::Root).unwrap().keyids;
+    let first = ids[0].clone();
+    ids.fill(first);
+    client.refuses(with(forge(doubled, &keys[..1])), start(), MirrorFaultKind::NotTrusted).await;
+    // Signed by strangers.
+    let stranger = Publisher::with(&options, start());
+    client.refuses(with(forge(root.signed.clone(), &stranger.key_files("root"))), start(), MirrorFaultKind::NotTrusted).await;
+    // A threshold of nothing.
+    let mut none = mirror.clone();
+    let mut signed = serde_json::to_value(forge(root.signed.clone(), &keys)).unwrap();
+    signed["signed"]["roles"]["timestamp"]["threshold"] = 0.into();
+    none.files.insert("metadata/2.root.json".to_owned(), serde_json::to_vec(&signed).unwrap());
+    client.refuses(none, start(), MirrorFaultKind::Unusable).await;
+    // Two of three are enough.
+    client.accepts(with(forge(root.signed, &keys[1..])), start()).await;
+}
+
+/// FAULTS 9: a chain of roots, and keys that were taken back.
+#[tokio::test]
+async fn a_client_several_roots_behind_catches_up_and_revoked_keys_stay_revoked() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let client = Client::new(&publisher);
+    let late = Client::new(&publisher);
+    let before = publisher.mirror("before");
+    client.accepts(before.clone(), start()).await;
+    let old_timestamp_key = publisher.key_files("timestamp");
+    let old_targets_key = publisher.key_files("targets");
+    let rotate = |replace: &[KeyRole]| {
+        let rotation = Rotation { replace: replace.to_vec(), ..Rotation::default() };
+        publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
+    };
+    rotate(&[KeyRole::Root]);
+    rotate(&[KeyRole::Timestamp, KeyRole::Targets]);
+    rotate(&[]);
+    rotate(&KeyRole::ALL);
+    publisher.publish("1.1.0");
+    let after = publisher.mirror("after");
+    let repository = client.accepts(after.clone(), start()).await;
+    assert_eq!((repository.versions.root, versions(&repository)), (5, vec!["1.0.0".to_owned(), "1.1.0".to_owned()]));
+    assert_eq!(late.accepts(after.clone(), start()).await, repository);
+
+    let mut revoked = after.clone();
+    let mut timestamp: Signed<TimestampRole> = after.document("timestamp.json");
+    timestamp.signed.version = version(100);
+    revoked.put(&forge(timestamp.signed, &old_timestamp_key));
+    client.refuses(revoked, start(), MirrorFaultKind::NotTrusted).await;
+
+    let mut revoked = after.clone();
+    let mut targets = mirror_targets(&after);
+    targets.signed.version = version(100);
+    let targets = forge(targets.signed, &old_targets_key);
+    revoked.put(&targets);
+    resign(&mut revoked, &publisher, &targets, 100, 100);
+    client.refuses(revoked, start(), MirrorFaultKind::NotTrusted).await;
+    // The repository from before the rotation, for a client that has seen it.
+    client.refuses(before, start(), MirrorFaultKind::NotTrusted).await;
+}
+
+/// FAULTS 10, and damage to what is stored.
+#[tokio::test]
+async fn the_stored_root_counts_and_damage_does_not_brick() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let other = Publisher::new();
+    other.publish("9.0.0");
+    let client = Client::new(&publisher);
+    client.accepts(publisher.mirror("mirror"), start()).await;
+
+    // Someone exchanges the root beside the launcher: the installation goes on trusting its own.
+    let taken_over = Client { trust: Trust::new(client.state(), other.root()), folder: tempfile::tempdir().unwrap() };
+    let error = taken_over.refresh([other.mirror("other")], start()).await.unwrap_err();
+    assert_eq!(error.fault(), Some(MirrorFaultKind::NotTrusted));
+    assert_eq!(versions(&taken_over.refresh([publisher.mirror("mirror")], start()).await.unwrap().repository), ["1.0.0"]);
+    // A shipped file that is no root at all is not needed either.
+    assert!(Trust::new(client.state(), "nonsense").cached().is_some());
+
+    // The stored root is truncated: the shipped one stands in, and rollback is still noticed.
+    let old = publisher.mirror("old");
+    publisher.publish("1.1.0");
+    client.accepts(publisher.mirror("new"), start()).await;
+    let root = client.state().join("root.json");
+    let whole = std::fs::read(&root).unwrap();
+    for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&root, &whole[..length]).unwrap();
+        client.refuses(old.clone(), start(), MirrorFaultKind::NotTrusted).await;
+        assert_eq!(versions(&client.trust.cached().unwrap()), ["1.0.0", "1.1.0"]);
+    }
+    client.accepts(publisher.mirror("new"), start()).await;
+    assert_eq!(std::fs::read(&root).unwrap().len(), whole.len());
+
+    // The rest is damaged: nothing is cached, and the next refresh mends it.
+    let metadata = client.state().join("metadata.json");
+    let whole = std::fs::read(&metadata).unwrap();
+    let mut forged = whole.clone();
+    let place = whole.windows(5).position(|part| part == b"1.1.0").unwrap();
+    forged[place] = b'7';
+    for damaged in [&b""[..], b"{}", b"\0\0\0\0", &whole[..whole.len() / 2], &forged] {
+        std::fs::write(&metadata, damaged).unwrap();
+        assert!(client.trust.cached().is_none());
+        client.accepts(publisher.mirror("new"), start()).await;
+        assert!(client.trust.cached().is_some());
+    }
+
+    // Neither a stored nor a shipped root: said so, and nothing is asked.
+    let lost = Trust::new(client.folder.path().join("empty"), "nonsense");
+    let mirror = publisher.mirror("mirror");
+    let asked = mirror.asked.clone();
+    let error = lost.refresh(&[mirror.boxed()], start()).await.unwrap_err();
+    assert!(matches!(error, TrustError::Root { .. }), "{error}");
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+/// Nothing but the trusted state can stop a refresh on this side, and it says which file.
+#[tokio::test]
+async fn a_state_that_cannot_be_written_is_named() {
+    let publisher = Publisher::new();
+    let client = Client::new(&publisher);
+    std::fs::write(client.state(), "a file where a folder should be").unwrap();
+    let error = client.refresh([publisher.mirror("mirror")], start()).await.unwrap_err();
+    assert!(matches!(error, TrustError::Io { .. }) && error.to_string().contains("trust"), "{error}");
+    assert_eq!(error.fault(), None);
+}
+
+/// FAULTS 29, the signed part: what the publisher sets is what clients see.
+#[tokio::test]
+async fn rollout_is_signed() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let client = Client::new(&publisher);
+    let version = "1.0.0".parse().unwrap();
+    let mut seen = Vec::new();
+    for change in [RolloutChange::Permille(50), RolloutChange::Halt, RolloutChange::Permille(250), RolloutChange::Resume] {
+        publisher.project.set_rollout(&version, change, &publisher.keyring(), start()).unwrap().run().unwrap();
+        let repository = client.accepts(publisher.mirror("mirror"), start()).await;
+        let release = &repository.releases[0].release;
+        seen.push((release.rollout_permille, release.halted));
+    }
+    assert_eq!(seen, [(50, false), (50, true), (250, true), (250, false)]);
+}
