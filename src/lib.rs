@@ -13,9 +13,11 @@
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! ```
 
+pub mod cli;
 pub mod container;
 pub mod durable;
 pub mod engine;
+pub mod fetch;
 pub mod host;
 pub mod launcher;
 pub mod model;

@@ -1,1 +1,5 @@
-fn main() {}
+//! What a desktop shortcut starts.
+
+fn main() -> std::process::ExitCode {
+    kuzflow::cli::launcher::main().into()
+}

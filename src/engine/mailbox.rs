@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::protocol::{Command, Event, Progress};
+use super::protocol::{Command, Event, Phase, Progress};
 
 /// The driver's end: a window, the terminal, a test.
 #[derive(Clone)]
@@ -33,12 +33,18 @@ struct Shared {
     arrived: Condvar,
 }
 
-#[derive(Default)]
 struct State {
+    phase: Phase,
     queue: VecDeque<Event>,
     progress: Option<Progress>,
     closed: bool,
     waker: Option<Box<dyn Fn() + Send>>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { phase: Phase::Idle, queue: VecDeque::new(), progress: None, closed: false, waker: None }
+    }
 }
 
 /// Makes both ends.
@@ -94,6 +100,11 @@ impl Handle {
         self.take()
     }
 
+    /// Where the engine is now; events of earlier phases may still wait to be taken.
+    pub fn phase(&self) -> Phase {
+        self.shared.lock().phase.clone()
+    }
+
     /// Whether the engine has ended.
     pub fn closed(&self) -> bool {
         self.shared.lock().closed
@@ -125,7 +136,8 @@ impl Emitter {
         self.0.change(|state| match event {
             Event::Progress(progress) => state.progress = Some(progress),
             event => {
-                if matches!(event, Event::Phase { .. }) {
+                if let Event::Phase { phase } = &event {
+                    state.phase = phase.clone();
                     state.queue.extend(state.progress.take().map(Event::Progress));
                 }
                 state.queue.push_back(event);

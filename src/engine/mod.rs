@@ -3,6 +3,10 @@
 //! [`protocol`] is the language, [`machine`] the pure core (`step(input) -> effects`), [`driver`] performs effects.
 
 pub mod app;
+mod check;
+pub mod driver;
 pub mod machine;
 pub mod mailbox;
+pub mod problem;
 pub mod protocol;
+mod update;

@@ -92,6 +92,12 @@ impl Staging {
     }
 }
 
+/// The manifest and the package that an interrupted download of `id` may have left.
+pub fn left_by(home: &Home, id: &ContainerId) -> (PathBuf, PathBuf) {
+    let staging = Staging { home: home.clone(), id: id.clone() };
+    (staging.manifest(), staging.package())
+}
+
 /// Bytes that a file really takes on disk: a preallocated or sparse one may take fewer than its length.
 fn allocated(found: &fs::Metadata) -> u64 {
     #[cfg(unix)]

@@ -1,0 +1,382 @@
+//! The verbs of `kuzflow-launcher`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use super::output::Output;
+use super::place::Place;
+use super::{Ending, log, run, terminal};
+use crate::container::verify_tree;
+use crate::engine::driver::{self, Context};
+use crate::engine::machine::Setup;
+use crate::engine::mailbox::Handle;
+use crate::engine::problem;
+use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
+use crate::host;
+use crate::launcher::texts::{Language, Texts};
+use crate::model::{Manifest, Version};
+use crate::settings::Renderer;
+use crate::store::lock::HomeLock;
+use crate::store::{InstalledRecord, StoreError, remove, switch};
+
+/// Starts an app in its active version, and keeps it up to date.
+#[derive(Debug, Parser)]
+#[command(name = "kuzflow-launcher", version, after_help = "Example: kuzflow-launcher update --json")]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Where versions are installed.
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// The settings; launcher.toml beside this program if absent. The trusted root.json lies beside them.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object a line: events, then {"result": …}.
+    #[arg(long, global = true)]
+    json: bool,
+    /// No window: everything in the terminal.
+    #[arg(long, global = true)]
+    headless: bool,
+    /// How to draw the window: auto, opengl or software.
+    #[arg(long, global = true, value_name = "HOW", value_parser = renderer)]
+    renderer: Option<Renderer>,
+    /// zh-CN or en; the system's language if absent.
+    #[arg(long, global = true, value_name = "TAG")]
+    language: Option<String>,
+    /// Tell on standard error what is done.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start the app, then look for updates; what a desktop shortcut does.
+    #[command(after_help = "Example: kuzflow-launcher run -- --open \"some file.txt\"")]
+    Run {
+        /// Handed over to the app.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Two releases of a sample app, three local nodes, one update; nothing else is needed.
+    #[cfg(feature = "publisher")]
+    #[command(after_help = "Example: kuzflow-launcher demo --headless")]
+    Demo {
+        /// Keep the demo's files here instead of a temporary folder.
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+        /// Megabytes of padding in the sample app, to have something to download.
+        #[arg(long, default_value_t = 24)]
+        megabytes: u32,
+    },
+    /// Look for a release. Status 0: there is one; 3: there is none.
+    #[command(after_help = "Example: kuzflow-launcher check --json")]
+    Check,
+    /// Fetch and install the newest release, or another one. Status 3: there was nothing to do.
+    #[command(after_help = "Example: kuzflow-launcher update --to 1.8.5")]
+    Update {
+        /// This version, also an older one.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<Version>,
+    },
+    /// Tell what is installed.
+    #[command(after_help = "Example: kuzflow-launcher list --json")]
+    List,
+    /// Make an installed version the active one.
+    #[command(after_help = "Example: kuzflow-launcher switch 1.8.5")]
+    Switch {
+        /// Which one.
+        version: Version,
+    },
+    /// Remove an installed version that is not in use.
+    #[command(after_help = "Example: kuzflow-launcher remove 1.8.5")]
+    Remove {
+        /// Which one.
+        version: Version,
+    },
+    /// Hash an installed version's files again. Status 1: something is damaged.
+    #[command(after_help = "Example: kuzflow-launcher verify 1.8.6")]
+    Verify {
+        /// Which one; the active one if absent.
+        version: Option<Version>,
+    },
+    /// Remove old versions beyond the number to keep.
+    #[command(after_help = "Example: kuzflow-launcher prune --keep 1")]
+    Prune {
+        /// How many to keep besides the active one; the setting update.keep_versions if absent.
+        #[arg(long, value_name = "N")]
+        keep: Option<usize>,
+    },
+}
+
+fn renderer(text: &str) -> Result<Renderer, String> {
+    match text {
+        "auto" => Ok(Renderer::Auto),
+        "opengl" => Ok(Renderer::Opengl),
+        "software" => Ok(Renderer::Software),
+        _ => Err("expected auto, opengl or software".to_owned()),
+    }
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> Ending {
+    let arguments = Arguments::parse_from(host::arguments());
+    let language = Language::choose(arguments.common.language.as_deref().unwrap_or("auto"), host::system_language().as_deref());
+    let output = Output::new(arguments.common.json, Texts::new(language));
+    let common = &arguments.common;
+    let app_arguments = match &arguments.verb {
+        Some(Verb::Run { arguments }) => arguments.clone(),
+        _ => Vec::new(),
+    };
+    #[cfg(feature = "publisher")]
+    if let Some(Verb::Demo { keep, megabytes }) = &arguments.verb {
+        log::to_terminal(common.verbose);
+        return demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
+            output.problem(&Problem::new(ProblemKind::Internal, "", error.as_ref()))
+        });
+    }
+    let place = match Place::find(common.config.as_deref(), common.home.as_deref()) {
+        Ok(place) => place,
+        Err(error) => return run::without_settings(common.home.as_deref(), &error, &app_arguments, &output),
+    };
+    let session = Session { place, common, output: &output, app_arguments, language };
+    session.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
+}
+
+/// The demo: prepare, install the old release, then update to the new one, in the window or in the terminal.
+#[cfg(feature = "publisher")]
+fn demo(
+    keep: Option<&std::path::Path>,
+    megabytes: u32,
+    common: &Common,
+    output: &Output,
+    language: Language,
+) -> Result<Ending, Box<dyn std::error::Error>> {
+    let temporary = tempfile::tempdir()?;
+    let folder = keep.unwrap_or(temporary.path());
+    let bar = indicatif::ProgressBar::new_spinner();
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    let demo = crate::demo::Demo::prepare(folder, megabytes, &|version, progress| {
+        bar.set_message(format!("{version}: {:?}", progress.step));
+    })?;
+    bar.finish_and_clear();
+    let session = |arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
+        let place = Place::find(Some(&demo.config()), Some(&demo.home()))?;
+        let app_arguments = arguments.iter().map(OsString::from).collect();
+        Ok(Session { place, common, output, app_arguments, language })
+    };
+    if session(&[])?.update(None) != Ending::Done {
+        return Ok(Ending::Failed);
+    }
+    demo.go_on()?;
+    if !common.headless && !common.json {
+        let session = session(&[])?;
+        return Ok(run::run(&session.context(), session.options(), output));
+    }
+    let session = session(&["--once"])?;
+    let ending = session.update(None);
+    if ending != Ending::Done {
+        return Ok(ending);
+    }
+    // Events are on standard output; the app's own words would disturb them.
+    if common.json {
+        return Ok(Ending::Done);
+    }
+    Ok(match driver::start(&session.context())?.wait() {
+        status if status.success() => Ending::Done,
+        _ => Ending::Failed,
+    })
+}
+
+/// One invocation.
+struct Session<'a> {
+    place: Place,
+    common: &'a Common,
+    output: &'a Output,
+    app_arguments: Vec<OsString>,
+    language: Language,
+}
+
+impl Session<'_> {
+    fn perform(&self, verb: Verb) -> Ending {
+        let terminal = !matches!(verb, Verb::Run { .. }) || self.common.headless;
+        if self.common.verbose || terminal {
+            log::to_terminal(self.common.verbose);
+        } else {
+            log::to_folder(&self.place.home.logs());
+        }
+        let result = match verb {
+            Verb::Run { .. } => return run::run(&self.context(), self.options(), self.output),
+            #[cfg(feature = "publisher")]
+            Verb::Demo { .. } => return Ending::Failed,
+            Verb::Check => return self.check(),
+            Verb::Update { to } => return self.update(to),
+            Verb::List => self.list(),
+            Verb::Switch { version } => self.switch(&version),
+            Verb::Remove { version } => self.remove(&version),
+            Verb::Verify { version } => self.verify(version.as_ref()),
+            Verb::Prune { keep } => self.prune(keep),
+        };
+        result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))
+    }
+
+    fn context(&self) -> Context {
+        let Place { settings, shipped_root, home } = self.place.clone();
+        let arguments = self.app_arguments.clone();
+        let language = self.language.tag().to_owned();
+        let app = crate::engine::app::AppSlot::default();
+        Context { home, settings, shipped_root, arguments, language, app, variable: host::variable }
+    }
+
+    fn options(&self) -> run::Options {
+        run::Options {
+            headless: self.common.headless || self.common.json,
+            renderer: self.common.renderer,
+            language: self.common.language.as_deref().map(|tag| Language::choose(tag, None)),
+        }
+    }
+
+    /// Starts an engine, gives it one command, and follows it until `until` knows the ending.
+    fn engine(&self, command: Command, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
+        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(command);
+        let ending = terminal::follow(&handle, self.output, until);
+        quit(&handle, thread);
+        ending
+    }
+
+    fn check(&self) -> Ending {
+        self.engine(Command::Check { by_user: true }, |phase| match phase {
+            Phase::Offered { .. } => Some(Ending::Done),
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Failed { .. } => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
+    fn update(&self, to: Option<Version>) -> Ending {
+        if let Some(version) = &to
+            && let Ok(record) = self.record(version)
+        {
+            let active = self.place.home.active().is_ok_and(|(active, _)| active.container == record.container);
+            if active {
+                self.output.say(&self.output.texts.no_update(crate::engine::protocol::NoUpdate::Newest));
+                self.output.result(json!({ "status": "nothing_to_do", "current": version }));
+                return Ending::NothingToDo;
+            }
+            return self.switch(version).unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
+        }
+        let handle_offer = to.is_none();
+        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(to.map_or(Command::Check { by_user: true }, Command::StartVersion));
+        let ending = terminal::follow(&handle, self.output, |phase| match phase {
+            Phase::Offered { .. } if handle_offer => {
+                handle.send(Command::Start);
+                None
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Ready { .. } => Some(Ending::Done),
+            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        });
+        quit(&handle, thread);
+        ending
+    }
+
+    fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
+        let records = self.place.home.installed()?;
+        let found = records.into_iter().find(|record| record.container.version == *version);
+        found.ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
+    }
+
+    fn list(&self) -> Result<Ending, StoreError> {
+        let versions = driver::installed(&self.context())?;
+        for version in &versions {
+            let mark = if version.active { "*" } else { " " };
+            let running = if version.running { self.output.texts.get("version-running") } else { String::new() };
+            let date = self.output.texts.date(version.installed, &jiff::tz::TimeZone::system());
+            let size = self.output.texts.size(version.size);
+            self.output.say(&format!("{mark} {:<16} {size:>10}  {date}  {running}", version.id.version.to_string()));
+        }
+        self.output.result(json!({ "status": "done", "versions": versions }));
+        Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
+    }
+
+    fn switch(&self, version: &Version) -> Result<Ending, StoreError> {
+        let record = self.record(version)?;
+        let lock = HomeLock::take(&self.place.home)?;
+        let running = self.place.home.active().is_ok_and(|(active, _)| {
+            active.container != record.container && crate::store::lock::RunningLock::is_held(&self.place.home, &active.container)
+        });
+        if running {
+            switch::switch_at_next_start(&self.place.home, &record.container, &lock)?;
+        } else {
+            switch::switch(&self.place.home, &record.container, &lock)?;
+        }
+        self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
+        self.output.result(json!({ "status": "done", "version": version, "at_next_start": running }));
+        Ok(Ending::Done)
+    }
+
+    fn remove(&self, version: &Version) -> Result<Ending, StoreError> {
+        let record = self.record(version)?;
+        let lock = HomeLock::take(&self.place.home)?;
+        remove::remove(&self.place.home, &record.container, &lock)?;
+        self.output.result(json!({ "status": "done", "removed": [record.container] }));
+        Ok(Ending::Done)
+    }
+
+    fn prune(&self, keep: Option<usize>) -> Result<Ending, StoreError> {
+        let lock = HomeLock::take(&self.place.home)?;
+        let removed = remove::prune(&self.place.home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
+        for id in &removed {
+            self.output.say(&format!("- {id}"));
+        }
+        self.output.result(json!({ "status": "done", "removed": removed }));
+        Ok(if removed.is_empty() { Ending::NothingToDo } else { Ending::Done })
+    }
+
+    fn verify(&self, version: Option<&Version>) -> Result<Ending, StoreError> {
+        let record = match version {
+            Some(version) => self.record(version)?,
+            None => self.place.home.active()?.1,
+        };
+        let path = self.place.home.manifest(&record.container);
+        let json = std::fs::read(&path).unwrap_or_default();
+        let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
+        let Some(manifest) = manifest else {
+            let chain = vec![format!("{} is not the manifest that was installed", path.display())];
+            return Ok(self.output.problem(&Problem { kind: ProblemKind::BadPackage, subject: path.display().to_string(), chain }));
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let verification = verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
+        for damage in &verification.damaged {
+            self.output.say(&format!("{}: {}", damage.path, damage.what));
+        }
+        let damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
+        let whole = verification.is_whole();
+        self.output.say(&format!("{}: {}", record.container, if whole { "✓" } else { "✗" }));
+        self.output.result(json!({ "status": if whole { "done" } else { "damaged" }, "container": record.container, "damaged": damaged }));
+        Ok(if whole { Ending::Done } else { Ending::Failed })
+    }
+}
+
+fn quit(handle: &Handle, thread: std::thread::JoinHandle<()>) {
+    handle.send(Command::Quit);
+    // A panic there was told by the panic hook; the outcome stands.
+    let _ = thread.join();
+}

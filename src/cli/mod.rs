@@ -1,0 +1,40 @@
+//! Command lines: what a person or a script types, turned into calls of the rooms below, and their outcome into words and exit codes.
+//!
+//! `launcher` and `publisher` hold the verbs of the two programs; `run` is what a desktop shortcut does; `terminal` follows an
+//! engine without a window.
+
+#[cfg(feature = "publisher")]
+mod build;
+mod log;
+mod output;
+mod place;
+mod run;
+mod terminal;
+
+pub mod launcher;
+#[cfg(feature = "publisher")]
+pub mod publisher;
+
+/// How a command ended; also the process's exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Status 0.
+    Done,
+    /// Status 1.
+    Failed,
+    /// Status 3: there was nothing to do.
+    NothingToDo,
+    /// The started app's own status.
+    App(u8),
+}
+
+impl From<Ending> for std::process::ExitCode {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Done => Self::SUCCESS,
+            Ending::Failed => Self::FAILURE,
+            Ending::NothingToDo => Self::from(3),
+            Ending::App(status) => Self::from(status),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the verbs print: words for people, or one JSON object a line for scripts.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Ending;
+use crate::engine::protocol::Problem;
+use crate::launcher::texts::Texts;
+
+/// Where words and events go.
+pub struct Output {
+    json: bool,
+    /// The catalogue in the user's language.
+    pub texts: Texts,
+}
+
+impl Output {
+    /// Words in the catalogue's language, or JSON.
+    pub fn new(json: bool, texts: Texts) -> Self {
+        Self { json, texts }
+    }
+
+    /// Whether JSON is wanted.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A line for people.
+    pub fn say(&self, line: &str) {
+        if !self.json {
+            write_line(line);
+        }
+    }
+
+    /// An event for scripts.
+    pub fn event(&self, event: &impl Serialize) {
+        if self.json
+            && let Ok(line) = serde_json::to_string(event)
+        {
+            write_line(&line);
+        }
+    }
+
+    /// The last line for scripts.
+    pub fn result(&self, result: Value) {
+        if self.json {
+            write_line(&json!({ "result": result }).to_string());
+        }
+    }
+
+    /// A failure: what happened, why, and what to do next on standard error; the cause chain for scripts.
+    pub fn problem(&self, problem: &Problem) -> Ending {
+        let [what, why, next] = self.texts.problem(problem);
+        eprintln!("{what}\n{why}\n{next}");
+        for (depth, cause) in problem.chain.iter().enumerate() {
+            eprintln!("{}{cause}", if depth == 0 { "  " } else { "  ← " });
+        }
+        self.result(json!({ "status": "failed", "problem": problem }));
+        Ending::Failed
+    }
+}
+
+/// Writes a line to standard output. A closed pipe (`… | head`) is no error of ours.
+pub fn write_line(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,449 @@
+//! The verbs of `kuzflow`, the publisher's and operator's tool.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use super::build::{self, BuildArguments};
+use super::{Ending, log};
+use crate::host;
+use crate::model::platform::AppName;
+use crate::model::{Node, Version};
+use crate::publish::package::{Effort, inspect, release_of};
+use crate::publish::{
+    InitOptions, KeyRole, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings, RolloutChange, Rotation, Transaction,
+};
+use crate::server::{self, ServerOptions};
+
+/// Builds, signs, publishes and serves releases of an app.
+#[derive(Debug, Parser)]
+#[command(name = "kuzflow", version, after_help = "Example: kuzflow publish app_1.2.0_Linux_x86_64.kuzflow --repo my-app")]
+pub struct Arguments {
+    /// Print one JSON object a line: events, then {"result": …}.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Tell on standard error what is done.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a publisher's folder: settings, keys, an empty signed repository, and what to ship with the launcher.
+    #[command(after_help = "Example: kuzflow init my-app --app my-app --display-name \"My App\" --node https://updates.example.com/")]
+    Init(InitArguments),
+    /// Build a container from an app's folder and a Python runtime.
+    #[command(after_help = "Example: kuzflow build --app src --app-version 1.2.0 --runtime host --requirements requirements.txt --out my-app.kuzflow")]
+    Build(Box<BuildArguments>),
+    /// Add built containers to the repository, all in one step for clients.
+    #[command(after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md")]
+    Publish(PublishArguments),
+    /// Change how many installations may see a release, or stop it.
+    #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
+    Rollout(RolloutArguments),
+    /// Sign snapshot and timestamp again; run it by a timer, more often than the timestamp lasts.
+    #[command(after_help = "Example: kuzflow refresh --repo my-app")]
+    Refresh {
+        #[command(flatten)]
+        place: RepositoryPlace,
+    },
+    /// Make a new root: one that lasts longer, or with new keys.
+    #[command(after_help = "Example: kuzflow rotate --repo my-app --replace timestamp --replace snapshot")]
+    Rotate {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// Give this role new keys: root, targets, snapshot or timestamp.
+        #[arg(long, value_name = "ROLE", value_parser = role)]
+        replace: Vec<KeyRole>,
+    },
+    /// Tell what is published and how long its signatures last.
+    #[command(after_help = "Example: kuzflow list --repo my-app --json")]
+    List {
+        #[command(flatten)]
+        place: RepositoryPlace,
+    },
+    /// Check a built container: its zip, its manifest and every hash.
+    #[command(after_help = "Example: kuzflow inspect my-app.kuzflow")]
+    Inspect {
+        /// The container.
+        file: PathBuf,
+    },
+    /// Serve a repository over HTTP.
+    #[command(after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific")]
+    Serve(ServeArguments),
+}
+
+/// Where the publisher's folder and its keys are.
+#[derive(Debug, Args)]
+struct RepositoryPlace {
+    /// The publisher's folder (the one that `init` made), or the repository in it.
+    #[arg(long, value_name = "DIR")]
+    repo: PathBuf,
+    /// More folders with keys, for example on removable media.
+    #[arg(long, value_name = "DIR")]
+    keys: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct InitArguments {
+    /// The folder to make.
+    folder: PathBuf,
+    /// The app's name in ids.
+    #[arg(long, value_name = "NAME")]
+    app: AppName,
+    /// The app's name for people.
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// Where the repository will be served; may be given several times.
+    #[arg(long = "node", value_name = "URL", required = true)]
+    nodes: Vec<url::Url>,
+    /// The channel of releases that name none.
+    #[arg(long, value_name = "NAME", default_value = "stable")]
+    channel: String,
+    /// How many root keys to make.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    root_keys: usize,
+    /// How many of them must sign a new root.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    root_threshold: u64,
+    /// Ask for a password for the root and targets keys.
+    #[arg(long)]
+    encrypt: bool,
+}
+
+#[derive(Debug, Args)]
+struct PublishArguments {
+    /// Built containers; those of one version for several platforms belong in one call.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    place: RepositoryPlace,
+    /// The channel; the publisher's usual one if absent.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// Share of installations that may see it, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
+    rollout: f64,
+    /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en).
+    #[arg(long, value_name = "[TAG=]FILE")]
+    notes: Vec<String>,
+    /// The app must not be started in an older version once this one is known.
+    #[arg(long)]
+    mandatory: bool,
+    /// The oldest installed version that may move here directly.
+    #[arg(long, value_name = "VERSION")]
+    minimum_version: Option<Version>,
+}
+
+#[derive(Debug, Args)]
+struct RolloutArguments {
+    #[command(flatten)]
+    place: RepositoryPlace,
+    /// Which release.
+    #[arg(long, value_name = "VERSION")]
+    version: Version,
+    #[command(flatten)]
+    change: Change,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Change {
+    /// Share of installations that may see it, in percent.
+    #[arg(long, value_name = "N")]
+    percent: Option<f64>,
+    /// No new installs.
+    #[arg(long)]
+    halt: bool,
+    /// Installs again, up to the share it had.
+    #[arg(long)]
+    resume: bool,
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    /// The publisher's folder or a repository.
+    #[arg(long, value_name = "DIR")]
+    repo: PathBuf,
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// This node's name.
+    #[arg(long, value_name = "NAME", default_value = "kuzflow")]
+    node: String,
+    /// This node's region: Asia-Pacific, Europe, Americas or Global.
+    #[arg(long, value_name = "NAME", default_value = "Global")]
+    region: String,
+    /// Where clients reach this node, if nodes.json does not say it.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<url::Url>,
+    /// Seconds between health checks of the other nodes; 0 for none.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    health_interval: u64,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn role(text: &str) -> Result<KeyRole, String> {
+    let found = KeyRole::ALL.into_iter().find(|role| role.to_string() == text);
+    found.ok_or_else(|| "expected root, targets, snapshot or timestamp".to_owned())
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> Ending {
+    let arguments = Arguments::parse_from(host::arguments());
+    let serving = matches!(arguments.verb, Verb::Serve(_));
+    log::to_terminal(arguments.verbose || serving);
+    let say = Say { json: arguments.json };
+    match perform(arguments.verb, &say) {
+        Ok(ending) => ending,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut chain = vec![error.to_string()];
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  ← {error}");
+                chain.push(error.to_string());
+                cause = error.source();
+            }
+            say.result(json!({ "status": "failed", "chain": chain }));
+            Ending::Failed
+        }
+    }
+}
+
+/// Lines for people or for scripts.
+pub struct Say {
+    json: bool,
+}
+
+impl Say {
+    /// Whether JSON is wanted.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A line for people.
+    pub fn line(&self, line: &str) {
+        if !self.json {
+            super::output::write_line(line);
+        }
+    }
+
+    /// The last line for scripts.
+    pub fn result(&self, value: serde_json::Value) {
+        if self.json {
+            super::output::write_line(&json!({ "result": value }).to_string());
+        }
+    }
+}
+
+fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
+    match verb {
+        Verb::Init(arguments) => init(arguments, say),
+        Verb::Build(arguments) => build::build(*arguments, say),
+        Verb::Publish(arguments) => publish(arguments, say),
+        Verb::Rollout(arguments) => rollout(&arguments, say),
+        Verb::Refresh { place } => {
+            let (project, keyring) = place.open()?;
+            let transaction = project.refresh(&keyring, host::now())?;
+            finish(transaction, say, "signed again")
+        }
+        Verb::Rotate { place, replace } => {
+            let (project, keyring) = place.open()?;
+            let rotation = Rotation { replace, ..Rotation::default() };
+            let ending = finish(project.rotate(&rotation, &keyring, host::now())?, say, "a new root is published")?;
+            say.line(&format!("new installations need {}", project.launcher_folder().join("root.json").display()));
+            Ok(ending)
+        }
+        Verb::List { place } => list(&place, say),
+        Verb::Inspect { file } => {
+            let package = inspect(&file, Effort::default().threads)?;
+            let manifest = &package.manifest;
+            say.line(&format!("{}: {} files, {} bytes unpacked, {} bytes packed", manifest.id(), manifest.file_manifest.len(), manifest.unpacked_size(), package.length));
+            say.result(json!({ "status": "done", "container": manifest.id(), "files": manifest.file_manifest.len(), "unpacked": manifest.unpacked_size(), "length": package.length, "hash": package.hash, "platform_info": manifest.platform_info, "dependencies": manifest.dependencies }));
+            Ok(Ending::Done)
+        }
+        Verb::Serve(arguments) => serve(arguments, say),
+    }
+}
+
+impl RepositoryPlace {
+    fn open(&self) -> Result<(Project, Keyring), Failure> {
+        let project = Project::open(&project_folder(&self.repo))?;
+        let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
+        Ok((project.clone(), Keyring::new(folders).with_passwords(ask)))
+    }
+}
+
+/// The folder with `kuzflow.toml`: `folder` itself, or the one above it.
+fn project_folder(folder: &Path) -> PathBuf {
+    let above = folder.parent().filter(|above| above.join("kuzflow.toml").exists() && !folder.join("kuzflow.toml").exists());
+    above.unwrap_or(folder).to_owned()
+}
+
+/// A key's password: from the variable KUZFLOW_KEY_PASSWORD, for unattended use, else typed.
+fn ask(key: &Path) -> Option<String> {
+    if let Some(password) = host::variable("KUZFLOW_KEY_PASSWORD") {
+        return password.into_string().ok();
+    }
+    rpassword::prompt_password(format!("Password of {}: ", key.display())).ok()
+}
+
+fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Failure> {
+    if transaction.is_empty() {
+        say.line("nothing to do");
+        say.result(json!({ "status": "nothing_to_do" }));
+        return Ok(Ending::NothingToDo);
+    }
+    transaction.run()?;
+    say.line(done);
+    say.result(json!({ "status": "done" }));
+    Ok(Ending::Done)
+}
+
+fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
+    let password = if arguments.encrypt { Some(new_password()?) } else { None };
+    let options = InitOptions {
+        settings: ProjectSettings {
+            display_name: arguments.display_name.unwrap_or_else(|| arguments.app.to_string()),
+            app: arguments.app,
+            channel: arguments.channel,
+            lifetimes: Lifetimes::default(),
+            nodes: arguments.nodes.into_iter().map(Node::at).collect(),
+        },
+        root_keys: arguments.root_keys,
+        root_threshold: arguments.root_threshold,
+        offline_password: password,
+        online_password: None,
+    };
+    let project = Project::init(&arguments.folder, &options, host::now())?;
+    say.line(&format!("{} is ready", arguments.folder.display()));
+    say.line(&format!("  serve      {}", project.repository().display()));
+    say.line(&format!("  ship       {} beside kuzflow-launcher", project.launcher_folder().display()));
+    say.line(&format!("  keep safe  {}", project.keys_folder().display()));
+    say.result(json!({ "status": "done", "folder": arguments.folder, "repository": project.repository(), "launcher": project.launcher_folder() }));
+    Ok(Ending::Done)
+}
+
+fn new_password() -> Result<String, Failure> {
+    if let Some(password) = host::variable("KUZFLOW_KEY_PASSWORD") {
+        return password.into_string().map_err(|_| "KUZFLOW_KEY_PASSWORD is not Unicode".into());
+    }
+    let password = rpassword::prompt_password("Password for the root and targets keys: ")?;
+    if password.is_empty() || rpassword::prompt_password("Again: ")? != password {
+        return Err("the two passwords differ, or are empty".into());
+    }
+    Ok(password)
+}
+
+fn permille(percent: f64) -> Result<u16, Failure> {
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(format!("a rollout is 0 to 100 percent, not {percent}").into());
+    }
+    Ok((percent * 10.0).round() as u16)
+}
+
+fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
+    let (project, keyring) = arguments.place.open()?;
+    let channel = arguments.channel.unwrap_or_else(|| project.settings().channel.clone());
+    let rollout_permille = permille(arguments.rollout)?;
+    let notes: BTreeMap<String, PathBuf> = arguments.notes.iter().map(|text| notes_argument(text)).collect();
+    let now = host::now();
+    let mut packages = Vec::new();
+    for path in arguments.files {
+        let package = inspect(&path, Effort::default().threads)?;
+        let mut release = release_of(&package.manifest, &package.location, &channel, now);
+        release.mandatory = arguments.mandatory;
+        release.rollout_permille = rollout_permille;
+        release.minimum_version = arguments.minimum_version.clone();
+        say.line(&format!("{} ({} bytes)", release.container, package.length));
+        packages.push(PackageToPublish { path, release, notes: notes.clone() });
+    }
+    finish(project.publish(&packages, &keyring, now)?, say, "published")
+}
+
+/// `TAG=FILE`, or `FILE` for every language.
+fn notes_argument(text: &str) -> (String, PathBuf) {
+    match text.split_once('=') {
+        Some((tag, file)) if !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+            (tag.to_owned(), PathBuf::from(file))
+        }
+        _ => (String::new(), PathBuf::from(text)),
+    }
+}
+
+fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, Failure> {
+    let (project, keyring) = arguments.place.open()?;
+    let change = match &arguments.change {
+        Change { halt: true, .. } => RolloutChange::Halt,
+        Change { resume: true, .. } => RolloutChange::Resume,
+        Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
+    };
+    finish(project.set_rollout(&arguments.version, change, &keyring, host::now())?, say, "rollout changed")
+}
+
+fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
+    let (project, _) = place.open()?;
+    let releases = project.releases()?;
+    for release in &releases {
+        let share = f64::from(release.rollout_permille) / 10.0;
+        let state = if release.halted { "halted".to_owned() } else { format!("{share} %") };
+        say.line(&format!("{:<44} {:<8} {state:>8}  {}", release.container.to_string(), release.channel, release.published));
+    }
+    let expiries: BTreeMap<String, String> =
+        project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string())).collect();
+    for (role, expires) in &expiries {
+        say.line(&format!("{role} expires {expires}"));
+    }
+    say.result(json!({ "status": "done", "releases": releases, "expires": expiries }));
+    Ok(Ending::Done)
+}
+
+fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
+    let inner = project_folder(&arguments.repo).join("repository");
+    let repository = if arguments.repo.join("metadata").is_dir() { arguments.repo } else { inner };
+    let mut options = ServerOptions::new(repository);
+    options.node = arguments.node;
+    options.region = arguments.region;
+    options.public_url = arguments.public_url;
+    options.health_interval = Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+        let address = listener.local_addr()?;
+        say.line(&format!("serving {} on http://{address}/", options.repository.display()));
+        if say.is_json() {
+            super::output::write_line(&json!({ "event": "serving", "address": address.to_string() }).to_string());
+        }
+        server::serve(options, listener, stop_signal()).await?;
+        Ok::<(), Failure>(())
+    })?;
+    say.result(json!({ "status": "done" }));
+    Ok(Ending::Done)
+}
+
+/// Ctrl-C, or the service manager's SIGTERM.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the server runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

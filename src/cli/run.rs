@@ -1,0 +1,215 @@
+//! What a desktop shortcut does: start the active version at once, then look for a release, and open the window only if there is
+//! something to show. Whatever fails, an installed version starts (promises 1 and 2).
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::output::Output;
+use super::place::PlaceError;
+use super::{Ending, terminal};
+use crate::engine::driver::{self, Context};
+use crate::engine::machine::Setup;
+use crate::engine::mailbox::Handle;
+use crate::engine::problem;
+use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
+use crate::host;
+use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
+use crate::settings::{CheckTime, Renderer};
+use crate::store::launch::{self, RunningApp, exit_code};
+use crate::store::{Home, State, switch};
+
+/// What the command line says about the window.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// No window.
+    pub headless: bool,
+    /// Instead of the setting.
+    pub renderer: Option<Renderer>,
+    /// Instead of what the person chose earlier and of the setting.
+    pub language: Option<Language>,
+}
+
+/// Starts the app and keeps it up to date; returns when the app has ended.
+pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
+    if let Err(error) = context.home.active() {
+        tracing::info!(%error, "first install");
+        return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output);
+    }
+    if waits_for_check(context) {
+        let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
+        return before_the_app(context, setup, options, output);
+    }
+    let app = match driver::start(context) {
+        Ok(app) => app,
+        Err(error) => return output.problem(&problem::of_store(&error)),
+    };
+    if context.settings.update.check == CheckTime::Never {
+        return Ending::App(exit_code(app.wait()));
+    }
+    beside_the_app(context, &app, options, output)
+}
+
+/// Whether the user chose to wait, or a mandatory release is known.
+fn waits_for_check(context: &Context) -> bool {
+    let mandatory = || {
+        let state = context.home.state().ok()?;
+        let (active, _) = context.home.active().ok()?;
+        Some(state.mandatory? > active.pending.unwrap_or(active.container).version)
+    };
+    context.settings.update.check == CheckTime::BeforeStart || mandatory().unwrap_or(false)
+}
+
+/// The app runs; a release is looked for, and only if there is one the window opens.
+fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output: &Output) -> Ending {
+    if wait_for_end(app, context.settings.check_delay()) {
+        return Ending::App(exit_code(app.wait()));
+    }
+    let setup = Setup { launch_when_ready: true, start_anyway: false, running: true };
+    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+        Ok(engine) => engine,
+        Err(problem) => {
+            tracing::error!(?problem, "no engine");
+            return Ending::App(exit_code(app.wait()));
+        }
+    };
+    handle.send(Command::Check { by_user: false });
+    let mut view = ViewState::default();
+    follow(&handle, &mut view, output, |phase, view| match phase {
+        // A check that failed quietly leaves a notice and goes back to idle.
+        Phase::Idle | Phase::Checking => view.notice.is_some() || app.ended().is_some(),
+        _ => true,
+    });
+    if view.offer().is_some() && !options.headless {
+        show(context, &handle, view, options);
+        // A window that was closed on the way does not stop the download: the new version is there at the next start.
+        follow(&handle, &mut ViewState::default(), output, |phase, _| match phase {
+            Phase::Downloading { .. } | Phase::Installing { .. } | Phase::Switching { .. } => context.app.running().is_none(),
+            _ => true,
+        });
+    }
+    quit(&handle, engine);
+    context.app.get().map_or(Ending::Failed, |app| Ending::App(exit_code(app.wait())))
+}
+
+/// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
+fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output) -> Ending {
+    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+        Ok(engine) => engine,
+        Err(problem) if setup.start_anyway => {
+            tracing::error!(?problem, "no engine; starting what is installed");
+            return start_and_wait(context, output);
+        }
+        Err(problem) => return output.problem(&problem),
+    };
+    handle.send(Command::Check { by_user: !setup.start_anyway });
+    let shown = !options.headless && show(context, &handle, ViewState::default(), options);
+    let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
+    quit(&handle, engine);
+    match context.app.get() {
+        Some(app) => Ending::App(exit_code(app.wait())),
+        // The window was closed before the check was over, or the check failed: the installed version starts all the same.
+        None if setup.start_anyway => start_and_wait(context, output),
+        None => ending,
+    }
+}
+
+fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
+    terminal::follow(handle, output, |phase| match phase {
+        Phase::Offered { .. } => {
+            // Nobody is there to be asked: a first install goes on, an update waits for somebody.
+            handle.send(if setup.start_anyway { Command::Later } else { Command::Start });
+            None
+        }
+        Phase::Launched { .. } => Some(Ending::Done),
+        Phase::UpToDate { .. } | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+        _ => None,
+    })
+}
+
+/// Opens the window; `false` if none can be opened, which a person is told by a message of the system as far as it can.
+fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -> bool {
+    let settings = &context.settings;
+    let active = context.home.active().ok().map(|(_, record)| record);
+    let app_name = match &active {
+        Some(record) => record.display_name.clone(),
+        None if settings.display_name.is_empty() => settings.app.to_string(),
+        None => settings.display_name.clone(),
+    };
+    let folder = active.as_ref().map(|record| context.home.container(&record.container));
+    let icon = active.and_then(|record| std::fs::read(record.icon?.under(&folder?)).ok());
+    let state = context.home.state().unwrap_or_default();
+    let chosen = state.language.as_deref().unwrap_or(&settings.window.language);
+    let language = options.language.unwrap_or_else(|| Language::choose(chosen, host::system_language().as_deref()));
+    let window = WindowOptions {
+        title: app_name.clone(),
+        app_name: app_name.clone(),
+        icon,
+        language,
+        theme: settings.window.theme,
+        renderer: options.renderer.unwrap_or(settings.window.renderer),
+    };
+    match launcher::open(window, handle.clone(), view) {
+        Ok(closed) => {
+            tracing::info!(?closed, "window closed");
+            if let Some(language) = closed.choices.language {
+                let state = State { language: Some(language.tag().to_owned()), ..context.home.state().unwrap_or(state) };
+                if let Err(error) = context.home.set_state(&state) {
+                    tracing::warn!(%error, "the chosen language is forgotten");
+                }
+            }
+            true
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no window");
+            // The message waits for a click; the app does not wait for that.
+            std::thread::spawn(move || launcher::tell_no_window(&app_name, &Texts::new(language)));
+            false
+        }
+    }
+}
+
+/// Takes events in until `enough`, looking at least every second.
+fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl Fn(&Phase, &ViewState) -> bool) {
+    while !enough(&handle.phase(), view) && !handle.closed() {
+        for event in handle.wait(Duration::from_secs(1)) {
+            output.event(&event);
+            view.apply(event);
+        }
+    }
+}
+
+/// Whether `app` ends within `limit`.
+fn wait_for_end(app: &RunningApp, limit: Duration) -> bool {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        if app.ended().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(100).min(limit));
+    }
+    false
+}
+
+fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
+    handle.send(Command::Quit);
+    // A panic there was told by the panic hook.
+    let _ = engine.join();
+}
+
+fn start_and_wait(context: &Context, output: &Output) -> Ending {
+    match driver::start(context) {
+        Ok(app) => Ending::App(exit_code(app.wait())),
+        Err(error) => output.problem(&problem::of_store(&error)),
+    }
+}
+
+/// The settings cannot be used. With `--home` the installed version starts all the same (promise 1).
+pub fn without_settings(home: Option<&Path>, error: &PlaceError, arguments: &[OsString], output: &Output) -> Ending {
+    let told = output.problem(&Problem::new(ProblemKind::BadSettings, "", error));
+    let started = home.map(Home::new).and_then(|home| {
+        let record = switch::resolve_for_start(&home).ok()?;
+        launch::start(&home, &record, arguments, host::variable).ok()
+    });
+    started.map_or(told, |app| Ending::App(exit_code(app.wait())))
+}

@@ -1,0 +1,204 @@
+//! A check: fresh signed metadata, the release for this installation, and what it would cost.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::driver::Context;
+use super::machine::Checked;
+use super::problem;
+use super::protocol::{NoUpdate, Problem, ProblemKind};
+use crate::fetch::{Client, FetchError, NodeMemory, Partial};
+use crate::model::offer::Way;
+use crate::model::release::{Audience, Choice, SignedRelease};
+use crate::model::{Digest, Manifest, Node, Offer, Platform, Version, node};
+use crate::store::{State, StoreError, staging};
+use crate::trust::{MetadataSource, Repository, SourceError, Trust};
+
+/// Largest `nodes.json` and answer of the API that are read, bytes.
+const LARGEST_NODE_LIST: u64 = 256 << 10;
+/// Largest release notes that are shown, bytes.
+const LARGEST_NOTES: u64 = 256 << 10;
+
+/// Looks for a release: the best one, or `wanted`.
+pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) -> Result<Checked, Problem> {
+    let store = |error: StoreError| problem::of_store(&error);
+    context.home.create().map_err(store)?;
+    let repository = {
+        let _lock = context.lock().map_err(store)?;
+        refresh(context, client).await?
+    };
+    let mut state = context.home.state().map_err(store)?;
+    // A version that waits for the next start counts as installed.
+    let current = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container).version);
+    let signed = match choose(context, &repository, &state, current.as_ref(), wanted)? {
+        Ok(signed) => signed.clone(),
+        Err(reason) => return Ok(Checked::Nothing { reason, current }),
+    };
+    let mandatory = signed.release.mandatory.then(|| signed.release.container.version.clone());
+    if state.mandatory != mandatory {
+        state.mandatory = mandatory;
+        context.home.set_state(&state).map_err(store)?;
+    }
+    let nodes = nodes(context, client).await;
+    let notes = notes(context, client, &repository, &nodes, &signed).await;
+    let bytes_to_fetch = signed.length.saturating_sub(already_here(context, &signed));
+    let memory = NodeMemory::load(&context.home.node_memory());
+    let estimated_seconds = memory.estimated_seconds(&nodes, bytes_to_fetch).map(|seconds| seconds.ceil() as u64);
+    Ok(Checked::Offer(Box::new(Offer { signed, current, way: Way::Full, bytes_to_fetch, notes, nodes, estimated_seconds })))
+}
+
+/// Bytes of the package that an interrupted download left, by its own account: for showing a price, proved when it goes on.
+fn already_here(context: &Context, signed: &SignedRelease) -> u64 {
+    let (manifest, package) = staging::left_by(&context.home, &signed.release.container);
+    let json = std::fs::read(manifest).ok().filter(|json| Digest::of(json) == signed.release.manifest.hash);
+    let manifest = json.and_then(|json| Manifest::from_json(&json).ok());
+    manifest.map_or(0, |manifest| Partial::marked_bytes(&package, &manifest.package))
+}
+
+async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {
+    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+    let source = |node: &Node| Arc::new(NodeSource { client: client.clone(), node: node.clone() }) as Arc<dyn MetadataSource>;
+    let sources: Vec<_> = context.settings.nodes.iter().map(source).collect();
+    let refreshed = trust.refresh(&sources, crate::host::now()).await.map_err(|error| problem::of_trust(&error))?;
+    for fault in &refreshed.faults {
+        tracing::warn!(error = fault as &dyn std::error::Error, "a mirror was passed over");
+    }
+    Ok(refreshed.repository)
+}
+
+/// The release to offer, or why there is none.
+fn choose<'a>(
+    context: &Context,
+    repository: &'a Repository,
+    state: &State,
+    current: Option<&Version>,
+    wanted: Option<Version>,
+) -> Result<Result<&'a SignedRelease, NoUpdate>, Problem> {
+    let platform = Platform::current();
+    let app = context.settings.app.as_str();
+    if let Some(version) = wanted {
+        // Asked for by name: also an older one, one that was skipped, or one that has not reached this installation.
+        let found = repository.releases.iter().find(|signed| {
+            let container = &signed.release.container;
+            container.version == version && container.platform == platform && container.app.as_str() == app
+        });
+        let problem = || Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain: Vec::new() };
+        return found.map(Ok).ok_or_else(problem);
+    }
+    let audience = Audience {
+        app,
+        platform: &platform,
+        channel: &context.settings.channel,
+        current,
+        installation_id: &state.installation_id,
+        skipped: &state.skipped,
+    };
+    Ok(match audience.choose(&repository.releases) {
+        Choice::Offer(signed) => Ok(signed),
+        Choice::UpToDate => Err(NoUpdate::Newest),
+        Choice::Skipped(_) => Err(NoUpdate::Skipped),
+        Choice::NotYet(_) => Err(NoUpdate::NotYet),
+        Choice::Nothing => Err(NoUpdate::NothingPublished),
+    })
+}
+
+/// All nodes that are known, the best first: those of the settings, of the repository's list, and of the API's answer. The last two
+/// are hints: whoever gives them can waste time, not change a byte.
+async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
+    let settings = &context.settings;
+    let mut nodes = settings.nodes.clone();
+    for found in hints(context, client).await {
+        let known = nodes.iter_mut().find(|node| node.id == found.id || node.url == found.url);
+        match known {
+            Some(node) => {
+                node.metrics = found.metrics;
+                node.bandwidth = found.bandwidth.or(node.bandwidth);
+            }
+            None if matches!(found.url.scheme(), "http" | "https") => nodes.push(found),
+            None => {}
+        }
+    }
+    node::rank(&mut nodes, &settings.region);
+    nodes.truncate(settings.update.max_nodes);
+    nodes
+}
+
+async fn hints(context: &Context, client: &Client) -> Vec<Node> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        download_nodes: Vec<Node>,
+    }
+    let settings = &context.settings;
+    if let Some(api) = &settings.api {
+        let mut url = api.clone();
+        url.set_path(&format!("{}/api/containers/check_update", url.path().trim_end_matches('/')));
+        // 0.0.0 is older than anything: the answer is wanted for its nodes.
+        url.query_pairs_mut()
+            .append_pair("app", settings.app.as_str())
+            .append_pair("channel", &settings.channel)
+            .append_pair("current_version", "0.0.0")
+            .append_pair("platform", &Platform::current().to_string())
+            .append_pair("user_location", &settings.region);
+        match client.get(&url, LARGEST_NODE_LIST).await {
+            Ok(body) => match serde_json::from_slice::<Answer>(&body) {
+                Ok(answer) => return answer.download_nodes,
+                Err(error) => tracing::info!(%url, %error, "the server's answer is not understood"),
+            },
+            Err(error) => tracing::info!(%url, %error, "the server does not answer"),
+        }
+    }
+    for node in &settings.nodes {
+        let Ok(url) = node.address("nodes.json") else { continue };
+        match client.get(&url, LARGEST_NODE_LIST).await {
+            Ok(body) => return serde_json::from_slice(&body).unwrap_or_default(),
+            // The node is there and has no list: neither have the others.
+            Err(error) if error.is_not_found() => return Vec::new(),
+            Err(error) => tracing::info!(%url, %error, "no list of nodes from here"),
+        }
+    }
+    Vec::new()
+}
+
+/// The release notes in the best language there is. That they cannot be had is no reason not to offer the release.
+async fn notes(context: &Context, client: &Client, repository: &Repository, nodes: &[Node], signed: &SignedRelease) -> String {
+    let notes = &signed.release.notes;
+    let language = context.language.as_str();
+    let primary = language.split('-').next().unwrap_or(language);
+    let same_language = || notes.iter().find(|(tag, _)| tag.split('-').next() == Some(primary)).map(|(_, target)| target);
+    let best = notes.get(language).or_else(same_language).or_else(|| notes.get("")).or_else(|| notes.get("en")).or_else(|| notes.values().next());
+    let Some(target) = best else { return String::new() };
+    for node in nodes {
+        let source = NodeSource { client: client.clone(), node: node.clone() };
+        match repository.read_small(&source, target, LARGEST_NOTES).await {
+            Ok(text) => return String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => tracing::info!(node = node.id, %error, "no release notes from here"),
+        }
+    }
+    String::new()
+}
+
+/// A node as a source of metadata.
+struct NodeSource {
+    client: Client,
+    node: Node,
+}
+
+#[async_trait]
+impl MetadataSource for NodeSource {
+    fn name(&self) -> &str {
+        &self.node.id
+    }
+
+    async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
+        let url = self.node.address(location).map_err(|error| SourceError::Other(Box::new(error)))?;
+        match self.client.get(&url, limit).await {
+            Ok(body) => Ok(body.to_vec()),
+            Err(error) if error.is_not_found() => Err(SourceError::NotFound),
+            Err(FetchError::TooLarge { limit, .. }) => Err(SourceError::TooLong { limit }),
+            Err(error) => Err(SourceError::Other(Box::new(error))),
+        }
+    }
+}

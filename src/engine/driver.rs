@@ -1,0 +1,301 @@
+//! Performs the machine's effects: one thread with its own runtime, that feeds commands and outcomes into the machine.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::app::AppSlot;
+use super::mailbox::{self, Emitter, EngineEnd, Handle};
+use super::machine::{Effect, Input, Machine, Setup};
+use super::problem;
+use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
+use super::{check, update};
+use crate::fetch::{Client, ClientOptions, Control, RunState};
+use crate::model::{ContainerId, Version};
+use crate::settings::Settings;
+use crate::store::lock::{HomeLock, RunningLock};
+use crate::store::{Home, InstalledRecord, StoreError, launch, remove, switch};
+
+/// How long an app that is asked to end may take before it is ended.
+const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
+/// How long a short operation waits for another launcher to finish its own.
+const PATIENCE_WITH_LOCK: Duration = Duration::from_secs(3);
+
+/// What an engine works with.
+#[derive(Clone)]
+pub struct Context {
+    /// Where versions are installed.
+    pub home: Home,
+    /// The settings in force.
+    pub settings: Settings,
+    /// `root.json` as it was shipped with the launcher.
+    pub shipped_root: Vec<u8>,
+    /// The user's own arguments for the app.
+    pub arguments: Vec<OsString>,
+    /// The language of release notes: `zh-CN` or `en`.
+    pub language: String,
+    /// The app this launcher started.
+    pub app: AppSlot,
+    /// Asks the environment.
+    pub variable: fn(&str) -> Option<OsString>,
+}
+
+impl Context {
+    /// Takes the home's lock, waiting a little for another launcher.
+    pub(super) fn lock(&self) -> Result<HomeLock, StoreError> {
+        let end = std::time::Instant::now() + PATIENCE_WITH_LOCK;
+        loop {
+            match HomeLock::take(&self.home) {
+                Err(StoreError::Busy { .. }) if std::time::Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
+pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
+    let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;
+    let (handle, end) = mailbox::channel();
+    let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+        runtime.block_on(Driver::new(context, client, setup, &end).run(end));
+        // What is left are downloads that were told to stop, and threads that wait for the app.
+        runtime.shutdown_background();
+    });
+    Ok((handle, thread.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?))
+}
+
+struct Driver {
+    context: Arc<Context>,
+    client: Client,
+    machine: Machine,
+    emitter: Emitter,
+    inputs: mpsc::UnboundedSender<Input>,
+    outcomes: mpsc::UnboundedReceiver<Input>,
+    control: watch::Sender<Control>,
+    download: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Driver {
+    fn new(context: Context, client: Client, setup: Setup, end: &EngineEnd) -> Self {
+        let (inputs, outcomes) = mpsc::unbounded_channel();
+        let control = Control { state: RunState::Run, limit: context.settings.bandwidth_limit() };
+        let driver = Self {
+            context: Arc::new(context),
+            client,
+            machine: Machine::new(setup),
+            emitter: end.emitter(),
+            inputs,
+            outcomes,
+            control: watch::Sender::new(control),
+            download: None,
+        };
+        if let Some(app) = driver.context.app.running() {
+            watch_app(app, driver.context.app.clone(), driver.inputs.clone());
+        }
+        driver
+    }
+
+    async fn run(mut self, mut end: EngineEnd) {
+        self.list();
+        loop {
+            let input = tokio::select! {
+                command = end.commands.recv() => Input::Command(command.unwrap_or(Command::Quit)),
+                Some(outcome) = self.outcomes.recv() => outcome,
+            };
+            for effect in self.machine.step(input) {
+                if effect == Effect::Stop {
+                    return self.stop().await;
+                }
+                self.perform(effect);
+            }
+        }
+    }
+
+    /// A download is kept as at a pause: it is told to stop, and given the time to note its last pieces.
+    async fn stop(self) {
+        self.steer(RunState::Cancel);
+        if let Some(download) = self.download {
+            let _ = tokio::time::timeout(Duration::from_secs(5), download).await;
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Emit(event) => {
+                log(&event);
+                self.emitter.emit(event);
+            }
+            Effect::Check(wanted) => {
+                let (context, client, inputs) = (Arc::clone(&self.context), self.client.clone(), self.inputs.clone());
+                tokio::spawn(async move {
+                    let result = check::check(&context, &client, wanted).await;
+                    let _ = inputs.send(Input::Checked(result));
+                });
+            }
+            Effect::Update(offer) => {
+                self.steer(RunState::Run);
+                let job = update::Job {
+                    context: Arc::clone(&self.context),
+                    client: self.client.clone(),
+                    offer,
+                    control: self.control.subscribe(),
+                    emitter: self.emitter.clone(),
+                    inputs: self.inputs.clone(),
+                };
+                let inputs = self.inputs.clone();
+                self.download = Some(tokio::spawn(async move {
+                    let _ = inputs.send(Input::Updated(job.run().await));
+                }));
+            }
+            Effect::Pause => self.steer(RunState::Pause),
+            Effect::Resume => self.steer(RunState::Run),
+            Effect::Cancel => self.steer(RunState::Cancel),
+            Effect::LimitBandwidth(limit) => self.control.send_modify(|control| control.limit = limit),
+            Effect::Skip(version) => self.skip(version),
+            Effect::Choose { id, at_next_start } => self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start))),
+            Effect::Restart { switch_to } => {
+                let inputs = self.inputs.clone();
+                self.blocking(move |context| Input::Launched(restart(context, switch_to, inputs)));
+            }
+            Effect::Remove(id) => self.blocking(move |context| {
+                let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
+                Input::Removed(removed.map_err(|error| problem::of_store(&error)))
+            }),
+            Effect::List => self.list(),
+            Effect::Stop => {}
+        }
+    }
+
+    fn steer(&self, state: RunState) {
+        self.control.send_modify(|control| control.state = state);
+    }
+
+    /// Work that blocks, on a thread for such; its outcome comes in as an input.
+    fn blocking(&self, work: impl FnOnce(&Context) -> Input + Send + 'static) {
+        let (context, inputs) = (Arc::clone(&self.context), self.inputs.clone());
+        tokio::task::spawn_blocking(move || inputs.send(work(&context)));
+    }
+
+    fn skip(&self, version: Version) {
+        let result = self.context.home.state().and_then(|mut state| {
+            if !state.skipped.contains(&version) {
+                state.skipped.push(version);
+            }
+            self.context.home.set_state(&state)
+        });
+        if let Err(error) = result {
+            self.emitter.emit(Event::Notice { problem: problem::of_store(&error) });
+        }
+    }
+
+    fn list(&self) {
+        match installed(&self.context) {
+            Ok(versions) => self.emitter.emit(Event::Installed { versions }),
+            Err(error) => self.emitter.emit(Event::Notice { problem: problem::of_store(&error) }),
+        }
+    }
+}
+
+/// The installed versions as the version menu shows them.
+pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
+    let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
+    let records = context.home.installed()?;
+    Ok(records
+        .into_iter()
+        .map(|record| InstalledVersion {
+            active: active.as_ref() == Some(&record.container),
+            running: RunningLock::is_held(&context.home, &record.container),
+            folder: context.home.container(&record.container),
+            size: record.size,
+            installed: record.installed,
+            id: record.container,
+        })
+        .collect())
+}
+
+fn choose(context: &Context, id: ContainerId, at_next_start: bool) -> Result<ContainerId, Problem> {
+    let result = context.lock().and_then(|lock| {
+        if at_next_start {
+            switch::switch_at_next_start(&context.home, &id, &lock)?;
+        } else {
+            switch::switch(&context.home, &id, &lock)?.1.log();
+        }
+        prune(context, &lock);
+        Ok(())
+    });
+    result.map(|()| id).map_err(|error| problem::of_store(&error))
+}
+
+/// Old versions go once a new one was chosen. That one of them stays is no reason to fail.
+fn prune(context: &Context, lock: &HomeLock) {
+    match remove::prune(&context.home, context.settings.update.keep_versions, lock) {
+        Ok(removed) if removed.is_empty() => {}
+        Ok(removed) => tracing::info!(?removed, "old versions removed"),
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old versions could not be removed"),
+    }
+}
+
+fn restart(
+    context: &Context,
+    switch_to: Option<ContainerId>,
+    inputs: mpsc::UnboundedSender<Input>,
+) -> Result<Version, Problem> {
+    if let Some(app) = context.app.running() {
+        let stopped = app.stop(PATIENCE_WITH_APP);
+        stopped.map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))?;
+    }
+    if let Some(id) = switch_to {
+        choose(context, id, false)?;
+    }
+    let app = start(context).map_err(|error| problem::of_store(&error))?;
+    let version = app.container.version.clone();
+    watch_app(app, context.app.clone(), inputs);
+    Ok(version)
+}
+
+/// Starts the active version, and where that cannot be started the newest other one that can (promise 1).
+pub fn start(context: &Context) -> Result<Arc<launch::RunningApp>, StoreError> {
+    let home = &context.home;
+    let chosen = switch::resolve_for_start(home)?;
+    let begin = |record: &InstalledRecord| launch::start(home, record, &context.arguments, context.variable);
+    let first = match begin(&chosen) {
+        Ok(app) => return Ok(context.app.set(app)),
+        Err(error) => error,
+    };
+    tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");
+    for other in home.installed()?.into_iter().filter(|other| other.container != chosen.container) {
+        match begin(&other) {
+            Ok(app) => return Ok(context.app.set(app)),
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "nor can this version"),
+        }
+    }
+    Err(first)
+}
+
+/// Tells the engine when `app` ends, unless another one was started in its place.
+fn watch_app(app: Arc<launch::RunningApp>, slot: AppSlot, inputs: mpsc::UnboundedSender<Input>) {
+    let watching = std::thread::Builder::new().name("app".to_owned()).spawn(move || {
+        app.wait();
+        if slot.holds(&app) {
+            let _ = inputs.send(Input::AppEnded);
+        }
+    });
+    if let Err(error) = watching {
+        tracing::warn!(%error, "the end of the app will not be noticed");
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Phase { phase } => tracing::info!(?phase, "phase"),
+        Event::Notice { problem } => tracing::warn!(?problem, "notice"),
+        _ => {}
+    }
+}

@@ -1,0 +1,70 @@
+//! From the rooms' errors to what a person is told.
+
+use super::protocol::{Problem, ProblemKind};
+use crate::container::ContainerError;
+use crate::fetch::FetchError;
+use crate::store::StoreError;
+use crate::trust::{MirrorFaultKind, TrustError};
+
+/// From the store.
+pub fn of_store(error: &StoreError) -> Problem {
+    let (kind, subject) = match error {
+        error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
+        StoreError::Io { path, .. } | StoreError::Damaged { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
+        StoreError::Busy { home } => (ProblemKind::Busy, home.display().to_string()),
+        StoreError::DiskFull { home, .. } => (ProblemKind::DiskFull, home.display().to_string()),
+        StoreError::NotInstalled { id } => (ProblemKind::NoSuchVersion, id.clone()),
+        StoreError::InUse { id, .. } => (ProblemKind::VersionInUse, id.clone()),
+        StoreError::NothingInstalled { home } => (ProblemKind::NothingInstalled, home.display().to_string()),
+        StoreError::Start { program, .. } => (ProblemKind::LaunchFailed, program.display().to_string()),
+    };
+    Problem::new(kind, subject, error)
+}
+
+/// From a package.
+pub fn of_container(error: &ContainerError) -> Problem {
+    let (kind, subject) = match error {
+        error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
+        ContainerError::File { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
+        ContainerError::Entry { path, .. } => (ProblemKind::BadPackage, path.to_string()),
+        _ => (ProblemKind::BadPackage, String::new()),
+    };
+    Problem::new(kind, subject, error)
+}
+
+/// From signed metadata.
+pub fn of_trust(error: &TrustError) -> Problem {
+    let kind = match (error.fault(), error) {
+        (Some(MirrorFaultKind::Unreachable), _) => ProblemKind::NoNetwork,
+        (Some(MirrorFaultKind::Unusable), _) => ProblemKind::NodesUnusable,
+        (Some(MirrorFaultKind::Expired), _) => ProblemKind::MetadataExpired,
+        (Some(MirrorFaultKind::NotTrusted), _) => ProblemKind::NotTrusted,
+        (None, TrustError::Root { .. }) => ProblemKind::BadSettings,
+        (None, TrustError::Io { source, .. }) if is_full(source) => ProblemKind::DiskFull,
+        (None, TrustError::Io { .. }) => ProblemKind::DiskError,
+        (None, _) => ProblemKind::NotTrusted,
+    };
+    let subject = match error {
+        TrustError::Io { path, .. } => path.display().to_string(),
+        _ => String::new(),
+    };
+    Problem::new(kind, subject, error)
+}
+
+/// From nodes.
+pub fn of_fetch(error: &FetchError) -> Problem {
+    let (kind, subject) = match error {
+        FetchError::Disk { source, .. } if is_full(source) => (ProblemKind::DiskFull, String::new()),
+        FetchError::Disk { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
+        FetchError::Setup(_) | FetchError::Task(_) | FetchError::Cancelled => (ProblemKind::Internal, String::new()),
+        FetchError::Address { node, .. } => (ProblemKind::BadSettings, node.clone()),
+        FetchError::Pieces(_) => (ProblemKind::BadPackage, String::new()),
+        error if error.is_unreachable() => (ProblemKind::NoNetwork, String::new()),
+        _ => (ProblemKind::NodesUnusable, String::new()),
+    };
+    Problem::new(kind, subject, error)
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}

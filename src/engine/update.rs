@@ -1,0 +1,244 @@
+//! An update: the manifest first, then pieces from several nodes, each entry unpacked as soon as its pieces are there, and one rename
+//! at the end.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
+use std::thread;
+
+use tokio::sync::{mpsc, watch};
+
+use super::driver::Context;
+use super::machine::{Input, Updated};
+use super::mailbox::Emitter;
+use super::problem;
+use super::protocol::{Event, Problem, ProblemKind, Progress};
+use crate::container::{self, ContainerError, Readiness, Unpacker};
+use crate::fetch::{self, Client, Control, FetchError, FetchEvent};
+use crate::model::{Digest, Manifest, Offer, RelativePath};
+use crate::store::StoreError;
+use crate::store::lock::HomeLock;
+use crate::store::staging::{self, Staging};
+
+/// What one update works with.
+pub struct Job {
+    /// The engine's surroundings.
+    pub context: Arc<Context>,
+    /// The HTTP client.
+    pub client: Client,
+    /// What to fetch.
+    pub offer: Box<Offer>,
+    /// Run, pause or cancel, and the bandwidth cap.
+    pub control: watch::Receiver<Control>,
+    /// Where progress goes.
+    pub emitter: Emitter,
+    /// Where "all bytes are there" goes.
+    pub inputs: mpsc::UnboundedSender<Input>,
+}
+
+/// The package's manifest with its proved bytes.
+struct Described {
+    manifest: Arc<Manifest>,
+    json: Vec<u8>,
+}
+
+impl Job {
+    /// Fetches, unpacks and registers. After an error or a stop nothing of the version is visible; verified pieces stay for the next try.
+    pub async fn run(mut self) -> Result<Updated, Problem> {
+        let id = self.offer.signed.release.container.clone();
+        if self.context.home.record(&id).is_ok() {
+            return Ok(Updated::Installed(id));
+        }
+        let store = |error: StoreError| problem::of_store(&error);
+        let lock = self.context.lock().map_err(store)?;
+        let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
+        staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
+        staging.check_space(self.offer.signed.length, self.offer.signed.release.unpacked_size).map_err(store)?;
+        let described = self.describe(&staging).await?;
+        let tree = staging.fresh_tree().map_err(store)?;
+        let unpacking = Unpacking::begin(&described.manifest, &tree, &staging.package())?;
+        match self.fetch(&staging, &described.manifest, &unpacking).await? {
+            Ended::Stopped => return Ok(Updated::Stopped),
+            Ended::Complete => {}
+        }
+        let _ = self.inputs.send(Input::Fetched);
+        let finished = tokio::task::spawn_blocking(move || finish(unpacking, described, staging, &lock));
+        let registered = finished.await.map_err(|error| Problem::new(ProblemKind::Internal, id.to_string(), &error))?;
+        registered.map(|()| Updated::Installed(id))
+    }
+
+    /// The manifest: from an interrupted try if its digest is the signed one, else from the package's end.
+    async fn describe(&self, staging: &Staging) -> Result<Described, Problem> {
+        let signed = &self.offer.signed;
+        let location = &signed.release.manifest;
+        let kept = std::fs::read(staging.manifest()).ok().filter(|json| Digest::of(json) == location.hash);
+        let json = match kept {
+            Some(json) => json,
+            None => {
+                let span = location.offset..location.offset.saturating_add(location.packed_size);
+                // A node whose bytes are not the signed manifest has sent wrong bytes; the next one is asked.
+                let accept = |packed: &[u8]| container::read_manifest_json(packed, location).is_ok();
+                let place = signed.location();
+                let packed = fetch::fetch_span(&self.client, &self.offer.nodes, &place, signed.length, span, &accept);
+                let packed = packed.await.map_err(|error| problem::of_fetch(&error))?;
+                let json = container::read_manifest_json(&packed, location).map_err(|error| problem::of_container(&error))?;
+                std::fs::write(staging.manifest(), &json)
+                    .map_err(|error| Problem::new(ProblemKind::DiskError, staging.manifest().display().to_string(), &error))?;
+                json
+            }
+        };
+        let refuse = |error| problem::of_container(&ContainerError::Refused(error));
+        let manifest = Manifest::from_json(&json).map_err(refuse)?;
+        if manifest.id() != signed.release.container || manifest.package.length > signed.length {
+            let chain = vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
+            return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
+        }
+        Ok(Described { manifest: Arc::new(manifest), json })
+    }
+
+    async fn fetch(&mut self, staging: &Staging, manifest: &Manifest, unpacking: &Unpacking) -> Result<Ended, Problem> {
+        let signed = &self.offer.signed;
+        let pieces = Arc::new(manifest.package.clone());
+        let job = fetch::Job {
+            memory: Some(self.context.home.node_memory()),
+            ..fetch::Job::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package())
+        };
+        let (events, mut arriving) = mpsc::unbounded_channel();
+        let download = fetch::download(&self.client, job, self.control.clone(), events);
+        tokio::pin!(download);
+        let mut readiness = Readiness::new(manifest);
+        let total = unpacking.total;
+        let result = loop {
+            tokio::select! {
+                result = &mut download => break result,
+                Some(event) = arriving.recv() => self.take(event, &mut readiness, unpacking, total),
+            }
+            if let Some(problem) = unpacking.failure() {
+                return Err(problem);
+            }
+        };
+        // The last events may still wait when the download has ended.
+        while let Ok(event) = arriving.try_recv() {
+            self.take(event, &mut readiness, unpacking, total);
+        }
+        match result {
+            Ok(summary) => {
+                tracing::info!(?summary, "download ended");
+                Ok(Ended::Complete)
+            }
+            Err(FetchError::Cancelled) => Ok(Ended::Stopped),
+            Err(error) => Err(problem::of_fetch(&error)),
+        }
+    }
+
+    fn take(&self, event: FetchEvent, readiness: &mut Readiness, unpacking: &Unpacking, files_total: u64) {
+        match event {
+            FetchEvent::Piece(index) => unpacking.send(readiness.arrived(index)),
+            FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
+                let files_done = unpacking.done();
+                let progress = Progress { done, total, speed, seconds_left, files_done, files_total, nodes };
+                self.emitter.emit(Event::Progress(progress));
+            }
+            FetchEvent::Fault(fault) => {
+                tracing::warn!(?fault, "node fault");
+                self.emitter.emit(Event::NodeFault(fault));
+            }
+        }
+    }
+}
+
+enum Ended {
+    Complete,
+    Stopped,
+}
+
+/// Threads that unpack entries as they become whole.
+struct Unpacking {
+    unpacker: Arc<Unpacker>,
+    ready: blocking::Sender<RelativePath>,
+    threads: Vec<thread::JoinHandle<()>>,
+    shared: Arc<Shared>,
+    total: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    done: AtomicU64,
+    failure: Mutex<Option<ContainerError>>,
+}
+
+impl Unpacking {
+    fn begin(manifest: &Arc<Manifest>, tree: &Path, package: &Path) -> Result<Self, Problem> {
+        let failed = |error: ContainerError| problem::of_container(&error);
+        let unpacker = Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
+        let (ready, queue) = blocking::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let shared = Arc::new(Shared::default());
+        let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
+        let mut threads = Vec::new();
+        for _ in 0..count {
+            let (unpacker, queue, shared, package) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared), package.to_owned());
+            let work = move || work(&unpacker, &queue, &shared, &package);
+            let thread = thread::Builder::new().name("unpack".to_owned()).spawn(work);
+            threads.push(thread.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?);
+        }
+        Ok(Self { total: manifest.file_manifest.len() as u64, unpacker, ready, threads, shared })
+    }
+
+    fn send(&self, paths: Vec<RelativePath>) {
+        for path in paths {
+            // The threads end only after this sender; one that panicked is noticed when they are joined.
+            let _ = self.ready.send(path);
+        }
+    }
+
+    fn done(&self) -> u64 {
+        self.shared.done.load(Ordering::Relaxed)
+    }
+
+    fn failure(&self) -> Option<Problem> {
+        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map(problem::of_container)
+    }
+
+    /// Waits for the last entries.
+    fn join(self) -> Result<Unpacker, Problem> {
+        drop(self.ready);
+        let panicked = self.threads.into_iter().any(|thread| thread.join().is_err());
+        if let Some(error) = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(problem::of_container(&error));
+        }
+        let internal = |text: &str| Problem { kind: ProblemKind::Internal, subject: String::new(), chain: vec![text.to_owned()] };
+        if panicked {
+            return Err(internal("a thread that unpacks has panicked"));
+        }
+        Arc::into_inner(self.unpacker).ok_or_else(|| internal("a thread that unpacks has not ended"))
+    }
+}
+
+fn work(unpacker: &Unpacker, queue: &Mutex<blocking::Receiver<RelativePath>>, shared: &Shared, package: &Path) {
+    let mut file: Option<File> = None;
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(path) = next else { return };
+        // Opened at the first entry: before that there may be no file yet.
+        let opened = match file.take() {
+            Some(file) => Ok(file),
+            None => File::open(package).map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source }),
+        };
+        let result = opened.and_then(|package| unpacker.entry_at(&path, file.insert(package)));
+        match result {
+            Ok(()) => drop(shared.done.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => drop(shared.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error)),
+        }
+    }
+}
+
+/// What comes after the last byte: the last entries, links and empty files, durability, one rename.
+fn finish(unpacking: Unpacking, described: Described, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
+    let unpacker = unpacking.join()?;
+    unpacker.finish(&described.json).map_err(|error| problem::of_container(&error))?;
+    let registered = staging.register(&described.manifest, Digest::of(&described.json), crate::host::now());
+    registered.map(drop).map_err(|error| problem::of_store(&error))
+}

@@ -1,0 +1,341 @@
+//! The real executables, as a publisher, an operator and a user's machine run them: build, publish, serve, check, update, switch.
+
+#![cfg(unix)]
+
+#[path = "support/release.rs"]
+mod release;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use release::{World, said, text, tree};
+
+const MEGABYTE: usize = 1 << 20;
+
+/// A world with 1.0.0 installed from one node.
+fn installed() -> (World, release::NodeProcess) {
+    let world = World::new();
+    world.release("1.0.0", MEGABYTE);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    let update = world.say(&["update"]);
+    assert_eq!((update.code, update.result["status"].as_str()), (0, Some("installed")), "{}", update.errors);
+    (world, node)
+}
+
+#[test]
+fn the_whole_way() {
+    let world = World::new();
+    world.release("1.0.0", MEGABYTE);
+    let (one, two) = (world.serve(), world.serve());
+    world.configure(&[&one.address, &two.address], "");
+
+    let none = world.say(&["list"]);
+    assert_eq!(none.code, 3, "nothing is installed");
+    let check = world.say(&["check"]);
+    assert_eq!((check.code, check.result["version"].as_str()), (0, Some("1.0.0")), "{}", check.errors);
+    assert!(check.result["current"].is_null());
+    let update = world.say(&["update"]);
+    assert_eq!((update.code, update.result["version"].as_str()), (0, Some("1.0.0")), "{}", update.errors);
+    assert!(update.events.iter().any(|event| event["phase"] == "downloading"));
+    let progress = update.events.iter().rev().find(|event| event["event"] == "progress").unwrap();
+    assert_eq!(progress["done"], progress["total"]);
+    assert_eq!(progress["nodes"].as_array().unwrap().len(), 2);
+
+    // What is installed is what was built.
+    let app = tree(&world.path("app 1.0.0"));
+    assert_eq!(tree(&world.container("1.0.0").join("app")).into_iter().filter(|(path, _)| !path.ends_with(".description")).collect::<BTreeMap<_, _>>(), app);
+    assert!(!world.home().join("staging").read_dir().unwrap().any(|_| true), "nothing is left in staging");
+
+    for verb in ["check", "update"] {
+        let nothing = world.say(&[verb]);
+        assert_eq!((nothing.code, nothing.result["status"].as_str()), (3, Some("nothing_to_do")), "{}", nothing.errors);
+    }
+
+    let notes = world.path("notes.md");
+    fs::write(&notes, "# New\n").unwrap();
+    let package = world.build("1.1.0", &BTreeMap::from([("new.txt", b"new".to_vec())]));
+    world.publish(&package, &["--notes", text(&notes)]);
+    let check = world.say(&["check"]);
+    assert_eq!((check.code, check.result["current"].as_str()), (0, Some("1.0.0")));
+    let offer = check.events.iter().find(|event| event["phase"] == "offered").unwrap();
+    assert_eq!(offer["offer"]["notes"], "# New\n");
+    assert_eq!(world.say(&["update"]).code, 0);
+    let list = world.say(&["list"]);
+    let versions: Vec<(String, bool)> = list.result["versions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| (version["id"].as_str().unwrap().split('_').nth(1).unwrap().to_owned(), version["active"] == true))
+        .collect();
+    assert_eq!(versions, [("1.1.0".to_owned(), true), ("1.0.0".to_owned(), false)]);
+
+    assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
+    assert_eq!(world.say(&["remove", "1.0.0"]).result["problem"]["kind"], "version_in_use");
+    assert_eq!(world.say(&["update", "--to", "1.1.0"]).code, 0, "an installed version needs no download");
+    assert_eq!(world.say(&["update", "--to", "9.9.9"]).result["problem"]["kind"], "no_such_version");
+    assert_eq!(world.say(&["remove", "1.0.0"]).code, 0);
+    assert_eq!(world.say(&["switch", "1.0.0"]).code, 1);
+    assert_eq!(world.launcher(&["switch"]).output().unwrap().status.code(), Some(2), "a usage error");
+}
+
+#[test]
+fn the_app_gets_its_arguments_and_gives_its_status() {
+    let (world, _node) = installed();
+    world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
+    let output = world.launcher(&["run", "--", "a b", "数据"]).env("CODE", "42").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "version=1.0.0 args=a b 数据\n");
+    assert_eq!(output.status.code(), Some(42));
+}
+
+#[test]
+fn the_app_starts_without_network_window_pointer_or_settings() {
+    let (world, node) = installed();
+    drop(node);
+    let starts = |world: &World, what: &str| {
+        let output = world.launcher(&["run"]).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains("version=1.0.0"), "{what}: {told} {}", String::from_utf8_lossy(&output.stderr));
+    };
+    world.configure(&["127.0.0.1:9"], "[update]\ndelay_seconds = 0\n");
+    starts(&world, "no network");
+    world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'before-start'\n");
+    starts(&world, "a check before the start without a network, and no window");
+    fs::write(world.home().join("active.json"), "{").unwrap();
+    starts(&world, "a damaged pointer");
+    fs::write(world.home().join("state.json"), "{").unwrap();
+    starts(&world, "damaged state");
+    let _ = fs::remove_dir_all(world.home().join("trust"));
+    fs::write(world.home().join("trust"), "in the way").unwrap();
+    starts(&world, "no trusted metadata");
+    fs::write(world.config(), "nonsense").unwrap();
+    starts(&world, "damaged settings");
+}
+
+#[test]
+fn a_version_that_cannot_be_started_is_stepped_over() {
+    let (world, _node) = installed();
+    world.release("2.0.0", MEGABYTE);
+    assert_eq!(world.say(&["update"]).code, 0);
+    fs::remove_file(world.container("2.0.0").join("app/run.sh")).unwrap();
+    world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
+    let output = world.launcher(&["run"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("version=1.0.0"));
+}
+
+#[test]
+fn an_update_while_the_app_runs_waits_for_the_next_start() {
+    let (world, node) = installed();
+    world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
+    let mut app = world.launcher(&["run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
+    let running = || world.say(&["list"]).result["versions"][0]["running"] == true;
+    let end = Instant::now() + Duration::from_secs(20);
+    while !running() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(running());
+    world.release("2.0.0", MEGABYTE);
+    assert_eq!(world.say(&["update"]).code, 0);
+    // The launcher dies; the app goes on, and its version is still known to run.
+    app.kill().unwrap();
+    app.wait().unwrap();
+    let list = world.say(&["list"]);
+    assert_eq!(list.result["versions"][1]["running"], true, "{:?}", list.result);
+    assert_eq!(world.say(&["remove", "1.0.0"]).result["problem"]["kind"], "version_in_use");
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let line = fs::read(entry.path().join("cwd/../metadata/installed.json")).ok()?;
+        let own = fs::read_link(entry.path().join("cwd")).ok()?.starts_with(world.home());
+        (own && !line.is_empty()).then(|| entry.file_name().into_string().unwrap())
+    });
+    for pid in pids.collect::<Vec<_>>() {
+        std::process::Command::new("kill").arg(pid).status().unwrap();
+    }
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut told = String::new();
+    while !told.contains("version=2.0.0") && Instant::now() < end {
+        told = String::from_utf8_lossy(&world.launcher(&["run"]).output().unwrap().stdout).into_owned();
+    }
+    assert!(told.contains("version=2.0.0"), "{told}");
+}
+
+#[test]
+fn killed_at_any_time_the_next_run_converges() {
+    let (world, node) = installed();
+    world.release("2.0.0", 24 * MEGABYTE);
+    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 40_000_000\n");
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..12 {
+        let mut update = world.launcher(&["--json", "update"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(random.u64(30..700)));
+        let _ = update.kill();
+        update.wait().unwrap();
+        // Whatever was going on: the app starts, in the old version or in the new one, whole.
+        world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
+        let told = String::from_utf8_lossy(&world.launcher(&["run"]).output().unwrap().stdout).into_owned();
+        assert!(told.contains("version=1.0.0") || told.contains("version=2.0.0"), "round {round}: {told}");
+        let verify = world.say(&["verify"]);
+        assert_eq!(verify.code, 0, "round {round}: {:?}", verify.result);
+        world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 40_000_000\n");
+    }
+    let update = world.say(&["update"]);
+    assert!(matches!(update.code, 0 | 3), "{}", update.errors);
+    assert_eq!(tree(&world.path("app 2.0.0")), tree(&world.container("2.0.0").join("app")).into_iter().filter(|(path, _)| !path.ends_with(".description")).collect::<BTreeMap<_, _>>());
+    assert_eq!(fs::read_dir(world.home().join("staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_resumed_download_fetches_only_what_is_missing() {
+    let (world, node) = installed();
+    world.release("2.0.0", 12 * MEGABYTE);
+    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 4_000_000\n");
+    let mut update = world.launcher(&["--json", "update"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1800));
+    update.kill().unwrap();
+    update.wait().unwrap();
+    let check = world.say(&["check"]);
+    let (left, all) = (check.result["bytes"].as_u64().unwrap(), check.events.iter().find_map(|event| event["offer"]["signed"]["length"].as_u64()).unwrap());
+    assert!(left < all && left > 0, "{left} of {all} are left to fetch");
+    world.configure(&[&node.address], "");
+    assert_eq!(world.say(&["update"]).code, 0);
+}
+
+#[test]
+fn damage_is_found() {
+    let (world, _node) = installed();
+    assert_eq!(world.say(&["verify"]).code, 0);
+    let file = world.container("1.0.0").join("app/data/file 3.bin");
+    let mut content = fs::read(&file).unwrap();
+    content[100] ^= 1;
+    fs::write(&file, content).unwrap();
+    let verify = world.say(&["verify"]);
+    assert_eq!((verify.code, verify.result["damaged"][0].as_str()), (1, Some("app/data/file 3.bin")));
+    // What belongs to the user may change.
+    fs::write(world.container("1.0.0").join("data/mine"), "x").unwrap();
+    assert_eq!(world.say(&["verify"]).result["damaged"].as_array().unwrap().len(), 1);
+    let manifest = world.container("1.0.0").join("metadata/container.json");
+    let json = fs::read_to_string(&manifest).unwrap().replace("示例", "假的");
+    fs::write(&manifest, json).unwrap();
+    assert_eq!(world.say(&["verify"]).result["problem"]["kind"], "bad_package");
+}
+
+#[test]
+fn nothing_untrusted_is_installed() {
+    let world = World::new();
+    world.release("1.0.0", MEGABYTE);
+    let node = world.serve();
+    // Another publisher's root: nothing that this repository signs is trusted.
+    let other = World::new();
+    world.configure(&[&node.address], "");
+    fs::copy(other.path("publisher/launcher/root.json"), world.path("publisher/launcher/root.json")).unwrap();
+    let check = world.say(&["check"]);
+    assert_eq!((check.code, check.result["problem"]["kind"].as_str()), (1, Some("not_trusted")), "{}", check.errors);
+    assert!(check.errors.contains("←"), "the cause chain is told: {}", check.errors);
+    assert!(!world.home().join("containers").read_dir().is_ok_and(|mut found| found.next().is_some()));
+}
+
+#[test]
+fn a_package_that_was_changed_on_the_node_is_refused() {
+    let world = World::new();
+    world.release("1.0.0", MEGABYTE);
+    let targets = world.path("publisher/repository/targets");
+    let package = fs::read_dir(&targets).unwrap().flatten().map(|entry| entry.path()).find(|path| text(path).ends_with(".kuzflow")).unwrap();
+    let mut bytes = fs::read(&package).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&package, bytes).unwrap();
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    let update = world.say(&["update"]);
+    assert_eq!(update.code, 1);
+    assert_eq!(update.result["problem"]["kind"], "nodes_unusable", "{}", update.errors);
+    assert!(update.events.iter().any(|event| event["event"] == "node_fault" && event["fault"] == "wrong_bytes" && event["dropped"] == true));
+    assert_eq!(world.say(&["list"]).code, 3);
+}
+
+#[test]
+fn a_lying_node_beside_a_good_one_is_named_and_left() {
+    let world = World::new();
+    world.release("1.0.0", 8 * MEGABYTE);
+    let good = world.serve();
+    // The second node serves a copy of the repository with one changed byte.
+    let copy = World::new();
+    std::process::Command::new("cp")
+        .args(["-rT", text(&world.path("publisher/repository")), text(&copy.path("publisher/repository"))])
+        .status()
+        .unwrap();
+    let targets = copy.path("publisher/repository/targets");
+    let package = fs::read_dir(&targets).unwrap().flatten().map(|entry| entry.path()).find(|path| text(path).ends_with(".kuzflow")).unwrap();
+    let mut bytes = fs::read(&package).unwrap();
+    for at in (1000..bytes.len() - 200_000).step_by(50_000) {
+        bytes[at] ^= 1;
+    }
+    fs::write(&package, bytes).unwrap();
+    let bad = copy.serve();
+    world.configure(&[&bad.address, &good.address], "");
+    let update = world.say(&["update"]);
+    assert_eq!(update.code, 0, "{}", update.errors);
+    let fault = update.events.iter().find(|event| event["event"] == "node_fault").unwrap();
+    assert_eq!((fault["node"].as_str(), fault["fault"].as_str()), (Some("node-0"), Some("wrong_bytes")));
+    assert_eq!(world.say(&["verify"]).code, 0);
+}
+
+#[test]
+fn two_launchers_at_once() {
+    let (world, node) = installed();
+    world.release("2.0.0", 8 * MEGABYTE);
+    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 2_000_000\n");
+    let first = world.launcher(&["--json", "update"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let staging = world.home().join("staging");
+    let end = Instant::now() + Duration::from_secs(20);
+    while fs::read_dir(&staging).unwrap().count() == 0 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let second = world.say(&["switch", "1.0.0"]);
+    assert_eq!((second.code, second.result["problem"]["kind"].as_str()), (1, Some("busy")), "{}", second.errors);
+    assert_eq!(world.say(&["list"]).code, 0, "looking needs no lock");
+    let first = said(&first.wait_with_output().unwrap());
+    assert_eq!(first.code, 0, "{}", first.errors);
+}
+
+#[test]
+fn a_full_disk_is_told_before_the_first_byte() {
+    let world = World::new();
+    world.release("1.0.0", 24 * MEGABYTE);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    fs::create_dir_all(world.home()).unwrap();
+    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs", text(&world.home())]).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
+        eprintln!("passed over: a small disk can only be mounted by root");
+        return;
+    }
+    let update = world.say(&["update"]);
+    let left = fs::read_dir(world.home().join("staging")).unwrap().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    let packages = left.iter().filter(|folder| folder.join("package.partial").exists()).count();
+    std::process::Command::new("umount").arg(text(&world.home())).status().unwrap();
+    assert_eq!((update.code, update.result["problem"]["kind"].as_str()), (1, Some("disk_full")), "{}", update.errors);
+    assert_eq!(packages, 0, "nothing was fetched");
+}
+
+#[test]
+fn a_rollout_a_halt_and_a_mandatory_release() {
+    let (world, _node) = installed();
+    let package = world.build("2.0.0", &BTreeMap::new());
+    world.publish(&package, &["--rollout", "0"]);
+    let publisher = world.path("publisher");
+    let change = |arguments: &[&str]| world.kuzflow(&[&["rollout", "--repo", text(&publisher), "--version", "2.0.0"], arguments].concat());
+    let reason = |world: &World| world.say(&["check"]).result["reason"].as_str().map(str::to_owned);
+    assert_eq!(reason(&world).as_deref(), Some("not_yet"));
+    change(&["--percent", "100"]);
+    assert_eq!(world.say(&["check"]).code, 0);
+    change(&["--halt"]);
+    assert_eq!(reason(&world).as_deref(), Some("not_yet"));
+    change(&["--resume"]);
+    assert_eq!(world.say(&["update"]).code, 0);
+    let package = world.build("3.0.0", &BTreeMap::new());
+    world.publish(&package, &["--mandatory"]);
+    assert_eq!(world.say(&["check"]).result["mandatory"], true);
+}

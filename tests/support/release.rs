@@ -1,0 +1,187 @@
+//! A publisher, its nodes and a launcher as real processes, in one temporary folder whose name has a space and Chinese characters.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A publisher's folder and everything around it.
+pub struct World {
+    folder: tempfile::TempDir,
+}
+
+/// A `kuzflow serve`; killed when dropped.
+pub struct NodeProcess {
+    child: Child,
+    pub address: String,
+}
+
+/// What a verb said.
+pub struct Said {
+    pub code: i32,
+    pub events: Vec<Value>,
+    pub result: Value,
+    pub errors: String,
+}
+
+impl World {
+    /// `kuzflow init` with a node that is replaced as soon as one serves.
+    pub fn new() -> Self {
+        let world = Self { folder: tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap() };
+        let folder = world.path("publisher");
+        world.kuzflow(&["init", text(&folder), "--app", "sample", "--display-name", "示例 Sample", "--node", "http://127.0.0.1:9/"]);
+        world
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.path("home")
+    }
+
+    /// The folder of an installed version.
+    pub fn container(&self, version: &str) -> PathBuf {
+        let architecture = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
+        self.home().join(format!("containers/sample_{version}_Linux_{architecture}"))
+    }
+
+    /// Runs `kuzflow`, which must succeed.
+    pub fn kuzflow(&self, arguments: &[&str]) -> Output {
+        let output = Command::new(env!("CARGO_BIN_EXE_kuzflow")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "kuzflow {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output
+    }
+
+    /// Builds a release whose program prints its version and arguments; `files` (path in the app to content) come along.
+    pub fn build(&self, version: &str, files: &BTreeMap<&str, Vec<u8>>) -> PathBuf {
+        let app = self.path(&format!("app {version}"));
+        fs::create_dir_all(&app).unwrap();
+        let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
+        fs::write(app.join("run.sh"), script).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        for (path, content) in files {
+            let path = app.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let out = self.path(&format!("{version}.kuzflow"));
+        let arguments = ["build", "--app", text(&app), "--name", "sample", "--app-version", version, "--entry", "exe:run.sh"];
+        let rest = ["--runtime", "none", "--display-name", "示例 Sample", "--level", "1", "--out", text(&out)];
+        self.kuzflow(&[arguments.as_slice(), rest.as_slice()].concat());
+        out
+    }
+
+    pub fn publish(&self, package: &Path, more: &[&str]) {
+        let folder = self.path("publisher");
+        self.kuzflow(&[&["publish", text(package), "--repo", text(&folder)], more].concat());
+    }
+
+    /// Builds and publishes a release with `size` bytes of noise in 40 files.
+    pub fn release(&self, version: &str, size: usize) {
+        let mut random = fastrand::Rng::with_seed(size as u64 ^ version.len() as u64);
+        let mut noise = vec![0; size / 40];
+        let mut files = BTreeMap::new();
+        let names: Vec<String> = (0..40).map(|index| format!("data/file {index}.bin")).collect();
+        for name in &names {
+            random.fill(&mut noise);
+            files.insert(name.as_str(), noise.clone());
+        }
+        let package = self.build(version, &files);
+        self.publish(&package, &[]);
+    }
+
+    /// Starts a node.
+    pub fn serve(&self) -> NodeProcess {
+        let folder = self.path("publisher");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
+            .args(["serve", "--repo", text(&folder), "--listen", "127.0.0.1:0", "--health-interval", "0", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        NodeProcess { child, address: told["address"].as_str().unwrap().to_owned() }
+    }
+
+    /// Writes the launcher's settings for these nodes.
+    pub fn configure(&self, addresses: &[&str], more: &str) {
+        let mut settings = "app = 'sample'\n".to_owned();
+        let (top, tables) = more.split_once("[").map_or((more, String::new()), |(top, tables)| (top, format!("[{tables}")));
+        settings.push_str(top);
+        for (index, address) in addresses.iter().enumerate() {
+            settings.push_str(&format!("[[nodes]]\nid = 'node-{index}'\nurl = 'http://{address}/'\n"));
+        }
+        settings.push_str(&tables);
+        fs::write(self.config(), settings).unwrap();
+        // The publisher's list names the node that `new` made up.
+        fs::write(self.path("publisher/repository/nodes.json"), "[]").unwrap();
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path("publisher/launcher/launcher.toml")
+    }
+
+    /// The launcher, ready to be given a verb.
+    pub fn launcher(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
+        command.args(["--home", text(&self.home()), "--config", text(&self.config()), "--language", "en"]).args(arguments);
+        // No window can be opened here, whatever the machine has.
+        command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
+        command
+    }
+
+    /// Runs a verb with `--json`.
+    pub fn say(&self, arguments: &[&str]) -> Said {
+        said(&self.launcher(&[&["--json"], arguments].concat()).output().unwrap())
+    }
+}
+
+/// Reads what a verb said with `--json`.
+pub fn said(output: &Output) -> Said {
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    let mut events: Vec<Value> = stdout
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let result = events.pop_if(|last| last.get("result").is_some()).map(|last| last["result"].clone()).unwrap_or_default();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    Said { code: output.status.code().unwrap_or(-1), events, result, errors }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A path of these tests, which is always Unicode.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Every file below `folder` with its content.
+pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
