@@ -14,6 +14,7 @@
 //! ```
 
 pub mod engine;
+pub mod fetch;
 pub mod host;
 pub mod model;
 pub mod settings;
