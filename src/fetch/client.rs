@@ -1,0 +1,130 @@
+//! The HTTP client: HTTP/1.1 only, so that each request has a connection of its own; bytes as they are stored, never encoded;
+//! redirects few and never from https to http; proxies from the environment.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
+use reqwest::redirect::Policy;
+use url::Url;
+
+use super::FetchError;
+
+/// Redirects that a request may take.
+const REDIRECTS: usize = 5;
+
+/// What the network is given.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Time for name, connection and TLS.
+    pub connect_time: Duration,
+    /// Time for a small document as a whole, however it drips.
+    pub document_time: Duration,
+    /// A proxy for everything, in place of those of the environment.
+    pub proxy: Option<Url>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self { connect_time: Duration::from_secs(6), document_time: Duration::from_secs(30), proxy: None }
+    }
+}
+
+/// An HTTP client; cheap to clone, its connections are shared.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    document_time: Duration,
+}
+
+impl Client {
+    /// A client with the given limits.
+    pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("kuzflow-launcher/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .http1_only()
+            .referer(false)
+            .redirect(Policy::custom(follow))
+            .connect_timeout(options.connect_time)
+            // A connection that idled longer may be dead without saying so (network changed, NAT forgot it).
+            .pool_idle_timeout(Duration::from_secs(15))
+            .tcp_nodelay(true);
+        if let Some(proxy) = &options.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(FetchError::Setup)?);
+        }
+        Ok(Self { http: builder.build().map_err(FetchError::Setup)?, document_time: options.document_time })
+    }
+
+    /// A small document, at most `limit` bytes, also where the node names no length. Its content is not judged here: a captive
+    /// portal's page comes back as it is.
+    pub async fn get(&self, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
+        let seconds = self.document_time.as_secs();
+        let within = tokio::time::timeout(self.document_time, async {
+            let response = self.http.get(url.clone()).send().await.map_err(|source| http(url, source))?;
+            check_status(url, response.status())?;
+            read(response, url, limit).await
+        });
+        within.await.map_err(|_| FetchError::TimedOut { url: url.clone(), seconds })?
+    }
+
+    /// Asks for a span of bytes; the answer is judged by [`super::response::judge`].
+    pub(super) async fn ask(&self, url: &Url, span: &Range<u64>) -> Result<reqwest::Response, reqwest::Error> {
+        let range = format!("bytes={}-{}", span.start, span.end.saturating_sub(1));
+        self.http.get(url.clone()).header(RANGE, range).send().await
+    }
+}
+
+/// Reads a whole body, at most `limit` bytes.
+async fn read(mut response: reqwest::Response, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|source| http(url, source))? {
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(FetchError::TooLarge { url: url.clone(), limit });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Reads the first `length` bytes of a body and leaves the rest.
+pub(super) async fn read_exactly(mut response: reqwest::Response, url: &Url, length: u64) -> Result<Bytes, FetchError> {
+    let mut body = BytesMut::new();
+    while (body.len() as u64) < length {
+        let Some(chunk) = response.chunk().await.map_err(|source| http(url, source))? else {
+            let reason = format!("sent {} bytes in place of {length}", body.len());
+            return Err(FetchError::WrongAnswer { url: url.clone(), reason });
+        };
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    Ok(body.freeze())
+}
+
+/// Turns a status that is no success into an error.
+fn check_status(url: &Url, status: reqwest::StatusCode) -> Result<(), FetchError> {
+    match status.as_u16() {
+        200..=299 => Ok(()),
+        status @ (403 | 404 | 410) => Err(FetchError::NotFound { url: url.clone(), status }),
+        status => Err(FetchError::Status { url: url.clone(), status }),
+    }
+}
+
+/// An error of the transport, without the address that reqwest repeats.
+pub(super) fn http(url: &Url, source: reqwest::Error) -> FetchError {
+    FetchError::Http { url: url.clone(), source: source.without_url() }
+}
+
+fn follow(attempt: reqwest::redirect::Attempt) -> reqwest::redirect::Action {
+    let leaves_tls = attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https");
+    if leaves_tls {
+        attempt.error("redirect from https to http refused")
+    } else if attempt.previous().len() > REDIRECTS {
+        attempt.error("too many redirects")
+    } else {
+        attempt.follow()
+    }
+}

@@ -1,0 +1,433 @@
+//! The driver of one download: gives the scheduler time and reports, performs its effects, tells what happened.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use url::Url;
+
+use super::lane::{Begun, Handle, Lane, Report, Shared};
+use super::memory::{Measured, NodeMemory};
+use super::partial::{Journal, Partial};
+use super::scheduler::{Effect, Input, LaneId, Limits, Prior, Request, Scheduler};
+use super::throttle::Throttle;
+use super::{Client, FetchError};
+use crate::model::transfer::{NodeFault, NodeProgress, NodeState};
+use crate::model::{Node, PieceTable};
+
+/// What to download, from where, to where.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Relative to each node's address, for example `targets/HASH.name.kuzflow`.
+    pub location: String,
+    /// Bytes of the whole object; a node that names another size has a different file.
+    pub object_length: u64,
+    /// The pieces: of the first [`PieceTable::length`] bytes of the object.
+    pub pieces: Arc<PieceTable>,
+    /// Whom to ask, the best first.
+    pub nodes: Vec<Node>,
+    /// The file to write to; `PATH.journal` lies beside it. Both are kept by pause, cancel and failure, for the next time.
+    pub partial: PathBuf,
+    /// Where measurements of nodes are kept; none are kept if absent.
+    pub memory: Option<PathBuf>,
+    /// How long to keep trying while nothing comes from any node.
+    pub patience: Duration,
+    /// Connections a node begins with, if it is unknown, and at most.
+    pub connections: (usize, usize),
+}
+
+impl Job {
+    /// A job with the usual limits: two minutes of patience, 4 to 16 connections a node, nothing remembered.
+    pub fn new(
+        location: impl Into<String>,
+        object_length: u64,
+        pieces: Arc<PieceTable>,
+        nodes: Vec<Node>,
+        partial: PathBuf,
+    ) -> Self {
+        let patience = Duration::from_secs(120);
+        Self { location: location.into(), object_length, pieces, nodes, partial, memory: None, patience, connections: (4, 16) }
+    }
+}
+
+/// What the driver's owner wants, at any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Go on, wait, or end.
+    pub state: RunState,
+    /// Bytes a second at most, of all nodes together; `None` or 0 for no cap.
+    pub limit: Option<u64>,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunState {
+    /// Download.
+    #[default]
+    Run,
+    /// Close all connections and wait.
+    Pause,
+    /// End with [`FetchError::Cancelled`].
+    Cancel,
+}
+
+/// What happens during a download.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FetchEvent {
+    /// Piece `index` is verified and in the partial file, which may be read there. Pieces from an earlier time come first.
+    Piece(u32),
+    /// How far it is, some times a second.
+    Progress(Progress),
+    /// A node misbehaved.
+    Fault(NodeFault),
+}
+
+/// How far a download is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Verified bytes, those of an earlier time included.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Bytes a second, smoothed over some seconds.
+    pub speed: f64,
+    /// Seconds left at this speed; `None` while nothing comes.
+    pub seconds_left: Option<u64>,
+    /// One a node, in the order of [`Job::nodes`].
+    pub nodes: Vec<NodeProgress>,
+}
+
+/// How a download went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Bytes that an earlier time had left, proved again.
+    pub resumed: u64,
+    /// Bytes that came over the network, including those fetched twice.
+    pub received: u64,
+    /// One a node, in the order of [`Job::nodes`].
+    pub nodes: Vec<NodeProgress>,
+}
+
+/// Time between two looks at the lanes' counters.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two [`FetchEvent::Progress`].
+const PROGRESS_TICKS: u32 = 2;
+/// Seconds over which the speed for people is smoothed.
+const SMOOTHING: f64 = 3.0;
+/// Memory for pieces that are coming in, bytes: large pieces mean fewer lanes.
+const BUFFERS: u64 = 48 << 20;
+/// Beginnings of pieces that are kept at most.
+const MOST_BEGUN: usize = 16;
+
+/// Downloads the pieces that the partial file does not hold yet. Returns when all are there, or when no node delivers any more,
+/// or when cancelled. Dropping the future stops everything; what was verified stays for the next time.
+pub async fn download(
+    client: &Client,
+    job: Job,
+    control: watch::Receiver<Control>,
+    events: mpsc::UnboundedSender<FetchEvent>,
+) -> Result<Summary, FetchError> {
+    if job.nodes.is_empty() {
+        return Err(FetchError::NoNodes { location: job.location });
+    }
+    let addresses = job.nodes.iter().map(|node| {
+        let error = |source| FetchError::Address { node: node.id.clone(), location: job.location.clone(), source };
+        node.address(&job.location).map_err(error)
+    });
+    let addresses = addresses.collect::<Result<Vec<Url>, _>>()?;
+    let (path, table) = (job.partial.clone(), Arc::clone(&job.pieces));
+    let memory_path = job.memory.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let memory = memory_path.map(|path| NodeMemory::load(&path)).unwrap_or_default();
+        Partial::open(&path, table).map(|partial| (partial, memory))
+    });
+    let (partial, memory) = opened.await.map_err(|error| FetchError::Task(error.to_string()))??;
+    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events);
+    let result = driver.run().await;
+    driver.lanes.shutdown().await;
+    let Driver { journal, job, scheduler, .. } = driver;
+    let finished = tokio::task::spawn_blocking(move || {
+        journal.finish();
+        remember(&job, &scheduler, memory);
+    });
+    finished.await.map_err(|error| FetchError::Task(error.to_string()))?;
+    result
+}
+
+// Measurements are a convenience: a folder that cannot be written must not fail a download.
+fn remember(job: &Job, scheduler: &Scheduler, mut memory: NodeMemory) {
+    let Some(path) = &job.memory else { return };
+    let measured = job.nodes.iter().enumerate().filter_map(|(index, node)| {
+        let Prior { bytes_per_second, latency_seconds, connections } = scheduler.measured(index)?;
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        Some((node.url.to_string(), Measured { bytes_per_second, latency_seconds, connections, used: 0 }))
+    });
+    memory.learn(measured);
+    if let Err(error) = memory.save(path) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "measurements of nodes are not kept");
+    }
+}
+
+struct Driver {
+    job: Job,
+    addresses: Vec<Url>,
+    scheduler: Scheduler,
+    shared: Arc<Shared>,
+    journal: Journal,
+    lanes: JoinSet<()>,
+    handles: HashMap<LaneId, (Arc<Handle>, u64)>,
+    begun: HashMap<u32, Begun>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    control: watch::Receiver<Control>,
+    events: mpsc::UnboundedSender<FetchEvent>,
+    faults: HashMap<usize, NodeFault>,
+    started: Instant,
+    resumed: u64,
+    received: u64,
+    speed: f64,
+    outcome: Option<Result<(), FetchError>>,
+}
+
+impl Driver {
+    fn new(
+        client: Client,
+        job: Job,
+        addresses: Vec<Url>,
+        partial: Partial,
+        memory: &NodeMemory,
+        control: watch::Receiver<Control>,
+        events: mpsc::UnboundedSender<FetchEvent>,
+    ) -> Self {
+        let (sender, reports) = mpsc::unbounded_channel();
+        let prior = |node: &Node| {
+            let Measured { bytes_per_second, latency_seconds, connections, .. } = memory.of(node)?;
+            Some(Prior { bytes_per_second, latency_seconds, connections: connections as usize })
+        };
+        let priors: Vec<Option<Prior>> = job.nodes.iter().map(prior).collect();
+        let room = BUFFERS / u64::from(job.pieces.piece_size).max(1) / job.nodes.len() as u64;
+        let most_lanes = job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
+        let limits = Limits {
+            first_lanes: job.connections.0.clamp(1, most_lanes),
+            most_lanes,
+            patience: job.patience,
+            seed: fastrand::u64(..),
+        };
+        let held: Vec<u32> = partial.held().collect();
+        let scheduler = Scheduler::new(Arc::clone(&job.pieces), held.iter().copied(), &priors, &limits);
+        let resumed = job.pieces.length - scheduler.missing_bytes();
+        for piece in held {
+            let _ = events.send(FetchEvent::Piece(piece));
+        }
+        let failed = sender.clone();
+        let (file, journal) = partial.start(move |error| drop(failed.send(Report::Broken(error))));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Arc::new(Shared {
+            client,
+            table: Arc::clone(&job.pieces),
+            object_length: job.object_length,
+            file,
+            throttle: Throttle::new(control.clone()),
+            reports: sender,
+            hashing: Arc::new(Semaphore::new(cores + 1)),
+            buffers: Mutex::default(),
+            tags: Mutex::default(),
+        });
+        Self {
+            job,
+            addresses,
+            scheduler,
+            shared,
+            journal,
+            lanes: JoinSet::new(),
+            handles: HashMap::new(),
+            begun: HashMap::new(),
+            reports,
+            control,
+            events,
+            faults: HashMap::new(),
+            started: Instant::now(),
+            resumed,
+            received: 0,
+            speed: 0.0,
+            outcome: None,
+        }
+    }
+
+    async fn run(&mut self) -> Result<Summary, FetchError> {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut count = 0_u32;
+        let mut obeyed = RunState::Run;
+        let mut controlled = true;
+        loop {
+            let wanted = self.control.borrow_and_update().state;
+            if wanted != obeyed {
+                match wanted {
+                    RunState::Cancel => return Err(FetchError::Cancelled),
+                    RunState::Pause => self.step(Input::Pause),
+                    RunState::Run => self.step(Input::Resume),
+                }
+                obeyed = wanted;
+            }
+            if let Some(outcome) = self.outcome.take() {
+                self.progress();
+                outcome?;
+                return Ok(Summary { resumed: self.resumed, received: self.received, nodes: self.nodes() });
+            }
+            tokio::select! {
+                Some(report) = self.reports.recv() => self.report(report),
+                _ = ticks.tick() => {
+                    self.look();
+                    count += 1;
+                    if count.is_multiple_of(PROGRESS_TICKS) {
+                        self.progress();
+                    }
+                }
+                changed = self.control.changed(), if controlled => controlled = changed.is_ok(),
+                Some(ended) = self.lanes.join_next() => if let Err(error) = ended && error.is_panic() {
+                    return Err(FetchError::Task(error.to_string()));
+                },
+            }
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Answered { lane, seconds } => self.step(Input::Answered { lane, seconds }),
+            Report::Verified { piece, node } => {
+                self.journal.written(piece);
+                self.begun.remove(&piece);
+                let _ = self.events.send(FetchEvent::Piece(piece));
+                self.step(Input::Verified { piece, node });
+            }
+            Report::Wrong { piece, nodes } => self.step(Input::Wrong { piece, nodes }),
+            Report::Ended { lane, mut position, fault, begun } => {
+                if let Some((handle, seen)) = self.handles.remove(&lane) {
+                    let bytes = handle.received.load(Ordering::Relaxed).saturating_sub(seen);
+                    self.received += bytes;
+                    self.step(Input::Received { lane, bytes });
+                }
+                if let Some(begun) = begun {
+                    if self.begun.len() < MOST_BEGUN {
+                        self.begun.insert(begun.piece, begun);
+                    } else {
+                        position = self.job.pieces.span(begun.piece).start;
+                    }
+                }
+                self.step(Input::Ended { lane, position, fault });
+            }
+            Report::Broken(error) => self.outcome = Some(Err(error)),
+        }
+    }
+
+    /// Reads the lanes' counters.
+    fn look(&mut self) {
+        let mut arrived = Vec::new();
+        for (lane, (handle, seen)) in &mut self.handles {
+            let received = handle.received.load(Ordering::Relaxed);
+            if received > *seen {
+                arrived.push((*lane, received - *seen));
+                *seen = received;
+            }
+        }
+        let mut sum = 0;
+        for (lane, bytes) in arrived {
+            sum += bytes;
+            self.step(Input::Received { lane, bytes });
+        }
+        self.received += sum;
+        let weight = 1.0 - (-TICK.as_secs_f64() / SMOOTHING).exp();
+        let age = self.started.elapsed().as_secs_f64();
+        // At first a plain mean: smoothing from zero would show a slow start that is none.
+        let weight = weight.max((TICK.as_secs_f64() / age.max(TICK.as_secs_f64())).min(1.0));
+        self.speed += (sum as f64 / TICK.as_secs_f64() - self.speed) * weight;
+        self.step(Input::Tick { capped: self.shared.throttle.capped() });
+    }
+
+    fn step(&mut self, input: Input) {
+        for effect in self.scheduler.step(self.started.elapsed(), input) {
+            match effect {
+                Effect::Request(request) => self.request(request),
+                Effect::Shorten { lane, end } => {
+                    self.handles.get(&lane).map(|(handle, _)| handle.end.store(end, Ordering::Relaxed));
+                }
+                Effect::Cancel { lane } => {
+                    self.handles.get(&lane).map(|(handle, _)| handle.cancel.notify_one());
+                }
+                Effect::Fault { node, fault, dropped } => {
+                    let (id, name) = self.job.nodes.get(node).map_or(("?", "?"), |node| (&node.id, node.label()));
+                    tracing::warn!(node = id, kind = ?fault.kind, dropped, "{}", fault.detail);
+                    let fault = NodeFault {
+                        node: id.to_owned(),
+                        name: name.to_owned(),
+                        fault: fault.kind,
+                        detail: fault.detail,
+                        dropped,
+                    };
+                    self.faults.insert(node, fault.clone());
+                    let _ = self.events.send(FetchEvent::Fault(fault));
+                }
+                Effect::Finished => self.outcome = Some(Ok(())),
+                Effect::GiveUp => {
+                    let mut faults: Vec<_> = self.faults.drain().collect();
+                    faults.sort_by_key(|(index, _)| *index);
+                    let faults = faults.into_iter().map(|(_, fault)| fault).collect();
+                    self.outcome = Some(Err(FetchError::NodesFailed { location: self.job.location.clone(), faults }));
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        let Some(url) = self.addresses.get(request.node).cloned() else { return };
+        let start = self.job.pieces.span(request.pieces.start).start;
+        let begun =
+            self.begun.remove(&request.pieces.start).filter(|begun| start + begun.bytes.len() as u64 == request.bytes.start);
+        let first = if begun.is_some() { request.bytes.start } else { start };
+        let handle =
+            Arc::new(Handle { end: AtomicU32::new(request.pieces.end), received: AtomicU64::new(0), cancel: Notify::new() });
+        let lane = Lane {
+            id: request.lane,
+            node: request.node,
+            url,
+            bytes: first..request.bytes.end,
+            whole_allowed: request.whole_allowed,
+            answer_within: request.answer_within,
+            silence: request.silence,
+            begun,
+            handle: Arc::clone(&handle),
+            shared: Arc::clone(&self.shared),
+        };
+        self.handles.insert(request.lane, (handle, 0));
+        self.lanes.spawn(lane.run());
+    }
+
+    fn progress(&mut self) {
+        let missing = self.scheduler.missing_bytes();
+        let seconds_left = (self.speed >= 1.0).then(|| (missing as f64 / self.speed).ceil() as u64);
+        let total = self.job.pieces.length;
+        let progress = Progress { done: total - missing, total, speed: self.speed, seconds_left, nodes: self.nodes() };
+        let _ = self.events.send(FetchEvent::Progress(progress));
+    }
+
+    fn nodes(&mut self) -> Vec<NodeProgress> {
+        let now = self.started.elapsed();
+        let line = |(index, node): (usize, &Node)| {
+            let view = self.scheduler.view(now, index);
+            NodeProgress {
+                id: node.id.clone(),
+                name: node.label().to_owned(),
+                region: node.region.clone(),
+                done: view.map_or(0, |view| view.done),
+                speed: view.map_or(0.0, |view| view.speed),
+                state: view.map_or(NodeState::Idle, |view| view.state),
+            }
+        };
+        self.job.nodes.iter().enumerate().map(line).collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! One lane: one Range request, from the question to the last piece. Pieces are gathered in memory, proved and written on a
+//! blocking thread while the next one is coming in: bytes that were not proved never reach the disk.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore, mpsc};
+use url::Url;
+
+use super::client::Client;
+use super::partial::PieceFile;
+use super::scheduler::{Fault, LaneId, NodeIndex};
+use super::throttle::Throttle;
+use super::{FetchError, chain, response};
+use crate::model::PieceTable;
+use crate::model::transfer::FaultKind;
+
+/// What lanes tell the driver.
+pub(super) enum Report {
+    Answered { lane: LaneId, seconds: f64 },
+    Verified { piece: u32, node: NodeIndex },
+    Wrong { piece: u32, nodes: Vec<NodeIndex> },
+    Ended { lane: LaneId, position: u64, fault: Option<Fault>, begun: Option<Begun> },
+    Broken(FetchError),
+}
+
+/// The beginning of a piece, kept when its request ended; its next request goes on from there.
+pub(super) struct Begun {
+    pub piece: u32,
+    pub bytes: Vec<u8>,
+    /// Everyone who sent a part of it.
+    pub nodes: Vec<NodeIndex>,
+}
+
+/// The driver's hand on a lane.
+pub(super) struct Handle {
+    /// The first piece that it need not fetch.
+    pub end: AtomicU32,
+    /// Bytes received so far.
+    pub received: AtomicU64,
+    /// Ends the lane now.
+    pub cancel: Notify,
+}
+
+/// What all lanes of a download share.
+pub(super) struct Shared {
+    pub client: Client,
+    pub table: Arc<PieceTable>,
+    pub object_length: u64,
+    pub file: PieceFile,
+    pub throttle: Throttle,
+    pub reports: mpsc::UnboundedSender<Report>,
+    /// Bounds the pieces that wait for their hash, and so the memory.
+    pub hashing: Arc<Semaphore>,
+    /// Buffers of pieces to use again: fresh pages cost more than the copy.
+    pub buffers: Mutex<Vec<Vec<u8>>>,
+    /// The entity tag that each node named first.
+    pub tags: Mutex<HashMap<NodeIndex, Option<String>>>,
+}
+
+/// One lane's task.
+pub(super) struct Lane {
+    pub id: LaneId,
+    pub node: NodeIndex,
+    pub url: Url,
+    pub bytes: Range<u64>,
+    pub whole_allowed: bool,
+    pub answer_within: Duration,
+    pub silence: Duration,
+    pub begun: Option<Begun>,
+    pub handle: Arc<Handle>,
+    pub shared: Arc<Shared>,
+}
+
+/// Smallest beginning of a piece that is worth keeping.
+const WORTH_KEEPING: usize = 4 << 10;
+
+impl Lane {
+    /// Runs until the lane has ended, and reports that last.
+    pub(super) async fn run(mut self) {
+        let piece = self.shared.table.covering(&self.bytes).start;
+        let begun = self.begun.take();
+        let mut gather = Gather {
+            piece,
+            position: self.bytes.start,
+            nodes: begun.as_ref().map(|begun| begun.nodes.clone()).unwrap_or_default(),
+            bytes: begun.map_or_else(|| self.shared.buffer(), |begun| begun.bytes),
+            node: self.node,
+        };
+        let handle = Arc::clone(&self.handle);
+        let fault = tokio::select! {
+            biased;
+            () = handle.cancel.notified() => None,
+            result = self.transfer(&mut gather) => result.err(),
+        };
+        let (position, begun) = gather.end(&self.shared);
+        let _ = self.shared.reports.send(Report::Ended { lane: self.id, position, fault, begun });
+    }
+
+    async fn transfer(&self, gather: &mut Gather) -> Result<(), Fault> {
+        let asked = Instant::now();
+        let answer = tokio::time::timeout(self.answer_within, self.shared.client.ask(&self.url, &self.bytes)).await;
+        let mut answer = answer
+            .map_err(|_| {
+                passing(FaultKind::Stalled, format!("did not answer within {} s", self.answer_within.as_secs_f64().round()))
+            })?
+            .map_err(|error| passing(FaultKind::Unreachable, chain(&error.without_url())))?;
+        let judged = response::judge(
+            answer.status(),
+            answer.headers(),
+            answer.content_length(),
+            &self.bytes,
+            self.shared.object_length,
+            self.whole_allowed,
+        );
+        let mut skip = judged.map_err(|unfit| Fault {
+            kind: unfit.kind,
+            detail: unfit.detail,
+            lasting: unfit.lasting,
+            retry_after: unfit.retry_after,
+        })?;
+        if self.tag_changed(response::entity_tag(answer.headers())) {
+            let detail = "its file changed in the middle of the download (another ETag)".to_owned();
+            return Err(Fault { kind: FaultKind::DifferentFile, detail, lasting: true, retry_after: None });
+        }
+        let report = Report::Answered { lane: self.id, seconds: asked.elapsed().as_secs_f64() };
+        let _ = self.shared.reports.send(report);
+        loop {
+            let chunk = tokio::time::timeout(self.silence, answer.chunk()).await;
+            let chunk = chunk
+                .map_err(|_| passing(FaultKind::Stalled, format!("sent nothing for {} s", self.silence.as_secs_f64().round())))?
+                .map_err(|error| passing(FaultKind::Truncated, chain(&error.without_url())))?;
+            let Some(chunk) = chunk else {
+                return Err(passing(FaultKind::Truncated, format!("ended its answer at byte {}", gather.position)));
+            };
+            let skipped = skip.min(chunk.len() as u64);
+            skip -= skipped;
+            let wanted = &chunk[skipped as usize..];
+            self.shared.throttle.pay(chunk.len()).await;
+            self.handle.received.fetch_add(wanted.len() as u64, Ordering::Relaxed);
+            if self.gather(gather, wanted).await {
+                // Read to the end of the body, so that the connection can be used again.
+                if gather.position == self.bytes.end && skipped == 0 {
+                    let _ = tokio::time::timeout(Duration::from_millis(50), answer.chunk()).await;
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the node named another entity tag before. Nodes need not agree with each other.
+    fn tag_changed(&self, tag: Option<String>) -> bool {
+        let mut tags = self.shared.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tags.entry(self.node).or_insert_with(|| tag.clone());
+        *known != tag
+    }
+
+    /// Takes in bytes; true when the lane has all it should fetch.
+    async fn gather(&self, gather: &mut Gather, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let end = self.shared.table.span(gather.piece).end;
+            let room = usize::try_from(end - gather.position).unwrap_or(usize::MAX).min(bytes.len());
+            gather.bytes.extend_from_slice(&bytes[..room]);
+            gather.position += room as u64;
+            bytes = &bytes[room..];
+            if gather.position == end {
+                self.hand_over(gather).await;
+                if gather.piece >= self.handle.end.load(Ordering::Relaxed) || gather.position >= self.bytes.end {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// A piece is whole: it is proved and written on another thread.
+    async fn hand_over(&self, gather: &mut Gather) {
+        // Closed only when the download is being dropped.
+        let permit = Arc::clone(&self.shared.hashing).acquire_owned().await;
+        let bytes = std::mem::replace(&mut gather.bytes, self.shared.buffer());
+        let nodes = gather.contributors();
+        gather.nodes.clear();
+        let piece = gather.piece;
+        gather.piece += 1;
+        let (shared, node) = (Arc::clone(&self.shared), self.node);
+        tokio::task::spawn_blocking(move || {
+            let report = match shared.file.verify_and_write(piece, &bytes) {
+                Ok(true) => Report::Verified { piece, node },
+                Ok(false) => Report::Wrong { piece, nodes },
+                Err(error) => Report::Broken(error),
+            };
+            shared.give_back(bytes);
+            let _ = shared.reports.send(report);
+            drop(permit);
+        });
+    }
+}
+
+impl Shared {
+    fn buffer(&self) -> Vec<u8> {
+        let used = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        used.unwrap_or_else(|| Vec::with_capacity(self.table.piece_size as usize))
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
+/// The piece that is coming in.
+struct Gather {
+    piece: u32,
+    /// Everything before this byte of the object has been received.
+    position: u64,
+    bytes: Vec<u8>,
+    nodes: Vec<NodeIndex>,
+    node: NodeIndex,
+}
+
+impl Gather {
+    fn contributors(&self) -> Vec<NodeIndex> {
+        let mut nodes = self.nodes.clone();
+        if !nodes.contains(&self.node) {
+            nodes.push(self.node);
+        }
+        nodes
+    }
+
+    /// What is left of a piece that is not whole: kept if it is worth it.
+    fn end(self, shared: &Shared) -> (u64, Option<Begun>) {
+        if self.bytes.len() < WORTH_KEEPING {
+            let position = self.position - self.bytes.len() as u64;
+            shared.give_back(self.bytes);
+            return (position, None);
+        }
+        let nodes = self.contributors();
+        (self.position, Some(Begun { piece: self.piece, bytes: self.bytes, nodes }))
+    }
+}
+
+fn passing(kind: FaultKind, detail: String) -> Fault {
+    Fault { kind, detail, lasting: false, retry_after: None }
+}

@@ -1,0 +1,134 @@
+//! What this client measured of nodes, kept in a small JSON file: the prior for the next download, and the base of the
+//! estimate that an offer shows. A file that cannot be read is an empty memory: nothing depends on it.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::FetchError;
+use crate::model::Node;
+
+/// Nodes remembered at most; the ones used longest ago go first.
+const NODES: usize = 64;
+
+/// What was measured of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Bytes a second while the node was busy for us.
+    pub bytes_per_second: f64,
+    /// Seconds from a request to the head of its answer.
+    pub latency_seconds: f64,
+    /// The number of connections that served best.
+    pub connections: u32,
+    /// Count of the download that measured it, for forgetting the oldest.
+    pub used: u64,
+}
+
+/// All that is remembered, by node address.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeMemory {
+    #[serde(default)]
+    downloads: u64,
+    #[serde(default)]
+    nodes: BTreeMap<String, Measured>,
+}
+
+impl NodeMemory {
+    /// Reads the file; an empty memory if there is none or it is no memory.
+    pub fn load(path: &Path) -> Self {
+        let memory = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok()).unwrap_or_default();
+        let sound = |measured: &Measured| {
+            measured.bytes_per_second.is_finite()
+                && measured.bytes_per_second > 0.0
+                && measured.latency_seconds.is_finite()
+                && measured.latency_seconds >= 0.0
+        };
+        Self { nodes: memory.nodes.into_iter().filter(|(_, measured)| sound(measured)).collect(), ..memory }
+    }
+
+    /// Writes the file in one step.
+    pub fn save(&self, path: &Path) -> Result<(), FetchError> {
+        let disk = |source| FetchError::Disk { path: path.to_owned(), source };
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(disk)?;
+        let text = serde_json::to_vec_pretty(self).map_err(|error| disk(error.into()))?;
+        file.write_all(&text).map_err(disk)?;
+        file.persist(path).map_err(|error| disk(error.error))?;
+        Ok(())
+    }
+
+    /// What is known of a node.
+    pub fn of(&self, node: &Node) -> Option<Measured> {
+        self.nodes.get(node.url.as_str()).copied()
+    }
+
+    /// Seconds to fetch `bytes` from these nodes together; `None` if none of them was ever measured.
+    pub fn estimated_seconds(&self, nodes: &[Node], bytes: u64) -> Option<f64> {
+        let known: Vec<Measured> = nodes.iter().filter_map(|node| self.of(node)).collect();
+        let rate: f64 = known.iter().map(|measured| measured.bytes_per_second).sum();
+        let latency = known.iter().map(|measured| measured.latency_seconds).fold(f64::INFINITY, f64::min);
+        (rate > 0.0).then(|| latency + bytes as f64 / rate)
+    }
+
+    /// Takes in what a download measured.
+    pub(super) fn learn(&mut self, measured: impl IntoIterator<Item = (String, Measured)>) {
+        self.downloads += 1;
+        for (address, measured) in measured {
+            self.nodes.insert(address, Measured { used: self.downloads, ..measured });
+        }
+        while self.nodes.len() > NODES {
+            let oldest = self.nodes.iter().min_by_key(|(_, measured)| measured.used).map(|(address, _)| address.clone());
+            oldest.and_then(|address| self.nodes.remove(&address));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(bytes_per_second: f64) -> Measured {
+        Measured { bytes_per_second, latency_seconds: 0.5, connections: 4, used: 0 }
+    }
+
+    #[test]
+    fn what_was_learned_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nodes.json");
+        assert_eq!(NodeMemory::load(&path), NodeMemory::default());
+        let nodes: Vec<Node> = (1..4).map(|k| Node::at(format!("http://127.0.0.1:{k}/").parse().unwrap())).collect();
+        let mut memory = NodeMemory::default();
+        memory.learn([(nodes[0].url.to_string(), measured(1e6)), (nodes[1].url.to_string(), measured(3e6))]);
+        memory.save(&path).unwrap();
+        let memory = NodeMemory::load(&path);
+        assert_eq!(memory.of(&nodes[1]).map(|measured| measured.used), Some(1));
+        assert_eq!(memory.estimated_seconds(&nodes, 8_000_000), Some(2.5));
+        assert_eq!(memory.estimated_seconds(&nodes[2..], 8_000_000), None);
+    }
+
+    #[test]
+    fn nonsense_in_the_file_is_no_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nodes.json");
+        for text in ["", "[]", "{\"nodes\": 1}"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(NodeMemory::load(&path), NodeMemory::default(), "{text}");
+        }
+        let zero =
+            "{\"nodes\": {\"http://a/\": {\"bytes_per_second\": 0, \"latency_seconds\": 0, \"connections\": 1, \"used\": 1}}}";
+        std::fs::write(&path, zero).unwrap();
+        assert_eq!(NodeMemory::load(&path).nodes.len(), 0);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut memory = NodeMemory::default();
+        for k in 0..100 {
+            memory.learn([(format!("http://{k}/"), measured(1.0))]);
+        }
+        assert_eq!(memory.nodes.len(), NODES);
+        assert!(memory.nodes.contains_key("http://99/") && !memory.nodes.contains_key("http://0/"));
+    }
+}

@@ -1,0 +1,181 @@
+//! Bytes from nodes: small documents, spans of a package, and whole packages from several nodes at the same time.
+//!
+//! In: addresses, the lengths and hashes that signed metadata gives, a bandwidth cap, pause and cancel. Out: verified bytes: a
+//! [`FetchEvent::Piece`] says that a piece is in the partial file and has its signed hash. Never: trust in a node. A node can
+//! only waste time; one that sends wrong bytes is named and left.
+//!
+//! ```text
+//! download ── driver: performs effects ──┬─ lane: one Range request, one connection ── client ── node
+//!     │                                  ├─ partial: pieces on disk, journal of finished ones
+//!     └─ scheduler: who fetches what     └─ throttle: bandwidth cap
+//!        (no I/O, no clock)
+//! ```
+//!
+//! [`scheduler`] decides: lanes (requests in flight) of a node follow its measured throughput, runs of pieces are sized by
+//! what is left, the tail of a slow run is taken over by whoever is free first.
+
+mod client;
+mod download;
+mod lane;
+mod memory;
+mod partial;
+mod response;
+pub mod scheduler;
+mod span;
+mod throttle;
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::model::transfer::NodeFault;
+
+pub use client::{Client, ClientOptions};
+pub use download::{Control, FetchEvent, Job, Progress, RunState, Summary, download};
+pub use memory::{Measured, NodeMemory};
+pub use partial::{Partial, discard};
+pub use span::fetch_span;
+
+/// Why bytes could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The node says that it does not have the document (status 403, 404 or 410).
+    #[error("{url} is not there (status {status})")]
+    NotFound {
+        /// Which document.
+        url: Url,
+        /// The status.
+        status: u16,
+    },
+    /// The node answered with another status than success.
+    #[error("{url} answered with status {status}")]
+    Status {
+        /// Which document.
+        url: Url,
+        /// The status.
+        status: u16,
+    },
+    /// No connection, or it broke; also a redirect that is refused.
+    #[error("cannot fetch {url}")]
+    Http {
+        /// Which document.
+        url: Url,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The document is larger than it may be.
+    #[error("{url} has more than {limit} bytes")]
+    TooLarge {
+        /// Which document.
+        url: Url,
+        /// Bytes at most.
+        limit: u64,
+    },
+    /// The document did not arrive in time.
+    #[error("{url} did not arrive within {seconds} s")]
+    TimedOut {
+        /// Which document.
+        url: Url,
+        /// Seconds it was given.
+        seconds: u64,
+    },
+    /// The node's answer is not the span that was asked for.
+    #[error("{url}: {reason}")]
+    WrongAnswer {
+        /// Which document.
+        url: Url,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A node's address and the document's location do not make a URL.
+    #[error("node {node}: no address for {location}")]
+    Address {
+        /// The node's id.
+        node: String,
+        /// Relative location of the document.
+        location: String,
+        /// Why.
+        source: url::ParseError,
+    },
+    /// No node was given.
+    #[error("no node to fetch {location} from")]
+    NoNodes {
+        /// Relative location of the document.
+        location: String,
+    },
+    /// Every node was asked, none gave acceptable bytes.
+    #[error("no node has an acceptable {location}: {}", reasons.join("; "))]
+    NoneAcceptable {
+        /// Relative location of the document.
+        location: String,
+        /// One line a node.
+        reasons: Vec<String>,
+    },
+    /// Every node failed for longer than the download's patience, or was left for good.
+    #[error("no node can deliver {location}: {}", describe(faults))]
+    NodesFailed {
+        /// Relative location of the object.
+        location: String,
+        /// The last fault of each node.
+        faults: Vec<NodeFault>,
+    },
+    /// The partial file or its journal cannot be read or written.
+    #[error("cannot write or read {}", path.display())]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The piece table's numbers do not fit each other.
+    #[error(transparent)]
+    Pieces(#[from] crate::model::pieces::InvalidPieceTable),
+    /// The HTTP client could not be set up.
+    #[error("cannot set up the HTTP client")]
+    Setup(#[source] reqwest::Error),
+    /// Somebody cancelled; verified pieces stay on disk.
+    #[error("the download was cancelled")]
+    Cancelled,
+    /// A task of this program ended unexpectedly.
+    #[error("a download task ended unexpectedly: {0}")]
+    Task(String),
+}
+
+impl FetchError {
+    /// Whether the node answered that the document does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether no node could even be reached, so that the network itself is the likely cause.
+    pub fn is_unreachable(&self) -> bool {
+        use crate::model::transfer::FaultKind;
+        match self {
+            Self::Http { source, .. } => source.is_connect() || source.is_timeout(),
+            Self::TimedOut { .. } => true,
+            Self::NodesFailed { faults, .. } => {
+                faults.iter().all(|fault| matches!(fault.fault, FaultKind::Unreachable | FaultKind::Stalled))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn describe(faults: &[NodeFault]) -> String {
+    if faults.is_empty() {
+        return "no node could be asked".to_owned();
+    }
+    faults.iter().map(|fault| format!("{}: {}", fault.node, fault.detail)).collect::<Vec<_>>().join("; ")
+}
+
+/// An error and its causes on one line, for [`NodeFault::detail`].
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,340 @@
+//! Pieces on disk: a sparse file that grows piece by piece, and beside it a journal of the finished ones.
+//!
+//! A piece is marked only after its bytes were written and the file was synced, in batches; and since a journal proves nothing
+//! (the disk may have rotted, a person may have meddled), opening re-hashes whatever is marked. Another piece table makes both
+//! files start anew.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::FetchError;
+use crate::model::{Digest, Hasher, PieceTable};
+
+/// A batch of marks is written when this much time has passed since its first piece: what a power loss costs at most.
+const BATCH: Duration = Duration::from_millis(1500);
+/// Threads that re-hash at most: more only fight over the disk.
+const HASHERS: usize = 4;
+
+/// A partial file that was opened: which pieces it holds, proved by their hash.
+pub struct Partial {
+    path: PathBuf,
+    file: Arc<File>,
+    journal: File,
+    table: Arc<PieceTable>,
+    held: Vec<bool>,
+}
+
+impl Partial {
+    /// Opens or makes the file and its journal, and re-hashes every piece that the journal marks. Blocks: hashing runs on
+    /// several threads at the speed of disk and cores.
+    pub fn open(path: &Path, table: Arc<PieceTable>) -> Result<Self, FetchError> {
+        table.check()?;
+        fn disk(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
+            let path = path.to_owned();
+            move |source| FetchError::Disk { path, source }
+        }
+        let journal_path = journal_path(path);
+        let marked = marks(&journal_path, &table);
+        let fresh = marked.is_none() || !path.exists();
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(fresh).open(path).map_err(disk(path))?;
+        file.set_len(table.length).map_err(disk(path))?;
+        let mut journal = OpenOptions::new()
+            .append(!fresh)
+            .write(true)
+            .create(true)
+            .truncate(fresh)
+            .open(&journal_path)
+            .map_err(disk(&journal_path))?;
+        let mut held = vec![false; table.hashes.len()];
+        match marked {
+            Some(marked) if !fresh => {
+                rehash(&file, &table, &marked, &mut held).map_err(disk(path))?;
+                // Ends a mark that was cut in the middle.
+                journal.write_all(b"\n").map_err(disk(&journal_path))?;
+            }
+            _ => journal.write_all(header(&table).as_bytes()).map_err(disk(&journal_path))?,
+        }
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), journal, table, held })
+    }
+
+    /// Whether the file holds piece `index`.
+    pub fn holds(&self, index: u32) -> bool {
+        self.held.get(index as usize).copied().unwrap_or(false)
+    }
+
+    /// The pieces that the file holds, in order.
+    pub fn held(&self) -> impl Iterator<Item = u32> {
+        (0..self.table.count()).filter(|index| self.holds(*index))
+    }
+
+    /// Bytes that need not be fetched again, by the journal alone: quick, for showing a price.
+    pub fn marked_bytes(path: &Path, table: &PieceTable) -> u64 {
+        let marked = if path.exists() { marks(&journal_path(path), table) } else { None };
+        marked.unwrap_or_default().into_iter().map(|index| table.span(index)).map(|span| span.end - span.start).sum()
+    }
+
+    /// Starts the journal's thread; `failed` is called from it when the disk refuses.
+    pub(super) fn start(self, failed: impl FnOnce(FetchError) + Send + 'static) -> (PieceFile, Journal) {
+        let (sender, receiver) = mpsc::channel();
+        let file = PieceFile { path: self.path.clone(), file: Arc::clone(&self.file), table: Arc::clone(&self.table) };
+        let thread = std::thread::spawn(move || {
+            if let Err(source) = keep_journal(&self.file, self.journal, &self.held, &receiver) {
+                failed(FetchError::Disk { path: self.path, source });
+            }
+        });
+        (file, Journal { sender: Some(sender), thread: Some(thread) })
+    }
+}
+
+/// Deletes a partial file and its journal; files that are not there count as deleted.
+pub fn discard(path: &Path) -> Result<(), FetchError> {
+    for path in [path.to_owned(), journal_path(path)] {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(FetchError::Disk { path, source }),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The file that pieces are written to; cheap to clone, safe from several threads.
+#[derive(Clone)]
+pub(super) struct PieceFile {
+    path: PathBuf,
+    file: Arc<File>,
+    table: Arc<PieceTable>,
+}
+
+impl PieceFile {
+    /// Whether `bytes` have the signed hash of piece `index`; if so they are in the file when this returns.
+    pub(super) fn verify_and_write(&self, index: u32, bytes: &[u8]) -> Result<bool, FetchError> {
+        if self.table.hashes.get(index as usize) != Some(&Digest::of(bytes)) {
+            return Ok(false);
+        }
+        let written = write_at(&self.file, bytes, self.table.span(index).start);
+        written.map_err(|source| FetchError::Disk { path: self.path.clone(), source })?;
+        Ok(true)
+    }
+}
+
+/// The journal's thread. Dropping it without [`Journal::finish`] writes the outstanding marks in the background.
+pub(super) struct Journal {
+    sender: Option<mpsc::Sender<u32>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Notes that piece `index` has been written.
+    pub(super) fn written(&self, index: u32) {
+        // The thread ends early only when the disk refused, and has told so.
+        self.sender.as_ref().map(|sender| sender.send(index));
+    }
+
+    /// Blocks until all marks are written.
+    pub(super) fn finish(mut self) {
+        self.sender = None;
+        // A panic of the thread loses marks and nothing else.
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn keep_journal(file: &File, mut journal: File, held: &[bool], written: &mpsc::Receiver<u32>) -> io::Result<()> {
+    let mut missing = held.iter().filter(|held| !**held).count();
+    let mut open = true;
+    while open {
+        let Ok(first) = written.recv() else { break };
+        let mut batch = vec![first];
+        let until = Instant::now() + BATCH;
+        loop {
+            match written.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(index) => batch.push(index),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    open = false;
+                    break;
+                }
+            }
+        }
+        missing = missing.saturating_sub(batch.len());
+        // A whole file is about to be used and then deleted: waiting for the disk would delay the user for nothing, and the
+        // hashes would tell after a power loss.
+        if open || missing > 0 {
+            file.sync_data()?;
+        }
+        let lines: String = batch.iter().map(|index| format!("{index}\n")).collect();
+        journal.write_all(lines.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn journal_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".journal");
+    path.with_file_name(name)
+}
+
+/// The journal's first line: ties it to one piece table.
+fn header(table: &PieceTable) -> String {
+    let mut hasher = Hasher::default();
+    hasher.update(&table.piece_size.to_le_bytes());
+    hasher.update(&table.length.to_le_bytes());
+    table.hashes.iter().for_each(|hash| hasher.update(hash.as_bytes()));
+    format!("pieces {}\n", hasher.finish())
+}
+
+/// The marked pieces, in order and once each; `None` if the journal is absent or belongs to another table.
+fn marks(journal: &Path, table: &PieceTable) -> Option<Vec<u32>> {
+    let text = std::fs::read_to_string(journal).ok()?;
+    let lines = text.strip_prefix(&header(table))?;
+    // A line without its end was cut; the number in it may be another one.
+    let whole = lines.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let mut marked: Vec<u32> =
+        whole.lines().filter_map(|line| line.parse().ok()).filter(|index| *index < table.count()).collect();
+    marked.sort_unstable();
+    marked.dedup();
+    Some(marked)
+}
+
+fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) -> io::Result<()> {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(HASHERS).min(marked.len());
+    let work = || -> io::Result<Vec<u32>> {
+        let mut good = Vec::new();
+        let mut bytes = vec![0; table.piece_size as usize];
+        while let Some(index) = marked.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let span = table.span(*index);
+            let bytes = &mut bytes[..(span.end - span.start) as usize];
+            read_at(file, bytes, span.start)?;
+            if table.hashes.get(*index as usize) == Some(&Digest::of(bytes)) {
+                good.push(*index);
+            }
+        }
+        Ok(good)
+    };
+    let results = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Ok(Vec::new()))).collect::<Vec<_>>()
+    });
+    for result in results {
+        result?.into_iter().for_each(|index| held[index as usize] = true);
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[count..];
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[count..];
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(data: &[u8], piece_size: u32) -> Arc<PieceTable> {
+        let hashes = data.chunks(piece_size as usize).map(Digest::of).collect();
+        Arc::new(PieceTable { piece_size, length: data.len() as u64, hashes })
+    }
+
+    fn held(path: &Path, table: &Arc<PieceTable>) -> Vec<u32> {
+        Partial::open(path, Arc::clone(table)).unwrap().held().collect()
+    }
+
+    fn write(path: &Path, table: &Arc<PieceTable>, data: &[u8], pieces: &[u32]) {
+        let (file, journal) = Partial::open(path, Arc::clone(table)).unwrap().start(|error| panic!("{error}"));
+        for index in pieces {
+            let span = table.span(*index);
+            assert!(file.verify_and_write(*index, &data[span.start as usize..span.end as usize]).unwrap());
+            journal.written(*index);
+        }
+        journal.finish();
+    }
+
+    #[test]
+    fn only_proved_pieces_are_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("package.partial");
+        let data: Vec<u8> = (0..=99).collect();
+        let table = table(&data, 16);
+        assert!(held(&path, &table).is_empty());
+        write(&path, &table, &data, &[0, 2, 6]);
+        assert_eq!(held(&path, &table), [0, 2, 6]);
+        assert_eq!(Partial::marked_bytes(&path, &table), 16 + 16 + 4);
+        // One byte rots; a mark is cut; a mark lies.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[33] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let mut journal = OpenOptions::new().append(true).open(journal_path(&path)).unwrap();
+        journal.write_all(b"5\n900\n-1\nx\n3").unwrap();
+        assert_eq!(held(&path, &table), [0, 6]);
+        write(&path, &table, &data, &[2, 3]);
+        assert_eq!(held(&path, &table), [0, 2, 3, 6]);
+        // The file was cut: what is gone is not held, nothing fails.
+        File::options().write(true).open(&path).unwrap().set_len(20).unwrap();
+        assert_eq!(held(&path, &table), [0]);
+        discard(&path).unwrap();
+        discard(&path).unwrap();
+        assert_eq!(Partial::marked_bytes(&path, &table), 0);
+    }
+
+    #[test]
+    fn another_table_starts_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("package.partial");
+        let data: Vec<u8> = (0..=99).collect();
+        write(&path, &table(&data, 16), &data, &[0, 1]);
+        let other = table(&data[..99], 16);
+        assert!(held(&path, &other).is_empty());
+        assert!(held(&path, &table(&data, 16)).is_empty());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 100);
+    }
+
+    #[test]
+    fn wrong_bytes_never_reach_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("package.partial");
+        let data = [7; 32];
+        let table = table(&data, 16);
+        let (file, journal) = Partial::open(&path, Arc::clone(&table)).unwrap().start(|error| panic!("{error}"));
+        assert!(!file.verify_and_write(1, &[8; 16]).unwrap());
+        assert!(!file.verify_and_write(9, &[7; 16]).unwrap());
+        journal.finish();
+        assert_eq!(std::fs::read(&path).unwrap(), [0; 32]);
+    }
+}

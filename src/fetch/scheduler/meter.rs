@@ -1,0 +1,61 @@
+//! Throughput over the last seconds: bytes in slots of a tenth of a second.
+
+/// Seconds a slot.
+const SLOT: f64 = 0.1;
+/// Slots looked at: two seconds smooth out lossy links and still follow a change.
+const SLOTS: usize = 20;
+/// Below this many seconds a rate says nothing.
+const SHORTEST: f64 = 0.25;
+
+/// A sliding window over bytes that arrived.
+#[derive(Clone, Debug)]
+pub(super) struct Meter {
+    slots: [f64; SLOTS],
+    newest: u64,
+    began: f64,
+}
+
+impl Meter {
+    pub(super) fn new(now: f64) -> Self {
+        Self { slots: [0.0; SLOTS], newest: (now / SLOT) as u64, began: now }
+    }
+
+    /// Takes in bytes that arrived by `now`.
+    pub(super) fn add(&mut self, now: f64, bytes: u64) {
+        self.advance(now);
+        self.slots[(self.newest % SLOTS as u64) as usize] += bytes as f64;
+    }
+
+    /// Bytes a second over the window; `None` while it is too short to tell.
+    pub(super) fn rate(&mut self, now: f64) -> Option<f64> {
+        self.advance(now);
+        let covered = (now - self.began).min((SLOTS - 1) as f64 * SLOT + now % SLOT);
+        (now - self.began >= SHORTEST).then(|| self.slots.iter().sum::<f64>() / covered)
+    }
+
+    fn advance(&mut self, now: f64) {
+        let slot = (now / SLOT) as u64;
+        for stale in (self.newest + 1..=slot).take(SLOTS) {
+            self.slots[(stale % SLOTS as u64) as usize] = 0.0;
+        }
+        self.newest = self.newest.max(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_stream_is_measured_and_silence_is_seen() {
+        let mut meter = Meter::new(10.0);
+        assert_eq!(meter.rate(10.1), None);
+        for step in 1..=400 {
+            meter.add(10.0 + f64::from(step) * 0.01, 10);
+        }
+        let rate = meter.rate(14.0).unwrap();
+        assert!((rate - 1000.0).abs() < 60.0, "{rate}");
+        assert!(meter.rate(15.0).unwrap() < 600.0);
+        assert_eq!(meter.rate(17.0), Some(0.0));
+    }
+}

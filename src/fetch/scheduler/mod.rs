@@ -1,0 +1,564 @@
+//! Who fetches what: a pure state machine. `step(now, input)` gives effects; no I/O, no clock, randomness from a seed.
+//!
+//! In: what lanes report (answered, bytes, pieces proved right or wrong, ended and why), the time. Out: requests to make, to
+//! shorten, to cancel; faults to name; the end. Never: a wait that nobody ends: [`Input::Tick`] comes ten times a second.
+//!
+//! - A *lane* is one request in flight; a *run* is the row of pieces it asks for. There are no fixed shares: a lane gets a new
+//!   run when it has done its last one, sized to take about half of the time that is left for all (guided self-scheduling,
+//!   Polychronopoulos and Kuck 1987), so that runs are long while much is left, and all nodes end together.
+//! - Nothing free any more: an idle lane takes over the tail of the run that would end last, or doubles its last piece.
+//! - Several lanes a node, their number found by hill-climbing: the gap between two requests of one lane is filled by the others.
+
+mod meter;
+mod node;
+mod work;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::PieceTable;
+use crate::model::transfer::{FaultKind, NodeState};
+use meter::Meter;
+use node::{Node, Standing};
+use work::Work;
+
+/// Names a request.
+pub type LaneId = u64;
+/// Index of a node in the order they were given.
+pub type NodeIndex = usize;
+
+/// What is known of a node beforehand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prior {
+    /// Bytes a second of all its lanes together.
+    pub bytes_per_second: f64,
+    /// Seconds from a request to its answer.
+    pub latency_seconds: f64,
+    /// Lanes that served best.
+    pub connections: usize,
+}
+
+/// Limits of one download.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Lanes a node begins with, if it is unknown.
+    pub first_lanes: usize,
+    /// Lanes a node may have.
+    pub most_lanes: usize,
+    /// How long to keep trying while nothing comes from any node.
+    pub patience: Duration,
+    /// Seeds the jitter of pauses.
+    pub seed: u64,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The head of an answer came, `seconds` after its request.
+    Answered {
+        /// Which request.
+        lane: LaneId,
+        /// Seconds since it was made.
+        seconds: f64,
+    },
+    /// Bytes of an answer came since the last report.
+    Received {
+        /// Which request.
+        lane: LaneId,
+        /// How many.
+        bytes: u64,
+    },
+    /// A piece has its signed hash and is on disk.
+    Verified {
+        /// Which piece.
+        piece: u32,
+        /// Who sent (the last part of) it.
+        node: NodeIndex,
+    },
+    /// A piece does not have its signed hash.
+    Wrong {
+        /// Which piece.
+        piece: u32,
+        /// Everyone who sent a part of it.
+        nodes: Vec<NodeIndex>,
+    },
+    /// A request ended: done, shortened, cancelled, or by a fault.
+    Ended {
+        /// Which request.
+        lane: LaneId,
+        /// Everything before this byte of the object was received; bytes of a piece that is not whole are kept for its next
+        /// request.
+        position: u64,
+        /// Why it ended early.
+        fault: Option<Fault>,
+    },
+    /// Time passed. `capped` says that a bandwidth cap slows the lanes, so that their rate says nothing about the nodes.
+    Tick {
+        /// Whether a cap is set.
+        capped: bool,
+    },
+    /// Stop all requests until [`Input::Resume`].
+    Pause,
+    /// Go on.
+    Resume,
+}
+
+/// Why a request ended early.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// What the node did.
+    pub kind: FaultKind,
+    /// In English.
+    pub detail: String,
+    /// Whether asking again makes no sense.
+    pub lasting: bool,
+    /// Seconds after which the node wants to be asked again.
+    pub retry_after: Option<f64>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask a node for bytes.
+    Request(Request),
+    /// The lane shall end before piece `end`; another one fetches the rest.
+    Shorten {
+        /// Which request.
+        lane: LaneId,
+        /// The first piece that it need not fetch.
+        end: u32,
+    },
+    /// End the request now.
+    Cancel {
+        /// Which request.
+        lane: LaneId,
+    },
+    /// Name a node's fault.
+    Fault {
+        /// Which node.
+        node: NodeIndex,
+        /// What it did.
+        fault: Fault,
+        /// Whether it was left.
+        dropped: bool,
+    },
+    /// All pieces are there.
+    Finished,
+    /// No node delivers any more.
+    GiveUp,
+}
+
+/// A request to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Its name.
+    pub lane: LaneId,
+    /// Whom to ask.
+    pub node: NodeIndex,
+    /// The pieces to fetch.
+    pub pieces: Range<u32>,
+    /// The bytes to ask for: of these pieces, without the beginning of the first one if that was kept.
+    pub bytes: Range<u64>,
+    /// Whether an answer with the whole object is welcome.
+    pub whole_allowed: bool,
+    /// How long the answer may take to begin.
+    pub answer_within: Duration,
+    /// How long it may be silent later.
+    pub silence: Duration,
+}
+
+/// How a node does, for people.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NodeView {
+    /// Verified bytes.
+    pub done: u64,
+    /// Bytes a second.
+    pub speed: f64,
+    /// What it is doing.
+    pub state: NodeState,
+}
+
+/// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best node, and a slow node
+/// cannot hold much.
+const FIRST_RUN: f64 = (1 << 20) as f64;
+/// A run takes at most this many seconds, so that the front of the object, which is unpacked as it comes, moves on.
+const LONGEST_RUN: f64 = 20.0;
+/// Received bytes that count as progress when patience is measured: a drip of single bytes is none.
+const PROGRESS: u64 = 16 << 10;
+
+struct Lane {
+    node: NodeIndex,
+    /// First piece it was asked for, and the first one behind its (possibly shortened) run.
+    run: Range<u32>,
+    position: u64,
+    asked: f64,
+    /// Bytes a second that it is assumed to get before that can be measured.
+    assumed: Option<f64>,
+    meter: Option<Meter>,
+    cancelled: bool,
+}
+
+/// The state machine of one download.
+pub struct Scheduler {
+    work: Work,
+    nodes: Vec<Node>,
+    /// Indexes of `nodes`, the best first.
+    order: Vec<NodeIndex>,
+    lanes: BTreeMap<LaneId, Lane>,
+    next_lane: LaneId,
+    random: fastrand::Rng,
+    patience: f64,
+    last_progress: f64,
+    since_progress: u64,
+    paused: bool,
+    capped: bool,
+    over: bool,
+}
+
+impl Scheduler {
+    /// A download of `table`'s pieces but for those in `held`, from one node per element of `priors`, which are in the order in
+    /// which they should be asked. Measured nodes go first, by what they were measured at.
+    pub fn new(table: Arc<PieceTable>, held: impl IntoIterator<Item = u32>, priors: &[Option<Prior>], limits: &Limits) -> Self {
+        let mut order: Vec<NodeIndex> = (0..priors.len()).collect();
+        if priors.iter().all(Option::is_some) {
+            let rate = |index: &NodeIndex| priors[*index].map_or(0.0, |prior| prior.bytes_per_second);
+            order.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
+        }
+        Self {
+            work: Work::new(table, held),
+            nodes: priors.iter().map(|prior| Node::new(*prior, (limits.first_lanes, limits.most_lanes))).collect(),
+            order,
+            lanes: BTreeMap::new(),
+            next_lane: 0,
+            random: fastrand::Rng::with_seed(limits.seed),
+            patience: limits.patience.as_secs_f64(),
+            last_progress: 0.0,
+            since_progress: 0,
+            paused: false,
+            capped: false,
+            over: false,
+        }
+    }
+
+    /// Takes in what happened at `now` (time since the download began) and tells what is to be done.
+    pub fn step(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+        let now = now.as_secs_f64();
+        let mut effects = Vec::new();
+        match input {
+            Input::Answered { lane, seconds } => self.answered(now, lane, seconds),
+            Input::Received { lane, bytes } => return self.received(now, lane, bytes),
+            Input::Verified { piece, node } => self.verified(piece, node, &mut effects),
+            Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
+            Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
+            Input::Tick { capped } => self.tick(now, capped),
+            Input::Pause => {
+                self.paused = true;
+                let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
+                lanes.into_iter().for_each(|lane| self.cancel(lane, &mut effects));
+            }
+            Input::Resume => {
+                self.paused = false;
+                self.last_progress = now;
+            }
+        }
+        self.conclude(now, &mut effects);
+        if !self.over && !self.paused {
+            self.fill(now, &mut effects);
+        }
+        effects
+    }
+
+    /// How a node does.
+    pub fn view(&mut self, now: Duration, node: NodeIndex) -> Option<NodeView> {
+        let node = self.nodes.get_mut(node)?;
+        Some(NodeView { done: node.verified, speed: node.speed(now.as_secs_f64()), state: node.state() })
+    }
+
+    /// What was measured of a node, for remembering.
+    pub fn measured(&self, node: NodeIndex) -> Option<Prior> {
+        self.nodes.get(node)?.measured()
+    }
+
+    /// Bytes that are not verified yet.
+    pub fn missing_bytes(&self) -> u64 {
+        self.work.missing_bytes()
+    }
+
+    /// Requests in flight.
+    pub fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    fn answered(&mut self, now: f64, lane: LaneId, seconds: f64) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.meter = Some(Meter::new(now));
+            self.nodes[lane.node].answered(now, seconds);
+        }
+    }
+
+    // The most frequent input: it changes nothing that asks for an effect.
+    fn received(&mut self, now: f64, lane: LaneId, bytes: u64) -> Vec<Effect> {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.position += bytes;
+            lane.meter.get_or_insert_with(|| Meter::new(now)).add(now, bytes);
+            self.nodes[lane.node].received(now, bytes);
+        }
+        self.since_progress += bytes;
+        if self.since_progress >= PROGRESS {
+            self.since_progress = 0;
+            self.last_progress = now;
+        }
+        Vec::new()
+    }
+
+    fn verified(&mut self, piece: u32, node: NodeIndex, effects: &mut Vec<Effect>) {
+        if !self.work.finish(piece) {
+            return;
+        }
+        let bytes = self.work.size(piece);
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.proved(bytes);
+        }
+        // Whoever has nothing else to do than this piece need not go on.
+        let work = &self.work;
+        let idle = |lane: &Lane| {
+            lane.run.contains(&piece) && (work.piece_at(lane.position)..lane.run.end).all(|rest| work.is_done(rest))
+        };
+        let idle: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| idle(lane)).map(|(lane, _)| *lane).collect();
+        for lane in idle {
+            // A lane that has just received its last byte ends by itself, and keeps its connection.
+            if self.lanes.get(&lane).is_some_and(|lane| self.work.piece_at(lane.position) < lane.run.end) {
+                self.cancel(lane, effects);
+            }
+        }
+    }
+
+    fn wrong(&mut self, now: f64, piece: u32, nodes: &[NodeIndex], effects: &mut Vec<Effect>) {
+        self.work.release(piece, 0);
+        // With parts of several nodes nobody can be blamed; the piece is fetched again as a whole, and then somebody can.
+        if let [node] = nodes {
+            let detail = format!("piece {piece} does not have its signed hash");
+            let fault = Fault { kind: FaultKind::WrongBytes, detail, lasting: true, retry_after: None };
+            self.fault(now, *node, fault, effects);
+        }
+    }
+
+    fn ended(&mut self, now: f64, id: LaneId, position: u64, fault: Option<Fault>, effects: &mut Vec<Effect>) {
+        let Some(lane) = self.lanes.remove(&id) else { return };
+        let missed = position.saturating_sub(lane.position);
+        if missed > 0 {
+            self.nodes[lane.node].received(now, missed);
+        }
+        self.nodes[lane.node].ended(now);
+        // Pieces before the one it ended in are being hashed: they stay held until that is told.
+        let current = self.work.piece_at(position).max(lane.run.start);
+        for piece in current..lane.run.end {
+            let begun = if piece == current { position.saturating_sub(self.work.bytes(&(piece..piece + 1)).start) } else { 0 };
+            self.work.release(piece, begun);
+        }
+        if let Some(fault) = fault.filter(|_| !lane.cancelled) {
+            // One connection that broke while others of the same node go on is no outage.
+            let alone = fault.kind != FaultKind::Stalled || !self.nodes[lane.node].sent_within(now, 1.0);
+            if fault.lasting || alone {
+                self.fault(now, lane.node, fault, effects);
+            }
+        }
+    }
+
+    fn fault(&mut self, now: f64, index: NodeIndex, fault: Fault, effects: &mut Vec<Effect>) {
+        let others = (0..self.nodes.len()).any(|other| other != index && self.nodes[other].healthy(now));
+        let jitter = self.random.f64();
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        if node.standing == Standing::Banned {
+            return;
+        }
+        let dropped = if fault.lasting {
+            node.standing = Standing::Banned;
+            true
+        } else {
+            let Some(left) = node.fault(now, fault.kind, fault.retry_after, jitter, others) else { return };
+            left
+        };
+        effects.push(Effect::Fault { node: index, fault, dropped });
+        if dropped {
+            let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == index).map(|(id, _)| *id).collect();
+            lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
+        }
+    }
+
+    fn tick(&mut self, now: f64, capped: bool) {
+        self.capped = capped;
+        // Nobody is ready: whoever was left while others did the work is needed again.
+        if !self.nodes.iter().any(|node| node.standing == Standing::Ready) {
+            for node in &mut self.nodes {
+                if let Standing::Left(until) = node.standing {
+                    node.standing = Standing::Waiting(until);
+                }
+            }
+        }
+        let held = capped || self.work.free_bytes() == 0;
+        self.nodes.iter_mut().for_each(|node| node.tick(now, held));
+        if self.paused {
+            self.last_progress = now;
+        }
+    }
+
+    fn conclude(&mut self, now: f64, effects: &mut Vec<Effect>) {
+        if self.over {
+            return;
+        }
+        let hopeless = self.nodes.iter().all(|node| node.standing == Standing::Banned);
+        if self.work.complete() {
+            effects.push(Effect::Finished);
+        } else if hopeless || now - self.last_progress > self.patience {
+            effects.push(Effect::GiveUp);
+        } else {
+            return;
+        }
+        self.over = true;
+        let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
+        lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
+    }
+
+    fn cancel(&mut self, id: LaneId, effects: &mut Vec<Effect>) {
+        if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| !lane.cancelled) {
+            lane.cancelled = true;
+            effects.push(Effect::Cancel { lane: id });
+        }
+    }
+
+    /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
+    fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
+        let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
+        for level in 0..most {
+            for position in 0..self.order.len() {
+                let index = self.order[position];
+                let node = &self.nodes[index];
+                if node.standing != Standing::Ready || node.active != level || node.lanes() <= level {
+                    continue;
+                }
+                if self.work.free_bytes() > 0 {
+                    self.give_run(now, index, effects);
+                } else {
+                    self.take_over(now, index, effects);
+                }
+            }
+        }
+    }
+
+    /// A run from the free pieces, unless the others will be done before this node could help.
+    fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+        let total: f64 = (0..self.nodes.len()).filter_map(|other| self.serving_rate(now, other)).sum();
+        let node = &mut self.nodes[index];
+        let rate = node.lane_rate(now);
+        let bytes = match rate {
+            _ if node.sends_whole => f64::INFINITY,
+            None => FIRST_RUN,
+            Some(rate) => {
+                let left = self.work.missing_bytes() as f64 / total.max(rate);
+                let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
+                if !self.lanes.is_empty() && smallest > left * 1.1 + 0.1 {
+                    return;
+                }
+                rate * (left / 2.0).min(LONGEST_RUN)
+            }
+        };
+        if let Some((run, start)) = self.work.take(bytes) {
+            self.request(now, index, run, start, rate, effects);
+        }
+    }
+
+    /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
+    fn take_over(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+        let latency = self.nodes[index].latency();
+        let known = self.nodes[index].lane_rate(now);
+        let mut late: Vec<(f64, f64, LaneId)> = Vec::new();
+        let ids: Vec<LaneId> = self.lanes.keys().copied().collect();
+        for id in ids {
+            if let Some((bytes, rate)) = self.outstanding(now, id) {
+                late.push((bytes / rate.max(1.0), rate.max(1.0), id));
+            }
+        }
+        late.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let size = self.work.piece_size();
+        for (finish, victim_rate, id) in late {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            // An unknown node is assumed to be no worse than the one it helps.
+            let rate = known.unwrap_or(victim_rate).max(1.0);
+            let current = self.work.piece_at(lane.position);
+            let tail = lane.run.end.saturating_sub(current + 1);
+            let gain = |end: f64| end < finish * 0.9 - 0.05;
+            if tail > 0 {
+                let share = (finish - latency).max(0.0) * victim_rate * rate / (victim_rate + rate);
+                let pieces = ((share / size) as u32).clamp(1, tail);
+                if gain(latency + f64::from(pieces) * size / rate) {
+                    let end = lane.run.end - pieces;
+                    let run = end..lane.run.end;
+                    lane.run.end = end;
+                    effects.push(Effect::Shorten { lane: id, end });
+                    // The pieces change hands: nobody else can take them in between.
+                    let start = self.work.bytes(&run).start;
+                    return self.request(now, index, run, start, known, effects);
+                }
+            } else if self.work.holders(current) < 2
+                && current < lane.run.end
+                && lane.node != index
+                && gain((latency + size / rate) * 1.5)
+            {
+                self.work.hold(current);
+                let start = self.work.bytes(&(current..current + 1)).start;
+                return self.request(now, index, current..current + 1, start, known, effects);
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        now: f64,
+        index: NodeIndex,
+        run: Range<u32>,
+        start: u64,
+        assumed: Option<f64>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let lane = self.next_lane;
+        self.next_lane += 1;
+        let node = &mut self.nodes[index];
+        node.began(now);
+        // A far or queued node is no dead node: both limits grow with what its answers take.
+        let latency = node.latency();
+        let request = Request {
+            lane,
+            node: index,
+            bytes: start..self.work.bytes(&run).end,
+            pieces: run.clone(),
+            whole_allowed: node.sends_whole,
+            answer_within: Duration::from_secs_f64((10.0 * latency).clamp(4.0, 15.0)),
+            silence: Duration::from_secs_f64((8.0 * latency).clamp(2.5, 10.0)),
+        };
+        self.lanes.insert(lane, Lane { node: index, run, position: start, asked: now, assumed, meter: None, cancelled: false });
+        effects.push(Effect::Request(request));
+    }
+
+    /// Bytes a lane has still to receive, and its rate; `None` if it is ending anyway.
+    fn outstanding(&mut self, now: f64, id: LaneId) -> Option<(f64, f64)> {
+        let lane = self.lanes.get_mut(&id).filter(|lane| !lane.cancelled)?;
+        let bytes = self.work.bytes(&lane.run).end.saturating_sub(lane.position) as f64;
+        let measured = lane.meter.as_mut().and_then(|meter| meter.rate(now));
+        // Not answered yet: what it was thought to get, less and less the longer it is silent.
+        let patience = 1.0 + ((now - lane.asked) / self.nodes[lane.node].latency().max(0.05) - 2.0).max(0.0);
+        let assumed = lane.assumed.unwrap_or(FIRST_RUN) / patience;
+        (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
+    }
+
+    /// The rate at which a node takes part in what is left; `None` if it does not.
+    fn serving_rate(&mut self, now: f64, index: NodeIndex) -> Option<f64> {
+        let node = &mut self.nodes[index];
+        if node.standing == Standing::Ready { node.rate(now) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests;

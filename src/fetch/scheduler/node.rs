@@ -1,0 +1,267 @@
+//! What the scheduler knows of one node: its rate, its faults, and how many lanes serve it best.
+
+use super::meter::Meter;
+use crate::model::transfer::{FaultKind, NodeState};
+
+/// Pause after a first fault, and at most, seconds; it doubles in between.
+const PAUSE: (f64, f64) = (0.5, 30.0);
+/// Faults in a row, and in all, after which a node is left while others do the work.
+const STRIKES: (u32, u32) = (4, 12);
+/// Seconds a lane's answer is assumed to take before any was measured.
+pub(super) const ASSUMED_LATENCY: f64 = 0.3;
+
+/// Whether a node may be asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Standing {
+    Ready,
+    /// Asked again when the time has come.
+    Waiting(f64),
+    /// Left while others do the work; if they fail too, asked again when the time has come.
+    Left(f64),
+    /// Left for good: it sends wrong bytes, or has another file.
+    Banned,
+}
+
+/// One node.
+pub(super) struct Node {
+    pub standing: Standing,
+    /// Requests in flight.
+    pub active: usize,
+    /// Verified bytes.
+    pub verified: u64,
+    /// Answers Range requests with the whole object: one lane, one long run.
+    pub sends_whole: bool,
+    pub climb: Climb,
+    latency: Option<f64>,
+    known_rate: Option<f64>,
+    best_rate: f64,
+    meter: Option<Meter>,
+    received: u64,
+    last_bytes: f64,
+    strikes: u32,
+    faults: u32,
+}
+
+impl Node {
+    pub(super) fn new(prior: Option<super::Prior>, lanes: (usize, usize)) -> Self {
+        let wanted = prior.map_or(lanes.0, |prior| prior.connections).clamp(1, lanes.1);
+        Self {
+            standing: Standing::Ready,
+            active: 0,
+            verified: 0,
+            sends_whole: false,
+            climb: Climb::new(wanted, lanes.1),
+            latency: prior.map(|prior| prior.latency_seconds),
+            known_rate: prior.map(|prior| prior.bytes_per_second),
+            best_rate: 0.0,
+            meter: None,
+            received: 0,
+            last_bytes: f64::NEG_INFINITY,
+            strikes: 0,
+            faults: 0,
+        }
+    }
+
+    /// Lanes it should have now: one to try it again after a fault.
+    pub(super) fn lanes(&self) -> usize {
+        if self.sends_whole || self.strikes > 0 { 1 } else { self.climb.wanted }
+    }
+
+    /// Bytes a second: measured if it is at work, else as last known.
+    pub(super) fn rate(&mut self, now: f64) -> Option<f64> {
+        let measured = self.meter.as_mut().and_then(|meter| meter.rate(now));
+        measured.or(self.known_rate)
+    }
+
+    /// Bytes a second right now, for people.
+    pub(super) fn speed(&mut self, now: f64) -> f64 {
+        self.meter.as_mut().and_then(|meter| meter.rate(now)).unwrap_or(0.0)
+    }
+
+    /// What one more lane would get; `None` before anything is known.
+    pub(super) fn lane_rate(&mut self, now: f64) -> Option<f64> {
+        let lanes = if self.active > 0 { self.active + 1 } else { self.lanes().max(1) };
+        self.rate(now).map(|rate| rate / lanes as f64)
+    }
+
+    /// Seconds from a request to its first byte.
+    pub(super) fn latency(&self) -> f64 {
+        self.latency.unwrap_or(ASSUMED_LATENCY)
+    }
+
+    /// What is worth remembering: rate, latency, lanes; `None` if it was never measured here.
+    pub(super) fn measured(&self) -> Option<super::Prior> {
+        let latency_seconds = self.latency.filter(|_| self.best_rate > 0.0)?;
+        Some(super::Prior { bytes_per_second: self.best_rate, latency_seconds, connections: self.climb.settled() })
+    }
+
+    /// A request begins.
+    pub(super) fn began(&mut self, now: f64) {
+        if self.active == 0 {
+            self.meter = None;
+            self.climb.restart(now, self.received);
+        }
+        self.active += 1;
+    }
+
+    /// An answer began after `seconds`.
+    pub(super) fn answered(&mut self, now: f64, seconds: f64) {
+        // Rises slowly, falls fast: a queue or a handshake is not the node's distance.
+        self.latency = Some(
+            self.latency.map_or(seconds, |old| if seconds < old { (old + seconds) / 2.0 } else { old * 0.9 + seconds * 0.1 }),
+        );
+        self.meter.get_or_insert_with(|| Meter::new(now));
+    }
+
+    /// Bytes arrived.
+    pub(super) fn received(&mut self, now: f64, bytes: u64) {
+        self.received += bytes;
+        self.last_bytes = now;
+        self.meter.get_or_insert_with(|| Meter::new(now)).add(now, bytes);
+    }
+
+    /// A request ended.
+    pub(super) fn ended(&mut self, now: f64) {
+        self.active = self.active.saturating_sub(1);
+        if let Some(rate) = self.meter.as_mut().and_then(|meter| meter.rate(now)).filter(|rate| *rate > 0.0) {
+            self.known_rate = Some(rate);
+        }
+        if self.active == 0 {
+            self.meter = None;
+        }
+    }
+
+    /// A piece proved right.
+    pub(super) fn proved(&mut self, bytes: u64) {
+        self.verified += bytes;
+        self.strikes = 0;
+    }
+
+    /// Looks at the clock: ends pauses, follows the rate with the number of lanes unless `held` (a cap, or little left to do).
+    pub(super) fn tick(&mut self, now: f64, held: bool) {
+        if matches!(self.standing, Standing::Waiting(until) if until <= now) {
+            self.standing = Standing::Ready;
+        }
+        if self.active > 0
+            && let Some(rate) = self.meter.as_mut().and_then(|meter| meter.rate(now))
+        {
+            self.known_rate = Some(rate.max(1.0));
+            self.best_rate = self.best_rate.max(rate);
+        }
+        let full = self.active >= self.climb.wanted && !held && self.strikes == 0;
+        self.climb.tick(now, self.received, full, self.latency());
+    }
+
+    /// Whether bytes came within the last `seconds`.
+    pub(super) fn sent_within(&self, now: f64, seconds: f64) -> bool {
+        now - self.last_bytes <= seconds
+    }
+
+    /// Whether it does its work.
+    pub(super) fn healthy(&self, now: f64) -> bool {
+        self.standing == Standing::Ready && self.strikes == 0 && (self.active == 0 || self.sent_within(now, 3.0))
+    }
+
+    /// A fault that may pass. `jitter` is in 0..1, `others` says whether other nodes do the work. Whether the fault is news (one
+    /// outage ends all lanes of a node, and counts once), and whether the node is left.
+    pub(super) fn fault(
+        &mut self,
+        now: f64,
+        kind: FaultKind,
+        retry_after: Option<f64>,
+        jitter: f64,
+        others: bool,
+    ) -> Option<bool> {
+        if self.standing != Standing::Ready {
+            return None;
+        }
+        if kind == FaultKind::IgnoredRange {
+            self.sends_whole = true;
+        }
+        self.strikes += 1;
+        self.faults += 1;
+        let pause = (PAUSE.0 * 2f64.powi(self.strikes.min(16) as i32 - 1)).min(PAUSE.1) * (0.75 + 0.5 * jitter);
+        let until = now + retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
+        let enough = self.sends_whole || self.strikes >= STRIKES.0 || self.faults >= STRIKES.1;
+        self.standing = if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
+        Some(matches!(self.standing, Standing::Left(_)))
+    }
+
+    /// What people see.
+    pub(super) fn state(&self) -> NodeState {
+        match self.standing {
+            Standing::Ready if self.active > 0 => NodeState::Active,
+            Standing::Ready => NodeState::Idle,
+            Standing::Waiting(_) => NodeState::Waiting,
+            Standing::Left(_) | Standing::Banned => NodeState::Dropped,
+        }
+    }
+}
+
+/// A rise of the rate that doubling the lanes must bring to be kept.
+const GAIN: f64 = 1.12;
+/// Seconds before the next trial after one that brought nothing; doubles each time.
+const HOLD: f64 = 8.0;
+
+/// Hill-climbing over the number of lanes: double them, keep that if the rate rose by enough, else go back. Lossy links gain up to
+/// many lanes (each loss halves only one of them), clean ones gain nothing after the first few.
+pub(super) struct Climb {
+    /// Lanes wanted now.
+    pub wanted: usize,
+    most: usize,
+    /// Lanes and rate before the trial that is running.
+    trial: Option<(usize, f64)>,
+    began: f64,
+    /// Time and bytes at the start of the measurement.
+    mark: Option<(f64, u64)>,
+    next_trial: f64,
+    hold: f64,
+}
+
+impl Climb {
+    fn new(wanted: usize, most: usize) -> Self {
+        Self { wanted, most, trial: None, began: 0.0, mark: None, next_trial: 0.0, hold: HOLD }
+    }
+
+    /// The number of lanes that proved best so far.
+    fn settled(&self) -> usize {
+        self.trial.map_or(self.wanted, |(lanes, _)| lanes)
+    }
+
+    fn restart(&mut self, now: f64, _received: u64) {
+        self.began = now;
+        self.mark = None;
+    }
+
+    fn tick(&mut self, now: f64, received: u64, full: bool, latency: f64) {
+        if !full {
+            // Without all lanes at work a measurement says nothing; begin again when they are.
+            return self.restart(now, received);
+        }
+        // New connections ramp up over several round trips; random loss needs as many to show its mean.
+        let (settle, measure) = ((4.0 * latency).max(0.5), (5.0 * latency).max(1.0));
+        let (from, bytes) = match self.mark {
+            None if now >= self.began + settle => *self.mark.insert((now, received)),
+            None => return,
+            Some(mark) => mark,
+        };
+        if now < from + measure {
+            return;
+        }
+        let rate = received.saturating_sub(bytes) as f64 / (now - from);
+        match self.trial.take() {
+            Some((lanes, before)) if rate < before * GAIN => {
+                self.wanted = lanes;
+                self.next_trial = now + self.hold;
+                self.hold *= 2.0;
+            }
+            None if now < self.next_trial => {}
+            _ if self.wanted < self.most => {
+                self.trial = Some((self.wanted, rate));
+                self.wanted = (self.wanted * 2).min(self.most);
+            }
+            _ => {}
+        }
+        self.restart(now, received);
+    }
+}

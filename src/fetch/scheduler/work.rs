@@ -1,0 +1,139 @@
+//! Which pieces are free, held by a lane, or done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::model::PieceTable;
+
+/// The pieces of one download.
+pub(super) struct Work {
+    table: Arc<PieceTable>,
+    free: BTreeSet<u32>,
+    /// Lanes a piece is held by, from the request until its hash is known.
+    holders: Vec<u16>,
+    done: Vec<bool>,
+    missing: u32,
+    missing_bytes: u64,
+    free_bytes: u64,
+    /// First bytes of free pieces that are kept from a request that ended within the piece.
+    begun: BTreeMap<u32, u64>,
+}
+
+impl Work {
+    /// All pieces but those that `held` names.
+    pub(super) fn new(table: Arc<PieceTable>, held: impl IntoIterator<Item = u32>) -> Self {
+        let count = table.count() as usize;
+        let mut done = vec![false; count];
+        held.into_iter().filter_map(|index| done.get_mut(index as usize).map(|done| *done = true)).count();
+        let free: BTreeSet<u32> = (0..table.count()).filter(|index| !done[*index as usize]).collect();
+        let mut work = Self {
+            free_bytes: 0,
+            missing_bytes: 0,
+            missing: u32::try_from(free.len()).unwrap_or(u32::MAX),
+            table,
+            free,
+            holders: vec![0; count],
+            done,
+            begun: BTreeMap::new(),
+        };
+        work.free_bytes = work.free.iter().map(|index| work.size(*index)).sum();
+        work.missing_bytes = work.free_bytes;
+        work
+    }
+
+    /// Bytes of piece `index`.
+    pub(super) fn size(&self, index: u32) -> u64 {
+        let span = self.table.span(index);
+        span.end - span.start
+    }
+
+    /// Bytes of a piece that is not the last one.
+    pub(super) fn piece_size(&self) -> f64 {
+        f64::from(self.table.piece_size)
+    }
+
+    /// The piece that byte `position` lies in.
+    pub(super) fn piece_at(&self, position: u64) -> u32 {
+        u32::try_from(position / u64::from(self.table.piece_size)).unwrap_or(u32::MAX)
+    }
+
+    /// The bytes of a run of pieces.
+    pub(super) fn bytes(&self, run: &Range<u32>) -> Range<u64> {
+        let start = self.table.span(run.start).start;
+        if run.is_empty() { start..start } else { start..self.table.span(run.end - 1).end }
+    }
+
+    pub(super) fn complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    pub(super) fn missing_bytes(&self) -> u64 {
+        self.missing_bytes
+    }
+
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.free_bytes
+    }
+
+    pub(super) fn is_done(&self, index: u32) -> bool {
+        self.done.get(index as usize).copied().unwrap_or(true)
+    }
+
+    pub(super) fn holders(&self, index: u32) -> u16 {
+        self.holders.get(index as usize).copied().unwrap_or(0)
+    }
+
+    /// Takes the first free pieces: at least one, else as many as `bytes` has room for while they are in a row. Told with the
+    /// byte to begin at, which lies within the first piece if its beginning was kept.
+    pub(super) fn take(&mut self, bytes: f64) -> Option<(Range<u32>, u64)> {
+        let first = *self.free.first()?;
+        let mut end = first;
+        let mut taken = 0.0;
+        // A piece whose beginning was kept is worth a request that begins within it.
+        while self.free.contains(&end) && (end == first || (taken < bytes && !self.begun.contains_key(&end))) {
+            taken += self.size(end) as f64;
+            end += 1;
+        }
+        (first..end).for_each(|index| self.hold(index));
+        let start = self.table.span(first).start + self.begun.remove(&first).unwrap_or(0);
+        Some((first..end, start))
+    }
+
+    /// One more lane fetches the piece.
+    pub(super) fn hold(&mut self, index: u32) {
+        if self.free.remove(&index) {
+            self.free_bytes -= self.size(index);
+        }
+        if let Some(holders) = self.holders.get_mut(index as usize) {
+            *holders += 1;
+        }
+    }
+
+    /// A lane no longer fetches the piece; `begun` bytes of its beginning are kept.
+    pub(super) fn release(&mut self, index: u32, begun: u64) {
+        let Some(holders) = self.holders.get_mut(index as usize) else { return };
+        *holders = holders.saturating_sub(1);
+        if *holders == 0 && !self.is_done(index) && self.free.insert(index) {
+            self.free_bytes += self.size(index);
+            if begun > 0 {
+                self.begun.insert(index, begun);
+            }
+        }
+    }
+
+    /// The piece is verified and on disk. Whether that is news.
+    pub(super) fn finish(&mut self, index: u32) -> bool {
+        if self.is_done(index) {
+            return false;
+        }
+        if self.free.remove(&index) {
+            self.free_bytes -= self.size(index);
+            self.begun.remove(&index);
+        }
+        self.missing -= 1;
+        self.missing_bytes -= self.size(index);
+        self.done[index as usize] = true;
+        true
+    }
+}
