@@ -29,7 +29,8 @@ pub fn python(program: impl AsRef<OsStr>) -> Command {
 
 /// Runs `command` and returns what it wrote to its output. `what` names it for a person.
 pub fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, BuildError> {
-    let failed = BuildError::file("run", Path::new(command.get_program()));
+    let program = command.get_program().to_owned();
+    let failed = BuildError::file("run", Path::new(&program));
     let mut child = match command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
         Ok(child) => child,
         Err(source) => return Err(failed(source)),
