@@ -6,6 +6,7 @@
 pub mod error;
 pub mod keys;
 mod metadata;
+pub mod build;
 pub mod package;
 pub mod project;
 pub mod repository;

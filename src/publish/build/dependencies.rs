@@ -1,0 +1,209 @@
+//! Requirements installed into the container by pip or uv, and freed of what differs from machine to machine.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+use std::process::Command;
+
+use super::copy::{self, Links};
+use super::detect::Python;
+use super::runtime::HostPython;
+use super::{BuildError, BuildRequest, tool};
+use crate::model::Platform;
+
+/// Installs `requirements` into the `python` of the container in `tree`.
+pub fn install(
+    request: &BuildRequest,
+    requirements: &Path,
+    python: &Python,
+    tree: &Path,
+    build_date: jiff::Timestamp,
+) -> Result<(), BuildError> {
+    let requirements = fs::canonicalize(requirements).map_err(BuildError::file("find", requirements))?;
+    let target = tree.with_file_name("dependencies");
+    let host = HostPython::ask(&request.python)?;
+    let native = request.platform == Platform::current() && host.name == python.name;
+    let mut command = installer(request, &host)?;
+    command.arg("--target").arg(&target).arg("-r").arg(&requirements);
+    if !native {
+        foreign(&mut command, request, python);
+    }
+    if let Some(folder) = requirements.parent() {
+        // Relative paths in the file are meant from where it lies.
+        command.current_dir(folder);
+    }
+    command.env("SOURCE_DATE_EPOCH", build_date.as_second().max(315_532_800).to_string());
+    tool::run(&mut command, &format!("installing {}", requirements.display()), b"")?;
+    if !target.is_dir() {
+        return Ok(());
+    }
+    let links = if request.platform.is_windows() { Links::Resolve } else { Links::KeepInside };
+    let site = python.site.under(tree);
+    copy::copy_tree(&target, &site, links, &|path| is_left_out(&target, path))?;
+    normalise_records(&site)?;
+    fs::remove_dir_all(&target).map_err(BuildError::file("remove", &target))
+}
+
+/// pip if this machine's Python has it, since it follows the publisher's pip settings; else uv.
+fn installer(request: &BuildRequest, host: &HostPython) -> Result<Command, BuildError> {
+    let runs = |command: &mut Command| tool::run(command.arg("--version"), "asking for a version", b"").is_ok();
+    if runs(tool::python(&request.python).args(["-m", "pip"])) {
+        let mut pip = tool::python(&request.python);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--no-compile",
+            "--no-warn-script-location",
+            "--no-input",
+            "--disable-pip-version-check",
+        ]);
+        return Ok(pip);
+    }
+    if runs(&mut tool::command("uv")) {
+        let mut uv = tool::command("uv");
+        uv.args(["pip", "install", "--link-mode", "copy", "--no-progress", "--python"]).arg(&host.executable);
+        return Ok(uv);
+    }
+    Err(BuildError::NoInstaller { python: request.python.clone() })
+}
+
+/// Wheels for another Python or system than this machine's: nothing can be built from source then.
+fn foreign(command: &mut Command, request: &BuildRequest, python: &Python) {
+    let uv = command.get_program() == "uv";
+    let version = python.name.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    command.args(["--only-binary", ":all:", "--python-version", version]);
+    if uv {
+        command.arg("--python-platform").arg(uv_platform(&request.platform));
+    } else {
+        command.args(["--implementation", "cp"]);
+        pip_platforms(&request.platform).iter().for_each(|platform| drop(command.args(["--platform", platform])));
+    }
+}
+
+/// The platform tags of wheels that run there, the best first. pip takes each as it is.
+fn pip_platforms(platform: &Platform) -> Vec<String> {
+    let architecture = platform.architecture.as_str();
+    match platform.os.as_str() {
+        "Windows" => vec![match architecture {
+            "AMD64" => "win_amd64".to_owned(),
+            "ARM64" => "win_arm64".to_owned(),
+            _ => "win32".to_owned(),
+        }],
+        "Darwin" => (10..=14)
+            .rev()
+            .flat_map(|major| {
+                let minor = if major == 10 { 15 } else { 0 };
+                [architecture, "universal2"].map(|kind| format!("macosx_{major}_{minor}_{kind}"))
+            })
+            .collect(),
+        // glibc 2.35 is that of the oldest distributions in wide use.
+        _ => (5..=35)
+            .rev()
+            .map(|minor| format!("manylinux_2_{minor}_{architecture}"))
+            .chain(["manylinux2014", "manylinux2010", "manylinux1", "linux"].map(|name| format!("{name}_{architecture}")))
+            .collect(),
+    }
+}
+
+fn uv_platform(platform: &Platform) -> &'static str {
+    match (platform.os.as_str(), platform.architecture.as_str()) {
+        ("Windows", "ARM64") => "aarch64-pc-windows-msvc",
+        ("Windows", _) => "x86_64-pc-windows-msvc",
+        ("Darwin", "arm64") => "aarch64-apple-darwin",
+        ("Darwin", _) => "x86_64-apple-darwin",
+        (_, "aarch64") => "aarch64-unknown-linux-gnu",
+        _ => "x86_64-unknown-linux-gnu",
+    }
+}
+
+/// Caches, traces of the installation, and scripts that name the Python of this machine in their first line.
+fn is_left_out(target: &Path, path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let in_metadata = path.split('/').rev().nth(1).is_some_and(|folder| folder.ends_with(".dist-info"));
+    let is_script = || {
+        let mut start = [0; 2];
+        let read = File::open(target.join(path)).and_then(|mut file| file.read_exact(&mut start));
+        read.is_ok() && &start == b"#!"
+    };
+    match path.split_once('/') {
+        Some(("bin", _)) if is_script() => true,
+        Some(("Scripts", script)) if script.ends_with(".exe") => true,
+        None if matches!(name, ".lock") => true,
+        _ => {
+            name == "__pycache__"
+                || name.ends_with(".pyc")
+                || (in_metadata && ["INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"].contains(&name))
+        }
+    }
+}
+
+/// Each distribution's list of files: sorted, and without those that are not in the container.
+fn normalise_records(site: &Path) -> Result<(), BuildError> {
+    for entry in fs::read_dir(site).map_err(BuildError::file("list", site))?.flatten() {
+        let record = entry.path().join("RECORD");
+        if !entry.file_name().to_string_lossy().ends_with(".dist-info") || !record.is_file() {
+            continue;
+        }
+        let text = fs::read_to_string(&record).map_err(BuildError::file("read", &record))?;
+        let mut lines: Vec<&str> = text.lines().filter(|line| is_there(site, line)).collect();
+        lines.sort_unstable();
+        let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
+        fs::write(&record, text).map_err(BuildError::file("write", &record))?;
+    }
+    Ok(())
+}
+
+/// Whether the file of a record's line (`path,hash,size`, the path in quotes if need be) is in the container.
+fn is_there(site: &Path, line: &str) -> bool {
+    let path = match line.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next(),
+        None => line.split(',').next(),
+    };
+    path.is_some_and(|path| !path.starts_with('/') && !path.split('/').any(|part| part == "..") && site.join(path).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_of_the_installation_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path();
+        for (path, content) in [
+            ("bin/tool", "#!/home/me/python"),
+            ("bin/native", "\x7fELF"),
+            (
+                "pkg-1.dist-info/RECORD",
+                "pkg/b.py,,\npkg/a.py,,\n../../bin/tool,,\npkg-1.dist-info/INSTALLER,,\n\"pkg/c,d.py\",,\n",
+            ),
+            ("pkg-1.dist-info/INSTALLER", "pip"),
+            ("pkg/a.py", ""),
+            ("pkg/b.py", ""),
+            ("pkg/c,d.py", ""),
+            ("pkg/INSTALLER", "the package's own"),
+        ] {
+            fs::create_dir_all(target.join(path).parent().unwrap()).unwrap();
+            fs::write(target.join(path), content).unwrap();
+        }
+        for path in ["bin/tool", "pkg-1.dist-info/INSTALLER", "pkg/__pycache__", "Scripts/tool.exe"] {
+            assert!(is_left_out(target, path), "{path}");
+        }
+        for path in ["bin/native", "pkg/INSTALLER", "pkg-1.dist-info/RECORD"] {
+            assert!(!is_left_out(target, path), "{path}");
+        }
+        fs::remove_file(target.join("pkg-1.dist-info/INSTALLER")).unwrap();
+        normalise_records(target).unwrap();
+        let record = fs::read_to_string(target.join("pkg-1.dist-info/RECORD")).unwrap();
+        assert_eq!(record, "\"pkg/c,d.py\",,\npkg/a.py,,\npkg/b.py,,\n");
+    }
+
+    #[test]
+    fn platform_tags() {
+        let tags = |platform: &str| pip_platforms(&platform.parse().unwrap());
+        assert_eq!(tags("Windows_AMD64"), ["win_amd64"]);
+        assert!(tags("Linux_x86_64").contains(&"manylinux2014_x86_64".to_owned()));
+        assert!(tags("Darwin_arm64").contains(&"macosx_11_0_arm64".to_owned()));
+    }
+}

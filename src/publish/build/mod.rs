@@ -1,0 +1,451 @@
+//! The builder: from an app's folder to a package that runs on a machine with nothing installed.
+//!
+//! In: a [`BuildRequest`]. Out: a package, and a [`Report`] about it. A tree is laid out in a temporary folder beside the
+//! package (runtime, dependencies, app, scripts), bytecode is compiled by the very interpreter that will read it, and the tree
+//! is packed. Never: a time, a name or an order in the package that does not follow from the inputs; a change in the app's folder.
+
+mod bytecode;
+mod copy;
+mod dependencies;
+mod detect;
+mod revision;
+mod runtime;
+mod start;
+mod tool;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+pub use copy::NEVER;
+pub use runtime::Runtime;
+pub use start::{EntryPoint, InvalidEntryPoint};
+
+use super::package::{self, Content, Draft, Effort, Item, Package, PackageError};
+use crate::model::manifest::*;
+use crate::model::path::UnsafePath;
+use crate::model::platform::AppName;
+use crate::model::{Platform, RelativePath, Version};
+
+/// What to build. [`BuildRequest::new`] fills in what is seldom said.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The app's folder; becomes `app/`.
+    pub app: PathBuf,
+    /// Name in ids.
+    pub name: AppName,
+    /// Which release.
+    pub version: Version,
+    /// What it is for.
+    pub platform: Platform,
+    /// What is started.
+    pub entry: EntryPoint,
+    /// Which Python comes along.
+    pub runtime: Runtime,
+    /// The Python of this machine: its pip installs the requirements, and [`Runtime::Host`] copies it.
+    pub python: PathBuf,
+    /// Whether the runtime keeps tkinter and what belongs to it.
+    pub tkinter: bool,
+    /// Requirements to install into the container.
+    pub requirements: Option<PathBuf>,
+    /// A folder of default settings; becomes `config/`.
+    pub config: Option<PathBuf>,
+    /// Name for people; the name in ids if empty.
+    pub display_name: String,
+    /// One line about the app.
+    pub description: String,
+    /// A PNG: a file in the app's folder, or any other, which is copied.
+    pub icon: Option<PathBuf>,
+    /// The publisher's own count.
+    pub build_number: Option<String>,
+    /// The commit; asked of git if `None` and the app lies in a repository.
+    pub git_commit: Option<String>,
+    /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip can name.
+    pub build_date: Option<jiff::Timestamp>,
+    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its top (`docs/*.md`).
+    pub exclude: Vec<String>,
+    /// On Windows: start `python.exe` and not `pythonw.exe`, for an app that writes to a console.
+    pub console: bool,
+    /// How hard to compress.
+    pub effort: Effort,
+}
+
+impl BuildRequest {
+    /// The app in `app` for this platform, with the Python of this machine.
+    pub fn new(app: impl Into<PathBuf>, name: AppName, version: Version, entry: EntryPoint) -> Self {
+        Self {
+            app: app.into(),
+            name,
+            version,
+            platform: Platform::current(),
+            entry,
+            runtime: Runtime::Host,
+            python: PathBuf::from(if cfg!(windows) { "python" } else { "python3" }),
+            tkinter: false,
+            requirements: None,
+            config: None,
+            display_name: String::new(),
+            description: String::new(),
+            icon: None,
+            build_number: None,
+            git_commit: None,
+            build_date: None,
+            exclude: Vec::new(),
+            console: false,
+            effort: Effort::default(),
+        }
+    }
+}
+
+/// A package that was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The package.
+    pub package: Package,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What to tell a person.
+    pub report: Report,
+}
+
+/// Figures of a build.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Files in the container, the manifest aside.
+    pub files: usize,
+    /// Symlinks in it.
+    pub links: usize,
+    /// Bytes when unpacked.
+    pub unpacked_size: u64,
+    /// Bytes of the package.
+    pub package_size: u64,
+    /// How long each step took.
+    pub steps: Vec<(Step, Duration)>,
+}
+
+/// What the builder is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Laying out the runtime.
+    Runtime,
+    /// Installing the requirements.
+    Dependencies,
+    /// Copying the app.
+    App,
+    /// Compiling bytecode.
+    Bytecode,
+    /// Compressing and writing.
+    Pack,
+}
+
+/// How far the build is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildProgress {
+    /// What is being done.
+    pub step: Step,
+    /// Of `total`: bytes while packing, else 0 and then 1.
+    pub done: u64,
+    /// All of this step.
+    pub total: u64,
+}
+
+/// Why nothing was built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The file system refuses.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file has a name that some system cannot have.
+    #[error("{} cannot be in a container; rename it, or exclude it", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its name.
+        source: UnsafePath,
+    },
+    /// A file's name is no Unicode, or it is neither file, folder nor link.
+    #[error("{} cannot be in a container: {reason}", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A link that leads out of the app, or nowhere.
+    #[error("the link {} -> {} leads out of its folder or nowhere; put the file there, or exclude the link", path.display(), target.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// The entry point is not there.
+    #[error("the entry point {entry} is not in {}", app.display())]
+    NoEntry {
+        /// The entry point.
+        entry: EntryPoint,
+        /// Where it was looked for.
+        app: PathBuf,
+    },
+    /// The entry point needs Python, and there is none in the runtime.
+    #[error("the entry point {entry} needs a Python runtime, and the runtime given has none for {platform}")]
+    NoRuntime {
+        /// The entry point.
+        entry: EntryPoint,
+        /// The platform.
+        platform: Platform,
+    },
+    /// This machine has no such Python.
+    #[error("cannot run {}; install Python 3 on this machine, or name another one", python.display())]
+    NoPython {
+        /// What was to be run.
+        python: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The Python of this machine is for another platform.
+    #[error("the Python of this machine runs on {current}, the package is for {wanted}; give a runtime as folder or archive")]
+    ForeignRuntime {
+        /// This machine's.
+        current: Platform,
+        /// The package's.
+        wanted: Platform,
+    },
+    /// Neither pip nor uv is there to install the requirements.
+    #[error("neither '{} -m pip' nor 'uv' runs on this machine; install one of them (Debian: python3-pip)", python.display())]
+    NoInstaller {
+        /// The Python that has no pip.
+        python: PathBuf,
+    },
+    /// An archive of a form that is not known.
+    #[error("{} is no .tar.gz, .tgz, .tar.zst, .tar or .zip", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+    },
+    /// A program that was run for the build failed.
+    #[error("{what} failed ({status}):\n{output}")]
+    Tool {
+        /// What was run.
+        what: String,
+        /// How it ended.
+        status: String,
+        /// The end of what it said.
+        output: String,
+    },
+    /// The package could not be written.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+}
+
+impl BuildError {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { action, path, source }
+    }
+}
+
+/// Builds the package `out`; if `out` is a folder, `{container id}.kuzflow` in it. `progress` may be called from any thread.
+pub fn build(request: &BuildRequest, out: &Path, progress: &(dyn Fn(BuildProgress) + Sync)) -> Result<Built, BuildError> {
+    let path = if out.is_dir() { out.join(format!("{}.kuzflow", container_id(request))) } else { out.to_path_buf() };
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(BuildError::file("create the folder", folder))?;
+    let folder = fs::canonicalize(folder).map_err(BuildError::file("find the folder", folder))?;
+    // Beside the package: there is room where packages are written, and /tmp is often small.
+    let work = tempfile::Builder::new()
+        .prefix(copy::WORK_PREFIX)
+        .tempdir_in(&folder)
+        .map_err(BuildError::file("create a temporary folder in", &folder))?;
+    let mut steps = Steps { progress, done: Vec::new() };
+    let draft = lay_out(request, work.path(), &mut steps)?;
+    let package = steps.pack(&draft, |progress| package::write_package(&path, &draft, request.effort, progress))?;
+    let report = Report {
+        files: package.manifest.file_manifest.values().filter(|entry| entry.symlink.is_none()).count(),
+        links: package.manifest.file_manifest.values().filter(|entry| entry.symlink.is_some()).count(),
+        unpacked_size: package.manifest.unpacked_size(),
+        package_size: package.length,
+        steps: steps.done,
+    };
+    Ok(Built { package, path, report })
+}
+
+fn container_id(request: &BuildRequest) -> crate::model::ContainerId {
+    crate::model::ContainerId { app: request.name.clone(), version: request.version.clone(), platform: request.platform.clone() }
+}
+
+/// Lays the container out in `work` and lists what is in it.
+fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result<Draft, BuildError> {
+    let tree = work.join("tree");
+    let revision = revision::of(&request.app);
+    let build_date = request.build_date.or(revision.as_ref().map(|revision| revision.date)).unwrap_or(FIRST_ZIP_DATE);
+    for (name, description) in FOLDERS {
+        let folder = tree.join(name);
+        fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
+        let file = folder.join(".description");
+        fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
+    }
+    steps.time(Step::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
+    let python = detect::Python::find(&tree, &request.platform);
+    steps.time(Step::App, || copy_app(request, &tree))?;
+    if let Some(requirements) = &request.requirements {
+        let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
+        steps.time(Step::Dependencies, || dependencies::install(request, requirements, python, &tree, build_date))?;
+    }
+    let runnable = python.as_ref().filter(|_| request.platform == Platform::current());
+    let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {
+        None => (None, false),
+        Some(Ok(finds_itself)) => (runnable, !finds_itself),
+        // A runtime for an older or stranger system than this one may be right where it is meant for.
+        Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
+        Some(Err(error)) => return Err(error),
+    };
+    if let Some(python) = runnable {
+        steps.time(Step::Bytecode, || bytecode::compile(python, &tree, needs_home, request.effort.threads))?;
+    }
+    if let Some(python) = &python {
+        python.open_embedded(&tree)?;
+    }
+    let icon = lay_out_icon(request, &tree)?;
+    let launch = start::launch(request, python.as_ref(), &tree, needs_home, runnable.is_some())?;
+    let main_executable = start::write_script(request, &launch, &tree)?;
+    let found = detect::Found::in_tree(&tree, python.as_ref())?;
+    let (mut items, empty_folders) = list(&tree)?;
+    for program in [Some(&main_executable), Some(&launch.program)].into_iter().flatten() {
+        if let Some(item) = items.get_mut(program) {
+            item.permissions = Permissions::PROGRAM;
+        }
+    }
+    let display_name = if request.display_name.is_empty() { request.name.as_str() } else { &request.display_name };
+    Ok(Draft {
+        container_info: ContainerInfo {
+            version: request.version.clone(),
+            build_date,
+            build_number: request.build_number.clone(),
+            git_commit: request.git_commit.clone().or(revision.map(|revision| revision.commit)),
+            builder: format!("kuzflow {}", env!("CARGO_PKG_VERSION")),
+        },
+        platform_info: PlatformInfo {
+            os: request.platform.os.clone(),
+            architecture: request.platform.architecture.clone(),
+            python_version: found.python_version,
+            qt_version: found.qt_version,
+        },
+        application_info: ApplicationInfo {
+            name: request.name.clone(),
+            display_name: display_name.to_owned(),
+            description: request.description.clone(),
+            main_executable,
+            icon,
+            launch,
+        },
+        dependencies: found.dependencies,
+        items,
+        empty_folders,
+    })
+}
+
+/// The first second that a zip can name: the date of a build that nobody dated.
+const FIRST_ZIP_DATE: jiff::Timestamp = jiff::Timestamp::constant(315_532_800, 0);
+
+fn no_runtime(request: &BuildRequest) -> BuildError {
+    BuildError::NoRuntime { entry: request.entry.clone(), platform: request.platform.clone() }
+}
+
+fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
+    let skip = copy::Exclusions::new(copy::NEVER.iter().copied().chain(request.exclude.iter().map(String::as_str)));
+    let links = if request.platform.is_windows() { copy::Links::Resolve } else { copy::Links::Keep };
+    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| skip.covers(path))?;
+    if let Some(config) = &request.config {
+        // User data must be plain files.
+        copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| skip.covers(path))?;
+    }
+    Ok(())
+}
+
+/// An icon that lies in the app's folder is already there; another is copied.
+fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
+    let Some(icon) = &request.icon else { return Ok(None) };
+    let app = fs::canonicalize(&request.app).map_err(BuildError::file("find", &request.app))?;
+    // A relative path is one from the app's top if there is such a file, else from the current folder.
+    let in_app = app.join(icon);
+    let icon = if in_app.is_file() { &in_app } else { icon };
+    let icon = fs::canonicalize(icon).map_err(BuildError::file("find the icon", icon))?;
+    if let Ok(inside) = icon.strip_prefix(&app) {
+        let path = copy::relative(&icon, &Path::new("app").join(inside))?;
+        if path.under(tree).is_file() {
+            return Ok(Some(path));
+        }
+    }
+    let path = copy::relative(&icon, Path::new("metadata/icon.png"))?;
+    fs::copy(&icon, path.under(tree)).map_err(BuildError::file("copy the icon", &icon))?;
+    Ok(Some(path))
+}
+
+/// Everything in the tree. Folders count only if nothing is in them.
+fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>), BuildError> {
+    let (mut items, mut empty_folders) = (BTreeMap::new(), Vec::new());
+    for entry in walkdir::WalkDir::new(tree).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|error| copy::walk_error(tree, error))?;
+        let inside = entry.path().strip_prefix(tree).unwrap_or(entry.path());
+        let path = copy::relative(entry.path(), inside)?;
+        let metadata = entry.metadata().map_err(|error| copy::walk_error(tree, error))?;
+        if metadata.is_dir() {
+            let mut content = fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
+            if content.next().is_none() {
+                empty_folders.push(path);
+            }
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(entry.path()).map_err(BuildError::file("read the link", entry.path()))?;
+            let text = target.to_str().filter(|text| path.resolve_link(text).is_some());
+            let text = text.ok_or_else(|| BuildError::Link { path: entry.path().to_path_buf(), target: target.clone() })?;
+            items.insert(path, Item { content: Content::Link(text.to_owned()), permissions: Permissions::PROGRAM });
+        } else {
+            let content = Content::File(entry.path().to_path_buf(), metadata.len());
+            items.insert(path, Item { content, permissions: copy::permissions(&metadata) });
+        }
+    }
+    Ok((items, empty_folders))
+}
+
+/// Times each step and tells about it.
+struct Steps<'a> {
+    progress: &'a (dyn Fn(BuildProgress) + Sync),
+    done: Vec<(Step, Duration)>,
+}
+
+impl Steps<'_> {
+    fn time<T>(&mut self, step: Step, work: impl FnOnce() -> Result<T, BuildError>) -> Result<T, BuildError> {
+        (self.progress)(BuildProgress { step, done: 0, total: 1 });
+        let start = Instant::now();
+        let result = work()?;
+        self.done.push((step, start.elapsed()));
+        (self.progress)(BuildProgress { step, done: 1, total: 1 });
+        Ok(result)
+    }
+
+    fn pack(
+        &mut self,
+        draft: &Draft,
+        work: impl FnOnce(&(dyn Fn(u64) + Sync)) -> Result<Package, PackageError>,
+    ) -> Result<Package, BuildError> {
+        let total = draft.items.values().map(Item::size).sum();
+        let (done, progress, step) = (AtomicU64::new(0), self.progress, Step::Pack);
+        progress(BuildProgress { step, done: 0, total });
+        let start = Instant::now();
+        let package = work(&|bytes| {
+            let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            progress(BuildProgress { step, done, total });
+        })?;
+        self.done.push((step, start.elapsed()));
+        Ok(package)
+    }
+}

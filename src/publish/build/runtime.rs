@@ -1,0 +1,194 @@
+//! The Python that comes along: a copy of this machine's, or a distribution given as a folder or archive.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::copy::{self, Exclusions, Links};
+use super::{BuildError, BuildRequest, tool};
+use crate::model::Platform;
+
+/// Where the runtime comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// Nowhere: the entry point is an executable that brings what it needs.
+    None,
+    /// A copy of this machine's Python, without tests, documentation and installed packages.
+    Host,
+    /// A Python that works from any folder (standalone, embeddable, or copied before).
+    Folder(PathBuf),
+    /// The same as `.tar.gz`, `.tgz`, `.tar.zst`, `.tar` or `.zip`.
+    Archive(PathBuf),
+}
+
+/// What no app needs of a standard library (paths from its top).
+const NOT_NEEDED: [&str; 13] = [
+    "/test",
+    "test",
+    "tests",
+    "/idlelib",
+    "/turtledemo",
+    "/ensurepip",
+    "/config-*",
+    "/EXTERNALLY-MANAGED",
+    "/site-packages",
+    "/dist-packages",
+    "_test*.so",
+    "_ctypes_test*.so",
+    "xxlimited*.so",
+];
+/// What belongs to tkinter.
+const TKINTER: [&str; 4] = ["/tkinter", "/turtle.py", "_tkinter*.so", "_tkinter.pyd"];
+/// What no runtime needs: caches, and what is for linking other programs.
+const NEVER: [&str; 5] = ["__pycache__", "*.pyc", "*.a", "*.o", "*.lib"];
+
+/// What `probe.py` tells.
+#[derive(Debug, Deserialize)]
+pub struct HostPython {
+    /// `sys.base_prefix`.
+    pub prefix: PathBuf,
+    /// The program itself, links resolved; not a version manager's shim, and not a virtual environment's link.
+    pub executable: PathBuf,
+    /// `3.11.7`
+    pub version: String,
+    /// `3.11`; with the letter of an unusual build behind it.
+    pub name: String,
+    standard_library: PathBuf,
+    platform_library: PathBuf,
+    library_folder: Option<PathBuf>,
+    library: Option<String>,
+}
+
+impl HostPython {
+    /// Asks the Python `python` of this machine.
+    pub fn ask(python: &Path) -> Result<Self, BuildError> {
+        let missing = |source| BuildError::NoPython { python: python.to_path_buf(), source };
+        let mut command = tool::python(python);
+        let output = match tool::run(command.args(["-I", "-c", include_str!("probe.py")]), "asking Python for its folders", b"") {
+            Err(BuildError::File { source, .. }) => return Err(missing(source)),
+            other => other?,
+        };
+        serde_json::from_slice(&output).map_err(|error| missing(error.into()))
+    }
+}
+
+/// Lays the runtime out in `to`; `work` is for what has to be unpacked first.
+pub fn lay_out(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
+    match &request.runtime {
+        Runtime::None => Ok(()),
+        Runtime::Host => {
+            if request.platform != Platform::current() {
+                return Err(BuildError::ForeignRuntime { current: Platform::current(), wanted: request.platform.clone() });
+            }
+            copy_host(request, to)
+        }
+        Runtime::Folder(folder) => copy_distribution(request, folder, to),
+        Runtime::Archive(archive) => {
+            let unpacked = work.join("runtime");
+            unpack(archive, &unpacked)?;
+            copy_distribution(request, &unpacked, to)
+        }
+    }
+}
+
+fn exclusions(request: &BuildRequest) -> Exclusions {
+    let tkinter: &[&str] = if request.tkinter { &[] } else { &TKINTER };
+    Exclusions::new(NOT_NEEDED.iter().chain(&NEVER).chain(tkinter).copied())
+}
+
+fn copy_host(request: &BuildRequest, to: &Path) -> Result<(), BuildError> {
+    let host = HostPython::ask(&request.python)?;
+    let skip = exclusions(request);
+    if cfg!(windows) {
+        let skip_all = |path: &str| skip_in_distribution(&skip, path, "Lib");
+        let in_prefix = |path: &str| {
+            let top = path.split('/').next().unwrap_or(path);
+            !matches!(top, "Lib" | "DLLs" | "tcl") && !(top == path && (top.ends_with(".dll") || top.starts_with("python")))
+        };
+        return copy::copy_tree(&host.prefix, to, Links::Resolve, &|path| in_prefix(path) || skip_all(path));
+    }
+    let folder = format!("python{}", host.name);
+    let library = to.join("lib").join(&folder);
+    copy::copy_tree(&host.standard_library, &library, Links::KeepInside, &|path| skip.covers(path))?;
+    if host.platform_library != host.standard_library {
+        copy::copy_tree(&host.platform_library, &library, Links::KeepInside, &|path| skip.covers(path))?;
+    }
+    let programs = to.join("bin");
+    fs::create_dir_all(&programs).map_err(BuildError::file("create the folder", &programs))?;
+    copy_to(&host.executable, &programs.join(&folder))?;
+    for link in ["python3", "python"] {
+        let link = programs.join(link);
+        copy::make_link(Path::new(&folder), &link).map_err(BuildError::file("create the link", &link))?;
+    }
+    copy_shared_library(&host, to)
+}
+
+/// The interpreter as a library, if the program is linked against it.
+fn copy_shared_library(host: &HostPython, to: &Path) -> Result<(), BuildError> {
+    let (Some(folder), Some(name)) = (&host.library_folder, &host.library) else { return Ok(()) };
+    let library = folder.join(name);
+    let program = fs::read(&host.executable).map_err(BuildError::file("read", &host.executable))?;
+    let linked = !name.is_empty() && program.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+    if linked && library.is_file() { copy_to(&library, &to.join("lib").join(name)) } else { Ok(()) }
+}
+
+fn copy_to(from: &Path, to: &Path) -> Result<(), BuildError> {
+    fs::copy(from, to).map(drop).map_err(BuildError::file("copy", from))
+}
+
+/// Copies a distribution; what is installed in it comes along, what no app needs does not.
+fn copy_distribution(request: &BuildRequest, folder: &Path, to: &Path) -> Result<(), BuildError> {
+    let home = home_in(folder).unwrap_or_else(|| folder.to_path_buf());
+    let skip = exclusions(request);
+    let links = if request.platform.is_windows() { Links::Resolve } else { Links::KeepInside };
+    let standard_library = copy::find_name(&home.join("lib"), "python3.*")
+        .and_then(|path| Some(format!("lib/{}", path.file_name()?.to_str()?)))
+        .unwrap_or_else(|| "Lib".to_owned());
+    copy::copy_tree(&home, to, links, &|path| skip_in_distribution(&skip, path, &standard_library))
+}
+
+/// Installed packages are never looked into: their `tests` may be part of them.
+fn skip_in_distribution(skip: &Exclusions, path: &str, standard_library: &str) -> bool {
+    let inside = path.strip_prefix(standard_library).and_then(|rest| rest.strip_prefix('/'));
+    match inside {
+        Some(inside) if inside.starts_with("site-packages") || inside.starts_with("dist-packages") => {
+            path.ends_with("/__pycache__") || path.ends_with(".pyc")
+        }
+        Some(inside) => skip.covers(inside),
+        None => Exclusions::new(NEVER).covers(path) || path == "include",
+    }
+}
+
+/// Archives have their content in one folder, `python` or `python/install`, or at the top.
+fn home_in(folder: &Path) -> Option<PathBuf> {
+    let is_home =
+        |folder: &Path| folder.join("python.exe").is_file() || copy::find_name(&folder.join("bin"), "python3*").is_some();
+    if is_home(folder) {
+        return Some(folder.to_path_buf());
+    }
+    let only = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    let below = only.flat_map(|path| [path.join("install"), path]);
+    below.into_iter().filter(|path| is_home(path)).min()
+}
+
+/// Unpacks an archive. The libraries refuse paths that leave `to`.
+fn unpack(archive: &Path, to: &Path) -> Result<(), BuildError> {
+    let failed = || BuildError::file("unpack", archive);
+    fs::create_dir_all(to).map_err(BuildError::file("create the folder", to))?;
+    let file = File::open(archive).map_err(BuildError::file("open", archive))?;
+    let name = archive.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let untar = |reader: &mut dyn std::io::Read| tar::Archive::new(reader).unpack(to).map_err(failed());
+    if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
+        untar(&mut flate2::read::GzDecoder::new(file))
+    } else if name.ends_with(".tar.zst") {
+        untar(&mut zstd::Decoder::new(file).map_err(failed())?)
+    } else if name.ends_with(".tar") {
+        untar(&mut std::io::BufReader::new(file))
+    } else if name.ends_with(".zip") {
+        let unzipped = zip::ZipArchive::new(file).and_then(|mut zip| zip.extract(to));
+        unzipped.map_err(|error| failed()(error.into()))
+    } else {
+        Err(BuildError::Archive { path: archive.to_path_buf() })
+    }
+}

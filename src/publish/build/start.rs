@@ -1,0 +1,326 @@
+//! How a container is started: the entry point, the launch in the manifest, and the same as a script for a person or a shortcut.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::detect::{self, Python};
+use super::{BuildError, BuildRequest, no_runtime};
+use crate::model::manifest::Launch;
+use crate::model::path::UnsafePath;
+use crate::model::{Platform, RelativePath};
+
+/// What is started, as text: `app.py` (a script, from the app's top), `module:package` (like `python -m package`),
+/// `module:package.main:run` (a function, as installed scripts name them), `exe:bin/program` (an executable, from the app's top).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryPoint {
+    /// A Python file.
+    Script(RelativePath),
+    /// A module or package.
+    Module(String),
+    /// A function in a module; what it returns is the exit code.
+    Function {
+        /// The module.
+        module: String,
+        /// The function, or a path of attributes to it.
+        function: String,
+    },
+    /// A program of its own.
+    Executable(RelativePath),
+}
+
+/// Text that names no entry point.
+#[derive(Debug, thiserror::Error)]
+#[error("not an entry point: {text:?}, expected for example app.py, module:package, module:package:function or exe:bin/program")]
+pub struct InvalidEntryPoint {
+    text: String,
+    source: Option<UnsafePath>,
+}
+
+impl FromStr for EntryPoint {
+    type Err = InvalidEntryPoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEntryPoint> {
+        let invalid = |source| InvalidEntryPoint { text: text.chars().take(120).collect(), source };
+        let path = |path: &str| path.parse::<RelativePath>().map_err(|source| invalid(Some(source)));
+        if let Some(program) = text.strip_prefix("exe:") {
+            return Ok(Self::Executable(path(program)?));
+        }
+        let Some(module) = text.strip_prefix("module:") else { return Ok(Self::Script(path(text)?)) };
+        let (module, function) = module.split_once(':').map_or((module, None), |(module, function)| (module, Some(function)));
+        if ![Some(module), function].into_iter().flatten().all(is_dotted_name) {
+            return Err(invalid(None));
+        }
+        let module = module.to_owned();
+        Ok(match function {
+            None => Self::Module(module),
+            Some(function) => Self::Function { module, function: function.to_owned() },
+        })
+    }
+}
+
+impl fmt::Display for EntryPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script(path) => write!(f, "{path}"),
+            Self::Module(module) => write!(f, "module:{module}"),
+            Self::Function { module, function } => write!(f, "module:{module}:{function}"),
+            Self::Executable(path) => write!(f, "exe:{path}"),
+        }
+    }
+}
+
+/// Names as Python has them, joined by dots.
+fn is_dotted_name(text: &str) -> bool {
+    let is_name = |part: &str| {
+        part.starts_with(|first: char| first.is_alphabetic() || first == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    text.split('.').all(is_name)
+}
+
+/// Stands for the container's absolute path in a launch.
+const CONTAINER: &str = "{container}";
+
+/// The launch for the manifest. `needs_home`: the interpreter does not find its library by itself. `compiled`: the container
+/// has its bytecode.
+pub fn launch(
+    request: &BuildRequest,
+    python: Option<&Python>,
+    tree: &Path,
+    needs_home: bool,
+    compiled: bool,
+) -> Result<Launch, BuildError> {
+    check_entry(request, python, tree)?;
+    let app = RelativePath::from_str("app").map_err(|source| BuildError::Name { path: "app".into(), source })?;
+    let mut environment = BTreeMap::from([
+        ("KUZFLOW_HOME".to_owned(), CONTAINER.to_owned()),
+        ("KUZFLOW_VERSION".to_owned(), request.version.to_string()),
+    ]);
+    let mut prepend = BTreeMap::new();
+    if let Some(python) = python {
+        let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
+        // Packages that the user installed for another Python must not be seen.
+        set("PYTHONNOUSERSITE", "1".to_owned());
+        if compiled {
+            // An installed container must not change; its bytecode is there.
+            set("PYTHONDONTWRITEBYTECODE", "1".to_owned());
+        } else {
+            set("PYTHONPYCACHEPREFIX", format!("{CONTAINER}/temp/pycache"));
+        }
+        if needs_home {
+            set("PYTHONHOME", format!("{CONTAINER}/runtime"));
+        }
+        if let Some(plugins) = detect::qt_plugins(tree, python) {
+            set("QT_PLUGIN_PATH", format!("{CONTAINER}/{plugins}"));
+        }
+        prepend.insert("PATH".to_owned(), python.programs.clone());
+        prepend.insert("PYTHONPATH".to_owned(), vec![app.clone()]);
+        if let Some(folder) = &python.library_folder {
+            prepend.insert("LD_LIBRARY_PATH".to_owned(), vec![folder.clone()]);
+        }
+    }
+    let program = |python: &Python| match &python.windowed {
+        Some(windowed) if !request.console => windowed.clone(),
+        _ => python.program.clone(),
+    };
+    let python = || python.ok_or_else(|| no_runtime(request));
+    let (program, arguments) = match &request.entry {
+        EntryPoint::Executable(path) => (in_app(path)?, Vec::new()),
+        EntryPoint::Script(path) => (program(python()?), vec![format!("{CONTAINER}/app/{path}")]),
+        EntryPoint::Module(module) => (program(python()?), vec!["-m".to_owned(), module.clone()]),
+        EntryPoint::Function { module, function } => {
+            let first = function.split('.').next().unwrap_or(function);
+            let code = format!("import sys; from {module} import {first}; sys.exit({function}())");
+            (program(python()?), vec!["-c".to_owned(), code])
+        }
+    };
+    Ok(Launch { program, arguments, working_folder: app, environment, prepend })
+}
+
+fn in_app(path: &RelativePath) -> Result<RelativePath, BuildError> {
+    format!("app/{path}").parse().map_err(|source| BuildError::Name { path: path.as_str().into(), source })
+}
+
+fn check_entry(request: &BuildRequest, python: Option<&Python>, tree: &Path) -> Result<(), BuildError> {
+    let there = match &request.entry {
+        EntryPoint::Script(path) | EntryPoint::Executable(path) => in_app(path)?.under(tree).is_file(),
+        EntryPoint::Module(module) | EntryPoint::Function { module, .. } => {
+            let python = python.ok_or_else(|| no_runtime(request))?;
+            // Native modules carry tags behind their names, so the top package is all that is looked for.
+            let top = module.split('.').next().unwrap_or(module);
+            [tree.join("app"), python.site.under(tree)].iter().any(|folder| {
+                [top.to_owned(), format!("{top}.*")].iter().any(|name| super::copy::find_name(folder, name).is_some())
+            })
+        }
+    };
+    if there { Ok(()) } else { Err(BuildError::NoEntry { entry: request.entry.clone(), app: request.app.clone() }) }
+}
+
+/// Writes `scripts/launch.sh` or `scripts/launch.bat`: exactly what the launch says, so that both ways start the same thing.
+pub fn write_script(request: &BuildRequest, launch: &Launch, tree: &Path) -> Result<RelativePath, BuildError> {
+    let title = format!("{} {}", request.name, request.version);
+    let (name, text) = script(launch, &title, &request.platform);
+    let path: RelativePath = name.parse().map_err(|source| BuildError::Name { path: name.into(), source })?;
+    fs::write(path.under(tree), text).map_err(BuildError::file("write", Path::new(name)))?;
+    Ok(path)
+}
+
+fn script(launch: &Launch, title: &str, platform: &Platform) -> (&'static str, String) {
+    if platform.is_windows() {
+        ("scripts/launch.bat", batch(launch, title).replace('\n', "\r\n"))
+    } else {
+        ("scripts/launch.sh", shell(launch, title))
+    }
+}
+
+/// For any POSIX shell. Works through links to it, from any folder, with any name in its path.
+fn shell(launch: &Launch, title: &str) -> String {
+    let mut lines = String::new();
+    for (name, value) in &launch.environment {
+        lines += &format!("export {name}={}\n", shell_word(value));
+    }
+    for (name, folders) in &launch.prepend {
+        let folders: Vec<String> = folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
+        // An empty part would stand for the current folder.
+        lines += &format!("export {name}=\"{}${{{name}:+:${name}}}\"\n", folders.join(":"));
+    }
+    let arguments: String = launch.arguments.iter().map(|argument| format!(" {}", shell_word(argument))).collect();
+    let (program, folder) =
+        (shell_word(&format!("{CONTAINER}/{}", launch.program)), shell_word(&format!("{CONTAINER}/{}", launch.working_folder)));
+    format!(
+        r#"#!/bin/sh
+# Starts {title}. The launcher starts the same without a shell, as metadata/container.json says.
+self=$0
+while [ -h "$self" ]; do
+    target=$(readlink "$self")
+    case $target in
+        /*) self=$target ;;
+        *) self=$(dirname "$self")/$target ;;
+    esac
+done
+CONTAINER_ROOT=$(CDPATH='' cd -- "$(dirname -- "$self")/.." && pwd -P) || exit 1
+if [ ! -x {program} ]; then
+    printf 'Error: %s is missing\n' {program} >&2
+    exit 1
+fi
+{lines}for folder in data logs temp; do
+    [ -d "$CONTAINER_ROOT/$folder" ] || mkdir -p "$CONTAINER_ROOT/$folder"
+done
+cd {folder} || exit 1
+exec {program}{arguments} "$@"
+"#
+    )
+}
+
+/// In double quotes, with the container's path put in.
+fn shell_word(text: &str) -> String {
+    let quoted: String = text
+        .chars()
+        .flat_map(|c| {
+            let escape = matches!(c, '"' | '\\' | '$' | '`').then_some('\\');
+            escape.into_iter().chain([c])
+        })
+        .collect();
+    format!("\"{}\"", quoted.replace(CONTAINER, "$CONTAINER_ROOT"))
+}
+
+/// For cmd.exe. Without delayed expansion, so that `!` in paths and arguments stays; without blocks in parentheses, which a `)`
+/// in a path would end; the console's code page is put back.
+fn batch(launch: &Launch, title: &str) -> String {
+    let mut lines = String::new();
+    for (name, value) in &launch.environment {
+        lines += &format!("set \"{name}={}\"\n", batch_text(value));
+    }
+    for (name, folders) in &launch.prepend {
+        let folders: Vec<String> = folders.iter().map(|folder| batch_text(&format!("{CONTAINER}/{folder}"))).collect();
+        lines += &format!("if defined {name} set \"{name}=;%{name}%\"\nset \"{name}={}%{name}%\"\n", folders.join(";"));
+    }
+    let arguments: String = launch.arguments.iter().map(|argument| format!(" \"{}\"", batch_text(argument))).collect();
+    let program = batch_text(&format!("{CONTAINER}/{}", launch.program));
+    let folder = batch_text(&format!("{CONTAINER}/{}", launch.working_folder));
+    format!(
+        r#"@echo off
+rem Starts {title}. The launcher starts the same without cmd.exe, as metadata\container.json says.
+setlocal DisableDelayedExpansion
+for /f "tokens=2 delims=:." %%c in ('chcp') do set "CODE_PAGE=%%c"
+chcp 65001 >nul
+for %%i in ("%~dp0..") do set "CONTAINER_ROOT=%%~fi"
+if not exist "{program}" goto missing
+{lines}for %%f in (data logs temp) do if not exist "%CONTAINER_ROOT%\%%f" mkdir "%CONTAINER_ROOT%\%%f"
+cd /d "{folder}"
+"{program}"{arguments} %*
+set "STATUS=%ERRORLEVEL%"
+goto end
+:missing
+echo Error: "{program}" is missing 1>&2
+set "STATUS=1"
+:end
+if defined CODE_PAGE chcp %CODE_PAGE% >nul
+endlocal & exit /b %STATUS%
+"#
+    )
+}
+
+/// Inside double quotes, with the container's path put in and its part of the text with backslashes.
+fn batch_text(text: &str) -> String {
+    match text.strip_prefix(CONTAINER) {
+        Some(path) => format!("%CONTAINER_ROOT%{}", path.replace('%', "%%").replace('/', "\\")),
+        None => text.replace('%', "%%"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entry_points_as_text() {
+        for text in ["app.py", "src/主 程序.py", "module:labelImg", "module:labelImg.labelImg:main", "exe:bin/x"] {
+            assert_eq!(text.parse::<EntryPoint>().unwrap().to_string(), text);
+        }
+        for bad in ["", "/bin/sh", "../x.py", "module:", "module:a-b", "module:a:b()", "module:a; import os", "exe:", "exe:../x"]
+        {
+            assert!(bad.parse::<EntryPoint>().is_err(), "{bad}");
+        }
+    }
+
+    fn launch() -> Launch {
+        Launch {
+            program: "runtime/python.exe".parse().unwrap(),
+            arguments: vec!["{container}/app/100% a.py".to_owned(), "$HOME \"x\"".to_owned()],
+            working_folder: "app".parse().unwrap(),
+            environment: BTreeMap::from([("KUZFLOW_HOME".to_owned(), "{container}".to_owned())]),
+            prepend: BTreeMap::from([("PATH".to_owned(), vec!["runtime".parse().unwrap(), "runtime/Scripts".parse().unwrap()])]),
+        }
+    }
+
+    #[test]
+    fn batch_files_quote_and_end_lines_as_windows_wants() {
+        let (name, text) = script(&launch(), "sample 1.0.0", &"Windows_AMD64".parse().unwrap());
+        assert_eq!(name, "scripts/launch.bat");
+        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+        for part in [
+            "set \"KUZFLOW_HOME=%CONTAINER_ROOT%\"\r\n",
+            "if defined PATH set \"PATH=;%PATH%\"\r\nset \"PATH=%CONTAINER_ROOT%\\runtime;%CONTAINER_ROOT%\\runtime\\Scripts%PATH%\"\r\n",
+            "\"%CONTAINER_ROOT%\\runtime\\python.exe\" \"%CONTAINER_ROOT%\\app\\100%% a.py\"",
+            "exit /b %STATUS%",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn shell_scripts_quote() {
+        let text = shell(&launch(), "sample 1.0.0");
+        for part in [
+            "export KUZFLOW_HOME=\"$CONTAINER_ROOT\"\n",
+            "export PATH=\"$CONTAINER_ROOT/runtime:$CONTAINER_ROOT/runtime/Scripts${PATH:+:$PATH}\"\n",
+            "exec \"$CONTAINER_ROOT/runtime/python.exe\" \"$CONTAINER_ROOT/app/100% a.py\" \"\\$HOME \\\"x\\\"\" \"$@\"\n",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+}

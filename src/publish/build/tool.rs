@@ -1,0 +1,54 @@
+//! Programs that are run for a build: quiet, without input, with what they said kept for the error.
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::BuildError;
+
+/// So much of what a program said is kept, in characters: its end, where the reason stands.
+const KEPT: usize = 4000;
+
+/// A command in a named language, for programs whose words or order follow the locale.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    command
+}
+
+/// A command that sees nothing of this process's Python settings.
+pub fn python(program: impl AsRef<OsStr>) -> Command {
+    let mut command = command(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYTHON")) {
+        command.env_remove(name);
+    }
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0").env("PYTHONUTF8", "1");
+    command
+}
+
+/// Runs `command` and returns what it wrote to its output. `what` names it for a person.
+pub fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, BuildError> {
+    let program = command.get_program().to_owned();
+    let failed = BuildError::file("run", Path::new(&program));
+    let mut child = match command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(source) => return Err(failed(source)),
+    };
+    if let Some(mut stdin) = child.stdin.take() {
+        // Whoever ends before reading everything says why in its status.
+        let _ = stdin.write_all(input);
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].join("\n");
+    let said = said.trim();
+    let skipped = said.chars().count().saturating_sub(KEPT);
+    Err(BuildError::Tool {
+        what: what.to_owned(),
+        status: output.status.to_string(),
+        output: said.chars().skip(skipped).collect(),
+    })
+}
