@@ -3,7 +3,8 @@
 //!
 //! `packaging/fonts/subset.sh` makes the files; 165 kB for two weights and the code font.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
 
 use egui::{FontData, FontDefinitions, FontFamily};
 use egui_system_font_provider::SystemFontProvider;
@@ -13,6 +14,18 @@ use super::texts::Language;
 const REGULAR: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Regular.otf");
 const BOLD: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Bold.otf");
 const MONOSPACE: &[u8] = include_bytes!("../../assets/fonts/NotoSansMonoSC-Regular.otf");
+
+/// What the bold font was made for: the catalogue, and Latin-1.
+static IN_BOLD: LazyLock<HashSet<char>> = LazyLock::new(|| {
+    let catalogue = [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")];
+    let names = Language::ALL.into_iter().flat_map(|language| language.name().chars());
+    catalogue.into_iter().flat_map(str::chars).chain(names).chain('\u{20}'..='\u{7e}').chain('\u{a0}'..='\u{ff}').collect()
+});
+
+/// Whether the bold font has all of a text. Where it has not, single letters would come from a system font that is not bold.
+pub fn bold_has(text: &str) -> bool {
+    text.chars().all(|character| IN_BOLD.contains(&character))
+}
 
 /// The family of titles and buttons.
 pub fn bold() -> FontFamily {
@@ -51,18 +64,16 @@ mod tests {
 
     #[test]
     fn every_character_of_the_catalogue_has_a_glyph() {
-        let mut fonts = egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions());
-        for text in [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")] {
-            let messages = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::chars);
-            let names = Language::ALL.into_iter().flat_map(|language| language.name().chars());
-            for character in messages.chain(names).filter(|c| !c.is_control()) {
-                for font in [theme::body(14.0), theme::title(14.0)] {
-                    assert!(
-                        fonts.has_glyph(&font, character),
-                        "{character:?} is not in {:?}: run packaging/fonts/subset.sh",
-                        font.family
-                    );
-                }
+        let mut definitions = definitions();
+        definitions.families.insert(bold(), vec!["bold".to_owned()]);
+        let mut fonts = egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions);
+        for &character in IN_BOLD.iter().filter(|character| !character.is_control() && **character != '\u{ad}') {
+            for font in [theme::body(14.0), theme::title(14.0)] {
+                assert!(
+                    fonts.has_glyph(&font, character),
+                    "{character:?} is not in {:?}: run packaging/fonts/subset.sh",
+                    font.family
+                );
             }
         }
     }

@@ -256,10 +256,9 @@ impl Dialog {
             ui.add_space(8.0);
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
-                let title = RichText::new(title).font(theme::title(22.0)).line_height(Some(30.0));
                 let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
                 ui.add_space(6.0);
-                ui.add(egui::Label::new(title).wrap());
+                widgets::strong(ui, widgets::plain(title, colours.text), 22.0);
                 ui.add(egui::Label::new(subtitle).wrap());
             });
         });
@@ -271,6 +270,7 @@ impl Dialog {
         let row = vec2(ui.available_width(), 28.0);
         ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
+            ui.add_space(-widgets::QUIET_SIDE);
             let other = match self.texts.language() {
                 Language::Chinese => Language::English,
                 Language::English => Language::Chinese,
@@ -297,7 +297,7 @@ impl Dialog {
                 self.page = page;
             }
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                let name = RichText::new(&self.options.app_name).font(theme::title(13.0)).color(colours.muted);
+                let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
                 ui.add(egui::Label::new(name).truncate());
             });
         });
@@ -424,7 +424,10 @@ impl Dialog {
         // The right side is laid out from the right.
         let (left, right) = egui::Sides::new().height(36.0).show(
             ui,
-            |ui| add(ui, quiet),
+            |ui| {
+                ui.add_space(-widgets::QUIET_SIDE);
+                add(ui, quiet)
+            },
             |ui| {
                 let chosen = add(ui, primary);
                 add(ui, secondary).or(chosen)

@@ -89,9 +89,10 @@ impl Dialog {
         );
         for node in &self.view.nodes {
             let speed = self.speed_hint(node);
+            let colour = if node.speed > 0.0 { colours.success } else { colours.muted };
             egui::Sides::new().shrink_left().truncate().show(
                 ui,
-                |ui| self.node_name(ui, node, colours.success),
+                |ui| self.node_name(ui, node, colour),
                 |ui| ui.label(RichText::new(speed).color(colours.muted)),
             );
         }
