@@ -13,6 +13,8 @@ use super::texts::Language;
 
 const REGULAR: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Regular.otf");
 const BOLD: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Bold.otf");
+const MARKS_REGULAR: &[u8] = include_bytes!("../../assets/fonts/NotoSansNarrowMarks-Regular.otf");
+const MARKS_BOLD: &[u8] = include_bytes!("../../assets/fonts/NotoSansNarrowMarks-Bold.otf");
 const MONOSPACE: &[u8] = include_bytes!("../../assets/fonts/NotoSansMonoSC-Regular.otf");
 
 /// What the bold font was made for: the catalogue, and Latin-1.
@@ -32,24 +34,29 @@ pub fn bold() -> FontFamily {
     FontFamily::Name("bold".into())
 }
 
-/// The embedded fonts alone.
-pub fn definitions() -> FontDefinitions {
+/// The embedded fonts alone. In English quotation marks and dashes are as narrow as letters, in Chinese they fill a square.
+pub fn definitions(language: Language) -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
     let mut add = |name: &str, bytes| fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
     add("regular", REGULAR);
     add("bold", BOLD);
+    add("regular marks", MARKS_REGULAR);
+    add("bold marks", MARKS_BOLD);
     add("monospace", MONOSPACE);
-    let order = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    fonts.families.insert(FontFamily::Proportional, order(&["regular"]));
-    fonts.families.insert(bold(), order(&["bold", "regular"]));
-    fonts.families.insert(FontFamily::Monospace, order(&["monospace", "regular"]));
+    let order = |marks: &str, names: &[&str]| {
+        let marks = [marks].into_iter().filter(|_| language == Language::English);
+        marks.chain(names.iter().copied()).map(str::to_owned).collect()
+    };
+    fonts.families.insert(FontFamily::Proportional, order("regular marks", &["regular"]));
+    fonts.families.insert(bold(), order("bold marks", &["bold", "regular"]));
+    fonts.families.insert(FontFamily::Monospace, order("regular marks", &["monospace", "regular"]));
     fonts
 }
 
 /// Installs the embedded fonts and, behind them, the system's; `language` decides between the forms that Chinese and Japanese
 /// give the same character.
 pub fn install(context: &egui::Context, language: Language) {
-    context.set_fonts(definitions());
+    context.set_fonts(definitions(language));
     let locale = match language {
         Language::Chinese => "zh-Hans",
         Language::English => "en",
@@ -64,7 +71,7 @@ mod tests {
 
     #[test]
     fn every_character_of_the_catalogue_has_a_glyph() {
-        let mut definitions = definitions();
+        let mut definitions = definitions(Language::Chinese);
         definitions.families.insert(bold(), vec!["bold".to_owned()]);
         let mut fonts = egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions);
         for &character in IN_BOLD.iter().filter(|character| !character.is_control() && **character != '\u{ad}') {

@@ -26,8 +26,8 @@ use crate::settings::Theme;
 
 /// The window is drawn at most this often while events come in: about 15 times a second.
 const FRAME: Duration = Duration::from_millis(66);
-/// Lowest and greatest height that the window asks for, points; beyond it the contents scroll.
-const HEIGHT: std::ops::RangeInclusive<f32> = 240.0..=760.0;
+/// Least and greatest height that the window asks for, points; beyond it the contents scroll.
+const HEIGHT: std::ops::RangeInclusive<f32> = 190.0..=760.0;
 
 /// Why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,8 @@ pub struct Dialog {
     page: Page,
     /// The version whose removal waits for a second click.
     removing: Option<ContainerId>,
-    /// The notes of the offer, read once.
-    notes: Document,
+    /// The notes, and the text they were read from.
+    notes: (String, Document),
     details_open: bool,
     copied: bool,
     /// A message about a folder that could not be opened.
@@ -104,7 +104,7 @@ impl Dialog {
     pub fn new(view: ViewState, handle: Handle, options: DialogOptions) -> Self {
         let mut dialog = Self {
             texts: Texts::new(options.language),
-            notes: Document::default(),
+            notes: Default::default(),
             view,
             handle,
             options,
@@ -130,6 +130,21 @@ impl Dialog {
         self.icon = Some(context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
         self.handle.on_event(move || waker.request_repaint_after(FRAME));
+    }
+
+    /// The size that the first screen needs, points: laid out once without a window, so that the window opens in its final size
+    /// and in the middle of the monitor.
+    pub fn first_size(&mut self) -> egui::Vec2 {
+        let context = egui::Context::default();
+        context.set_fonts(fonts::definitions(self.options.language));
+        theme::install(&context, preference(self.options.theme));
+        let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(WIDTH, *HEIGHT.end()));
+        // The first pass learns the sizes of the panels, the second lays out with them.
+        for _ in 0..2 {
+            let input = egui::RawInput { screen_rect: Some(screen), ..egui::RawInput::default() };
+            context.run_ui(input, |ui| self.ui(ui)).drop_without_applying_deltas();
+        }
+        vec2(WIDTH, self.height.asked)
     }
 
     /// Whether and why the window shall close.
@@ -197,10 +212,9 @@ impl Dialog {
         }
     }
 
-    /// Notes stay readable while the release is downloaded, so they are replaced only by another offer's.
     fn read_notes(&mut self) {
-        if let Some(offer) = self.view.offer() {
-            self.notes = Document::parse(&offer.notes);
+        if self.notes.0 != self.view.notes {
+            self.notes = (self.view.notes.clone(), Document::parse(&self.view.notes));
         }
     }
 
@@ -293,7 +307,8 @@ impl Dialog {
                 Page::Update => ("action-versions", Page::Versions),
                 Page::Versions => ("action-back", Page::Update),
             };
-            if widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
+            let empty = self.view.installed.is_empty() && self.page == Page::Update;
+            if !empty && widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
                 self.page = page;
             }
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
@@ -364,7 +379,7 @@ impl Dialog {
                 self.statement(ui, &text);
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
-            Phase::Ready { .. } => self.ready(ui),
+            Phase::Ready { .. } => self.release_notes(ui),
             Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
         }
     }
@@ -455,7 +470,7 @@ impl Dialog {
     /// The text that "copy details" puts on the clipboard: English, for whoever helps.
     fn report(&self, problem: &Problem) -> String {
         let mut text = format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        text.push_str(&format!("{}\n{:?}: {}\n", self.options.app_name, problem.kind, problem.subject));
+        text.push_str(&format!("{}\n{:?} {}\n", self.options.app_name, problem.kind, problem.subject));
         for (depth, cause) in problem.chain.iter().enumerate() {
             text.push_str(&format!("{}{cause}\n", "  ".repeat(depth)));
         }
