@@ -5,7 +5,7 @@ mod scenes;
 
 use std::path::PathBuf;
 
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, TestRenderer};
 use image::RgbaImage;
 use kuzflow::engine::mailbox::{self, EngineEnd};
@@ -55,7 +55,7 @@ const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, s
 impl Window {
     fn open(state: ViewState, look: Look) -> Self {
         let (handle, engine) = mailbox::channel();
-        let mut dialog = Dialog::new(
+        let dialog = Dialog::new(
             state,
             handle,
             DialogOptions {
@@ -83,7 +83,9 @@ impl Window {
                         ui.ctx().request_discard("fonts have changed");
                         return;
                     }
-                    dialog.ui(ui);
+                    // The harness leaves a margin around its ui, a window does not.
+                    let whole = egui::UiBuilder::new().max_rect(ui.ctx().content_rect());
+                    ui.scope_builder(whole, |ui| dialog.ui(ui));
                 },
                 dialog,
             );

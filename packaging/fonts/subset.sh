@@ -11,7 +11,7 @@ trap 'rm -f "$characters"' EXIT
 cat assets/texts/*.ftl > "$characters"
 printf '%s' '中文…—–‘’“”•·×→←↑↓✓、。，：；！？（）《》「」【】～％￥©®™°±' >> "$characters"
 
-# Faces in Noto's collections: 2 is Noto Sans CJK SC, 7 is Noto Sans Mono CJK SC.
+# Faces in Noto's collections: 1 is Noto Sans CJK KR, 2 is Noto Sans CJK SC, 7 is Noto Sans Mono CJK SC.
 subset() { # collection, face, name, further options
     collection=$1 face=$2 name=$3
     shift 3
@@ -20,5 +20,10 @@ subset() { # collection, face, name, further options
 }
 subset NotoSansCJK-Regular.ttc 2 NotoSansSC-Regular.otf --text-file="$characters" --unicodes=U+20-7E,U+A0-FF
 subset NotoSansCJK-Bold.ttc 2 NotoSansSC-Bold.otf --text-file="$characters" --unicodes=U+20-7E,U+A0-FF
+# Quotation marks, dashes and the ellipsis share their code points between Chinese (a full square) and English (as narrow as a
+# letter); the Korean face has the narrow ones.
+narrow=U+2013,U+2014,U+2018,U+2019,U+201C,U+201D,U+2022,U+2026
+subset NotoSansCJK-Regular.ttc 1 NotoSansNarrowMarks-Regular.otf --unicodes="$narrow"
+subset NotoSansCJK-Bold.ttc 1 NotoSansNarrowMarks-Bold.otf --unicodes="$narrow"
 subset NotoSansCJK-Regular.ttc 7 NotoSansMonoSC-Regular.otf --unicodes=U+20-7E
 ls -l "$out"

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 mask=$(mktemp --suffix=.png)
 trap 'rm -f "$mask"' EXIT
-convert -size 1024x1024 xc:black -fill white -draw 'roundrectangle 32,32 991,991 224,224' "$mask"
+convert -size 1024x1024 xc:black -fill white -draw 'roundrectangle 0,0 1023,1023 228,228' "$mask"
 convert -size 1024x1024 gradient:'#5b9bff-#2251d8' \
     -fill none -stroke '#ffffff' -strokewidth 76 \
     -draw 'stroke-linecap round stroke-linejoin round path "M 512 240 L 512 600"' \

@@ -3,7 +3,8 @@
 //!
 //! `packaging/fonts/subset.sh` makes the files; 165 kB for two weights and the code font.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
 
 use egui::{FontData, FontDefinitions, FontFamily};
 use egui_system_font_provider::SystemFontProvider;
@@ -12,31 +13,50 @@ use super::texts::Language;
 
 const REGULAR: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Regular.otf");
 const BOLD: &[u8] = include_bytes!("../../assets/fonts/NotoSansSC-Bold.otf");
+const MARKS_REGULAR: &[u8] = include_bytes!("../../assets/fonts/NotoSansNarrowMarks-Regular.otf");
+const MARKS_BOLD: &[u8] = include_bytes!("../../assets/fonts/NotoSansNarrowMarks-Bold.otf");
 const MONOSPACE: &[u8] = include_bytes!("../../assets/fonts/NotoSansMonoSC-Regular.otf");
+
+/// What the bold font was made for: the catalogue, and Latin-1.
+static IN_BOLD: LazyLock<HashSet<char>> = LazyLock::new(|| {
+    let catalogue = [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")];
+    let names = Language::ALL.into_iter().flat_map(|language| language.name().chars());
+    catalogue.into_iter().flat_map(str::chars).chain(names).chain('\u{20}'..='\u{7e}').chain('\u{a0}'..='\u{ff}').collect()
+});
+
+/// Whether the bold font has all of a text. Where it has not, single letters would come from a system font that is not bold.
+pub fn bold_has(text: &str) -> bool {
+    text.chars().all(|character| IN_BOLD.contains(&character))
+}
 
 /// The family of titles and buttons.
 pub fn bold() -> FontFamily {
     FontFamily::Name("bold".into())
 }
 
-/// The embedded fonts alone.
-pub fn definitions() -> FontDefinitions {
+/// The embedded fonts alone. In English quotation marks and dashes are as narrow as letters, in Chinese they fill a square.
+pub fn definitions(language: Language) -> FontDefinitions {
     let mut fonts = FontDefinitions::empty();
     let mut add = |name: &str, bytes| fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
     add("regular", REGULAR);
     add("bold", BOLD);
+    add("regular marks", MARKS_REGULAR);
+    add("bold marks", MARKS_BOLD);
     add("monospace", MONOSPACE);
-    let order = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    fonts.families.insert(FontFamily::Proportional, order(&["regular"]));
-    fonts.families.insert(bold(), order(&["bold", "regular"]));
-    fonts.families.insert(FontFamily::Monospace, order(&["monospace", "regular"]));
+    let order = |marks: &str, names: &[&str]| {
+        let marks = [marks].into_iter().filter(|_| language == Language::English);
+        marks.chain(names.iter().copied()).map(str::to_owned).collect()
+    };
+    fonts.families.insert(FontFamily::Proportional, order("regular marks", &["regular"]));
+    fonts.families.insert(bold(), order("bold marks", &["bold", "regular"]));
+    fonts.families.insert(FontFamily::Monospace, order("regular marks", &["monospace", "regular"]));
     fonts
 }
 
 /// Installs the embedded fonts and, behind them, the system's; `language` decides between the forms that Chinese and Japanese
 /// give the same character.
 pub fn install(context: &egui::Context, language: Language) {
-    context.set_fonts(definitions());
+    context.set_fonts(definitions(language));
     let locale = match language {
         Language::Chinese => "zh-Hans",
         Language::English => "en",
@@ -51,18 +71,16 @@ mod tests {
 
     #[test]
     fn every_character_of_the_catalogue_has_a_glyph() {
-        let mut fonts = egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions());
-        for text in [include_str!("../../assets/texts/zh-CN.ftl"), include_str!("../../assets/texts/en.ftl")] {
-            let messages = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::chars);
-            let names = Language::ALL.into_iter().flat_map(|language| language.name().chars());
-            for character in messages.chain(names).filter(|c| !c.is_control()) {
-                for font in [theme::body(14.0), theme::title(14.0)] {
-                    assert!(
-                        fonts.has_glyph(&font, character),
-                        "{character:?} is not in {:?}: run packaging/fonts/subset.sh",
-                        font.family
-                    );
-                }
+        let mut definitions = definitions(Language::Chinese);
+        definitions.families.insert(bold(), vec!["bold".to_owned()]);
+        let mut fonts = egui::epaint::text::Fonts::new(egui::epaint::TextOptions::default(), definitions);
+        for &character in IN_BOLD.iter().filter(|character| !character.is_control() && **character != '\u{ad}') {
+            for font in [theme::body(14.0), theme::title(14.0)] {
+                assert!(
+                    fonts.has_glyph(&font, character),
+                    "{character:?} is not in {:?}: run packaging/fonts/subset.sh",
+                    font.family
+                );
             }
         }
     }

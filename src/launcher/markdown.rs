@@ -8,6 +8,7 @@ use egui::{Color32, Stroke, Ui};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::theme::{self, Palette};
+use super::widgets;
 
 /// Notes longer than this are cut, bytes: they are laid out in every frame.
 const LONGEST: usize = 64 << 10;
@@ -203,7 +204,8 @@ fn web_page(address: &str) -> Option<String> {
 fn line(ui: &mut Ui, colours: &Palette, spans: &[Span], heading: Option<u8>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 0.0;
-        for run in spans.chunk_by(|a, b| a.link.is_none() && b.link.is_none()) {
+        let strong = |span: &Span| (heading.is_some() || span.bold) && !span.code && span.link.is_none();
+        for run in spans.chunk_by(|a, b| a.link.is_none() && b.link.is_none() && strong(a) == strong(b)) {
             let mut job = LayoutJob::default();
             for span in run {
                 job.append(&span.text, 0.0, format(span, colours, heading));
@@ -211,6 +213,9 @@ fn line(ui: &mut Ui, colours: &Palette, spans: &[Span], heading: Option<u8>) {
             match run.first().and_then(|span| span.link.as_deref()) {
                 Some(address) => {
                     ui.hyperlink_to(job, address).on_hover_text(address);
+                }
+                None if run.iter().any(strong) => {
+                    widgets::strong(ui, job, size(heading));
                 }
                 None => {
                     ui.label(job);
@@ -220,19 +225,16 @@ fn line(ui: &mut Ui, colours: &Palette, spans: &[Span], heading: Option<u8>) {
     });
 }
 
-fn format(span: &Span, colours: &Palette, heading: Option<u8>) -> TextFormat {
-    let size = match heading {
+fn size(heading: Option<u8>) -> f32 {
+    match heading {
         Some(1) => 17.0,
-        Some(2) => 15.5,
+        Some(2) => 15.0,
         _ => 14.0,
-    };
-    let font_id = if span.code {
-        egui::FontId::monospace(13.0)
-    } else if span.bold || heading.is_some() {
-        theme::title(size)
-    } else {
-        theme::body(size)
-    };
+    }
+}
+
+fn format(span: &Span, colours: &Palette, heading: Option<u8>) -> TextFormat {
+    let font_id = if span.code { egui::FontId::monospace(13.0) } else { theme::body(size(heading)) };
     let color = if span.link.is_some() { colours.accent_text } else { colours.text };
     TextFormat {
         font_id,

@@ -30,7 +30,7 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
     });
     dialog.prepare(&context);
     let mut app = App {
-        builder: viewport(title, icon),
+        builder: viewport(title, icon, dialog.first_size()),
         dialog,
         context,
         proxy,

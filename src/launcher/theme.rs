@@ -119,7 +119,8 @@ pub fn install(context: &egui::Context, preference: egui::ThemePreference) {
             ]
             .into();
             style.spacing.item_spacing = egui::vec2(8.0, 6.0);
-            style.spacing.scroll = egui::style::ScrollStyle::thin();
+            // The bar lies beside the cards, over the window's margin.
+            style.spacing.scroll = egui::style::ScrollStyle { floating_allocated_width: 0.0, ..egui::style::ScrollStyle::thin() };
             // Short enough not to be waited for, and after it the window is still.
             style.animation_time = 0.08;
         });

@@ -19,6 +19,8 @@ pub struct ViewState {
     pub nodes: Vec<NodeView>,
     /// The installed versions, the newest first.
     pub installed: Vec<InstalledVersion>,
+    /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
+    pub notes: String,
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
 }
@@ -131,7 +133,14 @@ impl Action {
 
 impl Default for ViewState {
     fn default() -> Self {
-        Self { phase: Phase::Idle, progress: Progress::default(), nodes: Vec::new(), installed: Vec::new(), notice: None }
+        Self {
+            phase: Phase::Idle,
+            progress: Progress::default(),
+            nodes: Vec::new(),
+            installed: Vec::new(),
+            notes: String::new(),
+            notice: None,
+        }
     }
 }
 
@@ -227,6 +236,9 @@ impl ViewState {
         if !matches!(phase, Phase::Downloading { .. }) {
             self.progress.speed = 0.0;
             self.progress.seconds_left = None;
+        }
+        if let Phase::Offered { offer } = &phase {
+            self.notes.clone_from(&offer.notes);
         }
         self.phase = phase;
     }

@@ -1,8 +1,12 @@
 //! The few controls the window is made of, drawn in its own style. Each has a name and, where it has one, a value for screen
 //! readers.
 
+use std::sync::Arc;
+
+use egui::text::{LayoutJob, TextFormat};
 use egui::{Align2, Color32, CornerRadius, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2};
 
+use super::fonts;
 use super::theme::{self, Palette};
 
 /// How much a button stands out.
@@ -18,6 +22,9 @@ pub enum Emphasis {
     Danger,
 }
 
+/// Distance of a quiet button's text from its sides, points. It has no visible edge, so to align it is moved out by this much.
+pub const QUIET_SIDE: f32 = 6.0;
+
 /// A button of the dialog's size.
 pub fn button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
     sized_button(ui, text, emphasis, theme::title(14.0), vec2(18.0, 36.0), 88.0)
@@ -32,8 +39,7 @@ pub fn small_button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
 fn sized_button(ui: &mut Ui, text: &str, emphasis: Emphasis, font: egui::FontId, size: Vec2, smallest: f32) -> Response {
     let colours = Palette::of(ui);
     let galley = ui.painter().layout_no_wrap(text.to_owned(), font, Color32::PLACEHOLDER);
-    // A quiet button has no visible edge, so its text is what must align with its surroundings.
-    let (side, smallest) = if emphasis == Emphasis::Quiet { (6.0, 0.0) } else { (size.x, smallest) };
+    let (side, smallest) = if emphasis == Emphasis::Quiet { (QUIET_SIDE, 0.0) } else { (size.x, smallest) };
     let wanted = vec2((galley.size().x + 2.0 * side).max(smallest), size.y);
     let (rect, response) = ui.allocate_exact_size(wanted, Sense::click());
     response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), text));
@@ -148,6 +154,30 @@ pub fn card_title(ui: &mut Ui, text: &str) {
 /// Text on the left and text on the right of one line; the left one is cut short if both do not fit.
 pub fn line(ui: &mut Ui, left: egui::RichText, right: egui::RichText) {
     egui::Sides::new().shrink_left().truncate().show(ui, |ui| ui.label(left), |ui| ui.label(right));
+}
+
+/// Bold text that wraps. What the bold font lacks (an app's name, release notes) is drawn twice, half a point apart: a regular
+/// font made bold is better than bold and regular letters in one word.
+pub fn strong(ui: &mut Ui, text: impl Into<LayoutJob>, size: f32) -> Response {
+    let mut job: LayoutJob = text.into();
+    let thicken = !fonts::bold_has(&job.text);
+    for section in &mut job.sections {
+        section.format.font_id = if thicken { theme::body(size) } else { theme::title(size) };
+    }
+    let text = job.text.clone();
+    let (position, galley, response) = egui::Label::new(job).selectable(false).layout_in_ui(ui);
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), &text));
+    let ink = Palette::of(ui).text;
+    if thicken {
+        ui.painter().galley(position + vec2(size / 32.0, 0.0), Arc::clone(&galley), ink);
+    }
+    ui.painter().galley(position, galley, ink);
+    response
+}
+
+/// Text of one colour for [`strong`].
+pub fn plain(text: impl Into<String>, colour: Color32) -> LayoutJob {
+    LayoutJob::single_section(text.into(), TextFormat { color: colour, ..TextFormat::default() })
 }
 
 /// A word in a tinted pill.

@@ -8,13 +8,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// How the native window is made, in both ways of drawing.
-pub(super) fn viewport(title: &str, icon: &egui::ColorImage) -> ViewportBuilder {
+pub(super) fn viewport(title: &str, icon: &egui::ColorImage, size: egui::Vec2) -> ViewportBuilder {
     ViewportBuilder::default()
         .with_title(title)
         .with_app_id("kuzflow-launcher")
         .with_icon(icons::window(icon))
-        .with_inner_size(vec2(theme::WIDTH, 480.0))
-        .with_min_inner_size(vec2(theme::WIDTH - 64.0, 220.0))
+        .with_inner_size(size)
+        .with_min_inner_size(vec2(theme::WIDTH - 64.0, 180.0))
 }
 
 /// How a window ended.
@@ -25,9 +25,9 @@ pub(super) struct Ended {
 }
 
 /// Shows the dialog until it closes.
-pub(super) fn run(title: &str, icon: &egui::ColorImage, dialog: Dialog) -> Result<Ended, WindowError> {
+pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
     let options = eframe::NativeOptions {
-        viewport: viewport(title, icon),
+        viewport: viewport(title, icon, dialog.first_size()),
         // The dialog brings its own, with the language of the window.
         system_font_fallback: false,
         centered: true,

@@ -90,8 +90,11 @@ impl Dialog {
             ui,
             |ui| self.node_name(ui, node, colour),
             |ui| {
-                ui.label(RichText::new(state).size(13.0));
-                ui.label(RichText::new(amount).size(12.5).color(colours.muted));
+                for text in [RichText::new(state).size(13.0), RichText::new(amount).size(12.5).color(colours.muted)] {
+                    if !text.is_empty() {
+                        ui.label(text);
+                    }
+                }
             },
         );
         widgets::bar(

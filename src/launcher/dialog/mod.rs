@@ -26,8 +26,8 @@ use crate::settings::Theme;
 
 /// The window is drawn at most this often while events come in: about 15 times a second.
 const FRAME: Duration = Duration::from_millis(66);
-/// Lowest and greatest height that the window asks for, points; beyond it the contents scroll.
-const HEIGHT: std::ops::RangeInclusive<f32> = 240.0..=760.0;
+/// Least and greatest height that the window asks for, points; beyond it the contents scroll.
+const HEIGHT: std::ops::RangeInclusive<f32> = 190.0..=760.0;
 
 /// Why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,8 @@ pub struct Dialog {
     page: Page,
     /// The version whose removal waits for a second click.
     removing: Option<ContainerId>,
-    /// The notes of the offer, read once.
-    notes: Document,
+    /// The notes, and the text they were read from.
+    notes: (String, Document),
     details_open: bool,
     copied: bool,
     /// A message about a folder that could not be opened.
@@ -104,7 +104,7 @@ impl Dialog {
     pub fn new(view: ViewState, handle: Handle, options: DialogOptions) -> Self {
         let mut dialog = Self {
             texts: Texts::new(options.language),
-            notes: Document::default(),
+            notes: Default::default(),
             view,
             handle,
             options,
@@ -130,6 +130,21 @@ impl Dialog {
         self.icon = Some(context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
         self.handle.on_event(move || waker.request_repaint_after(FRAME));
+    }
+
+    /// The size that the first screen needs, points: laid out once without a window, so that the window opens in its final size
+    /// and in the middle of the monitor.
+    pub fn first_size(&mut self) -> egui::Vec2 {
+        let context = egui::Context::default();
+        context.set_fonts(fonts::definitions(self.options.language));
+        theme::install(&context, preference(self.options.theme));
+        let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(WIDTH, *HEIGHT.end()));
+        // The first pass learns the sizes of the panels, the second lays out with them.
+        for _ in 0..2 {
+            let input = egui::RawInput { screen_rect: Some(screen), ..egui::RawInput::default() };
+            context.run_ui(input, |ui| self.ui(ui)).drop_without_applying_deltas();
+        }
+        vec2(WIDTH, self.height.asked)
     }
 
     /// Whether and why the window shall close.
@@ -197,10 +212,9 @@ impl Dialog {
         }
     }
 
-    /// Notes stay readable while the release is downloaded, so they are replaced only by another offer's.
     fn read_notes(&mut self) {
-        if let Some(offer) = self.view.offer() {
-            self.notes = Document::parse(&offer.notes);
+        if self.notes.0 != self.view.notes {
+            self.notes = (self.view.notes.clone(), Document::parse(&self.view.notes));
         }
     }
 
@@ -256,10 +270,9 @@ impl Dialog {
             ui.add_space(8.0);
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
-                let title = RichText::new(title).font(theme::title(22.0)).line_height(Some(30.0));
                 let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
                 ui.add_space(6.0);
-                ui.add(egui::Label::new(title).wrap());
+                widgets::strong(ui, widgets::plain(title, colours.text), 22.0);
                 ui.add(egui::Label::new(subtitle).wrap());
             });
         });
@@ -271,6 +284,7 @@ impl Dialog {
         let row = vec2(ui.available_width(), 28.0);
         ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
+            ui.add_space(-widgets::QUIET_SIDE);
             let other = match self.texts.language() {
                 Language::Chinese => Language::English,
                 Language::English => Language::Chinese,
@@ -293,11 +307,12 @@ impl Dialog {
                 Page::Update => ("action-versions", Page::Versions),
                 Page::Versions => ("action-back", Page::Update),
             };
-            if widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
+            let empty = self.view.installed.is_empty() && self.page == Page::Update;
+            if !empty && widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
                 self.page = page;
             }
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                let name = RichText::new(&self.options.app_name).font(theme::title(13.0)).color(colours.muted);
+                let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
                 ui.add(egui::Label::new(name).truncate());
             });
         });
@@ -364,7 +379,7 @@ impl Dialog {
                 self.statement(ui, &text);
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
-            Phase::Ready { .. } => self.ready(ui),
+            Phase::Ready { .. } => self.release_notes(ui),
             Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
         }
     }
@@ -424,7 +439,10 @@ impl Dialog {
         // The right side is laid out from the right.
         let (left, right) = egui::Sides::new().height(36.0).show(
             ui,
-            |ui| add(ui, quiet),
+            |ui| {
+                ui.add_space(-widgets::QUIET_SIDE);
+                add(ui, quiet)
+            },
             |ui| {
                 let chosen = add(ui, primary);
                 add(ui, secondary).or(chosen)
@@ -452,7 +470,7 @@ impl Dialog {
     /// The text that "copy details" puts on the clipboard: English, for whoever helps.
     fn report(&self, problem: &Problem) -> String {
         let mut text = format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        text.push_str(&format!("{}\n{:?}: {}\n", self.options.app_name, problem.kind, problem.subject));
+        text.push_str(&format!("{}\n{:?} {}\n", self.options.app_name, problem.kind, problem.subject));
         for (depth, cause) in problem.chain.iter().enumerate() {
             text.push_str(&format!("{}{cause}\n", "  ".repeat(depth)));
         }

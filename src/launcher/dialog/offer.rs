@@ -37,21 +37,25 @@ impl Dialog {
             ui.label(RichText::new(self.texts.get("mandatory")).color(colours.warning));
         }
         widgets::card(ui, |ui| self.details(ui, offer));
-        if !self.notes.is_empty() {
-            widgets::card(ui, |ui| {
-                widgets::card_title(ui, &self.texts.get("notes-title"));
-                egui::ScrollArea::vertical().id_salt("notes").max_height(NOTES_HEIGHT).auto_shrink([false, true]).show(
-                    ui,
-                    |ui| {
-                        ui.spacing_mut().item_spacing.y = 4.0;
-                        self.notes.show(ui);
-                    },
-                );
-            });
-        }
+        self.release_notes(ui);
         if !self.view.nodes.is_empty() {
             widgets::card(ui, |ui| self.node_list(ui));
         }
+    }
+
+    /// The notes, if there are any.
+    pub(super) fn release_notes(&self, ui: &mut Ui) {
+        if self.notes.1.is_empty() {
+            return;
+        }
+        widgets::card(ui, |ui| {
+            widgets::card_title(ui, &self.texts.get("notes-title"));
+            let area = egui::ScrollArea::vertical().id_salt("notes").max_height(NOTES_HEIGHT).auto_shrink([false, true]);
+            area.show(ui, |ui| {
+                ui.spacing_mut().item_spacing.y = 4.0;
+                self.notes.1.show(ui);
+            });
+        });
     }
 
     fn details(&self, ui: &mut Ui, offer: &Offer) {
@@ -89,9 +93,10 @@ impl Dialog {
         );
         for node in &self.view.nodes {
             let speed = self.speed_hint(node);
+            let colour = if node.speed > 0.0 { colours.success } else { colours.muted };
             egui::Sides::new().shrink_left().truncate().show(
                 ui,
-                |ui| self.node_name(ui, node, colours.success),
+                |ui| self.node_name(ui, node, colour),
                 |ui| ui.label(RichText::new(speed).color(colours.muted)),
             );
         }

@@ -22,20 +22,6 @@ impl Dialog {
         widgets::card(ui, |ui| ui.label(text));
     }
 
-    /// The notes once more: what is new, now that it can be used.
-    pub(super) fn ready(&self, ui: &mut Ui) {
-        if self.notes.is_empty() {
-            return;
-        }
-        widgets::card(ui, |ui| {
-            widgets::card_title(ui, &self.texts.get("notes-title"));
-            egui::ScrollArea::vertical().id_salt("notes").max_height(190.0).auto_shrink([false, true]).show(ui, |ui| {
-                ui.spacing_mut().item_spacing.y = 4.0;
-                self.notes.show(ui);
-            });
-        });
-    }
-
     /// What happened, why, what next; and for whoever helps, the causes in English.
     pub(super) fn failure(&mut self, ui: &mut Ui, problem: &Problem) {
         let colours = Palette::of(ui);
@@ -47,6 +33,7 @@ impl Dialog {
             ui.label(next);
         });
         ui.horizontal(|ui| {
+            ui.add_space(-widgets::QUIET_SIDE);
             let toggle = if self.details_open { "action-hide-details" } else { "action-show-details" };
             if widgets::small_button(ui, &self.texts.get(toggle), Emphasis::Quiet).clicked() {
                 self.details_open = !self.details_open;

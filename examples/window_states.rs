@@ -1,0 +1,66 @@
+//! The real window with a scripted engine: `cargo run --example window_states -- [--scene offer] [--renderer software] [--language en]
+//! [--theme dark]`. Without a scene it plays a whole update, as fast as its buttons are pressed.
+
+#[path = "../tests/support/scenes.rs"]
+mod scenes;
+
+use std::time::Duration;
+
+use kuzflow::engine::mailbox::{self, Emitter};
+use kuzflow::engine::protocol::{Command, Event, Phase};
+use kuzflow::launcher::{Language, WindowOptions, open};
+use kuzflow::model::Version;
+use kuzflow::settings::{Renderer, Theme};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let value = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
+    let language = Language::choose(value("--language").map_or("zh-CN", String::as_str), None);
+    let renderer = match value("--renderer").map(String::as_str) {
+        Some("software") => Renderer::Software,
+        _ => Renderer::Opengl,
+    };
+    let theme = match value("--theme").map(String::as_str) {
+        Some("dark") => Theme::Dark,
+        Some("light") => Theme::Light,
+        _ => Theme::Auto,
+    };
+    let (handle, mut engine) = mailbox::channel();
+    let emitter = engine.emitter();
+    std::thread::spawn(move || {
+        while let Some(command) = engine.commands.blocking_recv() {
+            println!("{command:?}");
+            play(&command, &emitter, language);
+        }
+    });
+    let state = scenes::state(value("--scene").map_or("offer", String::as_str), language);
+    let options =
+        WindowOptions { title: "LabelImg".to_owned(), app_name: "LabelImg".to_owned(), icon: None, language, theme, renderer };
+    println!("{:?}", open(options, handle, state));
+}
+
+fn play(command: &Command, emitter: &Emitter, language: Language) {
+    let version = Version::new(1, 8, 6);
+    let phase = |phase| emitter.emit(Event::Phase { phase });
+    match command {
+        Command::Start | Command::Resume => {
+            phase(Phase::Downloading { version: version.clone() });
+            for step in 0..=50 {
+                emitter.emit(scenes::progress(language, f64::from(step) / 50.0, true));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            phase(Phase::Installing { version: version.clone() });
+            std::thread::sleep(Duration::from_millis(500));
+            phase(Phase::Ready { version, running: true });
+        }
+        Command::RestartNow => {
+            phase(Phase::Switching { version: version.clone() });
+            std::thread::sleep(Duration::from_secs(1));
+            phase(Phase::Launched { version });
+        }
+        Command::Pause => phase(Phase::Paused { version }),
+        Command::Cancel => phase(Phase::Cancelled),
+        Command::Check { .. } | Command::Retry => scenes::events("offer", language).into_iter().for_each(|e| emitter.emit(e)),
+        _ => {}
+    }
+}
