@@ -1,6 +1,7 @@
 //! A repository while it is written: killed publishers, two publishers, wrong packages, missing keys.
 
 #![cfg(feature = "publisher")]
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 #[path = "support/published.rs"]
 mod published;
@@ -211,7 +212,7 @@ fn a_package_that_its_description_does_not_fit_is_refused() {
 
     // It changes between the plan and the copy.
     std::fs::write(&good.notes["en"], "notes").unwrap();
-    let transaction = publisher.project.publish(&[good.clone()], &publisher.keyring(), start()).unwrap();
+    let transaction = publisher.project.publish(std::slice::from_ref(&good), &publisher.keyring(), start()).unwrap();
     std::fs::write(&good.path, "other bytes").unwrap();
     assert!(transaction.run().unwrap_err().to_string().contains("changed while"));
     assert!(publisher.project.releases().unwrap().is_empty());

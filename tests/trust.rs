@@ -1,6 +1,7 @@
 //! The client against hostile, broken and outdated repositories: FAULTS 1 to 10.
 
 #![cfg(feature = "publisher")]
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 #[path = "support/published.rs"]
 mod published;
@@ -271,8 +272,10 @@ async fn every_role_expires() {
 /// FAULTS 4.
 #[tokio::test]
 async fn a_fast_forward_is_undone_by_a_new_root() {
-    // The new root comes with good metadata, or first with a mirror that has nothing else.
-    for root_comes_alone in [false, true] {
+    // The new root comes with good metadata, or first with a mirror that has nothing else. Replacing one of the two keys makes
+    // clients forget what both signed.
+    let (both, one) = (vec![KeyRole::Snapshot, KeyRole::Timestamp], vec![KeyRole::Timestamp]);
+    for (root_comes_alone, replace) in [(false, &both), (true, &both), (false, &one), (true, &one)] {
         let publisher = Publisher::new();
         publisher.publish("1.0.0");
         let client = Client::new(&publisher);
@@ -282,7 +285,7 @@ async fn a_fast_forward_is_undone_by_a_new_root() {
         client.accepts(stolen.clone(), start()).await;
         client.refuses(publisher.mirror("good"), start(), MirrorFaultKind::NotTrusted).await;
 
-        let rotation = Rotation { replace: vec![KeyRole::Snapshot, KeyRole::Timestamp], ..Rotation::default() };
+        let rotation = Rotation { replace: replace.clone(), ..Rotation::default() };
         publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
         if root_comes_alone {
             stolen.files.insert("metadata/2.root.json".to_owned(), publisher.mirror("").files["metadata/2.root.json"].clone());
@@ -371,6 +374,11 @@ async fn a_bad_mirror_does_not_block_the_good_one() {
     let found: Vec<_> = refreshed.faults.iter().map(|fault| (fault.mirror.clone(), fault.kind)).collect();
     let expected: Vec<_> = bad.iter().map(|(mirror, kind)| (mirror.name.clone(), *kind)).collect();
     assert_eq!(found, expected);
+
+    // As the engine does it: on another thread.
+    let trust = client.trust.clone();
+    let good: Vec<_> = mirrors.iter().rev().take(1).cloned().map(Mirror::boxed).collect();
+    tokio::spawn(async move { trust.refresh(&good, later).await.unwrap() }).await.unwrap();
 
     // All bad: the gravest fault is what a person is told. None at all: no network.
     let error = Client::new(&publisher).refresh(mirrors[..2].to_vec(), later).await.unwrap_err();

@@ -4,6 +4,7 @@
 //! `target/tuf-venv`, else `python3`.
 
 #![cfg(feature = "publisher")]
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 #[path = "support/published.rs"]
 mod published;

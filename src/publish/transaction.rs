@@ -60,7 +60,9 @@ impl Transaction {
             None => return Ok(false),
             Some(Step::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
             Some(Step::Write { path, bytes }) => file::replace(&path, &bytes).map_err(at(&path))?,
-            Some(Step::Remove { path }) => std::fs::remove_file(&path).map_err(at(&path))?,
+            // The change is in force by now; what stays behind is swept the next time.
+            Some(Step::Remove { path }) => std::fs::remove_file(&path)
+                .unwrap_or_else(|error| tracing::warn!("cannot remove the outdated {}: {error}", path.display())),
         }
         Ok(true)
     }
