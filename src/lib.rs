@@ -15,6 +15,8 @@
 
 pub mod cli;
 pub mod container;
+#[cfg(feature = "publisher")]
+pub mod demo;
 pub mod durable;
 pub mod engine;
 pub mod fetch;

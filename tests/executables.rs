@@ -46,7 +46,13 @@ fn the_whole_way() {
 
     // What is installed is what was built.
     let app = tree(&world.path("app 1.0.0"));
-    assert_eq!(tree(&world.container("1.0.0").join("app")).into_iter().filter(|(path, _)| !path.ends_with(".description")).collect::<BTreeMap<_, _>>(), app);
+    assert_eq!(
+        tree(&world.container("1.0.0").join("app"))
+            .into_iter()
+            .filter(|(path, _)| !path.ends_with(".description"))
+            .collect::<BTreeMap<_, _>>(),
+        app
+    );
     assert!(!world.home().join("staging").read_dir().unwrap().any(|_| true), "nothing is left in staging");
 
     for verb in ["check", "update"] {
@@ -181,7 +187,13 @@ fn killed_at_any_time_the_next_run_converges() {
     }
     let update = world.say(&["update"]);
     assert!(matches!(update.code, 0 | 3), "{}", update.errors);
-    assert_eq!(tree(&world.path("app 2.0.0")), tree(&world.container("2.0.0").join("app")).into_iter().filter(|(path, _)| !path.ends_with(".description")).collect::<BTreeMap<_, _>>());
+    assert_eq!(
+        tree(&world.path("app 2.0.0")),
+        tree(&world.container("2.0.0").join("app"))
+            .into_iter()
+            .filter(|(path, _)| !path.ends_with(".description"))
+            .collect::<BTreeMap<_, _>>()
+    );
     assert_eq!(fs::read_dir(world.home().join("staging")).unwrap().count(), 0);
 }
 
@@ -195,7 +207,10 @@ fn a_resumed_download_fetches_only_what_is_missing() {
     update.kill().unwrap();
     update.wait().unwrap();
     let check = world.say(&["check"]);
-    let (left, all) = (check.result["bytes"].as_u64().unwrap(), check.events.iter().find_map(|event| event["offer"]["signed"]["length"].as_u64()).unwrap());
+    let (left, all) = (
+        check.result["bytes"].as_u64().unwrap(),
+        check.events.iter().find_map(|event| event["offer"]["signed"]["length"].as_u64()).unwrap(),
+    );
     assert!(left < all && left > 0, "{left} of {all} are left to fetch");
     world.configure(&[&node.address], "");
     assert_eq!(world.say(&["update"]).code, 0);
@@ -240,7 +255,12 @@ fn a_package_that_was_changed_on_the_node_is_refused() {
     let world = World::new();
     world.release("1.0.0", MEGABYTE);
     let targets = world.path("publisher/repository/targets");
-    let package = fs::read_dir(&targets).unwrap().flatten().map(|entry| entry.path()).find(|path| text(path).ends_with(".kuzflow")).unwrap();
+    let package = fs::read_dir(&targets)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| text(path).ends_with(".kuzflow"))
+        .unwrap();
     let mut bytes = fs::read(&package).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -250,7 +270,12 @@ fn a_package_that_was_changed_on_the_node_is_refused() {
     let update = world.say(&["update"]);
     assert_eq!(update.code, 1);
     assert_eq!(update.result["problem"]["kind"], "nodes_unusable", "{}", update.errors);
-    assert!(update.events.iter().any(|event| event["event"] == "node_fault" && event["fault"] == "wrong_bytes" && event["dropped"] == true));
+    assert!(
+        update
+            .events
+            .iter()
+            .any(|event| event["event"] == "node_fault" && event["fault"] == "wrong_bytes" && event["dropped"] == true)
+    );
     assert_eq!(world.say(&["list"]).code, 3);
 }
 
@@ -266,7 +291,12 @@ fn a_lying_node_beside_a_good_one_is_named_and_left() {
         .status()
         .unwrap();
     let targets = copy.path("publisher/repository/targets");
-    let package = fs::read_dir(&targets).unwrap().flatten().map(|entry| entry.path()).find(|path| text(path).ends_with(".kuzflow")).unwrap();
+    let package = fs::read_dir(&targets)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| text(path).ends_with(".kuzflow"))
+        .unwrap();
     let mut bytes = fs::read(&package).unwrap();
     for at in (1000..bytes.len() - 200_000).step_by(50_000) {
         bytes[at] ^= 1;
@@ -306,7 +336,8 @@ fn a_full_disk_is_told_before_the_first_byte() {
     let node = world.serve();
     world.configure(&[&node.address], "");
     fs::create_dir_all(world.home()).unwrap();
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs", text(&world.home())]).output();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs", text(&world.home())]).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
         assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
         eprintln!("passed over: a small disk can only be mounted by root");
@@ -326,7 +357,8 @@ fn a_rollout_a_halt_and_a_mandatory_release() {
     let package = world.build("2.0.0", &BTreeMap::new());
     world.publish(&package, &["--rollout", "0"]);
     let publisher = world.path("publisher");
-    let change = |arguments: &[&str]| world.kuzflow(&[&["rollout", "--repo", text(&publisher), "--version", "2.0.0"], arguments].concat());
+    let change =
+        |arguments: &[&str]| world.kuzflow(&[&["rollout", "--repo", text(&publisher), "--version", "2.0.0"], arguments].concat());
     let reason = |world: &World| world.say(&["check"]).result["reason"].as_str().map(str::to_owned);
     assert_eq!(reason(&world).as_deref(), Some("not_yet"));
     change(&["--percent", "100"]);

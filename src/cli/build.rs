@@ -27,14 +27,15 @@ pub struct BuildArguments {
     /// The app's name in ids; the name of its folder if absent.
     #[arg(long, value_name = "NAME")]
     name: Option<AppName>,
-    /// What is started: a script (app.py), a module (module:package.main) or a program (program:bin/app).
+    /// What is started: a script (app.py), a module (module:package), a function (module:package.main:run) or a
+    /// program (exe:bin/app).
     #[arg(long, value_name = "ENTRY", default_value = "app.py")]
     entry: EntryPoint,
     /// What it is for; this machine's platform if absent.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
     /// Which Python comes along: host (a copy of this machine's), none, a folder, or an archive.
-    #[arg(long, value_name = "RUNTIME", default_value = "host")]
+    #[arg(long, value_name = "RUNTIME", default_value = "host", value_parser = runtime)]
     runtime: Runtime,
     /// This machine's Python, for the copy and for pip.
     #[arg(long, value_name = "PROGRAM")]
@@ -89,7 +90,8 @@ pub fn build(arguments: BuildArguments, say: &Say) -> Result<Ending, Box<dyn std
         report.unpacked_size,
         report.package_size
     ));
-    let steps: Vec<_> = report.steps.iter().map(|(step, time)| json!({ "step": name(*step), "seconds": time.as_secs_f64() })).collect();
+    let steps: Vec<_> =
+        report.steps.iter().map(|(step, time)| json!({ "step": name(*step), "seconds": time.as_secs_f64() })).collect();
     for (step, time) in &report.steps {
         say.line(&format!("  {:<14} {:>7.1} s", name(*step), time.as_secs_f64()));
     }
@@ -112,13 +114,17 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
         Some(name) => name,
         None => {
             let folder = std::fs::canonicalize(&arguments.app)?;
-            folder.file_name().unwrap_or_default().to_string_lossy().parse().map_err(|error| format!("{error}; name the app with --name"))?
+            folder
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .parse()
+                .map_err(|error| format!("{error}; name the app with --name"))?
         }
     };
-    let mut request = BuildRequest::new(arguments.app, name, arguments.app_version);
+    let mut request = BuildRequest::new(arguments.app, name, arguments.app_version, arguments.entry);
     request.platform = arguments.platform.unwrap_or(request.platform);
     request.python = arguments.python.unwrap_or(request.python);
-    request.entry = arguments.entry;
     request.runtime = arguments.runtime;
     request.tkinter = arguments.tkinter;
     request.requirements = arguments.requirements;
@@ -141,6 +147,18 @@ fn source_date() -> Result<Option<jiff::Timestamp>, Box<dyn std::error::Error>> 
     Ok(Some(jiff::Timestamp::from_second(seconds)?))
 }
 
+/// `host`, `none`, or the path of a folder or an archive.
+fn runtime(text: &str) -> Result<Runtime, String> {
+    let path = PathBuf::from(text);
+    match text {
+        "host" => Ok(Runtime::Host),
+        "none" => Ok(Runtime::None),
+        _ if path.is_dir() => Ok(Runtime::Folder(path)),
+        _ if path.is_file() => Ok(Runtime::Archive(path)),
+        _ => Err("expected host, none, or a folder or an archive that exists".to_owned()),
+    }
+}
+
 fn name(step: Step) -> &'static str {
     match step {
         Step::Runtime => "runtime",
@@ -158,7 +176,8 @@ struct Bar {
 
 impl Bar {
     fn new(hidden: bool) -> Self {
-        let style = ProgressStyle::with_template("{msg:<14} {wide_bar} {bytes}/{total_bytes}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{msg:<14} {wide_bar} {bytes}/{total_bytes}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(0) };
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar: bar.with_style(style), step: Mutex::default() }

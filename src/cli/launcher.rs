@@ -139,9 +139,8 @@ pub fn main() -> Ending {
     #[cfg(feature = "publisher")]
     if let Some(Verb::Demo { keep, megabytes }) = &arguments.verb {
         log::to_terminal(common.verbose);
-        return demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
-            output.problem(&Problem::new(ProblemKind::Internal, "", error.as_ref()))
-        });
+        return demo(keep.as_deref(), *megabytes, common, &output, language)
+            .unwrap_or_else(|error| output.problem(&Problem::new(ProblemKind::Internal, "", error.as_ref())));
     }
     let place = match Place::find(common.config.as_deref(), common.home.as_deref()) {
         Ok(place) => place,
@@ -360,7 +359,11 @@ impl Session<'_> {
         let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
         let Some(manifest) = manifest else {
             let chain = vec![format!("{} is not the manifest that was installed", path.display())];
-            return Ok(self.output.problem(&Problem { kind: ProblemKind::BadPackage, subject: path.display().to_string(), chain }));
+            return Ok(self.output.problem(&Problem {
+                kind: ProblemKind::BadPackage,
+                subject: path.display().to_string(),
+                chain,
+            }));
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let verification = verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
@@ -370,7 +373,9 @@ impl Session<'_> {
         let damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
         let whole = verification.is_whole();
         self.output.say(&format!("{}: {}", record.container, if whole { "✓" } else { "✗" }));
-        self.output.result(json!({ "status": if whole { "done" } else { "damaged" }, "container": record.container, "damaged": damaged }));
+        self.output.result(
+            json!({ "status": if whole { "done" } else { "damaged" }, "container": record.container, "damaged": damaged }),
+        );
         Ok(if whole { Ending::Done } else { Ending::Failed })
     }
 }

@@ -36,13 +36,19 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make a publisher's folder: settings, keys, an empty signed repository, and what to ship with the launcher.
-    #[command(after_help = "Example: kuzflow init my-app --app my-app --display-name \"My App\" --node https://updates.example.com/")]
+    #[command(
+        after_help = "Example: kuzflow init my-app --app my-app --display-name \"My App\" --node https://updates.example.com/"
+    )]
     Init(InitArguments),
     /// Build a container from an app's folder and a Python runtime.
-    #[command(after_help = "Example: kuzflow build --app src --app-version 1.2.0 --runtime host --requirements requirements.txt --out my-app.kuzflow")]
+    #[command(
+        after_help = "Example: kuzflow build --app src --app-version 1.2.0 --runtime host --requirements requirements.txt --out my-app.kuzflow"
+    )]
     Build(Box<BuildArguments>),
     /// Add built containers to the repository, all in one step for clients.
-    #[command(after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md")]
+    #[command(
+        after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md"
+    )]
     Publish(PublishArguments),
     /// Change how many installations may see a release, or stop it.
     #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
@@ -266,7 +272,13 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Inspect { file } => {
             let package = inspect(&file, Effort::default().threads)?;
             let manifest = &package.manifest;
-            say.line(&format!("{}: {} files, {} bytes unpacked, {} bytes packed", manifest.id(), manifest.file_manifest.len(), manifest.unpacked_size(), package.length));
+            say.line(&format!(
+                "{}: {} files, {} bytes unpacked, {} bytes packed",
+                manifest.id(),
+                manifest.file_manifest.len(),
+                manifest.unpacked_size(),
+                package.length
+            ));
             say.result(json!({ "status": "done", "container": manifest.id(), "files": manifest.file_manifest.len(), "unpacked": manifest.unpacked_size(), "length": package.length, "hash": package.hash, "platform_info": manifest.platform_info, "dependencies": manifest.dependencies }));
             Ok(Ending::Done)
         }

@@ -168,7 +168,12 @@ async fn notes(context: &Context, client: &Client, repository: &Repository, node
     let language = context.language.as_str();
     let primary = language.split('-').next().unwrap_or(language);
     let same_language = || notes.iter().find(|(tag, _)| tag.split('-').next() == Some(primary)).map(|(_, target)| target);
-    let best = notes.get(language).or_else(same_language).or_else(|| notes.get("")).or_else(|| notes.get("en")).or_else(|| notes.values().next());
+    let best = notes
+        .get(language)
+        .or_else(same_language)
+        .or_else(|| notes.get(""))
+        .or_else(|| notes.get("en"))
+        .or_else(|| notes.values().next());
     let Some(target) = best else { return String::new() };
     for node in nodes {
         let source = NodeSource { client: client.clone(), node: node.clone() };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::app::AppSlot;
-use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::machine::{Effect, Input, Machine, Setup};
+use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
 use super::{check, update};
@@ -159,7 +159,9 @@ impl Driver {
             Effect::Cancel => self.steer(RunState::Cancel),
             Effect::LimitBandwidth(limit) => self.control.send_modify(|control| control.limit = limit),
             Effect::Skip(version) => self.skip(version),
-            Effect::Choose { id, at_next_start } => self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start))),
+            Effect::Choose { id, at_next_start } => {
+                self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start)))
+            }
             Effect::Restart { switch_to } => {
                 let inputs = self.inputs.clone();
                 self.blocking(move |context| Input::Launched(restart(context, switch_to, inputs)));
@@ -242,11 +244,7 @@ fn prune(context: &Context, lock: &HomeLock) {
     }
 }
 
-fn restart(
-    context: &Context,
-    switch_to: Option<ContainerId>,
-    inputs: mpsc::UnboundedSender<Input>,
-) -> Result<Version, Problem> {
+fn restart(context: &Context, switch_to: Option<ContainerId>, inputs: mpsc::UnboundedSender<Input>) -> Result<Version, Problem> {
     if let Some(app) = context.app.running() {
         let stopped = app.stop(PATIENCE_WITH_APP);
         stopped.map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))?;

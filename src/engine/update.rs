@@ -91,7 +91,8 @@ impl Job {
         let refuse = |error| problem::of_container(&ContainerError::Refused(error));
         let manifest = Manifest::from_json(&json).map_err(refuse)?;
         if manifest.id() != signed.release.container || manifest.package.length > signed.length {
-            let chain = vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
+            let chain =
+                vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
             return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
         }
         Ok(Described { manifest: Arc::new(manifest), json })
@@ -178,7 +179,8 @@ impl Unpacking {
         let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let mut threads = Vec::new();
         for _ in 0..count {
-            let (unpacker, queue, shared, package) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared), package.to_owned());
+            let (unpacker, queue, shared, package) =
+                (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared), package.to_owned());
             let work = move || work(&unpacker, &queue, &shared, &package);
             let thread = thread::Builder::new().name("unpack".to_owned()).spawn(work);
             threads.push(thread.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?);
@@ -225,7 +227,9 @@ fn work(unpacker: &Unpacker, queue: &Mutex<blocking::Receiver<RelativePath>>, sh
         // Opened at the first entry: before that there may be no file yet.
         let opened = match file.take() {
             Some(file) => Ok(file),
-            None => File::open(package).map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source }),
+            None => {
+                File::open(package).map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source })
+            }
         };
         let result = opened.and_then(|package| unpacker.entry_at(&path, file.insert(package)));
         match result {

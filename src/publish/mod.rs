@@ -3,10 +3,10 @@
 //! In: an app's folder, keys, the time. Out: packages, and a folder that any static host can serve and every client can verify.
 //! Never: a state in which clients see half of a change; anything the launcher needs at run time (it is built without this room).
 
+pub mod build;
 pub mod error;
 pub mod keys;
 mod metadata;
-pub mod build;
 pub mod package;
 pub mod project;
 pub mod repository;

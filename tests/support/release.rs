@@ -32,7 +32,16 @@ impl World {
     pub fn new() -> Self {
         let world = Self { folder: tempfile::Builder::new().prefix("kuzflow 测试 ").tempdir().unwrap() };
         let folder = world.path("publisher");
-        world.kuzflow(&["init", text(&folder), "--app", "sample", "--display-name", "示例 Sample", "--node", "http://127.0.0.1:9/"]);
+        world.kuzflow(&[
+            "init",
+            text(&folder),
+            "--app",
+            "sample",
+            "--display-name",
+            "示例 Sample",
+            "--node",
+            "http://127.0.0.1:9/",
+        ]);
         world
     }
 

@@ -1,0 +1,204 @@
+//! The demo: everything a newcomer needs to see an update, in one folder and one process. Two releases of a sample app with the
+//! host's Python, a publisher's folder, and three local nodes of different speed, one of which fails midway.
+//!
+//! In: a folder. Out: a launcher's settings to go on with, and nodes that serve until the value is dropped. Never: anything that the
+//! real publisher, server and launcher do not do as well.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::host;
+use crate::model::platform::{AppName, InvalidAppName};
+use crate::model::{Node, Version};
+use crate::publish::build::{BuildError, BuildProgress, BuildRequest, EntryPoint, build};
+use crate::publish::package::{Effort, inspect, release_of};
+use crate::publish::{InitOptions, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings, PublishError};
+use crate::server::rehearsal::Rehearsal;
+use crate::server::{self, ServerError, ServerOptions};
+use crate::settings::Settings;
+
+const APP: &str = include_str!("../../assets/demo/app.py");
+const NOTES: [(&str, &str); 2] =
+    [("zh-CN", include_str!("../../assets/demo/notes.zh-CN.md")), ("en", include_str!("../../assets/demo/notes.en.md"))];
+const OLD: Version = Version::new(1, 0, 0);
+const NEW: Version = Version::new(2, 0, 0);
+
+/// The nodes: id, name, region, bytes a second, bytes after which it fails.
+const NODES: [(&str, &str, &str, u64, Option<u64>); 3] = [
+    ("shanghai", "上海 Shanghai", "Asia-Pacific", 4_000_000, None),
+    ("frankfurt", "Frankfurt", "Europe", 2_500_000, None),
+    ("oregon", "Oregon", "Americas", 1_500_000, Some(3_000_000)),
+];
+
+/// A prepared demo.
+#[derive(Debug)]
+pub struct Demo {
+    folder: PathBuf,
+    project: Project,
+    built: PathBuf,
+    origin: SocketAddr,
+    runtime: Runtime,
+}
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The sample app cannot be built, for example without Python.
+    #[error("the sample app cannot be built")]
+    Build(#[from] BuildError),
+    /// It cannot be published.
+    #[error("the sample app cannot be published")]
+    Publish(#[from] PublishError),
+    /// A node cannot serve.
+    #[error("a local node cannot serve")]
+    Serve(#[from] ServerError),
+    /// A file or a socket.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The settings cannot be written down.
+    #[error("the launcher's settings cannot be written")]
+    Settings(#[from] toml::ser::Error),
+    /// The sample app's name.
+    #[error(transparent)]
+    Name(#[from] InvalidAppName),
+    /// The sample app's entry point.
+    #[error(transparent)]
+    Entry(#[from] crate::model::path::UnsafePath),
+    /// A node's address.
+    #[error(transparent)]
+    Address(#[from] url::ParseError),
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> DemoError {
+    move |source| DemoError::Io { action, path: path.to_owned(), source }
+}
+
+impl Demo {
+    /// Builds both releases in `folder`, publishes the old one, and serves it. `megabytes` of noise go into the new release, so
+    /// that there is something to download.
+    pub fn prepare(
+        folder: &Path,
+        megabytes: u32,
+        progress: &(dyn Fn(&Version, BuildProgress) + Sync),
+    ) -> Result<Self, DemoError> {
+        let name: AppName = "sample".parse()?;
+        let built = folder.join("built");
+        fs::create_dir_all(&built).map_err(io("create", &built))?;
+        for (version, greeting, noise) in
+            [(&OLD, "Hello from the old release", 1), (&NEW, "Hello from the NEW release", megabytes)]
+        {
+            let app = folder.join(format!("app-{version}"));
+            write_app(&app, greeting, noise)?;
+            let mut request = BuildRequest::new(&app, name.clone(), version.clone(), EntryPoint::Script("app.py".parse()?));
+            request.display_name = "Sample App".to_owned();
+            request.description = "The sample app of the demo".to_owned();
+            // A demo is judged by its waiting time, not by its package's size.
+            request.effort.level = 3;
+            build(&request, &built.join(format!("{version}.kuzflow")), &|step| progress(version, step))?;
+        }
+        let runtime = Runtime::new().map_err(io("start the nodes in", folder))?;
+        let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+        let listener = bind().map_err(io("listen for", folder))?;
+        let origin = listener.local_addr().map_err(io("listen for", folder))?;
+        let settings = ProjectSettings {
+            app: name,
+            display_name: "Sample App".to_owned(),
+            channel: "stable".to_owned(),
+            lifetimes: Lifetimes::default(),
+            nodes: vec![Node::at(format!("http://{origin}/").parse()?)],
+        };
+        let options = InitOptions { settings, root_keys: 1, root_threshold: 1, offline_password: None, online_password: None };
+        let project = Project::init(&folder.join("publisher"), &options, host::now())?;
+        let server = ServerOptions::new(project.repository());
+        runtime.spawn(async move {
+            if let Err(error) = server::serve(server, listener, std::future::pending()).await {
+                tracing::error!(%error, "the demo's server has ended");
+            }
+        });
+        let demo = Self { folder: folder.to_owned(), project, built, origin, runtime };
+        demo.publish(&OLD)?;
+        Ok(demo)
+    }
+
+    /// The launcher's settings; `root.json` lies beside them.
+    pub fn config(&self) -> PathBuf {
+        self.project.launcher_folder().join("launcher.toml")
+    }
+
+    /// Where the sample app is installed.
+    pub fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    /// Publishes the new release, and puts three slow nodes in the place of the one.
+    pub fn go_on(&self) -> Result<(), DemoError> {
+        self.publish(&NEW)?;
+        let path = self.config();
+        let mut settings = Settings::read(&path).map_err(|error| io("read", &path)(std::io::Error::other(error)))?;
+        settings.region = "Asia-Pacific".to_owned();
+        settings.update.delay_seconds = 0;
+        settings.nodes.clear();
+        for (id, name, region, bytes_per_second, dies_after_bytes) in NODES {
+            let listener = self.runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(io("listen for", &path))?;
+            let address = listener.local_addr().map_err(io("listen for", &path))?;
+            let rehearsal = Rehearsal { bytes_per_second: Some(bytes_per_second), dies_after_bytes };
+            let origin = self.origin;
+            self.runtime.spawn(async move {
+                if let Err(error) = rehearsal.run(listener, origin).await {
+                    tracing::error!(%error, id, "a node of the demo has ended");
+                }
+            });
+            let url = format!("http://{address}/").parse()?;
+            settings.nodes.push(Node { id: id.to_owned(), name: name.to_owned(), region: region.to_owned(), ..Node::at(url) });
+        }
+        fs::write(&path, toml::to_string(&settings)?).map_err(io("write", &path))?;
+        // The list of nodes that the old settings' single node gave must not bring that fast one back.
+        let list = self.project.repository().join("nodes.json");
+        fs::write(&list, "[]").map_err(io("write", &list))
+    }
+
+    fn publish(&self, version: &Version) -> Result<(), DemoError> {
+        let path = self.built.join(format!("{version}.kuzflow"));
+        let package = inspect(&path, Effort::default().threads).map_err(BuildError::from)?;
+        let release = release_of(&package.manifest, &package.location, "stable", host::now());
+        let mut notes = BTreeMap::new();
+        for (language, text) in NOTES {
+            let file = self.built.join(format!("notes.{language}.md"));
+            fs::write(&file, text).map_err(io("write", &file))?;
+            notes.insert(language.to_owned(), file);
+        }
+        let keyring = Keyring::new([self.project.keys_folder()]);
+        self.project.publish(&[PackageToPublish { path, release, notes }], &keyring, host::now())?.run()?;
+        Ok(())
+    }
+}
+
+fn write_app(app: &Path, greeting: &str, megabytes: u32) -> Result<(), DemoError> {
+    fs::create_dir_all(app).map_err(io("create", app))?;
+    // Noise does not compress; the same seed gives the same bytes.
+    let mut random = fastrand::Rng::with_seed(u64::from(megabytes));
+    let mut noise = vec![0; (megabytes as usize) << 20];
+    random.fill(&mut noise);
+    let files = [
+        ("app.py", APP.as_bytes().to_vec()),
+        ("greeting.py", format!("GREETING = {greeting:?}\n").into_bytes()),
+        ("noise.bin", noise),
+    ];
+    for (name, bytes) in files {
+        let path = app.join(name);
+        fs::write(&path, bytes).map_err(io("write", &path))?;
+    }
+    Ok(())
+}
