@@ -203,7 +203,12 @@ fn a_resumed_download_fetches_only_what_is_missing() {
     world.release("2.0.0", 12 * MEGABYTE);
     world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 4_000_000\n");
     let mut update = world.launcher(&["--json", "update"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1800));
+    let journal = world.home().join("staging");
+    let begun = || tree(&journal).iter().any(|(path, bytes)| text(path).ends_with(".journal") && bytes.len() > 300);
+    let end = Instant::now() + Duration::from_secs(30);
+    while !begun() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     update.kill().unwrap();
     update.wait().unwrap();
     let check = world.say(&["check"]);
@@ -246,7 +251,7 @@ fn nothing_untrusted_is_installed() {
     fs::copy(other.path("publisher/launcher/root.json"), world.path("publisher/launcher/root.json")).unwrap();
     let check = world.say(&["check"]);
     assert_eq!((check.code, check.result["problem"]["kind"].as_str()), (1, Some("not_trusted")), "{}", check.errors);
-    assert!(check.errors.contains("←"), "the cause chain is told: {}", check.errors);
+    assert!(check.errors.contains("threshold"), "the cause is told: {}", check.errors);
     assert!(!world.home().join("containers").read_dir().is_ok_and(|mut found| found.next().is_some()));
 }
 
@@ -306,8 +311,8 @@ fn a_lying_node_beside_a_good_one_is_named_and_left() {
     world.configure(&[&bad.address, &good.address], "");
     let update = world.say(&["update"]);
     assert_eq!(update.code, 0, "{}", update.errors);
-    let fault = update.events.iter().find(|event| event["event"] == "node_fault").unwrap();
-    assert_eq!((fault["node"].as_str(), fault["fault"].as_str()), (Some("node-0"), Some("wrong_bytes")));
+    let fault = update.events.iter().find(|event| event["node"] == "node-0").unwrap();
+    assert_eq!((fault["fault"].as_str(), &fault["dropped"]), (Some("wrong_bytes"), &true.into()));
     assert_eq!(world.say(&["verify"]).code, 0);
 }
 

@@ -1,6 +1,7 @@
 //! The log: English, with cause chains, in `<home>/logs/launcher.log`; the file before it is kept as `launcher.log.1`.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,8 +22,9 @@ pub fn to_folder(folder: &Path) {
 
 /// Writes warnings and errors, or everything if `verbose`, to standard error.
 pub fn to_terminal(verbose: bool) {
+    let colours = std::io::stderr().is_terminal();
     let level = if verbose { Level::INFO } else { Level::WARN };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(std::io::stderr).finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

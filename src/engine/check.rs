@@ -62,9 +62,6 @@ async fn refresh(context: &Context, client: &Client) -> Result<Repository, Probl
     let source = |node: &Node| Arc::new(NodeSource { client: client.clone(), node: node.clone() }) as Arc<dyn MetadataSource>;
     let sources: Vec<_> = context.settings.nodes.iter().map(source).collect();
     let refreshed = trust.refresh(&sources, crate::host::now()).await.map_err(|error| problem::of_trust(&error))?;
-    for fault in &refreshed.faults {
-        tracing::warn!(error = fault as &dyn std::error::Error, "a mirror was passed over");
-    }
     Ok(refreshed.repository)
 }
 
@@ -203,7 +200,7 @@ impl MetadataSource for NodeSource {
             Ok(body) => Ok(body.to_vec()),
             Err(error) if error.is_not_found() => Err(SourceError::NotFound),
             Err(FetchError::TooLarge { limit, .. }) => Err(SourceError::TooLong { limit }),
-            Err(error) => Err(SourceError::Other(Box::new(error))),
+            Err(error) => Err(SourceError::Other(Problem::new(ProblemKind::NoNetwork, "", &error).chain.join(": ").into())),
         }
     }
 }
