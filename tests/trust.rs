@@ -119,6 +119,35 @@ async fn releases_and_their_notes_are_found() {
     assert_eq!(serde_json::from_str::<Repository>(&serde_json::to_string(&cached).unwrap()).unwrap(), repository);
 }
 
+/// A check without news fetches one small file, and a file that changed under its old name is fetched all the same.
+#[tokio::test]
+async fn what_is_known_is_not_fetched_again() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let restored = publisher.fork();
+    let client = Client::new(&publisher);
+    let asked = async |mirror: Mirror| {
+        let asked = mirror.asked.clone();
+        let repository = client.accepts(mirror, start()).await;
+        (std::mem::take(&mut *asked.lock().unwrap()), versions(&repository))
+    };
+    let [root, timestamp] = ["metadata/2.root.json", "metadata/timestamp.json"];
+    let all = |number: u64| {
+        let documents = ["snapshot", "targets"].map(|role| format!("metadata/{number}.{role}.json"));
+        [root.to_owned(), timestamp.to_owned()].into_iter().chain(documents).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(publisher.mirror("first")).await.0, all(2));
+    assert_eq!(asked(publisher.mirror("again")).await, (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned()]));
+    publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
+    assert_eq!(asked(publisher.mirror("refreshed")).await.0, [root, timestamp]);
+    publisher.publish("1.1.0");
+    assert_eq!(asked(publisher.mirror("news")).await.0, all(3));
+    // The publisher's disk was restored from a backup, and other documents got the same version numbers.
+    restored.project.refresh(&restored.keyring(), start()).unwrap().run().unwrap();
+    restored.publish("1.2.0");
+    assert_eq!(asked(restored.mirror("restored")).await, (all(3), vec!["1.0.0".to_owned(), "1.2.0".to_owned()]));
+}
+
 /// FAULTS 1.
 #[tokio::test]
 async fn only_what_is_signed_is_read() {
