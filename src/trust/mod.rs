@@ -27,7 +27,7 @@ use source::SourceTransport;
 pub use source::{FolderSource, MetadataSource, SourceError};
 use state::{Documents, State};
 
-/// Largest metadata files that are read, bytes. A targets file of 16 MiB describes about 20,000 releases.
+/// Largest metadata files that are read, bytes. A targets file of 16 MiB describes some 10,000 releases.
 pub(crate) const LIMITS: Limits = Limits {
     max_root_size: 512 << 10,
     max_timestamp_size: 64 << 10,
