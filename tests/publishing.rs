@@ -99,6 +99,26 @@ async fn a_rollout_killed_anywhere_is_done_or_not() {
     .await;
 }
 
+/// FAULTS 29, the signed part: what the publisher sets is what clients see.
+#[tokio::test]
+async fn rollout_is_signed() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let known = publisher.mirror("known");
+    let change =
+        |version: &str, change| publisher.project.set_rollout(&version.parse().unwrap(), change, &publisher.keyring(), start());
+    let mut found = Vec::new();
+    for step in [RolloutChange::Permille(50), RolloutChange::Halt, RolloutChange::Permille(250), RolloutChange::Resume] {
+        change("1.0.0", step).unwrap().run().unwrap();
+        assert!(change("1.0.0", step).unwrap().is_empty(), "the same again is nothing to sign");
+        found.extend(summary(&seen(&publisher, &known, start()).await[1]));
+    }
+    let states = found.into_iter().map(|(_, permille, halted)| (permille, halted)).collect::<Vec<_>>();
+    assert_eq!(states, [(50, false), (50, true), (250, true), (250, false)]);
+    assert!(matches!(change("2.0.0", RolloutChange::Halt), Err(PublishError::NoSuchRelease { .. })));
+    assert!(matches!(change("1.0.0", RolloutChange::Permille(1001)), Err(PublishError::Options(_))));
+}
+
 /// Clients, new ones and old ones, verify the repository at every moment of a change of keys.
 #[tokio::test]
 async fn a_rotation_killed_anywhere_locks_nobody_out() {
