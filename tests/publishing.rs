@@ -330,6 +330,16 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     let alone = Publisher::new();
     let settings = Settings::read(&alone.project.launcher_folder().join("launcher.toml")).unwrap();
     assert_eq!(settings.nodes[0].url.as_str(), "http://127.0.0.1:8080/");
+    // The example in the settings works once it is no comment any more.
+    let folder = alone.folder.path().join("publisher");
+    let text = std::fs::read_to_string(folder.join("kuzflow.toml")).unwrap();
+    let (head, example) = text.split_once("#[[nodes]]").unwrap();
+    std::fs::write(folder.join("kuzflow.toml"), format!("{head}[[nodes]]{}", example.replace("\n#", "\n"))).unwrap();
+    assert_eq!(Project::open(&folder).unwrap().settings().nodes[0].id, "asia-1");
+    // The next publish or refresh tells the clients.
+    Project::open(&folder).unwrap().refresh(&alone.keyring(), start()).unwrap().run().unwrap();
+    let nodes = std::fs::read_to_string(folder.join("repository/nodes.json")).unwrap();
+    assert!(nodes.contains("asia-1"), "{nodes}");
 }
 
 #[test]
