@@ -99,12 +99,32 @@ async fn a_rollout_killed_anywhere_is_done_or_not() {
     .await;
 }
 
+/// FAULTS 29, the signed part: what the publisher sets is what clients see.
+#[tokio::test]
+async fn rollout_is_signed() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let known = publisher.mirror("known");
+    let change =
+        |version: &str, change| publisher.project.set_rollout(&version.parse().unwrap(), change, &publisher.keyring(), start());
+    let mut found = Vec::new();
+    for step in [RolloutChange::Permille(50), RolloutChange::Halt, RolloutChange::Permille(250), RolloutChange::Resume] {
+        change("1.0.0", step).unwrap().run().unwrap();
+        assert!(change("1.0.0", step).unwrap().is_empty(), "the same again is nothing to sign");
+        found.extend(summary(&seen(&publisher, &known, start()).await[1]));
+    }
+    let states = found.into_iter().map(|(_, permille, halted)| (permille, halted)).collect::<Vec<_>>();
+    assert_eq!(states, [(50, false), (50, true), (250, true), (250, false)]);
+    assert!(matches!(change("2.0.0", RolloutChange::Halt), Err(PublishError::NoSuchRelease { .. })));
+    assert!(matches!(change("1.0.0", RolloutChange::Permille(1001)), Err(PublishError::Options(_))));
+}
+
 /// Clients, new ones and old ones, verify the repository at every moment of a change of keys.
 #[tokio::test]
 async fn a_rotation_killed_anywhere_locks_nobody_out() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
-    for replace in [vec![KeyRole::Targets], vec![KeyRole::Timestamp], KeyRole::ALL.to_vec()] {
+    for replace in [vec![KeyRole::Timestamp], KeyRole::ALL.to_vec()] {
         survives_a_kill_anywhere(&publisher, |publisher| {
             let rotation = Rotation { replace: replace.clone(), ..Rotation::default() };
             publisher.project.rotate(&rotation, &publisher.keyring(), publisher.now)
@@ -310,6 +330,16 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     let alone = Publisher::new();
     let settings = Settings::read(&alone.project.launcher_folder().join("launcher.toml")).unwrap();
     assert_eq!(settings.nodes[0].url.as_str(), "http://127.0.0.1:8080/");
+    // The example in the settings works once it is no comment any more.
+    let folder = alone.folder.path().join("publisher");
+    let text = std::fs::read_to_string(folder.join("kuzflow.toml")).unwrap();
+    let (head, example) = text.split_once("#[[nodes]]").unwrap();
+    std::fs::write(folder.join("kuzflow.toml"), format!("{head}[[nodes]]{}", example.replace("\n#", "\n"))).unwrap();
+    assert_eq!(Project::open(&folder).unwrap().settings().nodes[0].id, "asia-1");
+    // The next publish or refresh tells the clients.
+    Project::open(&folder).unwrap().refresh(&alone.keyring(), start()).unwrap().run().unwrap();
+    let nodes = std::fs::read_to_string(folder.join("repository/nodes.json")).unwrap();
+    assert!(nodes.contains("asia-1"), "{nodes}");
 }
 
 #[test]

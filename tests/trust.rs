@@ -3,99 +3,17 @@
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+#[path = "support/client.rs"]
+mod client;
 #[path = "support/published.rs"]
 mod published;
 
-use std::num::NonZeroU64;
-use std::path::Path;
-
-use jiff::Timestamp;
+use client::{Client, mirror_snapshot, mirror_targets, resign, version, versions};
 use kuzflow::model::Digest;
-use kuzflow::publish::{KeyRole, RolloutChange, Rotation};
-use kuzflow::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
+use kuzflow::publish::{KeyRole, Rotation};
+use kuzflow::trust::{MirrorFaultKind, Repository, Trust, TrustError};
 use published::{Manner, Mirror, Publisher, days, forge, options, start};
-use tough::schema::{RoleType, Root, Signed, Snapshot, Targets, Timestamp as TimestampRole};
-
-/// An installation: a place for its trust, and the root it came with.
-struct Client {
-    folder: tempfile::TempDir,
-    trust: Trust,
-}
-
-impl Client {
-    fn new(publisher: &Publisher) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let trust = Trust::new(folder.path().join("trust"), publisher.root());
-        Self { folder, trust }
-    }
-
-    fn state(&self) -> std::path::PathBuf {
-        self.folder.path().join("trust")
-    }
-
-    async fn refresh(&self, mirrors: impl IntoIterator<Item = Mirror>, now: Timestamp) -> Result<Refreshed, TrustError> {
-        let mirrors: Vec<_> = mirrors.into_iter().map(Mirror::boxed).collect();
-        self.trust.refresh(&mirrors, now).await
-    }
-
-    async fn accepts(&self, mirror: Mirror, now: Timestamp) -> Repository {
-        let refreshed = self.refresh([mirror], now).await.unwrap();
-        assert!(refreshed.faults.is_empty());
-        refreshed.repository
-    }
-
-    /// Asserts that the mirror is refused in this way, and that nothing trusted has changed.
-    async fn refuses(&self, mirror: Mirror, now: Timestamp, kind: MirrorFaultKind) -> String {
-        let before = tree(&self.state());
-        let error = self.refresh([mirror], now).await.unwrap_err();
-        assert_eq!(error.fault(), Some(kind), "{error}");
-        assert_eq!(tree(&self.state()), before, "a refused mirror left something behind: {error}");
-        error.to_string()
-    }
-}
-
-fn tree(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
-        .collect();
-    files.sort();
-    files
-}
-
-fn versions(repository: &Repository) -> Vec<String> {
-    repository.releases.iter().map(|signed| signed.release.container.version.to_string()).collect()
-}
-
-fn version(number: u64) -> NonZeroU64 {
-    NonZeroU64::new(number).unwrap()
-}
-
-/// Makes `mirror` consistent again above documents that were changed: a thief of the online keys at work.
-fn resign(mirror: &mut Mirror, publisher: &Publisher, targets: &Signed<Targets>, snapshot_version: u64, timestamp_version: u64) {
-    let mut snapshot = mirror_snapshot(mirror);
-    snapshot.signed.version = version(snapshot_version);
-    let meta = snapshot.signed.meta.get_mut("targets.json").unwrap();
-    (meta.version, meta.length, meta.hashes) = (targets.signed.version, None, None);
-    let snapshot = forge(snapshot.signed, &publisher.key_files("snapshot"));
-    mirror.put(&snapshot);
-    let mut timestamp: Signed<TimestampRole> = mirror.document("timestamp.json");
-    timestamp.signed.version = version(timestamp_version);
-    let meta = timestamp.signed.meta.get_mut("snapshot.json").unwrap();
-    (meta.version, meta.length, meta.hashes) = (snapshot.signed.version, None, None);
-    mirror.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
-}
-
-fn mirror_snapshot(mirror: &Mirror) -> Signed<Snapshot> {
-    let timestamp: Signed<TimestampRole> = mirror.document("timestamp.json");
-    mirror.document(&format!("{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version))
-}
-
-fn mirror_targets(mirror: &Mirror) -> Signed<Targets> {
-    mirror.document(&format!("{}.targets.json", mirror_snapshot(mirror).signed.meta["targets.json"].version))
-}
+use tough::schema::{RoleType, Root, Signed, Timestamp as TimestampRole};
 
 #[tokio::test]
 async fn releases_and_their_notes_are_found() {
@@ -117,6 +35,35 @@ async fn releases_and_their_notes_are_found() {
     let cached = client.trust.cached().unwrap();
     assert_eq!(cached, repository);
     assert_eq!(serde_json::from_str::<Repository>(&serde_json::to_string(&cached).unwrap()).unwrap(), repository);
+}
+
+/// A check without news fetches one small file, and a file that changed under its old name is fetched all the same.
+#[tokio::test]
+async fn what_is_known_is_not_fetched_again() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let restored = publisher.fork();
+    let client = Client::new(&publisher);
+    let asked = async |mirror: Mirror| {
+        let asked = mirror.asked.clone();
+        let repository = client.accepts(mirror, start()).await;
+        (std::mem::take(&mut *asked.lock().unwrap()), versions(&repository))
+    };
+    let [root, timestamp] = ["metadata/2.root.json", "metadata/timestamp.json"];
+    let all = |number: u64| {
+        let documents = ["snapshot", "targets"].map(|role| format!("metadata/{number}.{role}.json"));
+        [root.to_owned(), timestamp.to_owned()].into_iter().chain(documents).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(publisher.mirror("first")).await.0, all(2));
+    assert_eq!(asked(publisher.mirror("again")).await, (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned()]));
+    publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
+    assert_eq!(asked(publisher.mirror("refreshed")).await.0, [root, timestamp]);
+    publisher.publish("1.1.0");
+    assert_eq!(asked(publisher.mirror("news")).await.0, all(3));
+    // The publisher's disk was restored from a backup, and other documents got the same version numbers.
+    restored.project.refresh(&restored.keyring(), start()).unwrap().run().unwrap();
+    restored.publish("1.2.0");
+    assert_eq!(asked(restored.mirror("restored")).await, (all(3), vec!["1.0.0".to_owned(), "1.2.0".to_owned()]));
 }
 
 /// FAULTS 1.
@@ -578,6 +525,24 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     assert!(asked.lock().unwrap().is_empty());
 }
 
+/// The state's two files are written one after the other; a kill in between is mended by the next refresh.
+#[tokio::test]
+async fn a_kill_between_the_two_files_of_the_state_does_no_harm() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let client = Client::new(&publisher);
+    client.accepts(publisher.mirror("before"), start()).await;
+    let old_root = std::fs::read(client.state().join("root.json")).unwrap();
+    let rotation = Rotation { replace: KeyRole::ALL.to_vec(), ..Rotation::default() };
+    publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
+    publisher.publish("1.1.0");
+    let repository = client.accepts(publisher.mirror("after"), start()).await;
+    std::fs::write(client.state().join("root.json"), old_root).unwrap();
+    assert!(client.trust.cached().is_none());
+    assert_eq!(client.accepts(publisher.mirror("after"), start()).await, repository);
+    assert_eq!(client.trust.cached(), Some(repository));
+}
+
 /// Nothing but the trusted state can stop a refresh on this side, and it says which file.
 #[tokio::test]
 async fn a_state_that_cannot_be_written_is_named() {
@@ -587,21 +552,4 @@ async fn a_state_that_cannot_be_written_is_named() {
     let error = client.refresh([publisher.mirror("mirror")], start()).await.unwrap_err();
     assert!(matches!(error, TrustError::Io { .. }) && error.to_string().contains("trust"), "{error}");
     assert_eq!(error.fault(), None);
-}
-
-/// FAULTS 29, the signed part: what the publisher sets is what clients see.
-#[tokio::test]
-async fn rollout_is_signed() {
-    let publisher = Publisher::new();
-    publisher.publish("1.0.0");
-    let client = Client::new(&publisher);
-    let version = "1.0.0".parse().unwrap();
-    let mut seen = Vec::new();
-    for change in [RolloutChange::Permille(50), RolloutChange::Halt, RolloutChange::Permille(250), RolloutChange::Resume] {
-        publisher.project.set_rollout(&version, change, &publisher.keyring(), start()).unwrap().run().unwrap();
-        let repository = client.accepts(publisher.mirror("mirror"), start()).await;
-        let release = &repository.releases[0].release;
-        seen.push((release.rollout_permille, release.halted));
-    }
-    assert_eq!(seen, [(50, false), (50, true), (250, true), (250, false)]);
 }

@@ -68,6 +68,19 @@ impl Release {
         };
         !self.halted && reachable
     }
+
+    /// The target with the release notes for a reader of `language` (`zh-CN`): in that language, else in another region's form of
+    /// it, else for any language, else in English, else whatever there is; `None` if there are no notes.
+    pub fn notes_for(&self, language: &str) -> Option<&str> {
+        let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+        let by = |wanted: &dyn Fn(&str) -> bool| self.notes.iter().find(|(tag, _)| wanted(tag)).map(|(_, target)| target);
+        by(&|tag| tag.eq_ignore_ascii_case(language))
+            .or_else(|| by(&|tag| !tag.is_empty() && primary(tag) == primary(language)))
+            .or_else(|| by(&str::is_empty))
+            .or_else(|| by(&|tag| primary(tag) == "en"))
+            .or_else(|| self.notes.values().next())
+            .map(String::as_str)
+    }
 }
 
 fn everyone() -> u16 {
@@ -244,6 +257,21 @@ mod tests {
         let mut halted = release("2.0.0", 1000);
         halted.release.halted = true;
         assert!(matches!(choose(&[halted], Some("1.0.0"), &[], "i"), Choice::NotYet(_)));
+    }
+
+    #[test]
+    fn notes_are_given_in_the_nearest_language() {
+        let notes = |tags: &[&str], language: &str| {
+            let mut release = release("1.0.0", 1000).release;
+            release.notes = tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}"))).collect();
+            release.notes_for(language).map(str::to_owned)
+        };
+        assert_eq!(notes(&["en", "zh-CN", "zh-TW"], "zh-tw").as_deref(), Some("notes.zh-TW"));
+        assert_eq!(notes(&["en", "zh-CN"], "zh-Hans-SG").as_deref(), Some("notes.zh-CN"));
+        assert_eq!(notes(&["", "en"], "fr").as_deref(), Some("notes."));
+        assert_eq!(notes(&["de", "en-GB"], "fr").as_deref(), Some("notes.en-GB"));
+        assert_eq!(notes(&["de"], "").as_deref(), Some("notes.de"));
+        assert_eq!(notes(&[], "en"), None);
     }
 
     #[test]

@@ -23,6 +23,20 @@ use crate::settings::{Settings, UpdateSettings, WindowSettings};
 
 const SETTINGS: &str = "kuzflow.toml";
 
+/// Above and below the settings that `init` writes.
+const SETTINGS_HEAD: &str = "\
+# What is published from this folder. Lifetimes are in days; `kuzflow refresh` renews the snapshot and the timestamp.
+
+";
+const SETTINGS_NODES: &str = r#"
+# Where the repository is served. Clients learn of new nodes from here.
+#[[nodes]]
+#id = "asia-1"
+#name = "Shanghai"
+#region = "Asia-Pacific" # or Europe, Americas, Global
+#url = "https://updates.example.com/sample/"
+"#;
+
 /// What `kuzflow.toml` says. Unknown keys are errors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +52,7 @@ pub struct ProjectSettings {
     #[serde(default)]
     pub lifetimes: Lifetimes,
     /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<Node>,
 }
 
@@ -236,7 +250,8 @@ impl Project {
 
     fn settings_toml(&self) -> Result<Vec<u8>, PublishError> {
         let toml = toml::to_string(&self.settings).map_err(|error| self.unwritable(error))?;
-        Ok(format!("# What is published here; see `kuzflow --help`.\n\n{toml}").into_bytes())
+        let example = if self.settings.nodes.is_empty() { SETTINGS_NODES } else { "" };
+        Ok(format!("{SETTINGS_HEAD}{toml}{example}").into_bytes())
     }
 
     /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a first try with `kuzflow serve`.

@@ -23,10 +23,11 @@ use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
 
 pub use error::{MirrorFault, MirrorFaultKind, TrustError};
 pub use repository::{RELEASE_KEY, Repository, Target, Versions, is_plain_name};
+use source::SourceTransport;
 pub use source::{FolderSource, MetadataSource, SourceError};
 use state::{Documents, State};
 
-/// Largest metadata files that are read, bytes. A targets file of 16 MiB describes about 20,000 releases.
+/// Largest metadata files that are read, bytes. A targets file of 16 MiB describes some 10,000 releases.
 pub(crate) const LIMITS: Limits = Limits {
     max_root_size: 512 << 10,
     max_timestamp_size: 64 << 10,
@@ -71,7 +72,7 @@ impl Trust {
     /// It may have expired: whoever installs from it compares [`Repository::expires`] with the time.
     pub fn cached(&self) -> Option<Repository> {
         let root = self.state.root(&self.shipped_root).ok()?;
-        let documents = self.state.documents()?;
+        let (documents, _) = self.state.documents()?;
         documents.verify(&root).then(|| Repository::new(&root, &documents))
     }
 
@@ -104,10 +105,11 @@ impl Trust {
         let root_json = serde_json::to_vec(&root).map_err(|source| Failure::Local(TrustError::Root { source: source.into() }))?;
         // `tough` writes each file as soon as that file is checked; it gets a copy, and the whole counts only when all is well.
         // The copy lacks `latest_known_time.json`, with which `tough` refuses to work after a clock was set back.
-        let scratch = self.state.scratch().map_err(Failure::Local)?;
+        let (scratch, known) = self.state.scratch().map_err(Failure::Local)?;
+        let transport = SourceTransport::new(Arc::clone(mirror), known);
         let base = source::base_url().map_err(|error| Failure::Mirror(MirrorFaultKind::Unusable, error.into()))?;
         let loaded = RepositoryLoader::new(&root_json, base.metadata, base.targets)
-            .transport(source::SourceTransport::new(Arc::clone(mirror)))
+            .transport(transport.clone())
             .limits(LIMITS)
             .datastore(scratch.path())
             // `tough` asks the system's clock; here time is an argument, so expiry is checked below.
@@ -127,7 +129,10 @@ impl Trust {
         };
         match checked {
             Ok((new_root, documents)) => {
-                self.state.save(&new_root, &documents).map_err(Failure::Local)?;
+                let texts = documents.texts(|location| transport.used(location)).ok_or_else(|| {
+                    Failure::Mirror(MirrorFaultKind::Unusable, "the repository's file names do not fit its versions".into())
+                })?;
+                self.state.save(&new_root, &texts).map_err(Failure::Local)?;
                 Ok(Repository::new(&new_root, &documents))
             }
             Err(failure) => {

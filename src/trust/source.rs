@@ -1,15 +1,18 @@
 //! Where metadata comes from: one source per mirror, dressed as a transport of `tough`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use tough::schema::RoleType;
 use tough::{Transport, TransportError, TransportErrorKind, TransportStream};
 use url::Url;
 
 use super::LIMITS;
 use super::error::Cause;
+use crate::model::Digest;
 
 /// A mirror of a repository, as far as small files are concerned.
 #[async_trait]
@@ -89,28 +92,89 @@ pub(super) fn base_url() -> Result<BaseUrls, url::ParseError> {
     Ok(BaseUrls { metadata: Url::parse("mirror://repository/metadata/")?, targets: Url::parse("mirror://repository/targets/")? })
 }
 
-/// A source as `tough` wants it.
+/// A source as `tough` wants it, with a memory: a file that is known from the last load and that the mirror still names by its
+/// digest is not fetched again. A check without news costs one small file.
 #[derive(Clone)]
-pub(super) struct SourceTransport(Arc<dyn MetadataSource>);
+pub(super) struct SourceTransport {
+    source: Arc<dyn MetadataSource>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// Location to bytes, from the last load.
+    known: BTreeMap<String, Vec<u8>>,
+    /// Digests that this mirror's files name. Unchecked: they decide only whether to fetch, and `tough` checks the bytes.
+    named: BTreeSet<String>,
+    /// Location to bytes, in this load.
+    used: BTreeMap<String, Vec<u8>>,
+}
 
 impl SourceTransport {
-    pub(super) fn new(source: Arc<dyn MetadataSource>) -> Self {
-        Self(source)
+    pub(super) fn new(source: Arc<dyn MetadataSource>, known: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { source, memory: Arc::new(Mutex::new(Memory { known, ..Memory::default() })) }
+    }
+
+    /// The bytes that this load was given for `location`.
+    pub(super) fn used(&self, location: &str) -> Option<Vec<u8>> {
+        self.memory().used.get(location).cloned()
+    }
+
+    async fn get(&self, location: &str) -> Result<Vec<u8>, SourceError> {
+        let recalled = self.memory().recall(location);
+        let bytes = match recalled {
+            Some(bytes) => bytes,
+            None => {
+                let limit = limit_for(location);
+                self.source.get(location, limit).await.and_then(|bytes| within(bytes, limit))?
+            }
+        };
+        self.memory().keep(location, &bytes);
+        Ok(bytes)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn recall(&self, location: &str) -> Option<Vec<u8>> {
+        self.known.get(location).filter(|bytes| self.named.contains(&Digest::of(bytes).to_string())).cloned()
+    }
+
+    fn keep(&mut self, location: &str, bytes: &[u8]) {
+        #[derive(Deserialize)]
+        struct Document {
+            signed: Signed,
+        }
+        #[derive(Deserialize)]
+        struct Signed {
+            meta: BTreeMap<String, Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            #[serde(default)]
+            hashes: BTreeMap<String, String>,
+        }
+        // Roots and targets name no other documents.
+        if let Ok(document) = serde_json::from_slice::<Document>(bytes) {
+            self.named.extend(document.signed.meta.into_values().filter_map(|mut entry| entry.hashes.remove("sha256")));
+        }
+        self.used.insert(location.to_owned(), bytes.to_vec());
     }
 }
 
 impl std::fmt::Debug for SourceTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("SourceTransport").field(&self.0.name()).finish()
+        f.debug_tuple("SourceTransport").field(&self.source.name()).finish()
     }
 }
 
 #[async_trait]
 impl Transport for SourceTransport {
     async fn fetch(&self, url: Url) -> Result<TransportStream, TransportError> {
-        let location = url.path().trim_start_matches('/');
-        let limit = limit_for(location);
-        let item = match self.0.get(location, limit).await.and_then(|bytes| within(bytes, limit)) {
+        let item = match self.get(url.path().trim_start_matches('/')).await {
             Ok(bytes) => Ok(bytes.into()),
             Err(error) => {
                 let kind = match error {

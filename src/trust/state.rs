@@ -2,10 +2,11 @@
 //!
 //! Two files, since the root goes ahead alone when the rest of a load fails. Each is replaced in one step.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tough::schema::{RoleType, Root, Signed, Snapshot, Targets, Timestamp};
+use tough::schema::{Metafile, RoleType, Root, Signed, Snapshot, Targets, Timestamp};
 
 use super::error::TrustError;
 use super::file;
@@ -14,24 +15,57 @@ const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
 
 /// The three roles below the root, as one load found them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct Documents {
     pub(super) timestamp: Signed<Timestamp>,
     pub(super) snapshot: Signed<Snapshot>,
     pub(super) targets: Signed<Targets>,
 }
 
+/// The same as text, exactly as the mirror had it, so that digests can be compared.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Texts {
+    timestamp: String,
+    snapshot: String,
+    targets: String,
+}
+
 impl Documents {
     /// Whether `root`'s keys signed all three, and each names the next: what a refresh has checked, once more.
     pub(super) fn verify(&self, root: &Signed<Root>) -> bool {
-        let names = |meta: &std::collections::HashMap<String, tough::schema::Metafile>, file: &str, version| {
-            meta.get(file).is_some_and(|entry| entry.version == version)
-        };
+        let names =
+            |meta: &HashMap<String, Metafile>, file: &str, version| meta.get(file).is_some_and(|entry| entry.version == version);
         root.signed.verify_role(&self.timestamp).is_ok()
             && root.signed.verify_role(&self.snapshot).is_ok()
             && root.signed.verify_role(&self.targets).is_ok()
             && names(&self.timestamp.signed.meta, "snapshot.json", self.snapshot.signed.version)
             && names(&self.snapshot.signed.meta, "targets.json", self.targets.signed.version)
+    }
+
+    /// Where the timestamp, the snapshot and the targets lie on a mirror.
+    fn locations(&self) -> [String; 3] {
+        [
+            "metadata/timestamp.json".to_owned(),
+            format!("metadata/{}.snapshot.json", self.snapshot.signed.version),
+            format!("metadata/{}.targets.json", self.targets.signed.version),
+        ]
+    }
+
+    /// The texts of these documents, as `used` has them by location.
+    pub(super) fn texts(&self, used: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Texts> {
+        let [timestamp, snapshot, targets] =
+            self.locations().map(|location| used(&location).and_then(|bytes| String::from_utf8(bytes).ok()));
+        Some(Texts { timestamp: timestamp?, snapshot: snapshot?, targets: targets? })
+    }
+}
+
+impl Texts {
+    fn parse(&self) -> Result<Documents, serde_json::Error> {
+        Ok(Documents {
+            timestamp: serde_json::from_str(&self.timestamp)?,
+            snapshot: serde_json::from_str(&self.snapshot)?,
+            targets: serde_json::from_str(&self.targets)?,
+        })
     }
 }
 
@@ -62,29 +96,30 @@ impl State {
     }
 
     /// The stored documents, signatures unchecked; `None` if there are none or they are damaged.
-    pub(super) fn documents(&self) -> Option<Documents> {
+    pub(super) fn documents(&self) -> Option<(Documents, Texts)> {
         let path = self.folder.join(METADATA);
         let bytes = std::fs::read(&path).ok()?;
-        let parsed = serde_json::from_slice(&bytes);
+        let parsed = serde_json::from_slice(&bytes).and_then(|texts: Texts| Ok((texts.parse()?, texts)));
         parsed.inspect_err(|error| tracing::warn!("{} is damaged and not used: {error}", path.display())).ok()
     }
 
-    /// A folder of its own for one load of `tough`, with what it needs to notice a rollback.
-    pub(super) fn scratch(&self) -> Result<tempfile::TempDir, TrustError> {
+    /// A folder of its own for one load of `tough`, with what it needs to notice a rollback; and what need not be fetched again,
+    /// by location.
+    pub(super) fn scratch(&self) -> Result<(tempfile::TempDir, BTreeMap<String, Vec<u8>>), TrustError> {
         let failed = |path: &Path, source| TrustError::Io { path: path.to_owned(), source };
         let scratch = tempfile::tempdir().map_err(|source| failed(&std::env::temp_dir(), source))?;
-        if let Some(documents) = self.documents() {
-            let files = [("timestamp.json", to_json(&documents.timestamp)), ("snapshot.json", to_json(&documents.snapshot))];
-            for (name, json) in files {
-                let path = scratch.path().join(name);
-                json.and_then(|json| std::fs::write(&path, json)).map_err(|source| failed(&path, source))?;
-            }
+        let Some((documents, texts)) = self.documents() else { return Ok((scratch, BTreeMap::new())) };
+        for (name, text) in [("timestamp.json", &texts.timestamp), ("snapshot.json", &texts.snapshot)] {
+            let path = scratch.path().join(name);
+            std::fs::write(&path, text).map_err(|source| failed(&path, source))?;
         }
-        Ok(scratch)
+        // The timestamp is always fetched: it is what tells whether there is news.
+        let [_, snapshot, targets] = documents.locations();
+        Ok((scratch, BTreeMap::from([(snapshot, texts.snapshot.into_bytes()), (targets, texts.targets.into_bytes())])))
     }
 
     /// Keeps a whole verified load.
-    pub(super) fn save(&self, root: &Signed<Root>, documents: &Documents) -> Result<(), TrustError> {
+    pub(super) fn save(&self, root: &Signed<Root>, documents: &Texts) -> Result<(), TrustError> {
         // The root last: a kill between the two leaves documents that the next load takes for signed with replaced keys and
         // drops. The other order could leave fast-forwarded documents under the root that was made to get rid of them.
         self.write(METADATA, to_json(documents))?;

@@ -1,0 +1,97 @@
+//! An installation that asks mirrors, and what a thief of the online keys does to a mirror.
+
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use jiff::Timestamp;
+use kuzflow::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
+use tough::schema::{Signed, Snapshot, Targets, Timestamp as TimestampRole};
+
+use crate::published::{Mirror, Publisher, forge};
+
+/// An installation: a place for its trust, and the root it came with.
+pub struct Client {
+    pub folder: tempfile::TempDir,
+    pub trust: Trust,
+}
+
+impl Client {
+    pub fn new(publisher: &Publisher) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let trust = Trust::new(folder.path().join("trust"), publisher.root());
+        Self { folder, trust }
+    }
+
+    pub fn state(&self) -> std::path::PathBuf {
+        self.folder.path().join("trust")
+    }
+
+    pub async fn refresh(&self, mirrors: impl IntoIterator<Item = Mirror>, now: Timestamp) -> Result<Refreshed, TrustError> {
+        let mirrors: Vec<_> = mirrors.into_iter().map(Mirror::boxed).collect();
+        self.trust.refresh(&mirrors, now).await
+    }
+
+    pub async fn accepts(&self, mirror: Mirror, now: Timestamp) -> Repository {
+        let refreshed = self.refresh([mirror], now).await.unwrap();
+        assert!(refreshed.faults.is_empty());
+        refreshed.repository
+    }
+
+    /// Asserts that the mirror is refused in this way, and that nothing trusted has changed.
+    pub async fn refuses(&self, mirror: Mirror, now: Timestamp, kind: MirrorFaultKind) -> String {
+        let before = tree(&self.state());
+        let error = self.refresh([mirror], now).await.unwrap_err();
+        assert_eq!(error.fault(), Some(kind), "{error}");
+        assert_eq!(tree(&self.state()), before, "a refused mirror left something behind: {error}");
+        error.to_string()
+    }
+}
+
+fn tree(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+pub fn versions(repository: &Repository) -> Vec<String> {
+    repository.releases.iter().map(|signed| signed.release.container.version.to_string()).collect()
+}
+
+pub fn version(number: u64) -> NonZeroU64 {
+    NonZeroU64::new(number).unwrap()
+}
+
+/// Makes `mirror` consistent again above documents that were changed: a thief of the online keys at work.
+pub fn resign(
+    mirror: &mut Mirror,
+    publisher: &Publisher,
+    targets: &Signed<Targets>,
+    snapshot_version: u64,
+    timestamp_version: u64,
+) {
+    let mut snapshot = mirror_snapshot(mirror);
+    snapshot.signed.version = version(snapshot_version);
+    let meta = snapshot.signed.meta.get_mut("targets.json").unwrap();
+    (meta.version, meta.length, meta.hashes) = (targets.signed.version, None, None);
+    let snapshot = forge(snapshot.signed, &publisher.key_files("snapshot"));
+    mirror.put(&snapshot);
+    let mut timestamp: Signed<TimestampRole> = mirror.document("timestamp.json");
+    timestamp.signed.version = version(timestamp_version);
+    let meta = timestamp.signed.meta.get_mut("snapshot.json").unwrap();
+    (meta.version, meta.length, meta.hashes) = (snapshot.signed.version, None, None);
+    mirror.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
+}
+
+pub fn mirror_snapshot(mirror: &Mirror) -> Signed<Snapshot> {
+    let timestamp: Signed<TimestampRole> = mirror.document("timestamp.json");
+    mirror.document(&format!("{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version))
+}
+
+pub fn mirror_targets(mirror: &Mirror) -> Signed<Targets> {
+    mirror.document(&format!("{}.targets.json", mirror_snapshot(mirror).signed.meta["targets.json"].version))
+}
