@@ -269,7 +269,7 @@ fn best_notes<'a>(notes: &'a BTreeMap<String, String>, wanted: &[String]) -> Opt
 async fn read_notes(shared: &Shared, catalogue: &Arc<Catalogue>, target: &str) -> Result<String, Refusal> {
     let (location, _) = catalogue.target(target).ok_or_else(Refusal::not_found)?;
     let path = shared.repository.root().join(location);
-    files::blocking(move || {
+    files::on_disk(path, |path| {
         let mut text = String::new();
         std::fs::File::open(path)?.take(LONGEST_NOTES).read_to_string(&mut text)?;
         Ok(text)
