@@ -118,7 +118,7 @@ fn a_state_that_cannot_be_read_leaves_the_last_one_in_use() {
     }
     std::fs::remove_file(&timestamp).unwrap();
     assert_eq!(health()["metadata_version"], 1);
-    repository.target("sample_9.0.0_Linux_x86_64.kuzflow", b"new", json!({ "kuzflow": { "written": "by a newer program" } }));
+    repository.target("sample_9.0.0_Linux_x86_64.kuzflow", b"new", json!({ "release": { "written": "by a newer program" } }));
     repository.publish();
     assert_eq!((health()["metadata_version"].as_u64(), health()["releases"].as_u64()), (Some(2), Some(3)));
 

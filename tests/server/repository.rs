@@ -67,7 +67,7 @@ impl Repository {
             "unpacked_size": 1, "file_count": 1,
         });
         release.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        self.target(&format!("{id}.kuzflow"), bytes, json!({ "kuzflow": release }));
+        self.target(&format!("{id}.kuzflow"), bytes, json!({ "release": release }));
     }
 
     pub fn nodes(&self, nodes: &Value) {
