@@ -69,17 +69,16 @@ impl Release {
         !self.halted && reachable
     }
 
-    /// The target with the release notes for a reader of `language` (`zh-CN`): in that language, else in another region's form of
-    /// it, else for any language, else in English, else whatever there is; `None` if there are no notes.
-    pub fn notes_for(&self, language: &str) -> Option<&str> {
-        let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
-        let by = |wanted: &dyn Fn(&str) -> bool| self.notes.iter().find(|(tag, _)| wanted(tag)).map(|(_, target)| target);
-        by(&|tag| tag.eq_ignore_ascii_case(language))
-            .or_else(|| by(&|tag| !tag.is_empty() && primary(tag) == primary(language)))
-            .or_else(|| by(&str::is_empty))
-            .or_else(|| by(&|tag| primary(tag) == "en"))
-            .or_else(|| self.notes.values().next())
-            .map(String::as_str)
+    /// The notes for a reader of these languages, the most wanted first: exactly such a tag, else the same language of another
+    /// region, else the notes for any language, English ones, whatever there is. Gives the language tag and the target.
+    pub fn notes_in(&self, wanted: &[String]) -> Option<(&str, &str)> {
+        let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
+        let find = |matches: &dyn Fn(&str) -> bool| self.notes.iter().find(|(tag, _)| matches(tag));
+        let same = |wanted: &String| find(&|tag| tag.eq_ignore_ascii_case(wanted));
+        let similar = |wanted: &String| find(&|tag| !tag.is_empty() && primary(tag) == primary(wanted));
+        let by_language = wanted.iter().find_map(|wanted| same(wanted).or_else(|| similar(wanted)));
+        let found = by_language.or_else(|| find(&str::is_empty)).or_else(|| find(&|tag| primary(tag) == "en"));
+        found.or_else(|| self.notes.iter().next()).map(|(tag, target)| (tag.as_str(), target.as_str()))
     }
 }
 
@@ -281,5 +280,22 @@ mod tests {
         let releases = [far, release("2.0.0", 1000)];
         assert_eq!(choose(&releases, Some("1.0.0"), &[], "i"), Choice::Offer(&releases[1]));
         assert_eq!(choose(&releases, Some("2.0.0"), &[], "i"), Choice::Offer(&releases[0]));
+    }
+
+    #[test]
+    fn notes_fall_back_from_tag_to_language_to_anything() {
+        let best = |tags: &[&str], wanted: &[&str]| {
+            let mut signed = release("1.0.0", 1000);
+            signed.release.notes = tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}.md"))).collect();
+            let wanted: Vec<String> = wanted.iter().map(|tag| (*tag).to_owned()).collect();
+            signed.release.notes_in(&wanted).map(|(tag, _)| tag.to_owned())
+        };
+        assert_eq!(best(&["en", "zh-CN"], &["zh-cn"]).as_deref(), Some("zh-CN"));
+        assert_eq!(best(&["en", "zh-CN"], &["zh-TW"]).as_deref(), Some("zh-CN"));
+        assert_eq!(best(&["en", "zh-CN"], &["de", "zh"]).as_deref(), Some("zh-CN"));
+        assert_eq!(best(&["", "en"], &["de"]).as_deref(), Some(""));
+        assert_eq!(best(&["en-GB", "fr"], &["de"]).as_deref(), Some("en-GB"));
+        assert_eq!(best(&["fr"], &[]).as_deref(), Some("fr"));
+        assert_eq!(best(&[], &["en"]), None);
     }
 }

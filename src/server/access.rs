@@ -110,3 +110,45 @@ impl Drop for Logged {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_tells_whether_the_answer_was_taken_in_full() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let request = Request::builder().uri("/targets/x?a=%0a").header(RANGE, "bytes=0-3").body(Body::empty()).unwrap();
+            let line = || Line::of(&request);
+            let body = |bytes| Logged { body: Body::empty(), status: StatusCode::OK, bytes, announced: 4, line: line() };
+            drop(body(4));
+            drop(body(3));
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        for part in ["kuzflow::access", "method=GET", "path=\"/targets/x?a=%0a\"", "status=200", "bytes=4", "whole=true"] {
+            assert!(lines[0].contains(part), "{part}: {text}");
+        }
+        assert!(lines[0].contains("range=\"bytes=0-3\"") && lines[1].contains("bytes=3 whole=false"), "{text}");
+    }
+}

@@ -12,6 +12,11 @@
 //! ```
 //!
 //! TLS and HTTP/2 are a reverse proxy's work.
+//!
+//! Measured (2026-11-22, 2 cores under other load, release build, loopback, six runs each in turn): 1 GiB from the page cache by
+//! `curl -so /dev/null URL` takes 0.60 to 1.29 s, nginx with one worker and sendfile 1.18 to 1.40 s; the server's CPU time is
+//! 0.43 to 1.15 s a GiB, nginx's 0.09 to 0.33 s (bytes pass through user space here). Resident memory 7 MB. `ab -k -n 30000 -c 32`:
+//! 14,000 update checks a second with release notes, 24,000 `timestamp.json`, 66,000 `/healthz`, the access log included.
 
 mod access;
 mod conditions;

@@ -95,3 +95,55 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream whose next writes have these outcomes: so many bytes, or not yet; and then never again.
+    struct Script(Vec<Option<usize>>);
+
+    impl AsyncWrite for Script {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            let next = if self.0.is_empty() { None } else { self.0.remove(0) };
+            next.map_or(Poll::Pending, |count| Poll::Ready(Ok(count)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn write(stream: &mut Patient<Script>) -> Poll<io::Result<usize>> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        Pin::new(stream).poll_write(&mut context, &[0; 100])
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_takes_too_little_in_time_is_left() {
+        let mut stream = Patient::new(Script(vec![Some(100), None, Some(15)]), Duration::from_millis(1), 16);
+        assert!(matches!(write(&mut stream), Poll::Ready(Ok(100))));
+        assert!(write(&mut stream).is_pending());
+        assert!(matches!(write(&mut stream), Poll::Ready(Ok(15))));
+        let error = std::future::poll_fn(|context| Pin::new(&mut stream).poll_write(context, &[0; 100])).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_with_enough_bytes_or_with_nothing_left_to_write() {
+        let mut stream = Patient::new(Script(vec![None, Some(10), None, Some(6), None]), LONG, 16);
+        assert!(write(&mut stream).is_pending() && stream.waiting.is_some());
+        assert!(write(&mut stream).is_ready() && stream.waiting.is_some(), "10 of 16 bytes: the clock runs on");
+        assert!(write(&mut stream).is_pending());
+        assert!(write(&mut stream).is_ready() && stream.waiting.is_none());
+        assert!(write(&mut stream).is_pending() && stream.waiting.is_some());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut stream).poll_flush(&mut context).is_ready() && stream.waiting.is_none());
+    }
+}

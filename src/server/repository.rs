@@ -21,7 +21,7 @@ use crate::model::{Digest, Node, Release};
 pub(super) const LARGEST_DOCUMENT: u64 = 64 << 20;
 
 /// The key of a release's description in a target's custom metadata.
-const RELEASE_KEY: &str = "kuzflow";
+const RELEASE_KEY: &str = "release";
 
 /// What the repository held when it was last read.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 //! Answers are the same for everyone who asks the same: which share of the installations a rollout has reached is decided by
 //! each launcher from the signed metadata and its own installation id, which this server never learns.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -96,7 +95,7 @@ pub(super) async fn check_update(
     let offered = offered_nodes(&shared, &catalogue, question.user_location.as_deref().unwrap_or_default());
     let bandwidth = |node: &Node| node.metrics.bandwidth_mbps.or(node.bandwidth);
     let release = &signed.release;
-    let notes = best_notes(&release.notes, &wanted_languages(&question, &headers));
+    let notes = release.notes_in(&wanted_languages(&question, &headers));
     let release_notes = match notes {
         Some((_, target)) => read_notes(&shared, &catalogue, target).await.unwrap_or_default(),
         None => String::new(),
@@ -151,8 +150,7 @@ pub(super) async fn changelog(
         container.version == version && platform.as_ref().is_none_or(|platform| container.platform == *platform)
     });
     let wanted = wanted_languages(&question, &headers);
-    let (language, target) =
-        releases.find_map(|signed| best_notes(&signed.release.notes, &wanted)).ok_or_else(Refusal::not_found)?;
+    let (language, target) = releases.find_map(|signed| signed.release.notes_in(&wanted)).ok_or_else(Refusal::not_found)?;
     let text = read_notes(&shared, &catalogue, target).await?;
     let mut response = (headers_of(&[(CONTENT_TYPE, "text/markdown; charset=utf-8")]), text).into_response();
     if let Some(language) = HeaderValue::from_str(language).ok().filter(|language| !language.is_empty()) {
@@ -253,23 +251,11 @@ fn wanted_languages(question: &Question, headers: &HeaderMap) -> Vec<String> {
     weighted.into_iter().map(|(_, tag)| tag.to_owned()).collect()
 }
 
-/// The notes to show: exactly a wanted language, else the same language of another region, else the ones for any language,
-/// English, or whatever there is. Gives language and target.
-fn best_notes<'a>(notes: &'a BTreeMap<String, String>, wanted: &[String]) -> Option<(&'a str, &'a str)> {
-    let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
-    let find = |matches: &dyn Fn(&str) -> bool| notes.iter().find(|(tag, _)| matches(tag));
-    let by_language = wanted.iter().find_map(|wanted| {
-        find(&|tag| tag.eq_ignore_ascii_case(wanted)).or_else(|| find(&|tag| !tag.is_empty() && primary(tag) == primary(wanted)))
-    });
-    let found = by_language.or_else(|| find(&str::is_empty)).or_else(|| find(&|tag| primary(tag) == "en"));
-    found.or_else(|| notes.iter().next()).map(|(tag, target)| (tag.as_str(), target.as_str()))
-}
-
 /// The text of the notes in `target`.
 async fn read_notes(shared: &Shared, catalogue: &Arc<Catalogue>, target: &str) -> Result<String, Refusal> {
     let (location, _) = catalogue.target(target).ok_or_else(Refusal::not_found)?;
     let path = shared.repository.root().join(location);
-    files::blocking(move || {
+    files::on_disk(path, |path| {
         let mut text = String::new();
         std::fs::File::open(path)?.take(LONGEST_NOTES).read_to_string(&mut text)?;
         Ok(text)
@@ -300,22 +286,6 @@ mod tests {
         assert_eq!(wanted("en;q=0.5, zh-CN, zh;q=0.9, fr;q=0"), ["zh-CN", "zh", "en"]);
         assert!(wanted("").is_empty());
         assert!(wanted(";q=,;;q=x").is_empty());
-    }
-
-    #[test]
-    fn notes_fall_back_from_tag_to_language_to_anything() {
-        let notes = |tags: &[&str]| tags.iter().map(|tag| ((*tag).to_owned(), format!("{tag}.md"))).collect();
-        let best = |tags: &[&str], wanted: &[&str]| {
-            let wanted: Vec<String> = wanted.iter().map(|tag| (*tag).to_owned()).collect();
-            best_notes(&notes(tags), &wanted).map(|(tag, _)| tag.to_owned())
-        };
-        assert_eq!(best(&["en", "zh-CN"], &["zh-cn"]).as_deref(), Some("zh-CN"));
-        assert_eq!(best(&["en", "zh-CN"], &["zh-TW"]).as_deref(), Some("zh-CN"));
-        assert_eq!(best(&["en", "zh-CN"], &["de", "zh"]).as_deref(), Some("zh-CN"));
-        assert_eq!(best(&["", "en"], &["de"]).as_deref(), Some(""));
-        assert_eq!(best(&["en-GB", "fr"], &["de"]).as_deref(), Some("en-GB"));
-        assert_eq!(best(&["fr"], &[]).as_deref(), Some("fr"));
-        assert_eq!(best(&[], &["en"]), None);
     }
 
     #[test]

@@ -1,0 +1,12 @@
+//! The repository over HTTP: `kuzflow serve` and nginx with `packaging/nginx/kuzflow.conf` through the same table of cases,
+//! then what only the server does: the API, limits, slow readers, an orderly end (FAULTS 6, 16, 27).
+
+#![cfg(feature = "publisher")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod api;
+mod client;
+mod conformance;
+mod faults;
+mod repository;
+mod running;

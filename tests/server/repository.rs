@@ -1,0 +1,100 @@
+//! A repository made for tests.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kuzflow::model::Digest;
+use kuzflow::server::{Limits, ServerOptions};
+use serde_json::{Value, json};
+
+/// A repository with metadata as the publisher writes it, but unsigned: the server does not look at signatures.
+pub struct Repository {
+    folder: tempfile::TempDir,
+    targets: serde_json::Map<String, Value>,
+    version: u64,
+}
+
+impl Repository {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["metadata", "targets"] {
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+        }
+        Self { folder, targets: serde_json::Map::new(), version: 0 }
+    }
+
+    /// Two releases for Linux, one beta, notes in two languages, three nodes.
+    pub fn sample() -> Self {
+        let mut repository = Self::new();
+        let chinese = repository.target("sample-2.0.0.zh-CN.md", "# 新\n".as_bytes(), json!({}));
+        let english = repository.target("sample-2.0.0.en.md", b"# New\n", json!({}));
+        repository.release("sample_1.0.0_Linux_x86_64", b"old", json!({}));
+        let notes = json!({ "notes": { "zh-CN": chinese, "en": english }, "mandatory": true });
+        repository.release("sample_2.0.0_Linux_x86_64", &package(), notes);
+        repository.release("sample_3.0.0-beta.1_Linux_x86_64", b"beta", json!({ "channel": "beta" }));
+        repository.nodes(&json!([
+            { "id": "eu", "name": "Frankfurt", "region": "Europe", "url": "http://127.0.0.1:1/eu/", "bandwidth": 800 },
+            { "id": "ap", "name": "上海", "region": "Asia-Pacific", "url": "http://127.0.0.1:1/ap/", "bandwidth": 400 },
+            { "id": "us", "region": "Americas", "url": "http://127.0.0.1:1/us/" },
+            { "id": "cdn", "region": "Global", "url": "http://127.0.0.1:1/cdn/", "bandwidth": 100 },
+        ]));
+        repository.publish();
+        repository
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn options(&self) -> ServerOptions {
+        let limits = Limits { look_interval: Duration::ZERO, ..Limits::default() };
+        let (node, region) = ("上海-1".to_owned(), "Asia-Pacific".to_owned());
+        ServerOptions { node, region, health_interval: None, limits, ..ServerOptions::new(self.path()) }
+    }
+
+    pub fn target(&mut self, name: &str, bytes: &[u8], custom: Value) -> String {
+        let digest = Digest::of(bytes);
+        std::fs::write(self.path().join(format!("targets/{digest}.{name}")), bytes).unwrap();
+        let target = json!({ "length": bytes.len(), "hashes": { "sha256": digest }, "custom": custom });
+        self.targets.insert(name.to_owned(), target);
+        name.to_owned()
+    }
+
+    pub fn release(&mut self, id: &str, bytes: &[u8], changes: Value) {
+        let mut release = json!({
+            "container": id, "display_name": "Sample", "channel": "stable", "published": "2026-11-22T00:00:00Z",
+            "manifest": { "offset": 0, "packed_size": 1, "size": 1, "hash": Digest::of(b"") },
+            "unpacked_size": 1, "file_count": 1,
+        });
+        release.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        self.target(&format!("{id}.kuzflow"), bytes, json!({ "release": release }));
+    }
+
+    pub fn nodes(&self, nodes: &Value) {
+        std::fs::write(self.path().join("nodes.json"), nodes.to_string()).unwrap();
+    }
+
+    pub fn publish(&mut self) {
+        self.version += 1;
+        let write = |name: String, signed: Value| {
+            let path = self.path().join("metadata").join(name);
+            std::fs::write(path, json!({ "signed": signed, "signatures": [] }).to_string()).unwrap();
+        };
+        let version = self.version;
+        write(format!("{version}.root.json"), json!({ "version": version }));
+        write(format!("{version}.targets.json"), json!({ "version": version, "targets": self.targets }));
+        let meta = json!({ "targets.json": { "version": version } });
+        write(format!("{version}.snapshot.json"), json!({ "version": version, "meta": meta }));
+        let meta = json!({ "snapshot.json": { "version": version } });
+        write("timestamp.json".to_owned(), json!({ "version": version, "expires": "2999-01-01T00:00:00Z", "meta": meta }));
+    }
+}
+
+/// A package of 1,000,000 bytes, each telling its place.
+pub fn package() -> Vec<u8> {
+    (0..250_000_u32).flat_map(u32::to_be_bytes).collect()
+}
+
+pub fn package_path() -> String {
+    format!("/targets/{}.sample_2.0.0_Linux_x86_64.kuzflow", Digest::of(&package()))
+}
