@@ -1,5 +1,6 @@
 //! The builder as a publisher uses it: a sample app with this machine's Python, started from a path that is not easy.
 #![cfg(feature = "publisher")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
