@@ -1,5 +1,6 @@
 //! Packages across both sides: what the publisher writes, the launcher unpacks, unzip programs read, and `inspect` refuses.
 #![cfg(feature = "publisher")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,8 +1,8 @@
 //! Bytecode for every Python file of a container: a window comes up twice as fast with it, and an installed container, which
 //! must not change, cannot make its own.
 //!
-//! Unchecked-hash files: no time stamps in them, and the interpreter does not look at the source first. See `compile.py` for
-//! why each file is compiled by itself.
+//! Unchecked-hash files: no time stamps in them, and the interpreter does not look at the source first. `compile.py` makes each
+//! file's bytecode follow from that file alone, so that a delta between releases has no more changed files than their sources.
 
 use std::path::Path;
 
@@ -22,8 +22,7 @@ pub fn compile(python: &Python, tree: &Path, needs_home: bool, threads: usize) -
             }
         }
     }
-    // Without fork, what a file compiles to can depend on the files before it, so there is one process for all of them.
-    let workers = if cfg!(unix) { threads.max(1) } else { 1 };
+    let workers = threads.max(1);
     let work = |worker: usize| -> Result<(), BuildError> {
         let share: Vec<&str> = files.iter().skip(worker).step_by(workers).map(|path| path.as_str()).collect();
         let input = serde_json::json!([tree, share]).to_string();

@@ -1,37 +1,46 @@
 """Compiles each file named on standard input (JSON: [folder, [path, ...]]) to unchecked-hash bytecode beside it.
 
-Each file gets a process of its own, forked from the same state: what marshal writes depends on the reference counts of
-interned names, and so, in one process, on every file compiled before. A delta between releases must not see that.
+marshal marks an object for later reference if anyone else holds it too, and interned names are held by every module that uses
+them: what a file compiles to would depend on the files before it. So everything in the code is held here, and marked always.
 """
+import importlib.util
 import json
+import marshal
 import os
-import py_compile
 import sys
 
-folder, paths = json.load(sys.stdin)
-mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+UNCHECKED_HASH = (1).to_bytes(4, "little")
+Code = type((lambda: None).__code__)
+ATTRIBUTES = [name for name in dir(Code) if name.startswith("co_")]
 
 
-def compile_one(path):
+def hold(value, held):
+    held.append(value)
+    if isinstance(value, (tuple, frozenset)):
+        for part in value:
+            hold(part, held)
+    elif isinstance(value, Code):
+        for name in ATTRIBUTES:
+            hold(getattr(value, name), held)
+
+
+def compile_one(folder, path):
+    source_path = os.path.join(folder, path)
+    with open(source_path, "rb") as file:
+        source = file.read()
     try:
-        py_compile.compile(os.path.join(folder, path), dfile=path, doraise=True, invalidation_mode=mode)
-    except (py_compile.PyCompileError, SyntaxError, ValueError, UnicodeError, RecursionError):
-        pass  # Templates and code for other versions of Python: they stay as they are.
+        code = compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
+        return  # Templates and code for other versions of Python: they stay as they are.
+    held = []
+    hold(code, held)
+    cache = importlib.util.cache_from_source(source_path)
+    os.makedirs(os.path.dirname(cache), exist_ok=True)
+    with open(cache, "wb") as file:
+        file.write(importlib.util.MAGIC_NUMBER + UNCHECKED_HASH + importlib.util.source_hash(source))
+        marshal.dump(code, file)
 
 
+folder, paths = json.load(sys.stdin)
 for path in paths:
-    if not hasattr(os, "fork"):
-        compile_one(path)
-        continue
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            compile_one(path)
-            status = 0
-        except BaseException as error:
-            print(f"{path}: {error!r}", file=sys.stderr, flush=True)
-        finally:
-            os._exit(status)
-    if os.waitpid(child, 0)[1] != 0:
-        sys.exit(1)
+    compile_one(folder, path)

@@ -77,7 +77,7 @@ fn foreign(command: &mut Command, request: &BuildRequest, python: &Python) {
         command.arg("--python-platform").arg(uv_platform(&request.platform));
     } else {
         command.args(["--implementation", "cp"]);
-        pip_platforms(&request.platform).iter().for_each(|platform| drop(command.args(["--platform", platform])));
+        command.args(pip_platforms(&request.platform).into_iter().flat_map(|platform| ["--platform".to_owned(), platform]));
     }
 }
 

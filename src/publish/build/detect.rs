@@ -136,14 +136,16 @@ impl Python {
     }
 }
 
-/// `name` and a third number as a string of its own (between two zero bytes), for example `3.11.7` or `3.14.0rc2`.
+/// `name` and a third number at the end of a string, for example `3.11.7` or `3.14.0rc2`. The linker merges strings, so that it
+/// may be the end of a path.
 fn find_version(binary: &[u8], name: &str) -> Option<String> {
-    let start = [b"\0", name.as_bytes(), b"."].concat();
-    binary.windows(start.len()).enumerate().filter(|(_, bytes)| *bytes == start).find_map(|(at, _)| {
-        let text = &binary[at + 1..];
+    let start = [name.as_bytes(), b"."].concat();
+    let begins = |at: usize| at == 0 || matches!(binary[at - 1], b'\0' | b'/' | b'-' | b' ');
+    let hits = binary.windows(start.len()).enumerate().filter(|(at, bytes)| *bytes == start && begins(*at));
+    hits.map(|(at, _)| &binary[at..]).find_map(|text| {
         let length = text.iter().take(24).position(|byte| *byte == 0)?;
         let text = std::str::from_utf8(&text[..length]).ok()?;
-        let rest = &text[name.len() + 1..];
+        let rest = &text[start.len()..];
         let good =
             rest.starts_with(|c: char| c.is_ascii_digit()) && rest.chars().all(|c| c.is_ascii_digit() || "abrc+".contains(c));
         good.then(|| text.trim_end_matches('+').to_owned())
@@ -239,7 +241,7 @@ mod tests {
         write(&runtime.join("python.exe"), b"MZ");
         write(&runtime.join("pythonw.exe"), b"MZ");
         write(&runtime.join("python3.dll"), b"MZ");
-        write(&runtime.join("python312.dll"), b"MZ\x003.12\x00 3.12.9 \x003.12.4\x00");
+        write(&runtime.join("python312.dll"), b"MZ\x003.12\x00 3.12.9 \x00/opt/3.12.4\x00");
         write(&runtime.join("python312._pth"), b"python312.zip\r\n.\r\n\r\n# Uncomment to run site.main()\r\n#import site\r\n");
         let site = runtime.join("Lib/site-packages");
         write(

@@ -48,6 +48,9 @@ pub struct BuildRequest {
     pub python: PathBuf,
     /// Whether the runtime keeps tkinter and what belongs to it.
     pub tkinter: bool,
+    /// Whether the container gets its bytecode, if its Python runs on this machine. Without it a package is smaller by a fifth,
+    /// and the app comes up in twice the time.
+    pub bytecode: bool,
     /// Requirements to install into the container.
     pub requirements: Option<PathBuf>,
     /// A folder of default settings; becomes `config/`.
@@ -84,6 +87,7 @@ impl BuildRequest {
             runtime: Runtime::Host,
             python: PathBuf::from(if cfg!(windows) { "python" } else { "python3" }),
             tkinter: false,
+            bytecode: true,
             requirements: None,
             config: None,
             display_name: String::new(),
@@ -308,14 +312,15 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
         Some(Err(error)) => return Err(error),
     };
-    if let Some(python) = runnable {
+    let compiled = runnable.filter(|_| request.bytecode);
+    if let Some(python) = compiled {
         steps.time(Step::Bytecode, || bytecode::compile(python, &tree, needs_home, request.effort.threads))?;
     }
     if let Some(python) = &python {
         python.open_embedded(&tree)?;
     }
     let icon = lay_out_icon(request, &tree)?;
-    let launch = start::launch(request, python.as_ref(), &tree, needs_home, runnable.is_some())?;
+    let launch = start::launch(request, python.as_ref(), &tree, needs_home, compiled.is_some())?;
     let main_executable = start::write_script(request, &launch, &tree)?;
     let found = detect::Found::in_tree(&tree, python.as_ref())?;
     let (mut items, empty_folders) = list(&tree)?;

@@ -47,11 +47,9 @@ const NEVER: [&str; 5] = ["__pycache__", "*.pyc", "*.a", "*.o", "*.lib"];
 #[derive(Debug, Deserialize)]
 pub struct HostPython {
     /// `sys.base_prefix`.
-    pub prefix: PathBuf,
+    prefix: PathBuf,
     /// The program itself, links resolved; not a version manager's shim, and not a virtual environment's link.
     pub executable: PathBuf,
-    /// `3.11.7`
-    pub version: String,
     /// `3.11`; with the letter of an unusual build behind it.
     pub name: String,
     standard_library: PathBuf,
@@ -121,16 +119,52 @@ fn copy_host(request: &BuildRequest, to: &Path) -> Result<(), BuildError> {
         let link = programs.join(link);
         copy::make_link(Path::new(&folder), &link).map_err(BuildError::file("create the link", &link))?;
     }
-    copy_shared_library(&host, to)
+    copy_shared_library(&host, to, &programs.join(&folder))?;
+    strip(to, &library.join("lib-dynload"))
 }
 
 /// The interpreter as a library, if the program is linked against it.
-fn copy_shared_library(host: &HostPython, to: &Path) -> Result<(), BuildError> {
+fn copy_shared_library(host: &HostPython, to: &Path, program: &Path) -> Result<(), BuildError> {
     let (Some(folder), Some(name)) = (&host.library_folder, &host.library) else { return Ok(()) };
     let library = folder.join(name);
-    let program = fs::read(&host.executable).map_err(BuildError::file("read", &host.executable))?;
-    let linked = !name.is_empty() && program.windows(name.len()).any(|bytes| bytes == name.as_bytes());
-    if linked && library.is_file() { copy_to(&library, &to.join("lib").join(name)) } else { Ok(()) }
+    let mut bytes = fs::read(program).map_err(BuildError::file("read", program))?;
+    let linked = !name.is_empty() && find(&bytes, name.as_bytes()).is_some();
+    if !linked || !library.is_file() {
+        return Ok(());
+    }
+    copy_to(&library, &to.join("lib").join(name))?;
+    // Where the program looks for its library is a path of this machine. With one relative to the program in its place, no
+    // LD_LIBRARY_PATH is needed, which every child of the app would inherit.
+    let own = [b"\0", ORIGIN.as_bytes(), b"\0"].concat();
+    let theirs = [b"\0", folder.as_os_str().as_encoded_bytes(), b"\0"].concat();
+    if let Some(at) = find(&bytes, &theirs).filter(|_| own.len() <= theirs.len()) {
+        bytes[at..at + theirs.len()].fill(0);
+        bytes[at..at + own.len()].copy_from_slice(&own);
+        fs::write(program, bytes).map_err(BuildError::file("write", program))?;
+    }
+    Ok(())
+}
+
+/// The library's folder for the dynamic linker, relative to the program.
+const ORIGIN: &str = "$ORIGIN/../lib";
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+/// Removes what only a debugger reads, three quarters of some builds. Without `strip` on this machine the runtime stays as it is.
+fn strip(runtime: &Path, modules: &Path) -> Result<(), BuildError> {
+    let is_binary =
+        |path: &PathBuf| path.extension().is_some_and(|extension| extension == "so") || path.to_string_lossy().contains(".so.");
+    let in_folder =
+        |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    let programs = in_folder(&runtime.join("bin")).into_iter().filter(|path| !path.is_symlink());
+    let libraries = in_folder(&runtime.join("lib")).into_iter().chain(in_folder(modules)).filter(is_binary);
+    let files: Vec<PathBuf> = programs.chain(libraries).collect();
+    match tool::run(tool::command("strip").arg("--strip-unneeded").args(files), "stripping the runtime", b"") {
+        Err(BuildError::File { .. }) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 fn copy_to(from: &Path, to: &Path) -> Result<(), BuildError> {
