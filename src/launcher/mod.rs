@@ -60,22 +60,26 @@ pub struct Closed {
 /// Why there was no window, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
-    /// OpenGL cannot be had. A process can make only one event loop, so another process must open the window with
-    /// [`Renderer::Software`].
-    #[error("no OpenGL window: {0}")]
-    NoOpenGl(String),
-    /// No window at all can be opened.
+    /// There is no display, or none that lets us open a window.
     #[error("no window can be opened: {0}")]
     NoWindow(String),
+    /// A window could be opened, but nothing can be drawn into it in this way.
+    #[error("the window cannot be drawn: {0}")]
+    NoDrawing(String),
     /// A fault in the window's own code or in a library below it.
     #[error("the window failed: {0}")]
     Panicked(String),
 }
 
 impl WindowError {
-    /// Whether it is worth starting this program again with `--renderer software`.
-    pub fn software_may_help(&self, tried: Renderer) -> bool {
-        tried == Renderer::Auto && !matches!(self, Self::NoWindow(_))
+    /// The other way of drawing, if it is worth trying after `tried` failed. A process can make only one event loop, so that takes
+    /// another process; one that was told how to draw must not start a third.
+    pub fn another_renderer(&self, tried: Renderer) -> Option<Renderer> {
+        match (self, tried) {
+            (Self::NoWindow(_), _) => None,
+            (_, Renderer::Opengl) => Some(Renderer::Software),
+            (_, Renderer::Auto | Renderer::Software) => Some(Renderer::Opengl),
+        }
     }
 }
 
@@ -99,8 +103,9 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
         },
     );
     let run = match options.renderer {
-        Renderer::Software => software::run,
-        Renderer::Auto | Renderer::Opengl => window::run,
+        // The same picture with a third of the memory, on every machine: figures in `software`.
+        Renderer::Auto | Renderer::Software => software::run,
+        Renderer::Opengl => window::run,
     };
     // Nothing of what is inside is used after a panic.
     let ended = catch_unwind(AssertUnwindSafe(|| run(&options.title, &shown, dialog)));

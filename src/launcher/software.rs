@@ -42,7 +42,7 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
     };
     event_loop.run_app(&mut app).map_err(|error| no_window(&error))?;
     match app.failure {
-        Some(failure) => Err(WindowError::NoWindow(failure)),
+        Some(failure) => Err(failure),
         None => Ok(Ended { reason: app.dialog.closed(), choices: app.dialog.choices() }),
     }
 }
@@ -70,7 +70,7 @@ struct App {
     shown: Option<Shown>,
     /// When to draw the next frame.
     next: Option<Instant>,
-    failure: Option<String>,
+    failure: Option<WindowError>,
     info: egui::ViewportInfo,
     rasteriser: Rasteriser,
 }
@@ -85,10 +85,11 @@ struct Shown {
 }
 
 impl App {
-    fn open(&mut self, event_loop: &ActiveEventLoop) -> Result<Shown, String> {
+    fn open(&mut self, event_loop: &ActiveEventLoop) -> Result<Shown, WindowError> {
         // accesskit wants to be there before the window is seen.
         let builder = self.builder.clone().with_visible(false);
-        let window = egui_winit::create_window(&self.context, event_loop, &builder).map_err(|error| error.to_string())?;
+        let window = egui_winit::create_window(&self.context, event_loop, &builder)
+            .map_err(|error| WindowError::NoWindow(error.to_string()))?;
         let window = Rc::new(window);
         let scale = window.scale_factor() as f32;
         let mut input =
@@ -96,7 +97,7 @@ impl App {
         input.init_accesskit(event_loop, &window, self.proxy.clone());
         let surface = softbuffer::Context::new(Rc::clone(&window))
             .and_then(|context| softbuffer::Surface::new(&context, Rc::clone(&window)))
-            .map_err(|error| error.to_string())?;
+            .map_err(no_drawing)?;
         egui_winit::update_viewport_info(&mut self.info, &self.context, &window, true);
         self.centre(&window);
         Ok(Shown { window, input, surface, hidden: true })
@@ -114,7 +115,7 @@ impl App {
         }
     }
 
-    fn fail(&mut self, event_loop: &ActiveEventLoop, failure: String) {
+    fn fail(&mut self, event_loop: &ActiveEventLoop, failure: WindowError) {
         self.failure = Some(failure);
         event_loop.exit();
     }
@@ -138,7 +139,7 @@ impl App {
             shown.window.set_visible(true);
         }
         if let Err(failure) = drawn {
-            return self.fail(event_loop, failure);
+            return self.fail(event_loop, no_drawing(failure));
         }
         let mut delay = Duration::MAX;
         for viewport in std::mem::take(&mut output.viewport_output).into_values() {
@@ -172,16 +173,20 @@ fn draw(
     background: Color32,
     primitives: &[egui::ClippedPrimitive],
     pixels_per_point: f32,
-) -> Result<(), String> {
+) -> Result<(), softbuffer::SoftBufferError> {
     let size = shown.window.inner_size();
     let (Some(width), Some(height)) = (NonZeroU32::new(size.width), NonZeroU32::new(size.height)) else {
         return Ok(());
     };
-    shown.surface.resize(width, height).map_err(|error| error.to_string())?;
-    let mut pixels = shown.surface.buffer_mut().map_err(|error| error.to_string())?;
+    shown.surface.resize(width, height)?;
+    let mut pixels = shown.surface.buffer_mut()?;
     let mut canvas = Canvas { pixels: &mut pixels, width: size.width as usize, height: size.height as usize };
     rasteriser.draw(&mut canvas, background, primitives, pixels_per_point);
-    pixels.present().map_err(|error| error.to_string())
+    pixels.present()
+}
+
+fn no_drawing(error: softbuffer::SoftBufferError) -> WindowError {
+    WindowError::NoDrawing(error.to_string())
 }
 
 impl ApplicationHandler<UserEvent> for App {

@@ -169,8 +169,8 @@ impl Dialog {
         }
         let colours = Palette::of(ui);
         ui.painter().rect_filled(ui.max_rect(), 0.0, colours.background);
-        let top = self.frame(ui, "head", true, Margin { left: 24, right: 24, top: 12, bottom: 14 }, Self::head);
         let bottom = self.frame(ui, "foot", false, Margin { left: 24, right: 24, top: 12, bottom: 20 }, Self::foot);
+        let top = self.frame(ui, "head", true, Margin { left: 24, right: 24, top: 12, bottom: 14 }, Self::head);
         let body = egui::CentralPanel::no_frame()
             .show(ui, |ui| {
                 egui::ScrollArea::vertical().auto_shrink([false, true]).show(ui, |ui| {
@@ -417,8 +417,8 @@ impl Dialog {
 
     /// The buttons: the quiet one on the left, the choice on the right with the primary one last.
     fn foot(&mut self, ui: &mut Ui) {
-        let row = vec2(ui.available_width(), 36.0);
         if self.page == Page::Versions {
+            let row = vec2(ui.available_width(), 36.0);
             ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 if widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked() {
                     self.page = Page::Update;
@@ -436,19 +436,18 @@ impl Dialog {
             action.filter(|action| widgets::button(ui, &self.texts.get(action.text()), emphasis).clicked())
         };
         let [quiet, secondary, primary] = shown;
-        // The right side is laid out from the right.
-        let (left, right) = egui::Sides::new().height(36.0).show(
-            ui,
-            |ui| {
-                ui.add_space(-widgets::QUIET_SIDE);
-                add(ui, quiet)
-            },
-            |ui| {
-                let chosen = add(ui, primary);
-                add(ui, secondary).or(chosen)
-            },
-        );
-        let chosen = left.or(right);
+        // Tab goes in the order in which controls are added: what most people want comes first.
+        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::hover());
+        let side = |layout| egui::UiBuilder::new().max_rect(row).layout(layout);
+        let right = ui.scope_builder(side(egui::Layout::right_to_left(egui::Align::Center)), |ui| {
+            let chosen = add(ui, primary);
+            add(ui, secondary).or(chosen)
+        });
+        let left = ui.scope_builder(side(egui::Layout::left_to_right(egui::Align::Center)), |ui| {
+            ui.add_space(-widgets::QUIET_SIDE);
+            add(ui, quiet)
+        });
+        let chosen = left.inner.or(right.inner);
         if let Some(action) = chosen {
             self.act(action);
         }

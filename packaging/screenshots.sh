@@ -1,0 +1,12 @@
+#!/bin/sh
+# Draws the README's pictures of the window into assets/screenshots.
+set -eu
+cd "$(dirname "$0")/.."
+scenes=offer,downloading,troubled,ready,not-trusted,versions
+KUZFLOW_PICTURES=$scenes KUZFLOW_SCALE=1.5 cargo test --quiet --test window pictures
+mkdir -p assets/screenshots
+for scene in $(echo $scenes | tr ',' ' '); do
+    for look in zh-cn-light en-dark; do
+        cp "target/pictures/$scene-$look.png" assets/screenshots/
+    done
+done
