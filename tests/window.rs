@@ -332,7 +332,14 @@ fn pictures() {
     std::fs::create_dir_all(&folder).unwrap();
     let wanted = std::env::var("KUZFLOW_PICTURES").unwrap_or_else(|_| "offer,troubled,remove".to_owned());
     let scale = std::env::var("KUZFLOW_SCALE").map_or(1.0, |scale| scale.parse().unwrap());
-    for (language, theme) in Language::ALL.into_iter().flat_map(|l| [Theme::Light, Theme::Dark].map(|t| (l, t))) {
+    let looks = [
+        (Language::Chinese, Theme::Light),
+        (Language::English, Theme::Dark),
+        (Language::English, Theme::Light),
+        (Language::Chinese, Theme::Dark),
+    ];
+    let named = std::env::var_os("KUZFLOW_PICTURES").is_some();
+    for (language, theme) in looks.into_iter().take(if named { looks.len() } else { 2 }) {
         for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details"]) {
             if wanted == "all" || wanted.split(',').any(|name| name == scene) {
                 let picture = picture(scene, Look { language, theme, scale });
