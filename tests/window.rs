@@ -1,4 +1,5 @@
 //! The window, driven by its labels as a person with a screen reader would drive it, and drawn into pictures.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 #[path = "support/scenes.rs"]
 mod scenes;
@@ -63,6 +64,7 @@ impl Window {
                 icon: None,
                 language: look.language,
                 theme: look.theme,
+                dark: false,
                 zone: jiff::tz::TimeZone::UTC,
                 open_folder: |folder| match folder.to_str() {
                     Some(path) if path.contains("1.8.4") => Ok(()),

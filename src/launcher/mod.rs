@@ -31,6 +31,9 @@ pub use view_state::ViewState;
 use crate::engine::mailbox;
 use crate::settings::{Renderer, Theme};
 
+/// How long the window waits for the desktop to say whether it is dark; usually it takes a few milliseconds.
+const DESKTOP_ANSWER: std::time::Duration = std::time::Duration::from_millis(150);
+
 /// What a window needs to know.
 #[derive(Clone, Debug)]
 pub struct WindowOptions {
@@ -98,6 +101,7 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
             icon,
             language: options.language,
             theme: options.theme,
+            dark: crate::host::desktop_is_dark(DESKTOP_ANSWER).unwrap_or(false),
             zone: crate::host::time_zone(),
             open_folder: crate::host::open_folder,
         },
@@ -128,4 +132,25 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "unknown panic".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_way_of_drawing_is_tried_only_where_there_is_a_display() {
+        let no_drawing = WindowError::NoDrawing(String::new());
+        assert_eq!(no_drawing.another_renderer(Renderer::Auto), Some(Renderer::Opengl));
+        assert_eq!(no_drawing.another_renderer(Renderer::Opengl), Some(Renderer::Software));
+        assert_eq!(WindowError::NoWindow(String::new()).another_renderer(Renderer::Auto), None);
+    }
+
+    #[test]
+    fn a_panics_words_are_kept() {
+        let caught = |panic: fn()| words(catch_unwind(panic).unwrap_err().as_ref());
+        assert_eq!(caught(|| panic!("missing {}", "libxkbcommon-x11")), "missing libxkbcommon-x11");
+        assert_eq!(caught(|| panic!("plain")), "plain");
+        assert_eq!(caught(|| std::panic::panic_any(1)), "unknown panic");
+    }
 }

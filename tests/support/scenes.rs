@@ -1,5 +1,6 @@
 //! The window's states as a person meets them, for tests, pictures and `examples/window_states.rs`.
 #![allow(dead_code)] // each program that includes this file uses a part of it
+#![allow(clippy::unwrap_used)] // of texts that stand here
 
 use kuzflow::engine::protocol::{
     Event, FaultKind, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,

@@ -60,6 +60,8 @@ pub struct DialogOptions {
     pub language: Language,
     /// The theme to begin with.
     pub theme: Theme,
+    /// Whether [`Theme::Auto`] is dark where the window system does not say.
+    pub dark: bool,
     /// The zone that dates are written in.
     pub zone: jiff::tz::TimeZone,
     /// Shows a folder in the system's file manager.
@@ -127,6 +129,8 @@ impl Dialog {
     pub fn prepare(&mut self, context: &egui::Context) {
         fonts::install(context, self.options.language);
         theme::install(context, preference(self.options.theme));
+        let fallback = if self.options.dark { egui::Theme::Dark } else { egui::Theme::Light };
+        context.options_mut(|options| options.fallback_theme = fallback);
         let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
         self.icon = Some(context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
