@@ -60,3 +60,41 @@ pub fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
     std::thread::spawn(move || child.wait());
     Ok(())
 }
+
+/// Whether the desktop is set to dark, where the window system itself does not say so: Linux and its relatives. `None` if it is not
+/// known within `limit`.
+#[cfg(all(unix, not(target_os = "macos")))]
+pub fn desktop_is_dark(limit: std::time::Duration) -> Option<bool> {
+    let (sender, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let scheme = pollster::block_on(color_scheme());
+        // Nobody waits any more after the limit.
+        let _ = sender.send(scheme);
+    });
+    // 0 means that the user has no preference, 1 dark, 2 light.
+    answer.recv_timeout(limit).ok()?.ok().map(|scheme| scheme == 1)
+}
+
+/// `color-scheme` of the desktop portal's settings.
+#[cfg(all(unix, not(target_os = "macos")))]
+async fn color_scheme() -> zbus::Result<u32> {
+    use zbus::zvariant::{OwnedValue, Value};
+
+    let bus = zbus::Connection::session().await?;
+    let (place, path) = ("org.freedesktop.portal.Desktop", "/org/freedesktop/portal/desktop");
+    let question = ("org.freedesktop.appearance", "color-scheme");
+    let reply = bus.call_method(Some(place), path, Some("org.freedesktop.portal.Settings"), "Read", &question).await?;
+    let outer: Value<'_> = OwnedValue::into(reply.body().deserialize::<OwnedValue>()?);
+    // A variant in a variant: the interface's first version said it so.
+    let inner = match outer {
+        Value::Value(inner) => *inner,
+        value => value,
+    };
+    Ok(u32::try_from(inner)?)
+}
+
+/// Windows and macOS tell the window itself.
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+pub fn desktop_is_dark(_limit: std::time::Duration) -> Option<bool> {
+    None
+}

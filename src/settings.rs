@@ -78,7 +78,7 @@ pub struct WindowSettings {
     pub language: String,
     /// `auto`, `light` or `dark`.
     pub theme: Theme,
-    /// `auto` (OpenGL, else software), `opengl` or `software`.
+    /// `auto` (software), `opengl` or `software`.
     pub renderer: Renderer,
 }
 
@@ -98,7 +98,7 @@ pub enum Theme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Renderer {
-    /// OpenGL, and software where there is none.
+    /// What the launcher finds best: software, which looks the same, needs less memory and no driver.
     Auto,
     /// OpenGL only.
     Opengl,

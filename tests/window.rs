@@ -1,4 +1,5 @@
 //! The window, driven by its labels as a person with a screen reader would drive it, and drawn into pictures.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 #[path = "support/scenes.rs"]
 mod scenes;
@@ -63,6 +64,7 @@ impl Window {
                 icon: None,
                 language: look.language,
                 theme: look.theme,
+                dark: false,
                 zone: jiff::tz::TimeZone::UTC,
                 open_folder: |folder| match folder.to_str() {
                     Some(path) if path.contains("1.8.4") => Ok(()),
@@ -324,45 +326,52 @@ fn every_scene_fits_the_window_in_both_languages() {
     }
 }
 
-/// Draws every scene into `target/pictures`; with `KUZFLOW_SCREENSHOTS` set, the chosen ones into `assets/screenshots` as well.
+/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_PICTURES` names (`all`, or names with commas), at the scale in
+/// `KUZFLOW_SCALE`. `packaging/screenshots.sh` makes the README's pictures with it.
 #[test]
 fn pictures() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let folder = root.join("target/pictures");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
     std::fs::create_dir_all(&folder).unwrap();
-    let all = std::env::var_os("KUZFLOW_PICTURES").is_some();
-    for (language, theme) in [
+    let wanted = std::env::var("KUZFLOW_PICTURES").unwrap_or_else(|_| "offer,troubled,remove".to_owned());
+    let scale = std::env::var("KUZFLOW_SCALE").map_or(1.0, |scale| scale.parse().unwrap());
+    let looks = [
         (Language::Chinese, Theme::Light),
         (Language::English, Theme::Dark),
         (Language::English, Theme::Light),
         (Language::Chinese, Theme::Dark),
-    ] {
+    ];
+    let named = std::env::var_os("KUZFLOW_PICTURES").is_some();
+    for (language, theme) in looks.into_iter().take(if named { looks.len() } else { 2 }) {
         for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details"]) {
-            if !all && !["offer", "troubled", "remove"].contains(&scene) {
-                continue;
+            if wanted == "all" || wanted.split(',').any(|name| name == scene) {
+                let picture = picture(scene, Look { language, theme, scale });
+                let colours: std::collections::HashSet<_> = picture.pixels().collect();
+                assert!(colours.len() > 100, "{scene} is empty");
+                picture.save(folder.join(format!("{scene}-{}-{theme:?}.png", language.tag()).to_lowercase())).unwrap();
             }
-            let look = Look { language, theme, scale: if all { 1.5 } else { 1.0 } };
-            let start = match scene {
-                "versions" | "remove" => "offer",
-                "details" => "failed",
-                other => other,
-            };
-            let mut window = Window::open(scenes::state(start, language), look);
-            let text = |chinese, english| if language == Language::Chinese { chinese } else { english };
-            if matches!(scene, "versions" | "remove") {
-                window.click(text("已安装版本", "Installed versions"));
-            }
-            if scene == "remove" {
-                window.harness.get_all_by_label(text("移除", "Remove")).next().unwrap().click();
-                window.settle();
-            }
-            if scene == "details" {
-                window.click(text("查看详情", "Show details"));
-            }
-            let picture = window.harness.render().unwrap();
-            let colours: std::collections::HashSet<_> = picture.pixels().collect();
-            assert!(colours.len() > 100, "{scene} is empty");
-            picture.save(folder.join(format!("{scene}-{}-{theme:?}.png", language.tag()).to_lowercase())).unwrap();
         }
     }
+}
+
+fn picture(scene: &str, look: Look) -> RgbaImage {
+    let text = |chinese, english| if look.language == Language::Chinese { chinese } else { english };
+    let start = match scene {
+        "versions" | "remove" => "offer",
+        "details" => "failed",
+        other => other,
+    };
+    let mut window = Window::open(scenes::state(start, look.language), look);
+    if start == "offer" && scene != "offer" {
+        window.click(text("已安装版本", "Installed versions"));
+    }
+    if scene == "remove" {
+        window.harness.get_all_by_label(text("移除", "Remove")).next().unwrap().click();
+        window.settle();
+    }
+    if scene == "details" {
+        window.click(text("查看详情", "Show details"));
+    }
+    window.harness.remove_cursor();
+    window.settle();
+    window.harness.render().unwrap()
 }

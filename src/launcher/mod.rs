@@ -31,6 +31,9 @@ pub use view_state::ViewState;
 use crate::engine::mailbox;
 use crate::settings::{Renderer, Theme};
 
+/// How long the window waits for the desktop to say whether it is dark; usually it takes a few milliseconds.
+const DESKTOP_ANSWER: std::time::Duration = std::time::Duration::from_millis(150);
+
 /// What a window needs to know.
 #[derive(Clone, Debug)]
 pub struct WindowOptions {
@@ -60,22 +63,26 @@ pub struct Closed {
 /// Why there was no window, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
-    /// OpenGL cannot be had. A process can make only one event loop, so another process must open the window with
-    /// [`Renderer::Software`].
-    #[error("no OpenGL window: {0}")]
-    NoOpenGl(String),
-    /// No window at all can be opened.
+    /// There is no display, or none that lets us open a window.
     #[error("no window can be opened: {0}")]
     NoWindow(String),
+    /// A window could be opened, but nothing can be drawn into it in this way.
+    #[error("the window cannot be drawn: {0}")]
+    NoDrawing(String),
     /// A fault in the window's own code or in a library below it.
     #[error("the window failed: {0}")]
     Panicked(String),
 }
 
 impl WindowError {
-    /// Whether it is worth starting this program again with `--renderer software`.
-    pub fn software_may_help(&self, tried: Renderer) -> bool {
-        tried == Renderer::Auto && !matches!(self, Self::NoWindow(_))
+    /// The other way of drawing, if it is worth trying after `tried` failed. A process can make only one event loop, so that takes
+    /// another process; one that was told how to draw must not start a third.
+    pub fn another_renderer(&self, tried: Renderer) -> Option<Renderer> {
+        match (self, tried) {
+            (Self::NoWindow(_), _) => None,
+            (_, Renderer::Opengl) => Some(Renderer::Software),
+            (_, Renderer::Auto | Renderer::Software) => Some(Renderer::Opengl),
+        }
     }
 }
 
@@ -94,13 +101,15 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
             icon,
             language: options.language,
             theme: options.theme,
+            dark: crate::host::desktop_is_dark(DESKTOP_ANSWER).unwrap_or(false),
             zone: crate::host::time_zone(),
             open_folder: crate::host::open_folder,
         },
     );
     let run = match options.renderer {
-        Renderer::Software => software::run,
-        Renderer::Auto | Renderer::Opengl => window::run,
+        // The same picture with a third of the memory, on every machine: figures in `software`.
+        Renderer::Auto | Renderer::Software => software::run,
+        Renderer::Opengl => window::run,
     };
     // Nothing of what is inside is used after a panic.
     let ended = catch_unwind(AssertUnwindSafe(|| run(&options.title, &shown, dialog)));
@@ -123,4 +132,25 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "unknown panic".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_way_of_drawing_is_tried_only_where_there_is_a_display() {
+        let no_drawing = WindowError::NoDrawing(String::new());
+        assert_eq!(no_drawing.another_renderer(Renderer::Auto), Some(Renderer::Opengl));
+        assert_eq!(no_drawing.another_renderer(Renderer::Opengl), Some(Renderer::Software));
+        assert_eq!(WindowError::NoWindow(String::new()).another_renderer(Renderer::Auto), None);
+    }
+
+    #[test]
+    fn a_panics_words_are_kept() {
+        let caught = |panic: fn()| words(catch_unwind(panic).unwrap_err().as_ref());
+        assert_eq!(caught(|| panic!("missing {}", "libxkbcommon-x11")), "missing libxkbcommon-x11");
+        assert_eq!(caught(|| panic!("plain")), "plain");
+        assert_eq!(caught(|| std::panic::panic_any(1)), "unknown panic");
+    }
 }

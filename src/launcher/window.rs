@@ -40,7 +40,10 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
         app.dialog.prepare(&context.egui_ctx);
         Ok(Box::new(app) as Box<dyn eframe::App>)
     };
-    eframe::run_native(title, options, Box::new(start)).map_err(|error| WindowError::NoOpenGl(error.to_string()))?;
+    eframe::run_native(title, options, Box::new(start)).map_err(|error| match error {
+        eframe::Error::Winit(error) => WindowError::NoWindow(error.to_string()),
+        error => WindowError::NoDrawing(error.to_string()),
+    })?;
     let ended = *ended.borrow();
     Ok(ended)
 }

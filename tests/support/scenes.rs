@@ -1,5 +1,6 @@
 //! The window's states as a person meets them, for tests, pictures and `examples/window_states.rs`.
 #![allow(dead_code)] // each program that includes this file uses a part of it
+#![allow(clippy::unwrap_used)] // of texts that stand here
 
 use kuzflow::engine::protocol::{
     Event, FaultKind, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
@@ -11,6 +12,7 @@ use kuzflow::model::offer::Way;
 use kuzflow::model::release::{ManifestLocation, Release, SignedRelease};
 use kuzflow::model::{Node, Offer, Version};
 
+const LONG_VERSION: &str = "2026.11.22-rc.12+build.20261122.linux.x86-64.release";
 const PACKAGE: u64 = 82_617_013;
 const NOTES_CHINESE: &str = "## 新功能\n\n- 支持 **YOLO 格式** 的批量导出，见[使用说明](https://example.org/guide)\n- 图像列表可按 `文件名` 或标注数量排序\n\n## 修复\n\n1. 修复在高分辨率屏幕上标注框偏移的问题\n2. 修复打开大尺寸图像时界面停顿的问题\n3. 保存时不再覆盖*未修改*的标注文件\n";
 const NOTES_ENGLISH: &str = "## New\n\n- Batch export in **YOLO format**, see the [guide](https://example.org/guide)\n- The image list can be sorted by `file name` or number of labels\n\n## Fixed\n\n1. Boxes were shifted on screens with high resolution\n2. Opening large images froze the window for a moment\n3. Saving no longer overwrites label files that *did not change*\n";
@@ -127,7 +129,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 20] = [
     "idle",
     "checking",
     "up-to-date",
@@ -145,6 +147,9 @@ pub const NAMES: [&str; 17] = [
     "failed",
     "not-trusted",
     "cancelled",
+    "long-offer",
+    "long-failed",
+    "long-download",
 ];
 
 /// The events that lead to a scene.
@@ -190,6 +195,27 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
         "cancelled" => vec![phase(Phase::Cancelled)],
+        "long-offer" => vec![offered(|offer| {
+            offer.signed.release.container.version = LONG_VERSION.parse().unwrap();
+            offer.current = Some(LONG_VERSION.replace("rc.12", "beta.9").parse().unwrap());
+            offer.bytes_to_fetch /= 3;
+            offer.estimated_seconds = Some(19_000);
+            offer.notes = offer.notes.repeat(8);
+        })],
+        "long-download" => {
+            let version = LONG_VERSION.parse().unwrap();
+            let Event::Progress(mut progress) = progress(language, 0.5, true) else { return events };
+            for (index, node) in progress.nodes.iter_mut().enumerate() {
+                node.id = format!("other-{index}");
+                node.name = "mirror-of-a-university-in-a-far-away-country.example.org:8443".to_owned();
+                node.region = "Somewhere beyond the mountains".to_owned();
+            }
+            vec![phase(Phase::Downloading { version }), Event::Progress(progress)]
+        }
+        "long-failed" => {
+            let path = "/home/a-user-with-a-long-name/.local/share/labelimg/containers/labelimg_1.8.6_Linux_x86_64/runtime/lib/python3.11/site-packages/PyQt5/Qt5/lib/libQt5Core.so.5";
+            vec![phase(Phase::Failed { problem: problem(ProblemKind::DiskError, path) })]
+        }
         _ => Vec::new(),
     });
     events

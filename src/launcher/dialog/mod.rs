@@ -4,6 +4,7 @@
 //! decision about updates, or a text that is not in the catalogue.
 
 mod download;
+mod head;
 mod offer;
 mod outcome;
 mod versions;
@@ -17,7 +18,7 @@ use super::markdown::Document;
 use super::texts::{Language, Texts};
 use super::theme::{self, GAP, MARGIN, Palette, WIDTH};
 use super::view_state::{Action, ViewState};
-use super::widgets::{self, Emphasis, Mark};
+use super::widgets::{self, Emphasis};
 use super::{fonts, icons};
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Phase, Problem};
@@ -59,6 +60,8 @@ pub struct DialogOptions {
     pub language: Language,
     /// The theme to begin with.
     pub theme: Theme,
+    /// Whether [`Theme::Auto`] is dark where the window system does not say.
+    pub dark: bool,
     /// The zone that dates are written in.
     pub zone: jiff::tz::TimeZone,
     /// Shows a folder in the system's file manager.
@@ -126,6 +129,8 @@ impl Dialog {
     pub fn prepare(&mut self, context: &egui::Context) {
         fonts::install(context, self.options.language);
         theme::install(context, preference(self.options.theme));
+        let fallback = if self.options.dark { egui::Theme::Dark } else { egui::Theme::Light };
+        context.options_mut(|options| options.fallback_theme = fallback);
         let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
         self.icon = Some(context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
@@ -160,8 +165,11 @@ impl Dialog {
     /// Takes events in and draws one frame.
     pub fn ui(&mut self, ui: &mut Ui) {
         self.take_events();
-        self.take_keys(ui);
-        if ui.input(|input| input.viewport().close_requested()) {
+        if self.closed.is_none() {
+            self.take_keys(ui);
+        }
+        // The window's own button; or the answer to this dialog's wish to be closed.
+        if self.closed.is_none() && ui.input(|input| input.viewport().close_requested()) {
             match self.view.dismissal() {
                 Some(action) => self.act(action),
                 None => self.close(CloseReason::ByUser),
@@ -169,8 +177,8 @@ impl Dialog {
         }
         let colours = Palette::of(ui);
         ui.painter().rect_filled(ui.max_rect(), 0.0, colours.background);
-        let top = self.frame(ui, "head", true, Margin { left: 24, right: 24, top: 12, bottom: 14 }, Self::head);
         let bottom = self.frame(ui, "foot", false, Margin { left: 24, right: 24, top: 12, bottom: 20 }, Self::foot);
+        let top = self.frame(ui, "head", true, Margin { left: 24, right: 24, top: 12, bottom: 14 }, Self::head);
         let body = egui::CentralPanel::no_frame()
             .show(ui, |ui| {
                 egui::ScrollArea::vertical().auto_shrink([false, true]).show(ui, |ui| {
@@ -184,6 +192,8 @@ impl Dialog {
             .inner
             .content_size
             .y;
+        // The window's name for screen readers.
+        ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
         self.confirm_removal(ui.ctx());
         self.fit(ui.ctx(), top + body + bottom);
         if self.closed.is_some() {
@@ -251,120 +261,6 @@ impl Dialog {
         self.closed.get_or_insert(reason);
     }
 
-    fn head(&mut self, ui: &mut Ui) {
-        self.tools(ui);
-        ui.add_space(2.0);
-        let colours = Palette::of(ui);
-        let (title, subtitle, mark) = match self.page {
-            Page::Update => self.headline(),
-            Page::Versions => versions::headline(&self.texts, &self.view),
-        };
-        ui.horizontal(|ui| {
-            let (rect, _) = ui.allocate_exact_size(vec2(64.0, 64.0), Sense::hover());
-            if let Some(icon) = &self.icon {
-                egui::Image::new((icon.id(), rect.size())).corner_radius(14).paint_at(ui, rect);
-            }
-            if let Some(mark) = mark {
-                widgets::mark(ui, rect.right_bottom() - vec2(5.0, 5.0), mark);
-            }
-            ui.add_space(8.0);
-            ui.vertical(|ui| {
-                ui.spacing_mut().item_spacing.y = 2.0;
-                let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
-                ui.add_space(6.0);
-                widgets::strong(ui, widgets::plain(title, colours.text), 22.0);
-                ui.add(egui::Label::new(subtitle).wrap());
-            });
-        });
-    }
-
-    /// The quiet controls above the header: versions, theme, language.
-    fn tools(&mut self, ui: &mut Ui) {
-        let colours = Palette::of(ui);
-        let row = vec2(ui.available_width(), 28.0);
-        ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            ui.spacing_mut().item_spacing.x = 4.0;
-            ui.add_space(-widgets::QUIET_SIDE);
-            let other = match self.texts.language() {
-                Language::Chinese => Language::English,
-                Language::English => Language::Chinese,
-            };
-            let hint = self.texts.with("action-language", &[("language", self.texts.language().name())]);
-            if widgets::small_button(ui, other.name(), Emphasis::Quiet).on_hover_text(hint).clicked() {
-                self.speak(ui.ctx(), other);
-            }
-            let (now, next) = match self.choices.theme.unwrap_or(self.options.theme) {
-                Theme::Auto => ("theme-auto", Theme::Light),
-                Theme::Light => ("theme-light", Theme::Dark),
-                Theme::Dark => ("theme-dark", Theme::Auto),
-            };
-            let hint = self.texts.with("action-theme", &[("theme", &self.texts.get(now))]);
-            if widgets::icon_button(ui, &hint, icons::half_circle).clicked() {
-                self.choices.theme = Some(next);
-                ui.ctx().set_theme(preference(next));
-            }
-            let (name, page) = match self.page {
-                Page::Update => ("action-versions", Page::Versions),
-                Page::Versions => ("action-back", Page::Update),
-            };
-            let empty = self.view.installed.is_empty() && self.page == Page::Update;
-            if !empty && widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
-                self.page = page;
-            }
-            ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
-                ui.add(egui::Label::new(name).truncate());
-            });
-        });
-    }
-
-    fn speak(&mut self, context: &egui::Context, language: Language) {
-        self.choices.language = Some(language);
-        self.texts = Texts::new(language);
-        fonts::install(context, language);
-    }
-
-    /// Title, subtitle and mark of the current phase.
-    fn headline(&self) -> (String, String, Option<Mark>) {
-        let texts = &self.texts;
-        let app = ("app", self.options.app_name.as_str());
-        let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
-        match &self.view.phase {
-            Phase::Idle => (texts.with("idle-title", &[app]), texts.get("idle-subtitle"), None),
-            Phase::Checking => (texts.get("checking-title"), texts.get("checking-subtitle"), None),
-            Phase::UpToDate { current, .. } => {
-                let subtitle = current.as_ref().map(|current| versioned("current-subtitle", current));
-                let subtitle = subtitle.unwrap_or_else(|| texts.get("current-subtitle-none"));
-                (texts.get("current-title"), subtitle, Some(Mark::Done))
-            }
-            Phase::Offered { offer } => offer::headline(texts, offer, &self.options.app_name),
-            Phase::Downloading { version } => {
-                let first = self.view.first_install();
-                let subtitle = if first { "downloading-subtitle-first" } else { "downloading-subtitle" };
-                (versioned("downloading-title", version), self.texts.get(subtitle), None)
-            }
-            Phase::Paused { .. } => (texts.get("paused-title"), texts.get("paused-subtitle"), Some(Mark::Paused)),
-            Phase::Installing { version } => (versioned("installing-title", version), texts.get("installing-subtitle"), None),
-            Phase::Ready { version, running } => {
-                let subtitle = if *running { "ready-subtitle-running" } else { "ready-subtitle-stopped" };
-                (versioned("ready-title", version), self.texts.get(subtitle), Some(Mark::Done))
-            }
-            Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),
-            Phase::Launched { version } => {
-                (versioned("launched-title", version), texts.get("launched-subtitle"), Some(Mark::Done))
-            }
-            Phase::Failed { .. } => {
-                let (title, subtitle) = if self.view.first_install() {
-                    ("failed-title-first", "failed-subtitle")
-                } else {
-                    ("failed-title", "failed-subtitle-safe")
-                };
-                (self.texts.get(title), self.texts.get(subtitle), Some(Mark::Failed))
-            }
-            Phase::Cancelled => (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused)),
-        }
-    }
-
     fn body(&mut self, ui: &mut Ui) {
         self.notices(ui);
         if self.page == Page::Versions {
@@ -417,8 +313,8 @@ impl Dialog {
 
     /// The buttons: the quiet one on the left, the choice on the right with the primary one last.
     fn foot(&mut self, ui: &mut Ui) {
-        let row = vec2(ui.available_width(), 36.0);
         if self.page == Page::Versions {
+            let row = vec2(ui.available_width(), 36.0);
             ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 if widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked() {
                     self.page = Page::Update;
@@ -436,19 +332,18 @@ impl Dialog {
             action.filter(|action| widgets::button(ui, &self.texts.get(action.text()), emphasis).clicked())
         };
         let [quiet, secondary, primary] = shown;
-        // The right side is laid out from the right.
-        let (left, right) = egui::Sides::new().height(36.0).show(
-            ui,
-            |ui| {
-                ui.add_space(-widgets::QUIET_SIDE);
-                add(ui, quiet)
-            },
-            |ui| {
-                let chosen = add(ui, primary);
-                add(ui, secondary).or(chosen)
-            },
-        );
-        let chosen = left.or(right);
+        // Tab goes in the order in which controls are added: what most people want comes first.
+        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::hover());
+        let side = |layout| egui::UiBuilder::new().max_rect(row).layout(layout);
+        let right = ui.scope_builder(side(egui::Layout::right_to_left(egui::Align::Center)), |ui| {
+            let chosen = add(ui, primary);
+            add(ui, secondary).or(chosen)
+        });
+        let left = ui.scope_builder(side(egui::Layout::left_to_right(egui::Align::Center)), |ui| {
+            ui.add_space(-widgets::QUIET_SIDE);
+            add(ui, quiet)
+        });
+        let chosen = left.inner.or(right.inner);
         if let Some(action) = chosen {
             self.act(action);
         }

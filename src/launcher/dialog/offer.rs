@@ -1,6 +1,7 @@
 //! The screen of an offer: what it is, what it costs, what is new, where it comes from.
 
-use egui::{RichText, Ui};
+use egui::text::{LayoutJob, TextFormat};
+use egui::{Color32, RichText, Role, Ui, WidgetInfo};
 
 use super::Dialog;
 use crate::launcher::texts::Texts;
@@ -77,7 +78,7 @@ impl Dialog {
         ui.spacing_mut().item_spacing.y = 5.0;
         for (name, value) in rows {
             let name = RichText::new(texts.get(name)).color(colours.muted);
-            widgets::line(ui, name, RichText::new(value));
+            egui::Sides::new().shrink_right().truncate().show(ui, |ui| ui.label(name), |ui| ui.label(value));
         }
     }
 
@@ -110,11 +111,15 @@ impl Dialog {
         }
     }
 
-    /// A dot in a colour, the node's name and its region.
-    pub(super) fn node_name(&self, ui: &mut Ui, node: &NodeView, colour: egui::Color32) {
+    /// A dot in a colour, the node's name and its region; cut short together where they are too long.
+    pub(super) fn node_name(&self, ui: &mut Ui, node: &NodeView, colour: Color32) {
         let colours = Palette::of(ui);
         widgets::dot(ui, colour);
-        ui.label(&node.name);
-        ui.label(RichText::new(self.texts.region(&node.region)).size(12.5).color(colours.muted));
+        let mut text = LayoutJob::default();
+        let part = |size, color| TextFormat { font_id: theme::body(size), color, ..TextFormat::default() };
+        text.append(&node.name, 0.0, part(14.0, colours.text));
+        text.append(&self.texts.region(&node.region), 8.0, part(12.5, colours.muted));
+        let response = ui.add(egui::Label::new(text));
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), &node.name));
     }
 }

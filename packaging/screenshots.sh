@@ -1,0 +1,13 @@
+#!/bin/sh
+# Draws the README's pictures of the window into assets/screenshots.
+# Needs: apt-get install imagemagick (256 colours are enough for them, and a third of the bytes)
+set -eu
+cd "$(dirname "$0")/.."
+scenes=offer,downloading,troubled,ready,not-trusted,versions
+KUZFLOW_PICTURES=$scenes KUZFLOW_SCALE=1.5 cargo test --quiet --test window pictures
+mkdir -p assets/screenshots
+for scene in $(echo $scenes | tr ',' ' '); do
+    for look in zh-cn-light en-dark; do
+        convert "target/pictures/$scene-$look.png" +dither -colors 256 -strip "png8:assets/screenshots/$scene-$look.png"
+    done
+done

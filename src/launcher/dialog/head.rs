@@ -1,0 +1,127 @@
+//! The top of the window: the quiet controls, the app's icon, and the title of the screen.
+
+use egui::{RichText, Sense, Ui, vec2};
+
+use super::{Dialog, Page, offer, preference, versions};
+use crate::engine::protocol::Phase;
+use crate::launcher::texts::{Language, Texts};
+use crate::launcher::theme::Palette;
+use crate::launcher::widgets::{self, Emphasis, Mark};
+use crate::launcher::{fonts, icons};
+use crate::settings::Theme;
+
+impl Dialog {
+    pub(super) fn head(&mut self, ui: &mut Ui) {
+        self.tools(ui);
+        ui.add_space(2.0);
+        let colours = Palette::of(ui);
+        let (title, subtitle, mark) = match self.page {
+            Page::Update => self.headline(),
+            Page::Versions => versions::headline(&self.texts, &self.view),
+        };
+        ui.horizontal(|ui| {
+            let (rect, _) = ui.allocate_exact_size(vec2(64.0, 64.0), Sense::hover());
+            if let Some(icon) = &self.icon {
+                egui::Image::new((icon.id(), rect.size())).corner_radius(14).paint_at(ui, rect);
+            }
+            if let Some(mark) = mark {
+                widgets::mark(ui, rect.right_bottom() - vec2(5.0, 5.0), mark);
+            }
+            ui.add_space(8.0);
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = 2.0;
+                let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
+                ui.add_space(6.0);
+                widgets::strong(ui, widgets::plain(title, colours.text), 22.0);
+                ui.add(egui::Label::new(subtitle).wrap());
+            });
+        });
+    }
+
+    /// The quiet controls above the header: versions, theme, language.
+    fn tools(&mut self, ui: &mut Ui) {
+        let colours = Palette::of(ui);
+        let row = vec2(ui.available_width(), 28.0);
+        ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            ui.add_space(-widgets::QUIET_SIDE);
+            let other = match self.texts.language() {
+                Language::Chinese => Language::English,
+                Language::English => Language::Chinese,
+            };
+            let hint = self.texts.with("action-language", &[("language", self.texts.language().name())]);
+            if widgets::small_button(ui, other.name(), Emphasis::Quiet).on_hover_text(hint).clicked() {
+                self.speak(ui.ctx(), other);
+            }
+            let (now, next) = match self.choices.theme.unwrap_or(self.options.theme) {
+                Theme::Auto => ("theme-auto", Theme::Light),
+                Theme::Light => ("theme-light", Theme::Dark),
+                Theme::Dark => ("theme-dark", Theme::Auto),
+            };
+            let hint = self.texts.with("action-theme", &[("theme", &self.texts.get(now))]);
+            if widgets::icon_button(ui, &hint, icons::half_circle).clicked() {
+                self.choices.theme = Some(next);
+                ui.ctx().set_theme(preference(next));
+            }
+            let (name, page) = match self.page {
+                Page::Update => ("action-versions", Page::Versions),
+                Page::Versions => ("action-back", Page::Update),
+            };
+            let empty = self.view.installed.is_empty() && self.page == Page::Update;
+            if !empty && widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
+                self.page = page;
+            }
+            ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
+                let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
+                ui.add(egui::Label::new(name).truncate());
+            });
+        });
+    }
+
+    fn speak(&mut self, context: &egui::Context, language: Language) {
+        self.choices.language = Some(language);
+        self.texts = Texts::new(language);
+        fonts::install(context, language);
+    }
+
+    /// Title, subtitle and mark of the current phase.
+    pub(super) fn headline(&self) -> (String, String, Option<Mark>) {
+        let texts = &self.texts;
+        let app = ("app", self.options.app_name.as_str());
+        let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
+        match &self.view.phase {
+            Phase::Idle => (texts.with("idle-title", &[app]), texts.get("idle-subtitle"), None),
+            Phase::Checking => (texts.get("checking-title"), texts.get("checking-subtitle"), None),
+            Phase::UpToDate { current, .. } => {
+                let subtitle = current.as_ref().map(|current| versioned("current-subtitle", current));
+                let subtitle = subtitle.unwrap_or_else(|| texts.get("current-subtitle-none"));
+                (texts.get("current-title"), subtitle, Some(Mark::Done))
+            }
+            Phase::Offered { offer } => offer::headline(texts, offer, &self.options.app_name),
+            Phase::Downloading { version } => {
+                let first = self.view.first_install();
+                let subtitle = if first { "downloading-subtitle-first" } else { "downloading-subtitle" };
+                (versioned("downloading-title", version), self.texts.get(subtitle), None)
+            }
+            Phase::Paused { .. } => (texts.get("paused-title"), texts.get("paused-subtitle"), Some(Mark::Paused)),
+            Phase::Installing { version } => (versioned("installing-title", version), texts.get("installing-subtitle"), None),
+            Phase::Ready { version, running } => {
+                let subtitle = if *running { "ready-subtitle-running" } else { "ready-subtitle-stopped" };
+                (versioned("ready-title", version), self.texts.get(subtitle), Some(Mark::Done))
+            }
+            Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),
+            Phase::Launched { version } => {
+                (versioned("launched-title", version), texts.get("launched-subtitle"), Some(Mark::Done))
+            }
+            Phase::Failed { .. } => {
+                let (title, subtitle) = if self.view.first_install() {
+                    ("failed-title-first", "failed-subtitle")
+                } else {
+                    ("failed-title", "failed-subtitle-safe")
+                };
+                (self.texts.get(title), self.texts.get(subtitle), Some(Mark::Failed))
+            }
+            Phase::Cancelled => (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused)),
+        }
+    }
+}
