@@ -188,6 +188,10 @@ const LONGEST_RUN: f64 = 20.0;
 /// Received bytes that count as progress when patience is measured: a drip of single bytes is none.
 const PROGRESS: u64 = 16 << 10;
 
+/// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
+/// asked for.
+const TRIAL: f64 = 6.0;
+
 struct Lane {
     node: NodeIndex,
     /// First piece it was asked for, and the first one behind its (possibly shortened) run.
@@ -351,7 +355,7 @@ impl Scheduler {
         if missed > 0 {
             self.nodes[lane.node].received(now, missed);
         }
-        self.nodes[lane.node].ended(now);
+        self.nodes[lane.node].ended();
         // Pieces before the one it ended in are being hashed: they stay held until that is told.
         let current = self.work.piece_at(position).max(lane.run.start);
         for piece in current..lane.run.end {
@@ -432,11 +436,12 @@ impl Scheduler {
     /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
     fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
+        let healthy = self.nodes.iter().any(|node| node.healthy(now));
         for level in 0..most {
             for position in 0..self.order.len() {
                 let index = self.order[position];
                 let node = &self.nodes[index];
-                if node.standing != Standing::Ready || node.active != level || node.lanes() <= level {
+                if node.standing != Standing::Ready || node.active != level || node.lanes() <= level || (node.sends_whole && healthy) {
                     continue;
                 }
                 if self.work.free_bytes() > 0 {
@@ -451,15 +456,20 @@ impl Scheduler {
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let total: f64 = (0..self.nodes.len()).filter_map(|other| self.serving_rate(now, other)).sum();
+        let helped = !self.lanes.is_empty();
+        let left = self.work.missing_bytes() as f64 / total.max(1.0);
         let node = &mut self.nodes[index];
         let rate = node.lane_rate(now);
+        if helped && node.on_trial() && left < TRIAL {
+            return;
+        }
         let bytes = match rate {
             _ if node.sends_whole => f64::INFINITY,
             None => FIRST_RUN,
             Some(rate) => {
-                let left = self.work.missing_bytes() as f64 / total.max(rate);
+                let left = left.min(self.work.missing_bytes() as f64 / rate.max(1.0));
                 let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
-                if !self.lanes.is_empty() && smallest > left * 1.1 + 0.1 {
+                if helped && smallest > left * 1.1 + 0.1 {
                     return;
                 }
                 rate * (left / 2.0).min(LONGEST_RUN)
@@ -472,6 +482,9 @@ impl Scheduler {
 
     /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
     fn take_over(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+        if self.nodes[index].on_trial() {
+            return;
+        }
         let latency = self.nodes[index].latency();
         let known = self.nodes[index].lane_rate(now);
         let mut late: Vec<(f64, f64, LaneId)> = Vec::new();

@@ -6,7 +6,7 @@ use crate::model::transfer::{FaultKind, NodeState};
 /// Pause after a first fault, and at most, seconds; it doubles in between.
 const PAUSE: (f64, f64) = (0.5, 30.0);
 /// Faults in a row, and in all, after which a node is left while others do the work.
-const STRIKES: (u32, u32) = (4, 12);
+const STRIKES: (u32, u32) = (3, 12);
 /// Seconds a lane's answer is assumed to take before any was measured.
 pub(super) const ASSUMED_LATENCY: f64 = 0.3;
 
@@ -38,6 +38,7 @@ pub(super) struct Node {
     meter: Option<Meter>,
     received: u64,
     last_bytes: f64,
+    last_begun: f64,
     strikes: u32,
     faults: u32,
 }
@@ -57,6 +58,7 @@ impl Node {
             meter: None,
             received: 0,
             last_bytes: f64::NEG_INFINITY,
+            last_begun: f64::NEG_INFINITY,
             strikes: 0,
             faults: 0,
         }
@@ -99,7 +101,8 @@ impl Node {
     pub(super) fn began(&mut self, now: f64) {
         if self.active == 0 {
             self.meter = None;
-            self.climb.restart(now, self.received);
+            self.climb.restart(now);
+            self.last_begun = now;
         }
         self.active += 1;
     }
@@ -121,11 +124,8 @@ impl Node {
     }
 
     /// A request ended.
-    pub(super) fn ended(&mut self, now: f64) {
+    pub(super) fn ended(&mut self) {
         self.active = self.active.saturating_sub(1);
-        if let Some(rate) = self.meter.as_mut().and_then(|meter| meter.rate(now)).filter(|rate| *rate > 0.0) {
-            self.known_rate = Some(rate);
-        }
         if self.active == 0 {
             self.meter = None;
         }
@@ -157,9 +157,10 @@ impl Node {
         now - self.last_bytes <= seconds
     }
 
-    /// Whether it does its work.
+    /// Whether it does its work, or was asked just now.
     pub(super) fn healthy(&self, now: f64) -> bool {
-        self.standing == Standing::Ready && self.strikes == 0 && (self.active == 0 || self.sent_within(now, 3.0))
+        let at_work = self.active == 0 || self.sent_within(now, 3.0) || now - self.last_begun <= 3.0;
+        self.standing == Standing::Ready && self.strikes == 0 && !self.sends_whole && at_work
     }
 
     /// A fault that may pass. `jitter` is in 0..1, `others` says whether other nodes do the work. Whether the fault is news (one
@@ -175,6 +176,8 @@ impl Node {
         if self.standing != Standing::Ready {
             return None;
         }
+        // What it did while it fell silent says nothing about what it does when it is back.
+        self.known_rate = None;
         if kind == FaultKind::IgnoredRange {
             self.sends_whole = true;
         }
@@ -185,6 +188,11 @@ impl Node {
         let enough = self.sends_whole || self.strikes >= STRIKES.0 || self.faults >= STRIKES.1;
         self.standing = if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
         Some(matches!(self.standing, Standing::Left(_)))
+    }
+
+    /// Whether it failed last time, so that it may well fail again.
+    pub(super) fn on_trial(&self) -> bool {
+        self.strikes > 0
     }
 
     /// What people see.
@@ -228,7 +236,7 @@ impl Climb {
         self.trial.map_or(self.wanted, |(lanes, _)| lanes)
     }
 
-    fn restart(&mut self, now: f64, _received: u64) {
+    fn restart(&mut self, now: f64) {
         self.began = now;
         self.mark = None;
     }
@@ -236,7 +244,7 @@ impl Climb {
     fn tick(&mut self, now: f64, received: u64, full: bool, latency: f64) {
         if !full {
             // Without all lanes at work a measurement says nothing; begin again when they are.
-            return self.restart(now, received);
+            return self.restart(now);
         }
         // New connections ramp up over several round trips; random loss needs as many to show its mean.
         let (settle, measure) = ((4.0 * latency).max(0.5), (5.0 * latency).max(1.0));
@@ -262,6 +270,6 @@ impl Climb {
             }
             _ => {}
         }
-        self.restart(now, received);
+        self.restart(now);
     }
 }
