@@ -230,9 +230,10 @@ impl Gather {
         nodes
     }
 
-    /// What is left of a piece that is not whole: kept if it is worth it.
+    /// What is left of a piece that is not whole: kept if it is worth it. A whole one is here only if the lane was cancelled
+    /// between its last byte and its hash; it is let go.
     fn end(self, shared: &Shared) -> (u64, Option<Begun>) {
-        if self.bytes.len() < WORTH_KEEPING {
+        if self.bytes.len() < WORTH_KEEPING || self.position == shared.table.span(self.piece).end {
             let position = self.position - self.bytes.len() as u64;
             shared.give_back(self.bytes);
             return (position, None);

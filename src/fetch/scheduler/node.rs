@@ -5,6 +5,8 @@ use crate::model::transfer::{FaultKind, NodeState};
 
 /// Pause after a first fault, and at most, seconds; it doubles in between.
 const PAUSE: (f64, f64) = (0.5, 30.0);
+/// Pause after a request that ended early and yet brought something, seconds.
+const FRUITFUL_PAUSE: f64 = 0.1;
 /// Faults in a row, and in all, after which a node is left while others do the work.
 const STRIKES: (u32, u32) = (3, 12);
 /// Seconds a lane's answer is assumed to take before any was measured.
@@ -124,10 +126,16 @@ impl Node {
     }
 
     /// A request ended.
-    pub(super) fn ended(&mut self) {
+    pub(super) fn ended(&mut self, now: f64) {
         self.active = self.active.saturating_sub(1);
-        if self.active == 0 {
-            self.meter = None;
+        if self.active == 0
+            && let Some(mut meter) = self.meter.take()
+            && self.standing == Standing::Ready
+            && let Some(rate) = meter.rate(now).or_else(|| meter.burst(now))
+        {
+            // Also a node that did all of its work before the first look at the clock should be known.
+            self.known_rate = Some(rate);
+            self.best_rate = self.best_rate.max(rate);
         }
     }
 
@@ -163,28 +171,28 @@ impl Node {
         self.standing == Standing::Ready && self.strikes == 0 && !self.sends_whole && at_work
     }
 
-    /// A fault that may pass. `jitter` is in 0..1, `others` says whether other nodes do the work. Whether the fault is news (one
-    /// outage ends all lanes of a node, and counts once), and whether the node is left.
-    pub(super) fn fault(
-        &mut self,
-        now: f64,
-        kind: FaultKind,
-        retry_after: Option<f64>,
-        jitter: f64,
-        others: bool,
-    ) -> Option<bool> {
+    /// A fault that may pass. `fruitful` says that the request brought something to keep, `jitter` is in 0..1, `others` says
+    /// whether other nodes do the work. `None` if the fault is no news (one outage ends all lanes of a node, and counts once),
+    /// else whether the node is left.
+    pub(super) fn fault(&mut self, now: f64, fault: &super::Fault, fruitful: bool, jitter: f64, others: bool) -> Option<bool> {
         if self.standing != Standing::Ready {
             return None;
         }
         // What it did while it fell silent says nothing about what it does when it is back.
         self.known_rate = None;
-        if kind == FaultKind::IgnoredRange {
+        if fault.kind == FaultKind::IgnoredRange {
             self.sends_whole = true;
         }
-        self.strikes += 1;
         self.faults += 1;
-        let pause = (PAUSE.0 * 2f64.powi(self.strikes.min(16) as i32 - 1)).min(PAUSE.1) * (0.75 + 0.5 * jitter);
-        let until = now + retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
+        let pause = if fruitful {
+            self.strikes = self.strikes.max(1);
+            FRUITFUL_PAUSE
+        } else {
+            self.strikes += 1;
+            (PAUSE.0 * 2f64.powi(self.strikes.min(16) as i32 - 1)).min(PAUSE.1)
+        };
+        let pause = pause * (0.75 + 0.5 * jitter);
+        let until = now + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
         let enough = self.sends_whole || self.strikes >= STRIKES.0 || self.faults >= STRIKES.1;
         self.standing = if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
         Some(matches!(self.standing, Standing::Left(_)))

@@ -140,6 +140,9 @@ impl Simulation {
                 }
                 Effect::Cancel { lane } => self.end(lane, None),
                 Effect::Fault { node, fault, dropped } => self.faults.push((node, fault.kind, dropped)),
+                Effect::Have { piece } => {
+                    assert!(!std::mem::replace(&mut self.verified[piece as usize], true), "piece {piece} told twice");
+                }
                 Effect::Finished => self.finished = Some(true),
                 Effect::GiveUp => self.finished = Some(false),
             }
@@ -209,11 +212,8 @@ impl Simulation {
         lane.position += bytes;
         self.received += bytes;
         let position = lane.position;
-        let first_missing = if position == self.table.length {
-            self.table.count()
-        } else {
-            self.table.covering(&(position..position + 1)).start
-        };
+        let first_missing =
+            if position == self.table.length { self.table.count() } else { self.table.covering(&(position..position + 1)).start };
         let (end, last) = (lane.end, lane.request.bytes.end);
         self.step(Input::Received { lane: id, bytes });
         for piece in before..first_missing {
@@ -225,7 +225,6 @@ impl Simulation {
             if lie {
                 self.step(Input::Wrong { piece, nodes: senders });
             } else {
-                self.verified[piece as usize] = true;
                 self.step(Input::Verified { piece, node });
             }
         }
@@ -268,7 +267,7 @@ const MB: f64 = 1e6;
 
 #[test]
 fn a_small_object_is_one_request_to_the_best_node() {
-    let mut simulation = Simulation::new(50_000, vec![healthy(MB, 0.05), healthy(9.0 * MB, 0.01)], 1);
+    let mut simulation = Simulation::new(200_000, vec![healthy(MB, 0.05), healthy(9.0 * MB, 0.01)], 1);
     simulation.run(10.0);
     simulation.assert_whole();
     assert_eq!((simulation.requests, simulation.most_lanes), (1, 1));
@@ -348,7 +347,8 @@ fn a_node_without_ranges_is_a_last_resort() {
     simulation.run(100.0);
     simulation.assert_whole();
     assert_eq!(simulation.scheduler.view(Duration::from_secs(9), 0).unwrap().done, 0);
-    let mut simulation = Simulation::new(20_000_000, vec![with(Behaviour::SendsWhole, 5.0 * MB), with(Behaviour::Different, MB)], 1);
+    let mut simulation =
+        Simulation::new(20_000_000, vec![with(Behaviour::SendsWhole, 5.0 * MB), with(Behaviour::Different, MB)], 1);
     simulation.run(100.0);
     simulation.assert_whole();
 }
