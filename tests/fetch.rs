@@ -126,7 +126,7 @@ async fn each_fault_is_named_and_the_healthy_node_does_the_work() {
         (Behaviour::Dead, FaultKind::Unreachable, false),
         (Behaviour::CutAfter(70_000), passing, false),
     ];
-    for (behaviour, kind, dropped) in cases {
+    let check = async |(behaviour, kind, dropped): (Behaviour, FaultKind, bool)| {
         let folder = tempfile::tempdir().unwrap();
         let bad = FaultyNode::start(&content, behaviour.clone());
         let good = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
@@ -138,7 +138,8 @@ async fn each_fault_is_named_and_the_healthy_node_does_the_work() {
             let fault = outcome.faults.first().unwrap();
             assert!(fault.dropped && !fault.detail.is_empty(), "{behaviour:?}: {fault:?}");
         }
-    }
+    };
+    futures_util::future::join_all(cases.map(check)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,7 +42,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job with the usual limits: two minutes of patience, 4 to 16 connections a node, nothing remembered.
+    /// A job with the usual limits: two minutes of patience, 2 to 16 connections a node, nothing remembered.
     pub fn new(
         location: impl Into<String>,
         object_length: u64,
@@ -51,7 +51,7 @@ impl Job {
         partial: PathBuf,
     ) -> Self {
         let patience = Duration::from_secs(120);
-        Self { location: location.into(), object_length, pieces, nodes, partial, memory: None, patience, connections: (4, 16) }
+        Self { location: location.into(), object_length, pieces, nodes, partial, memory: None, patience, connections: (2, 16) }
     }
 }
 

@@ -75,6 +75,8 @@ pub(super) struct Lane {
     pub shared: Arc<Shared>,
 }
 
+/// How long a connection takes to be found in the pool again, amply.
+const POOLING: Duration = Duration::from_millis(2);
 /// Smallest beginning of a piece that is worth keeping.
 const WORTH_KEEPING: usize = 4 << 10;
 
@@ -142,9 +144,12 @@ impl Lane {
             self.shared.throttle.pay(chunk.len()).await;
             self.handle.received.fetch_add(wanted.len() as u64, Ordering::Relaxed);
             if self.gather(gather, wanted).await {
-                // Read to the end of the body, so that the connection can be used again.
+                // Read to the end of the body, and leave the connection time to go back to the pool: else the next request
+                // would go to a colder one, whose congestion window is small.
                 if gather.position == self.bytes.end && skipped == 0 {
                     let _ = tokio::time::timeout(Duration::from_millis(50), answer.chunk()).await;
+                    drop(answer);
+                    tokio::time::sleep(POOLING).await;
                 }
                 return Ok(());
             }

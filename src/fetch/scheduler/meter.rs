@@ -31,7 +31,8 @@ impl Meter {
     /// Bytes a second over the window; `None` while it is too short to tell.
     pub(super) fn rate(&mut self, now: f64) -> Option<f64> {
         self.advance(now);
-        let covered = (now - self.began).min((SLOTS - 1) as f64 * SLOT + now % SLOT);
+        // Reports come once a slot and tell of the whole time since the last one.
+        let covered = (now - self.began).min(SLOTS as f64 * SLOT);
         (now - self.began >= SHORTEST).then(|| self.slots.iter().sum::<f64>() / covered)
     }
 

@@ -190,6 +190,10 @@ pub struct NodeView {
 const FIRST_RUN: f64 = (1 << 20) as f64;
 /// A run takes at most this many seconds, so that the front of the object, which is unpacked as it comes, moves on.
 const LONGEST_RUN: f64 = 20.0;
+/// Its multiples, modulo one, are spread as evenly as can be.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
+/// A run of a lane on trial takes at most this many seconds.
+const TRIAL_RUN: f64 = 1.0;
 /// Received bytes that count as progress when patience is measured: a drip of single bytes is none.
 const PROGRESS: u64 = 16 << 10;
 
@@ -501,7 +505,11 @@ impl Scheduler {
                 if helped && smallest > left * 1.1 + 0.1 {
                     return;
                 }
-                rate * (left / 2.0).min(LONGEST_RUN)
+                // A lane on trial must be gone soon after it has proved useless.
+                let longest = if node.tries_more_lanes() { TRIAL_RUN } else { LONGEST_RUN };
+                // Lanes that began together must not end together: one's gap is filled by the others only if they go on.
+                let spread = 0.35 + 0.25 * (self.next_lane as f64 * GOLDEN_RATIO).fract();
+                rate * (left * spread).min(longest)
             }
         };
         if let Some((run, start)) = self.work.take(bytes) {

@@ -198,6 +198,11 @@ impl Node {
         Some(matches!(self.standing, Standing::Left(_)))
     }
 
+    /// Whether the next lane is there only to see whether it helps.
+    pub(super) fn tries_more_lanes(&self) -> bool {
+        self.active >= self.climb.settled()
+    }
+
     /// Whether it failed last time, so that it may well fail again.
     pub(super) fn on_trial(&self) -> bool {
         self.strikes > 0
@@ -217,7 +222,7 @@ impl Node {
 /// A rise of the rate that doubling the lanes must bring to be kept.
 const GAIN: f64 = 1.12;
 /// Seconds before the next trial after one that brought nothing; doubles each time.
-const HOLD: f64 = 8.0;
+const HOLD: f64 = 3.0;
 
 /// Hill-climbing over the number of lanes: double them, keep that if the rate rose by enough, else go back. Lossy links gain up to
 /// many lanes (each loss halves only one of them), clean ones gain nothing after the first few.
@@ -254,8 +259,9 @@ impl Climb {
             // Without all lanes at work a measurement says nothing; begin again when they are.
             return self.restart(now);
         }
-        // New connections ramp up over several round trips; random loss needs as many to show its mean.
-        let (settle, measure) = ((4.0 * latency).max(0.5), (5.0 * latency).max(1.0));
+        // New connections ramp up over some round trips. Short trials find a lossy link's many lanes within seconds; one that
+        // chance has spoilt is repeated.
+        let (settle, measure) = ((2.0 * latency).max(0.2), (4.0 * latency).max(0.3));
         let (from, bytes) = match self.mark {
             None if now >= self.began + settle => *self.mark.insert((now, received)),
             None => return,
