@@ -32,7 +32,7 @@ struct Options {
     #[arg(long)]
     limit: Option<u64>,
     /// Connections a node begins with.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 2)]
     first: usize,
     /// Connections a node may have.
     #[arg(long, default_value_t = 16)]
@@ -84,7 +84,7 @@ async fn run(options: Options, table: Arc<PieceTable>) -> Result<(), Box<dyn std
     let client = Client::new(&ClientOptions::default())?;
     let (control, orders) = watch::channel(Control { limit: options.limit, ..Control::default() });
     let (sender, mut events) = mpsc::unbounded_channel();
-    let started = Instant::now();
+    let (started, cpu) = (Instant::now(), cpu_seconds());
     let task = tokio::spawn(async move { download(&client, job, orders, sender).await });
     if let Some(seconds) = options.seconds {
         tokio::spawn(async move {
@@ -128,6 +128,7 @@ async fn run(options: Options, table: Arc<PieceTable>) -> Result<(), Box<dyn std
         "nodes": last.map(|progress| progress.nodes),
         "faults": faults,
         "error": outcome.err().map(|error| error.to_string()),
+        "cpu_seconds": cpu_seconds().zip(cpu).map(|(after, before)| after - before),
         "peak_memory_kib": peak_memory_kib(),
     });
     println!("{report}");
@@ -138,4 +139,14 @@ async fn run(options: Options, table: Arc<PieceTable>) -> Result<(), Box<dyn std
 fn peak_memory_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// User and system seconds of this process so far; `None` where the system does not tell it in /proc.
+fn cpu_seconds() -> Option<f64> {
+    /// Linux's fixed unit of these counters.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<f64>().ok();
+    Some((next()? + next()?) / TICKS_PER_SECOND)
 }

@@ -42,7 +42,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job with the usual limits: two minutes of patience, 4 to 16 connections a node, nothing remembered.
+    /// A job with the usual limits: two minutes of patience, 2 to 16 connections a node, nothing remembered.
     pub fn new(
         location: impl Into<String>,
         object_length: u64,
@@ -51,7 +51,7 @@ impl Job {
         partial: PathBuf,
     ) -> Self {
         let patience = Duration::from_secs(120);
-        Self { location: location.into(), object_length, pieces, nodes, partial, memory: None, patience, connections: (4, 16) }
+        Self { location: location.into(), object_length, pieces, nodes, partial, memory: None, patience, connections: (2, 16) }
     }
 }
 
@@ -189,6 +189,8 @@ struct Driver {
     started: Instant,
     resumed: u64,
     received: u64,
+    /// Of these, how many the speed has taken in.
+    shown: u64,
     speed: f64,
     outcome: Option<Result<(), FetchError>>,
 }
@@ -253,6 +255,7 @@ impl Driver {
             started: Instant::now(),
             resumed,
             received: 0,
+            shown: 0,
             speed: 0.0,
             outcome: None,
         }
@@ -282,7 +285,7 @@ impl Driver {
             tokio::select! {
                 Some(report) = self.reports.recv() => self.report(report),
                 _ = ticks.tick() => {
-                    self.look();
+                    self.tick();
                     count += 1;
                     if count.is_multiple_of(PROGRESS_TICKS) {
                         self.progress();
@@ -299,19 +302,12 @@ impl Driver {
     fn report(&mut self, report: Report) {
         match report {
             Report::Answered { lane, seconds } => self.step(Input::Answered { lane, seconds }),
-            Report::Verified { piece, node } => {
-                self.journal.written(piece);
-                self.begun.remove(&piece);
-                let _ = self.events.send(FetchEvent::Piece(piece));
-                self.step(Input::Verified { piece, node });
-            }
+            Report::Verified { piece, node } => self.step(Input::Verified { piece, node }),
             Report::Wrong { piece, nodes } => self.step(Input::Wrong { piece, nodes }),
             Report::Ended { lane, mut position, fault, begun } => {
-                if let Some((handle, seen)) = self.handles.remove(&lane) {
-                    let bytes = handle.received.load(Ordering::Relaxed).saturating_sub(seen);
-                    self.received += bytes;
-                    self.step(Input::Received { lane, bytes });
-                }
+                // Whoever takes over a run should know how far it is by now.
+                self.count();
+                self.handles.remove(&lane);
                 if let Some(begun) = begun {
                     if self.begun.len() < MOST_BEGUN {
                         self.begun.insert(begun.piece, begun);
@@ -326,7 +322,7 @@ impl Driver {
     }
 
     /// Reads the lanes' counters.
-    fn look(&mut self) {
+    fn count(&mut self) {
         let mut arrived = Vec::new();
         for (lane, (handle, seen)) in &mut self.handles {
             let received = handle.received.load(Ordering::Relaxed);
@@ -335,12 +331,16 @@ impl Driver {
                 *seen = received;
             }
         }
-        let mut sum = 0;
         for (lane, bytes) in arrived {
-            sum += bytes;
+            self.received += bytes;
             self.step(Input::Received { lane, bytes });
         }
-        self.received += sum;
+    }
+
+    fn tick(&mut self) {
+        self.count();
+        let sum = self.received - self.shown;
+        self.shown = self.received;
         let weight = 1.0 - (-TICK.as_secs_f64() / SMOOTHING).exp();
         let age = self.started.elapsed().as_secs_f64();
         // At first a plain mean: smoothing from zero would show a slow start that is none.
@@ -371,6 +371,11 @@ impl Driver {
                     };
                     self.faults.insert(node, fault.clone());
                     let _ = self.events.send(FetchEvent::Fault(fault));
+                }
+                Effect::Have { piece } => {
+                    self.journal.written(piece);
+                    self.begun.remove(&piece);
+                    let _ = self.events.send(FetchEvent::Piece(piece));
                 }
                 Effect::Finished => self.outcome = Some(Ok(())),
                 Effect::GiveUp => {

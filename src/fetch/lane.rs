@@ -75,6 +75,8 @@ pub(super) struct Lane {
     pub shared: Arc<Shared>,
 }
 
+/// How long a connection takes to be found in the pool again, amply.
+const POOLING: Duration = Duration::from_millis(2);
 /// Smallest beginning of a piece that is worth keeping.
 const WORTH_KEEPING: usize = 4 << 10;
 
@@ -142,9 +144,12 @@ impl Lane {
             self.shared.throttle.pay(chunk.len()).await;
             self.handle.received.fetch_add(wanted.len() as u64, Ordering::Relaxed);
             if self.gather(gather, wanted).await {
-                // Read to the end of the body, so that the connection can be used again.
+                // Read to the end of the body, and leave the connection time to go back to the pool: else the next request
+                // would go to a colder one, whose congestion window is small.
                 if gather.position == self.bytes.end && skipped == 0 {
                     let _ = tokio::time::timeout(Duration::from_millis(50), answer.chunk()).await;
+                    drop(answer);
+                    tokio::time::sleep(POOLING).await;
                 }
                 return Ok(());
             }
@@ -230,9 +235,10 @@ impl Gather {
         nodes
     }
 
-    /// What is left of a piece that is not whole: kept if it is worth it.
+    /// What is left of a piece that is not whole: kept if it is worth it. A whole one is here only if the lane was cancelled
+    /// between its last byte and its hash; it is let go.
     fn end(self, shared: &Shared) -> (u64, Option<Begun>) {
-        if self.bytes.len() < WORTH_KEEPING {
+        if self.bytes.len() < WORTH_KEEPING || self.position == shared.table.span(self.piece).end {
             let position = self.position - self.bytes.len() as u64;
             shared.give_back(self.bytes);
             return (position, None);

@@ -6,6 +6,8 @@ const SLOT: f64 = 0.1;
 const SLOTS: usize = 20;
 /// Below this many seconds a rate says nothing.
 const SHORTEST: f64 = 0.25;
+/// Bytes that a burst must have to say anything.
+const BURST: f64 = 64e3;
 
 /// A sliding window over bytes that arrived.
 #[derive(Clone, Debug)]
@@ -29,8 +31,15 @@ impl Meter {
     /// Bytes a second over the window; `None` while it is too short to tell.
     pub(super) fn rate(&mut self, now: f64) -> Option<f64> {
         self.advance(now);
-        let covered = (now - self.began).min((SLOTS - 1) as f64 * SLOT + now % SLOT);
+        // Reports come once a slot and tell of the whole time since the last one.
+        let covered = (now - self.began).min(SLOTS as f64 * SLOT);
         (now - self.began >= SHORTEST).then(|| self.slots.iter().sum::<f64>() / covered)
+    }
+
+    /// Bytes a second of a burst too short for [`Meter::rate`]; `None` if too little came to tell.
+    pub(super) fn burst(&mut self, now: f64) -> Option<f64> {
+        let bytes = self.slots.iter().sum::<f64>();
+        (bytes >= BURST).then(|| bytes / (now - self.began).max(SLOT / 5.0))
     }
 
     fn advance(&mut self, now: f64) {
@@ -49,7 +58,7 @@ mod tests {
     #[test]
     fn a_steady_stream_is_measured_and_silence_is_seen() {
         let mut meter = Meter::new(10.0);
-        assert_eq!(meter.rate(10.1), None);
+        assert_eq!((meter.rate(10.1), meter.burst(10.1)), (None, None));
         for step in 1..=400 {
             meter.add(10.0 + f64::from(step) * 0.01, 10);
         }
@@ -57,5 +66,8 @@ mod tests {
         assert!((rate - 1000.0).abs() < 60.0, "{rate}");
         assert!(meter.rate(15.0).unwrap() < 600.0);
         assert_eq!(meter.rate(17.0), Some(0.0));
+        let mut meter = Meter::new(10.0);
+        meter.add(10.1, 100_000);
+        assert!((meter.burst(10.1).unwrap() - 1e6).abs() < 1.0);
     }
 }

@@ -144,6 +144,11 @@ pub enum Effect {
         /// Whether it was left.
         dropped: bool,
     },
+    /// The piece is there for good; told once a piece.
+    Have {
+        /// Which piece.
+        piece: u32,
+    },
     /// All pieces are there.
     Finished,
     /// No node delivers any more.
@@ -185,15 +190,32 @@ pub struct NodeView {
 const FIRST_RUN: f64 = (1 << 20) as f64;
 /// A run takes at most this many seconds, so that the front of the object, which is unpacked as it comes, moves on.
 const LONGEST_RUN: f64 = 20.0;
+/// Its multiples, modulo one, are spread as evenly as can be.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
+/// A run of a lane on trial takes at most this many seconds.
+const TRIAL_RUN: f64 = 1.0;
 /// Received bytes that count as progress when patience is measured: a drip of single bytes is none.
 const PROGRESS: u64 = 16 << 10;
+
+/// What an unknown node is assumed to deliver at least, bytes a second.
+const ASSUMED_RATE: f64 = 500e3;
+/// Bytes after which a request that failed was not in vain.
+const FRUITFUL: u64 = 4 << 10;
+/// Seconds of silence for which a node is named when its work had to be doubled.
+const SILENT: f64 = 1.5;
+/// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
+/// asked for.
+const TRIAL: f64 = 6.0;
 
 struct Lane {
     node: NodeIndex,
     /// First piece it was asked for, and the first one behind its (possibly shortened) run.
     run: Range<u32>,
+    start: u64,
     position: u64,
     asked: f64,
+    /// When bytes came last, or it was asked.
+    last: f64,
     /// Bytes a second that it is assumed to get before that can be measured.
     assumed: Option<f64>,
     meter: Option<Meter>,
@@ -249,7 +271,7 @@ impl Scheduler {
         match input {
             Input::Answered { lane, seconds } => self.answered(now, lane, seconds),
             Input::Received { lane, bytes } => return self.received(now, lane, bytes),
-            Input::Verified { piece, node } => self.verified(piece, node, &mut effects),
+            Input::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
             Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
             Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
             Input::Tick { capped } => self.tick(now, capped),
@@ -302,6 +324,7 @@ impl Scheduler {
     fn received(&mut self, now: f64, lane: LaneId, bytes: u64) -> Vec<Effect> {
         if let Some(lane) = self.lanes.get_mut(&lane) {
             lane.position += bytes;
+            lane.last = now;
             lane.meter.get_or_insert_with(|| Meter::new(now)).add(now, bytes);
             self.nodes[lane.node].received(now, bytes);
         }
@@ -313,10 +336,11 @@ impl Scheduler {
         Vec::new()
     }
 
-    fn verified(&mut self, piece: u32, node: NodeIndex, effects: &mut Vec<Effect>) {
+    fn verified(&mut self, now: f64, piece: u32, node: NodeIndex, effects: &mut Vec<Effect>) {
         if !self.work.finish(piece) {
             return;
         }
+        effects.push(Effect::Have { piece });
         let bytes = self.work.size(piece);
         if let Some(node) = self.nodes.get_mut(node) {
             node.proved(bytes);
@@ -329,8 +353,16 @@ impl Scheduler {
         let idle: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| idle(lane)).map(|(lane, _)| *lane).collect();
         for lane in idle {
             // A lane that has just received its last byte ends by itself, and keeps its connection.
-            if self.lanes.get(&lane).is_some_and(|lane| self.work.piece_at(lane.position) < lane.run.end) {
-                self.cancel(lane, effects);
+            let Some(Lane { node, position, run, last, .. }) = self.lanes.get(&lane) else { continue };
+            if self.work.piece_at(*position) >= run.end {
+                continue;
+            }
+            let (node, silent) = (*node, now - last);
+            self.cancel(lane, effects);
+            if silent > SILENT {
+                let detail = format!("sent nothing for {silent:.1} s and was overtaken");
+                let fault = Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };
+                self.fault(now, node, fault, false, effects);
             }
         }
     }
@@ -341,7 +373,7 @@ impl Scheduler {
         if let [node] = nodes {
             let detail = format!("piece {piece} does not have its signed hash");
             let fault = Fault { kind: FaultKind::WrongBytes, detail, lasting: true, retry_after: None };
-            self.fault(now, *node, fault, effects);
+            self.fault(now, *node, fault, false, effects);
         }
     }
 
@@ -362,12 +394,13 @@ impl Scheduler {
             // One connection that broke while others of the same node go on is no outage.
             let alone = fault.kind != FaultKind::Stalled || !self.nodes[lane.node].sent_within(now, 1.0);
             if fault.lasting || alone {
-                self.fault(now, lane.node, fault, effects);
+                let fruitful = position > lane.start + FRUITFUL;
+                self.fault(now, lane.node, fault, fruitful, effects);
             }
         }
     }
 
-    fn fault(&mut self, now: f64, index: NodeIndex, fault: Fault, effects: &mut Vec<Effect>) {
+    fn fault(&mut self, now: f64, index: NodeIndex, fault: Fault, fruitful: bool, effects: &mut Vec<Effect>) {
         let others = (0..self.nodes.len()).any(|other| other != index && self.nodes[other].healthy(now));
         let jitter = self.random.f64();
         let Some(node) = self.nodes.get_mut(index) else { return };
@@ -378,7 +411,7 @@ impl Scheduler {
             node.standing = Standing::Banned;
             true
         } else {
-            let Some(left) = node.fault(now, fault.kind, fault.retry_after, jitter, others) else { return };
+            let Some(left) = node.fault(now, &fault, fruitful, jitter, others) else { return };
             left
         };
         effects.push(Effect::Fault { node: index, fault, dropped });
@@ -432,11 +465,16 @@ impl Scheduler {
     /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
     fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
+        let healthy = self.nodes.iter().any(|node| node.healthy(now));
         for level in 0..most {
             for position in 0..self.order.len() {
                 let index = self.order[position];
                 let node = &self.nodes[index];
-                if node.standing != Standing::Ready || node.active != level || node.lanes() <= level {
+                if node.standing != Standing::Ready
+                    || node.active != level
+                    || node.lanes() <= level
+                    || (node.sends_whole && healthy)
+                {
                     continue;
                 }
                 if self.work.free_bytes() > 0 {
@@ -451,18 +489,27 @@ impl Scheduler {
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let total: f64 = (0..self.nodes.len()).filter_map(|other| self.serving_rate(now, other)).sum();
+        let helped = !self.lanes.is_empty();
+        let left = self.work.missing_bytes() as f64 / total.max(1.0);
         let node = &mut self.nodes[index];
         let rate = node.lane_rate(now);
+        if helped && node.on_trial() && left < TRIAL {
+            return;
+        }
         let bytes = match rate {
             _ if node.sends_whole => f64::INFINITY,
             None => FIRST_RUN,
             Some(rate) => {
-                let left = self.work.missing_bytes() as f64 / total.max(rate);
+                let left = left.min(self.work.missing_bytes() as f64 / rate.max(1.0));
                 let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
-                if !self.lanes.is_empty() && smallest > left * 1.1 + 0.1 {
+                if helped && smallest > left * 1.1 + 0.1 {
                     return;
                 }
-                rate * (left / 2.0).min(LONGEST_RUN)
+                // A lane on trial must be gone soon after it has proved useless.
+                let longest = if node.tries_more_lanes() { TRIAL_RUN } else { LONGEST_RUN };
+                // Lanes that began together must not end together: one's gap is filled by the others only if they go on.
+                let spread = 0.35 + 0.25 * (self.next_lane as f64 * GOLDEN_RATIO).fract();
+                rate * (left * spread).min(longest)
             }
         };
         if let Some((run, start)) = self.work.take(bytes) {
@@ -472,6 +519,9 @@ impl Scheduler {
 
     /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
     fn take_over(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+        if self.nodes[index].on_trial() {
+            return;
+        }
         let latency = self.nodes[index].latency();
         let known = self.nodes[index].lane_rate(now);
         let mut late: Vec<(f64, f64, LaneId)> = Vec::new();
@@ -485,8 +535,8 @@ impl Scheduler {
         let size = self.work.piece_size();
         for (finish, victim_rate, id) in late {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            // An unknown node is assumed to be no worse than the one it helps.
-            let rate = known.unwrap_or(victim_rate).max(1.0);
+            // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
+            let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(lane.position);
             let tail = lane.run.end.saturating_sub(current + 1);
             let gain = |end: f64| end < finish * 0.9 - 0.05;
@@ -538,7 +588,10 @@ impl Scheduler {
             answer_within: Duration::from_secs_f64((10.0 * latency).clamp(4.0, 15.0)),
             silence: Duration::from_secs_f64((8.0 * latency).clamp(2.5, 10.0)),
         };
-        self.lanes.insert(lane, Lane { node: index, run, position: start, asked: now, assumed, meter: None, cancelled: false });
+        self.lanes.insert(
+            lane,
+            Lane { node: index, run, start, position: start, asked: now, last: now, assumed, meter: None, cancelled: false },
+        );
         effects.push(Effect::Request(request));
     }
 

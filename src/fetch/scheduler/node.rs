@@ -5,8 +5,10 @@ use crate::model::transfer::{FaultKind, NodeState};
 
 /// Pause after a first fault, and at most, seconds; it doubles in between.
 const PAUSE: (f64, f64) = (0.5, 30.0);
+/// Pause after a request that ended early and yet brought something, seconds.
+const FRUITFUL_PAUSE: f64 = 0.1;
 /// Faults in a row, and in all, after which a node is left while others do the work.
-const STRIKES: (u32, u32) = (4, 12);
+const STRIKES: (u32, u32) = (3, 12);
 /// Seconds a lane's answer is assumed to take before any was measured.
 pub(super) const ASSUMED_LATENCY: f64 = 0.3;
 
@@ -38,6 +40,7 @@ pub(super) struct Node {
     meter: Option<Meter>,
     received: u64,
     last_bytes: f64,
+    last_begun: f64,
     strikes: u32,
     faults: u32,
 }
@@ -57,6 +60,7 @@ impl Node {
             meter: None,
             received: 0,
             last_bytes: f64::NEG_INFINITY,
+            last_begun: f64::NEG_INFINITY,
             strikes: 0,
             faults: 0,
         }
@@ -99,7 +103,8 @@ impl Node {
     pub(super) fn began(&mut self, now: f64) {
         if self.active == 0 {
             self.meter = None;
-            self.climb.restart(now, self.received);
+            self.climb.restart(now);
+            self.last_begun = now;
         }
         self.active += 1;
     }
@@ -123,11 +128,14 @@ impl Node {
     /// A request ended.
     pub(super) fn ended(&mut self, now: f64) {
         self.active = self.active.saturating_sub(1);
-        if let Some(rate) = self.meter.as_mut().and_then(|meter| meter.rate(now)).filter(|rate| *rate > 0.0) {
+        if self.active == 0
+            && let Some(mut meter) = self.meter.take()
+            && self.standing == Standing::Ready
+            && let Some(rate) = meter.rate(now).or_else(|| meter.burst(now))
+        {
+            // Also a node that did all of its work before the first look at the clock should be known.
             self.known_rate = Some(rate);
-        }
-        if self.active == 0 {
-            self.meter = None;
+            self.best_rate = self.best_rate.max(rate);
         }
     }
 
@@ -157,34 +165,47 @@ impl Node {
         now - self.last_bytes <= seconds
     }
 
-    /// Whether it does its work.
+    /// Whether it does its work, or was asked just now.
     pub(super) fn healthy(&self, now: f64) -> bool {
-        self.standing == Standing::Ready && self.strikes == 0 && (self.active == 0 || self.sent_within(now, 3.0))
+        let at_work = self.active == 0 || self.sent_within(now, 3.0) || now - self.last_begun <= 3.0;
+        self.standing == Standing::Ready && self.strikes == 0 && !self.sends_whole && at_work
     }
 
-    /// A fault that may pass. `jitter` is in 0..1, `others` says whether other nodes do the work. Whether the fault is news (one
-    /// outage ends all lanes of a node, and counts once), and whether the node is left.
-    pub(super) fn fault(
-        &mut self,
-        now: f64,
-        kind: FaultKind,
-        retry_after: Option<f64>,
-        jitter: f64,
-        others: bool,
-    ) -> Option<bool> {
+    /// A fault that may pass. `fruitful` says that the request brought something to keep, `jitter` is in 0..1, `others` says
+    /// whether other nodes do the work. `None` if the fault is no news (one outage ends all lanes of a node, and counts once),
+    /// else whether the node is left.
+    pub(super) fn fault(&mut self, now: f64, fault: &super::Fault, fruitful: bool, jitter: f64, others: bool) -> Option<bool> {
         if self.standing != Standing::Ready {
             return None;
         }
-        if kind == FaultKind::IgnoredRange {
+        // What it did while it fell silent says nothing about what it does when it is back.
+        self.known_rate = None;
+        if fault.kind == FaultKind::IgnoredRange {
             self.sends_whole = true;
         }
-        self.strikes += 1;
         self.faults += 1;
-        let pause = (PAUSE.0 * 2f64.powi(self.strikes.min(16) as i32 - 1)).min(PAUSE.1) * (0.75 + 0.5 * jitter);
-        let until = now + retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
+        let pause = if fruitful {
+            self.strikes = self.strikes.max(1);
+            FRUITFUL_PAUSE
+        } else {
+            self.strikes += 1;
+            (PAUSE.0 * 2f64.powi(self.strikes.min(16) as i32 - 1)).min(PAUSE.1)
+        };
+        let pause = pause * (0.75 + 0.5 * jitter);
+        let until = now + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
         let enough = self.sends_whole || self.strikes >= STRIKES.0 || self.faults >= STRIKES.1;
         self.standing = if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
         Some(matches!(self.standing, Standing::Left(_)))
+    }
+
+    /// Whether the next lane is there only to see whether it helps.
+    pub(super) fn tries_more_lanes(&self) -> bool {
+        self.active >= self.climb.settled()
+    }
+
+    /// Whether it failed last time, so that it may well fail again.
+    pub(super) fn on_trial(&self) -> bool {
+        self.strikes > 0
     }
 
     /// What people see.
@@ -201,7 +222,7 @@ impl Node {
 /// A rise of the rate that doubling the lanes must bring to be kept.
 const GAIN: f64 = 1.12;
 /// Seconds before the next trial after one that brought nothing; doubles each time.
-const HOLD: f64 = 8.0;
+const HOLD: f64 = 3.0;
 
 /// Hill-climbing over the number of lanes: double them, keep that if the rate rose by enough, else go back. Lossy links gain up to
 /// many lanes (each loss halves only one of them), clean ones gain nothing after the first few.
@@ -228,7 +249,7 @@ impl Climb {
         self.trial.map_or(self.wanted, |(lanes, _)| lanes)
     }
 
-    fn restart(&mut self, now: f64, _received: u64) {
+    fn restart(&mut self, now: f64) {
         self.began = now;
         self.mark = None;
     }
@@ -236,10 +257,11 @@ impl Climb {
     fn tick(&mut self, now: f64, received: u64, full: bool, latency: f64) {
         if !full {
             // Without all lanes at work a measurement says nothing; begin again when they are.
-            return self.restart(now, received);
+            return self.restart(now);
         }
-        // New connections ramp up over several round trips; random loss needs as many to show its mean.
-        let (settle, measure) = ((4.0 * latency).max(0.5), (5.0 * latency).max(1.0));
+        // New connections ramp up over some round trips. Short trials find a lossy link's many lanes within seconds; one that
+        // chance has spoilt is repeated.
+        let (settle, measure) = ((2.0 * latency).max(0.2), (4.0 * latency).max(0.3));
         let (from, bytes) = match self.mark {
             None if now >= self.began + settle => *self.mark.insert((now, received)),
             None => return,
@@ -262,6 +284,6 @@ impl Climb {
             }
             _ => {}
         }
-        self.restart(now, received);
+        self.restart(now);
     }
 }

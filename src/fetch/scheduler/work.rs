@@ -53,8 +53,11 @@ impl Work {
         f64::from(self.table.piece_size)
     }
 
-    /// The piece that byte `position` lies in.
+    /// The piece that byte `position` lies in; the number of pieces for the end of the payload.
     pub(super) fn piece_at(&self, position: u64) -> u32 {
+        if position >= self.table.length {
+            return self.table.count();
+        }
         u32::try_from(position / u64::from(self.table.piece_size)).unwrap_or(u32::MAX)
     }
 

@@ -1,0 +1,402 @@
+//! The downloader against nodes that misbehave (FAULTS 6, 16, 17), over real sockets on loopback.
+
+#[path = "support/faulty_node.rs"]
+mod faulty_node;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use faulty_node::{Behaviour, FaultyNode};
+use kuzflow::fetch::{
+    Client, ClientOptions, Control, FetchError, FetchEvent, Job, NodeMemory, Partial, Progress, RunState, Summary, download,
+    fetch_span,
+};
+use kuzflow::model::transfer::{FaultKind, NodeFault};
+use kuzflow::model::{Digest, PieceTable};
+use tokio::sync::{mpsc, watch};
+
+const PIECE: u32 = 16 << 10;
+
+fn content(length: usize) -> Arc<Vec<u8>> {
+    let mut random = fastrand::Rng::with_seed(7);
+    Arc::new(std::iter::repeat_with(|| random.u8(..)).take(length).collect())
+}
+
+fn table(content: &[u8]) -> Arc<PieceTable> {
+    let hashes = content.chunks(PIECE as usize).map(Digest::of).collect();
+    Arc::new(PieceTable { piece_size: PIECE, length: content.len() as u64, hashes })
+}
+
+fn client() -> Client {
+    Client::new(&ClientOptions { document_time: Duration::from_millis(1500), ..ClientOptions::default() }).unwrap()
+}
+
+fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> Job {
+    let nodes = nodes.iter().map(|node| node.node()).collect();
+    let job = Job::new("targets/package", content.len() as u64, table(content), nodes, folder.join("package.partial"));
+    Job { patience: Duration::from_secs(20), ..job }
+}
+
+struct Outcome {
+    result: Result<Summary, FetchError>,
+    pieces: Vec<u32>,
+    faults: Vec<NodeFault>,
+    progress: Vec<Progress>,
+}
+
+impl Outcome {
+    /// The kinds of fault that a node was named for.
+    fn kinds(&self, node: &FaultyNode) -> Vec<FaultKind> {
+        let id = node.node().id;
+        self.faults.iter().filter(|fault| fault.node == id).map(|fault| fault.fault).collect()
+    }
+}
+
+async fn run(job: Job) -> Outcome {
+    let (_control, orders) = watch::channel(Control::default());
+    run_with(job, client(), orders).await
+}
+
+async fn run_with(job: Job, client: Client, orders: watch::Receiver<Control>) -> Outcome {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let result = download(&client, job, orders, sender).await;
+    let mut outcome = Outcome { result, pieces: Vec::new(), faults: Vec::new(), progress: Vec::new() };
+    while let Some(event) = events.recv().await {
+        match event {
+            FetchEvent::Piece(piece) => outcome.pieces.push(piece),
+            FetchEvent::Fault(fault) => outcome.faults.push(fault),
+            FetchEvent::Progress(progress) => outcome.progress.push(progress),
+        }
+    }
+    outcome
+}
+
+fn assert_whole(outcome: &Outcome, content: &[u8], folder: &Path) {
+    let summary = outcome.result.as_ref().unwrap();
+    assert!(std::fs::read(folder.join("package.partial")).unwrap() == content, "another file");
+    let mut pieces = outcome.pieces.clone();
+    pieces.sort_unstable();
+    assert_eq!(pieces, (0..table(content).count()).collect::<Vec<_>>(), "each piece is told once");
+    assert_eq!(outcome.progress.last().unwrap().done, content.len() as u64);
+    let fetched: u64 = summary.nodes.iter().map(|node| node.done).sum();
+    assert_eq!(fetched + summary.resumed, content.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthy_nodes_share_the_work() {
+    let (content, folder) = (content(3_000_000), tempfile::tempdir().unwrap());
+    let one = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+    let two = FaultyNode::start(&content, Behaviour::Limited(4_000_000));
+    let memory = folder.path().join("nodes.json");
+    let outcome = run(Job { memory: Some(memory.clone()), ..job(&content, &[&one, &two], folder.path()) }).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
+    assert!(one.sent() > 100_000 && two.sent() > 100_000, "{} and {}", one.sent(), two.sent());
+    assert!(one.heads().iter().all(|head| head.to_lowercase().contains("accept-encoding: identity")));
+    assert!(one.heads().iter().all(|head| head.starts_with("GET /targets/package ")));
+    let memory = NodeMemory::load(&memory);
+    assert!(memory.of(&two.node()).is_some());
+    assert!(memory.estimated_seconds(&[two.node()], 1_000_000).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_object_is_one_request() {
+    let (content, folder) = (content(50_000), tempfile::tempdir().unwrap());
+    let (one, two) = (FaultyNode::start(&content, Behaviour::Healthy), FaultyNode::start(&content, Behaviour::Healthy));
+    let outcome = run(job(&content, &[&one, &two], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert_eq!((one.requests(), two.requests()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_is_named_and_the_healthy_node_does_the_work() {
+    let content = content(2_000_000);
+    let (different, passing) = (FaultKind::DifferentFile, FaultKind::Truncated);
+    let cases = [
+        (Behaviour::LieAt(20_000), FaultKind::WrongBytes, true),
+        (Behaviour::WrongContentRange, different, true),
+        (Behaviour::Status(416), different, true),
+        (Behaviour::Size(1_999_999), different, true),
+        (Behaviour::TagChangesAfter(2), different, true),
+        (Behaviour::Portal, different, true),
+        (Behaviour::Gzip, FaultKind::IgnoredRange, true),
+        (Behaviour::Status(404), FaultKind::Refused, true),
+        (Behaviour::Status(503), FaultKind::Refused, false),
+        (Behaviour::Dead, FaultKind::Unreachable, false),
+        (Behaviour::CutAfter(70_000), passing, false),
+    ];
+    let check = async |(behaviour, kind, dropped): (Behaviour, FaultKind, bool)| {
+        let folder = tempfile::tempdir().unwrap();
+        let bad = FaultyNode::start(&content, behaviour.clone());
+        let good = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+        let outcome = run(job(&content, &[&bad, &good], folder.path())).await;
+        assert_whole(&outcome, &content, folder.path());
+        assert_eq!(outcome.kinds(&bad).first(), Some(&kind), "{behaviour:?}: {:?}", outcome.faults);
+        assert!(outcome.kinds(&good).is_empty(), "{behaviour:?}: {:?}", outcome.faults);
+        if dropped {
+            let fault = outcome.faults.first().unwrap();
+            assert!(fault.dropped && !fault.detail.is_empty(), "{behaviour:?}: {fault:?}");
+        }
+    };
+    futures_util::future::join_all(cases.map(check)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ignores_ranges_is_left_for_one_that_does_not() {
+    let (content, folder) = (content(4_000_000), tempfile::tempdir().unwrap());
+    let bad = FaultyNode::start(&content, Behaviour::IgnoreRange);
+    let good = FaultyNode::start(&content, Behaviour::Limited(3_000_000));
+    let outcome = run(job(&content, &[&good, &bad], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.faults.iter().any(|fault| fault.fault == FaultKind::IgnoredRange && fault.dropped), "{:?}", outcome.faults);
+    // Alone it is better than nothing.
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = run(job(&content, &[&bad], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stalls_costs_only_its_silence() {
+    let (content, folder) = (content(9_000_000), tempfile::tempdir().unwrap());
+    let bad = FaultyNode::start(&content, Behaviour::StallAfter(300_000));
+    let good = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+    let outcome = run(job(&content, &[&bad, &good], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.kinds(&bad).contains(&FaultKind::Stalled), "{:?}", outcome.faults);
+    // A drip never falls silent, and is overtaken.
+    let folder = tempfile::tempdir().unwrap();
+    bad.becomes(Behaviour::Drip(200));
+    let outcome = run(job(&content[..1_000_000], &[&bad, &good], folder.path())).await;
+    assert!(outcome.result.is_err(), "the nodes hold a longer file than the metadata says");
+    let folder = tempfile::tempdir().unwrap();
+    good.becomes(Behaviour::Healthy);
+    let outcome = run(job(&content, &[&bad, &good], folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_after_every_so_many_bytes_a_single_node_still_delivers() {
+    let content = content(200_000);
+    for bytes in [5_000, 16_384, 50_001] {
+        let folder = tempfile::tempdir().unwrap();
+        let node = FaultyNode::start(&content, Behaviour::CutAfter(bytes));
+        // Pauses after faults make this slow where every answer is far below a piece.
+        let length = if bytes < 10_000 { 40_000 } else { 200_000 };
+        let cut = Arc::new(content[..length].to_vec());
+        let node = if length == content.len() { node } else { FaultyNode::start(&cut, Behaviour::CutAfter(bytes)) };
+        let outcome = run(job(&cut, &[&node], folder.path())).await;
+        assert_whole(&outcome, &cut, folder.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_it() {
+    let (content, folder) = (content(500_000), tempfile::tempdir().unwrap());
+    let one = FaultyNode::start(&content, Behaviour::LieAt(3));
+    let two = FaultyNode::start(&content, Behaviour::Status(404));
+    let outcome = run(job(&content, &[&one, &two], folder.path())).await;
+    let error = outcome.result.unwrap_err();
+    assert!(matches!(&error, FetchError::NodesFailed { faults, .. } if faults.len() == 2), "{error}");
+    assert!(!error.is_unreachable());
+    let dead = FaultyNode::start(&content, Behaviour::Dead);
+    let outcome = run(Job { patience: Duration::from_millis(700), ..job(&content, &[&dead], folder.path()) }).await;
+    assert!(outcome.result.unwrap_err().is_unreachable());
+    let outcome = run(job(&content, &[], folder.path())).await;
+    assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_gone_for_a_while_then_back() {
+    let (content, folder) = (content(2_000_000), tempfile::tempdir().unwrap());
+    let one = FaultyNode::start(&content, Behaviour::Limited(1_000_000));
+    let two = FaultyNode::start(&content, Behaviour::Limited(1_000_000));
+    let (left, right) = tokio::join!(run(job(&content, &[&one, &two], folder.path())), async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        one.becomes(Behaviour::Dead);
+        two.becomes(Behaviour::Dead);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        one.becomes(Behaviour::Healthy);
+        two.becomes(Behaviour::Healthy);
+    });
+    let ((), outcome) = (right, left);
+    assert_whole(&outcome, &content, folder.path());
+    assert!(!outcome.faults.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_was_killed_goes_on_with_proved_pieces_only() {
+    let (content, folder) = (content(3_000_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Limited(1_500_000));
+    let work = || job(&content, &[&node], folder.path());
+    // Dropped in the middle, as a kill would do it: the journal's last batch may be missing.
+    assert!(tokio::time::timeout(Duration::from_millis(900), run(work())).await.is_err());
+    let path = folder.path().join("package.partial");
+    let marked = || Partial::marked_bytes(&path, &table(&content));
+    let since = Instant::now();
+    while marked() == 0 && since.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(marked() > 100_000);
+    // Some of what was written rots.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let rotten = bytes.iter().position(|byte| *byte != 0).unwrap();
+    bytes[rotten] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    node.becomes(Behaviour::Healthy);
+    let outcome = run(work()).await;
+    assert_whole(&outcome, &content, folder.path());
+    let resumed = outcome.result.as_ref().unwrap().resumed;
+    assert!(resumed > 0 && resumed < content.len() as u64, "{resumed}");
+    // All there: no request.
+    let requests = node.requests();
+    let outcome = run(work()).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert_eq!(node.requests(), requests);
+    // Another piece table: nothing of it is taken over.
+    let other = Arc::new(content[..2_000_000].to_vec());
+    let node = FaultyNode::start(&other, Behaviour::Healthy);
+    let outcome = run(job(&other, &[&node], folder.path())).await;
+    assert_whole(&outcome, &other, folder.path());
+    assert_eq!(outcome.result.unwrap().resumed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pause_resume_and_cancel() {
+    let (content, folder) = (content(3_000_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Limited(1_500_000));
+    let (control, orders) = watch::channel(Control::default());
+    let order = |state| control.send_modify(|control| control.state = state);
+    let (outcome, ()) = tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        order(RunState::Pause);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let sent = node.sent();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(node.sent(), sent, "nothing comes during a pause");
+        order(RunState::Run);
+    });
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.faults.is_empty(), "a pause is nobody's fault: {:?}", outcome.faults);
+    let folder = tempfile::tempdir().unwrap();
+    let (control, orders) = watch::channel(Control::default());
+    let (outcome, ()) = tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        control.send_modify(|control| control.state = RunState::Cancel);
+    });
+    assert!(matches!(outcome.result, Err(FetchError::Cancelled)));
+    assert!(Partial::marked_bytes(&folder.path().join("package.partial"), &table(&content)) > 0, "what came is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bandwidth_cap_holds_and_can_be_lifted() {
+    let (content, folder) = (content(2_000_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Healthy);
+    let (control, orders) = watch::channel(Control { limit: Some(400_000), ..Control::default() });
+    let (outcome, early) = tokio::join!(run_with(job(&content, &[&node], folder.path()), client(), orders), async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        control.send_modify(|control| control.limit = None);
+        Partial::marked_bytes(&folder.path().join("package.partial"), &table(&content))
+    });
+    assert_whole(&outcome, &content, folder.path());
+    assert!(early < 1_400_000, "{early} bytes after 1.5 s at 400,000 a second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_documents_are_bounded() {
+    let content = content(10_000);
+    let node = FaultyNode::start(&content, Behaviour::Healthy);
+    let url = format!("{}metadata/timestamp.json", node.url()).parse().unwrap();
+    let client = client();
+    assert_eq!(client.get(&url, 10_000).await.unwrap(), content.as_slice());
+    assert!(matches!(client.get(&url, 9_999).await, Err(FetchError::TooLarge { .. })));
+    node.becomes(Behaviour::Endless);
+    assert!(matches!(client.get(&url, 1_000_000).await, Err(FetchError::TooLarge { .. })));
+    node.becomes(Behaviour::Status(404));
+    assert!(client.get(&url, 10_000).await.unwrap_err().is_not_found());
+    node.becomes(Behaviour::Status(500));
+    assert!(!client.get(&url, 10_000).await.unwrap_err().is_not_found());
+    node.becomes(Behaviour::Drip(100));
+    assert!(matches!(client.get(&url, 10_000).await, Err(FetchError::TimedOut { .. })));
+    node.becomes(Behaviour::Redirect(node.url()));
+    assert!(matches!(client.get(&url, 10_000).await, Err(FetchError::Http { .. })), "endless redirects");
+    let target = FaultyNode::start(&content, Behaviour::Healthy);
+    node.becomes(Behaviour::Redirect(target.url()));
+    assert_eq!(client.get(&url, 10_000).await.unwrap(), content.as_slice());
+    node.becomes(Behaviour::Portal);
+    assert!(client.get(&url, 10_000).await.unwrap().starts_with(b"<html>"), "the caller judges what it is");
+    node.becomes(Behaviour::Dead);
+    assert!(client.get(&url, 10_000).await.unwrap_err().to_string().contains("timestamp.json"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_comes_from_the_first_node_that_has_it() {
+    let content = content(300_000);
+    let span = 250_000..299_000;
+    let wanted = &content[250_000..299_000];
+    let accept = |bytes: &[u8]| bytes == wanted;
+    let client = client();
+    let fetch = async |nodes: &[&FaultyNode]| {
+        let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
+        fetch_span(&client, &nodes, "targets/package", 300_000, span.clone(), &accept).await
+    };
+    let good = FaultyNode::start(&content, Behaviour::Healthy);
+    assert_eq!(fetch(&[&good]).await.unwrap(), wanted);
+    for behaviour in [
+        Behaviour::LieAt(260_000),
+        Behaviour::Gzip,
+        Behaviour::WrongContentRange,
+        Behaviour::Portal,
+        Behaviour::Dead,
+        Behaviour::CutAfter(1000),
+        Behaviour::StallAfter(1000),
+        Behaviour::Size(300_001),
+    ] {
+        let bad = FaultyNode::start(&content, behaviour.clone());
+        assert_eq!(fetch(&[&bad, &good]).await.unwrap(), wanted, "{behaviour:?}");
+    }
+    // The whole file in place of a range is fine while little must be thrown away.
+    good.becomes(Behaviour::IgnoreRange);
+    assert_eq!(fetch(&[&good]).await.unwrap(), wanted);
+    good.becomes(Behaviour::LieAt(260_000));
+    assert!(matches!(fetch(&[&good]).await, Err(FetchError::NoneAcceptable { reasons, .. }) if reasons.len() == 1));
+    assert!(matches!(fetch(&[]).await, Err(FetchError::NoNodes { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_used() {
+    let (content, folder) = (content(100_000), tempfile::tempdir().unwrap());
+    // A proxy is asked with the whole address; this one answers by itself.
+    let proxy = FaultyNode::start(&content, Behaviour::Healthy);
+    let options = ClientOptions { proxy: Some(proxy.url().parse().unwrap()), ..ClientOptions::default() };
+    let unreachable = kuzflow::model::Node::at("http://node.invalid/repository/".parse().unwrap());
+    let work = Job { nodes: vec![unreachable], ..job(&content, &[], folder.path()) };
+    let (_control, orders) = watch::channel(Control::default());
+    let outcome = run_with(work, Client::new(&options).unwrap(), orders).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(proxy.heads()[0].starts_with("GET http://node.invalid/repository/targets/package "), "{}", proxy.heads()[0]);
+}
+
+/// The environment is read once a process, so this test runs itself again as a child.
+#[test]
+fn a_proxy_of_the_environment_is_used() {
+    const CHILD: &str = "KUZFLOW_TEST_PROXY_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(client().get(&"http://node.invalid/x".parse().unwrap(), 100_000)).unwrap();
+        assert_eq!(answer.len(), 5000);
+        return;
+    }
+    let content = content(5000);
+    let proxy = FaultyNode::start(&content, Behaviour::Healthy);
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_proxy_of_the_environment_is_used"])
+        .env(CHILD, "1")
+        .env("http_proxy", proxy.url())
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(proxy.requests(), 1);
+}
