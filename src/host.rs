@@ -15,6 +15,11 @@ pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// Names of the environment's variables that begin with `prefix`.
+pub fn variables_with(prefix: &str) -> Vec<OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with(prefix)).collect()
+}
+
 /// The folder this program's file lies in, links resolved.
 pub fn program_folder() -> Option<PathBuf> {
     program().and_then(|path| path.parent().map(std::path::Path::to_path_buf))

@@ -13,6 +13,7 @@
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! ```
 
+pub mod causes;
 pub mod cli;
 pub mod container;
 #[cfg(feature = "publisher")]

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::build::{self, BuildArguments};
 use super::{Ending, log};
+use crate::causes;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Node, Version};
@@ -210,14 +211,8 @@ pub fn main() -> Ending {
     match perform(arguments.verb, &say) {
         Ok(ending) => ending,
         Err(error) => {
-            eprintln!("error: {error}");
-            let mut chain = vec![error.to_string()];
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprintln!("  ← {error}");
-                chain.push(error.to_string());
-                cause = error.source();
-            }
+            let chain = causes::list(error.as_ref());
+            eprintln!("error: {}", chain.join("\n  ← "));
             say.result(json!({ "status": "failed", "chain": chain }));
             Ending::Failed
         }

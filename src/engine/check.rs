@@ -9,6 +9,7 @@ use super::driver::Context;
 use super::machine::Checked;
 use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
+use crate::causes;
 use crate::fetch::{Client, FetchError, NodeMemory, Partial};
 use crate::model::offer::Way;
 use crate::model::release::{Audience, Choice, SignedRelease};
@@ -132,11 +133,9 @@ async fn hints(context: &Context, client: &Client) -> Vec<Node> {
     if let Some(api) = &settings.api {
         let mut url = api.clone();
         url.set_path(&format!("{}/api/containers/check_update", url.path().trim_end_matches('/')));
-        // 0.0.0 is older than anything: the answer is wanted for its nodes.
         url.query_pairs_mut()
             .append_pair("app", settings.app.as_str())
             .append_pair("channel", &settings.channel)
-            .append_pair("current_version", "0.0.0")
             .append_pair("platform", &Platform::current().to_string())
             .append_pair("user_location", &settings.region);
         match client.get(&url, LARGEST_NODE_LIST).await {
@@ -161,17 +160,8 @@ async fn hints(context: &Context, client: &Client) -> Vec<Node> {
 
 /// The release notes in the best language there is. That they cannot be had is no reason not to offer the release.
 async fn notes(context: &Context, client: &Client, repository: &Repository, nodes: &[Node], signed: &SignedRelease) -> String {
-    let notes = &signed.release.notes;
-    let language = context.language.as_str();
-    let primary = language.split('-').next().unwrap_or(language);
-    let same_language = || notes.iter().find(|(tag, _)| tag.split('-').next() == Some(primary)).map(|(_, target)| target);
-    let best = notes
-        .get(language)
-        .or_else(same_language)
-        .or_else(|| notes.get(""))
-        .or_else(|| notes.get("en"))
-        .or_else(|| notes.values().next());
-    let Some(target) = best else { return String::new() };
+    let wanted = std::slice::from_ref(&context.language);
+    let Some((_, target)) = signed.release.notes_in(wanted) else { return String::new() };
     for node in nodes {
         let source = NodeSource { client: client.clone(), node: node.clone() };
         match repository.read_small(&source, target, LARGEST_NOTES).await {
@@ -200,7 +190,7 @@ impl MetadataSource for NodeSource {
             Ok(body) => Ok(body.to_vec()),
             Err(error) if error.is_not_found() => Err(SourceError::NotFound),
             Err(FetchError::TooLarge { limit, .. }) => Err(SourceError::TooLong { limit }),
-            Err(error) => Err(SourceError::Other(Problem::new(ProblemKind::NoNetwork, "", &error).chain.join(": ").into())),
+            Err(error) => Err(SourceError::Other(causes::line(&error).into())),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::causes;
 pub use crate::model::transfer::{FaultKind, NodeFault, NodeProgress, NodeState};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -253,16 +254,6 @@ impl ProblemKind {
 impl Problem {
     /// A problem from an error and its causes.
     pub fn new(kind: ProblemKind, subject: impl Into<String>, error: &dyn std::error::Error) -> Self {
-        let mut chain = vec![error.to_string()];
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            // Transparent wrappers repeat their source's words.
-            let text = error.to_string();
-            if chain.last() != Some(&text) {
-                chain.push(text);
-            }
-            cause = error.source();
-        }
-        Self { kind, subject: subject.into(), chain }
+        Self { kind, subject: subject.into(), chain: causes::list(error) }
     }
 }

@@ -14,7 +14,8 @@ use super::client::Client;
 use super::partial::PieceFile;
 use super::scheduler::{Fault, LaneId, NodeIndex};
 use super::throttle::Throttle;
-use super::{FetchError, chain, response};
+use super::{FetchError, response};
+use crate::causes;
 use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
 
@@ -109,7 +110,7 @@ impl Lane {
             .map_err(|_| {
                 passing(FaultKind::Stalled, format!("did not answer within {} s", self.answer_within.as_secs_f64().round()))
             })?
-            .map_err(|error| passing(FaultKind::Unreachable, chain(&error.without_url())))?;
+            .map_err(|error| passing(FaultKind::Unreachable, causes::line(&error.without_url())))?;
         let judged = response::judge(
             answer.status(),
             answer.headers(),
@@ -134,7 +135,7 @@ impl Lane {
             let chunk = tokio::time::timeout(self.silence, answer.chunk()).await;
             let chunk = chunk
                 .map_err(|_| passing(FaultKind::Stalled, format!("sent nothing for {} s", self.silence.as_secs_f64().round())))?
-                .map_err(|error| passing(FaultKind::Truncated, chain(&error.without_url())))?;
+                .map_err(|error| passing(FaultKind::Truncated, causes::line(&error.without_url())))?;
             let Some(chunk) = chunk else {
                 return Err(passing(FaultKind::Truncated, format!("ended its answer at byte {}", gather.position)));
             };

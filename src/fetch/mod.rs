@@ -167,15 +167,3 @@ fn describe(faults: &[NodeFault]) -> String {
     }
     faults.iter().map(|fault| format!("{}: {}", fault.node, fault.detail)).collect::<Vec<_>>().join("; ")
 }
-
-/// An error and its causes on one line, for [`NodeFault::detail`].
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

@@ -9,7 +9,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
 use super::client::{Client, http, read_exactly};
-use super::{FetchError, chain, response};
+use super::{FetchError, response};
+use crate::causes;
 use crate::model::Node;
 
 /// How long a node may be silent about a small span before the next one is asked too: above the round trip of a far node with
@@ -50,7 +51,7 @@ pub async fn fetch_span(
                 match answer {
                     Ok(bytes) if accept(&bytes) => return Ok(bytes),
                     Ok(_) => reasons.push(format!("{}: its bytes are not the signed ones", node.id)),
-                    Err(error) => reasons.push(format!("{}: {}", node.id, chain(&error))),
+                    Err(error) => reasons.push(format!("{}: {}", node.id, causes::line(&error))),
                 }
                 due = Instant::now();
             }

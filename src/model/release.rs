@@ -263,7 +263,7 @@ mod tests {
         let notes = |tags: &[&str], language: &str| {
             let mut release = release("1.0.0", 1000).release;
             release.notes = tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}"))).collect();
-            release.notes_for(language).map(str::to_owned)
+            release.notes_in(&[language.to_owned()]).map(|(_, target)| target.to_owned())
         };
         assert_eq!(notes(&["en", "zh-CN", "zh-TW"], "zh-tw").as_deref(), Some("notes.zh-TW"));
         assert_eq!(notes(&["en", "zh-CN"], "zh-Hans-SG").as_deref(), Some("notes.zh-CN"));

@@ -20,7 +20,7 @@ use tough::schema::{RoleType, Root};
 use tough::sign::Sign as _;
 
 use super::error::{PublishError, at};
-use crate::trust::file;
+use crate::durable;
 
 /// Rounds of PBKDF2-HMAC-SHA256 between a password and the key's key: OWASP's figure of 2023.
 const PASSWORD_ROUNDS: u32 = 600_000;
@@ -225,7 +225,7 @@ fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut opened = options.open(path)?;
     opened.write_all(bytes)?;
     opened.sync_all()?;
-    path.parent().map_or(Ok(()), file::sync_folder)
+    path.parent().map_or(Ok(()), durable::sync_folder)
 }
 
 pub(super) fn crypto(what: &'static str, error: impl Into<super::error::Cause>) -> PublishError {

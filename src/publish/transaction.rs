@@ -6,8 +6,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::error::{PublishError, at};
+use crate::durable;
 use crate::model::{Digest, Hasher};
-use crate::trust::file;
 
 /// A prepared change. Nothing of it is in the repository until it is run; dropping it leaves the repository as it is.
 ///
@@ -59,7 +59,7 @@ impl Transaction {
         match self.steps.pop_front() {
             None => return Ok(false),
             Some(Step::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
-            Some(Step::Write { path, bytes }) => file::replace(&path, &bytes).map_err(at(&path))?,
+            Some(Step::Write { path, bytes }) => durable::replace(&path, &bytes).map_err(at(&path))?,
             // The change is in force by now; what stays behind is swept the next time.
             Some(Step::Remove { path }) => std::fs::remove_file(&path)
                 .unwrap_or_else(|error| tracing::warn!("cannot remove the outdated {}: {error}", path.display())),
@@ -70,7 +70,7 @@ impl Transaction {
 
 /// Copies a package and checks the copy: what is served is what was signed, also if the source changes meanwhile.
 fn copy(source: &Path, destination: &Path, hash: Digest) -> Result<(), PublishError> {
-    let temporary = file::temporary(destination).map_err(at(destination))?;
+    let temporary = durable::temporary(destination).map_err(at(destination))?;
     let mut from = File::open(source).map_err(at(source))?;
     // `std::io::copy` between two files lets the kernel copy, or share the blocks.
     std::io::copy(&mut from, &mut temporary.as_file()).map_err(at(destination))?;
@@ -78,7 +78,7 @@ fn copy(source: &Path, destination: &Path, hash: Digest) -> Result<(), PublishEr
         let reason = "it changed while it was being published".to_owned();
         return Err(PublishError::Package { path: source.to_owned(), reason });
     }
-    file::persist(temporary, destination).map_err(at(destination))
+    durable::persist(temporary, destination).map_err(at(destination))
 }
 
 /// Digest and length of a file, read in parts.
@@ -118,7 +118,7 @@ impl Lock {
         for folder in folders {
             for entry in std::fs::read_dir(folder).map_err(at(folder))? {
                 let entry = entry.map_err(at(folder))?;
-                if entry.file_name().to_string_lossy().starts_with(file::TEMPORARY_PREFIX) {
+                if entry.file_name().to_string_lossy().starts_with(durable::TEMPORARY_PREFIX) {
                     std::fs::remove_file(entry.path()).map_err(at(&entry.path()))?;
                 }
             }

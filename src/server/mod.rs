@@ -209,9 +209,3 @@ impl Shared {
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
     Ok(Shared::open(options)?.router())
 }
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

@@ -14,14 +14,15 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::ServerError;
+use crate::causes;
 use crate::model::release::SignedRelease;
 use crate::model::{Digest, Node, Release};
+use crate::trust::RELEASE_KEY;
 
 /// Largest metadata file that is read or served, bytes: some 100,000 targets.
 pub(super) const LARGEST_DOCUMENT: u64 = 64 << 20;
 
 /// The key of a release's description in a target's custom metadata.
-const RELEASE_KEY: &str = "release";
 
 /// What the repository held when it was last read.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl Repository {
                         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
                     }
                 }
-                Ok(Err(error)) => look.complain(super::chain(&error)),
+                Ok(Err(error)) => look.complain(causes::line(&error)),
                 Err(panic) => look.complain(panic.to_string()),
             }
         }

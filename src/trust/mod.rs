@@ -9,7 +9,6 @@
 //! an argument.
 
 mod error;
-pub mod file;
 mod repository;
 mod source;
 mod state;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tough::schema::{Metafile, RoleType, Root, Signed, Snapshot, Targets, Timestamp};
 
 use super::error::TrustError;
-use super::file;
+use crate::durable;
 
 const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
@@ -107,7 +107,7 @@ impl State {
     /// by location.
     pub(super) fn scratch(&self) -> Result<(tempfile::TempDir, BTreeMap<String, Vec<u8>>), TrustError> {
         let failed = |path: &Path, source| TrustError::Io { path: path.to_owned(), source };
-        let scratch = tempfile::tempdir().map_err(|source| failed(&std::env::temp_dir(), source))?;
+        let scratch = tempfile::tempdir().map_err(|source| failed(Path::new("(temporary folder)"), source))?;
         let Some((documents, texts)) = self.documents() else { return Ok((scratch, BTreeMap::new())) };
         for (name, text) in [("timestamp.json", &texts.timestamp), ("snapshot.json", &texts.snapshot)] {
             let path = scratch.path().join(name);
@@ -144,7 +144,7 @@ impl State {
         let path = self.folder.join(name);
         let write = |json: Vec<u8>| {
             std::fs::create_dir_all(&self.folder)?;
-            file::replace(&path, &json)
+            durable::replace(&path, &json)
         };
         json.and_then(write).map_err(|source| TrustError::Io { path, source })
     }

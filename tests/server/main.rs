@@ -8,5 +8,6 @@ mod api;
 mod client;
 mod conformance;
 mod faults;
+mod published;
 mod repository;
 mod running;

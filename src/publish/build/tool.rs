@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::BuildError;
+use crate::host;
 
 /// So much of what a program said is kept, in characters: its end, where the reason stands.
 const KEPT: usize = 4000;
@@ -20,7 +21,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 /// A command that sees nothing of this process's Python settings.
 pub fn python(program: impl AsRef<OsStr>) -> Command {
     let mut command = command(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PYTHON")) {
+    for name in host::variables_with("PYTHON") {
         command.env_remove(name);
     }
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONHASHSEED", "0").env("PYTHONUTF8", "1");

@@ -1,0 +1,41 @@
+//! An error with its causes as text: for the log, for "details to copy", for a node's fault. Ground floor.
+
+use std::error::Error;
+
+/// The error's words and those of its causes, outermost first. Transparent wrappers repeat their source's words; those are told once.
+pub fn list(error: &dyn Error) -> Vec<String> {
+    let mut list = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if list.last() != Some(&text) {
+            list.push(text);
+        }
+        cause = error.source();
+    }
+    list
+}
+
+/// The same on one line.
+pub fn line(error: &dyn Error) -> String {
+    list(error).join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read")]
+    struct Outer(#[source] Wrapper);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct Wrapper(#[from] std::io::Error);
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let error = Outer(Wrapper(std::io::Error::other("the disk is gone")));
+        assert_eq!(line(&error), "cannot read: the disk is gone");
+    }
+}
