@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("launcher", &["model", "host", "settings", "engine"]),
     ("publish", &["causes", "model", "host", "settings", "durable", "container", "trust"]),
     ("server", &["causes", "model", "host", "trust", "publish"]),
-    ("demo", &["causes", "model", "host", "settings", "publish", "server", "store", "engine", "launcher"]),
+    ("demo", &["causes", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "launcher"]),
     ("cli", &["causes", "model", "host", "settings", "container", "store", "engine", "launcher", "publish", "server", "demo"]),
 ];
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use crate::durable;
 use crate::host;
 use crate::model::platform::{AppName, InvalidAppName};
 use crate::model::{Node, Version};
@@ -166,7 +167,7 @@ impl Demo {
         fs::write(&path, toml::to_string(&settings)?).map_err(io("write", &path))?;
         // The list of nodes that the old settings' single node gave must not bring that fast one back.
         let list = self.project.repository().join("nodes.json");
-        fs::write(&list, "[]").map_err(io("write", &list))
+        durable::replace(&list, b"[]").map_err(io("write", &list))
     }
 
     fn publish(&self, version: &Version) -> Result<(), DemoError> {

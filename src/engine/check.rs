@@ -118,6 +118,14 @@ async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
             None => {}
         }
     }
+    // What this client measured counts more than what was published.
+    let memory = NodeMemory::load(&context.home.node_memory());
+    for node in &mut nodes {
+        if let Some(measured) = memory.of(node) {
+            node.metrics.bandwidth_mbps = Some(measured.bytes_per_second * 8.0 / 1e6);
+            node.metrics.latency_ms = Some(measured.latency_seconds * 1e3);
+        }
+    }
     node::rank(&mut nodes, &settings.region);
     nodes.truncate(settings.update.max_nodes);
     nodes

@@ -239,6 +239,9 @@ impl ViewState {
         }
         if let Phase::Offered { offer } = &phase {
             self.notes.clone_from(&offer.notes);
+            if !offer.nodes.is_empty() {
+                self.nodes = offer.nodes.iter().map(NodeView::published).collect();
+            }
         }
         self.phase = phase;
     }
@@ -268,7 +271,7 @@ impl NodeView {
             id: node.id.clone(),
             name: node.label().to_owned(),
             region: node.region.clone(),
-            published: node.bandwidth.or(node.metrics.bandwidth_mbps),
+            published: node.metrics.bandwidth_mbps.or(node.bandwidth),
             done: 0,
             speed: 0.0,
             state: NodeState::Idle,
@@ -341,6 +344,7 @@ mod tests {
             way: Way::Full,
             bytes_to_fetch: 1,
             notes: String::new(),
+            nodes: Vec::new(),
             estimated_seconds: None,
         }
     }

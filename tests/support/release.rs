@@ -131,7 +131,10 @@ impl World {
         settings.push_str(&tables);
         fs::write(self.config(), settings).unwrap();
         // The publisher's list names the node that `new` made up.
-        fs::write(self.path("publisher/repository/nodes.json"), "[]").unwrap();
+        let list = self.path("publisher/repository/nodes.json");
+        // In one step: a node may be reading it.
+        fs::write(self.path("nodes.json.new"), "[]").unwrap();
+        fs::rename(self.path("nodes.json.new"), list).unwrap();
     }
 
     pub fn config(&self) -> PathBuf {

@@ -44,6 +44,7 @@ pub fn offer(language: Language) -> Offer {
         way: Way::Full,
         bytes_to_fetch: PACKAGE,
         notes: if language == Language::Chinese { NOTES_CHINESE } else { NOTES_ENGLISH }.to_owned(),
+        nodes: nodes(language),
         estimated_seconds: Some(14),
     }
 }
