@@ -326,6 +326,7 @@ fn requirements_are_installed_and_listed() {
         tiny_package-2.5.dist-info/entry_points.txt,,\ntiny_package-2.5.dist-info/RECORD,,\n";
     for (name, content) in [
         ("tiny_package/__init__.py", "def main():\n    print('tiny')\n    return 7\n"),
+        ("tiny_package/stub.pyi", ""),
         ("tiny_package-2.5.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\nVersion: 2.5\n"),
         ("tiny_package-2.5.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
         ("tiny_package-2.5.dist-info/entry_points.txt", "[console_scripts]\ntiny = tiny_package:main\n"),
@@ -340,6 +341,7 @@ fn requirements_are_installed_and_listed() {
     request.requirements = Some(folder.path().join("requirements.txt"));
     request.entry = "module:tiny_package:main".parse().unwrap();
     request.bytecode = false;
+    request.prune = vec!["*.pyi".to_owned()];
     let built = build_in(&folder.path().join("out"), &request);
     let manifest = &built.package.manifest;
     assert!(manifest.dependencies.iter().any(|dependency| dependency.name == "tiny-package" && dependency.version == "2.5"));
@@ -347,7 +349,7 @@ fn requirements_are_installed_and_listed() {
     install(&built, &root);
     let output = launched(&manifest.application_info.launch, &root).output().unwrap();
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"tiny\n"[..]));
-    let traces = ["INSTALLER", "REQUESTED", "direct_url.json"];
+    let traces = ["stub.pyi", "INSTALLER", "REQUESTED", "direct_url.json"];
     let trace =
         manifest.file_manifest.keys().find(|path| traces.contains(&path.file_name()) || path.as_str().ends_with("bin/tiny"));
     assert_eq!(trace, None);

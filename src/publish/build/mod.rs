@@ -53,6 +53,9 @@ pub struct BuildRequest {
     pub bytecode: bool,
     /// Requirements to install into the container.
     pub requirements: Option<PathBuf>,
+    /// What to leave out of the installed requirements, like [`Self::exclude`], with paths from where packages are installed
+    /// (`*.pyi`, `PyQt5/Qt5/qml`).
+    pub prune: Vec<String>,
     /// A folder of default settings; becomes `config/`.
     pub config: Option<PathBuf>,
     /// Name for people; the name in ids if empty.
@@ -67,7 +70,8 @@ pub struct BuildRequest {
     pub git_commit: Option<String>,
     /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip can name.
     pub build_date: Option<jiff::Timestamp>,
-    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its top (`docs/*.md`).
+    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its top (`docs/*.md`). `*` stands
+    /// for anything but `/`.
     pub exclude: Vec<String>,
     /// On Windows: start `python.exe` and not `pythonw.exe`, for an app that writes to a console.
     pub console: bool,
@@ -89,6 +93,7 @@ impl BuildRequest {
             tkinter: false,
             bytecode: true,
             requirements: None,
+            prune: Vec::new(),
             config: None,
             display_name: String::new(),
             description: String::new(),
