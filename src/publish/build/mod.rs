@@ -410,7 +410,8 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
         let metadata = entry.metadata().map_err(|error| copy::walk_error(tree, error))?;
         if metadata.is_dir() {
             let mut content = fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
-            if content.next().is_none() {
+            // pip and uv differ in the empty folders they leave, and no runtime needs one.
+            if content.next().is_none() && !path.is_under("runtime") {
                 empty_folders.push(path);
             }
         } else if metadata.is_symlink() {
