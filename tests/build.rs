@@ -208,6 +208,9 @@ fn an_entry_point_that_is_not_there_is_told() {
     request.entry = "exe:bin/missing".parse().unwrap();
     let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(matches!(error, BuildError::NoEntry { .. }), "{error:?}");
+    request.app = folder.path().join("no such folder");
+    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(error.to_string().contains("no such folder"), "{error}");
 }
 
 /// A distribution for another system, as folder and as archives: everything is found in its files.

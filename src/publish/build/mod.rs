@@ -137,12 +137,12 @@ pub struct Report {
 /// What the builder is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
+    /// Copying the app.
+    App,
     /// Laying out the runtime.
     Runtime,
     /// Installing the requirements.
     Dependencies,
-    /// Copying the app.
-    App,
     /// Compiling bytecode.
     Bytecode,
     /// Compressing and writing.
@@ -302,9 +302,11 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         let file = folder.join(".description");
         fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
     }
+    // The app first: what is wrong with it is told before minutes go into the rest.
+    steps.time(Step::App, || copy_app(request, &tree))?;
+    start::check_file(request, &tree)?;
     steps.time(Step::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
     let python = detect::Python::find(&tree, &request.platform);
-    steps.time(Step::App, || copy_app(request, &tree))?;
     if let Some(requirements) = &request.requirements {
         let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
         steps.time(Step::Dependencies, || dependencies::install(request, requirements, python, &tree, build_date))?;
