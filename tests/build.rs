@@ -52,14 +52,18 @@ fn request(app: &Path) -> BuildRequest {
     request
 }
 
-/// Whether this machine has a Python; CI must have one.
-fn python_is_missing() -> bool {
-    let missing = !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
-    assert!(!missing || std::env::var_os("CI").is_none(), "python3 is missing");
+/// Whether this machine's Python cannot do this; CI's must.
+fn is_missing(arguments: &[&str]) -> bool {
+    let missing = !Command::new("python3").args(arguments).output().is_ok_and(|output| output.status.success());
+    assert!(!missing || std::env::var_os("CI").is_none(), "python3 {arguments:?} does not work");
     if missing {
-        eprintln!("skipped: python3 is missing");
+        eprintln!("skipped: python3 {arguments:?} does not work");
     }
     missing
+}
+
+fn python_is_missing() -> bool {
+    is_missing(&["--version"])
 }
 
 fn build_in(folder: &Path, request: &BuildRequest) -> Built {
@@ -300,9 +304,7 @@ fn an_app_without_python_brings_its_own_program() {
 
 #[test]
 fn pips_own_words_are_in_the_error() {
-    if python_is_missing() || !Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success())
-    {
-        eprintln!("skipped: pip is missing");
+    if is_missing(&["-m", "pip", "--version"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -317,9 +319,7 @@ fn pips_own_words_are_in_the_error() {
 /// A wheel made here, so that nothing is fetched: installed, listed, and without a trace of this machine.
 #[test]
 fn requirements_are_installed_and_listed() {
-    if python_is_missing() || !Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success())
-    {
-        eprintln!("skipped: pip is missing");
+    if is_missing(&["-m", "pip", "--version"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
