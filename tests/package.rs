@@ -304,6 +304,15 @@ fn entry<'a>(manifest: &'a mut Manifest, path: &str) -> &'a mut Entry {
 }
 
 #[test]
+fn a_folder_named_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut draft = draft(&[]);
+    draft.empty_folders = vec!["data/x".parse().unwrap(), "data/x".parse().unwrap()];
+    let (path, _) = write(folder.path(), &draft);
+    assert!(matches!(package::inspect(&path, 1), Err(PackageError::Disagreement { part: "only entry", .. })));
+}
+
+#[test]
 fn more_entries_than_a_plain_zip_can_count() {
     let folder = tempfile::tempdir().unwrap();
     let mut draft = draft(&[]);
