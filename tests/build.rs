@@ -52,14 +52,18 @@ fn request(app: &Path) -> BuildRequest {
     request
 }
 
-/// Whether this machine has a Python; CI must have one.
-fn python_is_missing() -> bool {
-    let missing = !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
-    assert!(!missing || std::env::var_os("CI").is_none(), "python3 is missing");
+/// Whether this machine's Python cannot do this; CI's must.
+fn is_missing(arguments: &[&str]) -> bool {
+    let missing = !Command::new("python3").args(arguments).output().is_ok_and(|output| output.status.success());
+    assert!(!missing || std::env::var_os("CI").is_none(), "python3 {arguments:?} does not work");
     if missing {
-        eprintln!("skipped: python3 is missing");
+        eprintln!("skipped: python3 {arguments:?} does not work");
     }
     missing
+}
+
+fn python_is_missing() -> bool {
+    is_missing(&["--version"])
 }
 
 fn build_in(folder: &Path, request: &BuildRequest) -> Built {
@@ -208,6 +212,9 @@ fn an_entry_point_that_is_not_there_is_told() {
     request.entry = "exe:bin/missing".parse().unwrap();
     let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(matches!(error, BuildError::NoEntry { .. }), "{error:?}");
+    request.app = folder.path().join("no such folder");
+    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    assert!(error.to_string().contains("no such folder"), "{error}");
 }
 
 /// A distribution for another system, as folder and as archives: everything is found in its files.
@@ -297,9 +304,7 @@ fn an_app_without_python_brings_its_own_program() {
 
 #[test]
 fn pips_own_words_are_in_the_error() {
-    if python_is_missing() || !Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success())
-    {
-        eprintln!("skipped: pip is missing");
+    if is_missing(&["-m", "pip", "--version"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -314,9 +319,7 @@ fn pips_own_words_are_in_the_error() {
 /// A wheel made here, so that nothing is fetched: installed, listed, and without a trace of this machine.
 #[test]
 fn requirements_are_installed_and_listed() {
-    if python_is_missing() || !Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|o| o.status.success())
-    {
-        eprintln!("skipped: pip is missing");
+    if is_missing(&["-m", "pip", "--version"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -326,6 +329,7 @@ fn requirements_are_installed_and_listed() {
         tiny_package-2.5.dist-info/entry_points.txt,,\ntiny_package-2.5.dist-info/RECORD,,\n";
     for (name, content) in [
         ("tiny_package/__init__.py", "def main():\n    print('tiny')\n    return 7\n"),
+        ("tiny_package/stub.pyi", ""),
         ("tiny_package-2.5.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\nVersion: 2.5\n"),
         ("tiny_package-2.5.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
         ("tiny_package-2.5.dist-info/entry_points.txt", "[console_scripts]\ntiny = tiny_package:main\n"),
@@ -340,6 +344,7 @@ fn requirements_are_installed_and_listed() {
     request.requirements = Some(folder.path().join("requirements.txt"));
     request.entry = "module:tiny_package:main".parse().unwrap();
     request.bytecode = false;
+    request.prune = vec!["*.pyi".to_owned()];
     let built = build_in(&folder.path().join("out"), &request);
     let manifest = &built.package.manifest;
     assert!(manifest.dependencies.iter().any(|dependency| dependency.name == "tiny-package" && dependency.version == "2.5"));
@@ -347,7 +352,7 @@ fn requirements_are_installed_and_listed() {
     install(&built, &root);
     let output = launched(&manifest.application_info.launch, &root).output().unwrap();
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"tiny\n"[..]));
-    let traces = ["INSTALLER", "REQUESTED", "direct_url.json"];
+    let traces = ["stub.pyi", "INSTALLER", "REQUESTED", "direct_url.json"];
     let trace =
         manifest.file_manifest.keys().find(|path| traces.contains(&path.file_name()) || path.as_str().ends_with("bin/tiny"));
     assert_eq!(trace, None);

@@ -304,6 +304,27 @@ fn entry<'a>(manifest: &'a mut Manifest, path: &str) -> &'a mut Entry {
 }
 
 #[test]
+fn a_folder_named_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut draft = draft(&[]);
+    draft.empty_folders = vec!["data/x".parse().unwrap(), "data/x".parse().unwrap()];
+    let (path, _) = write(folder.path(), &draft);
+    assert!(matches!(package::inspect(&path, 1), Err(PackageError::Disagreement { part: "only entry", .. })));
+}
+
+#[test]
+fn more_entries_than_a_plain_zip_can_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut draft = draft(&[]);
+    draft.empty_folders = (0..66_000).map(|number| format!("data/{number}").parse().unwrap()).collect();
+    let (path, package) = write(folder.path(), &draft);
+    assert_eq!(package::inspect(&path, 2).unwrap().hash, package.hash);
+    let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
+    assert_eq!(archive.len(), 66_002);
+    assert!(archive.by_name("data/65999/").unwrap().is_dir());
+}
+
+#[test]
 fn a_package_with_one_changed_byte_does_not_unpack() {
     let folder = tempfile::tempdir().unwrap();
     let (path, package) = write(folder.path(), &varied());

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::copy::{self, Links};
+use super::copy::{self, Exclusions, Links};
 use super::detect::Python;
 use super::runtime::HostPython;
 use super::{BuildError, BuildRequest, tool};
@@ -39,7 +39,8 @@ pub fn install(
     }
     let links = if request.platform.is_windows() { Links::Resolve } else { Links::KeepInside };
     let site = python.site.under(tree);
-    copy::copy_tree(&target, &site, links, &|path| is_left_out(&target, path))?;
+    let prune = Exclusions::new(request.prune.iter().map(String::as_str));
+    copy::copy_tree(&target, &site, links, &|path| prune.covers(path) || is_left_out(&target, path))?;
     normalise_records(&site)?;
     fs::remove_dir_all(&target).map_err(BuildError::file("remove", &target))
 }

@@ -53,6 +53,9 @@ pub struct BuildRequest {
     pub bytecode: bool,
     /// Requirements to install into the container.
     pub requirements: Option<PathBuf>,
+    /// What to leave out of the installed requirements, like [`Self::exclude`], with paths from where packages are installed
+    /// (`*.pyi`, `PyQt5/Qt5/qml`).
+    pub prune: Vec<String>,
     /// A folder of default settings; becomes `config/`.
     pub config: Option<PathBuf>,
     /// Name for people; the name in ids if empty.
@@ -67,7 +70,8 @@ pub struct BuildRequest {
     pub git_commit: Option<String>,
     /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip can name.
     pub build_date: Option<jiff::Timestamp>,
-    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its top (`docs/*.md`).
+    /// What to leave out of the app's folder, besides [`NEVER`]: names (`*.log`), or paths from its top (`docs/*.md`). `*` stands
+    /// for anything but `/`.
     pub exclude: Vec<String>,
     /// On Windows: start `python.exe` and not `pythonw.exe`, for an app that writes to a console.
     pub console: bool,
@@ -89,6 +93,7 @@ impl BuildRequest {
             tkinter: false,
             bytecode: true,
             requirements: None,
+            prune: Vec::new(),
             config: None,
             display_name: String::new(),
             description: String::new(),
@@ -132,12 +137,12 @@ pub struct Report {
 /// What the builder is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
+    /// Copying the app.
+    App,
     /// Laying out the runtime.
     Runtime,
     /// Installing the requirements.
     Dependencies,
-    /// Copying the app.
-    App,
     /// Compiling bytecode.
     Bytecode,
     /// Compressing and writing.
@@ -297,9 +302,11 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         let file = folder.join(".description");
         fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
     }
+    // The app first: what is wrong with it is told before minutes go into the rest.
+    steps.time(Step::App, || copy_app(request, &tree))?;
+    start::check_file(request, &tree)?;
     steps.time(Step::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
     let python = detect::Python::find(&tree, &request.platform);
-    steps.time(Step::App, || copy_app(request, &tree))?;
     if let Some(requirements) = &request.requirements {
         let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
         steps.time(Step::Dependencies, || dependencies::install(request, requirements, python, &tree, build_date))?;
@@ -405,7 +412,8 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
         let metadata = entry.metadata().map_err(|error| copy::walk_error(tree, error))?;
         if metadata.is_dir() {
             let mut content = fs::read_dir(entry.path()).map_err(BuildError::file("list", entry.path()))?;
-            if content.next().is_none() {
+            // pip and uv differ in the empty folders they leave, and no runtime needs one.
+            if content.next().is_none() && !path.is_under("runtime") {
                 empty_folders.push(path);
             }
         } else if metadata.is_symlink() {

@@ -128,7 +128,8 @@ fn copy_shared_library(host: &HostPython, to: &Path, program: &Path) -> Result<(
     let (Some(folder), Some(name)) = (&host.library_folder, &host.library) else { return Ok(()) };
     let library = folder.join(name);
     let mut bytes = fs::read(program).map_err(BuildError::file("read", program))?;
-    let linked = !name.is_empty() && find(&bytes, name.as_bytes()).is_some();
+    // A framework build of macOS names a path here; it must be given as a standalone distribution.
+    let linked = !name.is_empty() && !name.contains('/') && find(&bytes, name.as_bytes()).is_some();
     if !linked || !library.is_file() {
         return Ok(());
     }

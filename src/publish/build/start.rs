@@ -7,7 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::detect::{self, Python};
-use super::{BuildError, BuildRequest, no_runtime};
+use super::{BuildError, BuildRequest, copy, no_runtime};
 use crate::model::manifest::Launch;
 use crate::model::path::UnsafePath;
 use crate::model::{Platform, RelativePath};
@@ -93,7 +93,9 @@ pub fn launch(
     needs_home: bool,
     compiled: bool,
 ) -> Result<Launch, BuildError> {
-    check_entry(request, python, tree)?;
+    if let (EntryPoint::Module(module) | EntryPoint::Function { module, .. }, Some(python)) = (&request.entry, python) {
+        check_module(request, module, python, tree)?;
+    }
     let app = RelativePath::from_str("app").map_err(|source| BuildError::Name { path: "app".into(), source })?;
     let mut environment = BTreeMap::from([
         ("KUZFLOW_HOME".to_owned(), CONTAINER.to_owned()),
@@ -144,19 +146,25 @@ fn in_app(path: &RelativePath) -> Result<RelativePath, BuildError> {
     format!("app/{path}").parse().map_err(|source| BuildError::Name { path: path.as_str().into(), source })
 }
 
-fn check_entry(request: &BuildRequest, python: Option<&Python>, tree: &Path) -> Result<(), BuildError> {
-    let there = match &request.entry {
-        EntryPoint::Script(path) | EntryPoint::Executable(path) => in_app(path)?.under(tree).is_file(),
-        EntryPoint::Module(module) | EntryPoint::Function { module, .. } => {
-            let python = python.ok_or_else(|| no_runtime(request))?;
-            // Native modules carry tags behind their names, so the top package is all that is looked for.
-            let top = module.split('.').next().unwrap_or(module);
-            [tree.join("app"), python.site.under(tree)].iter().any(|folder| {
-                [top.to_owned(), format!("{top}.*")].iter().any(|name| super::copy::find_name(folder, name).is_some())
-            })
-        }
-    };
-    if there { Ok(()) } else { Err(BuildError::NoEntry { entry: request.entry.clone(), app: request.app.clone() }) }
+/// Refuses an entry point that is a file and is not there.
+pub fn check_file(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
+    match &request.entry {
+        EntryPoint::Script(path) | EntryPoint::Executable(path) if !in_app(path)?.under(tree).is_file() => Err(no_entry(request)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a module that is neither in the app nor installed. Native modules carry tags behind their names, so the top package
+/// is all that is looked for.
+fn check_module(request: &BuildRequest, module: &str, python: &Python, tree: &Path) -> Result<(), BuildError> {
+    let top = module.split('.').next().unwrap_or(module);
+    let patterns = [top.to_owned(), format!("{top}.*")];
+    let is_in = |folder: &Path| patterns.iter().any(|pattern| copy::find_name(folder, pattern).is_some());
+    if is_in(&tree.join("app")) || is_in(&python.site.under(tree)) { Ok(()) } else { Err(no_entry(request)) }
+}
+
+fn no_entry(request: &BuildRequest) -> BuildError {
+    BuildError::NoEntry { entry: request.entry.clone(), app: request.app.clone() }
 }
 
 /// Writes `scripts/launch.sh` or `scripts/launch.bat`: exactly what the launch says, so that both ways start the same thing.

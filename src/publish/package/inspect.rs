@@ -4,7 +4,7 @@
 //! the file must consist of exactly these headers and the entries' bytes. Duplicate names, overlapping entries, gaps, comments,
 //! data descriptors, headers that disagree, or a second directory have no place to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -137,6 +137,10 @@ impl Inspection<'_> {
             self.compare(at, &expected, "local header", &record.name)?;
             at = data + record.packed_size;
             records.push(record);
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = records.iter().find(|record| !names.insert(record.name.trim_end_matches('/'))) {
+            return Err(PackageError::Disagreement { part: "only entry", entry: twice.name.clone() });
         }
         let last = manifest_record(at, location.packed_size, location.size, manifest_crc);
         self.compare(at, &last.local(time), "local header", MANIFEST_PATH)?;

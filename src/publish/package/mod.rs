@@ -48,13 +48,16 @@ pub struct Draft {
 pub struct Effort {
     /// zstd's level, 1 to 22.
     pub level: i32,
-    /// Cores to use.
+    /// Cores to use. At level 19 each takes about 90 MiB.
     pub threads: usize,
 }
 
+/// More cores than this are not used unless asked for: memory stays below a gigabyte.
+const MOST_THREADS: usize = 8;
+
 impl Default for Effort {
     fn default() -> Self {
-        Self { level: 19, threads: std::thread::available_parallelism().map_or(1, usize::from) }
+        Self { level: 19, threads: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS)) }
     }
 }
 
