@@ -16,7 +16,7 @@ subset() { # collection, face, name, further options
     collection=$1 face=$2 name=$3
     shift 3
     pyftsubset "$source/$collection" --font-number="$face" --output-file="$out/$name" --layout-features='kern' \
-        --no-hinting --name-IDs='0,1,2,13,14' --drop-tables+=VORG,vhea,vmtx,BASE,GSUB,DSIG "$@"
+        --no-hinting --notdef-outline --name-IDs='0,1,2,13,14' --drop-tables+=VORG,vhea,vmtx,BASE,GSUB,DSIG "$@"
 }
 subset NotoSansCJK-Regular.ttc 2 NotoSansSC-Regular.otf --text-file="$characters" --unicodes=U+20-7E,U+A0-FF
 subset NotoSansCJK-Bold.ttc 2 NotoSansSC-Bold.otf --text-file="$characters" --unicodes=U+20-7E,U+A0-FF

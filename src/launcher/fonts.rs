@@ -4,8 +4,11 @@
 //! `packaging/fonts/subset.sh` makes the files; 165 kB for two weights and the code font.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use egui::epaint::text::{FallbackRequest, FontInsert, FontProvider};
 use egui::{FontData, FontDefinitions, FontFamily};
 use egui_system_font_provider::SystemFontProvider;
 
@@ -61,13 +64,53 @@ pub fn install(context: &egui::Context, language: Language) {
         Language::Chinese => "zh-Hans",
         Language::English => "en",
     };
-    context.set_font_providers(vec![Arc::new(SystemFontProvider::new().with_locale(Some(locale)))]);
+    context.set_font_providers(vec![Arc::new(Guarded::new(SystemFontProvider::new().with_locale(Some(locale))))]);
+}
+
+/// A provider that finds nothing once it has panicked: fontique does so on a machine without a single font, where the window must
+/// open all the same.
+struct Guarded<P> {
+    provider: P,
+    broken: AtomicBool,
+}
+
+impl<P> Guarded<P> {
+    const fn new(provider: P) -> Self {
+        Self { provider, broken: AtomicBool::new(false) }
+    }
+}
+
+impl<P: FontProvider> FontProvider for Guarded<P> {
+    fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
+        if self.broken.load(Ordering::Relaxed) {
+            return None;
+        }
+        catch_unwind(AssertUnwindSafe(|| self.provider.font_for(request))).unwrap_or_else(|_| {
+            self.broken.store(true, Ordering::Relaxed);
+            None
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::launcher::theme;
+
+    #[test]
+    fn a_broken_provider_is_asked_only_once() {
+        struct Broken(std::sync::atomic::AtomicU32);
+        impl FontProvider for Broken {
+            fn font_for(&self, _: &FallbackRequest<'_>) -> Option<FontInsert> {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                panic!("no font at all")
+            }
+        }
+        let guarded = Guarded::new(Broken(0.into()));
+        let request = FallbackRequest { cluster: "字", family: &FontFamily::Proportional };
+        assert!(guarded.font_for(&request).is_none() && guarded.font_for(&request).is_none());
+        assert_eq!(guarded.provider.0.load(Ordering::Relaxed), 1);
+    }
 
     #[test]
     fn every_character_of_the_catalogue_has_a_glyph() {

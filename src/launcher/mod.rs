@@ -95,7 +95,7 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     let shown = icon.clone().unwrap_or_else(icons::launcher);
     let dialog = Dialog::new(
         state,
-        handle,
+        handle.clone(),
         DialogOptions {
             app_name: options.app_name,
             icon,
@@ -113,6 +113,8 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     };
     // Nothing of what is inside is used after a panic.
     let ended = catch_unwind(AssertUnwindSafe(|| run(&options.title, &shown, dialog)));
+    // The window's waker would keep all that the window had in memory.
+    handle.on_event(|| ());
     let ended = ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
 }

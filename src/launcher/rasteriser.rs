@@ -137,22 +137,32 @@ impl Texture {
 
     /// The colour at a position from 0 to 1, each channel 0 to 255.
     fn sample(&self, u: f32, v: f32) -> [f32; 4] {
-        let (x, y) = (u * self.width as f32 - 0.5, v * self.height as f32 - 0.5);
-        let texel = |x: f32, y: f32| {
-            let x = (x.max(0.0) as usize).min(self.width - 1);
-            let y = (y.max(0.0) as usize).min(self.height - 1);
-            self.pixels[y * self.width + x].to_array().map(f32::from)
+        // Casts are used for rounding, since without SSE 4.1 `round` and `floor` are calls. They round towards zero, and outside
+        // the texture it does not matter where exactly the edge's texel is taken.
+        let within = |position: f32, size: usize| (position * size as f32 - 0.5).clamp(0.0, size as f32);
+        let (x, y) = (within(u, self.width), within(v, self.height));
+        let texel = |x: usize, y: usize| {
+            self.pixels[y.min(self.height - 1) * self.width + x.min(self.width - 1)].to_array().map(f32::from)
         };
-        let (nearest_x, nearest_y) = (x.round(), y.round());
-        // Glyphs lie exactly on pixels: one texel is the whole truth there.
-        if !self.linear || ((x - nearest_x).abs() < 1.0 / 128.0 && (y - nearest_y).abs() < 1.0 / 128.0) {
-            return texel(nearest_x, nearest_y);
+        if !self.linear {
+            return texel((x + 0.5) as usize, (y + 0.5) as usize);
         }
-        let (left, top) = (x.floor(), y.floor());
-        let (fx, fy) = (x - left, y - top);
-        let corners = [texel(left, top), texel(left + 1.0, top), texel(left, top + 1.0), texel(left + 1.0, top + 1.0)];
+        let (left, top) = (x as usize, y as usize);
+        let (fx, fy) = (x - left as f32, y - top as f32);
+        let corners = [texel(left, top), texel(left + 1, top), texel(left, top + 1), texel(left + 1, top + 1)];
         let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
         std::array::from_fn(|channel| (0..4).map(|k| corners[k][channel] * weights[k]).sum())
+    }
+
+    /// The texels from a position on, if one step of `across` leads from the middle of one to the middle of the next.
+    fn exact(&self, u: f32, v: f32, across: [f32; 2], count: usize) -> Option<&[Color32]> {
+        let (x, y) = (u * self.width as f32, v * self.height as f32);
+        let (column, row) = (x as usize, y as usize);
+        let near = |value: f32, whole: f32| (value - whole).abs() < 1.0 / 128.0;
+        let step = near(across[0] * self.width as f32 * count as f32, count as f32) && across[1].abs() < f32::EPSILON;
+        let middle = near(x, column as f32 + 0.5) && near(y, row as f32 + 0.5);
+        let inside = column.saturating_add(count) <= self.width && row < self.height;
+        (step && middle && inside).then(|| &self.pixels[row * self.width + column..][..count])
     }
 }
 
@@ -256,6 +266,8 @@ struct Fill<'a> {
     down: [f32; 6],
     /// The colour of every pixel, if they have only one.
     solid: Option<[f32; 4]>,
+    /// Whether only the texture differs from pixel to pixel.
+    one_colour: bool,
 }
 
 impl<'a> Fill<'a> {
@@ -272,7 +284,8 @@ impl<'a> Fill<'a> {
         let texture = texture.level(texels);
         let flat = a.values == b.values && b.values == c.values;
         let solid = flat.then(|| tint(texture.sample(a.values[0], a.values[1]), &a.values));
-        Self { texture, origin, across, down, solid }
+        let one_colour = a.values[2..] == b.values[2..] && b.values[2..] == c.values[2..];
+        Self { texture, origin, across, down, solid, one_colour }
     }
 
     fn row(&self, pixels: &mut [u32], left: i64, y: i64) {
@@ -284,11 +297,18 @@ impl<'a> Fill<'a> {
         }
         let mut values: [f32; 6] =
             std::array::from_fn(|k| self.origin[k] + self.across[k] * left as f32 + self.down[k] * y as f32);
+        // Glyphs lie exactly on pixels, and most of what is drawn is text.
+        if self.one_colour
+            && let Some(texels) = self.texture.exact(values[0], values[1], [self.across[0], self.across[1]], pixels.len())
+        {
+            for (pixel, texel) in pixels.iter_mut().zip(texels).filter(|(_, texel)| **texel != Color32::TRANSPARENT) {
+                *pixel = blend(tint(texel.to_array().map(f32::from), &values), *pixel);
+            }
+            return;
+        }
         for pixel in pixels {
             let colour = tint(self.texture.sample(values[0], values[1]), &values);
-            if colour[3] > 0.0 || colour[0] > 0.0 {
-                *pixel = blend(colour, *pixel);
-            }
+            *pixel = blend(colour, *pixel);
             for (value, step) in values.iter_mut().zip(self.across) {
                 *value += step;
             }
@@ -376,6 +396,11 @@ mod tests {
         assert!(draw(&white(), everywhere, Rect::EVERYTHING, 8).iter().filter(|pixel| **pixel != 0).count() > 30);
         let nowhere = triangle([(f32::NAN, 0.0), (1.0, f32::INFINITY), (0.0, 1.0)], Color32::RED);
         draw(&white(), nowhere, Rect::EVERYTHING, 8);
+        for far in [f32::NAN, f32::INFINITY, 1e30, -1e30] {
+            let mut outside = triangle([(0.0, 0.0), (8.0, 0.0), (0.0, 8.0)], Color32::RED);
+            outside.vertices[1].uv = pos2(far, far);
+            draw(&white(), outside, Rect::EVERYTHING, 8);
+        }
     }
 
     #[test]

@@ -130,7 +130,11 @@ impl Dialog {
         fonts::install(context, self.options.language);
         theme::install(context, preference(self.options.theme));
         let fallback = if self.options.dark { egui::Theme::Dark } else { egui::Theme::Light };
-        context.options_mut(|options| options.fallback_theme = fallback);
+        context.options_mut(|options| {
+            options.fallback_theme = fallback;
+            // Slow machines and slow hands: a press is a click however long it takes, as everywhere else.
+            options.input_options.max_click_duration = f64::INFINITY;
+        });
         let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
         self.icon = Some(context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
@@ -196,6 +200,13 @@ impl Dialog {
         ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
         self.confirm_removal(ui.ctx());
         self.fit(ui.ctx(), top + body + bottom);
+        // What was drawn before a click was answered shows the state before it.
+        let answered = |event: &egui::Event| {
+            matches!(event, egui::Event::Key { .. } | egui::Event::PointerButton { .. } | egui::Event::AccessKitActionRequest(_))
+        };
+        if ui.input(|input| input.events.iter().any(answered)) {
+            ui.ctx().request_repaint();
+        }
         if self.closed.is_some() {
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
         }
