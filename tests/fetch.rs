@@ -1,5 +1,7 @@
 //! The downloader against nodes that misbehave (FAULTS 6, 16, 17), over real sockets on loopback.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
+
 #[path = "support/faulty_node.rs"]
 mod faulty_node;
 
