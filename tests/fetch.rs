@@ -206,6 +206,8 @@ async fn nobody_has_it() {
     assert!(outcome.result.unwrap_err().is_unreachable());
     let outcome = run(job(&content, &[], folder.path())).await;
     assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));
+    let outcome = run(job(&content, &[&dead], &folder.path().join("gone"))).await;
+    assert!(matches!(outcome.result, Err(FetchError::Disk { path, .. }) if path.ends_with("gone/package.partial")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

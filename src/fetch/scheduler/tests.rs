@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::model::Digest;
+use crate::model::transfer::NodeState;
 
 const PIECE: u32 = 64 << 10;
 const TICK: f64 = 0.1;
