@@ -330,21 +330,27 @@ impl Scheduler {
 
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
-        let total: f64 = (0..self.nodes.len()).filter_map(|other| self.serving_rate(now, other)).sum();
-        let helped = !self.lanes.is_empty();
-        let left = self.work.missing_bytes() as f64 / total.max(1.0);
+        let (mut ready, mut busy) = (1.0, 1.0);
+        for node in self.nodes.iter_mut().filter(|node| node.standing == Standing::Ready) {
+            let rate = node.rate(now).unwrap_or(0.0);
+            ready += rate;
+            busy += if node.active > 0 { rate } else { 0.0 };
+        }
+        let missing = self.work.missing_bytes() as f64;
+        // How long it takes without one more lane: whoever is idle now does not count.
+        let without = if self.lanes.is_empty() { f64::INFINITY } else { missing / busy };
         let node = &mut self.nodes[index];
         let rate = node.lane_rate(now);
-        if helped && node.on_trial() && left < TRIAL {
+        if node.on_trial() && without < TRIAL {
             return;
         }
         let bytes = match rate {
             _ if node.sends_whole => f64::INFINITY,
             None => FIRST_RUN,
             Some(rate) => {
-                let left = left.min(self.work.missing_bytes() as f64 / rate.max(1.0));
+                let left = missing / ready.max(rate);
                 let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
-                if helped && smallest > left * 1.1 + 0.1 {
+                if smallest > without * 1.1 + 0.1 {
                     return;
                 }
                 // A lane on trial must be gone soon after it has proved useless.
@@ -361,9 +367,7 @@ impl Scheduler {
 
     /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
     fn take_over(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
-        if self.nodes[index].on_trial() {
-            return;
-        }
+        let on_trial = self.nodes[index].on_trial();
         let latency = self.nodes[index].latency();
         let known = self.nodes[index].lane_rate(now);
         let mut late: Vec<(f64, f64, LaneId)> = Vec::new();
@@ -377,6 +381,9 @@ impl Scheduler {
         let size = self.work.piece_size();
         for (finish, victim_rate, id) in late {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            if on_trial && finish < TRIAL {
+                return;
+            }
             // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(lane.position);
@@ -446,12 +453,6 @@ impl Scheduler {
         let patience = 1.0 + ((now - lane.asked) / self.nodes[lane.node].latency().max(0.05) - 2.0).max(0.0);
         let assumed = lane.assumed.unwrap_or(FIRST_RUN) / patience;
         (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
-    }
-
-    /// The rate at which a node takes part in what is left; `None` if it does not.
-    fn serving_rate(&mut self, now: f64, index: NodeIndex) -> Option<f64> {
-        let node = &mut self.nodes[index];
-        if node.standing == Standing::Ready { node.rate(now) } else { None }
     }
 }
 

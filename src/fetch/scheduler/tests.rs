@@ -355,6 +355,17 @@ fn a_node_without_ranges_is_a_last_resort() {
 }
 
 #[test]
+fn a_drip_holds_nobody_up() {
+    // The only other node is so far away that it would not be asked to help anyone who works.
+    for latency in [0.05, 2.0] {
+        let mut simulation = Simulation::new(3_000_000, vec![healthy(2_000.0, 0.05), healthy(10.0 * MB, latency)], 1);
+        simulation.run(300.0);
+        simulation.assert_whole();
+        assert!(simulation.now < 12.0 * (latency + 0.5), "{} s", simulation.now);
+    }
+}
+
+#[test]
 fn nobody_left_ends_at_once() {
     let mut simulation = Simulation::new(20_000_000, vec![with(Behaviour::Different, MB), with(Behaviour::Lies(0), MB)], 1);
     assert_eq!(simulation.run(100.0), Some(false));
