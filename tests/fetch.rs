@@ -1,5 +1,7 @@
 //! The downloader against nodes that misbehave (FAULTS 6, 16, 17), over real sockets on loopback.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
+
 #[path = "support/faulty_node.rs"]
 mod faulty_node;
 
@@ -204,6 +206,8 @@ async fn nobody_has_it() {
     assert!(outcome.result.unwrap_err().is_unreachable());
     let outcome = run(job(&content, &[], folder.path())).await;
     assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));
+    let outcome = run(job(&content, &[&dead], &folder.path().join("gone"))).await;
+    assert!(matches!(outcome.result, Err(FetchError::Disk { path, .. }) if path.ends_with("gone/package.partial")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -354,10 +354,14 @@ impl Driver {
             match effect {
                 Effect::Request(request) => self.request(request),
                 Effect::Shorten { lane, end } => {
-                    self.handles.get(&lane).map(|(handle, _)| handle.end.store(end, Ordering::Relaxed));
+                    if let Some((handle, _)) = self.handles.get(&lane) {
+                        handle.end.store(end, Ordering::Relaxed);
+                    }
                 }
                 Effect::Cancel { lane } => {
-                    self.handles.get(&lane).map(|(handle, _)| handle.cancel.notify_one());
+                    if let Some((handle, _)) = self.handles.get(&lane) {
+                        handle.cancel.notify_one();
+                    }
                 }
                 Effect::Fault { node, fault, dropped } => {
                     let (id, name) = self.job.nodes.get(node).map_or(("?", "?"), |node| (&node.id, node.label()));

@@ -11,6 +11,7 @@
 
 mod meter;
 mod node;
+mod protocol;
 mod work;
 
 use std::collections::BTreeMap;
@@ -19,171 +20,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::PieceTable;
-use crate::model::transfer::{FaultKind, NodeState};
+use crate::model::transfer::FaultKind;
 use meter::Meter;
 use node::{Node, Standing};
 use work::Work;
 
-/// Names a request.
-pub type LaneId = u64;
-/// Index of a node in the order they were given.
-pub type NodeIndex = usize;
-
-/// What is known of a node beforehand.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Prior {
-    /// Bytes a second of all its lanes together.
-    pub bytes_per_second: f64,
-    /// Seconds from a request to its answer.
-    pub latency_seconds: f64,
-    /// Lanes that served best.
-    pub connections: usize,
-}
-
-/// Limits of one download.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Lanes a node begins with, if it is unknown.
-    pub first_lanes: usize,
-    /// Lanes a node may have.
-    pub most_lanes: usize,
-    /// How long to keep trying while nothing comes from any node.
-    pub patience: Duration,
-    /// Seeds the jitter of pauses.
-    pub seed: u64,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// The head of an answer came, `seconds` after its request.
-    Answered {
-        /// Which request.
-        lane: LaneId,
-        /// Seconds since it was made.
-        seconds: f64,
-    },
-    /// Bytes of an answer came since the last report.
-    Received {
-        /// Which request.
-        lane: LaneId,
-        /// How many.
-        bytes: u64,
-    },
-    /// A piece has its signed hash and is on disk.
-    Verified {
-        /// Which piece.
-        piece: u32,
-        /// Who sent (the last part of) it.
-        node: NodeIndex,
-    },
-    /// A piece does not have its signed hash.
-    Wrong {
-        /// Which piece.
-        piece: u32,
-        /// Everyone who sent a part of it.
-        nodes: Vec<NodeIndex>,
-    },
-    /// A request ended: done, shortened, cancelled, or by a fault.
-    Ended {
-        /// Which request.
-        lane: LaneId,
-        /// Everything before this byte of the object was received; bytes of a piece that is not whole are kept for its next
-        /// request.
-        position: u64,
-        /// Why it ended early.
-        fault: Option<Fault>,
-    },
-    /// Time passed. `capped` says that a bandwidth cap slows the lanes, so that their rate says nothing about the nodes.
-    Tick {
-        /// Whether a cap is set.
-        capped: bool,
-    },
-    /// Stop all requests until [`Input::Resume`].
-    Pause,
-    /// Go on.
-    Resume,
-}
-
-/// Why a request ended early.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
-    /// What the node did.
-    pub kind: FaultKind,
-    /// In English.
-    pub detail: String,
-    /// Whether asking again makes no sense.
-    pub lasting: bool,
-    /// Seconds after which the node wants to be asked again.
-    pub retry_after: Option<f64>,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Ask a node for bytes.
-    Request(Request),
-    /// The lane shall end before piece `end`; another one fetches the rest.
-    Shorten {
-        /// Which request.
-        lane: LaneId,
-        /// The first piece that it need not fetch.
-        end: u32,
-    },
-    /// End the request now.
-    Cancel {
-        /// Which request.
-        lane: LaneId,
-    },
-    /// Name a node's fault.
-    Fault {
-        /// Which node.
-        node: NodeIndex,
-        /// What it did.
-        fault: Fault,
-        /// Whether it was left.
-        dropped: bool,
-    },
-    /// The piece is there for good; told once a piece.
-    Have {
-        /// Which piece.
-        piece: u32,
-    },
-    /// All pieces are there.
-    Finished,
-    /// No node delivers any more.
-    GiveUp,
-}
-
-/// A request to make.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// Its name.
-    pub lane: LaneId,
-    /// Whom to ask.
-    pub node: NodeIndex,
-    /// The pieces to fetch.
-    pub pieces: Range<u32>,
-    /// The bytes to ask for: of these pieces, without the beginning of the first one if that was kept.
-    pub bytes: Range<u64>,
-    /// Whether an answer with the whole object is welcome.
-    pub whole_allowed: bool,
-    /// How long the answer may take to begin.
-    pub answer_within: Duration,
-    /// How long it may be silent later.
-    pub silence: Duration,
-}
-
-/// How a node does, for people.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NodeView {
-    /// Verified bytes.
-    pub done: u64,
-    /// Bytes a second.
-    pub speed: f64,
-    /// What it is doing.
-    pub state: NodeState,
-}
+pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
 
 /// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best node, and a slow node
 /// cannot hold much.
@@ -488,21 +330,27 @@ impl Scheduler {
 
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
-        let total: f64 = (0..self.nodes.len()).filter_map(|other| self.serving_rate(now, other)).sum();
-        let helped = !self.lanes.is_empty();
-        let left = self.work.missing_bytes() as f64 / total.max(1.0);
+        let (mut ready, mut busy) = (1.0, 1.0);
+        for node in self.nodes.iter_mut().filter(|node| node.standing == Standing::Ready) {
+            let rate = node.rate(now).unwrap_or(0.0);
+            ready += rate;
+            busy += if node.active > 0 { rate } else { 0.0 };
+        }
+        let missing = self.work.missing_bytes() as f64;
+        // How long it takes without one more lane: whoever is idle now does not count.
+        let without = if self.lanes.is_empty() { f64::INFINITY } else { missing / busy };
         let node = &mut self.nodes[index];
         let rate = node.lane_rate(now);
-        if helped && node.on_trial() && left < TRIAL {
+        if node.on_trial() && without < TRIAL {
             return;
         }
         let bytes = match rate {
             _ if node.sends_whole => f64::INFINITY,
             None => FIRST_RUN,
             Some(rate) => {
-                let left = left.min(self.work.missing_bytes() as f64 / rate.max(1.0));
+                let left = missing / ready.max(rate);
                 let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
-                if helped && smallest > left * 1.1 + 0.1 {
+                if smallest > without * 1.1 + 0.1 {
                     return;
                 }
                 // A lane on trial must be gone soon after it has proved useless.
@@ -519,9 +367,7 @@ impl Scheduler {
 
     /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
     fn take_over(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
-        if self.nodes[index].on_trial() {
-            return;
-        }
+        let on_trial = self.nodes[index].on_trial();
         let latency = self.nodes[index].latency();
         let known = self.nodes[index].lane_rate(now);
         let mut late: Vec<(f64, f64, LaneId)> = Vec::new();
@@ -535,6 +381,9 @@ impl Scheduler {
         let size = self.work.piece_size();
         for (finish, victim_rate, id) in late {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            if on_trial && finish < TRIAL {
+                return;
+            }
             // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(lane.position);
@@ -604,12 +453,6 @@ impl Scheduler {
         let patience = 1.0 + ((now - lane.asked) / self.nodes[lane.node].latency().max(0.05) - 2.0).max(0.0);
         let assumed = lane.assumed.unwrap_or(FIRST_RUN) / patience;
         (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
-    }
-
-    /// The rate at which a node takes part in what is left; `None` if it does not.
-    fn serving_rate(&mut self, now: f64, index: NodeIndex) -> Option<f64> {
-        let node = &mut self.nodes[index];
-        if node.standing == Standing::Ready { node.rate(now) } else { None }
     }
 }
 

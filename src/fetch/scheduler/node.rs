@@ -150,7 +150,9 @@ impl Node {
         if matches!(self.standing, Standing::Waiting(until) if until <= now) {
             self.standing = Standing::Ready;
         }
-        if self.active > 0
+        // A node that fell silent is not remembered as one that has no rate at all.
+        if self.strikes == 0
+            && self.sent_within(now, 1.0)
             && let Some(rate) = self.meter.as_mut().and_then(|meter| meter.rate(now))
         {
             self.known_rate = Some(rate.max(1.0));

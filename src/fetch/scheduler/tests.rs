@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::model::Digest;
+use crate::model::transfer::NodeState;
 
 const PIECE: u32 = 64 << 10;
 const TICK: f64 = 0.1;
@@ -351,6 +352,17 @@ fn a_node_without_ranges_is_a_last_resort() {
         Simulation::new(20_000_000, vec![with(Behaviour::SendsWhole, 5.0 * MB), with(Behaviour::Different, MB)], 1);
     simulation.run(100.0);
     simulation.assert_whole();
+}
+
+#[test]
+fn a_drip_holds_nobody_up() {
+    // The only other node is so far away that it would not be asked to help anyone who works.
+    for latency in [0.05, 2.0] {
+        let mut simulation = Simulation::new(3_000_000, vec![healthy(2_000.0, 0.05), healthy(10.0 * MB, latency)], 1);
+        simulation.run(300.0);
+        simulation.assert_whole();
+        assert!(simulation.now < 12.0 * (latency + 0.5), "{} s", simulation.now);
+    }
 }
 
 #[test]
