@@ -36,6 +36,20 @@ pub fn default_home(app: &str) -> Option<PathBuf> {
     directories::ProjectDirs::from("", "Kuzflow", app).map(|folders| folders.data_local_dir().to_path_buf())
 }
 
+/// Lets a program without a console of its own (a shortcut must not flash one up) write to the console it was typed in. Elsewhere
+/// than on Windows there is nothing to do.
+pub fn attach_console() {
+    #[cfg(windows)]
+    {
+        use windows_sys::Win32::System::Console::{ATTACH_PARENT_PROCESS, AttachConsole};
+        // SAFETY: the call takes no pointer; without a parent's console it fails, and output goes nowhere as before.
+        #[allow(unsafe_code)]
+        unsafe {
+            AttachConsole(ATTACH_PARENT_PROCESS);
+        }
+    }
+}
+
 /// The current time.
 pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()

@@ -150,14 +150,7 @@ fn an_update_while_the_app_runs_waits_for_the_next_start() {
     let list = world.say(&["list"]);
     assert_eq!(list.result["versions"][1]["running"], true, "{:?}", list.result);
     assert_eq!(world.say(&["remove", "1.0.0"]).result["problem"]["kind"], "version_in_use");
-    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
-        let line = fs::read(entry.path().join("cwd/../metadata/installed.json")).ok()?;
-        let own = fs::read_link(entry.path().join("cwd")).ok()?.starts_with(world.home());
-        (own && !line.is_empty()).then(|| entry.file_name().into_string().unwrap())
-    });
-    for pid in pids.collect::<Vec<_>>() {
-        std::process::Command::new("kill").arg(pid).status().unwrap();
-    }
+    end_apps(&world);
     let end = Instant::now() + Duration::from_secs(20);
     let mut told = String::new();
     while !told.contains("version=2.0.0") && Instant::now() < end {
@@ -340,18 +333,10 @@ fn a_full_disk_is_told_before_the_first_byte() {
     world.release("1.0.0", 24 * MEGABYTE);
     let node = world.serve();
     world.configure(&[&node.address], "");
-    fs::create_dir_all(world.home()).unwrap();
-    let mounted =
-        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs", text(&world.home())]).output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
-        eprintln!("passed over: a small disk can only be mounted by root");
-        return;
-    }
+    let Some(_disk) = small_disk(&world, "40m") else { return };
     let update = world.say(&["update"]);
     let left = fs::read_dir(world.home().join("staging")).unwrap().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     let packages = left.iter().filter(|folder| folder.join("package.partial").exists()).count();
-    std::process::Command::new("umount").arg(text(&world.home())).status().unwrap();
     assert_eq!((update.code, update.result["problem"]["kind"].as_str()), (1, Some("disk_full")), "{}", update.errors);
     assert_eq!(packages, 0, "nothing was fetched");
 }
@@ -375,4 +360,186 @@ fn a_rollout_a_halt_and_a_mandatory_release() {
     let package = world.build("3.0.0", &BTreeMap::new());
     world.publish(&package, &["--mandatory"]);
     assert_eq!(world.say(&["check"]).result["mandatory"], true);
+}
+
+/// A small disk of its own for the home; `None` (and the reason is told) where this user may not mount one.
+fn small_disk(world: &World, size: &str) -> Option<Mounted> {
+    let home = world.home();
+    fs::create_dir_all(&home).unwrap();
+    let options = format!("size={size}");
+    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs", text(&home)]).output();
+    if mount.is_ok_and(|output| output.status.success()) {
+        return Some(Mounted(home));
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
+    eprintln!("passed over: a small disk can only be mounted by root");
+    None
+}
+
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn remount(&self, options: &str) {
+        let status = std::process::Command::new("mount").args(["-o", &format!("remount,{options}"), text(&self.0)]).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").args(["-l", text(&self.0)]).status();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_on_the_way_leaves_the_old_version_and_recovers() {
+    let world = World::new();
+    world.release("1.0.0", MEGABYTE);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    let Some(_disk) = small_disk(&world, "120m") else { return };
+    assert_eq!(world.say(&["update"]).code, 0);
+    world.release("2.0.0", 24 * MEGABYTE);
+    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 6_000_000\n");
+    let update = world.launcher(&["--json", "update"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let staging = world.home().join("staging");
+    let end = Instant::now() + Duration::from_secs(20);
+    while tree(&staging).is_empty() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Somebody else fills the disk.
+    let filler = world.home().join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 65536]).is_ok() {}
+    drop(file);
+    let update = said(&update.wait_with_output().unwrap());
+    assert_eq!((update.code, update.result["problem"]["kind"].as_str()), (1, Some("disk_full")), "{}", update.errors);
+    world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
+    let told = world.launcher(&["run"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&told.stdout).contains("version=1.0.0"), "the app starts on a full disk");
+    fs::remove_file(filler).unwrap();
+    world.configure(&[&node.address], "");
+    assert_eq!(world.say(&["update"]).code, 0);
+    assert_eq!(world.say(&["verify"]).code, 0);
+}
+
+#[test]
+fn the_app_starts_from_a_read_only_home() {
+    let world = World::new();
+    world.release("1.0.0", MEGABYTE);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    let Some(disk) = small_disk(&world, "60m") else { return };
+    assert_eq!(world.say(&["update"]).code, 0);
+    world.release("2.0.0", MEGABYTE);
+    disk.remount("ro");
+    let told = world.launcher(&["run"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&told.stdout).contains("version=1.0.0"), "{}", String::from_utf8_lossy(&told.stderr));
+    assert_eq!(world.say(&["update"]).result["problem"]["kind"], "disk_error");
+    disk.remount("rw");
+    assert_eq!(world.say(&["update"]).code, 0);
+}
+
+/// A display of its own, with the programs to look at it and press keys; `None` where they are not installed.
+struct Display {
+    server: std::process::Child,
+    number: String,
+}
+
+impl Display {
+    fn open() -> Option<Self> {
+        let server = std::process::Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1280x1000x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let tools = std::process::Command::new("xdotool").arg("version").output();
+        let (Ok(mut server), Ok(_)) = (server, tools) else {
+            assert!(std::env::var_os("CI").is_none(), "CI has Xvfb and xdotool");
+            eprintln!("passed over: Xvfb or xdotool is not installed");
+            return None;
+        };
+        let mut number = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut number).unwrap();
+        Some(Self { server, number: format!(":{}", number.trim()) })
+    }
+
+    fn tool(&self, arguments: &[&str]) -> String {
+        let output = std::process::Command::new("xdotool").args(arguments).env("DISPLAY", &self.number).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The window with this title, once it is there.
+    fn window(&self, title: &str) -> Option<String> {
+        let end = Instant::now() + Duration::from_secs(40);
+        while Instant::now() < end {
+            if let Some(id) = self.tool(&["search", "--onlyvisible", "--name", title]).lines().next() {
+                return Some(id.to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        None
+    }
+
+    /// Enter: the primary button.
+    fn press_enter(&self, window: &str) {
+        self.tool(&["windowfocus", "--sync", window]);
+        self.tool(&["keydown", "Return", "sleep", "0.2", "keyup", "Return"]);
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn updated_in_the_real_window() {
+    let Some(display) = Display::open() else { return };
+    let (world, node) = installed();
+    world.release("2.0.0", 4 * MEGABYTE);
+    world.configure(&[&node.address], "[update]\ndelay_seconds = 0\n");
+    let log = world.path("app.log");
+    let mut launcher = world
+        .launcher(&["run"])
+        .env("DISPLAY", &display.number)
+        .env("STAY", "120")
+        .stdout(fs::File::create(&log).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let window = display.window("Sample").expect("the window opens by itself");
+    assert!(fs::read_to_string(&log).unwrap().contains("version=1.0.0"), "the app was started before the window");
+    let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
+    let wait_for = |what: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(40);
+        while !what() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        what()
+    };
+    display.press_enter(&window);
+    assert!(wait_for(&|| active().contains("pending")), "installed, and chosen for the next start: {}", active());
+    assert!(!fs::read_to_string(&log).unwrap().contains("version=2.0.0"));
+    std::thread::sleep(Duration::from_millis(500));
+    display.press_enter(&window);
+    assert!(wait_for(&|| fs::read_to_string(&log).unwrap().contains("version=2.0.0")), "restarted in the new version");
+    assert!(wait_for(&|| display.tool(&["search", "--onlyvisible", "--name", "Sample"]).is_empty()), "the window is gone");
+    let list = world.say(&["list"]);
+    let running: Vec<bool> =
+        list.result["versions"].as_array().unwrap().iter().map(|version| version["running"] == true).collect();
+    assert_eq!(running, [true, false], "only the new version runs: {}", list.result);
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    end_apps(&world);
+}
+
+/// Ends the apps that outlived their launcher.
+fn end_apps(world: &World) {
+    let inside = |link: std::path::PathBuf| fs::read_link(link).is_ok_and(|folder| folder.starts_with(world.home()));
+    for entry in fs::read_dir("/proc").unwrap().flatten().filter(|entry| inside(entry.path().join("cwd"))) {
+        std::process::Command::new("kill").arg(entry.file_name()).status().unwrap();
+    }
 }

@@ -64,6 +64,12 @@ pub struct BuildArguments {
     /// Leave this out of the app's folder: a name (*.log) or a path from its top (docs/*.md).
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Leave this out of the installed requirements: a name or a path from the top of site-packages.
+    #[arg(long, value_name = "PATTERN")]
+    prune: Vec<String>,
+    /// No precompiled bytecode: a smaller package, a slower start.
+    #[arg(long)]
+    no_bytecode: bool,
     /// On Windows: start python.exe and not pythonw.exe, for an app with a console.
     #[arg(long)]
     console: bool,
@@ -134,6 +140,8 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
     request.icon = arguments.icon;
     request.build_number = arguments.build_number;
     request.exclude = arguments.exclude;
+    request.prune = arguments.prune;
+    request.bytecode = !arguments.no_bytecode;
     request.console = arguments.console;
     request.effort.level = arguments.level;
     request.build_date = source_date()?;

@@ -19,7 +19,7 @@ pub struct RunningApp {
     /// Which version.
     pub container: ContainerId,
     child: Mutex<Child>,
-    _lock: Option<RunningLock>,
+    lock: Mutex<Option<RunningLock>>,
 }
 
 /// Starts the version of `record` with the user's own `arguments` behind the app's. `path` gives what a list variable (`PATH`) holds now.
@@ -41,7 +41,7 @@ pub fn start(
         None => command.spawn(),
     };
     let child = spawned.map_err(|source| StoreError::Start { program: record.launch.program.under(&folder), source })?;
-    Ok(RunningApp { container: record.container.clone(), child: Mutex::new(child), _lock: lock })
+    Ok(RunningApp { container: record.container.clone(), child: Mutex::new(child), lock: Mutex::new(lock) })
 }
 
 fn command(
@@ -95,7 +95,12 @@ impl RunningApp {
 
     /// The app's exit status if it has ended.
     pub fn ended(&self) -> Option<ExitStatus> {
-        self.child().try_wait().ok().flatten()
+        let status = self.child().try_wait().ok().flatten();
+        if status.is_some() {
+            // Processes that the app left behind may still hold it; we no longer do.
+            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+        status
     }
 
     /// Blocks until the app ends, without using the processor. Others may ask and end it meanwhile.
@@ -130,7 +135,8 @@ impl RunningApp {
             if Instant::now() >= end {
                 let mut child = self.child();
                 child.kill()?;
-                return child.wait();
+                child.wait()?;
+                drop(child);
             }
             std::thread::sleep(LOOK_WHILE_ENDING);
         }
@@ -193,7 +199,6 @@ mod tests {
         assert!(RunningLock::is_held(&fixture.home, &id) && app.ended().is_none());
         let status = app.stop(Duration::from_secs(30)).unwrap();
         assert_eq!(exit_code(status), 128 + 15);
-        drop(app);
         assert!(!RunningLock::is_held(&fixture.home, &id));
     }
 

@@ -208,6 +208,8 @@ impl Dialog {
             ui.ctx().request_repaint();
         }
         if self.closed.is_some() {
+            // Hidden first: on X11 a window whose process lives on (it waits for the app) is otherwise never seen to go.
+            ui.ctx().send_viewport_cmd(egui::ViewportCommand::Visible(false));
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
         }
     }
