@@ -222,7 +222,7 @@ impl Node {
 }
 
 /// A rise of the rate that doubling the lanes must bring to be kept.
-const GAIN: f64 = 1.12;
+const GAIN: f64 = 1.08;
 /// Seconds before the next trial after one that brought nothing; doubles each time.
 const HOLD: f64 = 3.0;
 
@@ -263,7 +263,7 @@ impl Climb {
         }
         // New connections ramp up over some round trips. Short trials find a lossy link's many lanes within seconds; one that
         // chance has spoilt is repeated.
-        let (settle, measure) = ((2.0 * latency).max(0.2), (4.0 * latency).max(0.3));
+        let (settle, measure) = ((2.0 * latency).max(0.2), (6.0 * latency).max(0.3));
         let (from, bytes) = match self.mark {
             None if now >= self.began + settle => *self.mark.insert((now, received)),
             None => return,
