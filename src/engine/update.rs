@@ -15,7 +15,7 @@ use super::mailbox::Emitter;
 use super::problem;
 use super::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::container::{self, ContainerError, Readiness, Unpacker};
-use crate::fetch::{self, Client, Control, FetchError, FetchEvent};
+use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState};
 use crate::model::{Digest, Manifest, Offer, RelativePath};
 use crate::store::StoreError;
 use crate::store::lock::HomeLock;
@@ -55,7 +55,10 @@ impl Job {
         let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
         staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
         staging.check_space(self.offer.signed.length, self.offer.signed.release.unpacked_size).map_err(store)?;
-        let described = self.describe(&staging).await?;
+        let described = tokio::select! {
+            described = self.describe(&staging) => described?,
+            () = cancelled(self.control.clone()) => return Ok(Updated::Stopped),
+        };
         let tree = staging.fresh_tree().map_err(store)?;
         let unpacking = Unpacking::begin(&described.manifest, &tree, &staging.package())?;
         match self.fetch(&staging, &described.manifest, &unpacking).await? {
@@ -146,6 +149,14 @@ impl Job {
                 self.emitter.emit(Event::NodeFault(fault));
             }
         }
+    }
+}
+
+/// Returns when somebody cancels.
+async fn cancelled(mut control: watch::Receiver<Control>) {
+    // Once the engine is gone nobody cancels any more.
+    if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

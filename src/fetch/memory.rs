@@ -2,12 +2,12 @@
 //! estimate that an offer shows. A file that cannot be read is an empty memory: nothing depends on it.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::FetchError;
+use crate::durable;
 use crate::model::Node;
 
 /// Nodes remembered at most; the ones used longest ago go first.
@@ -51,12 +51,8 @@ impl NodeMemory {
     /// Writes the file in one step.
     pub fn save(&self, path: &Path) -> Result<(), FetchError> {
         let disk = |source| FetchError::Disk { path: path.to_owned(), source };
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(disk)?;
         let text = serde_json::to_vec_pretty(self).map_err(|error| disk(error.into()))?;
-        file.write_all(&text).map_err(disk)?;
-        file.persist(path).map_err(|error| disk(error.error))?;
-        Ok(())
+        durable::replace(path, &text).map_err(disk)
     }
 
     /// What is known of a node.
