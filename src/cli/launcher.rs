@@ -9,18 +9,19 @@ use serde_json::json;
 use super::output::Output;
 use super::place::Place;
 use super::{Ending, log, run, terminal};
+#[cfg(feature = "publisher")]
+use crate::causes;
 use crate::container::verify_tree;
 use crate::engine::driver::{self, Context};
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;
-use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
+use crate::engine::protocol::{Command, NoUpdate, Phase, Problem, ProblemKind};
 use crate::host;
 use crate::launcher::texts::{Language, Texts};
-use crate::model::{Manifest, Version};
+use crate::model::{ContainerId, Manifest, Version};
 use crate::settings::Renderer;
-use crate::store::lock::HomeLock;
-use crate::store::{InstalledRecord, StoreError, remove, switch};
+use crate::store::{InstalledRecord, StoreError, remove};
 
 /// Starts an app in its active version, and keeps it up to date.
 #[derive(Debug, Parser)]
@@ -63,7 +64,7 @@ enum Verb {
     #[command(after_help = "Example: kuzflow-launcher run -- --open \"some file.txt\"")]
     Run {
         /// Handed over to the app.
-        #[arg(last = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
     /// Two releases of a sample app, three local nodes, one update; nothing else is needed.
@@ -129,9 +130,10 @@ fn renderer(text: &str) -> Result<Renderer, String> {
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
     let arguments = Arguments::parse_from(host::arguments());
-    let language = Language::choose(arguments.common.language.as_deref().unwrap_or("auto"), host::system_language().as_deref());
-    let output = Output::new(arguments.common.json, Texts::new(language));
     let common = &arguments.common;
+    let place = Place::find(common.config.as_deref(), common.home.as_deref());
+    let language = language(common.language.as_deref(), place.as_ref().ok());
+    let output = Output::new(common.json, Texts::new(language));
     let app_arguments = match &arguments.verb {
         Some(Verb::Run { arguments }) => arguments.clone(),
         _ => Vec::new(),
@@ -139,15 +141,31 @@ pub fn main() -> Ending {
     #[cfg(feature = "publisher")]
     if let Some(Verb::Demo { keep, megabytes }) = &arguments.verb {
         log::to_terminal(common.verbose);
-        return demo(keep.as_deref(), *megabytes, common, &output, language)
-            .unwrap_or_else(|error| output.problem(&Problem::new(ProblemKind::Internal, "", error.as_ref())));
+        return demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
+            let chain = causes::list(error.as_ref());
+            eprintln!("{}", chain.join("\n  ← "));
+            output.result(json!({ "status": "failed", "chain": chain }));
+            Ending::Failed
+        });
     }
-    let place = match Place::find(common.config.as_deref(), common.home.as_deref()) {
+    let place = match place {
         Ok(place) => place,
-        Err(error) => return run::without_settings(common.home.as_deref(), &error, &app_arguments, &output),
+        Err(error) if matches!(arguments.verb, None | Some(Verb::Run { .. })) => {
+            let home = Place::home_anyway(common.config.as_deref(), common.home.as_deref());
+            return run::without_settings(home.as_ref(), &error, &app_arguments, &output);
+        }
+        Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, "", &error)),
     };
     let session = Session { place, common, output: &output, app_arguments, language };
     session.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
+}
+
+/// What is said on the command line, else what was chosen in the window, else the setting, else the system's language.
+fn language(wanted: Option<&str>, place: Option<&Place>) -> Language {
+    let chosen = || place.and_then(|place| place.home.state().ok()?.language);
+    let set = || place.map(|place| place.settings.window.language.clone());
+    let setting = wanted.map(str::to_owned).or_else(chosen).or_else(set);
+    Language::choose(setting.as_deref().unwrap_or("auto"), host::system_language().as_deref())
 }
 
 /// The demo: prepare, install the old release, then update to the new one, in the window or in the terminal.
@@ -167,20 +185,22 @@ fn demo(
         bar.set_message(format!("{version}: {:?}", progress.step));
     })?;
     bar.finish_and_clear();
-    let session = |arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
+    let silent = Output::silent(Texts::new(language));
+    let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
         let place = Place::find(Some(&demo.config()), Some(&demo.home()))?;
         let app_arguments = arguments.iter().map(OsString::from).collect();
         Ok(Session { place, common, output, app_arguments, language })
     };
-    if session(&[])?.update(None) != Ending::Done {
+    // The old release is not what is shown.
+    if session(&silent, &[])?.update(None) != Ending::Done {
         return Ok(Ending::Failed);
     }
     demo.go_on()?;
     if !common.headless && !common.json {
-        let session = session(&[])?;
+        let session = session(output, &[])?;
         return Ok(run::run(&session.context(), session.options(), output));
     }
-    let session = session(&["--once"])?;
+    let session = session(output, &["--once"])?;
     let ending = session.update(None);
     if ending != Ending::Done {
         return Ok(ending);
@@ -213,7 +233,13 @@ impl Session<'_> {
             log::to_folder(&self.place.home.logs());
         }
         let result = match verb {
-            Verb::Run { .. } => return run::run(&self.context(), self.options(), self.output),
+            Verb::Run { .. } => {
+                let ending = run::run(&self.context(), self.options(), self.output);
+                if let Ending::App(status) = ending {
+                    self.output.result(json!({ "status": "ended", "code": status }));
+                }
+                return ending;
+            }
             #[cfg(feature = "publisher")]
             Verb::Demo { .. } => return Ending::Failed,
             Verb::Check => return self.check(),
@@ -239,7 +265,7 @@ impl Session<'_> {
         run::Options {
             headless: self.common.headless || self.common.json,
             renderer: self.common.renderer,
-            language: self.common.language.as_deref().map(|tag| Language::choose(tag, None)),
+            language: self.language,
         }
     }
 
@@ -266,14 +292,8 @@ impl Session<'_> {
 
     fn update(&self, to: Option<Version>) -> Ending {
         if let Some(version) = &to
-            && let Ok(record) = self.record(version)
+            && self.record(version).is_ok()
         {
-            let active = self.place.home.active().is_ok_and(|(active, _)| active.container == record.container);
-            if active {
-                self.output.say(&self.output.texts.no_update(crate::engine::protocol::NoUpdate::Newest));
-                self.output.result(json!({ "status": "nothing_to_do", "current": version }));
-                return Ending::NothingToDo;
-            }
             return self.switch(version).unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
         }
         let handle_offer = to.is_none();
@@ -317,30 +337,40 @@ impl Session<'_> {
 
     fn switch(&self, version: &Version) -> Result<Ending, StoreError> {
         let record = self.record(version)?;
-        let lock = HomeLock::take(&self.place.home)?;
-        let running = self.place.home.active().is_ok_and(|(active, _)| {
-            active.container != record.container && crate::store::lock::RunningLock::is_held(&self.place.home, &active.container)
-        });
-        if running {
-            switch::switch_at_next_start(&self.place.home, &record.container, &lock)?;
-        } else {
-            switch::switch(&self.place.home, &record.container, &lock)?;
+        if self.chosen().as_ref() == Some(&record.container) {
+            return Ok(self.nothing_to_do(version));
         }
-        self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
-        self.output.result(json!({ "status": "done", "version": version, "at_next_start": running }));
-        Ok(Ending::Done)
+        match driver::choose(&self.context(), record.container, false) {
+            Ok(chosen) => {
+                self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
+                self.output.result(json!({ "status": "done", "version": version, "at_next_start": chosen.at_next_start }));
+                Ok(Ending::Done)
+            }
+            Err(problem) => Ok(self.output.problem(&problem)),
+        }
+    }
+
+    /// The version that the next start uses.
+    fn chosen(&self) -> Option<ContainerId> {
+        self.place.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container))
+    }
+
+    fn nothing_to_do(&self, version: &Version) -> Ending {
+        self.output.say(&self.output.texts.no_update(NoUpdate::Newest));
+        self.output.result(json!({ "status": "nothing_to_do", "current": version }));
+        Ending::NothingToDo
     }
 
     fn remove(&self, version: &Version) -> Result<Ending, StoreError> {
         let record = self.record(version)?;
-        let lock = HomeLock::take(&self.place.home)?;
+        let lock = self.context().lock()?;
         remove::remove(&self.place.home, &record.container, &lock)?;
         self.output.result(json!({ "status": "done", "removed": [record.container] }));
         Ok(Ending::Done)
     }
 
     fn prune(&self, keep: Option<usize>) -> Result<Ending, StoreError> {
-        let lock = HomeLock::take(&self.place.home)?;
+        let lock = self.context().lock()?;
         let removed = remove::prune(&self.place.home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
         for id in &removed {
             self.output.say(&format!("- {id}"));

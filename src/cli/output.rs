@@ -12,6 +12,7 @@ use crate::launcher::texts::Texts;
 /// Where words and events go.
 pub struct Output {
     json: bool,
+    silent: bool,
     /// The catalogue in the user's language.
     pub texts: Texts,
 }
@@ -19,7 +20,17 @@ pub struct Output {
 impl Output {
     /// Words in the catalogue's language, or JSON.
     pub fn new(json: bool, texts: Texts) -> Self {
-        Self { json, texts }
+        Self { json, silent: false, texts }
+    }
+
+    /// Failures only.
+    pub fn silent(texts: Texts) -> Self {
+        Self { json: false, silent: true, texts }
+    }
+
+    /// Whether progress is worth drawing.
+    pub fn shows_bars(&self) -> bool {
+        !self.json && !self.silent
     }
 
     /// Whether JSON is wanted.
@@ -29,7 +40,7 @@ impl Output {
 
     /// A line for people.
     pub fn say(&self, line: &str) {
-        if !self.json {
+        if !self.json && !self.silent {
             write_line(line);
         }
     }

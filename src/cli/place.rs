@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::host;
 use crate::settings::{Settings, SettingsError};
 use crate::store::Home;
@@ -11,7 +13,7 @@ use crate::store::Home;
 pub struct Place {
     /// The settings in force.
     pub settings: Settings,
-    /// `root.json` beside the settings.
+    /// `root.json` beside the settings; empty if it cannot be read.
     pub shipped_root: Vec<u8>,
     /// Where versions are installed.
     pub home: Home,
@@ -23,14 +25,6 @@ pub enum PlaceError {
     /// The settings are missing or wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// `root.json` is missing.
-    #[error("cannot read the trusted root {}", path.display())]
-    Root {
-        /// Where it should be.
-        path: PathBuf,
-        /// Why it cannot be read.
-        source: std::io::Error,
-    },
     /// The system names no folder for data.
     #[error("this system names no folder for a user's data; name one with --home")]
     NoHome,
@@ -40,18 +34,44 @@ impl Place {
     /// Reads `config`, or `launcher.toml` beside the program, and `root.json` beside that. The root never comes from the settings
     /// themselves or from the environment.
     pub fn find(config: Option<&Path>, home: Option<&Path>) -> Result<Self, PlaceError> {
-        let beside = || host::program_folder().unwrap_or_default().join("launcher.toml");
-        let config = config.map_or_else(beside, Path::to_path_buf);
+        let config = config_file(config);
         let settings = Settings::read(&config)?;
         let folder = config.parent().unwrap_or(Path::new("."));
-        let path = folder.join("root.json");
-        let shipped_root = std::fs::read(&path).map_err(|source| PlaceError::Root { path, source })?;
-        let home = match (home, &settings.home) {
-            (Some(home), _) => home.to_owned(),
-            // A relative home in the settings means: beside them (a portable installation).
-            (None, Some(home)) => folder.join(home),
-            (None, None) => host::default_home(settings.app.as_str()).ok_or(PlaceError::NoHome)?,
-        };
-        Ok(Self { settings, shipped_root, home: Home::new(home) })
+        // Without it nothing new is trusted, which a check will say; what is installed starts all the same.
+        let shipped_root = std::fs::read(folder.join("root.json")).unwrap_or_default();
+        let home = home_for(settings.app.as_str(), settings.home.as_deref(), folder, home).ok_or(PlaceError::NoHome)?;
+        Ok(Self { settings, shipped_root, home })
     }
+
+    /// The home alone, for settings that cannot be used: from `--home`, or from what can still be read of them.
+    pub fn home_anyway(config: Option<&Path>, home: Option<&Path>) -> Option<Home> {
+        #[derive(Deserialize)]
+        struct Readable {
+            app: Option<String>,
+            home: Option<PathBuf>,
+        }
+        let config = config_file(config);
+        let text = std::fs::read_to_string(&config).unwrap_or_default();
+        let readable: Option<Readable> = toml::from_str(&text).ok();
+        let (app, set) = readable.map_or((None, None), |readable| (readable.app, readable.home));
+        match (home, app) {
+            (Some(home), _) => Some(Home::new(home)),
+            (None, Some(app)) => home_for(&app, set.as_deref(), config.parent().unwrap_or(Path::new(".")), None),
+            (None, None) => None,
+        }
+    }
+}
+
+fn config_file(config: Option<&Path>) -> PathBuf {
+    config.map_or_else(|| host::program_folder().unwrap_or_default().join("launcher.toml"), Path::to_path_buf)
+}
+
+fn home_for(app: &str, set: Option<&Path>, folder: &Path, wanted: Option<&Path>) -> Option<Home> {
+    let home = match (wanted, set) {
+        (Some(home), _) => home.to_owned(),
+        // A relative home in the settings means: beside them (a portable installation).
+        (None, Some(home)) => folder.join(home),
+        (None, None) => host::default_home(app)?,
+    };
+    Some(Home::new(home))
 }

@@ -140,7 +140,7 @@ struct PublishArguments {
     /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en).
     #[arg(long, value_name = "[TAG=]FILE")]
     notes: Vec<String>,
-    /// The app must not be started in an older version once this one is known.
+    /// It is looked for before each start once it is known, and cannot be skipped.
     #[arg(long)]
     mandatory: bool,
     /// The oldest installed version that may move here directly.
@@ -323,7 +323,7 @@ fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
             app: arguments.app,
             channel: arguments.channel,
             lifetimes: Lifetimes::default(),
-            nodes: arguments.nodes.into_iter().map(Node::at).collect(),
+            nodes: distinct(arguments.nodes.into_iter().map(Node::at).collect()),
         },
         root_keys: arguments.root_keys,
         root_threshold: arguments.root_threshold,
@@ -337,6 +337,19 @@ fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
     say.line(&format!("  keep safe  {}", project.keys_folder().display()));
     say.result(json!({ "status": "done", "folder": arguments.folder, "repository": project.repository(), "launcher": project.launcher_folder() }));
     Ok(Ending::Done)
+}
+
+/// Gives a number to nodes on the same host.
+fn distinct(mut nodes: Vec<Node>) -> Vec<Node> {
+    for index in 1..nodes.len() {
+        let same = nodes[..index].iter().filter(|before| before.url.host_str() == nodes[index].url.host_str()).count();
+        if nodes[..index].iter().any(|before| before.id == nodes[index].id) {
+            nodes[index].id = format!("{}-{}", nodes[index].id, same + 1);
+            let id = nodes[index].id.clone();
+            nodes[index].name = id;
+        }
+    }
+    nodes
 }
 
 fn new_password() -> Result<String, Failure> {

@@ -2,12 +2,12 @@
 //! something to show. Whatever fails, an installed version starts (promises 1 and 2).
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::place::PlaceError;
 use super::{Ending, terminal};
+use crate::engine::app;
 use crate::engine::driver::{self, Context};
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
@@ -16,8 +16,8 @@ use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::host;
 use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
 use crate::settings::{CheckTime, Renderer};
-use crate::store::launch::{self, RunningApp, exit_code};
-use crate::store::{Home, State, switch};
+use crate::store::launch::{RunningApp, exit_code};
+use crate::store::{Home, State};
 
 /// What the command line says about the window.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,8 @@ pub struct Options {
     pub headless: bool,
     /// Instead of the setting.
     pub renderer: Option<Renderer>,
-    /// Instead of what the person chose earlier and of the setting.
-    pub language: Option<Language>,
+    /// To begin with.
+    pub language: Language,
 }
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
@@ -84,7 +84,9 @@ fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output:
         show(context, &handle, view, options);
         // A window that was closed on the way does not stop the download: the new version is there at the next start.
         follow(&handle, &mut ViewState::default(), output, |phase, _| match phase {
-            Phase::Downloading { .. } | Phase::Installing { .. } | Phase::Switching { .. } => context.app.running().is_none(),
+            // Between two versions no app runs; what was begun there is brought to its end.
+            Phase::Installing { .. } | Phase::Switching { .. } => false,
+            Phase::Downloading { .. } => context.app.running().is_none(),
             _ => true,
         });
     }
@@ -139,13 +141,11 @@ fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
     let icon = active.and_then(|record| std::fs::read(record.icon?.under(&folder?)).ok());
     let state = context.home.state().unwrap_or_default();
-    let chosen = state.language.as_deref().unwrap_or(&settings.window.language);
-    let language = options.language.unwrap_or_else(|| Language::choose(chosen, host::system_language().as_deref()));
     let window = WindowOptions {
         title: app_name.clone(),
         app_name: app_name.clone(),
         icon,
-        language,
+        language: options.language,
         theme: settings.window.theme,
         renderer: options.renderer.unwrap_or(settings.window.renderer),
     };
@@ -163,7 +163,7 @@ fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no window");
             // The message waits for a click; the app does not wait for that.
-            std::thread::spawn(move || launcher::tell_no_window(&app_name, &Texts::new(language)));
+            std::thread::spawn(move || launcher::tell_no_window(&app_name, &Texts::new(options.language)));
             false
         }
     }
@@ -204,12 +204,9 @@ fn start_and_wait(context: &Context, output: &Output) -> Ending {
     }
 }
 
-/// The settings cannot be used. With `--home` the installed version starts all the same (promise 1).
-pub fn without_settings(home: Option<&Path>, error: &PlaceError, arguments: &[OsString], output: &Output) -> Ending {
+/// The settings cannot be used. The installed version starts all the same, if its home can be found (promise 1).
+pub fn without_settings(home: Option<&Home>, error: &PlaceError, arguments: &[OsString], output: &Output) -> Ending {
     let told = output.problem(&Problem::new(ProblemKind::BadSettings, "", error));
-    let started = home.map(Home::new).and_then(|home| {
-        let record = switch::resolve_for_start(&home).ok()?;
-        launch::start(&home, &record, arguments, host::variable).ok()
-    });
+    let started = home.and_then(|home| app::start(home, arguments, host::variable).ok());
     started.map_or(told, |app| Ending::App(exit_code(app.wait())))
 }

@@ -18,7 +18,7 @@ pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option
         for event in handle.wait(Duration::from_secs(3600)) {
             output.event(&event);
             match &event {
-                Event::Progress(progress) if !output.is_json() => bars.show(progress, output),
+                Event::Progress(progress) if output.shows_bars() => bars.show(progress, output),
                 Event::NodeFault(fault) => bars.say(output, &format!("{}: {}", fault.name, output.texts.fault(fault.fault))),
                 Event::Notice { problem } => tracing::warn!(?problem, "notice"),
                 Event::Phase { phase } => {
@@ -128,7 +128,7 @@ impl Bars {
     }
 
     fn say(&self, output: &Output, line: &str) {
-        if !output.is_json() {
+        if output.shows_bars() {
             self.all.suspend(|| output.say(line));
         }
     }

@@ -26,22 +26,23 @@ const LARGEST_NOTES: u64 = 256 << 10;
 pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) -> Result<Checked, Problem> {
     let store = |error: StoreError| problem::of_store(&error);
     context.home.create().map_err(store)?;
-    let repository = {
-        let _lock = context.lock().map_err(store)?;
-        refresh(context, client).await?
-    };
+    // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's network.
+    let repository = refresh(context, client).await?;
     let mut state = context.home.state().map_err(store)?;
     // A version that waits for the next start counts as installed.
     let current = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container).version);
-    let signed = match choose(context, &repository, &state, current.as_ref(), wanted)? {
-        Ok(signed) => signed.clone(),
-        Err(reason) => return Ok(Checked::Nothing { reason, current }),
-    };
-    let mandatory = signed.release.mandatory.then(|| signed.release.container.version.clone());
-    if state.mandatory != mandatory {
+    let asked_for = wanted.is_some();
+    let chosen = choose(context, &repository, &state, current.as_ref(), wanted)?;
+    // A release that was mandatory and is halted, or installed, no longer holds anybody up.
+    let mandatory = chosen.ok().filter(|signed| signed.release.mandatory).map(|signed| signed.release.container.version.clone());
+    if !asked_for && state.mandatory != mandatory {
         state.mandatory = mandatory;
         context.home.set_state(&state).map_err(store)?;
     }
+    let signed = match chosen {
+        Ok(signed) => signed.clone(),
+        Err(reason) => return Ok(Checked::Nothing { reason, current }),
+    };
     let nodes = nodes(context, client).await;
     let notes = notes(context, client, &repository, &nodes, &signed).await;
     let bytes_to_fetch = signed.length.saturating_sub(already_here(context, &signed));
@@ -77,13 +78,22 @@ fn choose<'a>(
     let platform = Platform::current();
     let app = context.settings.app.as_str();
     if let Some(version) = wanted {
-        // Asked for by name: also an older one, one that was skipped, or one that has not reached this installation.
-        let found = repository.releases.iter().find(|signed| {
+        // Asked for by name: also an older one, one that was skipped, or one that has not reached this installation. What the
+        // publisher halted, or put into another channel, is not to be had.
+        let named = |signed: &&SignedRelease| {
             let container = &signed.release.container;
             container.version == version && container.platform == platform && container.app.as_str() == app
-        });
-        let problem = || Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain: Vec::new() };
-        return found.map(Ok).ok_or_else(problem);
+        };
+        let refuse =
+            |why: &str| Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain: vec![why.to_owned()] };
+        let found = repository.releases.iter().find(named).ok_or_else(|| refuse("the repository has no such release"))?;
+        return if found.release.channel != context.settings.channel {
+            Err(refuse(&format!("it is in the channel {}", found.release.channel)))
+        } else if found.release.halted {
+            Err(refuse("the publisher has halted it"))
+        } else {
+            Ok(Ok(found))
+        };
     }
     let audience = Audience {
         app,
@@ -107,14 +117,18 @@ fn choose<'a>(
 async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
     let settings = &context.settings;
     let mut nodes = settings.nodes.clone();
+    node::rank(&mut nodes, &settings.region);
+    nodes.truncate(settings.update.max_nodes);
     for found in hints(context, client).await {
+        let room = nodes.len() < settings.update.max_nodes;
         let known = nodes.iter_mut().find(|node| node.id == found.id || node.url == found.url);
         match known {
             Some(node) => {
                 node.metrics = found.metrics;
                 node.bandwidth = found.bandwidth.or(node.bandwidth);
             }
-            None if matches!(found.url.scheme(), "http" | "https") => nodes.push(found),
+            // Hints fill the places that are left: they never crowd out a node of the settings.
+            None if room && matches!(found.url.scheme(), "http" | "https") => nodes.push(found),
             None => {}
         }
     }
@@ -127,7 +141,6 @@ async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
         }
     }
     node::rank(&mut nodes, &settings.region);
-    nodes.truncate(settings.update.max_nodes);
     nodes
 }
 

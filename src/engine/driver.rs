@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::app::AppSlot;
-use super::machine::{Effect, Input, Machine, Setup};
+use super::app::{self, AppSlot};
+use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
@@ -15,8 +15,9 @@ use super::{check, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::model::{ContainerId, Version};
 use crate::settings::Settings;
+use crate::store::launch::RunningApp;
 use crate::store::lock::{HomeLock, RunningLock};
-use crate::store::{Home, InstalledRecord, StoreError, launch, remove, switch};
+use crate::store::{Home, StoreError, remove, switch};
 
 /// How long an app that is asked to end may take before it is ended.
 const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ pub struct Context {
 
 impl Context {
     /// Takes the home's lock, waiting a little for another launcher.
-    pub(super) fn lock(&self) -> Result<HomeLock, StoreError> {
+    pub fn lock(&self) -> Result<HomeLock, StoreError> {
         let end = std::time::Instant::now() + PATIENCE_WITH_LOCK;
         loop {
             match HomeLock::take(&self.home) {
@@ -80,6 +81,8 @@ struct Driver {
     outcomes: mpsc::UnboundedReceiver<Input>,
     control: watch::Sender<Control>,
     download: Option<tokio::task::JoinHandle<()>>,
+    /// Switches and starts under way: the engine does not end in the middle of one.
+    starting: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Driver {
@@ -95,6 +98,7 @@ impl Driver {
             outcomes,
             control: watch::Sender::new(control),
             download: None,
+            starting: Vec::new(),
         };
         if let Some(app) = driver.context.app.running() {
             watch_app(app, driver.context.app.clone(), driver.inputs.clone());
@@ -123,6 +127,10 @@ impl Driver {
         self.steer(RunState::Cancel);
         if let Some(download) = self.download {
             let _ = tokio::time::timeout(Duration::from_secs(5), download).await;
+        }
+        for starting in self.starting {
+            // A panic there was told by the panic hook.
+            let _ = starting.await;
         }
     }
 
@@ -160,16 +168,18 @@ impl Driver {
             Effect::LimitBandwidth(limit) => self.control.send_modify(|control| control.limit = limit),
             Effect::Skip(version) => self.skip(version),
             Effect::Choose { id, at_next_start } => {
-                self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start)))
+                let choosing = self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start)));
+                self.starting.push(choosing);
             }
             Effect::Restart { switch_to } => {
-                let inputs = self.inputs.clone();
-                self.blocking(move |context| Input::Launched(restart(context, switch_to, inputs)));
+                let (inputs, emitter) = (self.inputs.clone(), self.emitter.clone());
+                let starting = self.blocking(move |context| Input::Launched(restart(context, switch_to, &emitter, inputs)));
+                self.starting.push(starting);
             }
-            Effect::Remove(id) => self.blocking(move |context| {
+            Effect::Remove(id) => drop(self.blocking(move |context| {
                 let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
                 Input::Removed(removed.map_err(|error| problem::of_store(&error)))
-            }),
+            })),
             Effect::List => self.list(),
             Effect::Stop => {}
         }
@@ -180,9 +190,12 @@ impl Driver {
     }
 
     /// Work that blocks, on a thread for such; its outcome comes in as an input.
-    fn blocking(&self, work: impl FnOnce(&Context) -> Input + Send + 'static) {
+    fn blocking(&self, work: impl FnOnce(&Context) -> Input + Send + 'static) -> tokio::task::JoinHandle<()> {
         let (context, inputs) = (Arc::clone(&self.context), self.inputs.clone());
-        tokio::task::spawn_blocking(move || inputs.send(work(&context)));
+        tokio::task::spawn_blocking(move || {
+            // Nobody is left to hear it once the engine has ended.
+            let _ = inputs.send(work(&context));
+        })
     }
 
     fn skip(&self, version: Version) {
@@ -222,17 +235,21 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
         .collect())
 }
 
-fn choose(context: &Context, id: ContainerId, at_next_start: bool) -> Result<ContainerId, Problem> {
+/// Switches to `id`: now, or at the next start while the app is running in another version, whoever started it.
+pub fn choose(context: &Context, id: ContainerId, at_next_start: bool) -> Result<Chosen, Problem> {
+    let home = &context.home;
     let result = context.lock().and_then(|lock| {
+        let in_use = |active: ContainerId| active != id && RunningLock::is_held(home, &active);
+        let at_next_start = at_next_start || home.active().is_ok_and(|(active, _)| in_use(active.container));
         if at_next_start {
-            switch::switch_at_next_start(&context.home, &id, &lock)?;
+            switch::switch_at_next_start(home, &id, &lock)?;
         } else {
-            switch::switch(&context.home, &id, &lock)?.1.log();
+            switch::switch(home, &id, &lock)?.1.log();
         }
         prune(context, &lock);
-        Ok(())
+        Ok(at_next_start)
     });
-    result.map(|()| id).map_err(|error| problem::of_store(&error))
+    result.map(|at_next_start| Chosen { id, at_next_start }).map_err(|error| problem::of_store(&error))
 }
 
 /// Old versions go once a new one was chosen. That one of them stays is no reason to fail.
@@ -244,13 +261,22 @@ fn prune(context: &Context, lock: &HomeLock) {
     }
 }
 
-fn restart(context: &Context, switch_to: Option<ContainerId>, inputs: mpsc::UnboundedSender<Input>) -> Result<Version, Problem> {
+/// Ends the running app, switches, starts. If the switch fails the app starts all the same, in the version it had.
+fn restart(
+    context: &Context,
+    switch_to: Option<ContainerId>,
+    emitter: &Emitter,
+    inputs: mpsc::UnboundedSender<Input>,
+) -> Result<Version, Problem> {
     if let Some(app) = context.app.running() {
         let stopped = app.stop(PATIENCE_WITH_APP);
         stopped.map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))?;
     }
-    if let Some(id) = switch_to {
-        choose(context, id, false)?;
+    if let Some(id) = switch_to
+        && let Err(problem) = choose(context, id, false)
+    {
+        tracing::error!(?problem, "the switch failed; starting the version before it");
+        emitter.emit(Event::Notice { problem });
     }
     let app = start(context).map_err(|error| problem::of_store(&error))?;
     let version = app.container.version.clone();
@@ -258,27 +284,14 @@ fn restart(context: &Context, switch_to: Option<ContainerId>, inputs: mpsc::Unbo
     Ok(version)
 }
 
-/// Starts the active version, and where that cannot be started the newest other one that can (promise 1).
-pub fn start(context: &Context) -> Result<Arc<launch::RunningApp>, StoreError> {
-    let home = &context.home;
-    let chosen = switch::resolve_for_start(home)?;
-    let begin = |record: &InstalledRecord| launch::start(home, record, &context.arguments, context.variable);
-    let first = match begin(&chosen) {
-        Ok(app) => return Ok(context.app.set(app)),
-        Err(error) => error,
-    };
-    tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");
-    for other in home.installed()?.into_iter().filter(|other| other.container != chosen.container) {
-        match begin(&other) {
-            Ok(app) => return Ok(context.app.set(app)),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "nor can this version"),
-        }
-    }
-    Err(first)
+/// Starts the app and remembers it as the one this launcher started.
+pub fn start(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
+    let app = app::start(&context.home, &context.arguments, context.variable)?;
+    Ok(context.app.set(app))
 }
 
 /// Tells the engine when `app` ends, unless another one was started in its place.
-fn watch_app(app: Arc<launch::RunningApp>, slot: AppSlot, inputs: mpsc::UnboundedSender<Input>) {
+fn watch_app(app: Arc<RunningApp>, slot: AppSlot, inputs: mpsc::UnboundedSender<Input>) {
     let watching = std::thread::Builder::new().name("app".to_owned()).spawn(move || {
         app.wait();
         if slot.holds(&app) {

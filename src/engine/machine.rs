@@ -28,8 +28,8 @@ pub enum Input {
     Fetched,
     /// A download has ended.
     Updated(Result<Updated, Problem>),
-    /// A version was chosen for the next start, or was refused.
-    Chosen(Result<ContainerId, Problem>),
+    /// A version was chosen, or was refused.
+    Chosen(Result<Chosen, Problem>),
     /// The app was started, or could not be.
     Launched(Result<Version, Problem>),
     /// The running app has ended.
@@ -50,6 +50,15 @@ pub enum Checked {
         /// The active version.
         current: Option<Version>,
     },
+}
+
+/// A version that was switched to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Which version.
+    pub id: ContainerId,
+    /// The switch waits for the end of the app, which runs in another version.
+    pub at_next_start: bool,
 }
 
 /// How a download ended.
@@ -112,6 +121,8 @@ pub struct Machine {
     loud: bool,
     /// Fetch what the check finds without asking.
     start_at_once: bool,
+    /// Somebody cancelled; until the download has ended nothing else steers it.
+    cancelling: bool,
     /// What `Retry` does.
     failed: Option<Failed>,
 }
@@ -127,7 +138,16 @@ enum Failed {
 impl Machine {
     /// A machine that is idle.
     pub fn new(setup: Setup) -> Self {
-        Self { setup, phase: Phase::Idle, offer: None, chosen: None, loud: false, start_at_once: false, failed: None }
+        Self {
+            setup,
+            phase: Phase::Idle,
+            offer: None,
+            chosen: None,
+            loud: false,
+            start_at_once: false,
+            cancelling: false,
+            failed: None,
+        }
     }
 
     /// The present phase.
@@ -155,15 +175,18 @@ impl Machine {
             Command::Check { by_user } if self.at_rest() => self.check(None, by_user, false),
             Command::StartVersion(version) if self.at_rest() => self.check(Some(version), true, true),
             Command::Start if matches!(self.phase, Phase::Offered { .. } | Phase::Cancelled) => self.update(),
-            Command::Pause => match self.phase.clone() {
+            Command::Pause if !self.cancelling => match self.phase.clone() {
                 Phase::Downloading { version } => vec![Effect::Pause, self.enter(Phase::Paused { version })],
                 _ => Vec::new(),
             },
-            Command::Resume => match self.phase.clone() {
+            Command::Resume if !self.cancelling => match self.phase.clone() {
                 Phase::Paused { version } => vec![Effect::Resume, self.enter(Phase::Downloading { version })],
                 _ => Vec::new(),
             },
-            Command::Cancel if self.fetching() => vec![Effect::Cancel],
+            Command::Cancel if self.fetching() => {
+                self.cancelling = true;
+                vec![Effect::Cancel]
+            }
             Command::Later if matches!(self.phase, Phase::Offered { .. }) => self.decline(),
             Command::Skip => match &self.phase {
                 Phase::Offered { offer } => {
@@ -198,7 +221,7 @@ impl Machine {
     }
 
     fn fetching(&self) -> bool {
-        matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. })
+        matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. }) && !self.cancelling
     }
 
     fn enter(&mut self, phase: Phase) -> Effect {
@@ -253,6 +276,7 @@ impl Machine {
     }
 
     fn updated(&mut self, result: Result<Updated, Problem>) -> Vec<Effect> {
+        self.cancelling = false;
         match result {
             Ok(Updated::Installed(id)) => std::iter::once(Effect::List).chain(self.choose(id)).collect(),
             Ok(Updated::Stopped) => vec![self.enter(Phase::Cancelled)],
@@ -273,10 +297,11 @@ impl Machine {
         vec![Effect::Choose { id, at_next_start: self.setup.running }]
     }
 
-    fn chosen(&mut self, result: Result<ContainerId, Problem>) -> Vec<Effect> {
+    fn chosen(&mut self, result: Result<Chosen, Problem>) -> Vec<Effect> {
         match result {
-            Ok(id) => {
-                vec![Effect::List, self.enter(Phase::Ready { version: id.version, running: self.setup.running })]
+            Ok(Chosen { id, at_next_start }) => {
+                let running = self.setup.running || at_next_start;
+                vec![Effect::List, self.enter(Phase::Ready { version: id.version, running })]
             }
             Err(problem) => match self.chosen.clone() {
                 Some(id) => self.fail(Failed::Choose(id), problem),
@@ -402,7 +427,7 @@ mod tests {
         assert!(matches!(machine.phase(), Phase::Installing { .. }));
         let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
         assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
-        machine.step(Input::Chosen(Ok(id())));
+        machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
         assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
         let effects = command(&mut machine, Command::RestartNow);
         assert!(effects.contains(&Effect::Restart { switch_to: Some(id()) }), "{effects:?}");
@@ -424,7 +449,7 @@ mod tests {
         machine.step(Input::Fetched);
         let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
         assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: false }), "{effects:?}");
-        machine.step(Input::Chosen(Ok(id())));
+        machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
         assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
     }
 
@@ -461,6 +486,9 @@ mod tests {
         assert!(command(&mut machine, Command::Pause).is_empty(), "a second click changes nothing");
         assert_eq!(command(&mut machine, Command::Resume)[0], Effect::Resume);
         assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
+        for late in [Command::Cancel, Command::Pause, Command::Resume] {
+            assert!(command(&mut machine, late).is_empty(), "a cancel is not taken back by a later click");
+        }
         machine.step(Input::Updated(Ok(Updated::Stopped)));
         assert_eq!(*machine.phase(), Phase::Cancelled);
         assert!(command(&mut machine, Command::Start).contains(&Effect::Update(offer())), "the offer still stands");
@@ -495,7 +523,7 @@ mod tests {
         let mut machine = downloading(WINDOW_WHILE_RUNNING);
         machine.step(Input::Fetched);
         machine.step(Input::Updated(Ok(Updated::Installed(id()))));
-        machine.step(Input::Chosen(Ok(id())));
+        machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
         machine.step(Input::AppEnded);
         assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
     }

@@ -1,7 +1,9 @@
 //! From the rooms' errors to what a person is told.
 
+use std::path::Path;
+
 use super::protocol::{Problem, ProblemKind};
-use crate::container::ContainerError;
+use crate::container::{ContainerError, Fault};
 use crate::fetch::FetchError;
 use crate::store::StoreError;
 use crate::trust::{MirrorFaultKind, TrustError};
@@ -26,6 +28,7 @@ pub fn of_container(error: &ContainerError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
         ContainerError::File { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
+        ContainerError::Entry { path, fault: Fault::Read(_) | Fault::Write(_) } => (ProblemKind::DiskError, path.to_string()),
         ContainerError::Entry { path, .. } => (ProblemKind::BadPackage, path.to_string()),
         _ => (ProblemKind::BadPackage, String::new()),
     };
@@ -63,6 +66,12 @@ pub fn of_fetch(error: &FetchError) -> Problem {
         _ => (ProblemKind::NodesUnusable, String::new()),
     };
     Problem::new(kind, subject, error)
+}
+
+/// From a file of our own.
+pub fn of_disk(path: &Path, error: &std::io::Error) -> Problem {
+    let kind = if is_full(error) { ProblemKind::DiskFull } else { ProblemKind::DiskError };
+    Problem::new(kind, path.display().to_string(), error)
 }
 
 fn is_full(error: &std::io::Error) -> bool {

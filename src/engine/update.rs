@@ -3,9 +3,10 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -20,6 +21,9 @@ use crate::model::{Digest, Manifest, Offer, RelativePath};
 use crate::store::StoreError;
 use crate::store::lock::HomeLock;
 use crate::store::staging::{self, Staging};
+
+/// Seconds to wait between tries to fetch the manifest, varied by a quarter so that many clients do not come back at once.
+const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 
 /// What one update works with.
 pub struct Job {
@@ -51,7 +55,9 @@ impl Job {
             return Ok(Updated::Installed(id));
         }
         let store = |error: StoreError| problem::of_store(&error);
-        let lock = self.context.lock().map_err(store)?;
+        let context = Arc::clone(&self.context);
+        let taken = tokio::task::spawn_blocking(move || context.lock()).await;
+        let lock = taken.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?.map_err(store)?;
         let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
         staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
         staging.check_space(self.offer.signed.length, self.offer.signed.release.unpacked_size).map_err(store)?;
@@ -82,12 +88,9 @@ impl Job {
                 let span = location.offset..location.offset.saturating_add(location.packed_size);
                 // A node whose bytes are not the signed manifest has sent wrong bytes; the next one is asked.
                 let accept = |packed: &[u8]| container::read_manifest_json(packed, location).is_ok();
-                let place = signed.location();
-                let packed = fetch::fetch_span(&self.client, &self.offer.nodes, &place, signed.length, span, &accept);
-                let packed = packed.await.map_err(|error| problem::of_fetch(&error))?;
+                let packed = self.patiently(span, &accept).await.map_err(|error| problem::of_fetch(&error))?;
                 let json = container::read_manifest_json(&packed, location).map_err(|error| problem::of_container(&error))?;
-                std::fs::write(staging.manifest(), &json)
-                    .map_err(|error| Problem::new(ProblemKind::DiskError, staging.manifest().display().to_string(), &error))?;
+                std::fs::write(staging.manifest(), &json).map_err(|error| problem::of_disk(&staging.manifest(), &error))?;
                 json
             }
         };
@@ -99,6 +102,27 @@ impl Job {
             return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
         }
         Ok(Described { manifest: Arc::new(manifest), json })
+    }
+
+    /// A span of the package; a network that is gone for a moment is waited for, as while pieces are coming.
+    async fn patiently(
+        &self,
+        span: std::ops::Range<u64>,
+        accept: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> Result<bytes::Bytes, FetchError> {
+        let signed = &self.offer.signed;
+        let place = signed.location();
+        let mut waits = WAITS.iter();
+        loop {
+            let fetched = fetch::fetch_span(&self.client, &self.offer.nodes, &place, signed.length, span.clone(), accept).await;
+            match (fetched, waits.next()) {
+                (Err(error), Some(seconds)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the manifest cannot be had; trying again");
+                    tokio::time::sleep(Duration::from_secs_f64(seconds * (0.75 + 0.5 * fastrand::f64()))).await;
+                }
+                (fetched, _) => return fetched,
+            }
+        }
     }
 
     async fn fetch(&mut self, staging: &Staging, manifest: &Manifest, unpacking: &Unpacking) -> Result<Ended, Problem> {
@@ -168,7 +192,7 @@ enum Ended {
 /// Threads that unpack entries as they become whole.
 struct Unpacking {
     unpacker: Arc<Unpacker>,
-    ready: blocking::Sender<RelativePath>,
+    ready: Option<blocking::Sender<RelativePath>>,
     threads: Vec<thread::JoinHandle<()>>,
     shared: Arc<Shared>,
     total: u64,
@@ -177,6 +201,8 @@ struct Unpacking {
 #[derive(Default)]
 struct Shared {
     done: AtomicU64,
+    /// Nothing more is to be unpacked.
+    stopped: AtomicBool,
     failure: Mutex<Option<ContainerError>>,
 }
 
@@ -196,13 +222,13 @@ impl Unpacking {
             let thread = thread::Builder::new().name("unpack".to_owned()).spawn(work);
             threads.push(thread.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?);
         }
-        Ok(Self { total: manifest.file_manifest.len() as u64, unpacker, ready, threads, shared })
+        Ok(Self { total: manifest.file_manifest.len() as u64, unpacker, ready: Some(ready), threads, shared })
     }
 
     fn send(&self, paths: Vec<RelativePath>) {
         for path in paths {
             // The threads end only after this sender; one that panicked is noticed when they are joined.
-            let _ = self.ready.send(path);
+            let _ = self.ready.as_ref().map(|ready| ready.send(path));
         }
     }
 
@@ -216,9 +242,8 @@ impl Unpacking {
     }
 
     /// Waits for the last entries.
-    fn join(self) -> Result<Unpacker, Problem> {
-        drop(self.ready);
-        let panicked = self.threads.into_iter().any(|thread| thread.join().is_err());
+    fn join(mut self) -> Result<Unpacker, Problem> {
+        let panicked = self.end();
         if let Some(error) = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(problem::of_container(&error));
         }
@@ -226,7 +251,25 @@ impl Unpacking {
         if panicked {
             return Err(internal("a thread that unpacks has panicked"));
         }
-        Arc::into_inner(self.unpacker).ok_or_else(|| internal("a thread that unpacks has not ended"))
+        let unpacker = Arc::clone(&self.unpacker);
+        drop(self);
+        Arc::into_inner(unpacker).ok_or_else(|| internal("a thread that unpacks has not ended"))
+    }
+}
+
+impl Unpacking {
+    /// Waits for the threads; whether one of them panicked.
+    fn end(&mut self) -> bool {
+        drop(self.ready.take());
+        self.threads.drain(..).fold(false, |panicked, thread| thread.join().is_err() || panicked)
+    }
+}
+
+impl Drop for Unpacking {
+    /// After a cancel or a failure nothing is written any more once this returns: the next try finds an empty place.
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        self.end();
     }
 }
 
@@ -235,6 +278,9 @@ fn work(unpacker: &Unpacker, queue: &Mutex<blocking::Receiver<RelativePath>>, sh
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(path) = next else { return };
+        if shared.stopped.load(Ordering::Relaxed) {
+            continue;
+        }
         // Opened at the first entry: before that there may be no file yet.
         let opened = match file.take() {
             Some(file) => Ok(file),
@@ -245,7 +291,10 @@ fn work(unpacker: &Unpacker, queue: &Mutex<blocking::Receiver<RelativePath>>, sh
         let result = opened.and_then(|package| unpacker.entry_at(&path, file.insert(package)));
         match result {
             Ok(()) => drop(shared.done.fetch_add(1, Ordering::Relaxed)),
-            Err(error) => drop(shared.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error)),
+            Err(error) => {
+                shared.stopped.store(true, Ordering::Relaxed);
+                shared.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
         }
     }
 }

@@ -110,6 +110,8 @@ pub enum FetchError {
         location: String,
         /// One line a node.
         reasons: Vec<String>,
+        /// None of them could even be reached.
+        unreachable: bool,
     },
     /// Every node failed for longer than the download's patience, or was left for good.
     #[error("no node can deliver {location}: {}", describe(faults))]
@@ -152,7 +154,7 @@ impl FetchError {
         use crate::model::transfer::FaultKind;
         match self {
             Self::Http { source, .. } => source.is_connect() || source.is_timeout(),
-            Self::TimedOut { .. } => true,
+            Self::TimedOut { .. } | Self::NoneAcceptable { unreachable: true, .. } => true,
             Self::NodesFailed { faults, .. } => {
                 faults.iter().all(|fault| matches!(fault.fault, FaultKind::Unreachable | FaultKind::Stalled))
             }

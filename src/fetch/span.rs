@@ -35,6 +35,7 @@ pub async fn fetch_span(
     let mut waiting = nodes.iter();
     let mut asked = FuturesUnordered::new();
     let mut reasons = Vec::new();
+    let mut unreachable = true;
     let mut due = Instant::now();
     loop {
         if Instant::now() >= due
@@ -50,8 +51,14 @@ pub async fn fetch_span(
             Some((node, answer)) = asked.next() => {
                 match answer {
                     Ok(bytes) if accept(&bytes) => return Ok(bytes),
-                    Ok(_) => reasons.push(format!("{}: its bytes are not the signed ones", node.id)),
-                    Err(error) => reasons.push(format!("{}: {}", node.id, causes::line(&error))),
+                    Ok(_) => {
+                        unreachable = false;
+                        reasons.push(format!("{}: its bytes are not the signed ones", node.id));
+                    }
+                    Err(error) => {
+                        unreachable &= error.is_unreachable();
+                        reasons.push(format!("{}: {}", node.id, causes::line(&error)));
+                    }
                 }
                 due = Instant::now();
             }
@@ -61,7 +68,7 @@ pub async fn fetch_span(
     if nodes.is_empty() {
         return Err(FetchError::NoNodes { location: location.to_owned() });
     }
-    Err(FetchError::NoneAcceptable { location: location.to_owned(), reasons })
+    Err(FetchError::NoneAcceptable { location: location.to_owned(), reasons, unreachable })
 }
 
 async fn ask<'a>(

@@ -74,18 +74,6 @@ pub enum WindowError {
     Panicked(String),
 }
 
-impl WindowError {
-    /// The other way of drawing, if it is worth trying after `tried` failed. A process can make only one event loop, so that takes
-    /// another process; one that was told how to draw must not start a third.
-    pub fn another_renderer(&self, tried: Renderer) -> Option<Renderer> {
-        match (self, tried) {
-            (Self::NoWindow(_), _) => None,
-            (_, Renderer::Opengl) => Some(Renderer::Software),
-            (_, Renderer::Auto | Renderer::Software) => Some(Renderer::Opengl),
-        }
-    }
-}
-
 /// Opens the window and returns when it has closed. Once a process, and on its main thread (macOS insists).
 ///
 /// `state` is what the caller has seen of the engine so far; later events come from `handle`. After the window has closed the
@@ -139,14 +127,6 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn another_way_of_drawing_is_tried_only_where_there_is_a_display() {
-        let no_drawing = WindowError::NoDrawing(String::new());
-        assert_eq!(no_drawing.another_renderer(Renderer::Auto), Some(Renderer::Opengl));
-        assert_eq!(no_drawing.another_renderer(Renderer::Opengl), Some(Renderer::Software));
-        assert_eq!(WindowError::NoWindow(String::new()).another_renderer(Renderer::Auto), None);
-    }
 
     #[test]
     fn a_panics_words_are_kept() {

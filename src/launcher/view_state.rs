@@ -192,6 +192,18 @@ impl ViewState {
         }
     }
 
+    /// Whether nothing is under way that a switch or a removal would disturb.
+    pub const fn at_rest(&self) -> bool {
+        !matches!(
+            self.phase,
+            Phase::Checking
+                | Phase::Downloading { .. }
+                | Phase::Paused { .. }
+                | Phase::Installing { .. }
+                | Phase::Switching { .. }
+        )
+    }
+
     /// Whether the window has nothing more to show: the app runs.
     pub const fn finished(&self) -> bool {
         matches!(self.phase, Phase::Launched { .. })
@@ -239,6 +251,7 @@ impl ViewState {
         }
         if let Phase::Offered { offer } = &phase {
             self.notes.clone_from(&offer.notes);
+            self.progress.total = offer.bytes_to_fetch;
             if !offer.nodes.is_empty() {
                 self.nodes = offer.nodes.iter().map(NodeView::published).collect();
             }

@@ -26,7 +26,7 @@ pub struct Release {
     pub unpacked_size: u64,
     /// How many files and links it has.
     pub file_count: u64,
-    /// The app must not be started in an older version than this release, once it is known and the network is there.
+    /// Once it is known it is looked for before each start, and cannot be skipped; without a network the app starts all the same.
     #[serde(default)]
     pub mandatory: bool,
     /// Share of installations that may see it, in thousandths (canonical JSON has no fractions).

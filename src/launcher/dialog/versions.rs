@@ -48,7 +48,11 @@ impl Dialog {
         ui.label(RichText::new(facts).size(13.0).color(colours.muted));
         ui.add_space(2.0);
         ui.horizontal(|ui| {
-            if !version.active && widgets::small_button(ui, &self.texts.get("action-switch"), Emphasis::Secondary).clicked() {
+            let at_rest = self.view.at_rest();
+            if at_rest
+                && !version.active
+                && widgets::small_button(ui, &self.texts.get("action-switch"), Emphasis::Secondary).clicked()
+            {
                 self.handle.send(Command::Switch(version.id.clone()));
                 self.page = super::Page::Update;
             }
@@ -58,7 +62,8 @@ impl Dialog {
                 let path = version.folder.display().to_string();
                 self.trouble = Some(self.texts.with("folder-failed", &[("path", &path)]));
             }
-            if !version.active
+            if at_rest
+                && !version.active
                 && !version.running
                 && widgets::small_button(ui, &self.texts.get("action-remove"), Emphasis::Danger).clicked()
             {
