@@ -144,6 +144,9 @@ fn an_update_while_the_app_runs_waits_for_the_next_start() {
     assert!(running());
     world.release("2.0.0", MEGABYTE);
     assert_eq!(world.say(&["update"]).code, 0);
+    let active = fs::read_to_string(world.home().join("active.json")).unwrap();
+    assert!(active.contains("pending") && active.contains("sample_1.0.0"), "no switch under the running app: {active}");
+    fs::write(world.container("1.0.0").join("data/written late"), "mine").unwrap();
     // The launcher dies; the app goes on, and its version is still known to run.
     app.kill().unwrap();
     app.wait().unwrap();
@@ -157,6 +160,53 @@ fn an_update_while_the_app_runs_waits_for_the_next_start() {
         told = String::from_utf8_lossy(&world.launcher(&["run"]).output().unwrap().stdout).into_owned();
     }
     assert!(told.contains("version=2.0.0"), "{told}");
+    assert_eq!(fs::read_to_string(world.container("2.0.0").join("data/written late")).unwrap(), "mine");
+}
+
+#[test]
+fn settings_in_ruins_start_the_app_and_fail_every_other_verb() {
+    let (world, _node) = installed();
+    let settings = fs::read_to_string(world.config()).unwrap();
+    let home = world.home();
+    fs::write(world.config(), format!("home = '{}'\nchanel = 'x'\n{settings}", text(&home))).unwrap();
+    // As a shortcut starts it: nothing on the command line says where the home is.
+    let mut launcher = std::process::Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
+    let output = launcher.args(["--config", text(&world.config()), "run", "--", "x"]).env_remove("DISPLAY").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "version=1.0.0 args=x\n", "{}", String::from_utf8_lossy(&output.stderr));
+    let check = world.say(&["check"]);
+    assert_eq!((check.code, check.result["problem"]["kind"].as_str()), (1, Some("bad_settings")));
+    fs::write(world.config(), settings).unwrap();
+    fs::remove_file(world.path("publisher/launcher/root.json")).unwrap();
+    let output = world.launcher(&["run", "x"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("version=1.0.0 args=x"), "without a root");
+}
+
+#[test]
+fn a_crowd_of_dead_nodes_does_not_push_the_good_one_out() {
+    let (world, node) = installed();
+    world.release("2.0.0", MEGABYTE);
+    world.configure(&[&node.address], "");
+    let dead = |index: usize| {
+        format!(
+            r#"{{"id":"dead-{index}","url":"http://127.0.0.1:{index}/","bandwidth":10000,"metrics":{{"bandwidth_mbps":10000,"latency_ms":1,"availability_percent":100,"cpu_usage_percent":0}}}}"#
+        )
+    };
+    let list = (1..20).map(dead).collect::<Vec<_>>().join(",");
+    fs::write(world.path("list"), format!("[{list}]")).unwrap();
+    fs::rename(world.path("list"), world.path("publisher/repository/nodes.json")).unwrap();
+    let update = world.say(&["update"]);
+    assert_eq!(update.code, 0, "{}", update.errors);
+}
+
+#[test]
+fn a_withdrawn_release_is_not_to_be_had_by_name() {
+    let (world, _node) = installed();
+    world.release("2.0.0", MEGABYTE);
+    let publisher = world.path("publisher");
+    world.kuzflow(&["rollout", "--repo", text(&publisher), "--version", "2.0.0", "--halt"]);
+    let update = world.say(&["update", "--to", "2.0.0"]);
+    assert_eq!((update.code, update.result["problem"]["kind"].as_str()), (1, Some("no_such_version")));
+    assert!(update.errors.contains("halted"), "{}", update.errors);
 }
 
 #[test]
@@ -320,7 +370,7 @@ fn two_launchers_at_once() {
     while fs::read_dir(&staging).unwrap().count() == 0 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let second = world.say(&["switch", "1.0.0"]);
+    let second = world.say(&["prune"]);
     assert_eq!((second.code, second.result["problem"]["kind"].as_str()), (1, Some("busy")), "{}", second.errors);
     assert_eq!(world.say(&["list"]).code, 0, "looking needs no lock");
     let first = said(&first.wait_with_output().unwrap());

@@ -33,11 +33,6 @@ impl Output {
         !self.json && !self.silent
     }
 
-    /// Whether JSON is wanted.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// A line for people.
     pub fn say(&self, line: &str) {
         if !self.json && !self.silent {

@@ -144,6 +144,8 @@ impl App {
             return self.fail(event_loop, no_drawing(failure));
         }
         if self.dialog.closed().is_some() {
+            // Destroying it is only told to the X server with the next request, and after the loop there is none.
+            shown.window.set_visible(false);
             return event_loop.exit();
         }
         let mut delay = Duration::MAX;
