@@ -1,6 +1,8 @@
 //! Guards the rooms: imports run one way, egui stays in the launcher, the environment is asked through one door, and every text a
 //! reader relies on (module heads) is there. The compiler does not object to any of this inside one package.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

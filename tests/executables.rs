@@ -1,6 +1,7 @@
 //! The real executables, as a publisher, an operator and a user's machine run them: build, publish, serve, check, update, switch.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/release.rs"]
 mod release;

@@ -24,6 +24,7 @@ impl Output {
     }
 
     /// Failures only.
+    #[cfg(feature = "publisher")]
     pub fn silent(texts: Texts) -> Self {
         Self { json: false, silent: true, texts }
     }

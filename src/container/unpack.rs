@@ -303,7 +303,8 @@ mod tests {
     #[test]
     fn bombs_truncations_and_tails_are_refused() {
         let zeros = vec![0u8; 8 << 20];
-        let cases: [(&str, fn(&mut Entry)); 4] = [
+        type Change = fn(&mut Entry);
+        let cases: [(&str, Change); 4] = [
             ("bomb", |entry| entry.size = 1000),
             ("short", |entry| entry.size += 1),
             ("truncated", |entry| entry.packed.as_mut().unwrap().size -= 1),
@@ -313,13 +314,13 @@ mod tests {
             let mut staged = staged(&[("app/zeros", &zeros)]);
             staged.change("app/zeros", change);
             let error = staged.unpack().unwrap_err();
-            let as_expected = match (name, &error) {
-                ("bomb", ContainerError::Entry { fault: Fault::TooLong { declared: 1000 }, .. }) => true,
-                ("short", ContainerError::Entry { fault: Fault::TooShort { .. }, .. }) => true,
-                ("truncated", ContainerError::Entry { fault: Fault::Truncated, .. }) => true,
-                ("trailing", ContainerError::Entry { fault: Fault::Trailing, .. }) => true,
-                _ => false,
-            };
+            let as_expected = matches!(
+                (name, &error),
+                ("bomb", ContainerError::Entry { fault: Fault::TooLong { declared: 1000 }, .. })
+                    | ("short", ContainerError::Entry { fault: Fault::TooShort { .. }, .. })
+                    | ("truncated", ContainerError::Entry { fault: Fault::Truncated, .. })
+                    | ("trailing", ContainerError::Entry { fault: Fault::Trailing, .. })
+            );
             assert!(as_expected, "{name}: {error:?}");
             assert!(!staged.root().join("app/zeros").exists(), "{name}");
         }

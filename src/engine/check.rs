@@ -201,6 +201,7 @@ struct NodeSource {
 
 #[async_trait]
 impl MetadataSource for NodeSource {
+    #[expect(clippy::misnamed_getters, reason = "a mirror is called by its node's id")]
     fn name(&self) -> &str {
         &self.node.id
     }

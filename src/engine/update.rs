@@ -261,7 +261,11 @@ impl Unpacking {
     /// Waits for the threads; whether one of them panicked.
     fn end(&mut self) -> bool {
         drop(self.ready.take());
-        self.threads.drain(..).fold(false, |panicked, thread| thread.join().is_err() || panicked)
+        let mut panicked = false;
+        for thread in self.threads.drain(..) {
+            panicked |= thread.join().is_err();
+        }
+        panicked
     }
 }
 

@@ -22,8 +22,6 @@ use crate::trust::RELEASE_KEY;
 /// Largest metadata file that is read or served, bytes: some 100,000 targets.
 pub(super) const LARGEST_DOCUMENT: u64 = 64 << 20;
 
-/// The key of a release's description in a target's custom metadata.
-
 /// What the repository held when it was last read.
 #[derive(Debug)]
 pub(super) struct Catalogue {

@@ -8,6 +8,6 @@ mod api;
 mod client;
 mod conformance;
 mod faults;
-mod published;
+mod release;
 mod repository;
 mod running;
