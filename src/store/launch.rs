@@ -41,6 +41,9 @@ pub fn start(
         None => command.spawn(),
     };
     let child = spawned.map_err(|source| StoreError::Start { program: record.launch.program.under(&folder), source })?;
+    if let Some(lock) = &lock {
+        lock.run_by(child.id());
+    }
     Ok(RunningApp { container: record.container.clone(), child: Mutex::new(child), lock: Mutex::new(lock) })
 }
 
@@ -142,8 +145,8 @@ impl RunningApp {
         }
     }
 
-    /// SIGTERM, or a close message to the app's windows. A child that has ended and was not reaped keeps its id, and reaping needs the
-    /// lock, so this never reaches another process.
+    /// SIGTERM, or a close message to the app's windows. On Unix a child that has ended and was not reaped keeps its id, and reaping
+    /// needs the lock; on Windows the id stays taken while the handle in `child` is open. So this never reaches another process.
     fn ask(&self) {
         let mut child = self.child();
         if !matches!(child.try_wait(), Ok(None)) {
@@ -155,7 +158,14 @@ impl RunningApp {
         }
         #[cfg(windows)]
         {
-            let _ = Command::new("taskkill").args(["/pid", &child.id().to_string()]).status();
+            /// CREATE_NO_WINDOW: a console program started by one without a console would open a black window.
+            const NO_WINDOW: u32 = 0x0800_0000;
+            let process = child.id().to_string();
+            // It takes its time; others may look at the child meanwhile.
+            drop(child);
+            let mut ask = Command::new("taskkill");
+            std::os::windows::process::CommandExt::creation_flags(&mut ask, NO_WINDOW);
+            let _ = ask.args(["/pid", &process]).status();
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod lock;
 pub mod migrate;
 pub mod records;
 pub mod remove;
+mod snapshots;
 pub mod staging;
 pub mod switch;
 
