@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::files::{copy_file, copy_link, digest_of, read_json, with_ending, writable};
 use super::snapshots::Snapshot;
 use super::{Home, StoreError};
 use crate::durable;
 use crate::model::manifest::MANIFEST_PATH;
-use crate::model::{ContainerId, Digest, Hasher, RelativePath};
+use crate::model::{ContainerId, Digest, RelativePath};
 
 /// Folders whose files are carried over. `temp` is not: it is for what may be lost.
 const CARRIED: [&str; 3] = ["config", "data", "logs"];
@@ -208,7 +209,7 @@ fn defaults(manifest: &Path) -> HashMap<String, Content> {
         hash: Digest,
         symlink: Option<String>,
     }
-    let shipped = super::files::read_json::<Shipped>(manifest).unwrap_or_else(|error| {
+    let shipped = read_json::<Shipped>(manifest).unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "the shipped defaults are not known");
         None
     });
@@ -279,69 +280,6 @@ fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
         return Ok(Some(Content::Link(Digest::of(link.as_os_str().as_encoded_bytes()))));
     }
     if metadata.is_file() { Ok(Some(Content::File(digest_of(path)?))) } else { Ok(None) }
-}
-
-fn digest_of(path: &Path) -> Result<Digest, StoreError> {
-    let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        match io::Read::read(&mut file, &mut buffer).map_err(StoreError::io("read", path))? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-}
-
-/// Copies bytes, permissions and time of change, and makes them durable. All goes through the handle that created the file: a
-/// read-only one could not be opened for writing again.
-fn copy_file(from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
-    let mut source = fs::File::open(from).map_err(StoreError::io("open", from))?;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    // What nobody else may read is not readable while it is copied either.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut copy = options.open(to).map_err(StoreError::io("create", to))?;
-    io::copy(&mut source, &mut copy).map_err(StoreError::io("write", to))?;
-    // Some file systems (FAT, network shares) have neither; the bytes are what counts.
-    let kept = metadata.modified().and_then(|modified| copy.set_modified(modified));
-    if let Err(error) = kept.and_then(|()| copy.set_permissions(metadata.permissions())) {
-        tracing::debug!(%error, path = %to.display(), "time and permissions are not kept");
-    }
-    copy.sync_all().map_err(StoreError::io("write", to))
-}
-
-#[cfg(unix)]
-fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let link = fs::read_link(from).map_err(StoreError::io("read", from))?;
-    std::os::unix::fs::symlink(link, to).map_err(StoreError::io("create", to))
-}
-
-/// [`collect`] passes links over there; only a shipped default can be one, and releases for such a system have none.
-#[cfg(not(unix))]
-fn copy_link(from: &Path, _to: &Path) -> Result<(), StoreError> {
-    Err(StoreError::io("copy", from)(io::ErrorKind::Unsupported.into()))
-}
-
-/// Windows replaces and removes no read-only file.
-fn writable(path: &Path) {
-    #[cfg(windows)]
-    if let Ok(found) = fs::symlink_metadata(path) {
-        let mut permissions = found.permissions();
-        // Only the attribute: the lint is about Unix, where this would let everyone write.
-        #[allow(clippy::permissions_set_readonly_false)]
-        permissions.set_readonly(false);
-        let _ = fs::set_permissions(path, permissions);
-    }
-    #[cfg(not(windows))]
-    let _ = path;
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 #[cfg(test)]
