@@ -213,6 +213,27 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_app_leaves_behind_is_not_the_app() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        fixture.write(&id, "runtime/run", "#!/bin/sh\nsleep 60 &\necho $! > \"$KUZFLOW_HOME/left\"\nexec sleep 60\n");
+        let app = start(&fixture.home, &fixture.record(&id), &[], |_| None).unwrap();
+        let left = loop {
+            if let Some(left) = fixture.read(&id, "left").and_then(|text| text.trim().parse().ok()) {
+                break rustix::process::Pid::from_raw(left).unwrap();
+            }
+            std::thread::sleep(LOOK_WHILE_ENDING);
+        };
+        assert!(RunningLock::is_held(&fixture.home, &id));
+        app.stop(Duration::from_secs(30)).unwrap();
+        let lock = std::fs::File::open(fixture.home.running().join(id.to_string())).unwrap();
+        assert!(lock.try_lock().is_err(), "the process left behind has inherited the lock");
+        assert!(!RunningLock::is_held(&fixture.home, &id));
+        rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
+    }
+
+    #[test]
     fn a_program_that_is_missing_is_named() {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);

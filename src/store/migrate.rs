@@ -60,10 +60,10 @@ pub(super) fn carry_over(
     carrying.finish()
 }
 
-/// Copies the user's files from `damaged`, what is left of a version, to `tree`, where the same version has been unpacked anew. A file
-/// that cannot be read does not keep the version from being installed: `damaged` stays.
-pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreError> {
-    let mut carrying = Carrying::new(damaged, tree, None);
+/// Copies the user's files from `damaged`, what is left of a version, to `tree`, a whole one. A file that cannot be read is told in the log
+/// and is no reason to fail: `damaged` stays. Without a `snapshot` nothing in `tree` may be the user's only copy.
+pub(super) fn rescue(damaged: &Path, tree: &Path, snapshot: Option<&Snapshot>) -> Result<Migration, StoreError> {
+    let mut carrying = Carrying::new(damaged, tree, snapshot);
     for path in carrying.files()? {
         match carrying.carry(&path) {
             Err(error) if !error.is_disk_full() => {

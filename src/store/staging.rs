@@ -89,7 +89,7 @@ impl Staging {
         for damaged in [&aside, &place] {
             if exists(damaged) {
                 tracing::error!(folder = %damaged.display(), "a damaged version is in the way; its user files are carried over");
-                migrate::rescue(damaged, &self.tree())?.log();
+                migrate::rescue(damaged, &self.tree(), None)?.log();
             }
         }
         Home::write_record(&self.tree(), &record)?;

@@ -7,6 +7,8 @@
 //! A switch back is a switch like any other: the user's present files go along, and what the older version had of its own is in the
 //! snapshot.
 
+use std::path::PathBuf;
+
 use super::lock::HomeLock;
 use super::migrate::{self, Migration};
 use super::snapshots::Snapshot;
@@ -25,11 +27,21 @@ pub fn switch(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(Instal
     let snapshot = Snapshot::of(home, id, jiff::Timestamp::now());
     let migration = match &before {
         Some(active) if active.container != *id => migrate::carry_over(home, &active.container, id, &snapshot)?,
-        _ => Migration::default(),
+        _ => match damaged_before(home, id) {
+            Some(damaged) => migrate::rescue(&damaged, &home.container(id), Some(&snapshot))?,
+            None => Migration::default(),
+        },
     };
     home.set_active(&Active { container: id.clone(), previous, pending: None })?;
     snapshot.prune_others();
     Ok((record, migration))
+}
+
+/// The folder of the version that the pointer names, if that is another one than `id`, which only stands in for it: damaged as it is,
+/// the user's present files are there.
+fn damaged_before(home: &Home, id: &ContainerId) -> Option<PathBuf> {
+    let named = home.named().ok().flatten()?.container;
+    (named != *id).then(|| home.container(&named))
 }
 
 /// Remembers to switch to `id` before the next start, since the app is running now.
@@ -133,6 +145,20 @@ mod tests {
         assert_eq!(start(), one);
         assert_eq!(home.named().unwrap().map(|active| active.container), Some(one));
         drop(keep);
+    }
+
+    #[test]
+    fn the_only_version_hands_its_files_on_even_when_damaged() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[]);
+        switch(&fixture.home, &one, &fixture.lock).unwrap();
+        fixture.write(&one, "data/file", "mine");
+        fixture.write(&one, "metadata/installed.json", "");
+        let two = fixture.install("2.0.0", &[]);
+        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
+        let (active, _) = fixture.home.active().unwrap();
+        assert_eq!((active.container, active.previous), (two, None));
     }
 
     #[test]
