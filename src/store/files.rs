@@ -1,14 +1,15 @@
-//! The ground floor's file operations with this room's errors.
+//! File operations with this room's errors: those of the ground floor, and copies that keep what a file is.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use crate::durable;
+use crate::model::{Digest, Hasher};
 
 /// Replaces a file by a value as JSON, in one durable step.
 pub fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
@@ -34,4 +35,71 @@ pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Digest of a file's bytes.
+pub fn digest_of(path: &Path) -> Result<Digest, StoreError> {
+    let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match io::Read::read(&mut file, &mut buffer).map_err(StoreError::io("read", path))? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Copies bytes, permissions and time of change, and makes them durable. All goes through the handle that created the file: a
+/// read-only one could not be opened for writing again.
+pub fn copy_file(from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
+    let mut source = fs::File::open(from).map_err(StoreError::io("open", from))?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    // What nobody else may read is not readable while it is copied either.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut copy = options.open(to).map_err(StoreError::io("create", to))?;
+    io::copy(&mut source, &mut copy).map_err(StoreError::io("write", to))?;
+    // Some file systems (FAT, network shares) have neither; the bytes are what counts.
+    let time = metadata.modified().and_then(|modified| copy.set_modified(modified));
+    let permissions = copy.set_permissions(metadata.permissions());
+    if let Err(error) = time.and(permissions) {
+        tracing::debug!(%error, path = %to.display(), "time and permissions are not kept");
+    }
+    copy.sync_all().map_err(StoreError::io("write", to))
+}
+
+/// Makes a link that says the same as `from`.
+#[cfg(unix)]
+pub fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let link = fs::read_link(from).map_err(StoreError::io("read", from))?;
+    std::os::unix::fs::symlink(link, to).map_err(StoreError::io("create", to))
+}
+
+/// Making a link needs a right there that users do not have; whoever carries files over passes links by.
+#[cfg(not(unix))]
+pub fn copy_link(from: &Path, _to: &Path) -> Result<(), StoreError> {
+    Err(StoreError::io("copy", from)(io::ErrorKind::Unsupported.into()))
+}
+
+/// Windows replaces and removes no read-only file.
+pub fn writable(path: &Path) {
+    #[cfg(windows)]
+    if let Ok(found) = fs::symlink_metadata(path) {
+        let mut permissions = found.permissions();
+        // Only the attribute: the lint is about Unix, where this would let everyone write.
+        #[allow(clippy::permissions_set_readonly_false)]
+        permissions.set_readonly(false);
+        let _ = fs::set_permissions(path, permissions);
+    }
+    #[cfg(not(windows))]
+    let _ = path;
+}
+
+/// `path` with `ending` behind its name.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }

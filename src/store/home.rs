@@ -3,13 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use std::time::Duration;
+
 use super::StoreError;
 use super::files::{read_json, remove_tree, replace_json};
+use super::lock::HomeLock;
 use super::records::{Active, InstalledRecord, State};
+use crate::durable;
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
 
+/// Beginning of the name of a version that is being removed.
+pub(super) const REMOVED: &str = ".removed-";
 const RECORD: &str = "metadata/installed.json";
+/// Age from which a temporary file counts as left by a kill: others in this folder are written without the lock, in milliseconds.
+const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +74,11 @@ impl Home {
         self.root.join("trust")
     }
 
+    /// What switches replaced of the user's own files; the newest three.
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
     /// The launcher's own log.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
@@ -100,9 +113,39 @@ impl Home {
                 Err(error) => tracing::warn!(%error, "the active version cannot be used"),
             }
         }
+        self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
+    }
+
+    fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
         let record = self.installed()?.into_iter().next();
-        let record = record.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })?;
-        Ok((Active { container: record.container.clone(), previous: None, pending: None }, record))
+        Ok(record.map(|record| (Active { container: record.container.clone(), previous: None, pending: None }, record)))
+    }
+
+    /// The version that `active.json` names, whole or not; `None` if it is missing or damaged.
+    pub(super) fn named(&self) -> Result<Option<Active>, StoreError> {
+        match read_json(&self.active_path()) {
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            result => result,
+        }
+    }
+
+    pub(super) fn has_lost_pointer(&self) -> bool {
+        matches!(self.named(), Ok(None))
+    }
+
+    /// Writes down which version stands in where `active.json` names no whole one; nothing if nothing is installed. To be called
+    /// before a version is registered: afterwards the new one would be the newest, and nobody would know whose data to carry over.
+    /// A record that cannot be read for another reason than damage is an error: the pointer may be right.
+    pub fn ensure_active(&self, _lock: &HomeLock) -> Result<(), StoreError> {
+        if let Some(active) = self.named()? {
+            match self.record(&active.container) {
+                Err(StoreError::NotInstalled { .. } | StoreError::Damaged { .. }) => {}
+                result => return result.map(drop),
+            }
+        }
+        let Some((active, _)) = self.stand_in()? else { return Ok(()) };
+        tracing::warn!(container = %active.container, "active.json named no whole version; the newest one stands in");
+        self.set_active(&active)
     }
 
     pub(super) fn set_active(&self, active: &Active) -> Result<(), StoreError> {
@@ -166,16 +209,30 @@ impl Home {
         Ok(())
     }
 
-    /// Removes what an interrupted removal left: folders among the versions that are none.
-    pub fn clean(&self) -> Result<(), StoreError> {
-        let folder = self.containers();
-        for entry in fs::read_dir(&folder).map_err(StoreError::io("read", &folder))?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(".removed-") {
-                remove_tree(&entry.path())?;
+    /// Removes what a kill left: half removed versions, and files that were to replace a record. What cannot be removed is told in the
+    /// log and is no reason to fail. The user's files of a damaged version (`.damaged-…`) stay.
+    pub fn clean(&self, _lock: &HomeLock) {
+        let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
+        let is_left = |entry: &fs::DirEntry| {
+            let modified = entry.metadata().ok().and_then(|found| found.modified().ok());
+            entry.file_name().to_string_lossy().starts_with(durable::TEMPORARY_PREFIX)
+                && modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age >= LEFT_BEHIND)
+        };
+        for entry in entries_of(&self.containers()).filter(is_removed) {
+            if let Err(error) = remove_tree(&entry.path()) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what a removal left could not be removed");
             }
         }
-        Ok(())
+        for entry in entries_of(&self.root).filter(is_left) {
+            if let Err(error) = fs::remove_file(entry.path()) {
+                tracing::warn!(%error, file = %entry.path().display(), "a temporary file could not be removed");
+            }
+        }
     }
+}
+
+fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 #[cfg(test)]
@@ -229,5 +286,44 @@ mod tests {
         let error = fixture.home.check_space(u64::MAX).unwrap_err();
         assert!(error.is_disk_full() && error.to_string().contains(&u64::MAX.to_string()), "{error}");
         fixture.home.check_space(1).unwrap();
+    }
+    #[test]
+    fn the_stand_in_is_written_down_before_a_new_version_could_become_it() {
+        let fixture = Fixture::new();
+        let home = &fixture.home;
+        home.ensure_active(&fixture.lock).unwrap();
+        assert!(home.has_lost_pointer(), "nothing is installed");
+        let one = fixture.install("1.0.0", &[]);
+        fixture.write(&one, "data/file", "mine");
+        let two = fixture.install("2.0.0", &[]);
+        assert_eq!(home.active().unwrap().0.container, one);
+        switch(home, &two, &fixture.lock).unwrap();
+        assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
+        // A whole version is not touched, a damaged one is replaced by the stand-in before another one comes.
+        home.ensure_active(&fixture.lock).unwrap();
+        assert_eq!(home.named().unwrap().unwrap().previous, Some(one.clone()));
+        fs::write(home.container(&two).join(RECORD), "{").unwrap();
+        let three = fixture.install("3.0.0", &[]);
+        assert_eq!(home.named().unwrap().unwrap().container, one);
+        switch(home, &three, &fixture.lock).unwrap();
+        assert_eq!(fixture.read(&three, "data/file").as_deref(), Some("mine"));
+    }
+
+    #[test]
+    fn what_a_kill_left_is_swept_before_the_next_download() {
+        let fixture = Fixture::new();
+        let home = &fixture.home;
+        let half = home.containers().join(format!("{REMOVED}x"));
+        fs::create_dir_all(half.join("app")).unwrap();
+        let damaged = home.containers().join(".damaged-x");
+        fs::create_dir(&damaged).unwrap();
+        let [left, fresh] = ["left", "fresh"].map(|name| home.root().join(format!("{}{name}", durable::TEMPORARY_PREFIX)));
+        fs::write(&fresh, "").unwrap();
+        let file = fs::File::create(&left).unwrap();
+        file.set_modified(std::time::SystemTime::now() - 2 * LEFT_BEHIND).unwrap();
+        drop(file);
+        fixture.install("1.0.0", &[]);
+        let are_there = [&half, &left, &fresh, &damaged].map(|path| path.exists());
+        assert_eq!(are_there, [false, false, true, true], "another launcher may be writing the fresh one");
     }
 }

@@ -41,6 +41,9 @@ pub fn start(
         None => command.spawn(),
     };
     let child = spawned.map_err(|source| StoreError::Start { program: record.launch.program.under(&folder), source })?;
+    if let Some(lock) = &lock {
+        lock.run_by(child.id());
+    }
     Ok(RunningApp { container: record.container.clone(), child: Mutex::new(child), lock: Mutex::new(lock) })
 }
 
@@ -142,8 +145,8 @@ impl RunningApp {
         }
     }
 
-    /// SIGTERM, or a close message to the app's windows. A child that has ended and was not reaped keeps its id, and reaping needs the
-    /// lock, so this never reaches another process.
+    /// SIGTERM, or a close message to the app's windows. On Unix a child that has ended and was not reaped keeps its id, and reaping
+    /// needs the lock; on Windows the id stays taken while the handle in `child` is open. So this never reaches another process.
     fn ask(&self) {
         let mut child = self.child();
         if !matches!(child.try_wait(), Ok(None)) {
@@ -155,7 +158,14 @@ impl RunningApp {
         }
         #[cfg(windows)]
         {
-            let _ = Command::new("taskkill").args(["/pid", &child.id().to_string()]).status();
+            /// CREATE_NO_WINDOW: a console program started by one without a console would open a black window.
+            const NO_WINDOW: u32 = 0x0800_0000;
+            let process = child.id().to_string();
+            // It takes its time; others may look at the child meanwhile.
+            drop(child);
+            let mut ask = Command::new("taskkill");
+            std::os::windows::process::CommandExt::creation_flags(&mut ask, NO_WINDOW);
+            let _ = ask.args(["/pid", &process]).status();
         }
     }
 }
@@ -200,6 +210,27 @@ mod tests {
         let status = app.stop(Duration::from_secs(30)).unwrap();
         assert_eq!(exit_code(status), 128 + 15);
         assert!(!RunningLock::is_held(&fixture.home, &id));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_app_leaves_behind_is_not_the_app() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        fixture.write(&id, "runtime/run", "#!/bin/sh\nsleep 60 &\necho $! > \"$KUZFLOW_HOME/left\"\nexec sleep 60\n");
+        let app = start(&fixture.home, &fixture.record(&id), &[], |_| None).unwrap();
+        let left = loop {
+            if let Some(left) = fixture.read(&id, "left").and_then(|text| text.trim().parse().ok()) {
+                break rustix::process::Pid::from_raw(left).unwrap();
+            }
+            std::thread::sleep(LOOK_WHILE_ENDING);
+        };
+        assert!(RunningLock::is_held(&fixture.home, &id));
+        app.stop(Duration::from_secs(30)).unwrap();
+        let lock = std::fs::File::open(fixture.home.running().join(id.to_string())).unwrap();
+        assert!(lock.try_lock().is_err(), "the process left behind has inherited the lock");
+        assert!(!RunningLock::is_held(&fixture.home, &id));
+        rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
     }
 
     #[test]

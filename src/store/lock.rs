@@ -1,8 +1,16 @@
-//! Locks that the system releases when their holder ends, however it ends: no stale lock, no reused process id to fear.
+//! Locks that the system releases when their holder ends, however it ends. A running version's lock is inherited by the app, and by
+//! whatever the app starts and leaves behind (a browser); so beside the lock stands which process is the app itself, with its start
+//! time, so that a process id used again is not taken for it:
+//!
+//! ```text
+//! <home>/running/<id>            the lock
+//! <home>/running/<id>.d/<pid>    a process that runs the version, holding its start time; dead ones go at the next start
+//! ```
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::{Home, StoreError};
 use crate::model::ContainerId;
@@ -27,16 +35,60 @@ impl HomeLock {
 
 /// Shared by all processes that run a version. On Unix the app inherits it, so it outlives the launcher.
 #[derive(Debug)]
-pub struct RunningLock(File);
+pub struct RunningLock {
+    file: File,
+    records: PathBuf,
+}
 
 impl RunningLock {
-    /// Says that `id` is running, for as long as the value (or a process that inherited it) lives.
+    /// Says that `id` is running, for as long as the value (or a process that inherited it) lives. Until [`RunningLock::run_by`] the
+    /// process that runs it is this one.
     pub fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
         let path = home.running().join(id.to_string());
         std::fs::create_dir_all(home.running()).map_err(StoreError::io("create", &path))?;
         let file = open(&path)?;
         file.lock_shared().map_err(StoreError::io("lock", &path))?;
-        Ok(Self(file))
+        let lock = Self { file, records: records(home, id) };
+        if let Err(error) = lock.write(std::process::id()) {
+            tracing::warn!(%error, "the running version is known by its lock only");
+        }
+        lock.forget_dead();
+        Ok(lock)
+    }
+
+    /// Says that it is `process` that runs the version; from its end on the version is not running, whoever has inherited the lock.
+    pub fn run_by(&self, process: u32) {
+        match self.write(process) {
+            Ok(()) if process != std::process::id() => {
+                let _ = std::fs::remove_file(self.records.join(std::process::id().to_string()));
+            }
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "the app's process could not be noted"),
+        }
+    }
+
+    /// Not durable: after a power cut no process is alive.
+    fn write(&self, process: u32) -> std::io::Result<()> {
+        let Some(started) = process::start(process) else { return Ok(()) };
+        std::fs::create_dir_all(&self.records)?;
+        // Under a name that is no process until it is whole.
+        let part = self.records.join(format!("{process}.part"));
+        std::fs::write(&part, started)?;
+        std::fs::rename(&part, self.records.join(process.to_string()))
+    }
+
+    fn forget_dead(&self) {
+        for (process, started) in recorded(&self.records) {
+            if !process::is_alive(process, &started) {
+                let _ = std::fs::remove_file(self.records.join(process.to_string()));
+            }
+        }
+    }
+
+    /// Removes the lock and the records of a version that is gone. A failure leaves a few bytes.
+    pub(super) fn forget(home: &Home, id: &ContainerId) {
+        let _ = std::fs::remove_file(home.running().join(id.to_string()));
+        let _ = std::fs::remove_dir_all(records(home, id));
     }
 
     /// Runs `spawn`, whose child inherits the lock and so holds it as long as it lives, also after the launcher.
@@ -54,7 +106,7 @@ impl RunningLock {
     fn set_inheritable(&self, inheritable: bool) {
         use rustix::io::{FdFlags, fcntl_setfd};
         let flags = if inheritable { FdFlags::empty() } else { FdFlags::CLOEXEC };
-        if let Err(error) = fcntl_setfd(&self.0, flags) {
+        if let Err(error) = fcntl_setfd(&self.file, flags) {
             tracing::warn!(%error, "the app cannot inherit its running lock");
         }
     }
@@ -62,16 +114,77 @@ impl RunningLock {
     /// Windows refuses to delete a running program's files anyway.
     #[cfg(not(unix))]
     fn set_inheritable(&self, _inheritable: bool) {
-        let _ = &self.0;
+        let _ = &self.file;
     }
 
-    /// Whether some process runs `id`.
+    /// Whether some process runs `id`: the lock is held, and of the processes noted beside it one is alive, or none is noted.
     pub fn is_held(home: &Home, id: &ContainerId) -> bool {
-        let path = home.running().join(id.to_string());
-        match File::open(&path) {
-            Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
-            Err(_) => false,
+        let mut noted = recorded(&records(home, id)).peekable();
+        let may_run = noted.peek().is_none() || noted.any(|(process, started)| process::is_alive(process, &started));
+        may_run && is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
+    }
+}
+
+/// Between two looks at a lock; asking holds it for microseconds.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Whether somebody holds the lock. Asking takes it for a moment, which another one who asks would see; so only the third look counts.
+fn is_locked(path: &Path, mut pause: impl FnMut()) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let is_held = || matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    for _ in 0..2 {
+        if !is_held() {
+            return false;
         }
+        pause();
+    }
+    is_held()
+}
+
+fn records(home: &Home, id: &ContainerId) -> PathBuf {
+    home.running().join(format!("{id}.d"))
+}
+
+/// Processes with their start times. What is no whole record is passed over.
+fn recorded(folder: &Path) -> impl Iterator<Item = (u32, String)> + use<> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        Some((process, std::fs::read_to_string(entry.path()).ok()?))
+    })
+}
+
+/// What the system tells of a process that need not be our child.
+mod process {
+    /// What tells a process from a later one with the same id; `None` if it is not alive or the system does not say.
+    #[cfg(target_os = "linux")]
+    pub fn start(process: u32) -> Option<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // proc_pid_stat(5): the second field is the program's name in parentheses and may hold anything; the third is the state, the
+        // 22nd the start in clock ticks since boot.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?;
+        let ended = ["Z", "X"].contains(&state);
+        if ended { None } else { fields.nth(18).map(str::to_owned) }
+    }
+
+    /// Other systems tell the start through calls that `unsafe` code needs; there a process id used again counts as alive.
+    #[cfg(all(unix, not(target_os = "linux")))]
+    pub fn start(process: u32) -> Option<String> {
+        let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw)?;
+        match rustix::process::test_kill_process(id) {
+            Ok(()) | Err(rustix::io::Errno::PERM) => Some(String::new()),
+            Err(_) => None,
+        }
+    }
+
+    /// Windows: no process is noted; no child inherits the lock there, so it tells the truth while the launcher lives.
+    #[cfg(not(unix))]
+    pub fn start(_process: u32) -> Option<String> {
+        None
+    }
+
+    pub fn is_alive(process: u32, started: &str) -> bool {
+        start(process).as_deref() == Some(started)
     }
 }
 
@@ -104,5 +217,60 @@ mod tests {
         assert!(RunningLock::is_held(&home, &id));
         drop(two);
         assert!(!RunningLock::is_held(&home, &id));
+    }
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_the_app_left_behind_does_not_count_as_the_app() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
+        // The lock stays held, as by a browser that inherited it.
+        let lock = RunningLock::hold(&home, &id).unwrap();
+        let sleep = || std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (mut one, mut two) = (sleep(), sleep());
+        lock.run_by(one.id());
+        lock.run_by(two.id());
+        let end = |child: &mut std::process::Child| {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        };
+        end(&mut one);
+        assert!(RunningLock::is_held(&home, &id), "another instance runs");
+        // Its id, used by a process that started at another time.
+        let record = records(&home, &id).join(two.id().to_string());
+        let started = std::fs::read_to_string(&record).unwrap();
+        std::fs::write(&record, "1").unwrap();
+        assert!(!RunningLock::is_held(&home, &id));
+        std::fs::write(&record, started).unwrap();
+        assert!(RunningLock::is_held(&home, &id));
+        end(&mut two);
+        assert!(!RunningLock::is_held(&home, &id));
+        // The next start notes itself, and forgets the dead.
+        let again = RunningLock::hold(&home, &id).unwrap();
+        assert_eq!(recorded(&records(&home, &id)).map(|(process, _)| process).collect::<Vec<_>>(), [std::process::id()]);
+        assert!(RunningLock::is_held(&home, &id));
+        // Without records the lock alone tells.
+        std::fs::remove_dir_all(records(&home, &id)).unwrap();
+        assert!(RunningLock::is_held(&home, &id));
+        drop((lock, again));
+        assert!(!RunningLock::is_held(&home, &id));
+    }
+
+    #[test]
+    fn those_who_ask_at_the_same_time_do_not_take_each_other_for_the_app() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
+        drop(RunningLock::hold(&home, &id).unwrap());
+        let path = home.running().join(id.to_string());
+        let ask = || {
+            let file = open(&path).unwrap();
+            file.try_lock().unwrap();
+            Some(file)
+        };
+        let mut asking = ask();
+        assert!(!is_locked(&path, || drop(asking.take())));
+        let _app = ask();
+        assert!(is_locked(&path, || {}));
     }
 }

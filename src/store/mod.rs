@@ -7,7 +7,8 @@
 //! <home>/state.json            installation id, skipped versions, language
 //! <home>/containers/<id>/      an installed version, immutable but for config data logs temp
 //! <home>/staging/<id>/         a version that is coming: tree/ and the package's verified pieces
-//! <home>/running/<id>          locked by the processes that run this version
+//! <home>/running/<id>          locked by the processes that run this version, which are noted in <id>.d/
+//! <home>/snapshots/            the user's own files that a switch replaced
 //! <home>/trust/ nodes.json logs/
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod lock;
 pub mod migrate;
 pub mod records;
 pub mod remove;
+mod snapshots;
 pub mod staging;
 pub mod switch;
 

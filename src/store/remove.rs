@@ -1,10 +1,10 @@
 //! Removing installed versions, by hand and by policy.
 
-use std::fs;
-
 use super::files::remove_tree;
+use super::home::REMOVED;
 use super::lock::{HomeLock, RunningLock};
 use super::{Home, StoreError};
+use crate::durable;
 use crate::model::ContainerId;
 
 /// Removes `id`. The active, the pending and a running version are refused.
@@ -24,17 +24,16 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     }
     // Renamed first: a removal that is cut short leaves no half version under a version's name.
     let place = home.container(id);
-    let aside = home.containers().join(format!(".removed-{id}-{:08x}", fastrand::u32(..)));
-    fs::rename(&place, &aside).map_err(StoreError::io("rename", &place))?;
+    let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
+    durable::rename(&place, &aside).map_err(StoreError::io("rename", &place))?;
     remove_tree(&aside)?;
-    // The lock file of a version that is gone has no use; a failure leaves an empty file.
-    let _ = fs::remove_file(home.running().join(id.to_string()));
+    RunningLock::forget(home, id);
     Ok(())
 }
 
 /// Removes the oldest versions beyond `keep` (the active one not counted). The one to go back to is always kept. Returns what was removed.
 pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
-    home.clean()?;
+    home.clean(lock);
     let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
     let protected =
         |id: &ContainerId| *id == active.container || active.previous.as_ref() == Some(id) || active.pending.as_ref() == Some(id);
@@ -53,6 +52,8 @@ pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerI
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::store::fixture::Fixture;
     use crate::store::switch::{switch, switch_at_next_start};

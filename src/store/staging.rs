@@ -1,11 +1,11 @@
 //! A version that is coming: its folder in `staging/`, its registration in one rename.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::files::remove_tree;
 use super::lock::HomeLock;
-use super::{Home, InstalledRecord, StoreError};
+use super::{Home, InstalledRecord, StoreError, migrate};
 use crate::durable;
 use crate::model::{ContainerId, Digest, Manifest};
 
@@ -20,8 +20,13 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// The staging place of `id`. The lock shows that nobody else uses it.
-    pub fn open(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<Self, StoreError> {
+    /// The staging place of `id`. The lock shows that nobody else uses it; what a kill left in the home is put right first.
+    pub fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
+        home.clean(lock);
+        // If the pointer names just this version, damaged, it becomes right again with it, and with the user's files in it.
+        if home.named()?.is_none_or(|active| active.container != *id) {
+            home.ensure_active(lock)?;
+        }
         let staging = Self { home: home.clone(), id: id.clone() };
         let folder = staging.folder();
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
@@ -64,6 +69,9 @@ impl Staging {
     }
 
     /// Makes the finished tree an installed version: record, durability, one rename. Afterwards the staging place is gone.
+    ///
+    /// Only what is no whole version can be in the way: a whole one would have been found before. It may still hold all of the user's
+    /// files. They are carried into the tree before it takes its place, and what was in the way stays beside it.
     pub fn register(self, manifest: &Manifest, digest: Digest, now: jiff::Timestamp) -> Result<InstalledRecord, StoreError> {
         let application = &manifest.application_info;
         let record = InstalledRecord {
@@ -75,12 +83,29 @@ impl Staging {
             installed: now,
             manifest: digest,
         };
+        let place = self.home.container(&self.id);
+        let aside = self.home.containers().join(format!(".damaged-{}", self.id));
+        // The first is there if a kill came between the renames below.
+        for damaged in [&aside, &place] {
+            if exists(damaged) {
+                tracing::error!(folder = %damaged.display(), "a damaged version is in the way; its user files are carried over");
+                migrate::rescue(damaged, &self.tree(), None)?.log();
+            }
+        }
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
-        let place = self.home.container(&self.id);
-        // Only what is no whole version can be in the way: a whole one would have been found before.
-        remove_tree(&place)?;
-        fs::rename(self.tree(), &place).map_err(StoreError::io("rename", &self.tree()))?;
+        // Without an ending of its own: not yet carried over. With one: nothing but kept.
+        let kept = || self.home.containers().join(format!(".damaged-{}-{:08x}", self.id, fastrand::u32(..)));
+        if exists(&place) {
+            if exists(&aside) {
+                rename(&aside, &kept())?;
+            }
+            rename(&place, &aside)?;
+        }
+        rename(&self.tree(), &place)?;
+        if exists(&aside) {
+            rename(&aside, &kept())?;
+        }
         durable::sync_folder(&self.home.containers()).map_err(StoreError::io("make durable", &place))?;
         self.discard()?;
         Ok(record)
@@ -90,6 +115,14 @@ impl Staging {
     pub fn discard(self) -> Result<(), StoreError> {
         remove_tree(&self.folder())
     }
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    durable::rename(from, to).map_err(StoreError::io("rename", from))
 }
 
 /// The manifest and the package that an interrupted download of `id` may have left.
@@ -119,4 +152,79 @@ pub fn discard_others(home: &Home, keep: &ContainerId, _lock: &HomeLock) -> Resu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::manifest::MANIFEST_PATH;
+    use crate::store::fixture::{Fixture, id};
+    use crate::store::switch::switch;
+
+    const RECORD: &str = "metadata/installed.json";
+
+    fn damaged(fixture: &Fixture) -> Vec<PathBuf> {
+        let entries = fs::read_dir(fixture.home.containers()).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".damaged-")).collect()
+    }
+
+    #[test]
+    fn the_users_files_of_a_damaged_version_come_back_with_it() {
+        let fixture = Fixture::new();
+        let files = [("config/changed", "a"), ("config/untouched", "a"), ("app/code", "a")];
+        let one = fixture.install("1.0.0", &[]);
+        fixture.write(&one, "data/made", "stale");
+        let two = fixture.install("2.0.0", &files);
+        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        for (path, text) in [("data/made", "mine"), ("config/changed", "mine"), ("app/code", "broken"), (RECORD, "{\"conta")] {
+            fixture.write(&two, path, text);
+        }
+        assert_eq!(fixture.install("2.0.0", &files), two);
+        let read = |path: &str| fixture.read(&two, path);
+        assert_eq!(fixture.versions(), ["2.0.0", "1.0.0"]);
+        assert_eq!(read("data/made").as_deref(), Some("mine"));
+        assert_eq!(read("config/changed").as_deref(), Some("mine"));
+        assert_eq!(read("config/changed.new-default"), None, "the same default");
+        assert_eq!(read("config/untouched").as_deref(), Some("a"));
+        assert_eq!(read("app/code").as_deref(), Some("a"));
+        let kept = damaged(&fixture);
+        assert_eq!(kept.len(), 1);
+        assert_eq!(fs::read_to_string(kept[0].join("app/code")).unwrap(), "broken");
+        // The pointer named it all the time, so its files stand, not those of the version that stood in.
+        assert_eq!(fixture.home.active().unwrap().0.container, two);
+        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        assert_eq!(read("data/made").as_deref(), Some("mine"));
+    }
+
+    #[test]
+    fn without_a_manifest_what_differs_from_the_new_default_is_the_users() {
+        let fixture = Fixture::new();
+        let two = fixture.install("2.0.0", &[("config/differs", "a"), ("config/same", "b")]);
+        fs::write(fixture.home.container(&two).join(RECORD), "").unwrap();
+        fs::write(fixture.home.container(&two).join(MANIFEST_PATH), "").unwrap();
+        fixture.install("2.0.0", &[("config/differs", "b"), ("config/same", "b")]);
+        assert_eq!(fixture.read(&two, "config/differs").as_deref(), Some("a"));
+        assert_eq!(fixture.read(&two, "config/differs.new-default").as_deref(), Some("b"));
+        assert_eq!(fixture.read(&two, "config/same.new-default"), None);
+    }
+
+    #[test]
+    fn a_kill_between_the_renames_costs_nothing() {
+        let fixture = Fixture::new();
+        let two = id("2.0.0");
+        // Moved aside, and the new tree did not take its place; then once more with a damaged version at the place as well.
+        let aside = fixture.home.containers().join(format!(".damaged-{two}"));
+        for round in 1..=2 {
+            fs::create_dir_all(aside.join("data")).unwrap();
+            fs::write(aside.join("data/aside"), format!("mine {round}")).unwrap();
+            let record = fixture.home.container(&two).join(RECORD);
+            if round == 2 {
+                fs::write(record, "").unwrap();
+            }
+            fixture.install("2.0.0", &[]);
+            assert!(!aside.exists(), "what was carried over is not carried again");
+        }
+        assert_eq!(damaged(&fixture).len(), 3);
+        assert_eq!(fixture.read(&two, "data/aside").as_deref(), Some("mine 1"), "the version at the place is the later one");
+    }
 }
