@@ -183,6 +183,25 @@ fn settings_in_ruins_start_the_app_and_fail_every_other_verb() {
 }
 
 #[test]
+fn a_version_that_fails_at_once_is_still_updated() {
+    let Some(display) = Display::open() else { return };
+    let (world, node) = installed();
+    world.release("2.0.0", MEGABYTE);
+    world.configure(&[&node.address], "[update]\ndelay_seconds = 1\n");
+    let mut launcher =
+        world.launcher(&["run"]).env("DISPLAY", &display.number).env("CODE", "3").stdout(Stdio::null()).spawn().unwrap();
+    let window = display.window("Sample").expect("the window opens although the app has failed");
+    display.press_enter(&window);
+    let end = Instant::now() + Duration::from_secs(30);
+    while launcher.try_wait().unwrap().is_none() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(fs::read_to_string(world.home().join("active.json")).unwrap().contains("sample_2.0.0"));
+    let _ = launcher.kill();
+    launcher.wait().unwrap();
+}
+
+#[test]
 fn a_crowd_of_dead_nodes_does_not_push_the_good_one_out() {
     let (world, node) = installed();
     world.release("2.0.0", MEGABYTE);

@@ -62,10 +62,13 @@ fn waits_for_check(context: &Context) -> bool {
 
 /// The app runs; a release is looked for, and only if there is one the window opens.
 fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output: &Output) -> Ending {
-    if wait_for_end(app, context.settings.check_delay()) {
-        return Ending::App(exit_code(app.wait()));
+    wait_for_end(app, context.settings.check_delay());
+    // A version that fails at once is no reason to stop looking: the release that mends it may be there.
+    let ended_well = || app.ended().is_some_and(|status| status.success());
+    if ended_well() {
+        return Ending::App(0);
     }
-    let setup = Setup { launch_when_ready: true, start_anyway: false, running: true };
+    let setup = Setup { launch_when_ready: true, start_anyway: false, running: app.ended().is_none() };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) => {
@@ -77,7 +80,7 @@ fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output:
     let mut view = ViewState::default();
     follow(&handle, &mut view, output, |phase, view| match phase {
         // A check that failed quietly leaves a notice and goes back to idle.
-        Phase::Idle | Phase::Checking => view.notice.is_some() || app.ended().is_some(),
+        Phase::Idle | Phase::Checking => view.notice.is_some() || ended_well(),
         _ => true,
     });
     if view.offer().is_some() && !options.headless {
@@ -179,16 +182,12 @@ fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl F
     }
 }
 
-/// Whether `app` ends within `limit`.
-fn wait_for_end(app: &RunningApp, limit: Duration) -> bool {
+/// Waits until `app` ends, or `limit` has passed.
+fn wait_for_end(app: &RunningApp, limit: Duration) {
     let end = Instant::now() + limit;
-    while Instant::now() < end {
-        if app.ended().is_some() {
-            return true;
-        }
+    while Instant::now() < end && app.ended().is_none() {
         std::thread::sleep(Duration::from_millis(100).min(limit));
     }
-    false
 }
 
 fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
