@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Ending;
-use super::publisher::Say;
+use super::output::Say;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Platform, Version};

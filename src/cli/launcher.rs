@@ -12,7 +12,8 @@ use super::{Ending, log, run, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
 use crate::container::verify_tree;
-use crate::engine::driver::{self, Context};
+use crate::engine::context::Context;
+use crate::engine::driver;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;

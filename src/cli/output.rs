@@ -69,6 +69,39 @@ impl Output {
     }
 }
 
+/// What the publisher's verbs print: English lines, or JSON.
+#[cfg(feature = "publisher")]
+pub struct Say {
+    json: bool,
+}
+
+#[cfg(feature = "publisher")]
+impl Say {
+    /// Lines, or JSON.
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether JSON is wanted.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A line for people.
+    pub fn line(&self, line: &str) {
+        if !self.json {
+            write_line(line);
+        }
+    }
+
+    /// The last line for scripts.
+    pub fn result(&self, value: serde_json::Value) {
+        if self.json {
+            write_line(&json!({ "result": value }).to_string());
+        }
+    }
+}
+
 /// Writes a line to standard output. A closed pipe (`… | head`) is no error of ours.
 pub fn write_line(line: &str) {
     let mut out = std::io::stdout().lock();

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use super::build::{self, BuildArguments};
+use super::output::{Say, write_line};
 use super::{Ending, log};
 use crate::causes;
 use crate::host;
@@ -207,7 +208,7 @@ pub fn main() -> Ending {
     let arguments = Arguments::parse_from(host::arguments());
     let serving = matches!(arguments.verb, Verb::Serve(_));
     log::to_terminal(arguments.verbose || serving);
-    let say = Say { json: arguments.json };
+    let say = Say::new(arguments.json);
     match perform(arguments.verb, &say) {
         Ok(ending) => ending,
         Err(error) => {
@@ -215,32 +216,6 @@ pub fn main() -> Ending {
             eprintln!("error: {}", chain.join("\n  ← "));
             say.result(json!({ "status": "failed", "chain": chain }));
             Ending::Failed
-        }
-    }
-}
-
-/// Lines for people or for scripts.
-pub struct Say {
-    json: bool,
-}
-
-impl Say {
-    /// Whether JSON is wanted.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
-    /// A line for people.
-    pub fn line(&self, line: &str) {
-        if !self.json {
-            super::output::write_line(line);
-        }
-    }
-
-    /// The last line for scripts.
-    pub fn result(&self, value: serde_json::Value) {
-        if self.json {
-            super::output::write_line(&json!({ "result": value }).to_string());
         }
     }
 }
@@ -440,7 +415,7 @@ fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
         let address = listener.local_addr()?;
         say.line(&format!("serving {} on http://{address}/", options.repository.display()));
         if say.is_json() {
-            super::output::write_line(&json!({ "event": "serving", "address": address.to_string() }).to_string());
+            write_line(&json!({ "event": "serving", "address": address.to_string() }).to_string());
         }
         server::serve(options, listener, stop_signal()).await?;
         Ok::<(), Failure>(())

@@ -8,7 +8,8 @@ use super::output::Output;
 use super::place::PlaceError;
 use super::{Ending, terminal};
 use crate::engine::app;
-use crate::engine::driver::{self, Context};
+use crate::engine::context::Context;
+use crate::engine::driver;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;
@@ -42,7 +43,7 @@ pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
     }
     let app = match driver::start(context) {
         Ok(app) => app,
-        Err(error) => return output.problem(&problem::of_store(&error)),
+        Err(error) => return told(context, options, output, &problem::of_store(&error)),
     };
     if context.settings.update.check == CheckTime::Never {
         return Ending::App(exit_code(app.wait()));
@@ -103,9 +104,9 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
         Ok(engine) => engine,
         Err(problem) if setup.start_anyway => {
             tracing::error!(?problem, "no engine; starting what is installed");
-            return start_and_wait(context, output);
+            return start_and_wait(context, options, output);
         }
-        Err(problem) => return output.problem(&problem),
+        Err(problem) => return told(context, options, output, &problem),
     };
     handle.send(Command::Check { by_user: !setup.start_anyway });
     let shown = !options.headless && show(context, &handle, ViewState::default(), options);
@@ -114,7 +115,7 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
     match context.app.get() {
         Some(app) => Ending::App(exit_code(app.wait())),
         // The window was closed before the check was over, or the check failed: the installed version starts all the same.
-        None if setup.start_anyway => start_and_wait(context, output),
+        None if setup.start_anyway => start_and_wait(context, options, output),
         None => ending,
     }
 }
@@ -196,11 +197,20 @@ fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
     let _ = engine.join();
 }
 
-fn start_and_wait(context: &Context, output: &Output) -> Ending {
+fn start_and_wait(context: &Context, options: Options, output: &Output) -> Ending {
     match driver::start(context) {
         Ok(app) => Ending::App(exit_code(app.wait())),
-        Err(error) => output.problem(&problem::of_store(&error)),
+        Err(error) => told(context, options, output, &problem::of_store(&error)),
     }
+}
+
+/// On standard error, and for whoever clicked a shortcut in a message of the system.
+fn told(context: &Context, options: Options, output: &Output, problem: &Problem) -> Ending {
+    let ending = output.problem(problem);
+    if !options.headless {
+        launcher::tell_problem(context.settings.app.as_str(), &output.texts, problem);
+    }
+    ending
 }
 
 /// The settings cannot be used. The installed version starts all the same, if its home can be found (promise 1).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::driver::Context;
+use super::context::Context;
 use super::machine::Checked;
 use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};

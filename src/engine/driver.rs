@@ -1,12 +1,12 @@
 //! Performs the machine's effects: one thread with its own runtime, that feeds commands and outcomes into the machine.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::app::{self, AppSlot};
+use super::context::Context;
 use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
@@ -14,50 +14,12 @@ use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
 use super::{check, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::model::{ContainerId, Version};
-use crate::settings::Settings;
 use crate::store::launch::RunningApp;
 use crate::store::lock::{HomeLock, RunningLock};
-use crate::store::{Home, StoreError, remove, switch};
+use crate::store::{StoreError, remove, switch};
 
 /// How long an app that is asked to end may take before it is ended.
 const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
-/// How long a short operation waits for another launcher to finish its own.
-const PATIENCE_WITH_LOCK: Duration = Duration::from_secs(3);
-
-/// What an engine works with.
-#[derive(Clone)]
-pub struct Context {
-    /// Where versions are installed.
-    pub home: Home,
-    /// The settings in force.
-    pub settings: Settings,
-    /// `root.json` as it was shipped with the launcher.
-    pub shipped_root: Vec<u8>,
-    /// The user's own arguments for the app.
-    pub arguments: Vec<OsString>,
-    /// The language of release notes: `zh-CN` or `en`.
-    pub language: String,
-    /// The app this launcher started.
-    pub app: AppSlot,
-    /// Asks the environment.
-    pub variable: fn(&str) -> Option<OsString>,
-}
-
-impl Context {
-    /// Takes the home's lock, waiting a little for another launcher.
-    pub fn lock(&self) -> Result<HomeLock, StoreError> {
-        let end = std::time::Instant::now() + PATIENCE_WITH_LOCK;
-        loop {
-            match HomeLock::take(&self.home) {
-                Err(StoreError::Busy { .. }) if std::time::Instant::now() < end => {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                result => return result,
-            }
-        }
-    }
-}
-
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
     let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;

@@ -4,6 +4,7 @@
 
 pub mod app;
 mod check;
+pub mod context;
 pub mod driver;
 pub mod machine;
 pub mod mailbox;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::driver::Context;
+use super::context::Context;
 use super::machine::{Input, Updated};
 use super::mailbox::Emitter;
 use super::problem;

@@ -29,6 +29,7 @@ pub use texts::{Language, Texts};
 pub use view_state::ViewState;
 
 use crate::engine::mailbox;
+use crate::engine::protocol::Problem;
 use crate::settings::{Renderer, Theme};
 
 /// How long the window waits for the desktop to say whether it is dark; usually it takes a few milliseconds.
@@ -107,10 +108,19 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
 }
 
+/// Tells a person what failed by a message of the system, as far as the system can, and waits until it was read. For a shortcut, whose
+/// standard error nobody sees.
+pub fn tell_problem(title: &str, texts: &Texts, problem: &Problem) {
+    tell(title, &texts.problem(problem).join("\n\n"));
+}
+
 /// Tells a person by a message of the system that [`open`] failed and the app starts without a window, as far as the system can.
 /// Waits until it was read, so call it from a thread of its own.
 pub fn tell_no_window(title: &str, texts: &Texts) {
-    let text = texts.get("no-window");
+    tell(title, &texts.get("no-window"));
+}
+
+fn tell(title: &str, text: &str) {
     let message = rfd::MessageDialog::new().set_level(rfd::MessageLevel::Warning).set_title(title).set_description(text);
     // A system that cannot even show this may panic on the way; there is nobody left to tell.
     let _ = catch_unwind(AssertUnwindSafe(|| message.show()));
