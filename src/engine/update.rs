@@ -169,7 +169,6 @@ impl Job {
                 self.emitter.emit(Event::Progress(progress));
             }
             FetchEvent::Fault(fault) => {
-                tracing::warn!(?fault, "node fault");
                 self.emitter.emit(Event::NodeFault(fault));
             }
         }
