@@ -56,40 +56,6 @@ fn build(files: &[(&str, &[u8])], packing: bool) -> (Manifest, Vec<u8>) {
         };
         file_manifest.insert(path.parse().unwrap(), entry);
     }
-    let manifest = Manifest {
-        format: MANIFEST_FORMAT,
-        container_info: ContainerInfo {
-            version: "1.0.0".parse().unwrap(),
-            build_date: jiff::Timestamp::UNIX_EPOCH,
-            build_number: None,
-            git_commit: None,
-            builder: "test".to_owned(),
-        },
-        platform_info: PlatformInfo {
-            os: "Linux".to_owned(),
-            architecture: "x86_64".to_owned(),
-            python_version: None,
-            qt_version: None,
-        },
-        application_info: ApplicationInfo {
-            name: "sample".parse().unwrap(),
-            display_name: "Sample".to_owned(),
-            description: String::new(),
-            main_executable: "scripts/launch.sh".parse().unwrap(),
-            icon: None,
-            launch: Launch {
-                program: "app/app.py".parse().unwrap(),
-                arguments: Vec::new(),
-                working_folder: "app".parse().unwrap(),
-                environment: BTreeMap::new(),
-                prepend: BTreeMap::new(),
-            },
-        },
-        dependencies: Vec::new(),
-        file_manifest,
-        empty_folders: Vec::new(),
-        package: pieces(&payload, 64),
-        signature: None,
-    };
+    let manifest = Manifest::sample(file_manifest, pieces(&payload, 64));
     (manifest, payload)
 }

@@ -402,29 +402,10 @@ impl Manifest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(offset: u64, size: u64) -> Entry {
-        Entry {
-            size,
-            mtime: 0,
-            hash: Digest::of(b"x"),
-            permissions: Permissions::FILE,
-            symlink: None,
-            packed: Some(Packed { offset, size, compression: Compression::Stored }),
-        }
-    }
-
-    fn link(target: &str) -> Entry {
-        Entry { size: 0, hash: Digest::of(target.as_bytes()), symlink: Some(target.to_owned()), packed: None, ..file(0, 0) }
-    }
-
-    fn manifest(entries: &[(&str, Entry)]) -> Manifest {
-        let mut files: BTreeMap<RelativePath, Entry> =
-            entries.iter().map(|(path, entry)| (path.parse().unwrap(), entry.clone())).collect();
-        files.entry("app/app.py".parse().unwrap()).or_insert_with(|| file(0, 10));
-        Manifest {
+impl Manifest {
+    /// A manifest for tests: version 1.0.0 of `sample`, which starts `app/app.py`.
+    pub(crate) fn sample(file_manifest: BTreeMap<RelativePath, Entry>, package: PieceTable) -> Self {
+        Self {
             format: MANIFEST_FORMAT,
             container_info: ContainerInfo {
                 version: Version::new(1, 0, 0),
@@ -454,11 +435,38 @@ mod tests {
                 },
             },
             dependencies: Vec::new(),
-            file_manifest: files,
+            file_manifest,
             empty_folders: Vec::new(),
-            package: PieceTable { piece_size: 1024, length: 1000, hashes: vec![Digest::of(b"")] },
+            package,
             signature: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(offset: u64, size: u64) -> Entry {
+        Entry {
+            size,
+            mtime: 0,
+            hash: Digest::of(b"x"),
+            permissions: Permissions::FILE,
+            symlink: None,
+            packed: Some(Packed { offset, size, compression: Compression::Stored }),
+        }
+    }
+
+    fn link(target: &str) -> Entry {
+        Entry { size: 0, hash: Digest::of(target.as_bytes()), symlink: Some(target.to_owned()), packed: None, ..file(0, 0) }
+    }
+
+    fn manifest(entries: &[(&str, Entry)]) -> Manifest {
+        let mut files: BTreeMap<RelativePath, Entry> =
+            entries.iter().map(|(path, entry)| (path.parse().unwrap(), entry.clone())).collect();
+        files.entry("app/app.py".parse().unwrap()).or_insert_with(|| file(0, 10));
+        Manifest::sample(files, PieceTable { piece_size: 1024, length: 1000, hashes: vec![Digest::of(b"")] })
     }
 
     fn refused(entries: &[(&str, Entry)]) -> InvalidManifest {

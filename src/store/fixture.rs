@@ -80,39 +80,16 @@ fn manifest<'a>(version: &str, files: impl Iterator<Item = &'a (&'a str, &'a str
         symlink: None,
         packed: None,
     };
-    Manifest {
-        format: MANIFEST_FORMAT,
-        container_info: ContainerInfo {
-            version: version.parse().unwrap(),
-            build_date: jiff::Timestamp::UNIX_EPOCH,
-            build_number: None,
-            git_commit: None,
-            builder: "test".to_owned(),
-        },
-        platform_info: PlatformInfo {
-            os: "Linux".to_owned(),
-            architecture: "x86_64".to_owned(),
-            python_version: None,
-            qt_version: None,
-        },
-        application_info: ApplicationInfo {
-            name: "sample".parse().unwrap(),
-            display_name: "Sample".to_owned(),
-            description: String::new(),
-            main_executable: "runtime/run".parse().unwrap(),
-            icon: None,
-            launch: Launch {
-                program: "runtime/run".parse().unwrap(),
-                arguments: vec!["--root={container}/x".to_owned()],
-                working_folder: "metadata".parse().unwrap(),
-                environment: BTreeMap::from([("OUT".to_owned(), "{container}/temp-out".to_owned())]),
-                prepend: BTreeMap::from([("LIST".to_owned(), vec!["app".parse().unwrap()])]),
-            },
-        },
-        dependencies: Vec::new(),
-        file_manifest: files.map(|(path, text)| (path.parse().unwrap(), entry(text))).collect(),
-        empty_folders: Vec::new(),
-        package: PieceTable { piece_size: 1, length: 0, hashes: Vec::new() },
-        signature: None,
-    }
+    let files = files.map(|(path, text)| (path.parse().unwrap(), entry(text))).collect();
+    let mut manifest = Manifest::sample(files, PieceTable { piece_size: 1, length: 0, hashes: Vec::new() });
+    manifest.container_info.version = version.parse().unwrap();
+    manifest.application_info.main_executable = "runtime/run".parse().unwrap();
+    manifest.application_info.launch = Launch {
+        program: "runtime/run".parse().unwrap(),
+        arguments: vec!["--root={container}/x".to_owned()],
+        working_folder: "metadata".parse().unwrap(),
+        environment: BTreeMap::from([("OUT".to_owned(), "{container}/temp-out".to_owned())]),
+        prepend: BTreeMap::from([("LIST".to_owned(), vec!["app".parse().unwrap()])]),
+    };
+    manifest
 }
