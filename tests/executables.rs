@@ -322,13 +322,7 @@ fn nothing_untrusted_is_installed() {
 fn a_package_that_was_changed_on_the_node_is_refused() {
     let world = World::new();
     world.release("1.0.0", MEGABYTE);
-    let targets = world.path("publisher/repository/targets");
-    let package = fs::read_dir(&targets)
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| text(path).ends_with(".kuzflow"))
-        .unwrap();
+    let package = world.published();
     let mut bytes = fs::read(&package).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -358,13 +352,7 @@ fn a_lying_node_beside_a_good_one_is_named_and_left() {
         .args(["-rT", text(&world.path("publisher/repository")), text(&copy.path("publisher/repository"))])
         .status()
         .unwrap();
-    let targets = copy.path("publisher/repository/targets");
-    let package = fs::read_dir(&targets)
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| text(path).ends_with(".kuzflow"))
-        .unwrap();
+    let package = copy.published();
     let mut bytes = fs::read(&package).unwrap();
     for at in (1000..bytes.len() - 200_000).step_by(50_000) {
         bytes[at] ^= 1;

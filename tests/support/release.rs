@@ -105,6 +105,12 @@ impl World {
         self.publish(&package, &[]);
     }
 
+    /// The package of the only published release, where nodes serve it.
+    pub fn published(&self) -> PathBuf {
+        let targets = fs::read_dir(self.path("publisher/repository/targets")).unwrap();
+        targets.flatten().map(|entry| entry.path()).find(|path| text(path).ends_with(".kuzflow")).unwrap()
+    }
+
     /// Starts a node.
     pub fn serve(&self) -> NodeProcess {
         let folder = self.path("publisher");
