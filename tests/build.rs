@@ -74,7 +74,16 @@ fn build_in(folder: &Path, request: &BuildRequest) -> Built {
 fn install(built: &Built, root: &Path) {
     let manifest = Arc::new(built.package.manifest.clone());
     let json = manifest.to_json().unwrap();
-    container::unpack_package(&File::open(&built.path).unwrap(), manifest, &json, root.to_path_buf(), 2, &|_| ()).unwrap();
+    container::unpack_package(
+        &File::open(&built.path).unwrap(),
+        manifest,
+        &built.package.index,
+        &json,
+        root.to_path_buf(),
+        2,
+        &|_| (),
+    )
+    .unwrap();
 }
 
 /// The process that a launch describes, as the launcher makes it.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use kuzflow::container::{self, ContainerError, Fault};
 use kuzflow::model::manifest::*;
-use kuzflow::model::{Manifest, RelativePath};
+use kuzflow::model::release::DocumentLocation;
+use kuzflow::model::{Manifest, PackageIndex, RelativePath};
 use kuzflow::publish::package::{self, Content, Draft, Effort, Item, Package, PackageError};
 use proptest::prelude::*;
 
@@ -78,12 +79,13 @@ fn write(folder: &Path, draft: &Draft) -> (PathBuf, Package) {
 
 fn unpack(path: &Path, package: &Package, root: PathBuf) -> Result<(), ContainerError> {
     let bytes = fs::read(path).unwrap();
-    let at = package.location.offset as usize;
-    let packed = &bytes[at..at + package.location.packed_size as usize];
-    let json = container::read_manifest_json(packed, &package.location)?;
+    let part = |location: &DocumentLocation| &bytes[location.offset as usize..][..location.packed_size as usize];
+    let json = container::read_document(part(&package.manifest_location), &package.manifest_location)?;
     let manifest = Arc::new(Manifest::from_json(&json)?);
     assert_eq!(*manifest, package.manifest);
-    container::unpack_package(&File::open(path).unwrap(), manifest, &json, root, 2, &|_| ())
+    let index = container::read_index(part(&package.index_location), &package.index_location, &manifest)?;
+    assert_eq!(index, package.index);
+    container::unpack_package(&File::open(path).unwrap(), manifest, &index, &json, root, 2, &|_| ())
 }
 
 #[test]
@@ -92,8 +94,10 @@ fn what_is_written_can_be_inspected_unpacked_and_verified() {
     let (path, package) = write(folder.path(), &varied());
     let inspected = package::inspect(&path, 2).unwrap();
     assert_eq!((inspected.length, inspected.hash), (package.length, package.hash));
-    assert_eq!((&inspected.location, &inspected.manifest), (&package.location, &package.manifest));
-    let release = package::release_of(&inspected.manifest, &inspected.location, "stable", jiff::Timestamp::UNIX_EPOCH);
+    let documents = |package: &Package| (package.manifest_location.clone(), package.index_location.clone());
+    assert_eq!((documents(&inspected), &inspected.manifest), (documents(&package), &package.manifest));
+    assert_eq!(inspected.index, package.index);
+    let release = package::release_of(&inspected, "stable", jiff::Timestamp::UNIX_EPOCH);
     assert_eq!((release.container.to_string().as_str(), release.file_count), ("sample_1.2.3_Linux_x86_64", 7));
 
     let root = folder.path().join("tree");
@@ -125,7 +129,7 @@ fn an_independent_reader_finds_every_entry_at_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let (path, package) = write(folder.path(), &varied());
     let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
-    assert_eq!(archive.len(), package.manifest.file_manifest.len() + 2);
+    assert_eq!(archive.len(), package.manifest.file_manifest.len() + 3);
     for (name, entry) in &package.manifest.file_manifest {
         let mut file = archive.by_name(name.as_str()).unwrap();
         let mut content = Vec::new();
@@ -134,14 +138,14 @@ fn an_independent_reader_finds_every_entry_at_its_place() {
             Some(target) => assert_eq!((content.as_slice(), file.is_symlink()), (target.as_bytes(), true)),
             None => assert_eq!(kuzflow::model::Digest::of(&content), entry.hash, "{name}"),
         }
-        if let Some(packed) = entry.packed {
+        if let Some(packed) = package.index.places.get(name) {
             assert_eq!((file.data_start(), file.compressed_size()), (Some(packed.offset), packed.size));
             assert_eq!(file.unix_mode().unwrap() & 0o777, entry.permissions.mode());
         }
     }
     assert!(archive.by_name("data/empty/").unwrap().is_dir());
     let last = archive.by_index(archive.len() - 1).unwrap();
-    assert_eq!((last.name().unwrap().as_ref(), last.data_start()), (MANIFEST_PATH, Some(package.location.offset)));
+    assert_eq!((last.name().unwrap().as_ref(), last.data_start()), (MANIFEST_PATH, Some(package.manifest_location.offset)));
 }
 
 #[test]
@@ -168,15 +172,15 @@ fn no_byte_of_a_package_can_be_changed() {
     let good = fs::read(&path).unwrap();
     let changed = folder.path().join("changed");
     // zstd knows more than one frame for the same content; then only the file's hash differs, and that is signed too.
-    let frame = package.location.offset as usize..(package.location.offset + package.location.packed_size) as usize;
+    let frames = [&package.index_location, &package.manifest_location].map(|location| location.span().unwrap());
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
         fs::write(&changed, &bytes).unwrap();
         match package::inspect(&changed, 1) {
             Err(_) => {}
-            Ok(other) if frame.contains(&at) => {
-                assert_eq!((&other.manifest, &other.location), (&package.manifest, &package.location));
+            Ok(other) if frames.iter().any(|frame| frame.contains(&(at as u64))) => {
+                assert_eq!((&other.manifest, &other.index), (&package.manifest, &package.index));
                 assert_ne!(other.hash, package.hash);
             }
             Ok(_) => panic!("byte {at} of {} can be changed", good.len()),
@@ -223,14 +227,14 @@ fn hostile_directories_are_refused() {
     let first = &good[directory..directory + 46 + name_length];
     let doubled = [&good[..directory], first, &good[directory..end]].concat();
     let size = (end - directory + first.len()) as u32;
-    assert!(matches!(refused(&with_end(&doubled, 5, size)), PackageError::Disagreement { part: "directory header", .. }));
+    assert!(matches!(refused(&with_end(&doubled, 6, size)), PackageError::Disagreement { part: "directory header", .. }));
     // One entry left out of the directory, so that unzip programs do not see it.
     let missing = [&good[..directory], &good[directory + first.len()..end]].concat();
     let size = (end - directory - first.len()) as u32;
-    assert!(matches!(refused(&with_end(&missing, 3, size)), PackageError::Disagreement { part: "directory header", .. }));
+    assert!(matches!(refused(&with_end(&missing, 4, size)), PackageError::Disagreement { part: "directory header", .. }));
     // Another name in the local header than in the directory.
     let mut renamed = good.clone();
-    let local = package.manifest.file_manifest["app/a"].packed.unwrap().offset as usize;
+    let local = package.index.places["app/a"].offset as usize;
     renamed[local - 1] = b'z';
     assert!(matches!(refused(&renamed), PackageError::Disagreement { part: "local header", .. }));
     // A comment behind the end, in which a second directory could hide.
@@ -242,30 +246,44 @@ fn hostile_directories_are_refused() {
     assert!(matches!(refused(b"PK"), PackageError::NoPackage { .. }));
 }
 
-/// A package whose manifest was exchanged for `change`d one, with everything around it right.
-fn forged(folder: &Path, change: impl FnOnce(&mut Manifest)) -> PathBuf {
+/// A package whose documents were exchanged for `change`d ones, with everything around them right.
+fn forged(folder: &Path, change: impl FnOnce(&mut Manifest, &mut PackageIndex)) -> PathBuf {
     let (path, mut package) = write(folder, &draft(&[("app/a", &[b'a'; 100]), ("app/b", &[b'b'; 100])]));
-    change(&mut package.manifest);
+    change(&mut package.manifest, &mut package.index);
     let bytes = fs::read(&path).unwrap();
-    let json = package.manifest.to_json().unwrap();
-    let frame = zstd::encode_all(&json[..], 3).unwrap();
-    let mut crc = flate2::Crc::new();
-    crc.update(&json);
-    let payload = package.manifest.package.length as usize;
-    let patch = |header: &[u8], at: usize| {
-        let mut header = header.to_vec();
-        header[at..at + 4].copy_from_slice(&crc.sum().to_le_bytes());
-        header[at + 4..at + 8].copy_from_slice(&(frame.len() as u32).to_le_bytes());
-        header[at + 8..at + 12].copy_from_slice(&(json.len() as u32).to_le_bytes());
-        header
-    };
+    let payload = package.index.pieces.length as usize;
     let directory = directory_of(&bytes);
-    let (end, last) = (bytes.len() - 22, bytes.len() - 22 - 46 - MANIFEST_PATH.len());
-    let local = patch(&bytes[payload..package.location.offset as usize], 14);
-    let mut out = [&bytes[..payload], &local, &frame].concat();
+    let end = bytes.len() - 22;
+    let index_local = payload..package.index_location.offset as usize;
+    let manifest_local = package.index_location.span().unwrap().end as usize..package.manifest_location.offset as usize;
+    let last = end - 46 - MANIFEST_PATH.len();
+    let before_last = last - 46 - INDEX_PATH.len();
+    let documents = [
+        (package.index.to_json().unwrap(), index_local, before_last..last),
+        (package.manifest.to_json().unwrap(), manifest_local, last..end),
+    ];
+    let mut out = bytes[..payload].to_vec();
+    let mut headers = Vec::new();
+    for (json, local, central) in documents {
+        let frame = zstd::encode_all(&json[..], 3).unwrap();
+        let mut crc = flate2::Crc::new();
+        crc.update(&json);
+        let patch = |header: &[u8], at: usize| {
+            let mut header = header.to_vec();
+            header[at..at + 4].copy_from_slice(&crc.sum().to_le_bytes());
+            header[at + 4..at + 8].copy_from_slice(&(frame.len() as u32).to_le_bytes());
+            header[at + 8..at + 12].copy_from_slice(&(json.len() as u32).to_le_bytes());
+            header
+        };
+        let mut header = patch(&bytes[central], 16);
+        header[42..46].copy_from_slice(&(out.len() as u32).to_le_bytes());
+        headers.extend(header);
+        out.extend(patch(&bytes[local], 14));
+        out.extend(frame);
+    }
     let at = out.len() as u32;
-    out.extend(&bytes[directory..last]);
-    out.extend(patch(&bytes[last..end], 16));
+    out.extend(&bytes[directory..before_last]);
+    out.extend(headers);
     out.extend(&bytes[end..bytes.len() - 6]);
     out.extend(at.to_le_bytes());
     out.extend([0, 0]);
@@ -275,24 +293,27 @@ fn forged(folder: &Path, change: impl FnOnce(&mut Manifest)) -> PathBuf {
 }
 
 #[test]
-fn manifests_that_lie_about_their_package_are_refused() {
-    type Change = fn(&mut Manifest);
-    let cases: [(&str, Change); 7] = [
-        ("hash", |m| entry(m, "app/a").hash = kuzflow::model::Digest::of(b"")),
-        ("size", |m| entry(m, "app/a").size += 1),
-        ("permissions", |m| entry(m, "app/a").permissions = Permissions::PROGRAM),
-        ("place", |m| entry(m, "app/a").packed = entry(m, "app/b").packed),
-        ("name", |m| {
+fn documents_that_lie_about_their_package_are_refused() {
+    type Change = fn(&mut Manifest, &mut PackageIndex);
+    let cases: [(&str, Change); 8] = [
+        ("hash", |m, _| entry(m, "app/a").hash = kuzflow::model::Digest::of(b"")),
+        ("size", |m, _| entry(m, "app/a").size += 1),
+        ("permissions", |m, _| entry(m, "app/a").permissions = Permissions::PROGRAM),
+        ("place", |_, i| *i.places.get_mut("app/a").unwrap() = i.places["app/b"]),
+        ("packed size", |_, i| i.places.get_mut("app/a").unwrap().size -= 1),
+        ("name", |m, i| {
             let moved = m.file_manifest.remove("app/a").unwrap();
             m.file_manifest.insert("app/c".parse().unwrap(), moved);
+            let place = i.places.remove("app/a").unwrap();
+            i.places.insert("app/c".parse().unwrap(), place);
         }),
-        ("extra", |m| {
+        ("extra", |m, _| {
             m.empty_folders.push("app/none".parse().unwrap());
         }),
-        ("piece", |m| m.package.hashes[0] = kuzflow::model::Digest::of(b"")),
+        ("piece", |_, i| i.pieces.hashes[0] = kuzflow::model::Digest::of(b"")),
     ];
     let folder = tempfile::tempdir().unwrap();
-    package::inspect(&forged(folder.path(), |_| ()), 1).unwrap();
+    package::inspect(&forged(folder.path(), |_, _| ()), 1).unwrap();
     for (name, change) in cases {
         let forged = forged(folder.path(), change);
         assert!(package::inspect(&forged, 1).is_err(), "a wrong {name} passes");
@@ -320,7 +341,7 @@ fn more_entries_than_a_plain_zip_can_count() {
     let (path, package) = write(folder.path(), &draft);
     assert_eq!(package::inspect(&path, 2).unwrap().hash, package.hash);
     let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
-    assert_eq!(archive.len(), 66_002);
+    assert_eq!(archive.len(), 66_003);
     assert!(archive.by_name("data/65999/").unwrap().is_dir());
 }
 
@@ -329,7 +350,7 @@ fn a_package_with_one_changed_byte_does_not_unpack() {
     let folder = tempfile::tempdir().unwrap();
     let (path, package) = write(folder.path(), &varied());
     let mut bytes = fs::read(&path).unwrap();
-    let at = package.manifest.file_manifest["app/noise"].packed.unwrap().offset as usize;
+    let at = package.index.places["app/noise"].offset as usize;
     bytes[at + 100] ^= 4;
     fs::write(&path, bytes).unwrap();
     let error = unpack(&path, &package, folder.path().join("tree")).unwrap_err();

@@ -354,7 +354,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
     let mut packages = Vec::new();
     for path in arguments.files {
         let package = inspect(&path, Effort::default().threads)?;
-        let mut release = release_of(&package.manifest, &package.location, &channel, now);
+        let mut release = release_of(&package, &channel, now);
         release.mandatory = arguments.mandatory;
         release.rollout_permille = rollout_permille;
         release.minimum_version = arguments.minimum_version.clone();

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use zstd::stream::raw::{DParameter, InBuffer, Operation as _, OutBuffer};
 
-use crate::model::manifest::{Compression, Packed};
+use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, Hasher};
 
 /// Largest zstd window that is accepted, as a power of two: 8 MiB, which bounds a decoder's memory.

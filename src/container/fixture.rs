@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use crate::model::manifest::*;
-use crate::model::{Digest, PieceTable};
+use crate::model::package_index::{Compression, Packed};
+use crate::model::{Digest, PackageIndex, PieceTable};
 
-/// A manifest and the payload it describes; `app/app.py` is added. Entries are packed where that makes them smaller.
-pub fn container(files: &[(&str, &[u8])]) -> (Manifest, Vec<u8>) {
+/// A manifest, an index and the payload they describe; `app/app.py` is added. Entries are packed where that makes them smaller.
+pub fn container(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
     build(files, true)
 }
 
 /// The same with every entry stored.
-pub fn container_stored(files: &[(&str, &[u8])]) -> (Manifest, Vec<u8>) {
+pub fn container_stored(files: &[(&str, &[u8])]) -> (Manifest, PackageIndex, Vec<u8>) {
     build(files, false)
 }
 
@@ -23,7 +24,6 @@ pub fn link(target: &str) -> Entry {
         hash: Digest::of(target.as_bytes()),
         permissions: Permissions::from_mode(0o755),
         symlink: Some(target.to_owned()),
-        packed: None,
     }
 }
 
@@ -33,9 +33,9 @@ pub fn pieces(payload: &[u8], piece_size: u32) -> PieceTable {
     PieceTable { piece_size, length: payload.len() as u64, hashes }
 }
 
-fn build(files: &[(&str, &[u8])], packing: bool) -> (Manifest, Vec<u8>) {
+fn build(files: &[(&str, &[u8])], packing: bool) -> (Manifest, PackageIndex, Vec<u8>) {
     let mut payload = b"local header".to_vec();
-    let mut file_manifest = BTreeMap::new();
+    let (mut file_manifest, mut places) = (BTreeMap::new(), BTreeMap::new());
     let with_program =
         files.iter().copied().chain((!files.iter().any(|f| f.0 == "app/app.py")).then_some(("app/app.py", &b"#"[..])));
     for (path, content) in with_program {
@@ -52,10 +52,12 @@ fn build(files: &[(&str, &[u8])], packing: bool) -> (Manifest, Vec<u8>) {
             hash: Digest::of(content),
             permissions: if path.ends_with(".sh") { Permissions::PROGRAM } else { Permissions::FILE },
             symlink: None,
-            packed: (!content.is_empty()).then_some(packed),
         };
         file_manifest.insert(path.parse().unwrap(), entry);
+        if !content.is_empty() {
+            places.insert(path.parse().unwrap(), packed);
+        }
     }
-    let manifest = Manifest::sample(file_manifest, pieces(&payload, 64));
-    (manifest, payload)
+    let index = PackageIndex { places, pieces: pieces(&payload, 64) };
+    (Manifest::sample(file_manifest), index, payload)
 }

@@ -1,6 +1,6 @@
 //! Packages on the launcher's side: from bytes that were fetched to a tree of files that is proved, entry by entry.
 //!
-//! In: a [`ManifestLocation`] out of signed metadata, packed bytes from anywhere, a staging folder. Out: a [`Manifest`], files,
+//! In: a [`DocumentLocation`] out of signed metadata, packed bytes from anywhere, a staging folder. Out: a [`Manifest`], files,
 //! and after the install a list of [`Damage`]. Offsets, sizes and hashes come from the manifest alone; a zip's own headers are
 //! never read here (the publisher's `inspect` proves that they agree). Never: network, a file outside the folder given, more
 //! bytes than the manifest declares, a write through a link.
@@ -18,19 +18,23 @@ pub use readiness::Readiness;
 pub use unpack::{Unpacker, unpack_package};
 pub use verify::{Damage, Harm, Verification, verify_tree};
 
-use crate::model::manifest::{Compression, InvalidManifest};
-use crate::model::release::{LARGEST_MANIFEST, ManifestLocation};
-use crate::model::{Digest, Manifest, RelativePath};
+use crate::model::manifest::InvalidManifest;
+use crate::model::package_index::{Compression, InvalidIndex};
+use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
+use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 
 /// Why a package was not read or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
-    /// The manifest's packed bytes are not what signed metadata says they are.
-    #[error("the package's manifest is not the signed one")]
-    Manifest(#[source] Fault),
+    /// The packed bytes of manifest or index are not what signed metadata says they are.
+    #[error("the package's manifest or index is not the signed one")]
+    Document(#[source] Fault),
     /// The manifest is the signed one, but says something that is not allowed.
     #[error(transparent)]
     Refused(#[from] InvalidManifest),
+    /// The index is the signed one, but says something that is not allowed.
+    #[error(transparent)]
+    RefusedIndex(#[from] InvalidIndex),
     /// An entry's bytes are not what the manifest says they are.
     #[error("the package's entry {path} is not what its manifest says")]
     Entry {
@@ -99,13 +103,13 @@ impl ContainerError {
     }
 }
 
-/// The manifest's JSON out of its packed bytes: exactly as long as declared, and hashed before anyone parses it.
-pub fn read_manifest_json(packed: &[u8], location: &ManifestLocation) -> Result<Vec<u8>, ContainerError> {
-    if location.size > LARGEST_MANIFEST {
-        return Err(ContainerError::Manifest(Fault::TooLong { declared: LARGEST_MANIFEST }));
+/// The JSON of manifest or index out of its packed bytes: exactly as long as declared, and hashed before anyone parses it.
+pub fn read_document(packed: &[u8], location: &DocumentLocation) -> Result<Vec<u8>, ContainerError> {
+    if location.size > LARGEST_DOCUMENT {
+        return Err(ContainerError::Document(Fault::TooLong { declared: LARGEST_DOCUMENT }));
     }
     if u64::try_from(packed.len()).ok() != Some(location.packed_size) {
-        return Err(ContainerError::Manifest(Fault::Truncated));
+        return Err(ContainerError::Document(Fault::Truncated));
     }
     // The declared size is signed and capped, but a lie in it must not cost memory before the bytes are there.
     let mut json = Vec::new();
@@ -118,16 +122,21 @@ pub fn read_manifest_json(packed: &[u8], location: &ManifestLocation) -> Result<
             };
             decoder.unpack(&mut source, Compression::Zstd, location.packed_size, location.size, &mut keep)
         })
-        .map_err(ContainerError::Manifest)?;
+        .map_err(ContainerError::Document)?;
     if hash != location.hash {
-        return Err(ContainerError::Manifest(Fault::Hash { expected: location.hash, found: hash }));
+        return Err(ContainerError::Document(Fault::Hash { expected: location.hash, found: hash }));
     }
     Ok(json)
 }
 
 /// The manifest out of its packed bytes, proved and checked.
-pub fn read_manifest(packed: &[u8], location: &ManifestLocation) -> Result<Manifest, ContainerError> {
-    Ok(Manifest::from_json(&read_manifest_json(packed, location)?)?)
+pub fn read_manifest(packed: &[u8], location: &DocumentLocation) -> Result<Manifest, ContainerError> {
+    Ok(Manifest::from_json(&read_document(packed, location)?)?)
+}
+
+/// The index out of its packed bytes, proved and checked against the package's manifest.
+pub fn read_index(packed: &[u8], location: &DocumentLocation, manifest: &Manifest) -> Result<PackageIndex, ContainerError> {
+    Ok(PackageIndex::from_json(&read_document(packed, location)?, manifest)?)
 }
 
 /// Proves `bytes` to be what `expected` is the digest of.
@@ -142,10 +151,10 @@ pub(crate) mod fixture;
 mod tests {
     use super::*;
 
-    fn packed(json: &[u8]) -> (Vec<u8>, ManifestLocation) {
+    fn packed(json: &[u8]) -> (Vec<u8>, DocumentLocation) {
         let packed = zstd::encode_all(json, 3).unwrap();
         let location =
-            ManifestLocation { offset: 0, packed_size: packed.len() as u64, size: json.len() as u64, hash: Digest::of(json) };
+            DocumentLocation { offset: 0, packed_size: packed.len() as u64, size: json.len() as u64, hash: Digest::of(json) };
         (packed, location)
     }
 
@@ -155,20 +164,20 @@ mod tests {
         let (bytes, location) = packed(&manifest.to_json().unwrap());
         assert_eq!(read_manifest(&bytes, &location).unwrap(), manifest);
 
-        let other = ManifestLocation { hash: Digest::of(b"other"), ..location.clone() };
-        assert!(matches!(read_manifest(&bytes, &other), Err(ContainerError::Manifest(Fault::Hash { .. }))));
-        let short = ManifestLocation { size: location.size - 1, ..location.clone() };
-        assert!(matches!(read_manifest(&bytes, &short), Err(ContainerError::Manifest(Fault::TooLong { .. }))));
-        let long = ManifestLocation { size: location.size + 1, ..location.clone() };
-        assert!(matches!(read_manifest(&bytes, &long), Err(ContainerError::Manifest(Fault::TooShort { .. }))));
-        assert!(matches!(read_manifest(&bytes[1..], &location), Err(ContainerError::Manifest(Fault::Truncated))));
-        let huge = ManifestLocation { size: LARGEST_MANIFEST + 1, ..location };
-        assert!(matches!(read_manifest(&bytes, &huge), Err(ContainerError::Manifest(Fault::TooLong { .. }))));
+        let other = DocumentLocation { hash: Digest::of(b"other"), ..location.clone() };
+        assert!(matches!(read_manifest(&bytes, &other), Err(ContainerError::Document(Fault::Hash { .. }))));
+        let short = DocumentLocation { size: location.size - 1, ..location.clone() };
+        assert!(matches!(read_manifest(&bytes, &short), Err(ContainerError::Document(Fault::TooLong { .. }))));
+        let long = DocumentLocation { size: location.size + 1, ..location.clone() };
+        assert!(matches!(read_manifest(&bytes, &long), Err(ContainerError::Document(Fault::TooShort { .. }))));
+        assert!(matches!(read_manifest(&bytes[1..], &location), Err(ContainerError::Document(Fault::Truncated))));
+        let huge = DocumentLocation { size: LARGEST_DOCUMENT + 1, ..location };
+        assert!(matches!(read_manifest(&bytes, &huge), Err(ContainerError::Document(Fault::TooLong { .. }))));
     }
 
     #[test]
     fn what_is_proved_but_no_manifest_is_refused() {
-        let (bytes, location) = packed(b"{\"format\": 1}");
+        let (bytes, location) = packed(b"{\"format\": 2}");
         assert!(matches!(read_manifest(&bytes, &location), Err(ContainerError::Refused(_))));
     }
 }

@@ -1,6 +1,6 @@
 //! Which entries become whole when a piece arrives, so that unpacking overlaps the download. Pure.
 
-use crate::model::{Manifest, RelativePath};
+use crate::model::{PackageIndex, RelativePath};
 
 /// Counts, for each entry, the pieces that are still missing. Set-up is linear in entries and pieces; all arrivals together
 /// cost as much once more, in whatever order they come.
@@ -19,10 +19,9 @@ struct Waiting {
 
 impl Readiness {
     /// Nothing has arrived yet.
-    pub fn new(manifest: &Manifest) -> Self {
-        let pieces = &manifest.package;
-        let mut packed: Vec<_> =
-            manifest.file_manifest.iter().filter_map(|(path, entry)| entry.packed.map(|packed| (packed, path))).collect();
+    pub fn new(index: &PackageIndex) -> Self {
+        let pieces = &index.pieces;
+        let mut packed: Vec<_> = index.places.iter().map(|(path, packed)| (packed, path)).collect();
         packed.sort_unstable_by_key(|(packed, _)| packed.offset);
         let mut needed_by = vec![Vec::new(); pieces.hashes.len()];
         let mut entries = Vec::with_capacity(packed.len());
@@ -70,20 +69,20 @@ mod tests {
     #[test]
     fn each_entry_is_ready_once_whatever_the_order() {
         let big = vec![7u8; 300];
-        let (mut manifest, package) = fixture::container_stored(&[("app/a", b"ab"), ("app/big", &big), ("app/c", b"cdef")]);
-        manifest.package = fixture::pieces(&package, 64);
-        let count = manifest.package.count();
+        let (_, mut index, package) = fixture::container_stored(&[("app/a", b"ab"), ("app/big", &big), ("app/c", b"cdef")]);
+        index.pieces = fixture::pieces(&package, 64);
+        let count = index.pieces.count();
         for seed in 0..20 {
             let mut order: Vec<u32> = (0..count).chain(0..count).collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut order);
-            let mut readiness = Readiness::new(&manifest);
+            let mut readiness = Readiness::new(&index);
             let mut there = std::collections::HashSet::new();
             let mut ready = Vec::new();
             for piece in order {
                 there.insert(piece);
                 for path in readiness.arrived(piece) {
-                    let span = manifest.file_manifest[&path].packed.unwrap().span();
-                    assert!(manifest.package.covering(&span).all(|piece| there.contains(&piece)));
+                    let span = index.places[&path].span();
+                    assert!(index.pieces.covering(&span).all(|piece| there.contains(&piece)));
                     ready.push(path.to_string());
                 }
             }
@@ -91,6 +90,6 @@ mod tests {
             assert_eq!(ready, ["app/a", "app/app.py", "app/big", "app/c"]);
             assert_eq!(readiness.waiting(), 0);
         }
-        assert!(Readiness::new(&manifest).arrived(count + 5).is_empty());
+        assert!(Readiness::new(&index).arrived(count + 5).is_empty());
     }
 }

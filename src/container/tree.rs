@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn links_end_at_files_or_nowhere() {
-        let (mut manifest, _) = fixture::container(&[("app/a", b"a")]);
+        let (mut manifest, _, _) = fixture::container(&[("app/a", b"a")]);
         for (link, target) in
             [("app/b", "a"), ("app/c", "b"), ("app/x", "y"), ("app/y", "x"), ("app/d", "../app"), ("app/n", "none")]
         {
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn folders_come_with_their_parents() {
-        let (mut manifest, _) = fixture::container(&[("a/b/c/d", b"")]);
+        let (mut manifest, _, _) = fixture::container(&[("a/b/c/d", b"")]);
         manifest.empty_folders.push("x/y".parse().unwrap());
         assert_eq!(folders(&manifest).into_iter().collect::<Vec<_>>(), ["a", "a/b", "a/b/c", "app", "metadata", "x", "x/y"]);
     }

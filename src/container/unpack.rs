@@ -1,10 +1,10 @@
-//! From packed bytes to files in an empty staging folder.
+//! From packed bytes, and from files that are on this disk already, to files in an empty staging folder.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,8 @@ use super::decode::{Decoder, Fault, SpanReader};
 use super::tree::{self, KEEPS_LINKS};
 use super::{ContainerError, prove};
 use crate::model::manifest::{Entry, MANIFEST_PATH, Permissions};
-use crate::model::{Manifest, RelativePath};
+use crate::model::package_index::Packed;
+use crate::model::{Digest, Hasher, Manifest, PackageIndex, RelativePath};
 
 /// Unpacks entries, in any order and from several threads at once, into a folder that it creates itself.
 ///
@@ -23,6 +24,8 @@ pub struct Unpacker {
     root: PathBuf,
     waiting: Mutex<HashSet<RelativePath>>,
     decoders: Mutex<Vec<Decoder>>,
+    /// Cleared once the file system has refused to share blocks: nobody asks it again for each file.
+    shares_blocks: AtomicBool,
 }
 
 impl Unpacker {
@@ -38,9 +41,8 @@ impl Unpacker {
             let path = root.join(folder);
             fs::create_dir(&path).map_err(ContainerError::file("create the folder", &path))?;
         }
-        let packed = manifest.file_manifest.iter().filter(|(_, entry)| entry.packed.is_some());
-        let waiting = Mutex::new(packed.map(|(path, _)| path.clone()).collect());
-        Ok(Self { manifest, root, waiting, decoders: Mutex::default() })
+        let waiting = Mutex::new(manifest.files_with_bytes().map(|(path, _)| path.clone()).collect());
+        Ok(Self { manifest, root, waiting, decoders: Mutex::default(), shares_blocks: AtomicBool::new(true) })
     }
 
     /// The manifest that is being unpacked.
@@ -55,25 +57,74 @@ impl Unpacker {
 
     /// Unpacks the entry `path` from a stream that stands at its first packed byte. After an error nothing of it is left, and
     /// it can be tried again with other bytes.
-    pub fn entry(&self, path: &RelativePath, packed: &mut dyn Read) -> Result<(), ContainerError> {
+    pub fn entry(&self, path: &RelativePath, packed: &Packed, bytes: &mut dyn Read) -> Result<(), ContainerError> {
+        self.filled(path, |entry| self.write(path, entry, packed, bytes))
+    }
+
+    /// Unpacks the entry `path` out of a file that has the package's bytes at their places (others may be missing).
+    pub fn entry_at(&self, path: &RelativePath, packed: &Packed, package: &File) -> Result<(), ContainerError> {
+        self.entry(path, packed, &mut SpanReader::new(package, packed))
+    }
+
+    /// Takes the entry `path` from a file of an installed version: its blocks are shared where the file system can do that, else
+    /// copied; never a hard link, which an app could write through. Whether it has the right content is proved by reading it.
+    pub fn clone_from(&self, path: &RelativePath, source: &Path) -> Result<(), ContainerError> {
+        self.filled(path, |entry| {
+            let full = path.under(&self.root);
+            let refuse = |fault| ContainerError::Entry { path: path.clone(), fault };
+            if self.shares_blocks.load(Ordering::Relaxed) {
+                match share_blocks(source, &full) {
+                    Ok(file) => {
+                        let checked = digest_of(&file).and_then(|found| prove(entry.hash, found));
+                        return finish_file(&full, file, entry, checked).map_err(|failure| failure.at(&full, || refuse));
+                    }
+                    Err(_) => self.shares_blocks.store(false, Ordering::Relaxed),
+                }
+            }
+            let mut bytes = open_plain(source).map_err(|error| refuse(Fault::Read(error)))?.take(entry.size.saturating_add(1));
+            let written = create(&full, entry, |file| {
+                let mut hasher = Hasher::default();
+                let mut buffer = vec![0; COPIED_AT_ONCE];
+                loop {
+                    match bytes.read(&mut buffer) {
+                        Ok(0) => break,
+                        Ok(count) => {
+                            hasher.update(&buffer[..count]);
+                            file.write_all(&buffer[..count]).map_err(Fault::Write)?;
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return Err(Fault::Read(error)),
+                    }
+                }
+                prove(entry.hash, hasher.finish())
+            });
+            written.map_err(|failure| failure.at(&full, || refuse))
+        })
+    }
+
+    /// Moves the file `staged`, which was written and hashed by this process, to the place of the entry `path`.
+    pub fn adopt(&self, path: &RelativePath, staged: &Path, digest: Digest) -> Result<(), ContainerError> {
+        self.filled(path, |entry| {
+            prove(entry.hash, digest).map_err(|fault| ContainerError::Entry { path: path.clone(), fault })?;
+            let full = path.under(&self.root);
+            let file = open_plain(staged).map_err(ContainerError::file("open", staged))?;
+            let dressed = set_permissions(&file, entry.permissions).and_then(|()| file.set_modified(system_time(entry.mtime)));
+            dressed.and_then(|()| fs::rename(staged, &full)).map_err(ContainerError::file("move", staged))
+        })
+    }
+
+    /// Runs `fill` for an entry that waits; afterwards it waits no more, unless that failed.
+    fn filled(&self, path: &RelativePath, fill: impl FnOnce(&Entry) -> Result<(), ContainerError>) -> Result<(), ContainerError> {
         // Taken out first: of two threads that unpack the same entry, one is refused.
         let waited = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take(path);
         let (Some(waited), Some(entry)) = (waited, self.manifest.file_manifest.get(path)) else {
             return Err(ContainerError::Unknown { path: path.clone() });
         };
-        let result = self.write(path, entry, packed);
+        let result = fill(entry);
         if result.is_err() {
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(waited);
         }
         result
-    }
-
-    /// Unpacks the entry `path` out of a file that has the package's bytes at their places (others may be missing).
-    pub fn entry_at(&self, path: &RelativePath, package: &File) -> Result<(), ContainerError> {
-        match self.manifest.file_manifest.get(path).and_then(|entry| entry.packed) {
-            Some(packed) => self.entry(path, &mut SpanReader::new(package, &packed)),
-            None => Err(ContainerError::Unknown { path: path.clone() }),
-        }
     }
 
     /// Adds what has no bytes in the package: empty files, the manifest itself (`json`, its verified bytes), and at last the
@@ -85,12 +136,14 @@ impl Unpacker {
         }
         let manifest_path = self.root.join(MANIFEST_PATH);
         let mtime = self.manifest.container_info.build_date.as_second();
-        create(&manifest_path, Permissions::FILE, mtime, |file| file.write_all(json).map_err(Fault::Write))
-            .map_err(|failure| failure.at(&manifest_path, || ContainerError::Manifest))?;
-        for (path, entry) in self.manifest.file_manifest.iter().filter(|(_, entry)| entry.packed.is_none()) {
+        let size = json.len() as u64;
+        let own = Entry { size, mtime, hash: Digest::of(json), permissions: Permissions::FILE, symlink: None };
+        create(&manifest_path, &own, |file| file.write_all(json).map_err(Fault::Write))
+            .map_err(|failure| failure.at(&manifest_path, || ContainerError::Document))?;
+        for (path, entry) in self.manifest.file_manifest.iter().filter(|(_, entry)| !entry.has_bytes()) {
             let full = path.under(&self.root);
             match &entry.symlink {
-                None => create(&full, entry.permissions, entry.mtime, |_| prove(entry.hash, crate::model::Digest::of(b"")))
+                None => create(&full, entry, |_| prove(entry.hash, Digest::of(b"")))
                     .map_err(|failure| failure.at(&full, || |fault| ContainerError::Entry { path: path.clone(), fault }))?,
                 Some(_) if KEEPS_LINKS => {}
                 Some(target) => self.copy_link(path, target, &full)?,
@@ -107,15 +160,14 @@ impl Unpacker {
         Ok(())
     }
 
-    fn write(&self, path: &RelativePath, entry: &Entry, packed_bytes: &mut dyn Read) -> Result<(), ContainerError> {
+    fn write(&self, path: &RelativePath, entry: &Entry, packed: &Packed, bytes: &mut dyn Read) -> Result<(), ContainerError> {
         let refuse = |fault| ContainerError::Entry { path: path.clone(), fault };
-        let Some(packed) = entry.packed else { return Err(ContainerError::Unknown { path: path.clone() }) };
         let pooled = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut decoder = pooled.map_or_else(Decoder::new, Ok).map_err(refuse)?;
         let full = path.under(&self.root);
-        let written = create(&full, entry.permissions, entry.mtime, |file| {
+        let written = create(&full, entry, |file| {
             let mut sink = |block: &[u8]| file.write_all(block);
-            let hash = decoder.unpack(packed_bytes, packed.compression, packed.size, entry.size, &mut sink)?;
+            let hash = decoder.unpack(bytes, packed.compression, packed.size, entry.size, &mut sink)?;
             prove(entry.hash, hash)
         });
         self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
@@ -126,7 +178,7 @@ impl Unpacker {
         let refuse = || ContainerError::Link { path: link.clone(), target: target.to_owned() };
         let end = tree::link_end(&self.manifest, link).ok_or_else(refuse)?;
         // A file without bytes may come later in the order of names; it is empty either way.
-        if self.manifest.file_manifest.get(end).is_some_and(|entry| entry.packed.is_none()) {
+        if self.manifest.file_manifest.get(end).is_some_and(|entry| !entry.has_bytes()) {
             return File::create_new(full).map(drop).map_err(ContainerError::file("create", full));
         }
         fs::copy(end.under(&self.root), full).map(drop).map_err(ContainerError::file("create", full))
@@ -138,18 +190,19 @@ impl Unpacker {
 pub fn unpack_package(
     package: &File,
     manifest: Arc<Manifest>,
+    index: &PackageIndex,
     json: &[u8],
     root: PathBuf,
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(), ContainerError> {
     let unpacker = Unpacker::new(manifest.clone(), root)?;
-    let mut entries: Vec<_> = manifest.file_manifest.iter().filter(|(_, entry)| entry.packed.is_some()).collect();
-    entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.size));
+    let mut entries: Vec<_> = manifest.files_with_bytes().zip(index.places.values()).collect();
+    entries.sort_by_key(|((_, entry), _)| std::cmp::Reverse(entry.size));
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), ContainerError> {
-        while let Some((path, entry)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            unpacker.entry_at(path, package).inspect_err(|_| next.store(entries.len(), Ordering::Relaxed))?;
+        while let Some(((path, entry), packed)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+            unpacker.entry_at(path, packed, package).inspect_err(|_| next.store(entries.len(), Ordering::Relaxed))?;
             progress(entry.size);
         }
         Ok(())
@@ -179,23 +232,59 @@ impl Failure {
 }
 
 /// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that fails.
-fn create(
-    path: &Path,
-    permissions: Permissions,
-    mtime: i64,
-    fill: impl FnOnce(&mut File) -> Result<(), Fault>,
-) -> Result<(), Failure> {
+fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), Failure> {
     // "create new" also refuses a link at the path, wherever it leads.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(Failure::Create)?;
-    let filled = fill(&mut file).map_err(Failure::Content).and_then(|()| {
-        set_permissions(&file, permissions).and_then(|()| file.set_modified(system_time(mtime))).map_err(Failure::Create)
+    let filled = fill(&mut file);
+    finish_file(path, file, entry, filled)
+}
+
+/// Gives a file that was `filled` its permissions and time, or deletes it.
+fn finish_file(path: &Path, file: File, entry: &Entry, filled: Result<(), Fault>) -> Result<(), Failure> {
+    let finished = filled.map_err(Failure::Content).and_then(|()| {
+        let dressed = set_permissions(&file, entry.permissions).and_then(|()| file.set_modified(system_time(entry.mtime)));
+        dressed.map_err(Failure::Create)
     });
-    if filled.is_err() {
+    if finished.is_err() {
         drop(file);
         // The error that led here is the one worth telling.
         let _ = fs::remove_file(path);
     }
-    filled
+    finished
+}
+
+/// Bytes that are copied at once.
+const COPIED_AT_ONCE: usize = 256 << 10;
+
+/// A new file at `to` that shares its blocks with `from` (btrfs, XFS, APFS, ReFS); an error where that cannot be.
+fn share_blocks(from: &Path, to: &Path) -> io::Result<File> {
+    if !fs::symlink_metadata(from)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    reflink_copy::reflink(from, to)?;
+    // Where the permissions come along (APFS), a file that was made read-only cannot be opened for its own.
+    OpenOptions::new().read(true).write(true).open(to).inspect_err(|_| drop(fs::remove_file(to)))
+}
+
+/// Opens a file, and nothing that a link leads to.
+fn open_plain(path: &Path) -> io::Result<File> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    File::open(path)
+}
+
+fn digest_of(mut file: &File) -> Result<Digest, Fault> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; COPIED_AT_ONCE];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Fault::Read(error)),
+        }
+    }
 }
 
 fn system_time(seconds: i64) -> SystemTime {
@@ -229,17 +318,18 @@ fn make_link(_: &str, _: &Path) -> std::io::Result<()> {
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::model::manifest::Compression;
+    use crate::model::package_index::Compression;
 
     struct Staged {
         folder: tempfile::TempDir,
         manifest: Arc<Manifest>,
+        index: PackageIndex,
         payload: Vec<u8>,
     }
 
     fn staged(files: &[(&str, &[u8])]) -> Staged {
-        let (manifest, payload) = fixture::container(files);
-        Staged { folder: tempfile::tempdir().unwrap(), manifest: Arc::new(manifest), payload }
+        let (manifest, index, payload) = fixture::container(files);
+        Staged { folder: tempfile::tempdir().unwrap(), manifest: Arc::new(manifest), index, payload }
     }
 
     impl Staged {
@@ -250,12 +340,12 @@ mod tests {
         fn unpack(&self) -> Result<(), ContainerError> {
             let mut package = tempfile::tempfile().unwrap();
             package.write_all(&self.payload).unwrap();
-            unpack_package(&package, self.manifest.clone(), b"{}", self.root(), 2, &|_| ())
+            unpack_package(&package, self.manifest.clone(), &self.index, b"{}", self.root(), 2, &|_| ())
         }
 
-        fn change(&mut self, path: &str, change: impl FnOnce(&mut Entry)) {
+        fn change(&mut self, path: &str, change: impl FnOnce(&mut Entry, &mut Packed)) {
             let manifest = Arc::make_mut(&mut self.manifest);
-            change(manifest.file_manifest.get_mut(path).unwrap());
+            change(manifest.file_manifest.get_mut(path).unwrap(), self.index.places.get_mut(path).unwrap());
         }
     }
 
@@ -285,30 +375,30 @@ mod tests {
     #[test]
     fn wrong_content_leaves_nothing_and_can_be_tried_again() {
         let mut staged = staged(&[("app/x", b"content")]);
-        let good = staged.manifest.file_manifest["app/x"].packed.unwrap();
+        let good = staged.index.places["app/x"];
         let at = good.offset as usize;
         staged.payload[at] ^= 1;
         let unpacker = Unpacker::new(staged.manifest.clone(), staged.root()).unwrap();
         let path: RelativePath = "app/x".parse().unwrap();
-        let error = unpacker.entry(&path, &mut &staged.payload[at..]).unwrap_err();
+        let error = unpacker.entry(&path, &good, &mut &staged.payload[at..]).unwrap_err();
         assert!(matches!(error, ContainerError::Entry { fault: Fault::Hash { .. }, .. }), "{error:?}");
         assert!(!staged.root().join("app/x").exists());
         assert_eq!(unpacker.waiting(), 2);
         staged.payload[at] ^= 1;
-        unpacker.entry(&path, &mut &staged.payload[at..]).unwrap();
-        assert!(matches!(unpacker.entry(&path, &mut &staged.payload[at..]), Err(ContainerError::Unknown { .. })));
+        unpacker.entry(&path, &good, &mut &staged.payload[at..]).unwrap();
+        assert!(matches!(unpacker.entry(&path, &good, &mut &staged.payload[at..]), Err(ContainerError::Unknown { .. })));
         assert!(matches!(unpacker.finish(b"{}"), Err(ContainerError::Unfinished { count: 1, .. })));
     }
 
     #[test]
     fn bombs_truncations_and_tails_are_refused() {
         let zeros = vec![0u8; 8 << 20];
-        type Change = fn(&mut Entry);
+        type Change = fn(&mut Entry, &mut Packed);
         let cases: [(&str, Change); 4] = [
-            ("bomb", |entry| entry.size = 1000),
-            ("short", |entry| entry.size += 1),
-            ("truncated", |entry| entry.packed.as_mut().unwrap().size -= 1),
-            ("trailing", |entry| entry.packed.as_mut().unwrap().size += 1),
+            ("bomb", |entry, _| entry.size = 1000),
+            ("short", |entry, _| entry.size += 1),
+            ("truncated", |_, packed| packed.size -= 1),
+            ("trailing", |_, packed| packed.size += 1),
         ];
         for (name, change) in cases {
             let mut staged = staged(&[("app/zeros", &zeros)]);
@@ -326,8 +416,39 @@ mod tests {
         }
         // A bomb that is declared as stored is caught by its length.
         let mut staged = staged(&[("app/zeros", &zeros)]);
-        staged.change("app/zeros", |entry| entry.packed.as_mut().unwrap().compression = Compression::Stored);
+        staged.change("app/zeros", |_, packed| packed.compression = Compression::Stored);
         assert!(matches!(staged.unpack(), Err(ContainerError::Entry { fault: Fault::TooShort { .. }, .. })));
+    }
+
+    #[test]
+    fn files_of_another_version_are_taken_over_if_they_are_the_right_ones() {
+        let staged = staged(&[("app/x", b"content"), ("app/y", b"other")]);
+        let unpacker = Unpacker::new(staged.manifest.clone(), staged.root()).unwrap();
+        let [x, y, app]: [RelativePath; 3] = ["app/x", "app/y", "app/app.py"].map(|path| path.parse().unwrap());
+        let file = staged.folder.path().join("installed");
+        fs::write(&file, b"contenT").unwrap();
+        let error = unpacker.clone_from(&x, &file).unwrap_err();
+        assert!(matches!(error, ContainerError::Entry { fault: Fault::Hash { .. }, .. }), "{error:?}");
+        fs::write(&file, b"content and more").unwrap();
+        assert!(unpacker.clone_from(&x, &file).is_err());
+        assert!(!staged.root().join("app/x").exists());
+        fs::write(&file, b"content").unwrap();
+        unpacker.clone_from(&x, &file).unwrap();
+        // A copy: writing to it changes nothing in the other version.
+        fs::write(staged.root().join("app/x"), b"changed").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"content");
+        assert!(matches!(unpacker.clone_from(&x, &file), Err(ContainerError::Unknown { .. })));
+
+        fs::write(&file, b"other").unwrap();
+        assert!(unpacker.adopt(&y, &file, Digest::of(b"content")).is_err());
+        unpacker.adopt(&y, &file, Digest::of(b"other")).unwrap();
+        assert!(!file.exists() && unpacker.waiting() == 1);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(staged.root().join("app/y"), &file).unwrap();
+            assert!(unpacker.clone_from(&app, &file).is_err(), "a link is not followed");
+        }
+        assert!(unpacker.clone_from(&app, &staged.folder.path().join("none")).is_err());
     }
 
     #[test]
@@ -347,8 +468,9 @@ mod tests {
         let unpacker = Unpacker::new(staged.manifest.clone(), staged.root()).unwrap();
         std::os::unix::fs::symlink(&outside, staged.root().join("app/x")).unwrap();
         let path: RelativePath = "app/x".parse().unwrap();
-        let at = staged.manifest.file_manifest["app/x"].packed.unwrap().offset as usize;
-        let error = unpacker.entry(&path, &mut &staged.payload[at..]).unwrap_err();
+        let good = staged.index.places["app/x"];
+        let at = good.offset as usize;
+        let error = unpacker.entry(&path, &good, &mut &staged.payload[at..]).unwrap_err();
         assert!(matches!(error, ContainerError::File { .. }), "{error:?}");
         assert_eq!(fs::read(&outside).unwrap(), b"before");
     }

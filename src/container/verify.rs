@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::tree::{self, KEEPS_LINKS};
-use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
+use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH, MUTABLE_FOLDERS};
 use crate::model::{Hasher, Manifest, RelativePath};
 
 /// One thing that is not as the manifest says.
@@ -208,7 +208,10 @@ fn find_extra(root: &Path, folder: &str, manifest: &Manifest, folders: &BTreeSet
         };
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_mutable(&path) || path == MANIFEST_PATH || (!is_folder && manifest.file_manifest.contains_key(path.as_str())) {
+        if is_mutable(&path)
+            || [MANIFEST_PATH, INDEX_PATH].contains(&path.as_str())
+            || (!is_folder && manifest.file_manifest.contains_key(path.as_str()))
+        {
             continue;
         }
         if is_folder && folders.contains(path.as_str()) {
@@ -231,13 +234,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files: &[(&str, &[u8])] =
             &[("app/a.py", b"aaaa"), ("app/sub/b.py", b"b"), ("scripts/launch.sh", b"#!"), ("config/c.toml", b"c")];
-        let (mut manifest, payload) = fixture::container(files);
+        let (mut manifest, index, payload) = fixture::container(files);
         manifest.file_manifest.insert("app/link".parse().unwrap(), fixture::link("a.py"));
         manifest.empty_folders.push("runtime/empty".parse().unwrap());
         let manifest = Arc::new(manifest);
         let mut package = tempfile::tempfile().unwrap();
         package.write_all(&payload).unwrap();
-        unpack_package(&package, manifest.clone(), b"{}", folder.path().join("c"), 1, &|_| ()).unwrap();
+        unpack_package(&package, manifest.clone(), &index, b"{}", folder.path().join("c"), 1, &|_| ()).unwrap();
         (folder, manifest)
     }
 

@@ -173,7 +173,7 @@ impl Demo {
     fn publish(&self, version: &Version) -> Result<(), DemoError> {
         let path = self.built.join(format!("{version}.kuzflow"));
         let package = inspect(&path, Effort::default().threads).map_err(BuildError::from)?;
-        let release = release_of(&package.manifest, &package.location, "stable", host::now());
+        let release = release_of(&package, "stable", host::now());
         let mut notes = BTreeMap::new();
         for (language, text) in NOTES {
             let file = self.built.join(format!("notes.{language}.md"));

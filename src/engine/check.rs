@@ -13,7 +13,7 @@ use crate::causes;
 use crate::fetch::{Client, FetchError, NodeMemory, Partial};
 use crate::model::offer::Way;
 use crate::model::release::{Audience, Choice, SignedRelease};
-use crate::model::{Digest, Manifest, Node, Offer, Platform, Version, node};
+use crate::model::{Digest, Manifest, Node, Offer, PackageIndex, Platform, Version, node};
 use crate::store::{State, StoreError, staging};
 use crate::trust::{MetadataSource, Repository, SourceError, Trust};
 
@@ -53,10 +53,13 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
 
 /// Bytes of the package that an interrupted download left, by its own account: for showing a price, proved when it goes on.
 fn already_here(context: &Context, signed: &SignedRelease) -> u64 {
-    let (manifest, package) = staging::left_by(&context.home, &signed.release.container);
-    let json = std::fs::read(manifest).ok().filter(|json| Digest::of(json) == signed.release.manifest.hash);
-    let manifest = json.and_then(|json| Manifest::from_json(&json).ok());
-    manifest.map_or(0, |manifest| Partial::marked_bytes(&package, &manifest.package))
+    let staging = staging::left_by(&context.home, &signed.release.container);
+    let read = |path: std::path::PathBuf, hash| std::fs::read(path).ok().filter(|json| Digest::of(json) == hash);
+    let manifest = read(staging.manifest(), signed.release.manifest.hash);
+    let manifest = manifest.and_then(|json| Manifest::from_json(&json).ok());
+    let index = read(staging.index(), signed.release.index.hash);
+    let index = manifest.zip(index).and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
+    index.map_or(0, |index| Partial::marked_bytes(&staging.package(), &index.pieces))
 }
 
 async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {

@@ -354,7 +354,7 @@ mod tests {
 
     use super::*;
     use crate::engine::protocol::ProblemKind;
-    use crate::model::release::ManifestLocation;
+    use crate::model::release::DocumentLocation;
     use crate::model::release::SignedRelease;
     use crate::model::{Digest, Release, offer::Way};
 
@@ -363,13 +363,14 @@ mod tests {
     }
 
     fn offer() -> Box<Offer> {
-        let location = ManifestLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+        let location = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
         let release = Release {
             container: id(),
             display_name: String::new(),
             channel: "stable".to_owned(),
             published: jiff::Timestamp::UNIX_EPOCH,
-            manifest: location,
+            manifest: location.clone(),
+            index: location,
             unpacked_size: 0,
             file_count: 0,
             mandatory: false,

@@ -17,7 +17,7 @@ use super::problem;
 use super::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::container::{self, ContainerError, Readiness, Unpacker};
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState};
-use crate::model::{Digest, Manifest, Offer, RelativePath};
+use crate::model::{Digest, Manifest, Offer, PackageIndex, RelativePath};
 use crate::store::StoreError;
 use crate::store::lock::HomeLock;
 use crate::store::staging::{self, Staging};
@@ -41,10 +41,11 @@ pub struct Job {
     pub inputs: mpsc::UnboundedSender<Input>,
 }
 
-/// The package's manifest with its proved bytes.
+/// The package's manifest with its proved bytes, and its index.
 struct Described {
     manifest: Arc<Manifest>,
     json: Vec<u8>,
+    index: Arc<PackageIndex>,
 }
 
 impl Job {
@@ -66,8 +67,8 @@ impl Job {
             () = cancelled(self.control.clone()) => return Ok(Updated::Stopped),
         };
         let tree = staging.fresh_tree().map_err(store)?;
-        let unpacking = Unpacking::begin(&described.manifest, &tree, &staging.package())?;
-        match self.fetch(&staging, &described.manifest, &unpacking).await? {
+        let unpacking = Unpacking::begin(&described, &tree, &staging.package())?;
+        match self.fetch(&staging, &described.index, &unpacking).await? {
             Ended::Stopped => return Ok(Updated::Stopped),
             Ended::Complete => {}
         }
@@ -77,31 +78,45 @@ impl Job {
         registered.map(|()| Updated::Installed(id))
     }
 
-    /// The manifest: from an interrupted try if its digest is the signed one, else from the package's end.
+    /// Manifest and index: from an interrupted try if their digests are the signed ones, else from the package's end, where they lie
+    /// one behind the other.
     async fn describe(&self, staging: &Staging) -> Result<Described, Problem> {
         let signed = &self.offer.signed;
-        let location = &signed.release.manifest;
-        let kept = std::fs::read(staging.manifest()).ok().filter(|json| Digest::of(json) == location.hash);
-        let json = match kept {
-            Some(json) => json,
-            None => {
-                let span = location.offset..location.offset.saturating_add(location.packed_size);
-                // A node whose bytes are not the signed manifest has sent wrong bytes; the next one is asked.
-                let accept = |packed: &[u8]| container::read_manifest_json(packed, location).is_ok();
+        let locations = [&signed.release.manifest, &signed.release.index];
+        let files = [staging.manifest(), staging.index()];
+        let kept = |number: usize| std::fs::read(&files[number]).ok().filter(|json| Digest::of(json) == locations[number].hash);
+        let documents = match (kept(0), kept(1)) {
+            (Some(manifest), Some(index)) => [manifest, index],
+            _ => {
+                let start = locations.map(|location| location.offset).into_iter().min().unwrap_or_default();
+                let end = locations.map(|location| location.offset.saturating_add(location.packed_size)).into_iter().max();
+                let span = start..end.unwrap_or_default();
+                let read = |packed: &[u8], number: usize| {
+                    let from = usize::try_from(locations[number].offset - start).unwrap_or(usize::MAX);
+                    let length = usize::try_from(locations[number].packed_size).unwrap_or(usize::MAX);
+                    let part = packed.get(from..from.saturating_add(length)).unwrap_or_default();
+                    container::read_document(part, locations[number])
+                };
+                // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
+                let accept = |packed: &[u8]| read(packed, 0).is_ok() && read(packed, 1).is_ok();
                 let packed = self.patiently(span, &accept).await.map_err(|error| problem::of_fetch(&error))?;
-                let json = container::read_manifest_json(&packed, location).map_err(|error| problem::of_container(&error))?;
-                std::fs::write(staging.manifest(), &json).map_err(|error| problem::of_disk(&staging.manifest(), &error))?;
-                json
+                let failed = |error| problem::of_container(&error);
+                let documents = [read(&packed, 0).map_err(failed)?, read(&packed, 1).map_err(failed)?];
+                for (json, file) in documents.iter().zip(&files) {
+                    std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error))?;
+                }
+                documents
             }
         };
-        let refuse = |error| problem::of_container(&ContainerError::Refused(error));
-        let manifest = Manifest::from_json(&json).map_err(refuse)?;
-        if manifest.id() != signed.release.container || manifest.package.length > signed.length {
+        let [json, index] = documents;
+        let manifest = Manifest::from_json(&json).map_err(|error| problem::of_container(&error.into()))?;
+        let index = PackageIndex::from_json(&index, &manifest).map_err(|error| problem::of_container(&error.into()))?;
+        if manifest.id() != signed.release.container || index.pieces.length > signed.length {
             let chain =
                 vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
             return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
         }
-        Ok(Described { manifest: Arc::new(manifest), json })
+        Ok(Described { manifest: Arc::new(manifest), json, index: Arc::new(index) })
     }
 
     /// A span of the package; a network that is gone for a moment is waited for, as while pieces are coming.
@@ -125,9 +140,9 @@ impl Job {
         }
     }
 
-    async fn fetch(&mut self, staging: &Staging, manifest: &Manifest, unpacking: &Unpacking) -> Result<Ended, Problem> {
+    async fn fetch(&mut self, staging: &Staging, index: &PackageIndex, unpacking: &Unpacking) -> Result<Ended, Problem> {
         let signed = &self.offer.signed;
-        let pieces = Arc::new(manifest.package.clone());
+        let pieces = Arc::new(index.pieces.clone());
         let job = fetch::Job {
             memory: Some(self.context.home.node_memory()),
             ..fetch::Job::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package())
@@ -135,7 +150,7 @@ impl Job {
         let (events, mut arriving) = mpsc::unbounded_channel();
         let download = fetch::download(&self.client, job, self.control.clone(), events);
         tokio::pin!(download);
-        let mut readiness = Readiness::new(manifest);
+        let mut readiness = Readiness::new(index);
         let total = unpacking.total;
         let result = loop {
             tokio::select! {
@@ -206,8 +221,9 @@ struct Shared {
 }
 
 impl Unpacking {
-    fn begin(manifest: &Arc<Manifest>, tree: &Path, package: &Path) -> Result<Self, Problem> {
+    fn begin(described: &Described, tree: &Path, package: &Path) -> Result<Self, Problem> {
         let failed = |error: ContainerError| problem::of_container(&error);
+        let manifest = &described.manifest;
         let unpacker = Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
         let (ready, queue) = blocking::channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -215,9 +231,9 @@ impl Unpacking {
         let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let mut threads = Vec::new();
         for _ in 0..count {
-            let (unpacker, queue, shared, package) =
-                (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared), package.to_owned());
-            let work = move || work(&unpacker, &queue, &shared, &package);
+            let (unpacker, queue, shared) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared));
+            let (index, package) = (Arc::clone(&described.index), package.to_owned());
+            let work = move || work(&unpacker, &index, &queue, &shared, &package);
             let thread = thread::Builder::new().name("unpack".to_owned()).spawn(work);
             threads.push(thread.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?);
         }
@@ -276,7 +292,13 @@ impl Drop for Unpacking {
     }
 }
 
-fn work(unpacker: &Unpacker, queue: &Mutex<blocking::Receiver<RelativePath>>, shared: &Shared, package: &Path) {
+fn work(
+    unpacker: &Unpacker,
+    index: &PackageIndex,
+    queue: &Mutex<blocking::Receiver<RelativePath>>,
+    shared: &Shared,
+    package: &Path,
+) {
     let mut file: Option<File> = None;
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -291,7 +313,10 @@ fn work(unpacker: &Unpacker, queue: &Mutex<blocking::Receiver<RelativePath>>, sh
                 File::open(package).map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source })
             }
         };
-        let result = opened.and_then(|package| unpacker.entry_at(&path, file.insert(package)));
+        let result = opened.and_then(|package| match index.places.get(&path) {
+            Some(packed) => unpacker.entry_at(&path, packed, file.insert(package)),
+            None => Err(ContainerError::Unknown { path: path.clone() }),
+        });
         match result {
             Ok(()) => drop(shared.done.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {

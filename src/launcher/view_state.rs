@@ -329,7 +329,7 @@ mod tests {
     use crate::model::Version;
     use crate::model::digest::Digest;
     use crate::model::offer::Way;
-    use crate::model::release::{ManifestLocation, Release, SignedRelease};
+    use crate::model::release::{DocumentLocation, Release, SignedRelease};
 
     fn offer() -> Offer {
         let hash = Digest::of(b"");
@@ -343,7 +343,8 @@ mod tests {
                     display_name: String::new(),
                     channel: String::new(),
                     published: jiff::Timestamp::UNIX_EPOCH,
-                    manifest: ManifestLocation { offset: 0, packed_size: 1, size: 1, hash },
+                    manifest: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
+                    index: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
                     unpacked_size: 1,
                     file_count: 1,
                     mandatory: false,

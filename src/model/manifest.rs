@@ -1,24 +1,24 @@
-//! The manifest, `metadata/container.json`: what a container is, how it is started, every file with its hash, and where each
-//! file's bytes lie in the package. Field names are those of the specification.
+//! The manifest, `metadata/container.json`: what a container is, how it is started, and every file with its hash. Field names are
+//! those of the specification. Its digest is in signed metadata.
 //!
-//! The launcher never reads a zip's own headers: offsets, sizes and hashes come from here, and the digest of this document is
-//! in signed metadata. So local header and central directory can disagree as they like.
+//! Where each file's bytes lie in the package is not said here but in [`PackageIndex`](super::PackageIndex): whoever comes by
+//! patches needs this document, and not a piece table that changes from end to end with every release.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::path::{RelativePath, UnsafePath};
-use super::pieces::{InvalidPieceTable, PieceTable};
 use super::platform::{AppName, ContainerId, Platform};
 use super::version::Version;
 
 /// Where the manifest lies in a container.
 pub const MANIFEST_PATH: &str = "metadata/container.json";
+/// Where the package index lies in a package; it is not installed.
+pub const INDEX_PATH: &str = "metadata/package.json";
 /// The version of this document's form that this program writes and reads.
-pub const MANIFEST_FORMAT: u32 = 1;
+pub const MANIFEST_FORMAT: u32 = 2;
 /// Folders that belong to the user once a container is installed: their files may change, and outlive the container.
 pub const MUTABLE_FOLDERS: [&str; 4] = ["config", "data", "logs", "temp"];
 /// The eight folders of a container with the words in their `.description`.
@@ -46,13 +46,11 @@ pub struct Manifest {
     pub application_info: ApplicationInfo,
     /// Python distributions in the container, by name.
     pub dependencies: Vec<Dependency>,
-    /// Every file and symlink but the manifest itself.
+    /// Every file and symlink but the manifest itself and the package index.
     pub file_manifest: BTreeMap<RelativePath, Entry>,
     /// Folders without a file in them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub empty_folders: Vec<RelativePath>,
-    /// The payload (all entries' bytes; the manifest and the zip's directory lie behind it) cut into pieces.
-    pub package: PieceTable,
     /// The specification's field. Always `null`: the signature is the repository's TUF metadata, which covers this document.
     pub signature: Option<String>,
 }
@@ -140,37 +138,13 @@ pub struct Entry {
     /// What a symlink points to; `null` for a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symlink: Option<String>,
-    /// Where the bytes lie in the package; absent for a symlink and for an empty file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub packed: Option<Packed>,
 }
 
-/// Where an entry's bytes lie in the package, behind its local header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Packed {
-    /// From the start of the package.
-    pub offset: u64,
-    /// Bytes in the package.
-    pub size: u64,
-    /// How they are packed.
-    pub compression: Compression,
-}
-
-impl Packed {
-    /// The bytes of the package that this entry needs.
-    pub fn span(&self) -> Range<u64> {
-        self.offset..self.offset.saturating_add(self.size)
+impl Entry {
+    /// Whether it has bytes in a package: neither a symlink nor empty.
+    pub fn has_bytes(&self) -> bool {
+        self.symlink.is_none() && self.size > 0
     }
-}
-
-/// The zip methods in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Method 0.
-    Stored,
-    /// Method 93, one frame, window at most 8 MiB.
-    Zstd,
 }
 
 /// Permission bits below 0o1000: no setuid, setgid or sticky bit can be written down.
@@ -240,17 +214,14 @@ pub enum InvalidManifest {
         /// What it points to.
         target: String,
     },
-    /// Bytes outside the payload, overlapping another entry's, or of an impossible size.
-    #[error("the manifest's entry {path} does not fit the package: {reason}")]
-    Span {
-        /// The entry.
+    /// A file that is impossible as it is described.
+    #[error("the manifest's file {path} is impossible: {reason}")]
+    File {
+        /// The file.
         path: RelativePath,
-        /// What does not fit.
+        /// Why.
         reason: &'static str,
     },
-    /// The piece table's numbers do not fit each other.
-    #[error(transparent)]
-    Pieces(#[from] InvalidPieceTable),
     /// An unsafe path outside the file list.
     #[error(transparent)]
     Path(#[from] UnsafePath),
@@ -261,9 +232,6 @@ pub enum InvalidManifest {
         program: RelativePath,
     },
 }
-
-/// No real file packs better than this; a larger ratio is a bomb (zstd's own limit for zeros is about 32,000).
-const LARGEST_RATIO: u64 = 40_000;
 
 impl Manifest {
     /// Reads and checks a manifest. Every manifest, also a signed one, comes in this way.
@@ -307,12 +275,11 @@ impl Manifest {
         self.file_manifest.values().map(|entry| entry.size).sum()
     }
 
-    /// Refuses collisions, links that leave, overlapping or impossible spans (FAULTS 11 to 13).
+    /// Refuses collisions, links that leave, impossible sizes (FAULTS 11 to 13).
     pub fn check(&self) -> Result<(), InvalidManifest> {
-        self.package.check()?;
         self.check_names()?;
         self.check_links()?;
-        self.check_spans()?;
+        self.check_sizes()?;
         let launch = &self.application_info.launch;
         if !self.file_manifest.contains_key(&launch.program) {
             return Err(InvalidManifest::NoProgram { program: launch.program.clone() });
@@ -321,7 +288,8 @@ impl Manifest {
     }
 
     fn check_names(&self) -> Result<(), InvalidManifest> {
-        let mut files: HashMap<String, &str> = HashMap::from([(MANIFEST_PATH.to_uppercase(), MANIFEST_PATH)]);
+        let own = [MANIFEST_PATH, INDEX_PATH];
+        let mut files: HashMap<String, &str> = own.iter().map(|path| (path.to_uppercase(), *path)).collect();
         let mut folders: HashMap<String, &str> = HashMap::new();
         for path in self.file_manifest.keys() {
             if let Some(first) = files.insert(path.folded(), path.as_str()) {
@@ -345,11 +313,7 @@ impl Manifest {
         for (path, entry) in &self.file_manifest {
             let Some(target) = &entry.symlink else { continue };
             let refuse = || InvalidManifest::Link { path: path.clone(), target: target.clone() };
-            if path.resolve_link(target).is_none()
-                || entry.packed.is_some()
-                || entry.size != 0
-                || entry.hash != Digest::of(target.as_bytes())
-            {
+            if path.resolve_link(target).is_none() || entry.size != 0 || entry.hash != Digest::of(target.as_bytes()) {
                 return Err(refuse());
             }
             // User data must stay plain files: a link there would let a later write leave its place.
@@ -361,50 +325,31 @@ impl Manifest {
         Ok(())
     }
 
-    fn check_spans(&self) -> Result<(), InvalidManifest> {
-        let mut spans = Vec::new();
+    fn check_sizes(&self) -> Result<(), InvalidManifest> {
+        let mut sum = 0u64;
         for (path, entry) in &self.file_manifest {
-            let refuse = |reason| Err(InvalidManifest::Span { path: path.clone(), reason });
-            let Some(packed) = &entry.packed else {
-                if entry.symlink.is_none() && entry.size != 0 {
-                    return refuse("it has a size but no bytes");
-                }
-                continue;
-            };
-            let Some(end) = packed.offset.checked_add(packed.size) else {
-                return refuse("its end is beyond all numbers");
-            };
-            if end > self.package.length || packed.size == 0 {
-                return refuse("its bytes lie outside the payload");
+            let refuse = |reason| Err(InvalidManifest::File { path: path.clone(), reason });
+            if entry.size == 0 && entry.symlink.is_none() && entry.hash != Digest::of(b"") {
+                return refuse("it is empty, but its hash is not that of nothing");
             }
-            if entry.size / LARGEST_RATIO > packed.size {
-                return refuse("it would unpack to far more than any real file does");
+            match sum.checked_add(entry.size) {
+                Some(larger) => sum = larger,
+                None => return refuse("all sizes together are beyond all numbers"),
             }
-            if packed.compression == Compression::Stored && packed.size != entry.size {
-                return refuse("it is stored, but its two sizes differ");
-            }
-            spans.push((packed.offset, end, path));
-        }
-        spans.sort_unstable();
-        for pair in spans.windows(2) {
-            if pair[1].0 < pair[0].1 {
-                return Err(InvalidManifest::Span { path: pair[1].2.clone(), reason: "its bytes overlap another entry's" });
-            }
-        }
-        if self.file_manifest.values().try_fold(0u64, |sum, entry| sum.checked_add(entry.size)).is_none() {
-            return Err(InvalidManifest::Span {
-                path: self.application_info.launch.program.clone(),
-                reason: "all sizes together are beyond all numbers",
-            });
         }
         Ok(())
+    }
+
+    /// The files that have bytes in a package, in the order of their paths.
+    pub fn files_with_bytes(&self) -> impl Iterator<Item = (&RelativePath, &Entry)> {
+        self.file_manifest.iter().filter(|(_, entry)| entry.has_bytes())
     }
 }
 
 #[cfg(test)]
 impl Manifest {
     /// A manifest for tests: version 1.0.0 of `sample`, which starts `app/app.py`.
-    pub(crate) fn sample(file_manifest: BTreeMap<RelativePath, Entry>, package: PieceTable) -> Self {
+    pub(crate) fn sample(file_manifest: BTreeMap<RelativePath, Entry>) -> Self {
         Self {
             format: MANIFEST_FORMAT,
             container_info: ContainerInfo {
@@ -437,7 +382,6 @@ impl Manifest {
             dependencies: Vec::new(),
             file_manifest,
             empty_folders: Vec::new(),
-            package,
             signature: None,
         }
     }
@@ -447,26 +391,19 @@ impl Manifest {
 mod tests {
     use super::*;
 
-    fn file(offset: u64, size: u64) -> Entry {
-        Entry {
-            size,
-            mtime: 0,
-            hash: Digest::of(b"x"),
-            permissions: Permissions::FILE,
-            symlink: None,
-            packed: Some(Packed { offset, size, compression: Compression::Stored }),
-        }
+    fn file(size: u64) -> Entry {
+        Entry { size, mtime: 0, hash: Digest::of(b"x"), permissions: Permissions::FILE, symlink: None }
     }
 
     fn link(target: &str) -> Entry {
-        Entry { size: 0, hash: Digest::of(target.as_bytes()), symlink: Some(target.to_owned()), packed: None, ..file(0, 0) }
+        Entry { size: 0, hash: Digest::of(target.as_bytes()), symlink: Some(target.to_owned()), ..file(0) }
     }
 
     fn manifest(entries: &[(&str, Entry)]) -> Manifest {
         let mut files: BTreeMap<RelativePath, Entry> =
             entries.iter().map(|(path, entry)| (path.parse().unwrap(), entry.clone())).collect();
-        files.entry("app/app.py".parse().unwrap()).or_insert_with(|| file(0, 10));
-        Manifest::sample(files, PieceTable { piece_size: 1024, length: 1000, hashes: vec![Digest::of(b"")] })
+        files.entry("app/app.py".parse().unwrap()).or_insert_with(|| file(10));
+        Manifest::sample(files)
     }
 
     fn refused(entries: &[(&str, Entry)]) -> InvalidManifest {
@@ -475,7 +412,7 @@ mod tests {
 
     #[test]
     fn json_and_back() {
-        let manifest = manifest(&[("app/b", file(10, 5)), ("app/l", link("b"))]);
+        let manifest = manifest(&[("app/b", file(5)), ("app/l", link("b"))]);
         let json = manifest.to_json().unwrap();
         assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
         let text = String::from_utf8(json).unwrap();
@@ -485,8 +422,8 @@ mod tests {
                 && text.contains("\"signature\": null")
         );
         assert!(matches!(
-            Manifest::from_json(text.replace("\"format\": 1", "\"format\": 2").as_bytes()),
-            Err(InvalidManifest::Format { found: 2 })
+            Manifest::from_json(text.replace("\"format\": 2", "\"format\": 1").as_bytes()),
+            Err(InvalidManifest::Format { found: 1 })
         ));
         assert!(Manifest::from_json(text.replace("\"644\"", "\"4755\"").as_bytes()).is_err());
         assert!(Manifest::from_json(text.replace("app/b", "../b").as_bytes()).is_err());
@@ -500,8 +437,9 @@ mod tests {
             ("app/x", "app/x/y"),
             ("app/X", "app/x/y"),
             ("metadata/Container.json", "app/z"),
+            ("metadata/package.json", "app/z"),
         ] {
-            let error = refused(&[(pair.0, file(10, 1)), (pair.1, file(11, 1))]);
+            let error = refused(&[(pair.0, file(1)), (pair.1, file(1))]);
             assert!(matches!(error, InvalidManifest::Collision { .. }), "{pair:?}: {error}");
         }
     }
@@ -512,23 +450,13 @@ mod tests {
         assert!(matches!(refused(&[("app/l", link("/etc"))]), InvalidManifest::Link { .. }));
         assert!(matches!(refused(&[("data/l", link("x"))]), InvalidManifest::Link { .. }));
         assert!(matches!(refused(&[("app/l", Entry { hash: Digest::of(b"other"), ..link("b") })]), InvalidManifest::Link { .. }));
-        assert!(matches!(refused(&[("app/l", link("../data")), ("app/l/x", file(10, 1))]), InvalidManifest::Collision { .. }));
+        assert!(matches!(refused(&[("app/l", link("../data")), ("app/l/x", file(1))]), InvalidManifest::Collision { .. }));
     }
 
     #[test]
-    fn impossible_spans_are_refused() {
-        let span = |entry: Entry| refused(&[("app/b", entry)]);
-        assert!(span(file(5, 10)).to_string().contains("overlap"));
-        assert!(span(file(995, 10)).to_string().contains("outside"));
-        assert!(span(file(u64::MAX, 10)).to_string().contains("beyond"));
-        assert!(span(Entry { size: 9, ..file(10, 10) }).to_string().contains("sizes differ"));
-        assert!(span(Entry { packed: None, ..file(10, 10) }).to_string().contains("no bytes"));
-        let bomb = Entry {
-            size: 1 << 40,
-            packed: Some(Packed { offset: 10, size: 20, compression: Compression::Zstd }),
-            ..file(10, 20)
-        };
-        assert!(span(bomb).to_string().contains("far more"));
+    fn impossible_sizes_are_refused() {
+        assert!(refused(&[("app/b", file(0))]).to_string().contains("hash"));
+        assert!(refused(&[("app/b", file(u64::MAX))]).to_string().contains("beyond"));
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub struct Release {
     /// When it was published.
     pub published: jiff::Timestamp,
     /// Where the manifest's packed bytes lie in the package.
-    pub manifest: ManifestLocation,
+    pub manifest: DocumentLocation,
+    /// Where the package index's packed bytes lie in the package.
+    pub index: DocumentLocation,
     /// Bytes of all files when unpacked.
     pub unpacked_size: u64,
     /// How many files and links it has.
@@ -43,9 +45,9 @@ pub struct Release {
     pub notes: BTreeMap<String, String>,
 }
 
-/// Where a package's manifest lies, and what it must be.
+/// Where one of a package's own documents (manifest, index) lies in it, and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestLocation {
+pub struct DocumentLocation {
     /// From the start of the package, behind the local header.
     pub offset: u64,
     /// Bytes in the package (one zstd frame).
@@ -56,8 +58,15 @@ pub struct ManifestLocation {
     pub hash: Digest,
 }
 
-/// Largest manifest that is read, bytes unpacked: 200,000 files.
-pub const LARGEST_MANIFEST: u64 = 96 << 20;
+impl DocumentLocation {
+    /// The bytes of the package that hold it; `None` if its end is beyond all numbers.
+    pub fn span(&self) -> Option<std::ops::Range<u64>> {
+        Some(self.offset..self.offset.checked_add(self.packed_size)?)
+    }
+}
+
+/// Largest manifest or index that is read, bytes unpacked: 200,000 files.
+pub const LARGEST_DOCUMENT: u64 = 96 << 20;
 
 impl Release {
     /// Not halted, and reachable directly from `current` (`None`: a first install).
@@ -197,7 +206,8 @@ mod tests {
                 display_name: "Sample".to_owned(),
                 channel: "stable".to_owned(),
                 published: jiff::Timestamp::UNIX_EPOCH,
-                manifest: ManifestLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") },
+                manifest: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") },
+                index: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") },
                 unpacked_size: 0,
                 file_count: 0,
                 mandatory: false,

@@ -14,7 +14,7 @@ use super::keys::{KeyRole, Keyring};
 use super::metadata::{self, Current, Document};
 use super::project::Project;
 use super::transaction::{Step, Transaction, digest_of};
-use crate::model::release::LARGEST_MANIFEST;
+use crate::model::release::LARGEST_DOCUMENT;
 use crate::model::{ContainerId, Digest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
 
@@ -243,7 +243,7 @@ fn read_notes(container: &ContainerId, language: &str, path: &Path) -> Result<(S
 fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
     let refuse = |reason: &str| PublishError::Package { path: path.to_owned(), reason: reason.to_owned() };
     let location = &release.manifest;
-    if location.size > LARGEST_MANIFEST {
+    if location.size > LARGEST_DOCUMENT {
         return Err(refuse("its manifest is too large"));
     }
     let mut file = std::fs::File::open(path).map_err(at(path))?;

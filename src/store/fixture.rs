@@ -7,7 +7,7 @@ use super::lock::HomeLock;
 use super::staging::Staging;
 use super::{Home, InstalledRecord};
 use crate::model::manifest::*;
-use crate::model::{ContainerId, Digest, Launch, Manifest, PieceTable};
+use crate::model::{ContainerId, Digest, Launch, Manifest};
 
 pub struct Fixture {
     pub home: Home,
@@ -78,10 +78,9 @@ fn manifest<'a>(version: &str, files: impl Iterator<Item = &'a (&'a str, &'a str
         hash: Digest::of(text.as_bytes()),
         permissions: Permissions::FILE,
         symlink: None,
-        packed: None,
     };
     let files = files.map(|(path, text)| (path.parse().unwrap(), entry(text))).collect();
-    let mut manifest = Manifest::sample(files, PieceTable { piece_size: 1, length: 0, hashes: Vec::new() });
+    let mut manifest = Manifest::sample(files);
     manifest.container_info.version = version.parse().unwrap();
     manifest.application_info.main_executable = "runtime/run".parse().unwrap();
     manifest.application_info.launch = Launch {

@@ -47,6 +47,11 @@ impl Staging {
         self.folder().join("container.json")
     }
 
+    /// Where the package index is kept between tries.
+    pub fn index(&self) -> PathBuf {
+        self.folder().join("package.json")
+    }
+
     /// Where the tree grows.
     pub fn tree(&self) -> PathBuf {
         self.folder().join("tree")
@@ -125,10 +130,9 @@ fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     durable::rename(from, to).map_err(StoreError::io("rename", from))
 }
 
-/// The manifest and the package that an interrupted download of `id` may have left.
-pub fn left_by(home: &Home, id: &ContainerId) -> (PathBuf, PathBuf) {
-    let staging = Staging { home: home.clone(), id: id.clone() };
-    (staging.manifest(), staging.package())
+/// The staging place of `id` as an interrupted download may have left it; for looking only.
+pub fn left_by(home: &Home, id: &ContainerId) -> Staging {
+    Staging { home: home.clone(), id: id.clone() }
 }
 
 /// Bytes that a file really takes on disk: a preallocated or sparse one may take fewer than its length.

@@ -9,7 +9,7 @@ use tough::schema::{self, Root, Signed};
 use super::error::{MirrorFault, MirrorFaultKind, TrustError};
 use super::source::{MetadataSource, SourceError, within};
 use super::state::Documents;
-use crate::model::release::{LARGEST_MANIFEST, SignedRelease};
+use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, SignedRelease};
 use crate::model::{Digest, Release};
 
 /// The key in a target's custom metadata that holds its [`Release`].
@@ -139,13 +139,14 @@ fn read_target(name: &str, target: &schema::Target) -> Result<(Target, Option<Si
 /// Refuses a description that contradicts itself or its target.
 fn check_release(name: &str, length: u64, release: &Release) -> Result<(), String> {
     let expected = format!("{}.kuzflow", release.container);
-    let manifest = &release.manifest;
+    let mut documents = [("manifest", &release.manifest), ("index", &release.index)].into_iter();
+    let outside = |document: &DocumentLocation| document.span().is_none_or(|span| span.end > length);
     if name != expected {
         Err(format!("it describes {expected}"))
-    } else if manifest.offset.checked_add(manifest.packed_size).is_none_or(|end| end > length) {
-        Err("its manifest lies outside the package".to_owned())
-    } else if manifest.size > LARGEST_MANIFEST {
-        Err(format!("its manifest has {} bytes, at most {LARGEST_MANIFEST} are read", manifest.size))
+    } else if let Some((which, _)) = documents.clone().find(|(_, document)| outside(document)) {
+        Err(format!("its {which} lies outside the package"))
+    } else if let Some((which, document)) = documents.find(|(_, document)| document.size > LARGEST_DOCUMENT) {
+        Err(format!("its {which} has {} bytes, at most {LARGEST_DOCUMENT} are read", document.size))
     } else if release.rollout_permille > 1000 {
         Err(format!("its rollout is {} of 1000", release.rollout_permille))
     } else {
@@ -168,6 +169,7 @@ mod tests {
             "container": "sample_1.0.0_Linux_x86_64", "display_name": "Sample", "channel": "stable",
             "published": "2026-01-01T00:00:00Z", "unpacked_size": 1, "file_count": 1,
             "manifest": {"offset": 50, "packed_size": 50, "size": 60, "hash": Digest::of(b"").to_string()},
+            "index": {"offset": 10, "packed_size": 40, "size": 60, "hash": Digest::of(b"").to_string()},
         })
     }
 
@@ -194,7 +196,9 @@ mod tests {
         assert!(with("/container", json!("../x")).is_err());
         assert!(with("/manifest/packed_size", json!(51)).is_err());
         assert!(with("/manifest/offset", json!(u64::MAX)).is_err());
-        assert!(with("/manifest/size", json!(LARGEST_MANIFEST + 1)).is_err());
+        assert!(with("/manifest/size", json!(LARGEST_DOCUMENT + 1)).is_err());
+        assert!(with("/index/packed_size", json!(91)).is_err());
+        assert!(with("/index/size", json!(LARGEST_DOCUMENT + 1)).is_err());
         let mut generous = release();
         generous["rollout_permille"] = json!(1001);
         assert!(read_target(NAME, &target(json!({"release": generous}))).is_err());

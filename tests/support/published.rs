@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use kuzflow::model::release::ManifestLocation;
+use kuzflow::model::release::DocumentLocation;
 use kuzflow::model::{Digest, Release};
 use kuzflow::publish::keys::KeyPair;
 use kuzflow::publish::{InitOptions, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings};
@@ -74,18 +74,20 @@ impl Publisher {
     pub fn package(&self, version: &str, content: &str) -> PackageToPublish {
         let manifest = format!("{{\"version\": {version:?}}}\n").into_bytes();
         let packed = zstd::encode_all(manifest.as_slice(), 3).unwrap();
+        let index = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
         let payload = content.repeat(100).into_bytes();
         let release = Release {
             container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
             display_name: "示例 Sample".to_owned(),
             channel: "stable".to_owned(),
             published: self.now,
-            manifest: ManifestLocation {
+            manifest: DocumentLocation {
                 offset: payload.len() as u64,
                 packed_size: packed.len() as u64,
                 size: manifest.len() as u64,
                 hash: Digest::of(&manifest),
             },
+            index,
             unpacked_size: 1000,
             file_count: 10,
             mandatory: false,

@@ -9,7 +9,7 @@ use kuzflow::launcher::ViewState;
 use kuzflow::launcher::texts::Language;
 use kuzflow::model::digest::Digest;
 use kuzflow::model::offer::Way;
-use kuzflow::model::release::{ManifestLocation, Release, SignedRelease};
+use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
 use kuzflow::model::{Node, Offer, Version};
 
 const LONG_VERSION: &str = "2026.11.22-rc.12+build.20261122.linux.x86-64.release";
@@ -30,7 +30,8 @@ pub fn offer(language: Language) -> Offer {
                 display_name: "LabelImg".to_owned(),
                 channel: "stable".to_owned(),
                 published: jiff::Timestamp::UNIX_EPOCH,
-                manifest: ManifestLocation { offset: 0, packed_size: 1, size: 1, hash },
+                manifest: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
+                index: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
                 unpacked_size: 245_000_000,
                 file_count: 1532,
                 mandatory: false,

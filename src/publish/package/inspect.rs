@@ -13,21 +13,37 @@ use std::sync::{Mutex, PoisonError};
 
 use super::layout::{self, Kind};
 use super::zip::{self, DosTime};
-use super::{Package, PackageError, Writer, in_blocks, manifest_record};
+use super::{Package, PackageError, Writer, document_record, in_blocks};
 use crate::container::{Decoder, Fault, SpanReader};
-use crate::model::manifest::{Compression, Entry, MANIFEST_PATH, Packed};
-use crate::model::release::{LARGEST_MANIFEST, ManifestLocation};
-use crate::model::{Digest, Manifest, RelativePath};
+use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH};
+use crate::model::package_index::{Compression, Packed};
+use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
+use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 
 /// Reads and proves the package at `path` with `threads` threads. What comes back can be signed.
 pub fn inspect(path: &Path, threads: usize) -> Result<Package, PackageError> {
     let file = File::open(path).map_err(PackageError::file("open", path))?;
     let package = Inspection { file: &file, path };
-    let (manifest, location, crc) = package.manifest()?;
-    let crcs = package.check_entries(&manifest, threads)?;
-    package.check_headers(&manifest, &location, crc, &crcs)?;
-    let (length, hash) = package.check_pieces(&manifest)?;
-    Ok(Package { manifest, location, length, hash })
+    let [index_document, manifest_document] = package.documents()?;
+    let manifest = Manifest::from_json(&manifest_document.json)?;
+    let index = PackageIndex::from_json(&index_document.json, &manifest)?;
+    if index.pieces.length != index_document.start {
+        return Err(PackageError::Disagreement { part: "payload's length", entry: MANIFEST_PATH.to_owned() });
+    }
+    let crcs = package.check_entries(&manifest, &index, threads)?;
+    package.check_headers(&manifest, &index, [&index_document, &manifest_document], &crcs)?;
+    let (length, hash) = package.check_pieces(&index)?;
+    let (index_location, manifest_location) = (index_document.location, manifest_document.location);
+    Ok(Package { manifest, index, manifest_location, index_location, length, hash })
+}
+
+/// Index or manifest as it lies in the package.
+struct Document {
+    name: &'static str,
+    /// Of its local header.
+    start: u64,
+    location: DocumentLocation,
+    json: Vec<u8>,
 }
 
 struct Inspection<'a> {
@@ -36,19 +52,27 @@ struct Inspection<'a> {
 }
 
 impl Inspection<'_> {
-    fn manifest(&self) -> Result<(Manifest, ManifestLocation, u32), PackageError> {
+    fn documents(&self) -> Result<[Document; 2], PackageError> {
         let refuse = |reason| PackageError::NoPackage { path: self.path.to_path_buf(), reason };
         let length = self.file.metadata().map_err(PackageError::file("look at", self.path))?.len();
         let tail = self.bytes(length.saturating_sub(zip::TAIL as u64), length.min(zip::TAIL as u64))?;
-        let last = zip::last_entry(&tail, MANIFEST_PATH)
-            .ok_or_else(|| refuse("it does not end with a zip directory whose last entry is metadata/container.json"))?;
-        if last.size > LARGEST_MANIFEST || last.packed_size > LARGEST_MANIFEST {
-            return Err(refuse("its manifest is larger than any launcher reads"));
+        let [index, manifest] = zip::last_entries(&tail, [INDEX_PATH, MANIFEST_PATH]).ok_or_else(|| {
+            refuse(
+                "it does not end with a zip directory whose last entries are metadata/package.json and metadata/container.json",
+            )
+        })?;
+        Ok([self.document(INDEX_PATH, &index, length)?, self.document(MANIFEST_PATH, &manifest, length)?])
+    }
+
+    fn document(&self, name: &'static str, last: &zip::LastEntry, length: u64) -> Result<Document, PackageError> {
+        let refuse = |reason| PackageError::NoPackage { path: self.path.to_path_buf(), reason };
+        if last.size > LARGEST_DOCUMENT || last.packed_size > LARGEST_DOCUMENT {
+            return Err(refuse("its manifest or index is larger than any launcher reads"));
         }
-        let header =
-            manifest_record(last.offset, last.packed_size, last.size, last.crc).local(DosTime::new(jiff::Timestamp::UNIX_EPOCH));
+        let record = document_record(name, last.offset, last.packed_size, last.size, last.crc);
+        let header = record.local(DosTime::new(jiff::Timestamp::UNIX_EPOCH));
         let offset = last.offset.checked_add(header.len() as u64).filter(|offset| *offset < length);
-        let offset = offset.ok_or_else(|| refuse("its manifest lies outside of it"))?;
+        let offset = offset.ok_or_else(|| refuse("its manifest or index lies outside of it"))?;
         let mut json = Vec::new();
         let packed = Packed { offset, size: last.packed_size, compression: Compression::Zstd };
         let mut keep = |block: &[u8]| {
@@ -60,19 +84,21 @@ impl Inspection<'_> {
                 let mut source = SpanReader::new(self.file, &packed);
                 decoder.unpack(&mut source, packed.compression, packed.size, last.size, &mut keep)
             })
-            .map_err(|fault| PackageError::Content { entry: MANIFEST_PATH.to_owned(), fault })?;
-        let manifest = Manifest::from_json(&json)?;
-        if manifest.package.length != last.offset {
-            return Err(PackageError::Disagreement { part: "payload's length", entry: MANIFEST_PATH.to_owned() });
-        }
-        let location = ManifestLocation { offset, packed_size: packed.size, size: last.size, hash };
-        Ok((manifest, location, crc32fast::hash(&json)))
+            .map_err(|fault| PackageError::Content { entry: name.to_owned(), fault })?;
+        let location = DocumentLocation { offset, packed_size: packed.size, size: last.size, hash };
+        Ok(Document { name, start: last.offset, location, json })
     }
 
     /// Unpacks every entry to nowhere, proves its hash, and returns its CRC.
-    fn check_entries<'m>(&self, manifest: &'m Manifest, threads: usize) -> Result<BTreeMap<&'m RelativePath, u32>, PackageError> {
-        let mut entries: Vec<_> =
-            manifest.file_manifest.iter().filter_map(|(path, entry)| Some((path, entry, entry.packed?))).collect();
+    fn check_entries<'m>(
+        &self,
+        manifest: &'m Manifest,
+        index: &PackageIndex,
+        threads: usize,
+    ) -> Result<BTreeMap<&'m RelativePath, u32>, PackageError> {
+        // The index was checked: it has the manifest's files in the same order.
+        let files = manifest.files_with_bytes().zip(index.places.values());
+        let mut entries: Vec<_> = files.map(|((path, entry), packed)| (path, entry, packed)).collect();
         entries.sort_by_key(|(_, entry, _)| std::cmp::Reverse(entry.size));
         let next = AtomicUsize::new(0);
         let crcs = Mutex::new(BTreeMap::new());
@@ -115,8 +141,8 @@ impl Inspection<'_> {
     fn check_headers(
         &self,
         manifest: &Manifest,
-        location: &ManifestLocation,
-        manifest_crc: u32,
+        index: &PackageIndex,
+        documents: [&Document; 2],
         crcs: &BTreeMap<&RelativePath, u32>,
     ) -> Result<(), PackageError> {
         let time = DosTime::new(manifest.container_info.build_date);
@@ -124,11 +150,11 @@ impl Inspection<'_> {
         let mut records = Vec::new();
         let mut at = 0;
         for slot in layout::slots(files, &manifest.empty_folders, &manifest.file_manifest) {
-            let entry = manifest.file_manifest.get(slot.path);
-            let record = slot.record(entry, crcs.get(slot.path).copied().unwrap_or(0), at);
+            let (entry, packed) = (manifest.file_manifest.get(slot.path), index.places.get(slot.path));
+            let record = slot.record(entry, packed, crcs.get(slot.path).copied().unwrap_or(0), at);
             let mut expected = record.local(time);
             let data = at + expected.len() as u64;
-            if entry.and_then(|entry| entry.packed).is_some_and(|packed| packed.offset != data) {
+            if packed.is_some_and(|packed| packed.offset != data) {
                 return Err(PackageError::Disagreement { part: "place", entry: record.name });
             }
             if let Kind::Link(target) = slot.kind {
@@ -142,11 +168,13 @@ impl Inspection<'_> {
         if let Some(twice) = records.iter().find(|record| !names.insert(record.name.trim_end_matches('/'))) {
             return Err(PackageError::Disagreement { part: "only entry", entry: twice.name.clone() });
         }
-        let last = manifest_record(at, location.packed_size, location.size, manifest_crc);
-        self.compare(at, &last.local(time), "local header", MANIFEST_PATH)?;
-        records.push(last);
-        let directory = location.offset + location.packed_size;
-        let mut at = directory;
+        for Document { name, location, json, .. } in documents {
+            let record = document_record(name, at, location.packed_size, location.size, crc32fast::hash(json));
+            self.compare(at, &record.local(time), "local header", name)?;
+            at = location.offset + location.packed_size;
+            records.push(record);
+        }
+        let directory = at;
         for record in &records {
             let expected = record.central(time);
             self.compare(at, &expected, "directory header", &record.name)?;
@@ -161,16 +189,16 @@ impl Inspection<'_> {
         }
     }
 
-    fn check_pieces(&self, manifest: &Manifest) -> Result<(u64, Digest), PackageError> {
+    fn check_pieces(&self, index: &PackageIndex) -> Result<(u64, Digest), PackageError> {
         let failed = || PackageError::file("read", self.path);
-        let mut writer = Writer::new(std::io::sink(), manifest.package.piece_size);
+        let mut writer = Writer::new(std::io::sink(), index.pieces.piece_size);
         let mut file = self.file;
         file.seek(SeekFrom::Start(0)).map_err(failed())?;
         let copy = |from: &mut dyn std::io::Read, writer: &mut Writer<_>| {
             in_blocks(from, |block| std::io::Write::write_all(writer, block)).map_err(failed())
         };
-        copy(&mut file.take(manifest.package.length), &mut writer)?;
-        if writer.finish_payload() != manifest.package {
+        copy(&mut file.take(index.pieces.length), &mut writer)?;
+        if writer.finish_payload() != index.pieces {
             return Err(PackageError::Disagreement { part: "piece table", entry: "the payload".to_owned() });
         }
         copy(&mut file, &mut writer)?;

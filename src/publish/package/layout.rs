@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::zip::{self, Record};
 use crate::model::RelativePath;
-use crate::model::manifest::{Compression, Entry};
+use crate::model::manifest::Entry;
+use crate::model::package_index::{Compression, Packed};
 
 /// From this unpacked size on (bytes), a file lies in the front part of the package.
 ///
@@ -31,7 +32,7 @@ pub enum Kind<'a> {
     Folder,
 }
 
-/// All entries but the manifest in their order: large files by path, then everything else by path.
+/// All entries but index and manifest in their order: large files by path, then everything else by path.
 pub fn slots<'a>(
     items: impl Iterator<Item = (&'a RelativePath, Option<&'a str>)>,
     empty_folders: &'a [RelativePath],
@@ -46,10 +47,9 @@ pub fn slots<'a>(
 }
 
 impl Slot<'_> {
-    /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has none); the CRC is that of its
-    /// unpacked bytes, 0 where there are none, and is worked out here for a link.
-    pub fn record(&self, entry: Option<&Entry>, crc: u32, offset: u64) -> Record {
-        let packed = entry.and_then(|entry| entry.packed);
+    /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has none), `packed` how its bytes are
+    /// packed, if it has any; the CRC is that of its unpacked bytes, 0 where there are none, and is worked out here for a link.
+    pub fn record(&self, entry: Option<&Entry>, packed: Option<&Packed>, crc: u32, offset: u64) -> Record {
         let permissions = entry.map_or(0o755, |entry| entry.permissions.mode());
         let (name, mode, crc, packed_size, size) = match self.kind {
             Kind::File => {

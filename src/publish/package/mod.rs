@@ -1,8 +1,8 @@
 //! Packages on the publisher's side: written from a list of items, and inspected before they are signed.
 //!
 //! A package (`.kuzflow`) is a standard zip that says everything twice: once in its own headers for any unzip program, once in
-//! its last entry, `metadata/container.json`, for the launcher. Before that entry lies the payload, cut into pieces; behind it
-//! the zip's directory, which the launcher never fetches. Entries are stored or zstd frames, without data descriptors, all with
+//! its last two entries, `metadata/package.json` and `metadata/container.json`, for the launcher. Before them lies the payload, cut
+//! into pieces; behind them the zip's directory, which the launcher never fetches. Entries are stored or zstd frames, without data descriptors, all with
 //! one time. Never: two different packages from the same items.
 
 mod inspect;
@@ -23,8 +23,9 @@ use self::squeeze::{Spools, Squeezed};
 use self::zip::{DosTime, Record};
 use crate::container::Fault;
 use crate::model::manifest::*;
-use crate::model::release::{LARGEST_MANIFEST, ManifestLocation, Release};
-use crate::model::{Digest, Hasher, Manifest, PieceTable, RelativePath};
+use crate::model::package_index::{Compression, InvalidIndex, Packed};
+use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, Release};
+use crate::model::{Digest, Hasher, Manifest, PackageIndex, PieceTable, RelativePath};
 
 /// Everything a package is made of.
 #[derive(Clone, Debug)]
@@ -66,8 +67,12 @@ impl Default for Effort {
 pub struct Package {
     /// What it says about itself.
     pub manifest: Manifest,
-    /// Where it says so.
-    pub location: ManifestLocation,
+    /// Where its files' bytes lie.
+    pub index: PackageIndex,
+    /// Where the manifest lies.
+    pub manifest_location: DocumentLocation,
+    /// Where the index lies.
+    pub index_location: DocumentLocation,
     /// Bytes of the whole file.
     pub length: u64,
     /// Digest of the whole file.
@@ -96,6 +101,9 @@ pub enum PackageError {
     /// The manifest says something that is not allowed.
     #[error("the package's manifest is refused")]
     Manifest(#[from] InvalidManifest),
+    /// The index says something that is not allowed.
+    #[error("the package's index is refused")]
+    Index(#[from] InvalidIndex),
     /// The file is no package.
     #[error("{} is no package: {reason}", path.display())]
     NoPackage {
@@ -159,49 +167,57 @@ pub fn write_package(
             _ => {}
         }
     }
-    let manifest = finish_manifest(draft, plan.files, writer.finish_payload())?;
-    let json = manifest.to_json()?;
-    let json_size = json.len() as u64;
-    if json_size > LARGEST_MANIFEST {
-        return Err(PackageError::NoPackage {
-            path: out.to_path_buf(),
-            reason: "its manifest would be larger than any launcher reads",
-        });
+    let index = PackageIndex { places: plan.places, pieces: writer.finish_payload() };
+    let manifest = finish_manifest(draft, plan.files)?;
+    index.check(&manifest)?;
+    let mut at = plan.payload;
+    let mut records = plan.records;
+    let mut locations = Vec::with_capacity(2);
+    for (name, json) in [(INDEX_PATH, index.to_json()?), (MANIFEST_PATH, manifest.to_json()?)] {
+        if json.len() as u64 > LARGEST_DOCUMENT {
+            return Err(PackageError::NoPackage { path: out.to_path_buf(), reason: "it has more files than any launcher reads" });
+        }
+        let packed = squeeze::frame(&json, effort.level).map_err(failed())?;
+        let record = document_record(name, at, packed.len() as u64, json.len() as u64, crc32fast::hash(&json));
+        let header = record.local(plan.time);
+        let location = DocumentLocation {
+            offset: at + header.len() as u64,
+            packed_size: packed.len() as u64,
+            size: json.len() as u64,
+            hash: Digest::of(&json),
+        };
+        writer.write_all(&header).map_err(failed())?;
+        writer.write_all(&packed).map_err(failed())?;
+        at = location.offset + location.packed_size;
+        locations.push(location);
+        records.push(record);
     }
-    let packed = squeeze::frame(&json, effort.level).map_err(failed())?;
-    let last = manifest_record(plan.payload, packed.len() as u64, json_size, crc32fast::hash(&json));
-    let header = last.local(plan.time);
-    let location = ManifestLocation {
-        offset: plan.payload + header.len() as u64,
-        packed_size: packed.len() as u64,
-        size: json_size,
-        hash: Digest::of(&json),
-    };
-    writer.write_all(&header).map_err(failed())?;
-    writer.write_all(&packed).map_err(failed())?;
-    let directory = location.offset + location.packed_size;
     let mut directory_size = 0;
-    for record in plan.records.iter().chain([&last]) {
+    for record in &records {
         let header = record.central(plan.time);
         directory_size += header.len() as u64;
         writer.write_all(&header).map_err(failed())?;
     }
-    writer.write_all(&zip::end(plan.records.len() as u64 + 1, directory, directory_size)).map_err(failed())?;
+    writer.write_all(&zip::end(records.len() as u64, at, directory_size)).map_err(failed())?;
     let (length, hash) = writer.finish().map_err(failed())?;
     readable_by_all(temporary.as_file()).map_err(failed())?;
     temporary.as_file().sync_all().map_err(failed())?;
     temporary.persist(out).map_err(|error| failed()(error.error))?;
-    Ok(Package { manifest, location, length, hash })
+    let [index_location, manifest_location] = <[DocumentLocation; 2]>::try_from(locations)
+        .map_err(|_| PackageError::NoPackage { path: out.to_path_buf(), reason: "it has no manifest" })?;
+    Ok(Package { manifest, index, manifest_location, index_location, length, hash })
 }
 
 /// The description of a package for signed metadata. Mandatory, rollout, minimum version and notes are the publisher's to add.
-pub fn release_of(manifest: &Manifest, location: &ManifestLocation, channel: &str, published: jiff::Timestamp) -> Release {
+pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) -> Release {
+    let manifest = &package.manifest;
     Release {
         container: manifest.id(),
         display_name: manifest.application_info.display_name.clone(),
         channel: channel.to_owned(),
         published,
-        manifest: location.clone(),
+        manifest: package.manifest_location.clone(),
+        index: package.index_location.clone(),
         unpacked_size: manifest.unpacked_size(),
         file_count: manifest.file_manifest.len() as u64,
         mandatory: false,
@@ -217,6 +233,7 @@ struct Plan<'a> {
     slots: Vec<Slot<'a>>,
     records: Vec<Record>,
     files: BTreeMap<RelativePath, Entry>,
+    places: BTreeMap<RelativePath, Packed>,
     /// Bytes of the payload.
     payload: u64,
     time: DosTime,
@@ -225,7 +242,7 @@ struct Plan<'a> {
 fn plan<'a>(draft: &'a Draft, squeezed: &BTreeMap<&RelativePath, Squeezed>) -> Plan<'a> {
     let mtime = draft.container_info.build_date.as_second();
     let time = DosTime::new(draft.container_info.build_date);
-    let mut files = BTreeMap::new();
+    let (mut files, mut places) = (BTreeMap::new(), BTreeMap::new());
     for (path, item) in &draft.items {
         let squeezed = squeezed.get(path);
         let (symlink, hash) = match &item.content {
@@ -233,28 +250,30 @@ fn plan<'a>(draft: &'a Draft, squeezed: &BTreeMap<&RelativePath, Squeezed>) -> P
             _ => (None, squeezed.map_or_else(|| Digest::of(b""), |squeezed| squeezed.hash)),
         };
         let size = squeezed.map_or(0, |squeezed| squeezed.size);
-        // The offset is known once all sizes are.
-        let packed = squeezed.map(|squeezed| Packed { offset: 0, size: squeezed.packed_size, compression: squeezed.compression });
+        if let Some(squeezed) = squeezed {
+            // The offset is known once all sizes are.
+            places.insert(path.clone(), Packed { offset: 0, size: squeezed.packed_size, compression: squeezed.compression });
+        }
         let permissions = if symlink.is_some() { Permissions::PROGRAM } else { item.permissions };
-        files.insert(path.clone(), Entry { size, mtime, hash, permissions, symlink, packed });
+        files.insert(path.clone(), Entry { size, mtime, hash, permissions, symlink });
     }
     let slots = layout::slots(draft.items.iter().map(|(path, item)| (path, item.link())), &draft.empty_folders, &files);
     let mut records = Vec::with_capacity(slots.len());
     let mut at = 0;
     for slot in &slots {
         let crc = squeezed.get(slot.path).map_or(0, |squeezed| squeezed.crc);
-        let record = slot.record(files.get(slot.path), crc, at);
+        let record = slot.record(files.get(slot.path), places.get(slot.path), crc, at);
         let data = at + record.local(time).len() as u64;
         at = data + record.packed_size;
-        if let Some(packed) = files.get_mut(slot.path).and_then(|entry| entry.packed.as_mut()) {
+        if let Some(packed) = places.get_mut(slot.path) {
             packed.offset = data;
         }
         records.push(record);
     }
-    Plan { slots, records, files, payload: at, time }
+    Plan { slots, records, files, places, payload: at, time }
 }
 
-fn finish_manifest(draft: &Draft, files: BTreeMap<RelativePath, Entry>, package: PieceTable) -> Result<Manifest, PackageError> {
+fn finish_manifest(draft: &Draft, files: BTreeMap<RelativePath, Entry>) -> Result<Manifest, PackageError> {
     let mut dependencies = draft.dependencies.clone();
     dependencies.sort();
     let mut empty_folders = draft.empty_folders.clone();
@@ -267,16 +286,16 @@ fn finish_manifest(draft: &Draft, files: BTreeMap<RelativePath, Entry>, package:
         dependencies,
         file_manifest: files,
         empty_folders,
-        package,
         signature: None,
     };
     manifest.check()?;
     Ok(manifest)
 }
 
-fn manifest_record(offset: u64, packed_size: u64, size: u64, crc: u32) -> Record {
+/// The header of the index or the manifest.
+fn document_record(name: &str, offset: u64, packed_size: u64, size: u64, crc: u32) -> Record {
     Record {
-        name: MANIFEST_PATH.to_owned(),
+        name: name.to_owned(),
         mode: zip::FILE | Permissions::FILE.mode(),
         compression: Compression::Zstd,
         crc,

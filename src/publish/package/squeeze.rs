@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Effort, PackageError, in_blocks};
 use crate::container::{LARGEST_WINDOW_LOG, SpanReader};
-use crate::model::manifest::{Compression, Packed, Permissions};
+use crate::model::manifest::Permissions;
+use crate::model::package_index::{Compression, Packed};
 use crate::model::{Digest, Hasher, RelativePath};
 
 /// A file or link to be packed.

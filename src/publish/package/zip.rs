@@ -5,7 +5,7 @@
 //!
 //! There is exactly one way to write an entry, so a package can be checked by writing its headers again and comparing.
 
-use crate::model::manifest::Compression;
+use crate::model::package_index::Compression;
 
 /// What a header says about one entry.
 #[derive(Clone, Debug)]
@@ -146,7 +146,7 @@ pub fn end(count: u64, directory: u64, directory_size: u64) -> Vec<u8> {
     out
 }
 
-/// Where the last entry of a package lies, as the tail of the file says.
+/// Where one of the last entries of a package lies, as the tail of the file says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LastEntry {
     /// Of its local header.
@@ -159,12 +159,12 @@ pub struct LastEntry {
     pub crc: u32,
 }
 
-/// How many bytes at a file's end [`last_entry`] wants to see (fewer if the file has fewer).
-pub const TAIL: usize = END_SIZE + END64_SIZE + CENTRAL_SIZE + 64;
+/// How many bytes at a file's end [`last_entries`] wants to see (fewer if the file has fewer).
+pub const TAIL: usize = END_SIZE + END64_SIZE + 2 * (CENTRAL_SIZE + 64);
 
-/// Finds the last central header, which must be `name`'s, in the last [`TAIL`] bytes of a package. Nothing here is trusted:
-/// `inspect` writes the whole directory again and compares.
-pub fn last_entry(tail: &[u8], name: &str) -> Option<LastEntry> {
+/// Finds the last two central headers, which must be those of `names`, in the last [`TAIL`] bytes of a package. Nothing here is
+/// trusted: `inspect` writes the whole directory again and compares.
+pub fn last_entries(tail: &[u8], names: [&str; 2]) -> Option<[LastEntry; 2]> {
     let end = tail.get(tail.len().checked_sub(END_SIZE)?..)?;
     if u32_at(end, 0)? != 0x0605_4b50 || u16_at(end, 20)? != 0 {
         return None;
@@ -174,17 +174,25 @@ pub fn last_entry(tail: &[u8], name: &str) -> Option<LastEntry> {
     if u32_at(locator, 0)? == 0x0706_4b50 {
         directory_end = directory_end.checked_sub(END64_SIZE)?;
     }
+    let (last, start) = header_before(tail, directory_end, names[1])?;
+    let (first, _) = header_before(tail, start, names[0])?;
+    Some([first, last])
+}
+
+/// The central header of `name` that ends at `end`, and where it begins.
+fn header_before(tail: &[u8], end: usize, name: &str) -> Option<(LastEntry, usize)> {
     // Without a Zip64 offset, and with one (4 bytes head, 8 bytes offset).
     for extra in [0, 12] {
-        let header = tail.get(directory_end.checked_sub(CENTRAL_SIZE + name.len() + extra)?..directory_end)?;
+        let start = end.checked_sub(CENTRAL_SIZE + name.len() + extra)?;
+        let header = tail.get(start..end)?;
         let named = header.get(CENTRAL_SIZE..CENTRAL_SIZE + name.len())? == name.as_bytes();
         if u32_at(header, 0)? == 0x0201_4b50 && named && usize::from(u16_at(header, 30)?) == extra {
             let offset = match extra {
                 0 => u64::from(u32_at(header, 42)?),
                 _ => u64_at(header, CENTRAL_SIZE + name.len() + 4)?,
             };
-            let packed_size = u64::from(u32_at(header, 20)?);
-            return Some(LastEntry { offset, packed_size, size: u64::from(u32_at(header, 24)?), crc: u32_at(header, 16)? });
+            let (packed_size, size) = (u64::from(u32_at(header, 20)?), u64::from(u32_at(header, 24)?));
+            return Some((LastEntry { offset, packed_size, size, crc: u32_at(header, 16)? }, start));
         }
     }
     None
@@ -255,21 +263,26 @@ mod tests {
         }
     }
 
+    const NAMES: [&str; 2] = ["metadata/package.json", "metadata/container.json"];
+
     #[test]
-    fn the_last_entry_is_found_with_and_without_zip64() {
+    fn the_last_entries_are_found_with_and_without_zip64() {
         let time = DosTime::new(jiff::Timestamp::UNIX_EPOCH);
         for (offset, count) in [(100, 3), (100, 70_000), (5 << 32, 3), (5 << 32, 70_000)] {
-            let central = record(offset, 99).central(time);
+            let index = Record { name: "metadata/package.json".to_owned(), ..record(offset - 50, 98) };
+            let directory = [index.central(time), record(offset, 99).central(time)].concat();
             let mut file = vec![0; 300];
-            file.extend(&central);
-            file.extend(end(count, offset + 47, central.len() as u64));
+            file.extend(&directory);
+            file.extend(end(count, offset + 47, directory.len() as u64));
             let tail = &file[file.len().saturating_sub(TAIL)..];
-            let expected = LastEntry { offset, packed_size: 17, size: 99, crc: 0x1234_5678 };
-            assert_eq!(last_entry(tail, "metadata/container.json"), Some(expected), "{offset} {count}");
-            assert_eq!(last_entry(tail, "metadata/Container.json"), None);
+            let expected = |offset, size| LastEntry { offset, packed_size: 17, size, crc: 0x1234_5678 };
+            let found = last_entries(tail, NAMES);
+            assert_eq!(found, Some([expected(offset - 50, 98), expected(offset, 99)]), "{offset} {count}");
+            assert_eq!(last_entries(tail, ["metadata/package.json", "metadata/Container.json"]), None);
+            assert_eq!(last_entries(tail, ["metadata/Package.json", "metadata/container.json"]), None);
         }
-        for short in 0..100 {
-            assert_eq!(last_entry(&vec![0x50; short], "metadata/container.json"), None);
+        for short in 0..200 {
+            assert_eq!(last_entries(&vec![0x50; short], NAMES), None);
         }
     }
 
