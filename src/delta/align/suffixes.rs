@@ -205,10 +205,10 @@ impl<'a> Suffixes<'a> {
             let suffix = &self.text[self.array[middle] as usize..];
             let known = low_common.min(high_common).min(suffix.len());
             let same = known + common(&suffix[known..], &wanted[known..]);
+            // Suffixes that begin with all of `wanted` are passed: in a run of one byte the one with the most to come is last.
             let less = match (suffix.get(same), wanted.get(same)) {
                 (Some(one), Some(other)) => one < other,
-                (None, Some(_)) => true,
-                _ => false,
+                (_, None) | (None, Some(_)) => true,
             };
             if less {
                 low = middle + 1;
