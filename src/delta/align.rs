@@ -1,0 +1,169 @@
+//! Which old bytes stand where in the new ones.
+//!
+//! In: the bases (old files, one behind the other) and the targets (new files, likewise), both through [`ReadAt`]. Out:
+//! [`Step`]s that tile the targets: fresh bytes, then bytes that stand in the bases, mostly the same. Never: more memory than
+//! [`Options`] allows, or more than about linear time whatever the bytes are.
+//!
+//! ```text
+//! bases ── suffixes: longest matches ── seeds: matches worth a thought ──┐
+//! targets ─────────────────────────────────────────────────────────────┴─ path: the cheapest way through ── steps
+//! ```
+//!
+//! A suffix array finds long exact matches ([`seeds`]); each gives a lane (a distance between old and new position). The path
+//! then chooses for every byte between fresh and the lanes alive there, by what bytes and steps cost in the entropy coder: copies
+//! run through single differing bytes when that is cheaper than two steps, and change lanes where it is cheapest.
+
+mod path;
+mod seeds;
+mod suffixes;
+
+use std::io;
+
+use super::forecast::ReadAt;
+
+/// `fresh` bytes without a counterpart, then `length` bytes that stand at `old_at` in the bases, mostly the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes without a counterpart.
+    pub fresh: u64,
+    /// Where the copy begins in the bases; 0 when nothing is copied.
+    pub old_at: u64,
+    /// Bytes copied.
+    pub length: u64,
+}
+
+/// What things cost in the entropy coder, in 1/256 of a bit.
+#[derive(Clone, Copy, Debug)]
+pub struct Costs {
+    /// A byte of a copy that is as expected.
+    pub same: u32,
+    /// A byte of a copy that is not, behind one that is.
+    pub differs: u32,
+    /// A byte of a copy that is not as expected, behind another such byte.
+    pub differs_again: u32,
+    /// A byte without a counterpart.
+    pub fresh: u32,
+    /// The end of a copy.
+    pub leave: u32,
+    /// A copy that goes on where one at the same distance between old and new position stopped.
+    pub resume: u32,
+    /// Any other copy; the logarithm of the change of that distance comes on top.
+    pub jump: u32,
+}
+
+/// How to align.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// At most so many bytes of the bases are indexed at a time, with about 12 bytes of memory for each; half as many bytes of the
+    /// targets are looked at with them. Larger inputs are handled in windows: each part of the targets with the part of the
+    /// bases around the same relative position.
+    pub window: usize,
+    /// Shorter matches are not looked at.
+    pub shortest: usize,
+    /// What to minimise.
+    pub costs: Costs,
+}
+
+/// 64 MiB of old bytes at a time.
+const WINDOW: usize = 64 << 20;
+
+impl Options {
+    /// For text and other data that is coded well as fresh bytes.
+    pub fn plain() -> Self {
+        let costs = Costs { same: 6, differs: 2300, differs_again: 1500, fresh: 800, leave: 800, resume: 1800, jump: 3600 };
+        Self { window: WINDOW, shortest: 6, costs }
+    }
+
+    /// For native code, where fresh bytes are dear and differing bytes common.
+    pub fn native() -> Self {
+        let costs = Costs { same: 6, differs: 2300, differs_again: 1700, fresh: 1400, leave: 800, resume: 1800, jump: 3600 };
+        Self { window: WINDOW, shortest: 8, costs }
+    }
+}
+
+/// Aligns `targets` with `bases`. Errors are those of reading.
+pub fn align(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &Options) -> io::Result<Vec<Step>> {
+    align_with(bases, targets, bases, targets, options)
+}
+
+/// Aligns by two views of the same bytes: matches are found in `bases` and `targets`, the way through them is chosen by
+/// `priced_bases` and `priced_targets`, which must be as long. Native code is matched with its operands hidden, so that matches
+/// are long, and priced with operands that are right or wrong.
+pub fn align_with(
+    bases: &dyn ReadAt,
+    targets: &dyn ReadAt,
+    priced_bases: &dyn ReadAt,
+    priced_targets: &dyn ReadAt,
+    options: &Options,
+) -> io::Result<Vec<Step>> {
+    let (old_length, new_length) = (bases.len(), targets.len());
+    let window = options.window.clamp(64, u32::MAX as usize / 2) as u64;
+    let mut builder = Builder::default();
+    let part = if old_length <= window && new_length <= u64::from(u32::MAX / 2) { new_length.max(1) } else { window / 2 };
+    let mut new_from = 0;
+    while new_from < new_length {
+        let new_to = (new_from + part).min(new_length);
+        let middle = u128::from(new_from + (new_to - new_from) / 2) * u128::from(old_length) / u128::from(new_length);
+        let old_from = (middle as u64).saturating_sub(window / 2).min(old_length.saturating_sub(window));
+        let old_to = (old_from + window).min(old_length);
+        let new = read(targets, new_from, new_to)?;
+        let old = read(bases, old_from, old_to)?;
+        let seeds = seeds::find(&old, &new, options.shortest);
+        drop((old, new));
+        let old = read(priced_bases, old_from, old_to)?;
+        let new = read(priced_targets, new_from, new_to)?;
+        for piece in path::cheapest(&old, &new, seeds, &options.costs) {
+            match piece.lane {
+                None => builder.fresh(piece.length as u64),
+                Some(lane) => builder.copy((old_from as i64 + piece.at as i64 + lane) as u64, piece.length as u64),
+            }
+        }
+        new_from = new_to;
+    }
+    Ok(builder.finish())
+}
+
+fn read(source: &dyn ReadAt, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(to - from).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let mut bytes = vec![0; length];
+    source.read_at(from, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Puts pieces together to steps.
+#[derive(Default)]
+struct Builder {
+    steps: Vec<Step>,
+    fresh: u64,
+}
+
+impl Builder {
+    fn fresh(&mut self, length: u64) {
+        self.fresh += length;
+    }
+
+    fn copy(&mut self, old_at: u64, length: u64) {
+        if length == 0 {
+            return;
+        }
+        if let Some(last) = self.steps.last_mut()
+            && self.fresh == 0
+            && last.old_at + last.length == old_at
+        {
+            last.length += length;
+            return;
+        }
+        self.steps.push(Step { fresh: self.fresh, old_at, length });
+        self.fresh = 0;
+    }
+
+    fn finish(mut self) -> Vec<Step> {
+        if self.fresh > 0 {
+            self.steps.push(Step { fresh: self.fresh, old_at: 0, length: 0 });
+        }
+        self.steps
+    }
+}
+
+#[cfg(test)]
+mod tests;
