@@ -162,6 +162,11 @@ impl Permissions {
         if mode & 0o100 == 0 { Self::FILE } else { Self::PROGRAM }
     }
 
+    /// These bits, if no other than the lowest nine are set and the owner may read and write.
+    pub fn from_bits(bits: u32) -> Option<Self> {
+        u16::try_from(bits).ok().filter(|bits| *bits < 0o1000 && bits & 0o600 == 0o600).map(Self)
+    }
+
     /// The bits.
     pub fn mode(self) -> u32 {
         u32::from(self.0)
@@ -177,9 +182,9 @@ impl Serialize for Permissions {
 impl<'de> Deserialize<'de> for Permissions {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        match u16::from_str_radix(&text, 8) {
-            Ok(bits) if text.len() == 3 && bits & 0o600 == 0o600 => Ok(Self(bits)),
-            _ => Err(serde::de::Error::custom(format!(
+        match u32::from_str_radix(&text, 8).ok().filter(|_| text.len() == 3).and_then(Self::from_bits) {
+            Some(permissions) => Ok(permissions),
+            None => Err(serde::de::Error::custom(format!(
                 "permissions {text:?} are not three octal digits that let the owner read and write"
             ))),
         }
