@@ -1,0 +1,408 @@
+//! The entropy coder of a delta: steps, differences from a forecast, and fresh bytes, as one stream.
+//!
+//! In: old bytes by position, steps, a forecast of the copied bytes. Out (encoder): a few bytes. Out (decoder): the new bytes, in
+//! order. All models live as long as the stream, so that the members of a group share what was learned. Never (decoder): more
+//! bytes than it was told to expect, more memory than [`Limits`] allow, a panic, an endless loop. It cannot know whether the bytes
+//! are right: the caller compares hashes.
+//!
+//! ```text
+//! numbers, steps      where the copies are              residual   differences within a copy
+//! range, models       bits, probabilities, mixers       fresh      bytes without a counterpart
+//! ```
+//!
+//! There is one piece of code for both directions (`Work`): it asks a [`range::Coder`] for each bit and says what the bit would be,
+//! so both sides learn the same.
+
+mod fresh;
+mod history;
+mod models;
+mod numbers;
+mod range;
+mod residual;
+mod steps;
+
+use std::io::{self, Read};
+
+pub use fresh::Nature;
+use fresh::{Fresh, Surroundings};
+use history::History;
+use range::{Coder, Decoder, Encoder};
+use residual::{Residual, SPANS};
+
+use super::align::Step;
+use super::forecast::{Forecast, ReadAt};
+
+/// Old bytes around a gap that are looked at on either side.
+const AROUND: u64 = 4096;
+/// Copies are worked on in parts of at most this length, so that neither side holds a whole one.
+const PART: u64 = 1 << 16;
+
+/// What a decoder accepts.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Steps of one stream; each takes 24 bytes of memory.
+    pub most_steps: usize,
+    /// Bytes of the models and the history together.
+    pub most_memory: u64,
+}
+
+/// Why a stream was not coded or not decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum CoderError {
+    /// The packed bytes end too early.
+    #[error("the patch ends too early")]
+    Truncated,
+    /// Something follows the end.
+    #[error("bytes follow the end of the patch")]
+    Trailing,
+    /// The steps do not fit the old and the new length.
+    #[error("the patch's steps do not fit the files")]
+    Steps,
+    /// More steps than the caller allows.
+    #[error("the patch has more than {most} steps")]
+    TooManySteps {
+        /// How many are allowed.
+        most: usize,
+    },
+    /// The models would take more memory than the caller allows.
+    #[error("the patch needs {needed} bytes of memory, {most} are allowed")]
+    Memory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        most: u64,
+    },
+    /// Old or packed bytes cannot be read, or new bytes not be handed on.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// How a stream is coded; it is part of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What fresh bytes mostly are.
+    pub nature: Nature,
+    /// Copied bytes before each gap that are learned: 0, or 2 to the power of this (at most 30) less one.
+    pub training: u32,
+    /// Size of the fresh bytes' tables: 2^this buckets of 64 bytes (4 to 20).
+    pub tables: u32,
+    /// Size of the history ring: 2^this bytes (18 to 24).
+    pub history: u32,
+}
+
+impl Options {
+    /// Sensible options for a target of `length` bytes of which `fresh` are fresh.
+    pub fn for_target(nature: Nature, length: u64, fresh: u64) -> Self {
+        let bits = |value: u64| 64 - value.leading_zeros();
+        Self {
+            nature,
+            training: if nature == Nature::Text { 12 } else { 7 },
+            tables: (bits(fresh) + 2).clamp(12, 18),
+            history: bits(length).clamp(18, 22),
+        }
+    }
+
+    fn code<C: Coder>(self, coder: &mut C) -> Self {
+        let nature =
+            if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
+        let training = coder.code_plain(self.training.into(), 5) as u32;
+        let tables = coder.code_plain(self.tables.saturating_sub(4).into(), 4) as u32 + 4;
+        let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
+        Self { nature, training, tables, history }
+    }
+
+    /// Bytes of memory that the models take, roughly.
+    fn memory(self) -> u64 {
+        (64 << self.tables) + (1 << self.history) + (13 << 20)
+    }
+}
+
+/// Codes `target`, which `steps` put together from `old`, behind what `out` holds. The forecast must be one that the decoder can
+/// make from the same old bytes and steps.
+pub fn encode(
+    old: &dyn ReadAt,
+    target: &[u8],
+    steps: &[Step],
+    options: Options,
+    forecast: &mut dyn Forecast,
+    out: &mut Vec<u8>,
+) -> Result<(), CoderError> {
+    let mut coder = Encoder::new(out);
+    let options = options.code(&mut coder);
+    let limits = Limits { most_steps: usize::MAX, most_memory: u64::MAX };
+    let steps = steps::code(&mut coder, Some(steps), old.len(), target.len() as u64, &limits)?;
+    let mut sink = |_: &[u8]| Ok(());
+    Work::new(old, options, Some(target)).run(&mut coder, &steps, forecast, &mut sink)?;
+    coder.finish();
+    Ok(())
+}
+
+/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream. `sink` gets them in order.
+pub fn decode<'f>(
+    old: &dyn ReadAt,
+    target_length: u64,
+    limits: &Limits,
+    packed: &mut dyn Read,
+    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), CoderError> {
+    let mut coder = Decoder::new(packed);
+    let done = decode_all(old, target_length, limits, &mut coder, make_forecast, sink);
+    match coder.take_error() {
+        Some(error) => Err(error.into()),
+        None => done.and_then(|()| if coder.has_more() { Err(CoderError::Trailing) } else { Ok(()) }),
+    }
+}
+
+fn decode_all<'f>(
+    old: &dyn ReadAt,
+    target_length: u64,
+    limits: &Limits,
+    coder: &mut Decoder,
+    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), CoderError> {
+    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18 };
+    let options = empty.code(coder);
+    if options.memory() > limits.most_memory {
+        return Err(CoderError::Memory { needed: options.memory(), most: limits.most_memory });
+    }
+    let steps = steps::code(coder, None, old.len(), target_length, limits)?;
+    if coder.failed() {
+        return Err(CoderError::Truncated);
+    }
+    let mut forecast = make_forecast(&steps)?;
+    Work::new(old, options, None).run(coder, &steps, &mut *forecast, sink)?;
+    if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
+}
+
+/// The state of either direction.
+struct Work<'a> {
+    old: &'a dyn ReadAt,
+    /// The whole target, which only the encoder knows.
+    target: Option<&'a [u8]>,
+    training: u64,
+    history: History,
+    fresh: Fresh,
+    residual: Residual,
+    /// The forecast of a part, and what it turned out to be.
+    part: Vec<u8>,
+}
+
+impl<'a> Work<'a> {
+    fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>) -> Self {
+        Self {
+            old,
+            target,
+            training: (1 << options.training.min(30)) - 1,
+            history: History::new(options.history),
+            fresh: Fresh::new(options.nature, options.tables),
+            residual: Residual::new(options.tables + 4),
+            part: vec![0; PART as usize],
+        }
+    }
+
+    fn run<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        steps: &[Step],
+        forecast: &mut dyn Forecast,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), CoderError> {
+        let mut copied_to = 0;
+        let mut trained_to = 0;
+        for step in steps {
+            if step.fresh > 0 {
+                let from = trained_to.max(self.history.at().saturating_sub(self.training.min(self.history.reach())));
+                self.fresh.note_copied(&self.history);
+                self.fresh.train(&self.history, from);
+                let around = self.surroundings(copied_to, step)?;
+                self.code_fresh(coder, step.fresh, &around, sink)?;
+                trained_to = self.history.at();
+            }
+            let mut done = 0;
+            self.residual.enter(self.history.newest());
+            while done < step.length {
+                let length = PART.min(step.length - done);
+                self.code_part(coder, step.old_at + done, length as usize, forecast)?;
+                self.history.deliver(false, sink)?;
+                if coder.failed() {
+                    return Err(CoderError::Truncated);
+                }
+                done += length;
+            }
+            if step.length > 0 {
+                copied_to = step.old_at + step.length;
+            }
+        }
+        self.history.deliver(true, sink)?;
+        Ok(())
+    }
+
+    /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
+    fn surroundings(&self, copied_to: u64, step: &Step) -> io::Result<Surroundings> {
+        let mut front = vec![0; (self.old.len() - copied_to).min((step.fresh * 2 + 256).min(AROUND)) as usize];
+        self.old.read_at(copied_to, &mut front)?;
+        let mut back = Vec::new();
+        if step.length > 0 {
+            back.resize(step.old_at.min(step.fresh).min(AROUND) as usize, 0);
+            self.old.read_at(step.old_at - back.len() as u64, &mut back)?;
+        }
+        Ok(Surroundings { front, back })
+    }
+
+    fn code_fresh<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        length: u64,
+        around: &Surroundings,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), CoderError> {
+        self.fresh.start(&self.history);
+        let mut left = length;
+        while left > 0 {
+            let part = left.min(4096);
+            let at = self.history.at() as usize;
+            let actual = self.target.and_then(|target| target.get(at..at + part as usize));
+            self.fresh.code(coder, actual, part as usize, left, around, &mut self.history);
+            self.history.deliver(false, sink)?;
+            if coder.failed() {
+                return Err(CoderError::Truncated);
+            }
+            left -= part;
+        }
+        Ok(())
+    }
+
+    /// Codes `length` bytes (at most a part) whose counterpart stands at `old_at`.
+    fn code_part<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        old_at: u64,
+        length: usize,
+        forecast: &mut dyn Forecast,
+    ) -> Result<(), CoderError> {
+        let new_at = self.history.at();
+        let mut part = std::mem::take(&mut self.part);
+        let actual = self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));
+        let done = self.code_elements(coder, (new_at, old_at), &mut part[..length], actual, forecast);
+        if done.is_ok() {
+            self.history.extend(&part[..length]);
+        }
+        self.part = part;
+        done
+    }
+
+    fn code_elements<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        (new_at, old_at): (u64, u64),
+        part: &mut [u8],
+        actual: Option<&[u8]>,
+        forecast: &mut dyn Forecast,
+    ) -> Result<(), CoderError> {
+        // The encoder runs the forecast ahead, since a span's flag tells what comes; the decoder as it goes.
+        let mut ahead = match actual {
+            Some(actual) => Some(Foretold::new((new_at, old_at), actual, forecast)?),
+            None => None,
+        };
+        let mut at = 0;
+        // Up to where everything is as foretold; up to where a chunk reaches, and its kind.
+        let (mut span_end, mut chunk_end, mut kind) = (0, 0, 0);
+        while at < part.len() {
+            if at == chunk_end {
+                let chunk = match &mut ahead {
+                    Some(ahead) => ahead.next(&mut part[at..]),
+                    None => {
+                        let chunk = forecast.next(new_at + at as u64, old_at + at as u64, &mut part[at..])?;
+                        (chunk.length, chunk.kind)
+                    }
+                };
+                chunk_end = at + chunk.0.clamp(1, part.len() - at);
+                kind = chunk.1;
+            }
+            if at >= span_end {
+                let level = self.residual.level();
+                if level > 0 {
+                    let end = (at + SPANS[level] as usize).min(part.len());
+                    let differs = ahead.as_mut().is_some_and(|ahead| ahead.differs(at, end));
+                    if !self.residual.code_span(coder, level, differs) {
+                        span_end = end;
+                    } else {
+                        continue;
+                    }
+                }
+            }
+            if kind > 0 {
+                let known = actual.map(|actual| &actual[at..chunk_end]);
+                let field = &mut part[at..chunk_end];
+                if at < span_end {
+                    self.residual.pass(field);
+                } else {
+                    self.residual.code_field(coder, field, kind, known);
+                }
+                if ahead.is_none() {
+                    forecast.settle(field);
+                }
+                at = chunk_end;
+            } else if at < span_end {
+                let end = chunk_end.min(span_end);
+                self.residual.pass(&part[at..end]);
+                at = end;
+            } else {
+                let following = part.get(at + 1).copied().filter(|_| at + 1 < chunk_end).unwrap_or(0);
+                part[at] = self.residual.code_byte(coder, part[at], following, actual.map(|actual| actual[at]));
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a forecast said of a part, and where it was wrong.
+struct Foretold {
+    bytes: Vec<u8>,
+    chunks: std::vec::IntoIter<(usize, u8)>,
+    at: usize,
+    /// Starts of plain bytes and fields that differ.
+    wrong: Vec<usize>,
+    passed: usize,
+}
+
+impl Foretold {
+    fn new((new_at, old_at): (u64, u64), actual: &[u8], forecast: &mut dyn Forecast) -> io::Result<Self> {
+        let mut bytes = vec![0; actual.len()];
+        let (mut chunks, mut wrong) = (Vec::new(), Vec::new());
+        let mut at = 0;
+        while at < bytes.len() {
+            let chunk = forecast.next(new_at + at as u64, old_at + at as u64, &mut bytes[at..])?;
+            let end = at + chunk.length.clamp(1, bytes.len() - at);
+            if chunk.kind > 0 {
+                forecast.settle(&actual[at..end]);
+                if bytes[at..end] != actual[at..end] {
+                    wrong.push(at);
+                }
+            } else {
+                wrong.extend((at..end).filter(|&at| bytes[at] != actual[at]));
+            }
+            chunks.push((end - at, chunk.kind));
+            at = end;
+        }
+        Ok(Self { bytes, chunks: chunks.into_iter(), at: 0, wrong, passed: 0 })
+    }
+
+    fn next(&mut self, buffer: &mut [u8]) -> (usize, u8) {
+        let (length, kind) = self.chunks.next().unwrap_or((buffer.len(), 0));
+        buffer[..length].copy_from_slice(&self.bytes[self.at..self.at + length]);
+        self.at += length;
+        (length, kind)
+    }
+
+    /// Whether an element that begins in `from..to` is wrong. `from` never goes back.
+    fn differs(&mut self, from: usize, to: usize) -> bool {
+        while self.wrong.get(self.passed).is_some_and(|&at| at < from) {
+            self.passed += 1;
+        }
+        self.wrong.get(self.passed).is_some_and(|&at| at < to)
+    }
+}

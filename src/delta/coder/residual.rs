@@ -1,0 +1,275 @@
+//! What differs from the forecast in a copy.
+//!
+//! Long runs without a difference cost one flag for a span of 32, 256 or 4096 bytes, by how calm it was before. Where differences
+//! are near, each byte or field has a flag that several contexts predict, and what stands there instead is coded bit by bit.
+
+use super::models::{Correction, Counter, Logistic, Mixer};
+use super::range::Coder;
+
+/// Contexts of a flag.
+const FLAGS: usize = 7;
+/// Contexts of a byte that differs.
+const VALUES: usize = 8;
+/// Bytes covered by one flag, by level.
+pub const SPANS: [u64; 4] = [1, 32, 256, 4096];
+const LIMIT: u32 = 250;
+
+/// The model of differences, which lives as long as its stream.
+pub struct Residual {
+    logistic: Logistic,
+    spans: [[Counter; 32]; 4],
+    flags: Vec<Counter>,
+    flag_mixer: Mixer<{ FLAGS + 1 }>,
+    flag_correction: Correction,
+    values: Vec<Counter>,
+    value_mixer: Mixer<{ VALUES * 2 + 1 }>,
+    value_correction: Correction,
+    mask: usize,
+    /// The newest flags of plain bytes, a one for a difference.
+    recent: u32,
+    /// The newest flags of fields, by kind.
+    recent_fields: [u32; 32],
+    /// Bytes since the last difference.
+    calm: u64,
+    /// Bytes between the last two differences.
+    rhythm: u64,
+    newest: u32,
+    last_forecast: u8,
+    last_actual: u8,
+    deltas: [u64; 32],
+    /// The level that a failed span allows until its difference was met.
+    cap: usize,
+}
+
+#[inline]
+fn hash(left: u32, right: u32) -> u32 {
+    let mixed = left.wrapping_mul(0x9E37_79B1) ^ right.wrapping_mul(0x85EB_CA6B).rotate_left(13);
+    (mixed ^ mixed >> 15).wrapping_mul(0xC2B2_AE35)
+}
+
+/// A distance as a context: exact when short.
+#[inline]
+fn scale(distance: u64) -> u32 {
+    if distance < 16 { distance as u32 } else { (distance.ilog2() + 12).min(31) }
+}
+
+impl Residual {
+    /// A model that knows nothing, with 2^`bits` counters for each of its two tables.
+    pub fn new(bits: u32) -> Self {
+        let logistic = Logistic::new();
+        let bits = bits.clamp(12, 22);
+        Self {
+            logistic,
+            spans: [[Counter::at(1 << 12, 0); 32]; 4],
+            flags: vec![Counter::at(1 << 12, 0); 1 << bits],
+            flag_mixer: Mixer::new(64, (1 << 16) / 4, 6),
+            flag_correction: Correction::new(logistic, 1024, 6),
+            values: vec![Counter::NEW; 1 << bits],
+            value_mixer: Mixer::new(512, (1 << 16) / 4, 8),
+            value_correction: Correction::new(logistic, 256, 6),
+            mask: (1 << bits) - 1,
+            recent: 0,
+            recent_fields: [0; 32],
+            calm: 32,
+            rhythm: 0,
+            newest: 0,
+            last_forecast: 0,
+            last_actual: 0,
+            deltas: [0; 32],
+            cap: SPANS.len() - 1,
+        }
+    }
+
+    /// A copy begins, behind the output `newest`.
+    pub fn enter(&mut self, newest: u64) {
+        self.newest = newest as u32;
+        self.calm = self.calm.clamp(32, 400);
+        self.cap = SPANS.len() - 1;
+    }
+
+    /// How many bytes the next flag is for, as a level.
+    #[inline]
+    pub fn level(&self) -> usize {
+        let level = match self.calm {
+            0..16 => 0,
+            16..512 => 1,
+            512..4096 => 2,
+            _ => 3,
+        };
+        level.min(self.cap)
+    }
+
+    /// Codes whether something differs in a span of a level above 0.
+    #[inline]
+    pub fn code_span<C: Coder>(&mut self, coder: &mut C, level: usize, differs: bool) -> bool {
+        let context = if self.cap < SPANS.len() - 1 { 31 } else { (self.calm.max(1).ilog2() as usize).min(30) };
+        let counter = &mut self.spans[level & 3][context];
+        let differs = coder.code(differs, counter.probability());
+        counter.update(differs, LIMIT);
+        if differs {
+            self.cap = level - 1;
+        }
+        differs
+    }
+
+    /// `bytes` were as foretold, without a flag of their own.
+    #[inline]
+    pub fn pass(&mut self, bytes: &[u8]) {
+        for &byte in &bytes[bytes.len().saturating_sub(4)..] {
+            self.newest = self.newest << 8 | u32::from(byte);
+        }
+        self.calm += bytes.len() as u64;
+        self.recent = if bytes.len() < 32 { self.recent << bytes.len() } else { 0 };
+    }
+
+    /// Codes one plain byte of which `forecast` is foretold and `ahead` will follow; returns what it is.
+    pub fn code_byte<C: Coder>(&mut self, coder: &mut C, forecast: u8, ahead: u8, known: Option<u8>) -> u8 {
+        let foretold = u32::from(forecast);
+        let differs = known.is_some_and(|byte| byte != forecast);
+        let contexts = [
+            hash(self.recent & 0xFF, 1),
+            hash(foretold << 3 | self.recent & 7, 2),
+            hash(foretold << 8 | self.newest & 0xFF, 3 << 8 | self.recent & 1),
+            hash(foretold << 16 | self.newest & 0xFFFF, 4),
+            hash(scale(self.calm) << 8 | scale(self.rhythm), 5),
+            hash(foretold << 16 | u32::from(self.last_forecast) << 8 | u32::from(self.last_actual), 6 + scale(self.calm)),
+            hash(foretold << 8 | u32::from(ahead), 7),
+        ];
+        let set = scale(self.calm).min(31) as usize;
+        if self.code_flag(coder, &contexts, set, differs) {
+            let byte = self.code_value(coder, forecast, 0, 0, u32::from(ahead), known);
+            self.recent = self.recent << 1 | 1;
+            self.rhythm = self.calm;
+            self.calm = 0;
+            self.cap = SPANS.len() - 1;
+            (self.last_forecast, self.last_actual) = (forecast, byte);
+            self.newest = self.newest << 8 | u32::from(byte);
+            byte
+        } else {
+            self.pass(&[forecast]);
+            forecast
+        }
+    }
+
+    /// Codes a field of `kind` (below 32) of which the bytes in `field` are foretold; leaves what they are there.
+    pub fn code_field<C: Coder>(&mut self, coder: &mut C, field: &mut [u8], kind: u8, known: Option<&[u8]>) {
+        let kind = kind & 31;
+        let number = u32::from(kind);
+        let past = self.recent_fields[usize::from(kind)];
+        let differs = known.is_some_and(|bytes| bytes != field);
+        let contexts = [
+            hash(number << 8 | past & 0xFF, 11),
+            hash(number << 16 | self.newest & 0xFFFF, 12),
+            hash(number << 8 | u32::from(field[0]), 13),
+            hash(number << 8 | scale(self.calm), 14),
+            hash(number << 3 | past & 3, 15),
+            hash(number, self.recent & 0xF),
+            hash(
+                u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16,
+                17 + number,
+            ),
+        ];
+        let differs = self.code_flag(coder, &contexts, 32 + usize::from(kind & 31), differs);
+        self.recent_fields[usize::from(kind)] = past << 1 | u32::from(differs);
+        if !differs {
+            self.pass(field);
+            return;
+        }
+        let read = |field: &[u8]| field.iter().rev().fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+        let before = read(field);
+        let again = before.wrapping_add(self.deltas[usize::from(kind)]).to_le_bytes();
+        let mut same = true;
+        for index in 0..field.len() {
+            let known = known.and_then(|bytes| bytes.get(index)).copied();
+            let expected = again[index & 7];
+            let value = self.code_value(
+                coder,
+                field[index],
+                number * 8 + index as u32 + 1,
+                1 + u32::from(same),
+                u32::from(expected),
+                known,
+            );
+            same &= value == expected;
+            field[index] = value;
+            self.newest = self.newest << 8 | u32::from(value);
+        }
+        self.deltas[usize::from(kind)] = read(field).wrapping_sub(before);
+        self.rhythm = self.calm;
+        self.calm = 0;
+        self.cap = SPANS.len() - 1;
+        self.recent = self.recent << 1 | 1;
+    }
+
+    fn code_flag<C: Coder>(&mut self, coder: &mut C, contexts: &[u32; FLAGS], set: usize, differs: bool) -> bool {
+        let mut inputs = [0; FLAGS + 1];
+        let mask = self.mask;
+        for (input, &context) in inputs.iter_mut().zip(contexts) {
+            *input = self.logistic.stretch(self.flags[context as usize & mask].probability());
+        }
+        inputs[FLAGS] = 256;
+        let mixed = self.flag_mixer.mix(self.logistic, &inputs, set);
+        let refined = self.flag_correction.refine(mixed, set * 16 + (self.recent & 15) as usize);
+        let probability = (self.logistic.squash(mixed) + refined) / 2;
+        let differs = coder.code(differs, probability.clamp(1, 65535));
+        self.flag_mixer.update(&inputs, differs);
+        self.flag_correction.update(differs);
+        for &context in contexts {
+            self.flags[context as usize & mask].update(differs, LIMIT);
+        }
+        differs
+    }
+
+    /// A byte that stands where `forecast` was foretold. It may be the same within a field.
+    fn code_value<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        forecast: u8,
+        place: u32,
+        state: u32,
+        expected: u32,
+        known: Option<u8>,
+    ) -> u8 {
+        let foretold = u32::from(forecast);
+        let newest = self.newest;
+        let change = u32::from(self.last_actual.wrapping_sub(self.last_forecast));
+        let contexts = [
+            hash(place << 8 | foretold, 101),
+            hash(place << 16 | foretold << 8 | newest & 0xFF, 102),
+            hash(newest & 0xFFFF, 103 + (place << 8)),
+            hash(place << 8 | expected, 104 + state),
+            hash(place << 16 | foretold << 8 | u32::from(self.last_actual), 105 + (u32::from(self.last_forecast) << 8)),
+            hash(place, 106 + state),
+            hash(newest & 0xFF_FFFF, 107),
+            hash(foretold << 8 | change, 108 + (place << 8)),
+        ];
+        let mut partial = 1_u32;
+        let mut inputs = [0; VALUES * 2 + 1];
+        let known = known.unwrap_or(0);
+        for shift in (0..8).rev() {
+            let mut places = [0; VALUES];
+            for index in 0..VALUES {
+                let at = hash(contexts[index], partial) as usize & self.mask;
+                places[index] = at;
+                let counter = self.values[at];
+                let stretched = self.logistic.stretch(counter.probability());
+                let count = counter.count();
+                inputs[index * 2] = if count == 0 { 0 } else { stretched };
+                inputs[index * 2 + 1] = if count > 3 { stretched } else { 0 };
+            }
+            inputs[VALUES * 2] = 256;
+            let set = (state * 8 + shift) as usize + 24 * (place as usize & 7);
+            let mixed = self.value_mixer.mix(self.logistic, &inputs, set);
+            let refined = self.value_correction.refine(mixed, partial as usize & 255);
+            let probability = (self.logistic.squash(mixed) * 3 + refined) / 4;
+            let bit = coder.code(known >> shift & 1 == 1, probability.clamp(1, 65535));
+            self.value_mixer.update(&inputs, bit);
+            self.value_correction.update(bit);
+            for &at in &places {
+                self.values[at].update(bit, LIMIT);
+            }
+            partial = partial << 1 | u32::from(bit);
+        }
+        partial as u8
+    }
+}
