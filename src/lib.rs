@@ -9,13 +9,14 @@
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
-//! trust/   container/     signed metadata      | packages: unpack, verify
+//! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! ```
 
 pub mod causes;
 pub mod cli;
 pub mod container;
+pub mod delta;
 #[cfg(feature = "publisher")]
 pub mod demo;
 pub mod durable;

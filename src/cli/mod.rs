@@ -5,6 +5,8 @@
 
 #[cfg(feature = "publisher")]
 mod build;
+#[cfg(feature = "publisher")]
+mod diff;
 mod log;
 mod output;
 mod place;

@@ -82,6 +82,12 @@ enum Verb {
         /// The container.
         file: PathBuf,
     },
+    /// Compare two releases: what changed, how it would be patched, and what a client would fetch.
+    #[command(after_help = "Example: kuzflow diff my-app-1.2.0.kuzflow my-app-1.3.0.kuzflow --out 1.2-to-1.3.kuzpatch")]
+    Diff(super::diff::DiffArguments),
+    /// Apply a patch pack to a folder, without a launcher.
+    #[command(after_help = "Example: kuzflow apply 1.2-to-1.3.kuzpatch --old containers/my-app_1.2.0_Linux_x86_64 --out 1.3")]
+    Apply(super::diff::ApplyArguments),
     /// Serve a repository over HTTP.
     #[command(after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific")]
     Serve(ServeArguments),
@@ -252,6 +258,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
             say.result(json!({ "status": "done", "container": manifest.id(), "files": manifest.file_manifest.len(), "unpacked": manifest.unpacked_size(), "length": package.length, "hash": package.hash, "platform_info": manifest.platform_info, "dependencies": manifest.dependencies }));
             Ok(Ending::Done)
         }
+        Verb::Diff(arguments) => super::diff::diff(&arguments, say),
+        Verb::Apply(arguments) => super::diff::apply(&arguments, say),
         Verb::Serve(arguments) => serve(arguments, say),
     }
 }

@@ -73,6 +73,11 @@ pub struct AppName(String);
 pub struct InvalidAppName(String);
 
 impl AppName {
+    /// The name of an app that has none: of a folder that is compared as it is.
+    pub fn nameless() -> Self {
+        Self("nameless".to_owned())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

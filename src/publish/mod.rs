@@ -12,6 +12,7 @@ pub mod project;
 pub mod repository;
 pub mod rotation;
 pub mod transaction;
+pub mod trees;
 
 pub use error::PublishError;
 pub use keys::{KeyRole, Keyring};

@@ -1,0 +1,215 @@
+//! `kuzflow diff` and `kuzflow apply`: two releases compared, and a pack applied without a launcher.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::Ending;
+use super::output::Say;
+use crate::container::Unpacker;
+use crate::delta::pack::{self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack, Tree};
+use crate::model::{Digest, Manifest, RelativePath};
+use crate::publish::package::Effort;
+use crate::publish::trees::{FolderTree, PackageTree};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// The arguments of `kuzflow diff`.
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    /// The older release: a folder or a package.
+    old: PathBuf,
+    /// The newer release: a folder or a package.
+    new: PathBuf,
+    /// Write the patch pack here.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// auto (the smallest), aligned, zstd or bsdiff4.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = choice)]
+    algorithm: Choice,
+    /// Cores to use; all if absent.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Memory to use for making it, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    memory: u64,
+}
+
+/// The arguments of `kuzflow apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArguments {
+    /// The patch pack.
+    pack: PathBuf,
+    /// The release that it starts from: a folder.
+    #[arg(long, value_name = "DIR")]
+    old: PathBuf,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Cores to use; all if absent.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Memory to use, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    memory: u64,
+}
+
+/// The name of an algorithm, as it is typed.
+pub fn choice(text: &str) -> Result<Choice, String> {
+    match text {
+        "auto" => Ok(Choice::Smallest),
+        "aligned" => Ok(Choice::Only(Algorithm::Aligned)),
+        "zstd" => Ok(Choice::Only(Algorithm::Zstd)),
+        "bsdiff4" => Ok(Choice::Only(Algorithm::Bsdiff4)),
+        _ => Err("expected auto, aligned, zstd or bsdiff4".to_owned()),
+    }
+}
+
+fn threads(wanted: Option<usize>) -> usize {
+    wanted.unwrap_or_else(|| Effort::default().threads).max(1)
+}
+
+fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, Failure> {
+    Ok(if path.is_dir() { Box::new(FolderTree::open(path)?) } else { Box::new(PackageTree::open(path, threads)?) })
+}
+
+/// Compares two releases and tells what a client would fetch.
+pub fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, Failure> {
+    let threads = threads(arguments.threads);
+    let (old, new) = (open(&arguments.old, threads)?, open(&arguments.new, threads)?);
+    let options = MakeOptions { choice: arguments.algorithm, threads, memory: arguments.memory << 20 };
+    let bar = bar(say, "comparing");
+    let progress = |bytes| bar.inc(bytes);
+    let started = Instant::now();
+    let made = match &arguments.out {
+        Some(path) => {
+            let mut out = BufWriter::new(File::create(path)?);
+            let made = pack::make(&*old, &*new, options, &mut out, &progress)?;
+            out.flush()?;
+            made
+        }
+        None => pack::make(&*old, &*new, options, &mut io::sink(), &progress)?,
+    };
+    bar.finish_and_clear();
+    tell(&made, say);
+    let counts = |what: &str| made.verdicts.iter().filter(|verdict| verdict.what == what).count();
+    say.result(json!({
+        "status": "done", "pack_bytes": made.length, "outline_bytes": made.outline, "cloned": made.cloned,
+        "patched": counts("patched"), "added": counts("added"), "moved": counts("moved"), "removed": counts("removed"),
+        "written": made.written, "seconds": started.elapsed().as_secs_f64(), "files": made.verdicts,
+    }));
+    Ok(Ending::Done)
+}
+
+fn tell(made: &MadePack, say: &Say) {
+    for verdict in &made.verdicts {
+        let name = verdict.algorithm.and_then(|algorithm| serde_json::to_value(algorithm).ok());
+        let algorithm = name.as_ref().and_then(|name| name.as_str()).unwrap_or_default();
+        let from = verdict.base.as_ref().map(|base| format!("  from {base}")).unwrap_or_default();
+        say.line(&format!(
+            "{:<10} {:>11} {:>10} {:<8} {}{from}",
+            verdict.what, verdict.size, verdict.packed, algorithm, verdict.path
+        ));
+    }
+    say.line(&format!(
+        "{} bytes in all: {} for the list of files, {} for the files; {} files are taken over as they are",
+        made.length,
+        made.outline,
+        made.length - made.outline,
+        made.cloned
+    ));
+}
+
+fn bar(say: &Say, what: &'static str) -> ProgressBar {
+    if say.is_json() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// The files of a folder as bases.
+struct FolderBases<'a>(&'a Path);
+
+impl Bases for FolderBases<'_> {
+    fn open(&self, path: &RelativePath, _: &Digest) -> Option<File> {
+        File::open(path.under(self.0)).ok()
+    }
+}
+
+/// Applies a pack to a folder and makes another one.
+pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Failure> {
+    let started = Instant::now();
+    let threads = threads(arguments.threads);
+    let old = FolderTree::open(&arguments.old)?;
+    let file = FileBytes::new(File::open(&arguments.pack)?)?;
+    let opened = Pack::open(&file, old.manifest())?;
+    let parent = arguments.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let scratch = tempfile::Builder::new().prefix(".kuzflow-apply-").tempdir_in(parent)?;
+    let stop = AtomicBool::new(false);
+    let options = ApplyOptions { threads, memory: arguments.memory << 20, stop: &stop };
+    let bases = FolderBases(&arguments.old);
+    let (made, failed) = pack::apply(&opened, &file, old.manifest(), &bases, scratch.path(), options, &|_| ())?;
+    if let Some(failed) = failed.into_iter().next() {
+        return Err(failed.into());
+    }
+    let digests: Vec<Digest> = made.iter().flatten().map(|applied| applied.digest).collect();
+    let (manifest, json) = opened.manifest(old.manifest(), &digests)?;
+    let unpacker = Unpacker::new(std::sync::Arc::new(manifest), arguments.out.clone())?;
+    let mut finished = made.into_iter().flatten();
+    let mut copies: Vec<(&RelativePath, &RelativePath)> = Vec::new();
+    for (path, fate) in &opened.outline.fates {
+        match &fate.content {
+            Content::Made(_) => {
+                let applied = finished.next().ok_or("the pack made too few files")?;
+                unpacker.adopt(path, &applied.path, applied.digest)?;
+            }
+            Content::Old(base) => copies.push((path, base)),
+            Content::Empty | Content::Link(_) => {}
+        }
+    }
+    let count = copies.len();
+    copy_all(&unpacker, copies, &arguments.old, threads)?;
+    unpacker.finish(&json)?;
+    let manifest = Manifest::from_json(&json)?;
+    say.line(&format!("{}: {} files, {count} of them taken over", arguments.out.display(), manifest.file_manifest.len()));
+    say.result(json!({
+        "status": "done", "files": manifest.file_manifest.len(), "cloned": count, "seconds": started.elapsed().as_secs_f64(),
+    }));
+    Ok(Ending::Done)
+}
+
+fn copy_all(
+    unpacker: &Unpacker,
+    copies: Vec<(&RelativePath, &RelativePath)>,
+    from: &Path,
+    threads: usize,
+) -> Result<(), Failure> {
+    let queue = Mutex::new(copies.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((path, base)) = next() {
+            unpacker.clone_from(path, &base.under(from))?;
+        }
+        Ok::<(), crate::container::ContainerError>(())
+    };
+    let outcome = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        helpers
+            .into_iter()
+            .fold(own, |so_far, helper| so_far.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+    });
+    Ok(outcome?)
+}

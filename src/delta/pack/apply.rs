@@ -1,0 +1,256 @@
+//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is written.
+//!
+//! A group whose base is missing or damaged, or whose bytes are, fails alone: its files are to be had another way. A base is hashed
+//! before anything is made from it, so a wrong one is told as what it is.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::bytes::{FileBytes, Stream};
+use super::group::{self, GroupError};
+use super::{Group, Pack, PackError};
+use crate::delta::forecast::ReadAt;
+use crate::model::{Digest, Hasher, Manifest, RelativePath};
+
+/// Where the files of the base are.
+pub trait Bases: Sync {
+    /// Opens a file that is said to have this content; `None` if there is none. Whether it has is proved here.
+    fn open(&self, path: &RelativePath, digest: &Digest) -> Option<File>;
+}
+
+/// How to apply.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplyOptions<'a> {
+    /// Cores to use at most.
+    pub threads: usize,
+    /// Memory to take at most, bytes; fewer cores are used where it does not suffice for all of them.
+    pub memory: u64,
+    /// Set by whoever wants it to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// Memory that one group takes at most, bytes: models and history of the coder, a decoder's lists, small bases.
+const MEMORY_OF_A_GROUP: u64 = 56 << 20;
+/// Bases of a group up to this size together are read into memory, bytes; larger ones stay on disk and are read by position.
+const SMALL_BASES: u64 = 8 << 20;
+/// Bytes that are written at once.
+const BLOCK: usize = 256 << 10;
+
+/// A file that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Of its bytes.
+    pub digest: Digest,
+}
+
+/// A group that was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// A file that it is made from is not there.
+    #[error("{path}, which it is made from, is not there")]
+    NoBase {
+        /// Which.
+        path: RelativePath,
+    },
+    /// A file that it is made from has other content than it should.
+    #[error("{path}, which it is made from, has other content than it should")]
+    WrongBase {
+        /// Which.
+        path: RelativePath,
+    },
+    /// The pack's bytes are damaged, or meant for another base.
+    #[error("the patch is damaged")]
+    Patch(#[source] GroupError),
+    /// A base cannot be read, or a file not be written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Somebody stopped it.
+    #[error("it was stopped")]
+    Stopped,
+}
+
+/// Makes all files of `pack` in `folder`, which must exist; each gets its number in [`super::Outline::made`] as its name. Gives for
+/// each of them the file, or `None`; and why groups failed. `progress` is told the number of files made so far, from any thread.
+pub fn apply(
+    pack: &Pack,
+    file: &(dyn ReadAt + Sync),
+    base: &Manifest,
+    bases: &dyn Bases,
+    folder: &Path,
+    options: ApplyOptions<'_>,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<(Vec<Option<Applied>>, Vec<Failed>), PackError> {
+    let made: Vec<_> = pack.outline.made().map(|(_, made)| made.size).collect();
+    let mut queue: Vec<&Group> = pack.groups.iter().collect();
+    queue.sort_by_key(|group| std::cmp::Reverse(group.span.end - group.span.start));
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let results = Mutex::new((vec![None; made.len()], Vec::new()));
+    let work = || {
+        while let Some(group) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if options.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let mut makers = Makers { folder, sizes: &made, group, stop: options.stop, open: None, made: Vec::new(), member: 0 };
+            let outcome = makers.run(pack, file, base, bases);
+            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+            match outcome {
+                Ok(()) => {
+                    let count = makers.made.len();
+                    for (number, applied) in group.members.iter().zip(makers.made) {
+                        results.0[*number] = Some(applied);
+                    }
+                    progress(done.fetch_add(count, Ordering::Relaxed) + count);
+                }
+                Err(failed) => {
+                    makers.discard();
+                    results.1.push(failed);
+                }
+            }
+        }
+    };
+    let memory = usize::try_from(options.memory / MEMORY_OF_A_GROUP).unwrap_or(usize::MAX);
+    let threads = options.threads.min(memory).min(queue.len()).max(1);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    if options.stop.load(Ordering::Relaxed) {
+        return Err(PackError::Stopped);
+    }
+    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The files of one group, written one after another as their bytes come.
+struct Makers<'a> {
+    folder: &'a Path,
+    sizes: &'a [u64],
+    group: &'a Group,
+    stop: &'a AtomicBool,
+    open: Option<Open>,
+    made: Vec<Applied>,
+    /// Which of the group's members comes next.
+    member: usize,
+}
+
+struct Open {
+    path: PathBuf,
+    file: io::BufWriter<File>,
+    hasher: Hasher,
+    left: u64,
+}
+
+impl Makers<'_> {
+    fn run(&mut self, pack: &Pack, file: &(dyn ReadAt + Sync), base: &Manifest, bases: &dyn Bases) -> Result<(), Failed> {
+        let paths = pack.bases_of(self.group);
+        let entry = |path: &RelativePath| base.file_manifest.get(path).ok_or_else(|| Failed::NoBase { path: path.clone() });
+        let total = paths.iter().map(|path| entry(path).map(|entry| entry.size)).sum::<Result<u64, Failed>>()?;
+        let mut opened: Vec<Box<dyn ReadAt>> = Vec::with_capacity(paths.len());
+        for path in paths {
+            let digest = entry(path)?.hash;
+            let found = bases.open(path, &digest).ok_or_else(|| Failed::NoBase { path: path.clone() })?;
+            opened.push(proved(path, &digest, found, total <= SMALL_BASES)?);
+        }
+        let opened: Vec<&dyn ReadAt> = opened.iter().map(|base| &**base).collect();
+        let members = self.group.members.clone();
+        let length = members.iter().filter_map(|number| self.sizes.get(*number)).sum();
+        let mut packed = Stream::new(file, &self.group.span);
+        let mut failed = None;
+        let decoded = group::decode(self.group.algorithm, &opened, length, &mut packed, MEMORY_OF_A_GROUP, &mut |bytes| {
+            self.take(bytes).map_err(|error| {
+                failed = Some(error);
+                io::ErrorKind::Other.into()
+            })
+        });
+        match (failed, decoded) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(Failed::Patch(error)),
+            (None, Ok(())) => Ok(()),
+        }
+    }
+
+    /// Writes bytes to the file they belong to.
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Failed> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Failed::Stopped);
+        }
+        while !bytes.is_empty() {
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => self.begin()?,
+            };
+            let count = bytes.len().min(usize::try_from(open.left).unwrap_or(usize::MAX));
+            let (now, rest) = bytes.split_at(count);
+            open.hasher.update(now);
+            let written = open.file.write_all(now);
+            written.map_err(|source| Failed::File { action: "write", path: open.path.clone(), source })?;
+            open.left -= count as u64;
+            bytes = rest;
+            if open.left > 0 {
+                self.open = Some(open);
+                continue;
+            }
+            let flushed = open.file.flush();
+            flushed.map_err(|source| Failed::File { action: "write", path: open.path.clone(), source })?;
+            self.made.push(Applied { path: open.path, digest: open.hasher.finish() });
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<Open, Failed> {
+        let number = self.group.members.get(self.member).copied();
+        let (Some(number), Some(size)) = (number, number.and_then(|number| self.sizes.get(number))) else {
+            let source = io::ErrorKind::InvalidData.into();
+            return Err(Failed::File { action: "find a place in", path: self.folder.to_owned(), source });
+        };
+        self.member += 1;
+        let path = self.folder.join(number.to_string());
+        let created = File::create(&path).map_err(|source| Failed::File { action: "create", path: path.clone(), source })?;
+        let file = io::BufWriter::with_capacity(BLOCK, created);
+        Ok(Open { path, file, hasher: Hasher::default(), left: *size })
+    }
+
+    /// Deletes what a failed group has written.
+    fn discard(self) {
+        let paths = self.made.into_iter().map(|applied| applied.path).chain(self.open.map(|open| open.path));
+        for path in paths {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::debug!(%error, path = %path.display(), "a file of a failed patch stays until the next try");
+            }
+        }
+    }
+}
+
+/// A base whose content was proved: in memory, or the open file, so that nobody can exchange it in between.
+fn proved(path: &RelativePath, digest: &Digest, file: File, in_memory: bool) -> Result<Box<dyn ReadAt>, Failed> {
+    let unreadable = |source| Failed::File { action: "read", path: PathBuf::from(path.as_str()), source };
+    let file = FileBytes::new(file).map_err(unreadable)?;
+    let (mut hasher, mut kept, mut at) = (Hasher::default(), Vec::new(), 0);
+    let mut block = vec![0; BLOCK];
+    while at < file.len() {
+        let count = block.len().min(usize::try_from(file.len() - at).unwrap_or(usize::MAX));
+        file.read_at(at, &mut block[..count]).map_err(unreadable)?;
+        hasher.update(&block[..count]);
+        if in_memory {
+            kept.extend_from_slice(&block[..count]);
+        }
+        at += count as u64;
+    }
+    if hasher.finish() != *digest {
+        return Err(Failed::WrongBase { path: path.clone() });
+    }
+    Ok(if in_memory { Box::new(kept) } else { Box::new(file) })
+}

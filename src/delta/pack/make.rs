@@ -1,0 +1,393 @@
+//! A pack made: what changed between two trees, which old file each new one is made from, groups coded on several cores, and the
+//! result applied once in memory before anyone signs it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::group::{self, Class, GroupError};
+use super::outline::{Content, Fate, Made, Outline};
+use super::{Algorithm, Group, MAGIC, PackError, numbers, outline_base, write_groups};
+use crate::delta::align::{self, Options};
+use crate::delta::coder::{self, CoderError, Nature};
+use crate::delta::forecast::{PlainForecast, ReadAt};
+use crate::model::{Digest, Hasher, Manifest, RelativePath};
+
+/// A release's files.
+pub trait Tree: Sync {
+    /// What they are.
+    fn manifest(&self) -> &Manifest;
+    /// The content of one of them.
+    fn read(&self, path: &RelativePath) -> io::Result<Vec<u8>>;
+}
+
+/// Which algorithm to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The smallest for each group.
+    #[default]
+    Smallest,
+    /// This one wherever it can be used.
+    Only(Algorithm),
+}
+
+/// How to make a pack.
+#[derive(Clone, Copy, Debug)]
+pub struct MakeOptions {
+    /// Which algorithm.
+    pub choice: Choice,
+    /// Cores to use.
+    pub threads: usize,
+    /// Memory to take, bytes: fewer cores are used where it does not suffice for all of them, and alignment works in windows.
+    pub memory: u64,
+}
+
+/// A pack that was made.
+#[derive(Clone, Debug)]
+pub struct MadePack {
+    /// Bytes of the pack.
+    pub length: u64,
+    /// Bytes of its outline, the manifest's change included.
+    pub outline: u64,
+    /// What became of each file that is not as it was.
+    pub verdicts: Vec<Verdict>,
+    /// Files taken over as they are, moved ones included.
+    pub cloned: u64,
+    /// Bytes of the files that applying it writes.
+    pub written: u64,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Its path in the target; in the base if it is removed.
+    pub path: RelativePath,
+    /// `patched`, `added`, `moved`, `attributes` or `removed`.
+    pub what: &'static str,
+    /// The file of the base it is made from, if that has another path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<RelativePath>,
+    /// Its length, bytes.
+    pub size: u64,
+    /// How it is coded, if the pack makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<Algorithm>,
+    /// Its share of its group's bytes.
+    pub packed: u64,
+}
+
+/// Why a pack was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakePackError {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: RelativePath,
+        /// Why.
+        source: io::Error,
+    },
+    /// The pack cannot be written.
+    #[error("cannot write the patch pack")]
+    Write(#[source] io::Error),
+    /// A group cannot be coded.
+    #[error("cannot code {path} and what goes with it")]
+    Code {
+        /// The group's first file.
+        path: RelativePath,
+        /// Why.
+        source: GroupError,
+    },
+    /// The outline cannot be written.
+    #[error("cannot describe the difference of the two releases")]
+    Outline(#[from] PackError),
+    /// What was made does not come back: a fault of this program.
+    #[error("the patch of {path} does not give its file back")]
+    Unsound {
+        /// The group's first file.
+        path: RelativePath,
+    },
+}
+
+/// Bases and targets of a group of small files at most, bytes. Larger groups share more and are applied on fewer cores.
+const LARGEST_GROUP: u64 = 12 << 20;
+/// A file from this size on, bytes, is its own group.
+const OWN_GROUP: u64 = 1 << 20;
+/// Memory that coding one byte of a group takes about, bytes: suffixes, lanes, both sides.
+const MEMORY_A_BYTE: u64 = 16;
+
+/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of new files that are done, from any thread.
+pub fn make(
+    old: &dyn Tree,
+    new: &dyn Tree,
+    options: MakeOptions,
+    out: &mut dyn Write,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<MadePack, MakePackError> {
+    let plan = Plan::new(old, new)?;
+    let jobs = plan.jobs(old, new)?;
+    let coded = code(&plan, &jobs, (old, new), options, progress)?;
+    let mut groups = Vec::new();
+    let mut at = 0;
+    for (job, coded) in jobs.iter().zip(&coded) {
+        let end = at + coded.bytes.len() as u64;
+        groups.push(Group { algorithm: coded.algorithm, span: at..end, members: job.members.clone() });
+        at = end;
+    }
+    let head = write_outline(&plan.outline, old.manifest(), new.manifest(), &groups)?;
+    out.write_all(&head).map_err(MakePackError::Write)?;
+    for coded in &coded {
+        out.write_all(&coded.bytes).map_err(MakePackError::Write)?;
+    }
+    let verdicts = plan.verdicts(old.manifest(), &jobs, &coded);
+    let made: Vec<&Made> = plan.outline.made().map(|(_, made)| made).collect();
+    Ok(MadePack {
+        length: head.len() as u64 + at,
+        outline: head.len() as u64,
+        cloned: plan.outline.fates.values().filter(|fate| matches!(fate.content, Content::Old(_))).count() as u64,
+        written: made.iter().map(|made| made.size).sum(),
+        verdicts,
+    })
+}
+
+/// The pack's beginning: magic, check, outline.
+fn write_outline(outline: &Outline, base: &Manifest, target: &Manifest, groups: &[Group]) -> Result<Vec<u8>, MakePackError> {
+    let digests: Vec<Digest> = outline.made().filter_map(|(path, _)| Some(target.file_manifest.get(path)?.hash)).collect();
+    if outline.manifest(base, &digests)? != *target {
+        return Err(PackError::Form("it does not give the target's manifest back").into());
+    }
+    let json = target.to_json().map_err(PackError::from)?;
+    let mut streams = outline.write(base)?;
+    write_groups(&mut streams.numbers, groups);
+    let old = outline_base(base)?;
+    let joined = [&streams.head[..], &streams.names, &streams.numbers].concat();
+    let unwritable = |error: CoderError| MakePackError::Outline(PackError::Outline(error));
+    let steps = align::align(&old, &joined, &Options::plain()).map_err(|error| unwritable(error.into()))?;
+    let fresh = steps.iter().map(|step| step.fresh).sum();
+    let options = coder::Options::for_target(Nature::Text, joined.len() as u64, fresh);
+    let mut packed = Vec::new();
+    coder::encode(&old, &joined, &steps, options, &mut PlainForecast::new(&old), &mut packed).map_err(unwritable)?;
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(&Digest::of(&json).as_bytes()[..4]);
+    for length in [packed.len(), streams.head.len(), streams.names.len(), streams.numbers.len()] {
+        numbers::put(&mut out, length as u64);
+    }
+    out.extend(packed);
+    Ok(out)
+}
+
+/// What becomes of each file.
+struct Plan {
+    outline: Outline,
+    /// The paths that the pack makes, by number, with what each is made from.
+    made: Vec<(RelativePath, Option<RelativePath>)>,
+}
+
+impl Plan {
+    fn new(old: &dyn Tree, new: &dyn Tree) -> Result<Self, MakePackError> {
+        let (base, target) = (old.manifest(), new.manifest());
+        let mut contents: HashMap<Digest, &RelativePath> = HashMap::new();
+        for (path, entry) in base.files_with_bytes() {
+            contents.entry(entry.hash).or_insert(path);
+        }
+        let mut fates = BTreeMap::new();
+        for (path, entry) in &target.file_manifest {
+            let own = base.file_manifest.get(path).filter(|old| old.has_bytes());
+            let content = match (&entry.symlink, own) {
+                (Some(target), _) => Content::Link(target.clone()),
+                _ if entry.size == 0 => Content::Empty,
+                (_, Some(own)) if own.hash == entry.hash => Content::Old(path.clone()),
+                _ => match contents.get(&entry.hash) {
+                    Some(other) => Content::Old((*other).clone()),
+                    None => Content::Made(Made { size: entry.size, base: own.map(|_| path.clone()) }),
+                },
+            };
+            fates.insert(path.clone(), Fate { content, permissions: entry.permissions, mtime: entry.mtime });
+        }
+        let head = Manifest { file_manifest: BTreeMap::new(), ..target.clone() };
+        let outline = Outline { head, fates };
+        let made = outline.made().map(|(path, made)| (path.clone(), made.base.clone())).collect();
+        Ok(Self { outline, made })
+    }
+
+    /// The groups: files of one class, neighbours by kind and name together.
+    fn jobs(&self, old: &dyn Tree, new: &dyn Tree) -> Result<Vec<Job>, MakePackError> {
+        let mut files = Vec::new();
+        for (number, (path, made)) in self.outline.made().enumerate() {
+            let class = Class::of(&read(new, path)?);
+            let base = made.base.as_ref().and_then(|base| old.manifest().file_manifest.get(base)).map_or(0, |entry| entry.size);
+            let extension = path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension);
+            files.push((class, made.size > OWN_GROUP, extension, path, number, made.size + base));
+        }
+        files.sort();
+        let mut jobs: Vec<Job> = Vec::new();
+        for (class, large, _, _, number, weight) in files {
+            match jobs.last_mut() {
+                Some(job) if job.class == class && !large && job.weight + weight <= LARGEST_GROUP => {
+                    job.members.push(number);
+                    job.weight += weight;
+                }
+                _ => jobs.push(Job { class, members: vec![number], weight }),
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn verdicts(&self, base: &Manifest, jobs: &[Job], coded: &[Coded]) -> Vec<Verdict> {
+        let mut shares = HashMap::new();
+        for (job, coded) in jobs.iter().zip(coded) {
+            for (number, packed) in job.members.iter().zip(&coded.shares) {
+                shares.insert(&self.made[*number].0, (coded.algorithm, *packed));
+            }
+        }
+        let mut verdicts = Vec::new();
+        for (path, fate) in &self.outline.fates {
+            let old = base.file_manifest.get(path);
+            let verdict = |what, base: Option<&RelativePath>, size, algorithm, packed| Verdict {
+                path: path.clone(),
+                what,
+                base: base.filter(|base| *base != path).cloned(),
+                size,
+                algorithm,
+                packed,
+            };
+            match &fate.content {
+                Content::Made(made) => {
+                    let (algorithm, packed) =
+                        shares.get(path).map_or((None, 0), |(algorithm, packed)| (Some(*algorithm), *packed));
+                    let what = if made.base.is_some() { "patched" } else { "added" };
+                    verdicts.push(verdict(what, made.base.as_ref(), made.size, algorithm, packed));
+                }
+                Content::Old(other) => {
+                    let size = base.file_manifest.get(other).map_or(0, |entry| entry.size);
+                    if other != path {
+                        verdicts.push(verdict("moved", Some(other), size, None, 0));
+                    } else if old.is_some_and(|old| old.permissions != fate.permissions) {
+                        verdicts.push(verdict("attributes", None, size, None, 0));
+                    }
+                }
+                Content::Empty | Content::Link(_) => {
+                    let same = old.is_some_and(|old| match (&fate.content, &old.symlink) {
+                        (Content::Link(target), Some(old)) => target == old,
+                        (Content::Empty, None) => old.size == 0,
+                        _ => false,
+                    });
+                    if !same {
+                        verdicts.push(verdict(if old.is_some() { "patched" } else { "added" }, None, 0, None, 0));
+                    }
+                }
+            }
+        }
+        for (path, entry) in base.file_manifest.iter().filter(|(path, _)| !self.outline.fates.contains_key(*path)) {
+            let path = path.clone();
+            verdicts.push(Verdict { path, what: "removed", base: None, size: entry.size, algorithm: None, packed: 0 });
+        }
+        verdicts
+    }
+}
+
+/// A group that is to be coded.
+struct Job {
+    class: Class,
+    members: Vec<usize>,
+    /// Bytes of bases and targets together.
+    weight: u64,
+}
+
+/// A group that was coded.
+struct Coded {
+    algorithm: Algorithm,
+    bytes: Vec<u8>,
+    /// For each member, its share of the bytes.
+    shares: Vec<u64>,
+}
+
+fn read(tree: &dyn Tree, path: &RelativePath) -> Result<Vec<u8>, MakePackError> {
+    tree.read(path).map_err(|source| MakePackError::Read { path: path.clone(), source })
+}
+
+/// Codes all jobs, the heaviest first, on as many cores as memory allows.
+fn code(
+    plan: &Plan,
+    jobs: &[Job],
+    trees: (&dyn Tree, &dyn Tree),
+    options: MakeOptions,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<Coded>, MakePackError> {
+    let mut queue: Vec<usize> = (0..jobs.len()).collect();
+    queue.sort_by_key(|index| std::cmp::Reverse(jobs[*index].weight));
+    let next = AtomicUsize::new(0);
+    let results: Mutex<BTreeMap<usize, Coded>> = Mutex::default();
+    let work = || -> Result<(), MakePackError> {
+        while let Some(index) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let coded = jobs[*index].code(plan, trees, options).inspect_err(|_| next.store(queue.len(), Ordering::Relaxed))?;
+            progress(jobs[*index].weight);
+            results.lock().unwrap_or_else(PoisonError::into_inner).insert(*index, coded);
+        }
+        Ok(())
+    };
+    let heaviest = queue.first().map_or(0, |index| jobs[*index].weight);
+    let fit = options.memory / (heaviest * MEMORY_A_BYTE).max(64 << 20);
+    let threads = options.threads.min(usize::try_from(fit).unwrap_or(usize::MAX)).min(jobs.len()).max(1);
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        others.fold(own, Result::and)
+    })?;
+    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
+}
+
+impl Job {
+    fn code(&self, plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOptions) -> Result<Coded, MakePackError> {
+        let made = &plan.made;
+        let mut seen = BTreeSet::new();
+        let (mut bases, mut target, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+        for number in &self.members {
+            let (path, base) = &made[*number];
+            if let Some(base) = base.as_ref().filter(|base| seen.insert((*base).clone())) {
+                bases.push(read(old, base)?);
+            }
+            let content = read(new, path)?;
+            sizes.push(content.len() as u64);
+            target.extend(content);
+        }
+        let first = || made[self.members[0]].0.clone();
+        let sources: Vec<&dyn ReadAt> = bases.iter().map(|base| base as &dyn ReadAt).collect();
+        let mut best: Option<Coded> = None;
+        for algorithm in self.candidates(options.choice, bases.len()) {
+            let mut bytes = Vec::new();
+            let coded = group::encode(algorithm, self.class, &sources, &target, &mut bytes);
+            coded.map_err(|source| MakePackError::Code { path: first(), source })?;
+            if best.as_ref().is_none_or(|best| bytes.len() < best.bytes.len()) {
+                best = Some(Coded { algorithm, bytes, shares: Vec::new() });
+            }
+        }
+        let mut best = best.ok_or_else(|| MakePackError::Unsound { path: first() })?;
+        self.prove(&best, &sources, &target).ok_or_else(|| MakePackError::Unsound { path: first() })?;
+        let total = sizes.iter().sum::<u64>().max(1);
+        best.shares = sizes.iter().map(|size| best.bytes.len() as u64 * size / total).collect();
+        Ok(best)
+    }
+
+    fn candidates(&self, choice: Choice, _bases: usize) -> Vec<Algorithm> {
+        match choice {
+            Choice::Smallest => vec![Algorithm::Aligned],
+            Choice::Only(algorithm) => vec![algorithm],
+        }
+    }
+
+    /// Decodes what was coded: nothing leaves the publisher that does not come back.
+    fn prove(&self, coded: &Coded, bases: &[&dyn ReadAt], target: &[u8]) -> Option<()> {
+        let mut hasher = Hasher::default();
+        let mut sink = |bytes: &[u8]| {
+            hasher.update(bytes);
+            Ok(())
+        };
+        group::decode(coded.algorithm, bases, target.len() as u64, &mut &coded.bytes[..], u64::MAX, &mut sink).ok()?;
+        (hasher.finish() == Digest::of(target)).then_some(())
+    }
+}

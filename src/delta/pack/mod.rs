@@ -1,0 +1,243 @@
+//! Packs: all that turns the files of one release into those of another, in one file.
+//!
+//! ```text
+//! "KZP1"  check: 4 bytes of the target manifest's digest
+//! outline  lengths, then one coded stream: head of the manifest, names, numbers (what becomes of each file; the groups)
+//! groups   one behind the other: files that are coded together
+//! ```
+//!
+//! Files that are alike share a group, and with it everything the coder has learned: of a release that changes nine text files,
+//! eight profit. Groups are independent, so they are applied on all cores.
+//!
+//! In: the base's manifest, the base's files by content. Out: the target's files, and the target's manifest, which the caller
+//! holds against signed metadata. Never: a hash of its own that anyone trusts; the four bytes of check only tell a mistake early.
+
+mod apply;
+mod bytes;
+mod group;
+#[cfg(feature = "publisher")]
+mod make;
+mod numbers;
+mod outline;
+
+use std::io;
+use std::ops::Range;
+
+pub use apply::{Applied, ApplyOptions, Bases, Failed, apply};
+pub use bytes::FileBytes;
+#[cfg(feature = "publisher")]
+pub use make::{Choice, MadePack, MakeOptions, MakePackError, Tree, Verdict, make};
+pub use outline::{Content, Fate, Made, Outline};
+
+use self::numbers::Numbers;
+use super::coder::{self, CoderError, Limits};
+use super::forecast::{PlainForecast, ReadAt};
+use crate::model::{Digest, Manifest, RelativePath};
+
+/// The first bytes of every pack.
+const MAGIC: &[u8; 4] = b"KZP1";
+/// Bytes of the outline's streams together that are read at most: about 500,000 changed files.
+const LARGEST_OUTLINE: u64 = 64 << 20;
+/// Memory that the outline's models may take, bytes.
+const OUTLINE_MEMORY: u64 = 64 << 20;
+
+/// Why a pack was refused or not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The file is no pack.
+    #[error("it is no patch pack of a form that this program reads")]
+    NoPack,
+    /// Its outline says something that is not allowed, or it is for another base.
+    #[error("the patch pack is refused: {0}")]
+    Form(&'static str),
+    /// The outline is damaged.
+    #[error("the patch pack's outline cannot be read")]
+    Outline(#[source] CoderError),
+    /// What it makes is not what it was made for: another base.
+    #[error("the patch pack is for another release than the installed one")]
+    OtherBase,
+    /// The manifest that comes out is not allowed.
+    #[error("the manifest that the patch pack makes is refused")]
+    Manifest(#[from] crate::model::manifest::InvalidManifest),
+    /// Somebody stopped it.
+    #[error("it was stopped")]
+    Stopped,
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: std::path::PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// How a group is coded. The number is part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Our own: alignment, forecast, context mixing.
+    Aligned = 0,
+    /// zstd with the bases in its window.
+    Zstd = 1,
+    /// The classical bsdiff 4 format; one file with one base.
+    Bsdiff4 = 2,
+}
+
+impl Algorithm {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 3] = [Self::Aligned, Self::Zstd, Self::Bsdiff4];
+}
+
+/// Files that are coded together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// How.
+    pub algorithm: Algorithm,
+    /// Its bytes in the pack.
+    pub span: Range<u64>,
+    /// Its files: numbers in [`Outline::made`], in their order in the stream.
+    pub members: Vec<usize>,
+}
+
+/// A pack that was opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pack {
+    /// What becomes of each file.
+    pub outline: Outline,
+    /// How the files that it makes are coded; each is in exactly one group.
+    pub groups: Vec<Group>,
+    check: [u8; 4],
+}
+
+impl Pack {
+    /// Opens a pack for the release that `base` describes. Nothing in it is trusted.
+    pub fn open(file: &dyn ReadAt, base: &Manifest) -> Result<Self, PackError> {
+        let unreadable = |_| PackError::NoPack;
+        let mut start = vec![0; usize::try_from(file.len().min(64)).unwrap_or(0)];
+        file.read_at(0, &mut start).map_err(unreadable)?;
+        let mut numbers = Numbers::new(&start);
+        if numbers.bytes(4).map_err(|_| PackError::NoPack)? != MAGIC {
+            return Err(PackError::NoPack);
+        }
+        let check = numbers.bytes(4)?.try_into().map_err(|_| PackError::NoPack)?;
+        let packed_length = numbers.next()?;
+        let lengths = [numbers.next()?, numbers.next()?, numbers.next()?];
+        let total = lengths.iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
+        let total = total.filter(|total| *total <= LARGEST_OUTLINE).ok_or(PackError::Form("its outline is too large"))?;
+        let at = (start.len() - numbers.rest().len()) as u64;
+        if at.checked_add(packed_length).is_none_or(|end| end > file.len()) {
+            return Err(PackError::Form("its outline lies outside of it"));
+        }
+        let mut packed = vec![0; usize::try_from(packed_length).unwrap_or(usize::MAX)];
+        file.read_at(at, &mut packed).map_err(unreadable)?;
+        let mut streams = Vec::new();
+        let old = outline_base(base)?;
+        let limits = Limits { most_steps: 1 << 20, most_memory: OUTLINE_MEMORY };
+        coder::decode(&old, total, &limits, &mut &packed[..], |_| Ok(Box::new(PlainForecast::new(&old))), &mut |bytes| {
+            streams.extend_from_slice(bytes);
+            Ok(())
+        })
+        .map_err(PackError::Outline)?;
+        let cut = lengths.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        let (head, rest) = streams.split_at_checked(cut[0]).ok_or(PackError::Form("its outline ends too early"))?;
+        let (names, numbers) = rest.split_at_checked(cut[1]).ok_or(PackError::Form("its outline ends too early"))?;
+        let mut numbers = Numbers::new(numbers);
+        let outline = Outline::read(base, head, names, &mut numbers)?;
+        let made = outline.made().count();
+        let groups = read_groups(&mut numbers, made, at + packed_length, file.len())?;
+        if !numbers.rest().is_empty() {
+            return Err(PackError::Form("something follows its outline"));
+        }
+        Ok(Self { outline, groups, check })
+    }
+
+    /// The manifest of the target, from the digests of what was made. It is checked, and it is the one that the pack was made for,
+    /// as far as four bytes of its digest can tell; whether it is the signed one is for the caller to prove.
+    pub fn manifest(&self, base: &Manifest, made: &[Digest]) -> Result<(Manifest, Vec<u8>), PackError> {
+        let manifest = self.outline.manifest(base, made)?;
+        manifest.check()?;
+        let json = manifest.to_json()?;
+        if Digest::of(&json).as_bytes()[..4] != self.check {
+            return Err(PackError::OtherBase);
+        }
+        Ok((manifest, json))
+    }
+
+    /// The bases of a group, each once, in the order in which their bytes stand in the coder's address space.
+    pub fn bases_of(&self, group: &Group) -> Vec<&RelativePath> {
+        let made: Vec<(&RelativePath, &Made)> = self.outline.made().collect();
+        let mut bases: Vec<&RelativePath> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for number in &group.members {
+            if let Some(base) = made.get(*number).and_then(|(_, made)| made.base.as_ref())
+                && seen.insert(base)
+            {
+                bases.push(base);
+            }
+        }
+        bases
+    }
+}
+
+/// What the outline's stream is coded against: the base's head and all its names.
+fn outline_base(base: &Manifest) -> Result<Vec<u8>, PackError> {
+    let mut old = outline::head_of(base)?;
+    for path in base.file_manifest.keys() {
+        old.extend_from_slice(path.as_str().as_bytes());
+        old.push(b'\n');
+    }
+    Ok(old)
+}
+
+/// Appends the groups to the outline's numbers.
+#[cfg(feature = "publisher")]
+fn write_groups(numbers: &mut Vec<u8>, groups: &[Group]) {
+    numbers::put(numbers, groups.len() as u64);
+    for group in groups {
+        numbers.push(group.algorithm as u8);
+        numbers::put(numbers, group.span.end - group.span.start);
+        numbers::put(numbers, group.members.len() as u64);
+        let mut next = 0;
+        for member in &group.members {
+            numbers::put_signed(numbers, *member as i64 - next);
+            next = *member as i64 + 1;
+        }
+    }
+}
+
+/// Reads groups that lie in `start..end` and have each of `made` files once.
+fn read_groups(numbers: &mut Numbers<'_>, made: usize, start: u64, end: u64) -> Result<Vec<Group>, PackError> {
+    let count = numbers.below(made + 1)?;
+    let mut groups = Vec::with_capacity(count);
+    let mut seen = vec![false; made];
+    let mut at = start;
+    for _ in 0..count {
+        let algorithm =
+            *Algorithm::ALL.get(usize::from(numbers.byte()?)).ok_or(PackError::Form("a group is of no known kind"))?;
+        let length = numbers.next()?;
+        let span = at..at.checked_add(length).ok_or(PackError::Form("a group lies outside of it"))?;
+        at = span.end;
+        let length = numbers.below(made + 1)?;
+        let mut members = Vec::with_capacity(length);
+        let mut next = 0i64;
+        for _ in 0..length {
+            let member = next.checked_add(numbers.signed()?).ok_or(PackError::Form("a number is out of bounds"))?;
+            let index = usize::try_from(member).ok().filter(|index| seen.get(*index) == Some(&false));
+            let index = index.ok_or(PackError::Form("a file is in two groups, or is none"))?;
+            seen[index] = true;
+            members.push(index);
+            next = member + 1;
+        }
+        if members.is_empty() || (algorithm == Algorithm::Bsdiff4 && members.len() != 1) {
+            return Err(PackError::Form("a group has too few or too many files"));
+        }
+        groups.push(Group { algorithm, span, members });
+    }
+    match at == end && seen.iter().all(|seen| *seen) {
+        true => Ok(groups),
+        false => Err(PackError::Form("its groups are not all of it")),
+    }
+}

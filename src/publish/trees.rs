@@ -1,0 +1,233 @@
+//! Releases as trees that can be compared: a folder, an installed container, or a package as it is.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::package::{PackageError, inspect};
+use crate::container::{Decoder, SpanReader};
+use crate::delta::pack::Tree;
+use crate::model::manifest::*;
+use crate::model::{Digest, Hasher, Manifest, PackageIndex, RelativePath};
+
+/// Why a tree cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// The file system refuses.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The package is refused.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// A name in the folder cannot be in a container.
+    #[error("{} cannot be in a container", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is in the folder cannot be a container.
+    #[error("{} cannot be a container", path.display())]
+    Manifest {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: InvalidManifest,
+    },
+    /// The folder is empty.
+    #[error("{} has no files", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl TreeError {
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { action, path: path.to_owned(), source }
+    }
+}
+
+/// A folder.
+pub struct FolderTree {
+    root: PathBuf,
+    manifest: Manifest,
+}
+
+/// Files of an installed container that belong to no release.
+const NOT_OF_A_RELEASE: [&str; 3] = [MANIFEST_PATH, INDEX_PATH, "metadata/installed.json"];
+
+impl FolderTree {
+    /// Looks at every file in `root`. If it has a manifest, what that says beside the files is taken over; what it says of files is
+    /// not: they may have changed.
+    pub fn open(root: &Path) -> Result<Self, TreeError> {
+        let mut files = BTreeMap::new();
+        let mut empty_folders = Vec::new();
+        for found in walkdir::WalkDir::new(root).min_depth(1).sort_by_file_name() {
+            let found = found.map_err(|error| {
+                let path = error.path().unwrap_or(root).to_owned();
+                TreeError::file("read", &path)(error.into())
+            })?;
+            let path = found.path();
+            let relative =
+                path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|text| text.replace('\\', "/").parse().ok());
+            let relative: RelativePath = relative.ok_or_else(|| TreeError::Name { path: path.to_owned() })?;
+            if NOT_OF_A_RELEASE.contains(&relative.as_str()) {
+                continue;
+            }
+            if found.file_type().is_dir() {
+                if fs::read_dir(path).map_err(TreeError::file("list", path))?.next().is_none() {
+                    empty_folders.push(relative);
+                }
+                continue;
+            }
+            files.insert(relative, entry(path, &found.file_type())?);
+        }
+        let known = fs::read(root.join(MANIFEST_PATH)).ok().and_then(|json| Manifest::from_json(&json).ok());
+        let program = files.iter().find(|(_, entry)| entry.symlink.is_none()).map(|(path, _)| path.clone());
+        let program = program.ok_or_else(|| TreeError::Empty { path: root.to_owned() })?;
+        let manifest = match known {
+            Some(known) => Manifest { file_manifest: files, empty_folders, ..known },
+            None => nameless(files, empty_folders, program),
+        };
+        manifest.check().map_err(|source| TreeError::Manifest { path: root.to_owned(), source })?;
+        Ok(Self { root: root.to_owned(), manifest })
+    }
+}
+
+impl Tree for FolderTree {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn read(&self, path: &RelativePath) -> io::Result<Vec<u8>> {
+        fs::read(path.under(&self.root))
+    }
+}
+
+/// A file or link as a manifest names it. Its own time is not looked at: a build gives all files one.
+fn entry(path: &Path, kind: &fs::FileType) -> Result<Entry, TreeError> {
+    if kind.is_symlink() {
+        let target = fs::read_link(path).map_err(TreeError::file("read", path))?;
+        let target = target.to_str().ok_or_else(|| TreeError::Name { path: path.to_owned() })?.to_owned();
+        let hash = Digest::of(target.as_bytes());
+        return Ok(Entry { size: 0, mtime: 0, hash, permissions: Permissions::PROGRAM, symlink: Some(target) });
+    }
+    let mut file = File::open(path).map_err(TreeError::file("open", path))?;
+    let metadata = file.metadata().map_err(TreeError::file("look at", path))?;
+    let mut hasher = Hasher::default();
+    let mut size = 0;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match io::Read::read(&mut file, &mut buffer).map_err(TreeError::file("read", path))? {
+            0 => break,
+            count => {
+                hasher.update(&buffer[..count]);
+                size += count as u64;
+            }
+        }
+    }
+    Ok(Entry { size, mtime: 0, hash: hasher.finish(), permissions: permissions(&metadata), symlink: None })
+}
+
+#[cfg(unix)]
+fn permissions(metadata: &fs::Metadata) -> Permissions {
+    Permissions::from_mode(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()))
+}
+
+#[cfg(not(unix))]
+fn permissions(_: &fs::Metadata) -> Permissions {
+    Permissions::FILE
+}
+
+/// A manifest for a folder that has none.
+fn nameless(file_manifest: BTreeMap<RelativePath, Entry>, empty_folders: Vec<RelativePath>, program: RelativePath) -> Manifest {
+    let platform = crate::model::Platform::current();
+    Manifest {
+        format: MANIFEST_FORMAT,
+        container_info: ContainerInfo {
+            version: crate::model::Version::new(0, 0, 0),
+            build_date: jiff::Timestamp::UNIX_EPOCH,
+            build_number: None,
+            git_commit: None,
+            builder: String::new(),
+        },
+        platform_info: PlatformInfo {
+            os: platform.os,
+            architecture: platform.architecture,
+            python_version: None,
+            qt_version: None,
+        },
+        application_info: ApplicationInfo {
+            name: crate::model::platform::AppName::nameless(),
+            display_name: String::new(),
+            description: String::new(),
+            main_executable: program.clone(),
+            icon: None,
+            launch: Launch {
+                working_folder: program.clone(),
+                program,
+                arguments: Vec::new(),
+                environment: BTreeMap::new(),
+                prepend: BTreeMap::new(),
+            },
+        },
+        dependencies: Vec::new(),
+        file_manifest,
+        empty_folders,
+        signature: None,
+    }
+}
+
+/// A package, read in place.
+pub struct PackageTree {
+    file: File,
+    manifest: Manifest,
+    index: PackageIndex,
+    decoders: Mutex<Vec<Decoder>>,
+}
+
+impl PackageTree {
+    /// Opens and proves a package with `threads` cores.
+    pub fn open(path: &Path, threads: usize) -> Result<Self, TreeError> {
+        let package = inspect(path, threads)?;
+        let file = File::open(path).map_err(TreeError::file("open", path))?;
+        Ok(Self { file, manifest: package.manifest, index: package.index, decoders: Mutex::default() })
+    }
+
+    /// Where its files' bytes lie.
+    pub fn index(&self) -> &PackageIndex {
+        &self.index
+    }
+}
+
+impl Tree for PackageTree {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn read(&self, path: &RelativePath) -> io::Result<Vec<u8>> {
+        let entry = self.manifest.file_manifest.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let Some(packed) = self.index.places.get(path) else { return Ok(Vec::new()) };
+        let pooled = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut decoder = pooled.map_or_else(Decoder::new, Ok).map_err(io::Error::other)?;
+        let mut content = Vec::new();
+        let mut keep = |block: &[u8]| {
+            content.extend_from_slice(block);
+            Ok(())
+        };
+        let mut source = SpanReader::new(&self.file, packed);
+        let unpacked = decoder.unpack(&mut source, packed.compression, packed.size, entry.size, &mut keep);
+        self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
+        unpacked.map_err(io::Error::other)?;
+        Ok(content)
+    }
+}
