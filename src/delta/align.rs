@@ -77,7 +77,7 @@ impl Options {
 
     /// For native code, where fresh bytes are dear and differing bytes common.
     pub fn native() -> Self {
-        let costs = Costs { same: 6, differs: 2300, differs_again: 1700, fresh: 1400, leave: 800, resume: 1800, jump: 3600 };
+        let costs = Costs { same: 6, differs: 1600, differs_again: 1100, fresh: 700, leave: 800, resume: 1800, jump: 5500 };
         Self { window: WINDOW, shortest: 8, costs }
     }
 }

@@ -94,9 +94,9 @@ impl<'a> Masked<'a> {
             Labels::Old(translations) => {
                 let Some(new) = translations.partner(old) else { return Ok([0; 8]) };
                 let pair = translations.pair(old, new);
-                let target = translations.translate(pair, refers.target).0;
+                let target = translations.translate(pair, refers.target, None).0;
                 match refers.origin {
-                    Origin::Length(start) => target.wrapping_sub(translations.translate(pair, start).0).wrapping_add(1),
+                    Origin::Length(start) => target.wrapping_sub(translations.translate(pair, start, None).0).wrapping_add(1),
                     _ => target,
                 }
             }

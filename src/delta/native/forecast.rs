@@ -4,16 +4,19 @@ use std::io;
 
 use super::Program;
 use super::blocks::Blocks;
-use super::fields;
+use super::fields::{self, kind};
 use super::hints::{self, Target};
 use super::image::Layout;
-use super::reference::{self, Origin};
+use super::reference::{self, Origin, Reference};
 use super::translation::Translation;
 use crate::delta::align::Step;
-use crate::delta::forecast::{Chunk, Forecast, ReadAt};
+use crate::delta::forecast::{Chunk, Forecast, ReadAt, UNSURE};
 
 /// Places in the memory of recent targets.
 const MEMORY: usize = 1 << 16;
+
+/// How much farther away the target of a jump may be than before, on top of twice the distance.
+const NEAR: u64 = 1024;
 
 /// A target that was met: where it was found.
 #[derive(Clone, Copy, Default)]
@@ -109,8 +112,8 @@ impl Translations {
     }
 
     /// Where an old address of image `old` is in target `new`, and whether it was copied.
-    pub fn translate(&self, pair: usize, address: u64) -> (u64, bool) {
-        self.pairs.get(pair).and_then(Option::as_ref).map_or((address, false), |pair| pair.translate(address))
+    pub fn translate(&self, pair: usize, address: u64, near: Option<u64>) -> (u64, bool) {
+        self.pairs.get(pair).and_then(Option::as_ref).map_or((address, false), |pair| pair.translate(address, near))
     }
 
     /// The target that resembles an old image.
@@ -191,7 +194,25 @@ impl<'a> NativeForecast<'a> {
         if memory.pair == pair as u32 + 1 && memory.target == target {
             return (memory.found, true);
         }
-        self.translations.translate(pair, target)
+        self.translations.translate(pair, target, None)
+    }
+
+    /// Where a field at address `here` will point. A jump mostly stays within its function: a target much farther away than before
+    /// is another copy of the old one.
+    fn aim(&self, pair: usize, kind: u8, here: u64, value: u64, reference: &Reference) -> (u64, bool) {
+        let Origin::Here(behind) = reference.origin else { return self.translate(pair, reference.target) };
+        if kind != kind::JUMP && kind != kind::BRANCH {
+            return self.translate(pair, reference.target);
+        }
+        let local = here.wrapping_add(behind).wrapping_add(value);
+        let reach = NEAR + (value as i64).unsigned_abs();
+        let likely = |target: u64| target.abs_diff(local) <= reach;
+        let (target, exact) = self.translate(pair, reference.target);
+        if likely(target) {
+            return (target, exact);
+        }
+        let (target, exact) = self.translations.translate(pair, reference.target, Some(local));
+        if likely(target) { (target, exact) } else { (local, false) }
     }
 
     /// The target that holds a new position.
@@ -234,14 +255,14 @@ impl Forecast for NativeForecast<'_> {
         self.blocks.read(old_at, bytes)?;
         let value = reference::number(kind, bytes);
         let reference = reference::refer(image, &mut self.blocks, at, kind, value)?;
-        let (target, exact) = self.translate(pair, reference.target);
         let from = self.translations.targets[new].as_ref().map_or(0, |target| target.from);
         let Some(layout) = self.translations.layout(new) else { return plain(self, room.min(size), buffer) };
         let here = layout.address(new_at - from);
+        let (target, exact) = self.aim(pair, kind, here, value, &reference);
         let forecast = reference::value(layout, here, reference.origin, target, |address| self.translate(pair, address).0);
         bytes.copy_from_slice(&forecast.to_le_bytes()[..size]);
         self.pending = Some(Pending { kind, pair, new, here, target: reference.target, exact, origin: reference.origin });
-        Ok(Chunk { length: size, kind })
+        Ok(Chunk { length: size, kind: if exact { kind } else { kind | UNSURE } })
     }
 
     fn settle(&mut self, actual: &[u8]) {

@@ -16,7 +16,7 @@ struct Stretch {
 }
 
 /// So many stretches before a place are asked whether they hold it.
-const DEPTH: usize = 6;
+const DEPTH: usize = 16;
 /// So many neighbours are remembered.
 const NEIGHBOURS: usize = 1 << 16;
 
@@ -74,11 +74,15 @@ impl Translation {
         self.stretches.shrink_to_fit();
     }
 
-    /// Where an old address is now, and whether its bytes were copied.
-    pub fn translate(&self, target: u64) -> (u64, bool) {
+    /// Where an old address is now, and whether its bytes were copied. Of several copies the one nearest to `near` counts, or the
+    /// longest.
+    pub fn translate(&self, target: u64, near: Option<u64>) -> (u64, bool) {
         let index = self.stretches.partition_point(|stretch| stretch.old <= target);
         let before = &self.stretches[index.saturating_sub(DEPTH)..index];
-        let holding = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| stretch.length);
+        let holding = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match near {
+            Some(near) => !near.abs_diff(stretch.new + (target - stretch.old)),
+            None => stretch.length,
+        });
         if let Some(stretch) = holding {
             return (stretch.new + (target - stretch.old), true);
         }
