@@ -18,6 +18,7 @@ mod seeds;
 mod suffixes;
 
 use std::io;
+use std::ops::Range;
 
 use super::forecast::ReadAt;
 
@@ -76,57 +77,71 @@ impl Options {
 
     /// For native code, where fresh bytes are dear and differing bytes common.
     pub fn native() -> Self {
-        let costs = Costs { same: 6, differs: 2300, differs_again: 1700, fresh: 1400, leave: 800, resume: 1800, jump: 3600 };
+        let costs = Costs { same: 6, differs: 1600, differs_again: 1100, fresh: 700, leave: 800, resume: 1800, jump: 5500 };
         Self { window: WINDOW, shortest: 8, costs }
     }
 }
 
 /// Aligns `targets` with `bases`. Errors are those of reading.
 pub fn align(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &Options) -> io::Result<Vec<Step>> {
-    align_with(bases, targets, bases, targets, options)
+    Aligner::new(bases, targets, options)?.steps(bases, targets)
 }
 
-/// Aligns by two views of the same bytes: matches are found in `bases` and `targets`, the way through them is chosen by
-/// `priced_bases` and `priced_targets`, which must be as long. Native code is matched with its operands hidden, so that matches
-/// are long, and priced with operands that are right or wrong.
-pub fn align_with(
-    bases: &dyn ReadAt,
-    targets: &dyn ReadAt,
-    priced_bases: &dyn ReadAt,
-    priced_targets: &dyn ReadAt,
-    options: &Options,
-) -> io::Result<Vec<Step>> {
-    let (old_length, new_length) = (bases.len(), targets.len());
-    let window = options.window.clamp(64, u32::MAX as usize / 2) as u64;
-    let mut builder = Builder::default();
-    let part = if old_length <= window && new_length <= u64::from(u32::MAX / 2) { new_length.max(1) } else { window / 2 };
-    let mut new_from = 0;
-    while new_from < new_length {
-        let new_to = (new_from + part).min(new_length);
-        let middle = u128::from(new_from + (new_to - new_from) / 2) * u128::from(old_length) / u128::from(new_length);
-        let old_from = (middle as u64).saturating_sub(window / 2).min(old_length.saturating_sub(window));
-        let old_to = (old_from + window).min(old_length);
-        let new = read(targets, new_from, new_to)?;
-        let old = read(bases, old_from, old_to)?;
-        let seeds = seeds::find(&old, &new, options.shortest);
-        drop((old, new));
-        let old = read(priced_bases, old_from, old_to)?;
-        let new = read(priced_targets, new_from, new_to)?;
-        for piece in path::cheapest(&old, &new, seeds, &options.costs) {
-            match piece.lane {
-                None => builder.fresh(piece.length as u64),
-                Some(lane) => builder.copy((old_from as i64 + piece.at as i64 + lane) as u64, piece.length as u64),
+/// A part of the targets, the part of the bases that it is aligned with, and the matches between them.
+struct Window {
+    new: Range<u64>,
+    old: Range<u64>,
+    seeds: Vec<seeds::Seed>,
+}
+
+/// Matches between bases and targets, which are found once and may be priced by several views of the same bytes: native code is
+/// matched with its operands hidden, so that matches are long, and priced with operands that are right or wrong.
+pub struct Aligner {
+    windows: Vec<Window>,
+    costs: Costs,
+}
+
+impl Aligner {
+    /// Finds matches. Errors are those of reading.
+    pub fn new(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &Options) -> io::Result<Self> {
+        let (old_length, new_length) = (bases.len(), targets.len());
+        let window = options.window.clamp(64, u32::MAX as usize / 2) as u64;
+        let whole = old_length <= window && new_length <= window;
+        let part = if whole { new_length.max(1) } else { window / 2 };
+        let mut windows = Vec::new();
+        let mut from = 0;
+        while from < new_length {
+            let new = from..(from + part).min(new_length);
+            let middle = u128::from(new.start + (new.end - new.start) / 2) * u128::from(old_length) / u128::from(new_length);
+            let old_from = (middle as u64).saturating_sub(window / 2).min(old_length.saturating_sub(window));
+            let old = old_from..(old_from + window).min(old_length);
+            from = new.end;
+            let seeds = seeds::find(&read(bases, &old)?, &read(targets, &new)?, options.shortest);
+            windows.push(Window { new, old, seeds });
+        }
+        Ok(Self { windows, costs: options.costs })
+    }
+
+    /// The cheapest steps with the bytes as these views show them. Errors are those of reading.
+    pub fn steps(&self, bases: &dyn ReadAt, targets: &dyn ReadAt) -> io::Result<Vec<Step>> {
+        let mut builder = Builder::default();
+        for window in &self.windows {
+            let (old, new) = (read(bases, &window.old)?, read(targets, &window.new)?);
+            for piece in path::cheapest(&old, &new, &window.seeds, &self.costs) {
+                match piece.lane {
+                    None => builder.fresh(piece.length as u64),
+                    Some(lane) => builder.copy((window.old.start as i64 + piece.at as i64 + lane) as u64, piece.length as u64),
+                }
             }
         }
-        new_from = new_to;
+        Ok(builder.finish())
     }
-    Ok(builder.finish())
 }
 
-fn read(source: &dyn ReadAt, from: u64, to: u64) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(to - from).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+fn read(source: &dyn ReadAt, span: &Range<u64>) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(span.end - span.start).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut bytes = vec![0; length];
-    source.read_at(from, &mut bytes)?;
+    source.read_at(span.start, &mut bytes)?;
     Ok(bytes)
 }
 

@@ -53,8 +53,8 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     }
 }
 
-/// Predicted bytes, and what kind of bytes they are: 0 is plain, each kind of field has a number of its own (below
-/// [`KINDS`]).
+/// Predicted bytes, and what kind of bytes they are: 0 is plain, each kind of field has a number of its own below [`UNSURE`], and
+/// that is added where the forecast is a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// How many bytes of the buffer were written, at least 1.
@@ -64,7 +64,9 @@ pub struct Chunk {
 }
 
 /// All kinds are below this.
-pub const KINDS: u8 = 32;
+pub const KINDS: u8 = 64;
+/// Set in the kind of a field whose forecast is no more than a guess.
+pub const UNSURE: u8 = 32;
 
 /// Predicts the bytes of copy regions.
 pub trait Forecast {

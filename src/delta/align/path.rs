@@ -157,9 +157,9 @@ impl Search<'_> {
 }
 
 /// The cheapest way through `new`.
-pub fn cheapest(old: &[u8], new: &[u8], seeds: Vec<Seed>, costs: &Costs) -> Vec<Piece> {
+pub fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Piece> {
     let mut search = Search { costs, lanes: Vec::new(), fresh: 0, fresh_entered: 0, fresh_lane: 0, records: Vec::new() };
-    let mut seeds = seeds.into_iter().peekable();
+    let mut seeds = seeds.iter().copied().peekable();
     let mut at = 0;
     while at < new.len() {
         if seeds.peek().is_some_and(|seed| seed.start as usize <= at) {

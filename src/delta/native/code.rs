@@ -1,0 +1,151 @@
+//! Fields in machine code.
+//!
+//! In: a span of code in a file. Out: its operands that refer into the image, and the tables of jump targets they lead to.
+//! Never: more than one pass over the code, or a table longer than the code can use.
+
+use std::io;
+
+use super::fields::{Table, kind};
+use super::image::{File, Layout, Machine};
+use super::x86::{self, Operand};
+
+/// Bytes read at a time.
+const PART: usize = 64 << 10;
+/// Entries of a table of jump targets.
+const ENTRIES: u32 = 4096;
+/// Jump targets of one table lie within so many bytes.
+const REACH: u64 = 1 << 20;
+
+/// What was found so far.
+#[derive(Default)]
+pub struct Found {
+    /// Fields: position and kind.
+    pub fields: Vec<(u32, u8)>,
+    /// Tables.
+    pub tables: Vec<Table>,
+    /// Addresses that code refers to as a whole, where tables may begin.
+    pub candidates: Vec<u64>,
+}
+
+/// A span of code: positions in the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Its first byte.
+    pub at: u64,
+    /// Its bytes.
+    pub length: u64,
+}
+
+/// Looks through a span of x86 code. `displacements`: 32-bit displacements on top of a register count from the image's base.
+pub fn sweep_x86(
+    file: &mut File<'_, '_>,
+    layout: &Layout,
+    machine: Machine,
+    span: Span,
+    displacements: bool,
+    found: &mut Found,
+) -> io::Result<()> {
+    let wide = machine == Machine::Amd64;
+    let Some(segment) = layout.segment(span.at).copied() else { return Ok(()) };
+    let end = (span.at + span.length).min(segment.file_at + segment.file);
+    let mut buffer = vec![0; PART + x86::LONGEST];
+    let mut at = span.at;
+    while at < end {
+        let code = file.read(at, &mut buffer)?;
+        let limit = ((end - at) as usize).min(PART).min(code.len());
+        if limit == 0 {
+            break;
+        }
+        let mut offset = 0;
+        while offset < limit {
+            let instruction = x86::decode(&code[offset..], wide);
+            let mut length = usize::from(instruction.length);
+            if instruction.operand != Operand::None {
+                let place = offset + usize::from(instruction.at);
+                let rest = length - usize::from(instruction.at) - 4;
+                let value = code.get(place..place + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_le_bytes);
+                let behind = segment.address + (at - segment.file_at) + (offset + length) as u64;
+                let target = behind.wrapping_add_signed(i64::from(value));
+                let position = (at + place as u64) as u32;
+                let kind = match instruction.operand {
+                    Operand::Call => kind::CALL,
+                    Operand::Jump => kind::JUMP,
+                    Operand::Branch => kind::BRANCH,
+                    Operand::Address => kind::ADDRESS,
+                    Operand::Memory => match rest {
+                        0 => kind::MEMORY,
+                        1 => kind::MEMORY_1,
+                        2 => kind::MEMORY_2,
+                        _ => kind::MEMORY_4,
+                    },
+                    Operand::Absolute | Operand::None => {
+                        if displacements {
+                            let target = u64::from(value as u32);
+                            if value >= 0x1000 && layout.holds(target) {
+                                found.fields.push((position, kind::RELATIVE_OPERAND));
+                                found.candidates.push(target);
+                            }
+                        }
+                        offset += length;
+                        continue;
+                    }
+                };
+                let inside =
+                    if kind <= kind::BRANCH { target.wrapping_sub(segment.address) < segment.file } else { layout.holds(target) };
+                if inside {
+                    found.fields.push((position, kind));
+                    if kind == kind::ADDRESS && target & 3 == 0 {
+                        found.candidates.push(target);
+                    }
+                } else {
+                    // Not code after all, or out of step.
+                    length = 1;
+                }
+            }
+            offset += length;
+        }
+        at += offset as u64;
+    }
+    Ok(())
+}
+
+/// Tables of jump targets at the candidates: distances from their own start, or addresses without the image's base.
+pub fn jump_tables(file: &mut File<'_, '_>, layout: &Layout, code: &[Span], relative: bool, found: &mut Found) -> io::Result<()> {
+    let mut candidates = std::mem::take(&mut found.candidates);
+    candidates.sort_unstable();
+    candidates.dedup();
+    let in_code = |target: u64| {
+        layout.position(target).filter(|&position| code.iter().any(|span| position.wrapping_sub(span.at) < span.length))
+    };
+    for (index, &base) in candidates.iter().enumerate() {
+        let Some(start) = layout.position(base) else { continue };
+        if !relative && in_code(base).is_some() {
+            continue;
+        }
+        let next = candidates.get(index + 1).map_or(u64::MAX, |next| next - base);
+        let mut first = None;
+        let mut count = 0;
+        while count < ENTRIES && u64::from(count) * 4 < next {
+            let at = start + u64::from(count) * 4;
+            if at + 4 > file.length {
+                break;
+            }
+            let value = file.u32(at)?;
+            let target = if relative { u64::from(value) } else { base.wrapping_add_signed(i64::from(value as i32)) };
+            if in_code(target).is_none() || target.abs_diff(*first.get_or_insert(target)) > REACH {
+                break;
+            }
+            count += 1;
+        }
+        if count < 2 {
+            continue;
+        }
+        for entry in 0..count {
+            found.fields.push((start as u32 + entry * 4, if relative { kind::RELATIVE } else { kind::OFFSET }));
+        }
+        if !relative {
+            found.tables.push(Table { from: start as u32, base, stride: 1 });
+        }
+    }
+    Ok(())
+}

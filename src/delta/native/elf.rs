@@ -1,0 +1,387 @@
+//! ELF files: where they stand in memory, and what refers to what.
+//!
+//! Little-endian, 64-bit and 32-bit. Follows the System V ABI's generic part and the supplements for x86-64, i386 and AArch64;
+//! exception frames follow the Linux Standard Base ("Exception Frames").
+
+use std::io;
+
+use super::arm64;
+use super::code::{self, Found, Span};
+use super::fields::{Fields, Table, kind};
+use super::image::{File, Image, Layout, Machine, OUTSIDE, Segment};
+
+const MACHINE_I386: u16 = 3;
+const MACHINE_AMD64: u16 = 62;
+const MACHINE_ARM64: u16 = 183;
+/// More sections than this are not looked at.
+const SECTIONS: u64 = 4096;
+
+/// More sections with code than this are not looked at.
+const SPANS: usize = 64;
+
+const TYPE_SYMBOLS: u32 = 2;
+const TYPE_ADDENDS: u32 = 4;
+const TYPE_DYNAMIC: u32 = 6;
+const TYPE_NOTHING: u32 = 8;
+const TYPE_RELOCATIONS: u32 = 9;
+const TYPE_DYNAMIC_SYMBOLS: u32 = 11;
+const TYPE_START: u32 = 14;
+const TYPE_END: u32 = 15;
+const TYPE_RELATIVE: u32 = 19;
+const FLAG_WRITE: u64 = 1;
+const FLAG_CODE: u64 = 4;
+
+#[derive(Clone, Copy)]
+struct Section {
+    name: u32,
+    kind: u32,
+    flags: u64,
+    address: u64,
+    at: u64,
+    length: u64,
+    link: u32,
+    entry: u64,
+}
+
+/// The image, if the file is one.
+pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
+    let head = file.array::<64>(0)?;
+    let wide = head[4] == 2;
+    if head[5] != 1 || !(wide || head[4] == 1) {
+        return Ok(None);
+    }
+    let machine = match (u16::from_le_bytes([head[18], head[19]]), wide) {
+        (MACHINE_AMD64, true) => Machine::Amd64,
+        (MACHINE_ARM64, true) => Machine::Arm64,
+        (MACHINE_I386, false) => Machine::I386,
+        _ => return Ok(None),
+    };
+    let layout = Layout::new(0, segments(file, wide)?, file.length);
+    if layout.segments.is_empty() {
+        return Ok(None);
+    }
+    let sections = sections(file, wide)?;
+    let mut found = Found::default();
+    let spans = code_spans(file, &sections, wide)?;
+    for &span in &spans {
+        match machine {
+            Machine::Arm64 => arm64::sweep(file, &layout, span, &mut found)?,
+            _ => code::sweep_x86(file, &layout, machine, span, false, &mut found)?,
+        }
+    }
+    code::jump_tables(file, &layout, &spans, false, &mut found)?;
+    data(file, &layout, &sections, wide, &mut found)?;
+    let fields = Fields::new(found.fields, found.tables, file.length as u32);
+    Ok(Some(Image { from: file.from, length: file.length, machine, layout, fields }))
+}
+
+fn word(file: &mut File<'_, '_>, at: u64, wide: bool) -> io::Result<u64> {
+    if wide { file.u64(at) } else { Ok(u64::from(file.u32(at)?)) }
+}
+
+fn segments(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Segment>> {
+    let (table, entry, count) = if wide {
+        (file.u64(32)?, file.u16(54)?, file.u16(56)?)
+    } else {
+        (u64::from(file.u32(28)?), file.u16(42)?, file.u16(44)?)
+    };
+    let mut segments = Vec::new();
+    for number in 0..u64::from(count.min(super::image::SEGMENTS as u16)) {
+        let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length) else { break };
+        if file.u32(at)? != 1 {
+            continue;
+        }
+        segments.push(if wide {
+            Segment {
+                file_at: file.u64(at + 8)?,
+                address: file.u64(at + 16)?,
+                file: file.u64(at + 32)?,
+                memory: file.u64(at + 40)?,
+            }
+        } else {
+            let mut number = |offset| file.u32(at + offset).map(u64::from);
+            Segment { file_at: number(4)?, address: number(8)?, file: number(16)?, memory: number(20)? }
+        });
+    }
+    Ok(segments)
+}
+
+fn sections(file: &mut File<'_, '_>, wide: bool) -> io::Result<Vec<Section>> {
+    let (table, entry, count) = if wide {
+        (file.u64(40)?, file.u16(58)?, file.u16(60)?)
+    } else {
+        (u64::from(file.u32(32)?), file.u16(46)?, file.u16(48)?)
+    };
+    let mut sections = Vec::new();
+    for number in 0..u64::from(count).min(SECTIONS) {
+        let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length) else { break };
+        let (name, kind) = (file.u32(at)?, file.u32(at + 4)?);
+        let section = if wide {
+            Section {
+                name,
+                kind,
+                flags: file.u64(at + 8)?,
+                address: file.u64(at + 16)?,
+                at: file.u64(at + 24)?,
+                length: file.u64(at + 32)?,
+                link: file.u32(at + 40)?,
+                entry: file.u64(at + 56)?,
+            }
+        } else {
+            Section {
+                name,
+                kind,
+                flags: u64::from(file.u32(at + 8)?),
+                address: u64::from(file.u32(at + 12)?),
+                at: u64::from(file.u32(at + 16)?),
+                length: u64::from(file.u32(at + 20)?),
+                link: file.u32(at + 24)?,
+                entry: u64::from(file.u32(at + 36)?),
+            }
+        };
+        let empty = section.kind == 0 || section.kind == TYPE_NOTHING;
+        let inside = section.at <= file.length && section.length <= file.length - section.at;
+        sections.push(Section { length: if empty || !inside { 0 } else { section.length }, ..section });
+    }
+    Ok(sections)
+}
+
+/// Sections with code, or segments with code where there are no sections.
+fn code_spans(file: &mut File<'_, '_>, sections: &[Section], wide: bool) -> io::Result<Vec<Span>> {
+    let mut spans: Vec<Span> = sections
+        .iter()
+        .filter(|section| section.flags & FLAG_CODE != 0 && section.length > 0)
+        .map(|section| Span { at: section.at, length: section.length })
+        .collect();
+    if spans.is_empty() {
+        let (table, entry, count) = if wide {
+            (file.u64(32)?, file.u16(54)?, file.u16(56)?)
+        } else {
+            (u64::from(file.u32(28)?), file.u16(42)?, file.u16(44)?)
+        };
+        for number in 0..u64::from(count.min(super::image::SEGMENTS as u16)) {
+            let Some(at) = table.checked_add(number * u64::from(entry)).filter(|&at| at < file.length) else { break };
+            let flags = file.u32(at + if wide { 4 } else { 24 })?;
+            if file.u32(at)? == 1 && flags & 1 != 0 {
+                let (from, length) = if wide {
+                    (file.u64(at + 8)?, file.u64(at + 32)?)
+                } else {
+                    (u64::from(file.u32(at + 4)?), u64::from(file.u32(at + 16)?))
+                };
+                if from < file.length {
+                    spans.push(Span { at: from, length: length.min(file.length - from) });
+                }
+            }
+        }
+    }
+    spans.sort_by_key(|span| span.at);
+    spans.truncate(SPANS);
+    // Overlapping sections would be looked through again and again.
+    let mut end = 0;
+    spans.retain(|span| {
+        let keep = span.at >= end;
+        if keep {
+            end = span.at + span.length;
+        }
+        keep
+    });
+    Ok(spans)
+}
+
+fn data(file: &mut File<'_, '_>, layout: &Layout, sections: &[Section], wide: bool, found: &mut Found) -> io::Result<()> {
+    let address_of = |number: u32| {
+        sections
+            .get(number as usize)
+            .map_or(0, |section| if section.address == 0 { OUTSIDE + section.at } else { section.address })
+    };
+    let names = sections.get(usize::from(file.u16(if wide { 62 } else { 50 })?)).map_or(0, |section| section.at);
+    // No more bytes than the file has, however often sections name the same ones.
+    let mut budget = file.length;
+    for section in sections.iter().filter(|section| section.length > 0) {
+        if section.length > budget {
+            break;
+        }
+        budget -= section.length;
+        let name = file.array::<16>(names + u64::from(section.name))?;
+        let end = section.at + section.length;
+        match section.kind {
+            TYPE_ADDENDS if wide => {
+                found.tables.push(Table { from: section.at as u32, base: address_of(section.link), stride: 24 });
+                for at in (section.at..end.saturating_sub(23)).step_by(24) {
+                    found.fields.push((at as u32, kind::PLACE));
+                    let target = file.u64(at + 16)?;
+                    if file.u32(at + 12)? != 0 {
+                        found.fields.push((at as u32 + 12, kind::NUMBER));
+                    } else if layout.holds(target) {
+                        found.fields.push((at as u32 + 16, kind::ADDEND));
+                    }
+                }
+            }
+            TYPE_RELOCATIONS if !wide => {
+                for at in (section.at..end.saturating_sub(7)).step_by(8) {
+                    found.fields.push((at as u32, kind::POINTER_32));
+                }
+            }
+            TYPE_DYNAMIC_SYMBOLS | TYPE_SYMBOLS if wide && section.entry == 24 => {
+                found.tables.push(Table { from: section.at as u32, base: address_of(section.link), stride: 1 });
+                for at in (section.at + 24..end.saturating_sub(23)).step_by(24) {
+                    found.fields.push((at as u32, kind::NAME));
+                    if file.u64(at + 8)? != 0 && layout.holds(file.u64(at + 8)?) {
+                        found.fields.push((at as u32 + 8, kind::VALUE));
+                        if file.u64(at + 16)? != 0 {
+                            found.fields.push((at as u32 + 16, kind::SIZE));
+                        }
+                    }
+                }
+            }
+            TYPE_RELATIVE if wide => {
+                for at in (section.at..end.saturating_sub(7)).step_by(8) {
+                    if file.u64(at)? & 1 == 0 {
+                        found.fields.push((at as u32, kind::PLACE));
+                    }
+                }
+            }
+            _ if name.starts_with(b".eh_frame_hdr\0") => frame_header(file, layout, section, found)?,
+            _ if name.starts_with(b".eh_frame\0") => frames(file, section, found)?,
+            _ if section.flags & FLAG_CODE != 0 => {}
+            TYPE_DYNAMIC | TYPE_START | TYPE_END => pointers(file, layout, section, wide, found)?,
+            _ if section.flags & FLAG_WRITE != 0 || name.starts_with(b".data.rel.ro") => {
+                pointers(file, layout, section, wide, found)?
+            }
+            _ => {}
+        }
+    }
+    let table = if wide { file.u64(40)? } else { 0 };
+    for number in 0..sections.len() as u64 {
+        let at = table + number * 64;
+        if wide && table != 0 && at + 64 <= file.length && file.u16(58)? == 64 && number > 0 {
+            if file.u64(at + 16)? != 0 {
+                found.fields.push((at as u32 + 16, kind::PLACE));
+            }
+            found.fields.push((at as u32 + 24, kind::FILE));
+        }
+    }
+    Ok(())
+}
+
+/// Words that look like addresses.
+fn pointers(file: &mut File<'_, '_>, layout: &Layout, section: &Section, wide: bool, found: &mut Found) -> io::Result<()> {
+    let step = if wide { 8 } else { 4 };
+    let from = section.at.next_multiple_of(step);
+    for at in (from..(section.at + section.length).saturating_sub(step - 1)).step_by(step as usize) {
+        let value = word(file, at, wide)?;
+        if value >= 0x1000 && layout.holds(value) {
+            found.fields.push((at as u32, if wide { kind::POINTER } else { kind::POINTER_32 }));
+        }
+    }
+    Ok(())
+}
+
+/// The sorted table of functions: pairs of distances from the section's start.
+fn frame_header(file: &mut File<'_, '_>, layout: &Layout, section: &Section, found: &mut Found) -> io::Result<()> {
+    // Version 1; a distance to the frames, a count, and pairs of distances.
+    if file.array::<4>(section.at)? != [1, 0x1B, 0x03, 0x3B] {
+        return Ok(());
+    }
+    found.fields.push((section.at as u32 + 4, kind::DISTANCE));
+    let count = u64::from(file.u32(section.at + 8)?).min(section.length.saturating_sub(12) / 8);
+    found.tables.push(Table { from: section.at as u32 + 12, base: layout.address(section.at), stride: 1 });
+    for number in 0..count * 2 {
+        found.fields.push(((section.at + 12 + number * 4) as u32, kind::OFFSET));
+    }
+    Ok(())
+}
+
+/// A number of seven bits a byte; its value and length.
+fn variable(bytes: &[u8]) -> (u64, usize) {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().enumerate().take(9) {
+        value |= u64::from(byte & 0x7F) << (7 * index);
+        if byte & 0x80 == 0 {
+            return (value, index + 1);
+        }
+    }
+    (value, bytes.len().min(9))
+}
+
+/// How the entries that follow a common entry are written.
+#[derive(Clone, Copy, Default)]
+struct Common {
+    /// Functions are given as 32-bit distances.
+    distances: bool,
+    /// There is a length of more data, and data for exceptions is named by a 32-bit distance.
+    more: bool,
+}
+
+/// Frames: functions with their lengths, and data for exceptions.
+fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::Result<()> {
+    let end = section.at + section.length;
+    let mut at = section.at;
+    let mut last: (u64, Common) = (u64::MAX, Common::default());
+    while at + 8 <= end {
+        let length = u64::from(file.u32(at)?);
+        if length == 0 || length == 0xFFFF_FFFF || length < 4 || at + 4 + length > end {
+            break;
+        }
+        let id = u64::from(file.u32(at + 4)?);
+        if id == 0 {
+            last = (at, common(file, at, length, found)?);
+        } else {
+            found.fields.push((at as u32 + 4, kind::BACK));
+            let origin = (at + 4).wrapping_sub(id);
+            if origin != last.0 && origin < at && origin >= section.at {
+                let mut unused = Found::default();
+                let length = u64::from(file.u32(origin)?);
+                last = (origin, common(file, origin, length, &mut unused)?);
+            }
+            if last.1.distances && length >= 12 {
+                found.fields.push((at as u32 + 8, kind::DISTANCE));
+                found.fields.push((at as u32 + 12, kind::LENGTH));
+                if last.1.more && length >= 17 && file.array::<1>(at + 16)?[0] == 4 && file.u32(at + 17)? != 0 {
+                    found.fields.push((at as u32 + 17, kind::DISTANCE));
+                }
+            }
+        }
+        at += 4 + length;
+    }
+    Ok(())
+}
+
+/// A common entry.
+fn common(file: &mut File<'_, '_>, at: u64, length: u64, found: &mut Found) -> io::Result<Common> {
+    let bytes = file.array::<48>(at)?;
+    let bytes = &bytes[..bytes.len().min(length as usize + 4)];
+    let mut common = Common::default();
+    let Some(text) = bytes.get(9..) else { return Ok(common) };
+    let Some(text_end) = text.iter().position(|&byte| byte == 0) else { return Ok(common) };
+    let letters = &text[..text_end];
+    if letters.first() != Some(&b'z') {
+        return Ok(common);
+    }
+    let mut place = 9 + text_end + 1;
+    for _ in 0..4 {
+        place += variable(bytes.get(place..).unwrap_or(&[])).1;
+    }
+    for letter in &letters[1..] {
+        let encoding = bytes.get(place).copied().unwrap_or(0);
+        match letter {
+            b'R' => {
+                common.distances = encoding == 0x1B;
+                place += 1;
+            }
+            b'L' => {
+                common.more = encoding == 0x1B;
+                place += 1;
+            }
+            b'P' => {
+                if encoding & 0x7F != 0x1B {
+                    return Ok(common);
+                }
+                found.fields.push(((at as usize + place + 1) as u32, kind::DISTANCE));
+                place += 5;
+            }
+            _ => {}
+        }
+    }
+    Ok(common)
+}

@@ -1,0 +1,168 @@
+//! An executable image: which bytes of its file stand at which address.
+//!
+//! In: a file through [`Blocks`], from a member's start on. Out: [`Image`], with its [`Fields`]. Never: trust in the file. All
+//! numbers are bounded before they are used, a file that makes no sense is no image.
+
+use std::io;
+
+use super::blocks::Blocks;
+use super::fields::Fields;
+use super::{elf, pe};
+
+/// What the code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// 64-bit x86.
+    Amd64,
+    /// 32-bit x86.
+    I386,
+    /// 64-bit Arm.
+    Arm64,
+    /// Something whose code is not looked at.
+    Other,
+}
+
+/// A part of the file at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it stands in memory, less the image's base.
+    pub address: u64,
+    /// Bytes in memory.
+    pub memory: u64,
+    /// Where it stands in the file.
+    pub file_at: u64,
+    /// Bytes in the file.
+    pub file: u64,
+}
+
+/// Positions outside of all segments have addresses from here on.
+pub const OUTSIDE: u64 = 1 << 60;
+/// Addresses end here.
+pub const HIGHEST: u64 = 1 << 48;
+/// More segments than this are not looked at.
+pub const SEGMENTS: usize = 96;
+
+/// Which bytes of a file stand at which address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// What pointers are counted from.
+    pub base: u64,
+    /// Parts in memory, by position in the file.
+    pub segments: Vec<Segment>,
+}
+
+impl Layout {
+    /// Puts segments in order, drops what makes no sense in a file of `length` bytes.
+    pub fn new(base: u64, mut segments: Vec<Segment>, length: u64) -> Self {
+        segments.truncate(SEGMENTS);
+        segments.retain(|segment| {
+            segment.address < HIGHEST
+                && segment.memory < HIGHEST
+                && segment.file_at <= length
+                && segment.file <= length - segment.file_at
+        });
+        segments.sort_by_key(|segment| (segment.file_at, segment.file, segment.address));
+        for segment in &mut segments {
+            segment.memory = segment.memory.max(segment.file);
+        }
+        Self { base, segments }
+    }
+
+    /// The segment that holds a position of the file.
+    pub fn segment(&self, at: u64) -> Option<&Segment> {
+        self.segments.iter().find(|segment| at.wrapping_sub(segment.file_at) < segment.file)
+    }
+
+    /// Address of a position of the file.
+    pub fn address(&self, at: u64) -> u64 {
+        self.segment(at).map_or(OUTSIDE + at, |segment| segment.address + (at - segment.file_at))
+    }
+
+    /// Position in the file of an address.
+    pub fn position(&self, address: u64) -> Option<u64> {
+        if address >= OUTSIDE {
+            return Some(address - OUTSIDE);
+        }
+        self.segments
+            .iter()
+            .find(|segment| address.wrapping_sub(segment.address) < segment.file)
+            .map(|segment| segment.file_at + (address - segment.address))
+    }
+
+    /// Whether something stands at an address in memory.
+    pub fn holds(&self, address: u64) -> bool {
+        self.segments.iter().any(|segment| address.wrapping_sub(segment.address) < segment.memory)
+    }
+}
+
+/// An executable image in a member of a group.
+pub struct Image {
+    /// Where its file begins in the group.
+    pub from: u64,
+    /// Bytes of its file.
+    pub length: u64,
+    /// What its code is for.
+    pub machine: Machine,
+    /// Where it stands in memory.
+    pub layout: Layout,
+    /// Where it refers to something.
+    pub fields: Fields,
+}
+
+/// The image in the member of `length` bytes from `from` on; none when it is no image. Errors are those of reading.
+pub fn parse(blocks: &mut Blocks<'_>, from: u64, length: u64) -> io::Result<Option<Image>> {
+    if length < 64 || length >= u64::from(u32::MAX) || from.checked_add(length).is_none_or(|end| end > blocks.len()) {
+        return Ok(None);
+    }
+    let mut file = File { blocks, from, length };
+    match file.array::<4>(0)? {
+        [0x7F, b'E', b'L', b'F'] => elf::parse(&mut file),
+        [b'M', b'Z', ..] => pe::parse(&mut file),
+        _ => Ok(None),
+    }
+}
+
+/// A member of a group; positions count from its start, and there are zeros behind its end.
+pub struct File<'a, 'b> {
+    blocks: &'a mut Blocks<'b>,
+    /// Where it begins.
+    pub from: u64,
+    /// Its bytes.
+    pub length: u64,
+}
+
+impl File<'_, '_> {
+    /// `N` bytes at `at`, zeros behind the end.
+    pub fn array<const N: usize>(&mut self, at: u64) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        let there = self.length.saturating_sub(at).min(N as u64) as usize;
+        if there > 0 {
+            self.blocks.read(self.from + at, &mut bytes[..there])?;
+        }
+        Ok(bytes)
+    }
+
+    /// A 16-bit number.
+    pub fn u16(&mut self, at: u64) -> io::Result<u16> {
+        Ok(u16::from_le_bytes(self.array(at)?))
+    }
+
+    /// A 32-bit number.
+    pub fn u32(&mut self, at: u64) -> io::Result<u32> {
+        Ok(u32::from_le_bytes(self.array(at)?))
+    }
+
+    /// A 64-bit number.
+    pub fn u64(&mut self, at: u64) -> io::Result<u64> {
+        Ok(u64::from_le_bytes(self.array(at)?))
+    }
+
+    /// Bytes from `at` on, as many as there are, at most `buffer.len()`.
+    pub fn read<'c>(&mut self, at: u64, buffer: &'c mut [u8]) -> io::Result<&'c [u8]> {
+        let there = self.length.saturating_sub(at).min(buffer.len() as u64) as usize;
+        if there > 0 {
+            self.blocks.read(self.from + at, &mut buffer[..there])?;
+        }
+        Ok(&buffer[..there])
+    }
+}

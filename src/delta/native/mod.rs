@@ -1,0 +1,70 @@
+//! Native code and its data: what a new program's bytes will be, from the old program's.
+//!
+//! In: the bases with the images in them ([`Program`]), the steps, and hints from the encoder about the new files' layout. Out:
+//! [`NativeForecast`], which moves every reference it knows of to where its target is now. For the encoder also [`align`], which
+//! matches code with its references hidden. Never: trust in a file or in hints; both are bounded, and a wrong one costs only a
+//! bad forecast.
+//!
+//! ```text
+//! bases ── image: elf, pe ── code: x86, arm64 ── fields ──┐
+//! steps, hints ── translation: old address -> new address ┴─ forecast
+//! ```
+
+mod arm64;
+mod blocks;
+mod code;
+mod elf;
+mod encode;
+mod fields;
+mod forecast;
+mod hints;
+mod image;
+mod pe;
+mod reference;
+mod translation;
+mod x86;
+
+use std::io;
+
+use super::forecast::ReadAt;
+use blocks::Blocks;
+use image::Image;
+
+pub use encode::{Aligned, align};
+pub use fields::kind;
+pub use forecast::NativeForecast;
+
+/// The images among the members of a group.
+pub struct Program {
+    images: Vec<Image>,
+}
+
+impl Program {
+    /// Looks for images in the members of `bytes`, which have the given lengths, one behind the other. Errors are those of reading.
+    pub fn new(bytes: &dyn ReadAt, lengths: &[u64]) -> io::Result<Self> {
+        let mut blocks = Blocks::new(bytes);
+        let mut images = Vec::new();
+        let mut from: u64 = 0;
+        for &length in lengths {
+            images.extend(image::parse(&mut blocks, from, length)?);
+            from = from.saturating_add(length);
+        }
+        Ok(Self { images })
+    }
+
+    /// Whether there is no image at all, so that the plain forecast does as well.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// How many fields are known.
+    pub fn fields(&self) -> usize {
+        self.images.iter().map(|image| image.fields.len()).sum()
+    }
+
+    /// Number of the image that holds a position.
+    fn find(&self, at: u64) -> Option<usize> {
+        let index = self.images.partition_point(|image| image.from <= at).checked_sub(1)?;
+        (at - self.images[index].from < self.images[index].length).then_some(index)
+    }
+}

@@ -1,0 +1,113 @@
+//! From old addresses to new ones.
+//!
+//! In: steps, and the layouts of an old and a new image. Out: where what stood at an old address stands now. The steps give it for
+//! all bytes that were copied; for others the nearest known neighbour tells.
+
+use std::collections::BTreeMap;
+
+use super::image::{Layout, OUTSIDE};
+
+/// Old and new addresses of a copied stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Stretch {
+    old: u64,
+    length: u64,
+    new: u64,
+}
+
+/// So many stretches before a place are asked whether they hold it.
+const DEPTH: usize = 16;
+/// So many neighbours are remembered.
+const NEIGHBOURS: usize = 1 << 16;
+
+/// Where old addresses of one image are in one new image.
+#[derive(Default)]
+pub struct Translation {
+    stretches: Vec<Stretch>,
+    /// What targets without a counterpart turned out to be: old address and the way to the new one.
+    learned: BTreeMap<u64, u64>,
+}
+
+/// Cuts at the ends of segments: the address of a position, and how many bytes go on from there.
+fn stretch(layout: &Layout, at: u64) -> (u64, u64) {
+    match layout.segment(at) {
+        Some(segment) => (segment.address + (at - segment.file_at), segment.file - (at - segment.file_at)),
+        None => {
+            let next = layout
+                .segments
+                .iter()
+                .filter(|segment| segment.file_at > at && segment.file > 0)
+                .map(|segment| segment.file_at)
+                .min();
+            (OUTSIDE + at, next.map_or(u64::MAX, |next| next - at))
+        }
+    }
+}
+
+impl Translation {
+    /// A copied stretch of the files.
+    pub fn add(&mut self, old: &Layout, old_at: u64, new: &Layout, new_at: u64, length: u64) {
+        let mut done = 0;
+        while done < length {
+            let (old_address, old_rest) = stretch(old, old_at + done);
+            let (new_address, new_rest) = stretch(new, new_at + done);
+            let part = old_rest.min(new_rest).min(length - done).max(1);
+            self.stretches.push(Stretch { old: old_address, length: part, new: new_address });
+            done += part;
+        }
+    }
+
+    /// All stretches are there. Memory without bytes in the file moves with its segment.
+    pub fn finish(&mut self, old: &Layout, new: &Layout) {
+        if old.segments.len() == new.segments.len() {
+            for (old, new) in old.segments.iter().zip(&new.segments) {
+                if old.memory > old.file {
+                    self.stretches.push(Stretch {
+                        old: old.address + old.file,
+                        length: old.memory - old.file,
+                        new: new.address + new.file,
+                    });
+                }
+            }
+        }
+        self.stretches.sort_unstable();
+        self.stretches.shrink_to_fit();
+    }
+
+    /// Where an old address is now, and whether its bytes were copied. Of several copies the one nearest to `near` counts, or the
+    /// longest.
+    pub fn translate(&self, target: u64, near: Option<u64>) -> (u64, bool) {
+        let index = self.stretches.partition_point(|stretch| stretch.old <= target);
+        let before = &self.stretches[index.saturating_sub(DEPTH)..index];
+        let holding = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match near {
+            Some(near) => !near.abs_diff(stretch.new + (target - stretch.old)),
+            None => stretch.length,
+        });
+        if let Some(stretch) = holding {
+            return (stretch.new + (target - stretch.old), true);
+        }
+        let mut nearest = (u64::MAX, 0);
+        if let Some(stretch) = before.iter().max_by_key(|stretch| stretch.old + stretch.length) {
+            nearest = (target - (stretch.old + stretch.length), stretch.new.wrapping_sub(stretch.old));
+        }
+        if let Some(stretch) = self.stretches.get(index)
+            && stretch.old - target < nearest.0
+        {
+            nearest = (stretch.old - target, stretch.new.wrapping_sub(stretch.old));
+        }
+        let neighbours = [self.learned.range(..=target).next_back(), self.learned.range(target..).next()];
+        for (&old, &shift) in neighbours.into_iter().flatten() {
+            if old.abs_diff(target) <= nearest.0 {
+                nearest = (old.abs_diff(target), shift);
+            }
+        }
+        (target.wrapping_add(nearest.1), false)
+    }
+
+    /// A target without a counterpart was found at a new address.
+    pub fn learn(&mut self, target: u64, new: u64) {
+        if self.learned.len() < NEIGHBOURS {
+            self.learned.insert(target, new.wrapping_sub(target));
+        }
+    }
+}
