@@ -131,7 +131,10 @@ pub fn apply(
         // zeros would be as many controls that make nothing.
         controls_left = controls_left.checked_sub(1).ok_or(Bsdiff4Error::Control)?;
         let control = Control::read(&mut controls)?;
-        left = left.checked_sub(control.differences).and_then(|left| left.checked_sub(control.fresh)).ok_or(Bsdiff4Error::Control)?;
+        left = left
+            .checked_sub(control.differences)
+            .and_then(|left| left.checked_sub(control.fresh))
+            .ok_or(Bsdiff4Error::Control)?;
         let old_end = old_at.checked_add(control.differences).filter(|end| *end <= old.len()).ok_or(Bsdiff4Error::Position)?;
         while old_at < old_end {
             let length = block_of(old_end - old_at);
@@ -251,7 +254,8 @@ impl<'a> Unpacker<'a> {
     fn unpack(&mut self, buffer: &mut [u8]) -> Result<usize, Bsdiff4Error> {
         while !self.ended {
             let (taken_before, made_before) = (self.bzip2.total_in(), self.bzip2.total_out());
-            let status = self.bzip2.decompress(self.packed, buffer).map_err(|source| Bsdiff4Error::Corrupt { part: self.part, source })?;
+            let status =
+                self.bzip2.decompress(self.packed, buffer).map_err(|source| Bsdiff4Error::Corrupt { part: self.part, source })?;
             let taken = usize::try_from(self.bzip2.total_in() - taken_before).unwrap_or(usize::MAX);
             let made = usize::try_from(self.bzip2.total_out() - made_before).unwrap_or(usize::MAX);
             self.packed = self.packed.get(taken..).unwrap_or_default();

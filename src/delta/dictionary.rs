@@ -117,14 +117,15 @@ pub fn apply(
 
 /// The frame that makes `target` out of `bases`, at a zstd `level` (19 is meant for patches; up to 22).
 ///
-/// Memory: match tables of about 12 bytes for each byte of bases and target, at most 640 MiB at high levels. Bases beyond 2 GiB are
-/// not in reach.
+/// Memory: match tables of about 12 bytes for each byte of bases and target, at most about 650 MiB. Of bases and target that are
+/// more than 1 GiB together, a part is out of reach.
 #[cfg(feature = "publisher")]
 pub fn make(bases: &[u8], target: &[u8], level: i32) -> Result<Vec<u8>, DictionaryError> {
     use zstd_safe::{CCtx, CParameter};
 
     let mut encoder = CCtx::try_create().ok_or(DictionaryError::Zstd("out of memory"))?;
-    let total_log = log_of((bases.len() as u64).saturating_add(target.len() as u64)).clamp(SMALLEST_WINDOW_LOG, LARGEST_WINDOW_LOG);
+    let total_log =
+        log_of((bases.len() as u64).saturating_add(target.len() as u64)).clamp(SMALLEST_WINDOW_LOG, LARGEST_WINDOW_LOG);
     // The content size stays in the frame: with it, what a decoder has to keep is the target and not this window. There is no
     // checksum: hashes of whole files are signed.
     for parameter in [
