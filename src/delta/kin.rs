@@ -1,0 +1,366 @@
+//! Which old file a new file descends from: the base that its patch is made against.
+//!
+//! In: paths, sizes and digests of both trees, and a way to read a file. Out: for each new file its nearest kin, and a second base where
+//! that holds what the first one lacks. Never: file systems, clocks, chance; the same trees give the same answer. A wrong answer
+//! costs bytes and nothing else.
+//!
+//! The same content anywhere is a move. After that, [`names`] propose (the same path, or one that differs in version numbers and
+//! hashes), [`sketch`]es propose as well (an inverted index of content samples) and decide: files that swapped names are told apart
+//! by their content, a recompiled library with another hash in its name is told by its name. Time is linear in the bytes read, and
+//! each file is read once, at most. Unchanged old files are read only for new files that nothing else explains.
+
+mod names;
+mod sketch;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
+
+use names::{Name, RENUMBERED, SAME};
+use sketch::Sketch;
+
+/// Old files that a sample, or a name, is looked up for: what more files share tells nothing.
+const LARGEST_CROWD: usize = 32;
+
+/// Old files proposed for one new file by their content.
+const LARGEST_CHOICE: usize = 6;
+
+/// Unchanged old files that are read for one new file.
+const LARGEST_SEARCH: usize = 8;
+
+/// What part of a new file has to be in an old one, in thousandths, for kinship by content alone.
+const LEAST_SIMILARITY: u32 = 80;
+
+/// What part of a new file a second base has to add, in thousandths.
+const LEAST_ADDITION: u32 = 100;
+
+/// Whose file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The installed version's.
+    Old,
+    /// The version's that is being published.
+    New,
+}
+
+/// A file of a tree. Links and folders have no kin.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// Where it is: relative, with `/` between folders.
+    pub path: &'a str,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The SHA-256 of its content.
+    pub digest: [u8; 32],
+}
+
+/// How much is read. A file beyond these is told by its name and digest alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes read in all.
+    pub all: u64,
+    /// Bytes of the largest file read; one file is in memory at a time.
+    pub one: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { all: 8 << 30, one: 1 << 30 }
+    }
+}
+
+/// How a new file was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// The same content at the same path.
+    Unchanged,
+    /// The same content at another path: a clone, no patch.
+    Moved,
+    /// The file of the same path.
+    SamePath,
+    /// A file of another path.
+    Descends,
+}
+
+/// A new file's kin. Old files are given by their index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kin {
+    /// The best base.
+    pub base: usize,
+    /// How it was recognised.
+    pub relation: Relation,
+    /// About what part of the new file is in the base, in thousandths; `None` where either was not read.
+    pub similarity: Option<u32>,
+    /// A second base that holds parts which the first one lacks.
+    pub second: Option<usize>,
+}
+
+/// Why kin were not found.
+#[derive(Debug, thiserror::Error)]
+pub enum KinError {
+    /// A file cannot be read.
+    #[error("{path} cannot be read")]
+    Read {
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Reads a whole file of one tree.
+pub type Read<'a> = dyn FnMut(Side, &str) -> io::Result<Vec<u8>> + 'a;
+
+/// The kin of each file of `new`, in its order, among all files of `old`.
+///
+/// Both are whole trees, unchanged files included: what is gone and what stays is told by them. `None` means that no old file helps; so
+/// it does for an empty file that was not there or not empty. Errors are those of `read`.
+pub fn find(old: &[File<'_>], new: &[File<'_>], limits: Limits, read: &mut Read<'_>) -> Result<Vec<Option<Kin>>, KinError> {
+    let mut search = Search::new(old, new, limits);
+    let mut kin: Vec<Option<Kin>> = (0..new.len()).map(|index| search.same_content(index)).collect();
+    let open: Vec<usize> = (0..new.len()).filter(|index| kin[*index].is_none() && new[*index].size > 0).collect();
+    if open.is_empty() {
+        return Ok(kin);
+    }
+    let vanished = search.vanished().into_iter().map(|index| (Side::Old, index));
+    search.read(vanished.chain(open.iter().map(|index| (Side::New, *index))).collect(), read)?;
+    for index in &open {
+        kin[*index] = search.best(*index);
+    }
+    let unexplained: Vec<usize> = open.into_iter().filter(|index| !kin[*index].is_some_and(|kin| explains(&kin))).collect();
+    let neighbours: BTreeSet<usize> = unexplained.iter().flat_map(|index| search.neighbours(*index)).collect();
+    search.read(neighbours.into_iter().map(|index| (Side::Old, index)).collect(), read)?;
+    for index in unexplained {
+        kin[index] = search.best(index);
+    }
+    Ok(kin)
+}
+
+/// Whether nothing better needs to be looked for among unchanged old files.
+fn explains(kin: &Kin) -> bool {
+    kin.relation == Relation::SamePath || kin.similarity.is_none_or(|similarity| similarity >= 500)
+}
+
+/// What an old file is worth to a new one.
+#[derive(Clone, Copy)]
+struct Candidate {
+    old: usize,
+    nearness: u32,
+    /// In thousandths, where both were read; 0 where it may be chance.
+    similarity: Option<u32>,
+}
+
+impl Candidate {
+    /// Content counts, and up to twice as much where the name agrees: a file of another name has to be clearly better than the
+    /// one of the same path. Where content is unknown, names decide.
+    fn score(&self) -> u32 {
+        (self.similarity.unwrap_or(300) + self.nearness / 20) * (1000 + self.nearness)
+    }
+
+    fn is_alike(&self) -> bool {
+        self.similarity.is_some_and(|similarity| similarity >= LEAST_SIMILARITY)
+    }
+}
+
+/// Both trees with what is known about them so far.
+struct Search<'a> {
+    old: &'a [File<'a>],
+    new: &'a [File<'a>],
+    limits: Limits,
+    old_names: Vec<Name<'a>>,
+    new_names: Vec<Name<'a>>,
+    old_sketches: Vec<Option<Sketch>>,
+    new_sketches: Vec<Option<Sketch>>,
+    old_by_path: HashMap<&'a str, usize>,
+    new_by_path: HashMap<&'a str, usize>,
+    old_by_digest: HashMap<[u8; 32], Vec<usize>>,
+    /// Old files by each of [`keys`].
+    old_by_name: HashMap<String, Vec<usize>>,
+    /// Old files by shelf, in the order of their paths.
+    old_by_shelf: HashMap<String, Vec<usize>>,
+    /// Samples of old files with their files, ascending.
+    samples: Vec<(u64, usize)>,
+}
+
+/// What a name is looked up by: whole, innermost folder and file, file; each without versions and hashes.
+fn keys(name: &Name<'_>) -> [String; 3] {
+    // An absolute path and an empty folder are no names of the tree, so that the three kinds do not mix.
+    [format!("/{}", name.plain_path()), format!("//{}", name.plain_tail()), format!("///{}", name.file)]
+}
+
+impl<'a> Search<'a> {
+    fn new(old: &'a [File<'a>], new: &'a [File<'a>], limits: Limits) -> Self {
+        let old_names: Vec<Name<'a>> = old.iter().map(|file| Name::new(file.path)).collect();
+        let new_names = new.iter().map(|file| Name::new(file.path)).collect();
+        let mut in_order: Vec<usize> = (0..old.len()).collect();
+        in_order.sort_by_key(|index| old[*index].path);
+        let (mut old_by_digest, mut old_by_name, mut old_by_shelf) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for index in in_order {
+            let list: &mut Vec<usize> = old_by_digest.entry(old[index].digest).or_default();
+            list.push(index);
+            for key in keys(&old_names[index]) {
+                let list: &mut Vec<usize> = old_by_name.entry(key).or_default();
+                list.push(index);
+            }
+            let list: &mut Vec<usize> = old_by_shelf.entry(old_names[index].shelf()).or_default();
+            list.push(index);
+        }
+        let by_path = |files: &'a [File<'a>]| files.iter().enumerate().map(|(index, file)| (file.path, index)).collect();
+        Self {
+            old,
+            new,
+            limits,
+            old_names,
+            new_names,
+            old_sketches: vec![None; old.len()],
+            new_sketches: vec![None; new.len()],
+            old_by_path: by_path(old),
+            new_by_path: by_path(new),
+            old_by_digest,
+            old_by_name,
+            old_by_shelf,
+            samples: Vec::new(),
+        }
+    }
+
+    /// The old file with the same bytes; of several the nearest.
+    fn same_content(&self, index: usize) -> Option<Kin> {
+        let file = &self.new[index];
+        let unchanged = self.old_by_path.get(file.path).filter(|old| self.old[**old].digest == file.digest);
+        let (base, relation) = match unchanged {
+            Some(base) => (*base, Relation::Unchanged),
+            None if file.size == 0 => return None,
+            None => {
+                let same = self.old_by_digest.get(&file.digest)?;
+                let nearness = |old: &&usize| self.old_names[**old].nearness(&self.new_names[index]);
+                let base = same.iter().take(LARGEST_CROWD).rev().max_by_key(nearness)?;
+                (*base, Relation::Moved)
+            }
+        };
+        Some(Kin { base, relation, similarity: Some(SAME), second: None })
+    }
+
+    /// Old files whose content is nowhere in the new tree: what new files most likely descend from.
+    fn vanished(&self) -> Vec<usize> {
+        let staying: HashSet<[u8; 32]> = self.new.iter().map(|file| file.digest).collect();
+        (0..self.old.len()).filter(|index| !staying.contains(&self.old[*index].digest)).collect()
+    }
+
+    /// Reads and sketches files that are not sketched yet, as far as the limits go.
+    fn read(&mut self, mut files: Vec<(Side, usize)>, read: &mut Read<'_>) -> Result<(), KinError> {
+        let (old, new) = (self.old, self.new);
+        let file = |(side, index): (Side, usize)| match side {
+            Side::Old => &old[index],
+            Side::New => &new[index],
+        };
+        // The more files are read before a limit is reached, the better.
+        files.sort_by_key(|one| file(*one).size);
+        for (side, index) in files {
+            let File { path, size, .. } = *file((side, index));
+            let sketch = match side {
+                Side::Old => &mut self.old_sketches[index],
+                Side::New => &mut self.new_sketches[index],
+            };
+            if sketch.is_some() || size == 0 || size > self.limits.one || size > self.limits.all {
+                continue;
+            }
+            self.limits.all -= size;
+            let content = read(side, path).map_err(|source| KinError::Read { path: path.to_owned(), source })?;
+            *sketch = Some(Sketch::of(&content));
+        }
+        let sketches = self.old_sketches.iter().enumerate().filter_map(|(index, sketch)| Some((index, sketch.as_ref()?)));
+        self.samples = sketches.flat_map(|(index, sketch)| sketch.samples().iter().map(move |sample| (*sample, index))).collect();
+        self.samples.sort_unstable();
+        Ok(())
+    }
+
+    /// The best base of a new file without the same content anywhere, as far as is known.
+    fn best(&self, index: usize) -> Option<Kin> {
+        let new = &self.new[index];
+        let mut proposed: BTreeSet<usize> = self.alike_by_name(index).collect();
+        proposed.extend(self.alike_by_content(index));
+        let candidates: Vec<Candidate> = proposed.into_iter().map(|old| self.compare(old, index)).collect();
+        let order = |candidate: &&Candidate| {
+            let old = &self.old[candidate.old];
+            (candidate.score(), Reverse(old.size.abs_diff(new.size)), Reverse(old.path))
+        };
+        let best = candidates.iter().filter(|candidate| self.is_kin(candidate, index)).max_by_key(order)?;
+        let addition = |candidate: &&Candidate| {
+            let sketches = (&self.new_sketches[index], &self.old_sketches[best.old], &self.old_sketches[candidate.old]);
+            let (Some(new), Some(first), Some(second)) = sketches else { return 0 };
+            let added = new.added_by(second, first);
+            if added.is_sure(new) { added.permille() } else { 0 }
+        };
+        let others = candidates.iter().filter(|candidate| candidate.old != best.old && addition(candidate) >= LEAST_ADDITION);
+        let second = others.max_by_key(|candidate| (addition(candidate), order(candidate)));
+        Some(Kin {
+            base: best.old,
+            relation: if best.nearness == SAME { Relation::SamePath } else { Relation::Descends },
+            similarity: best.similarity,
+            second: second.map(|candidate| candidate.old),
+        })
+    }
+
+    fn compare(&self, old: usize, index: usize) -> Candidate {
+        let nearness = self.old_names[old].nearness(&self.new_names[index]);
+        let similarity = self.new_sketches[index].as_ref().zip(self.old_sketches[old].as_ref()).map(|(new, old)| {
+            let shared = new.shared_with(old);
+            if shared.is_sure(new) { shared.permille() } else { 0 }
+        });
+        Candidate { old, nearness, similarity }
+    }
+
+    /// Whether a candidate is more than a guess.
+    fn is_kin(&self, candidate: &Candidate, index: usize) -> bool {
+        let old = &self.old[candidate.old];
+        let replaced = candidate.nearness == RENUMBERED && !self.new_by_path.contains_key(old.path);
+        candidate.nearness == SAME || candidate.is_alike() || replaced && are_commensurate(old.size, self.new[index].size)
+    }
+
+    fn alike_by_name(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        let name = &self.new_names[index];
+        let lists = keys(name).into_iter().filter_map(|key| self.old_by_name.get(&key));
+        let small = lists.filter(|list| list.len() <= LARGEST_CROWD).flatten();
+        small.chain(self.old_by_path.get(name.path)).copied()
+    }
+
+    /// Old files with the most samples in common.
+    fn alike_by_content(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for sample in self.new_sketches[index].iter().flat_map(Sketch::samples) {
+            let from = self.samples.partition_point(|(other, _)| other < sample);
+            let holders = self.samples[from..].iter().take_while(|(other, _)| other == sample).take(LARGEST_CROWD + 1);
+            if holders.clone().count() <= LARGEST_CROWD {
+                holders.for_each(|(_, old)| *counts.entry(*old).or_default() += 1);
+            }
+        }
+        let mut ranked: Vec<(usize, usize)> = counts.into_iter().collect();
+        ranked.sort_by_key(|(old, count)| (Reverse(*count), self.old[*old].path));
+        ranked.into_iter().take(LARGEST_CHOICE).map(|(old, _)| old)
+    }
+
+    /// Old files that were not read and might be what an unexplained new file was copied from: of nearly the same name, or beside it in
+    /// the order of the same folder.
+    fn neighbours(&self, index: usize) -> Vec<usize> {
+        let (new, name) = (&self.new[index], &self.new_names[index]);
+        let shelf = self.old_by_shelf.get(&name.shelf()).map_or(&[][..], Vec::as_slice);
+        let place = shelf.partition_point(|old| self.old[*old].path < new.path);
+        let half = LARGEST_SEARCH / 2;
+        let beside = &shelf[place.saturating_sub(half)..shelf.len().min(place + half)];
+        let found: BTreeSet<usize> = self.alike_by_name(index).chain(beside.iter().copied()).collect();
+        let unread = |old: &usize| self.old_sketches[*old].is_none() && are_commensurate(self.old[*old].size, new.size);
+        let mut found: Vec<usize> = found.into_iter().filter(unread).collect();
+        found.sort_by_key(|old| (Reverse(self.old_names[*old].nearness(name)), self.old[*old].path));
+        found.truncate(LARGEST_SEARCH);
+        found
+    }
+}
+
+/// Whether one size is at most eight times the other.
+fn are_commensurate(one: u64, other: u64) -> bool {
+    one.min(other) >= one.max(other) / 8
+}
+
+#[cfg(test)]
+mod tests;
