@@ -14,6 +14,11 @@
 //! the folder it was given.
 
 pub mod align;
+pub mod bsdiff4;
 pub mod coder;
+pub mod dictionary;
 pub mod forecast;
+#[cfg(feature = "publisher")]
+pub mod kin;
+pub mod native;
 pub mod pack;

@@ -166,10 +166,10 @@ impl Makers<'_> {
         }
         let opened: Vec<&dyn ReadAt> = opened.iter().map(|base| &**base).collect();
         let members = self.group.members.clone();
-        let length = members.iter().filter_map(|number| self.sizes.get(*number)).sum();
+        let lengths: Vec<u64> = members.iter().filter_map(|number| self.sizes.get(*number).copied()).collect();
         let mut packed = Stream::new(file, &self.group.span);
         let mut failed = None;
-        let decoded = group::decode(self.group.algorithm, &opened, length, &mut packed, MEMORY_OF_A_GROUP, &mut |bytes| {
+        let decoded = group::decode(self.group.algorithm, &opened, &lengths, &mut packed, MEMORY_OF_A_GROUP, &mut |bytes| {
             self.take(bytes).map_err(|error| {
                 failed = Some(error);
                 io::ErrorKind::Other.into()

@@ -5,43 +5,124 @@ use std::io::{self, Read};
 use super::Algorithm;
 use super::bytes::Joined;
 use crate::delta::align::Step;
+use crate::delta::bsdiff4::{self, Bsdiff4Error};
 use crate::delta::coder::{self, CoderError, Limits};
+use crate::delta::dictionary::{self, DictionaryError};
 use crate::delta::forecast::{Forecast, PlainForecast, ReadAt};
+use crate::delta::native::{NativeForecast, Program};
 
-/// Why a group was not decoded.
+/// Why a group was not coded or decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     /// Our own algorithm's stream is damaged.
     #[error("its aligned stream is damaged")]
     Aligned(#[from] CoderError),
+    /// The zstd frame is damaged.
+    #[error("its zstd frame is damaged")]
+    Zstd(#[from] DictionaryError),
+    /// The bsdiff patch is damaged.
+    #[error("its bsdiff patch is damaged")]
+    Bsdiff4(#[from] Bsdiff4Error),
+    /// Packed or old bytes cannot be read.
+    #[error("its bytes cannot be read")]
+    Read(#[from] io::Error),
+    /// It is larger than the memory that it may take.
+    #[error("it needs {needed} bytes of memory, {allowed} are allowed")]
+    Memory {
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that it may take.
+        allowed: u64,
+    },
+    /// The algorithm cannot code this many files, or files of this kind.
+    #[error("its files cannot be coded in this way")]
+    Unfit,
 }
 
-/// Bytes that the models of one decoder may take; [`decode`] takes the bases' part on top.
+/// Bytes that the models of one decoder may take.
 const MODELS: u64 = 48 << 20;
+/// What an entry of a decoder's step list takes, bytes, with what the forecast makes of it.
+const MEMORY_OF_A_STEP: u64 = 96;
 
-/// Decodes `length` bytes made from `bases` and hands them to `sink` in order. `memory` bounds what it takes, bytes.
+/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in order. `memory` bounds what it takes
+/// beside the bases, bytes.
 pub fn decode(
     algorithm: Algorithm,
     bases: &[&dyn ReadAt],
-    length: u64,
+    lengths: &[u64],
     packed: &mut dyn Read,
     memory: u64,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), GroupError> {
+    let old = Joined::new(bases.iter().copied());
+    let length = lengths.iter().sum();
     match algorithm {
         Algorithm::Aligned => {
-            let old = Joined::new(bases.iter().copied());
-            let left = memory.saturating_sub(MODELS).max(4 << 20);
-            let limits = Limits { most_steps: usize::try_from(left / 48).unwrap_or(usize::MAX), most_memory: MODELS };
-            Ok(coder::decode(&old, length, &limits, packed, |steps| forecast(&old, bases, steps), sink)?)
+            let program = program_of(&old, bases)?;
+            let hints = if program.is_empty() { Vec::new() } else { read_hints(packed)? };
+            let most_steps = usize::try_from(memory.saturating_sub(MODELS) / MEMORY_OF_A_STEP).unwrap_or(usize::MAX);
+            let limits = Limits { most_steps, most_memory: MODELS };
+            let foretell = |steps: &[Step]| forecast(&old, &program, lengths, steps, &hints);
+            Ok(coder::decode(&old, length, &limits, packed, foretell, sink)?)
         }
-        Algorithm::Zstd | Algorithm::Bsdiff4 => Err(CoderError::Steps.into()),
+        Algorithm::Zstd => {
+            let (bases, patch) = (in_memory(&old, memory)?, read_patch(packed, memory)?);
+            Ok(dictionary::apply(&bases, &patch, length, memory, sink)?)
+        }
+        Algorithm::Bsdiff4 => {
+            let patch = read_patch(packed, memory)?;
+            Ok(bsdiff4::apply(&old, &patch, length, sink)?)
+        }
     }
 }
 
+/// The programs among the bases; both sides look for them in the same way.
+fn program_of(old: &dyn ReadAt, bases: &[&dyn ReadAt]) -> io::Result<Program> {
+    let lengths: Vec<u64> = bases.iter().map(|base| base.len()).collect();
+    Program::new(old, &lengths)
+}
+
 /// What copies of `old` are foretold to be; both sides come here, and must get the same.
-fn forecast<'a>(old: &'a dyn ReadAt, _bases: &[&dyn ReadAt], _steps: &[Step]) -> io::Result<Box<dyn Forecast + 'a>> {
-    Ok(Box::new(PlainForecast::new(old)))
+fn forecast<'a>(
+    old: &'a dyn ReadAt,
+    program: &'a Program,
+    lengths: &[u64],
+    steps: &[Step],
+    hints: &[u8],
+) -> io::Result<Box<dyn Forecast + 'a>> {
+    if program.is_empty() {
+        return Ok(Box::new(PlainForecast::new(old)));
+    }
+    Ok(Box::new(NativeForecast::new(old, program, lengths, steps, hints)?))
+}
+
+/// Longest hints about the new files' layout, bytes.
+const LONGEST_HINTS: u32 = 1 << 20;
+
+fn read_hints(packed: &mut dyn Read) -> Result<Vec<u8>, GroupError> {
+    let mut head = [0; 3];
+    packed.read_exact(&mut head)?;
+    let length = u32::from_le_bytes([head[0], head[1], head[2], 0]);
+    if length > LONGEST_HINTS {
+        return Err(GroupError::Memory { needed: length.into(), allowed: LONGEST_HINTS.into() });
+    }
+    let mut hints = vec![0; length as usize];
+    packed.read_exact(&mut hints)?;
+    Ok(hints)
+}
+
+fn in_memory(old: &dyn ReadAt, memory: u64) -> Result<Vec<u8>, GroupError> {
+    let length = usize::try_from(old.len()).ok().filter(|_| old.len() <= memory);
+    let mut bytes = vec![0; length.ok_or(GroupError::Memory { needed: old.len(), allowed: memory })?];
+    old.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_patch(packed: &mut dyn Read, memory: u64) -> Result<Vec<u8>, GroupError> {
+    let mut patch = Vec::new();
+    packed.take(memory.saturating_add(1)).read_to_end(&mut patch)?;
+    let needed = patch.len() as u64;
+    if needed > memory { Err(GroupError::Memory { needed, allowed: memory }) } else { Ok(patch) }
 }
 
 #[cfg(feature = "publisher")]
@@ -52,6 +133,10 @@ mod encode {
     use super::*;
     use crate::delta::align::{self, Options};
     use crate::delta::coder::Nature;
+    use crate::delta::native;
+
+    /// zstd's level for patches.
+    const LEVEL: i32 = 19;
 
     /// What kind of bytes a file has; files of one class share groups.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,26 +163,43 @@ mod encode {
         }
     }
 
-    /// Codes `target` against `bases` and appends it to `out`.
+    /// Codes `target`, which is files of the given `lengths`, against `bases`, and appends it to `out`.
     pub fn encode(
         algorithm: Algorithm,
         class: Class,
         bases: &[&dyn ReadAt],
         target: &Vec<u8>,
+        lengths: &[u64],
         out: &mut Vec<u8>,
     ) -> Result<(), GroupError> {
+        let old = Joined::new(bases.iter().copied());
         match algorithm {
             Algorithm::Aligned => {
-                let old = Joined::new(bases.iter().copied());
+                let program = program_of(&old, bases)?;
                 let options = if class == Class::Native { Options::native() } else { Options::plain() };
-                let steps = align::align(&old, target, &options).map_err(CoderError::from)?;
+                let (steps, hints) = if program.is_empty() {
+                    (align::align(&old, target, &options)?, Vec::new())
+                } else {
+                    let native::Aligned { steps, hints } = native::align(&old, &program, target, lengths, &options)?;
+                    let length = u32::try_from(hints.len()).ok().filter(|length| *length <= LONGEST_HINTS);
+                    out.extend_from_slice(&length.ok_or(GroupError::Unfit)?.to_le_bytes()[..3]);
+                    out.extend_from_slice(&hints);
+                    (steps, hints)
+                };
                 let fresh = steps.iter().map(|step| step.fresh).sum();
                 let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
                 let options = coder::Options::for_target(nature, target.len() as u64, fresh);
-                let mut forecast = forecast(&old, bases, &steps).map_err(CoderError::from)?;
+                let mut forecast = forecast(&old, &program, lengths, &steps, &hints)?;
                 Ok(coder::encode(&old, target, &steps, options, &mut *forecast, out)?)
             }
-            Algorithm::Zstd | Algorithm::Bsdiff4 => Err(CoderError::Steps.into()),
+            Algorithm::Zstd => {
+                out.extend(dictionary::make(&in_memory(&old, u64::MAX)?, target, LEVEL)?);
+                Ok(())
+            }
+            Algorithm::Bsdiff4 => {
+                out.extend(bsdiff4::make(&in_memory(&old, u64::MAX)?, target)?);
+                Ok(())
+            }
         }
     }
 }

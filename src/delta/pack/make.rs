@@ -14,6 +14,7 @@ use super::{Algorithm, Group, MAGIC, PackError, numbers, outline_base, write_gro
 use crate::delta::align::{self, Options};
 use crate::delta::coder::{self, CoderError, Nature};
 use crate::delta::forecast::{PlainForecast, ReadAt};
+use crate::delta::kin::{self, Relation};
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
 
 /// A release's files.
@@ -90,6 +91,9 @@ pub enum MakePackError {
         /// Why.
         source: io::Error,
     },
+    /// A file that may be what another one descends from cannot be read.
+    #[error("cannot find what the new files descend from")]
+    Kin(#[from] kin::KinError),
     /// The pack cannot be written.
     #[error("cannot write the patch pack")]
     Write(#[source] io::Error),
@@ -128,7 +132,7 @@ pub fn make(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<MadePack, MakePackError> {
     let plan = Plan::new(old, new)?;
-    let jobs = plan.jobs(old, new)?;
+    let jobs = plan.jobs((old, new), options.choice)?;
     let coded = code(&plan, &jobs, (old, new), options, progress)?;
     let mut groups = Vec::new();
     let mut at = 0;
@@ -151,6 +155,30 @@ pub fn make(
         written: made.iter().map(|made| made.size).sum(),
         verdicts,
     })
+}
+
+/// For each new or changed file the old one that it descends from.
+fn kin_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (RelativePath, Relation)>, MakePackError> {
+    fn files(manifest: &Manifest) -> Vec<kin::File<'_>> {
+        manifest
+            .files_with_bytes()
+            .map(|(path, entry)| kin::File { path: path.as_str(), size: entry.size, digest: *entry.hash.as_bytes() })
+            .collect()
+    }
+    let (olds, news) = (files(old.manifest()), files(new.manifest()));
+    let mut read = |side: kin::Side, path: &str| {
+        let path: RelativePath = path.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        if side == kin::Side::Old { old.read(&path) } else { new.read(&path) }
+    };
+    let found = kin::find(&olds, &news, kin::Limits::default(), &mut read)?;
+    let mut bases = HashMap::new();
+    for (file, kin) in news.iter().zip(found) {
+        let paths = kin.map(|kin| (olds[kin.base].path.parse(), kin.relation));
+        if let (Ok(path), Some((Ok(base), relation))) = (file.path.parse(), paths) {
+            bases.insert(path, (base, relation));
+        }
+    }
+    Ok(bases)
 }
 
 /// The pack's beginning: magic, check, outline.
@@ -189,10 +217,7 @@ struct Plan {
 impl Plan {
     fn new(old: &dyn Tree, new: &dyn Tree) -> Result<Self, MakePackError> {
         let (base, target) = (old.manifest(), new.manifest());
-        let mut contents: HashMap<Digest, &RelativePath> = HashMap::new();
-        for (path, entry) in base.files_with_bytes() {
-            contents.entry(entry.hash).or_insert(path);
-        }
+        let mut kin = kin_of(old, new)?;
         let mut fates = BTreeMap::new();
         for (path, entry) in &target.file_manifest {
             let own = base.file_manifest.get(path).filter(|old| old.has_bytes());
@@ -200,9 +225,9 @@ impl Plan {
                 (Some(target), _) => Content::Link(target.clone()),
                 _ if entry.size == 0 => Content::Empty,
                 (_, Some(own)) if own.hash == entry.hash => Content::Old(path.clone()),
-                _ => match contents.get(&entry.hash) {
-                    Some(other) => Content::Old((*other).clone()),
-                    None => Content::Made(Made { size: entry.size, base: own.map(|_| path.clone()) }),
+                _ => match kin.remove(path) {
+                    Some((other, Relation::Unchanged | Relation::Moved)) => Content::Old(other),
+                    found => Content::Made(Made { size: entry.size, base: found.map(|(base, _)| base) }),
                 },
             };
             fates.insert(path.clone(), Fate { content, permissions: entry.permissions, mtime: entry.mtime });
@@ -214,7 +239,8 @@ impl Plan {
     }
 
     /// The groups: files of one class, neighbours by kind and name together.
-    fn jobs(&self, old: &dyn Tree, new: &dyn Tree) -> Result<Vec<Job>, MakePackError> {
+    fn jobs(&self, (old, new): (&dyn Tree, &dyn Tree), choice: Choice) -> Result<Vec<Job>, MakePackError> {
+        let alone = choice == Choice::Only(Algorithm::Bsdiff4);
         let mut files = Vec::new();
         for (number, (path, made)) in self.outline.made().enumerate() {
             let class = Class::of(&read(new, path)?);
@@ -226,7 +252,7 @@ impl Plan {
         let mut jobs: Vec<Job> = Vec::new();
         for (class, large, _, _, number, weight) in files {
             match jobs.last_mut() {
-                Some(job) if job.class == class && !large && job.weight + weight <= LARGEST_GROUP => {
+                Some(job) if job.class == class && !large && !alone && job.weight + weight <= LARGEST_GROUP => {
                     job.members.push(number);
                     job.weight += weight;
                 }
@@ -358,36 +384,38 @@ impl Job {
         let first = || made[self.members[0]].0.clone();
         let sources: Vec<&dyn ReadAt> = bases.iter().map(|base| base as &dyn ReadAt).collect();
         let mut best: Option<Coded> = None;
-        for algorithm in self.candidates(options.choice, bases.len()) {
+        for algorithm in self.candidates(options.choice) {
             let mut bytes = Vec::new();
-            let coded = group::encode(algorithm, self.class, &sources, &target, &mut bytes);
+            let coded = group::encode(algorithm, self.class, &sources, &target, &sizes, &mut bytes);
             coded.map_err(|source| MakePackError::Code { path: first(), source })?;
             if best.as_ref().is_none_or(|best| bytes.len() < best.bytes.len()) {
                 best = Some(Coded { algorithm, bytes, shares: Vec::new() });
             }
         }
         let mut best = best.ok_or_else(|| MakePackError::Unsound { path: first() })?;
-        self.prove(&best, &sources, &target).ok_or_else(|| MakePackError::Unsound { path: first() })?;
+        self.prove(&best, &sources, &sizes, &target).ok_or_else(|| MakePackError::Unsound { path: first() })?;
         let total = sizes.iter().sum::<u64>().max(1);
         best.shares = sizes.iter().map(|size| best.bytes.len() as u64 * size / total).collect();
         Ok(best)
     }
 
-    fn candidates(&self, choice: Choice, _bases: usize) -> Vec<Algorithm> {
+    fn candidates(&self, choice: Choice) -> Vec<Algorithm> {
         match choice {
             Choice::Smallest => vec![Algorithm::Aligned],
+            // bsdiff 4 knows one file with one base.
+            Choice::Only(Algorithm::Bsdiff4) if self.members.len() > 1 => vec![Algorithm::Zstd],
             Choice::Only(algorithm) => vec![algorithm],
         }
     }
 
     /// Decodes what was coded: nothing leaves the publisher that does not come back.
-    fn prove(&self, coded: &Coded, bases: &[&dyn ReadAt], target: &[u8]) -> Option<()> {
+    fn prove(&self, coded: &Coded, bases: &[&dyn ReadAt], sizes: &[u64], target: &[u8]) -> Option<()> {
         let mut hasher = Hasher::default();
         let mut sink = |bytes: &[u8]| {
             hasher.update(bytes);
             Ok(())
         };
-        group::decode(coded.algorithm, bases, target.len() as u64, &mut &coded.bytes[..], u64::MAX, &mut sink).ok()?;
+        group::decode(coded.algorithm, bases, sizes, &mut &coded.bytes[..], u64::MAX, &mut sink).ok()?;
         (hasher.finish() == Digest::of(target)).then_some(())
     }
 }
