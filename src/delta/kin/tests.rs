@@ -75,7 +75,9 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 /// Text with words of its own, so that two seeds have a few phrases and no line in common.
 fn source(seed: u64, lines: usize) -> String {
     let mut random = fastrand::Rng::with_seed(seed);
-    (0..lines).map(|_| format!("def function_{:x}(self):\n    return self.value_{:x}\n", random.u64(..), random.u32(..))).collect()
+    (0..lines)
+        .map(|_| format!("def function_{:x}(self):\n    return self.value_{:x}\n", random.u64(..), random.u32(..)))
+        .collect()
 }
 
 /// What a recompiler does: every 24th byte is another one, and there is a bit more at the end.
