@@ -30,6 +30,9 @@ async fn seen(publisher: &Publisher, known: &Mirror, now: Timestamp) -> [Reposit
                 repository.read_small(&mirror, notes, 1 << 20).await.unwrap();
             }
         }
+        for pack in &repository.patches {
+            assert_eq!(Digest::of(&mirror.files[&pack.location()]), pack.hash);
+        }
         found.push(repository);
     }
     found.try_into().unwrap()
@@ -40,14 +43,19 @@ fn summary(repository: &Repository) -> Vec<(String, u16, bool)> {
     releases.map(|release| (release.container.version.to_string(), release.rollout_permille, release.halted)).collect()
 }
 
+/// All that a change of the repository can change.
+fn state(repository: &Repository) -> (Vec<(String, u16, bool)>, Vec<Digest>) {
+    (summary(repository), repository.patches.iter().map(|pack| pack.hash).collect())
+}
+
 /// Stops `change` after each of its steps, and once before each rename: clients see all of it or nothing, and doing it again
 /// completes it.
 async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher) -> Result<Transaction, PublishError>) {
     let known = before.mirror("before");
-    let old = summary(&seen(before, &known, before.now).await[0]);
+    let old = state(&seen(before, &known, before.now).await[0]);
     let whole = before.fork();
     change(&whole).unwrap().run().unwrap();
-    let new = summary(&seen(&whole, &known, before.now).await[0]);
+    let new = state(&seen(&whole, &known, before.now).await[0]);
     let steps = change(&before.fork()).unwrap().remaining();
     assert!(steps >= 2);
     let mut has_turned = false;
@@ -62,7 +70,7 @@ async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher
         let rubbish = publisher.project.repository().join("metadata/.tmp-rubbish");
         std::fs::write(&rubbish, "half a file").unwrap();
         for repository in seen(&publisher, &known, publisher.now).await {
-            let now = summary(&repository);
+            let now = state(&repository);
             assert!(now == old || now == new, "after {killed_after} of {steps} steps: {now:?}");
             has_turned |= now == new;
             assert!(!has_turned || now == new, "back to the old one after {killed_after} steps");
@@ -70,7 +78,7 @@ async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher
         change(&publisher).unwrap().run().unwrap();
         assert!(!rubbish.exists());
         for repository in seen(&publisher, &known, publisher.now).await {
-            assert_eq!(summary(&repository), new, "repaired after {killed_after} of {steps} steps");
+            assert_eq!(state(&repository), new, "repaired after {killed_after} of {steps} steps");
         }
     }
     assert!(has_turned);
@@ -95,6 +103,35 @@ async fn a_rollout_killed_anywhere_is_done_or_not() {
     survives_a_kill_anywhere(&publisher, |publisher| {
         let version = "1.0.0".parse().unwrap();
         publisher.project.set_rollout(&version, RolloutChange::Permille(125), &publisher.keyring(), publisher.now)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn packs_killed_anywhere_on_their_way_in_or_out_are_there_or_not() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    publisher.publish("1.1.0");
+    publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"first try")]);
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        // One is replaced, one is new.
+        let packs = [publisher.pack("1.0.0", "1.1.0", b"second try"), publisher.pack("1.1.0", "1.0.0", b"and back")];
+        publisher.project.add_patches(&packs, &publisher.keyring(), publisher.now)
+    })
+    .await;
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        publisher.project.remove_patches(|_| true, &publisher.keyring(), publisher.now)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repository_from_before_there_were_patches_gets_its_role_in_one_step() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    publisher.forget_patches();
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        publisher.project.publish(&[publisher.package("1.1.0", "with a role ")], &publisher.keyring(), publisher.now)
     })
     .await;
 }
@@ -124,7 +161,9 @@ async fn rollout_is_signed() {
 async fn a_rotation_killed_anywhere_locks_nobody_out() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
-    for replace in [vec![KeyRole::Timestamp], KeyRole::ALL.to_vec()] {
+    publisher.publish("1.1.0");
+    publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"a pack")]);
+    for replace in [vec![KeyRole::Timestamp], vec![KeyRole::Patches], KeyRole::ALL.to_vec()] {
         survives_a_kill_anywhere(&publisher, |publisher| {
             let rotation = Rotation { replace: replace.clone(), ..Rotation::default() };
             publisher.project.rotate(&rotation, &publisher.keyring(), publisher.now)
@@ -362,7 +401,9 @@ fn a_tampered_repository_is_not_signed_again() {
     publisher.publish("1.0.0");
     let path = publisher.project.repository().join("metadata/2.targets.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"rollout_permille\": 1000", "\"rollout_permille\": 10")).unwrap();
+    let changed = text.replace("\"file_count\":10", "\"file_count\":11");
+    assert_ne!(changed, text);
+    std::fs::write(&path, changed).unwrap();
     let error = publisher.project.refresh(&publisher.keyring(), start()).unwrap_err();
     assert!(matches!(&error, PublishError::Damaged { file, .. } if file == "2.targets.json"), "{error}");
 }

@@ -55,7 +55,7 @@ enum Verb {
     /// Change how many installations may see a release, or stop it.
     #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
     Rollout(RolloutArguments),
-    /// Sign snapshot and timestamp again; run it by a timer, more often than the timestamp lasts.
+    /// Sign snapshot, timestamp and the list of patches again; run it by a timer, more often than the timestamp lasts.
     #[command(after_help = "Example: kuzflow refresh --repo my-app")]
     Refresh {
         #[command(flatten)]
@@ -66,7 +66,7 @@ enum Verb {
     Rotate {
         #[command(flatten)]
         place: RepositoryPlace,
-        /// Give this role new keys: root, targets, snapshot or timestamp.
+        /// Give this role new keys: root, targets, snapshot, timestamp or patches.
         #[arg(long, value_name = "ROLE", value_parser = role)]
         replace: Vec<KeyRole>,
     },
@@ -199,8 +199,7 @@ struct ServeArguments {
 type Failure = Box<dyn std::error::Error>;
 
 fn role(text: &str) -> Result<KeyRole, String> {
-    let found = KeyRole::ALL.into_iter().find(|role| role.to_string() == text);
-    found.ok_or_else(|| "expected root, targets, snapshot or timestamp".to_owned())
+    text.parse()
 }
 
 /// Runs the program with the process's arguments.
@@ -397,6 +396,18 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
     for (role, expires) in &expiries {
         say.line(&format!("{role} expires {expires}"));
     }
+    // Signed metadata leaves out what has its usual value; a reader of this should not need to know what is usual.
+    let releases: Vec<_> = releases
+        .iter()
+        .map(|release| {
+            let mut line = json!(release);
+            line["mandatory"] = release.mandatory.into();
+            line["halted"] = release.halted.into();
+            line["rollout_permille"] = release.rollout_permille.into();
+            line["notes"] = json!(release.notes);
+            line
+        })
+        .collect();
     say.result(json!({ "status": "done", "releases": releases, "expires": expiries }));
     Ok(Ending::Done)
 }

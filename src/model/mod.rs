@@ -1,5 +1,5 @@
-//! Values only: what a version, a platform, a digest, a path inside a container, a manifest, a release, a node and an offer
-//! are, and which of them cannot exist (a path that leaves the container, a manifest whose entries overlap).
+//! Values only: what a version, a platform, a digest, a path inside a container, a manifest, a release, a patch pack, a node and an
+//! offer are, and which of them cannot exist (a path that leaves the container, a manifest whose entries overlap).
 //!
 //! In: text and JSON. Out: checked values. Never: I/O, clock, environment, another room of this crate.
 
@@ -7,6 +7,7 @@ pub mod digest;
 pub mod manifest;
 pub mod node;
 pub mod offer;
+pub mod patch;
 pub mod path;
 pub mod pieces;
 pub mod platform;
@@ -18,6 +19,7 @@ pub use digest::{Digest, Hasher};
 pub use manifest::{Launch, Manifest};
 pub use node::Node;
 pub use offer::Offer;
+pub use patch::{Patch, SignedPatch};
 pub use path::RelativePath;
 pub use pieces::PieceTable;
 pub use platform::{ContainerId, Platform};

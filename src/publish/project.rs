@@ -25,7 +25,8 @@ const SETTINGS: &str = "kuzflow.toml";
 
 /// Above and below the settings that `init` writes.
 const SETTINGS_HEAD: &str = "\
-# What is published from this folder. Lifetimes are in days; `kuzflow refresh` renews the snapshot and the timestamp.
+# What is published from this folder. Lifetimes are in days; `kuzflow refresh` renews the snapshot, the timestamp and
+# the list of patches.
 
 ";
 const SETTINGS_NODES: &str = r#"
@@ -68,11 +69,13 @@ pub struct Lifetimes {
     pub snapshot_days: u32,
     /// Of the timestamp; renewed by `refresh`. This is how long someone in the middle can hide a release from a client.
     pub timestamp_days: u32,
+    /// Of the list of patches; renewed by `refresh`. When it has passed, clients go on without patches.
+    pub patches_days: u32,
 }
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        Self { root_days: 365, targets_days: 365, snapshot_days: 30, timestamp_days: 7 }
+        Self { root_days: 365, targets_days: 365, snapshot_days: 30, timestamp_days: 7, patches_days: 90 }
     }
 }
 
@@ -84,6 +87,7 @@ impl Lifetimes {
             KeyRole::Targets => self.targets_days,
             KeyRole::Snapshot => self.snapshot_days,
             KeyRole::Timestamp => self.timestamp_days,
+            KeyRole::Patches => self.patches_days,
         };
         SignedDuration::from_hours(24 * i64::from(days))
     }
@@ -106,7 +110,7 @@ pub struct InitOptions {
     pub root_threshold: u64,
     /// Encrypts the root and targets keys; `None` leaves them plain.
     pub offline_password: Option<String>,
-    /// Encrypts the snapshot and timestamp keys; `None` leaves them plain, so that a timer can sign.
+    /// Encrypts the snapshot, timestamp and patches keys; `None` leaves them plain, so that a timer can sign.
     pub online_password: Option<String>,
 }
 
@@ -131,11 +135,16 @@ impl Project {
             std::fs::create_dir_all(path).map_err(at(path))?;
         }
         let mut root = metadata::new_root(now, &options.settings.lifetimes)?;
+        let mut targets = metadata::new_targets(NonZeroU64::MIN, now, &options.settings.lifetimes)?;
         for role in KeyRole::ALL {
             let (count, threshold) = if role == KeyRole::Root { (options.root_keys, threshold) } else { (1, NonZeroU64::MIN) };
             let password = if role.is_offline() { &options.offline_password } else { &options.online_password };
             let keys = project.make_keys(role, count, password.as_deref())?;
-            metadata::set_keys(&mut root, role, &keys, threshold);
+            if role == KeyRole::Patches {
+                metadata::delegate(&mut targets, &keys, threshold)?;
+            } else {
+                metadata::set_keys(&mut root, role, &keys, threshold);
+            }
         }
         let passwords = (options.offline_password.clone(), options.online_password.clone());
         let keyring = Keyring::new([project.keys_folder()]).with_passwords(move |path| {
@@ -144,9 +153,10 @@ impl Project {
             if offline { passwords.0.clone() } else { passwords.1.clone() }
         });
         let lifetimes = &options.settings.lifetimes;
-        let targets = metadata::new_targets(NonZeroU64::MIN, now, lifetimes)?;
         let targets = metadata::sign(targets, &[&root], &keyring, &[])?;
-        let snapshot = metadata::new_snapshot(NonZeroU64::MIN, &targets, now, lifetimes)?;
+        let patches = metadata::new_patches(NonZeroU64::MIN, now, lifetimes)?;
+        let patches = metadata::sign_patches(patches, &targets.signed.signed, &keyring, &[])?;
+        let snapshot = metadata::new_snapshot(NonZeroU64::MIN, &targets, Some(&patches), now, lifetimes)?;
         let snapshot = metadata::sign(snapshot, &[&root], &keyring, &[])?;
         let timestamp = metadata::new_timestamp(NonZeroU64::MIN, &snapshot, now, lifetimes)?;
         let timestamp = metadata::sign(timestamp, &[&root], &keyring, &[])?;
@@ -155,6 +165,7 @@ impl Project {
         let steps = [
             write(project.metadata_folder().join("1.root.json"), root.bytes.clone()),
             write(project.metadata_folder().join("1.targets.json"), targets.bytes),
+            write(project.metadata_folder().join(metadata::patches_file(&patches)), patches.bytes),
             write(project.metadata_folder().join("1.snapshot.json"), snapshot.bytes),
             write(project.metadata_folder().join("timestamp.json"), timestamp.bytes),
             write(project.nodes_file(), project.nodes_json()?),
@@ -195,7 +206,7 @@ impl Project {
     }
 
     /// When each role's signature expires; for a warning before it is too late.
-    pub fn expiries(&self) -> Result<[(KeyRole, Time); 4], PublishError> {
+    pub fn expiries(&self) -> Result<Vec<(KeyRole, Time)>, PublishError> {
         Ok(self.current()?.expiries())
     }
 

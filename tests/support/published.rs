@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use kuzflow::model::release::ManifestLocation;
-use kuzflow::model::{Digest, Release};
+use kuzflow::model::{ContainerId, Digest, Patch, Release};
 use kuzflow::publish::keys::KeyPair;
-use kuzflow::publish::{InitOptions, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings};
+use kuzflow::publish::{InitOptions, Keyring, Lifetimes, PackToPublish, PackageToPublish, Project, ProjectSettings};
 use kuzflow::trust::{MetadataSource, SourceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,6 +104,74 @@ impl Publisher {
     pub fn publish(&self, version: &str) {
         let package = self.package(version, &format!("content of {version} "));
         self.project.publish(&[package], &self.keyring(), self.now).unwrap().run().unwrap();
+    }
+
+    /// A pack between two published releases. Its bytes are `content`.
+    pub fn pack(&self, from: &str, to: &str, content: &[u8]) -> PackToPublish {
+        let container = |version: &str| format!("sample_{version}_Linux_x86_64").parse::<ContainerId>().unwrap();
+        let releases = self.project.releases().unwrap();
+        let manifest = |version: &str| {
+            let release = releases.iter().find(|release| release.container == container(version)).unwrap();
+            release.manifest.hash
+        };
+        let path = self.folder.path().join(format!("pack-{}", Digest::of(content)));
+        std::fs::write(&path, content).unwrap();
+        let patch = Patch {
+            from: container(from),
+            to: container(to),
+            base_manifest: manifest(from),
+            target_manifest: manifest(to),
+            cloned: 8,
+            patched: 1,
+            added: 1,
+            removed: 0,
+            written: 1000,
+            memory: 32 << 20,
+            created: self.now,
+            requires_restart: true,
+            hot_swappable: 0,
+            piece_size: 0,
+            pieces: Vec::new(),
+        };
+        PackToPublish { path, patch }
+    }
+
+    /// Publishes packs between releases that are published.
+    pub fn add_packs(&self, packs: &[PackToPublish]) {
+        self.project.add_patches(packs, &self.keyring(), self.now).unwrap().run().unwrap();
+    }
+
+    /// Makes the repository one of the time before there were patches.
+    pub fn forget_patches(&self) {
+        self.rewrite(|targets, snapshot| {
+            targets.delegations = None;
+            snapshot.meta.clear();
+        });
+        let lists = self.project.repository().join("metadata");
+        let lists = std::fs::read_dir(lists).unwrap().map(|entry| entry.unwrap().path());
+        let lists = lists.filter(|path| path.to_str().unwrap().ends_with(".patches.json"));
+        lists.chain(self.key_files("patches")).for_each(|path| std::fs::remove_file(path).unwrap());
+    }
+
+    /// Changes the targets and the snapshot behind the publisher's back, signed with its own keys.
+    pub fn rewrite(&self, change: impl FnOnce(&mut tough::schema::Targets, &mut tough::schema::Snapshot)) {
+        let mut mirror = self.mirror("");
+        let mut timestamp: Signed<tough::schema::Timestamp> = mirror.document("timestamp.json");
+        let snapshot = format!("{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version);
+        let mut snapshot: Signed<tough::schema::Snapshot> = mirror.document(&snapshot);
+        let targets = format!("{}.targets.json", snapshot.signed.meta["targets.json"].version);
+        let mut targets: Signed<tough::schema::Targets> = mirror.document(&targets);
+        change(&mut targets.signed, &mut snapshot.signed);
+        let targets = forge(targets.signed, &self.key_files("targets"));
+        mirror.put(&targets);
+        snapshot.signed.meta.insert("targets.json".to_owned(), metafile(&targets));
+        let snapshot = forge(snapshot.signed, &self.key_files("snapshot"));
+        mirror.put(&snapshot);
+        timestamp.signed.meta.insert("snapshot.json".to_owned(), metafile(&snapshot));
+        mirror.put(&forge(timestamp.signed, &self.key_files("timestamp")));
+        for (location, bytes) in mirror.files {
+            std::fs::write(self.project.repository().join(location), bytes).unwrap();
+        }
     }
 
     pub fn mirror(&self, name: &str) -> Mirror {
@@ -223,4 +291,13 @@ pub fn forge<T: Role + Serialize>(document: T, files: &[PathBuf]) -> Signed<T> {
         Signature { keyid, sig: pair.sign(&message).as_ref().to_vec().into() }
     });
     Signed { signatures: signatures.collect(), signed: document }
+}
+
+/// How another document names this one, as [`Mirror::put`] writes it.
+pub fn metafile<T: Role + Serialize>(document: &Signed<T>) -> tough::schema::Metafile {
+    let bytes = serde_json::to_vec(document).unwrap();
+    serde_json::from_value(serde_json::json!({
+        "version": document.signed.version(), "length": bytes.len(), "hashes": { "sha256": Digest::of(&bytes) },
+    }))
+    .unwrap()
 }
