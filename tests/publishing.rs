@@ -375,6 +375,23 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     let (head, example) = text.split_once("#[[nodes]]").unwrap();
     std::fs::write(folder.join("kuzflow.toml"), format!("{head}[[nodes]]{}", example.replace("\n#", "\n"))).unwrap();
     assert_eq!(Project::open(&folder).unwrap().settings().nodes[0].id, "asia-1");
+    // And so do those for patches, on either side.
+    for (path, table) in
+        [(folder.join("kuzflow.toml"), "#[incremental_update]"), (folder.join("launcher/launcher.toml"), "#[fallback]")]
+    {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(table), "{text}");
+        let lines = text.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line));
+        std::fs::write(&path, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    }
+    assert!(Project::open(&folder).unwrap().settings().incremental_update.enabled);
+    Settings::read(&folder.join("launcher/launcher.toml")).unwrap();
+    let mut impossible = std::fs::read_to_string(folder.join("kuzflow.toml")).unwrap();
+    impossible.push_str("[fallback]\nfallback_threshold = 7.0\n");
+    std::fs::create_dir(folder.join("impossible")).unwrap();
+    std::fs::write(folder.join("impossible/kuzflow.toml"), impossible).unwrap();
+    let error = Project::open(&folder.join("impossible")).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("fallback.fallback_threshold"), "{error}");
     // The next publish or refresh tells the clients.
     Project::open(&folder).unwrap().refresh(&alone.keyring(), start()).unwrap().run().unwrap();
     let nodes = std::fs::read_to_string(folder.join("repository/nodes.json")).unwrap();

@@ -17,7 +17,7 @@ use crate::model::platform::AppName;
 use crate::model::{Node, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::{
-    InitOptions, KeyRole, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings, RolloutChange, Rotation, Transaction,
+    InitOptions, KeyRole, Keyring, PackageToPublish, Project, ProjectSettings, RolloutChange, Rotation, Transaction,
 };
 use crate::server::{self, ServerOptions};
 
@@ -291,13 +291,12 @@ fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Fai
 
 fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
     let password = if arguments.encrypt { Some(new_password()?) } else { None };
+    let display_name = arguments.display_name.unwrap_or_else(|| arguments.app.to_string());
     let options = InitOptions {
         settings: ProjectSettings {
-            display_name: arguments.display_name.unwrap_or_else(|| arguments.app.to_string()),
-            app: arguments.app,
             channel: arguments.channel,
-            lifetimes: Lifetimes::default(),
             nodes: distinct(arguments.nodes.into_iter().map(Node::at).collect()),
+            ..ProjectSettings::new(arguments.app, display_name)
         },
         root_keys: arguments.root_keys,
         root_threshold: arguments.root_threshold,

@@ -9,6 +9,7 @@ pub mod node;
 pub mod offer;
 pub mod patch;
 pub mod path;
+pub mod pattern;
 pub mod pieces;
 pub mod platform;
 pub mod release;

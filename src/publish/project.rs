@@ -19,7 +19,8 @@ use super::metadata::{self, Current};
 use super::transaction::{Lock, Step, Transaction};
 use crate::model::Node;
 use crate::model::platform::AppName;
-use crate::settings::{Settings, UpdateSettings, WindowSettings};
+use crate::settings::incremental::{self, LAUNCHER_EXAMPLE, PUBLISHER_EXAMPLE};
+use crate::settings::{Fallback, IncrementalUpdate, Performance, Settings, UpdateSettings, WindowSettings};
 
 const SETTINGS: &str = "kuzflow.toml";
 
@@ -52,6 +53,15 @@ pub struct ProjectSettings {
     /// How long signatures last.
     #[serde(default)]
     pub lifetimes: Lifetimes,
+    /// Whether and how patches are made.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub incremental_update: IncrementalUpdate,
+    /// What making and applying patches may cost.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub performance: Performance,
+    /// When clients should rather fetch the full package: what the server's answers assume.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub fallback: Fallback,
     /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<Node>,
@@ -71,6 +81,27 @@ pub struct Lifetimes {
     pub timestamp_days: u32,
     /// Of the list of patches; renewed by `refresh`. When it has passed, clients go on without patches.
     pub patches_days: u32,
+}
+
+impl ProjectSettings {
+    /// Settings for an app whose other settings are the usual ones: no node yet, the channel `stable`.
+    pub fn new(app: AppName, display_name: impl Into<String>) -> Self {
+        Self {
+            app,
+            display_name: display_name.into(),
+            channel: stable(),
+            lifetimes: Lifetimes::default(),
+            incremental_update: IncrementalUpdate::default(),
+            performance: Performance::default(),
+            fallback: Fallback::default(),
+            nodes: Vec::new(),
+        }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), PublishError> {
+        incremental::check(path, &self.incremental_update, &self.performance, &self.fallback)
+            .map_err(|error| PublishError::Settings { path: path.to_owned(), source: error.into() })
+    }
 }
 
 impl Default for Lifetimes {
@@ -126,6 +157,7 @@ impl Project {
     pub fn init(folder: &Path, options: &InitOptions, now: Time) -> Result<Self, PublishError> {
         let project = Self { folder: folder.to_owned(), settings: options.settings.clone() };
         let threshold = metadata::checked_threshold(options.root_keys, options.root_threshold)?;
+        options.settings.check(&project.settings_file())?;
         let folders = [project.keys_folder(), project.metadata_folder(), project.targets_folder(), project.launcher_folder()];
         let taken = [project.settings_file(), project.keys_folder(), project.repository(), project.launcher_folder()];
         if let Some(path) = taken.into_iter().find(|path| path.exists()) {
@@ -181,7 +213,9 @@ impl Project {
     pub fn open(folder: &Path) -> Result<Self, PublishError> {
         let path = folder.join(SETTINGS);
         let text = std::fs::read_to_string(&path).map_err(at(&path))?;
-        let settings = toml::from_str(&text).map_err(|error| PublishError::Settings { path, source: error.into() })?;
+        let settings: ProjectSettings =
+            toml::from_str(&text).map_err(|error| PublishError::Settings { path: path.clone(), source: error.into() })?;
+        settings.check(&path)?;
         Ok(Self { folder: folder.to_owned(), settings })
     }
 
@@ -261,8 +295,13 @@ impl Project {
 
     fn settings_toml(&self) -> Result<Vec<u8>, PublishError> {
         let toml = toml::to_string(&self.settings).map_err(|error| self.unwritable(error))?;
-        let example = if self.settings.nodes.is_empty() { SETTINGS_NODES } else { "" };
-        Ok(format!("{SETTINGS_HEAD}{toml}{example}").into_bytes())
+        let nodes = if self.settings.nodes.is_empty() { SETTINGS_NODES } else { "" };
+        // Values that differ from the defaults stand above; beside them a comment with the same table would mislead.
+        let defaults = ProjectSettings::new(self.settings.app.clone(), "");
+        let usual = (&self.settings.incremental_update, &self.settings.performance)
+            == (&defaults.incremental_update, &defaults.performance);
+        let patches = if usual { PUBLISHER_EXAMPLE } else { "" };
+        Ok(format!("{SETTINGS_HEAD}{toml}{patches}{nodes}").into_bytes())
     }
 
     /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a first try with `kuzflow serve`.
@@ -281,9 +320,12 @@ impl Project {
             api: None,
             update: UpdateSettings::default(),
             window: WindowSettings::default(),
+            incremental_update: IncrementalUpdate::default(),
+            performance: Performance::default(),
+            fallback: Fallback::default(),
             home: None,
         };
-        let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))?;
+        let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))? + LAUNCHER_EXAMPLE;
         Settings::parse(&text, &self.launcher_folder().join("launcher.toml")).map_err(|error| self.unwritable(error))?;
         Ok(text.into_bytes())
     }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kuzflow::model::release::ManifestLocation;
 use kuzflow::model::{ContainerId, Digest, Patch, Release};
 use kuzflow::publish::keys::KeyPair;
-use kuzflow::publish::{InitOptions, Keyring, Lifetimes, PackToPublish, PackageToPublish, Project, ProjectSettings};
+use kuzflow::publish::{InitOptions, Keyring, PackToPublish, PackageToPublish, Project, ProjectSettings};
 use kuzflow::trust::{MetadataSource, SourceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,13 +27,7 @@ pub fn days(count: i64) -> SignedDuration {
 
 pub fn options() -> InitOptions {
     InitOptions {
-        settings: ProjectSettings {
-            app: "sample".parse().unwrap(),
-            display_name: "示例 Sample".to_owned(),
-            channel: "stable".to_owned(),
-            lifetimes: Lifetimes::default(),
-            nodes: Vec::new(),
-        },
+        settings: ProjectSettings::new("sample".parse().unwrap(), "示例 Sample"),
         root_keys: 1,
         root_threshold: 1,
         offline_password: None,
