@@ -7,7 +7,7 @@
 mod published;
 
 use jiff::Timestamp;
-use kuzflow::model::{Digest, Node};
+use kuzflow::model::{Digest, Node, VersionTree};
 use kuzflow::publish::{KeyRole, Keyring, Project, PublishError, RolloutChange, Rotation, Transaction};
 use kuzflow::settings::Settings;
 use kuzflow::trust::{Repository, Trust};
@@ -32,6 +32,12 @@ async fn seen(publisher: &Publisher, known: &Mirror, now: Timestamp) -> [Reposit
         }
         for pack in &repository.patches {
             assert_eq!(Digest::of(&mirror.files[&pack.location()]), pack.hash);
+        }
+        for signed in &repository.releases {
+            let name = VersionTree::target_name(&signed.release.container);
+            let tree = repository.read_small(&mirror, &name, 16 << 20).await.unwrap();
+            let version = &signed.release.container.version;
+            assert!(VersionTree::from_json(&tree).unwrap().files_of(version).is_some());
         }
         found.push(repository);
     }
@@ -243,6 +249,87 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     assert_eq!(repository.releases[0].release.published, start());
 }
 
+/// The tree of everything that was published, in the specification's form.
+#[test]
+fn the_version_tree_tells_what_each_release_changed() {
+    let mut publisher = Publisher::new();
+    let tree_file = |publisher: &Publisher| {
+        let mirror = publisher.mirror("");
+        let trees: Vec<_> = mirror.files.keys().filter(|name| name.ends_with(".sample_Linux_x86_64.versions.json")).collect();
+        assert_eq!(trees.len(), 1, "one tree at a time: {trees:?}");
+        mirror.files[trees[0]].clone()
+    };
+    let tree = |publisher: &Publisher| serde_json::from_slice::<serde_json::Value>(&tree_file(publisher)).unwrap();
+    let with = |publisher: &Publisher, packages: &[kuzflow::publish::PackageToPublish]| {
+        publisher.project.publish(packages, &publisher.keyring(), start()).unwrap()
+    };
+    // Two at once, the newer one first.
+    let packages = ["1.1.0", "1.0.0"].map(|version| publisher.package(version, &format!("content of {version} ")));
+    let length = std::fs::metadata(&packages[0].path).unwrap().len();
+    with(&publisher, &packages).run().unwrap();
+    let first = tree(&publisher);
+    assert_eq!(first["version_tree"]["1.0.0"]["parent"], serde_json::Value::Null);
+    assert_eq!(first["version_tree"]["1.0.0"]["files"].as_object().unwrap().len(), 3);
+    assert_eq!(
+        first["version_tree"]["1.1.0"],
+        serde_json::json!({
+            "parent": "1.0.0",
+            "files": {
+                "app/manipulate/executor.py": {
+                    "hash": format!("sha256:{}", Digest::of(b"content of 1.1.0 ")), "size": 17, "critical": false, "hot_updatable": true,
+                },
+                "app/version.txt": {
+                    "hash": format!("sha256:{}", Digest::of(b"1.1.0")), "size": 5, "critical": false, "hot_updatable": false,
+                },
+            },
+            "changes": { "modified": ["app/manipulate/executor.py", "app/version.txt"], "added": [], "deleted": [] },
+            "patch_size": null,
+            "full_size": length,
+        })
+    );
+    assert_eq!(first["version_tree"]["1.0.0"]["files"]["app/app.py"]["critical"], true);
+
+    // Another channel has its own line; in between comes what is published in between.
+    let mut beta = publisher.package("2.0.0-beta.1", "beta ");
+    beta.release.channel = "beta".to_owned();
+    with(&publisher, &[beta]).run().unwrap();
+    publisher.publish("1.2.0");
+    publisher.publish("1.0.5");
+    let parents = |publisher: &Publisher| {
+        let tree = tree(publisher);
+        let nodes = tree["version_tree"].as_object().unwrap().iter();
+        nodes.map(|(version, node)| format!("{version} < {}", node["parent"].as_str().unwrap_or("-"))).collect::<Vec<_>>()
+    };
+    let expected = ["1.0.0 < -", "1.0.5 < 1.0.0", "1.1.0 < 1.0.0", "1.2.0 < 1.1.0", "2.0.0-beta.1 < -"];
+    assert_eq!(parents(&publisher), expected);
+
+    // A pack's size is told from the next release on; the same release again changes nothing.
+    publisher.add_packs(&[publisher.pack("1.1.0", "1.2.0", b"a pack of 19 bytes.")]);
+    let again = publisher.package("1.2.0", "content of 1.2.0 ");
+    assert!(with(&publisher, std::slice::from_ref(&again)).is_empty());
+    publisher.publish("1.3.0");
+    let grown = tree(&publisher);
+    assert_eq!(grown["version_tree"]["1.2.0"]["patch_size"], 19);
+    assert_eq!(grown["version_tree"]["1.1.0"]["patch_size"], serde_json::Value::Null);
+    assert!(with(&publisher, &[again]).is_empty());
+
+    // The same in another order of calls on another day makes the same bytes.
+    let bytes = tree_file(&publisher);
+    publisher.now = start() + days(3);
+    assert!(with(&publisher, &packages).is_empty());
+    assert_eq!(tree_file(&publisher), bytes);
+
+    // A lost or damaged tree is no reason not to publish.
+    let folder = publisher.project.repository().join("targets");
+    for damage in ["{}", "gone"] {
+        let path = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let path = path.into_iter().find(|path| path.to_str().unwrap().ends_with("versions.json")).unwrap();
+        if damage == "gone" { std::fs::remove_file(path) } else { std::fs::write(path, damage) }.unwrap();
+        publisher.publish(if damage == "gone" { "1.4.0" } else { "1.5.0" });
+        assert_eq!(parents(&publisher).len(), 1);
+    }
+}
+
 #[test]
 fn a_package_that_its_description_does_not_fit_is_refused() {
     let publisher = Publisher::new();
@@ -254,6 +341,9 @@ fn a_package_that_its_description_does_not_fit_is_refused() {
     let mut other = good.clone();
     other.release.container.app = "other".parse().unwrap();
     assert!(refusal(other).contains("published here is sample"));
+    let mut exchanged = good.clone();
+    exchanged.manifest = publisher.package("1.1.0", "good ").manifest;
+    assert!(refusal(exchanged).contains("its manifest is that of sample_1.1.0"));
     let mut shifted = good.clone();
     shifted.release.manifest.offset -= 1;
     assert!(refusal(shifted).contains("no manifest where"));

@@ -357,7 +357,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
         release.rollout_permille = rollout_permille;
         release.minimum_version = arguments.minimum_version.clone();
         say.line(&format!("{} ({} bytes)", release.container, package.length));
-        packages.push(PackageToPublish { path, release, notes: notes.clone() });
+        packages.push(PackageToPublish { path, release, manifest: package.manifest, notes: notes.clone() });
     }
     finish(project.publish(&packages, &keyring, now)?, say, "published")
 }

@@ -176,7 +176,9 @@ impl Demo {
             notes.insert(language.to_owned(), file);
         }
         let keyring = Keyring::new([self.project.keys_folder()]);
-        self.project.publish(&[PackageToPublish { path, release, notes }], &keyring, host::now())?.run()?;
+        self.project
+            .publish(&[PackageToPublish { path, release, manifest: package.manifest, notes }], &keyring, host::now())?
+            .run()?;
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub mod platform;
 pub mod release;
 pub mod transfer;
 pub mod version;
+pub mod version_tree;
 
 pub use digest::{Digest, Hasher};
 pub use manifest::{Launch, Manifest};
@@ -26,3 +27,4 @@ pub use pieces::PieceTable;
 pub use platform::{ContainerId, Platform};
 pub use release::Release;
 pub use version::Version;
+pub use version_tree::VersionTree;

@@ -13,6 +13,7 @@ pub mod project;
 pub mod repository;
 pub mod rotation;
 pub mod transaction;
+mod version_tree;
 
 pub use error::PublishError;
 pub use keys::{KeyRole, Keyring};

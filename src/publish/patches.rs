@@ -225,12 +225,13 @@ fn manifests(current: &Current) -> BTreeMap<ContainerId, Digest> {
 }
 
 /// A pack of the list; `None` for one that this program cannot read.
-fn signed_patch(name: &str, target: &Target) -> Option<SignedPatch> {
+pub(super) fn signed_patch(name: &str, target: &Target) -> Option<SignedPatch> {
     let patch = serde_json::from_value(target.custom.get(PATCH_KEY)?.clone()).ok()?;
     Some(SignedPatch { target: name.to_owned(), length: target.length, hash: hash_of(target)?, patch })
 }
 
-fn hash_of(target: &Target) -> Option<Digest> {
+/// A target's digest, if it is a SHA-256.
+pub(super) fn hash_of(target: &Target) -> Option<Digest> {
     let hash: [u8; 32] = target.hashes.sha256[..].try_into().ok()?;
     Some(hash.into())
 }

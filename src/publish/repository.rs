@@ -18,7 +18,7 @@ use super::project::Project;
 use super::transaction::{Step, Transaction, digest_of};
 use crate::causes;
 use crate::model::release::LARGEST_MANIFEST;
-use crate::model::{ContainerId, Digest, Release, Version};
+use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
 
 /// Largest release notes in one language, bytes.
@@ -31,6 +31,8 @@ pub struct PackageToPublish {
     pub path: PathBuf,
     /// Its description. Its `notes` are filled in here.
     pub release: Release,
+    /// What the package holds: for the version tree.
+    pub manifest: Manifest,
     /// Release notes in Markdown: language tag (`zh-CN`, `en`; empty for any) to file.
     pub notes: BTreeMap<String, PathBuf>,
 }
@@ -60,11 +62,13 @@ impl Project {
         for package in packages {
             files.extend(self.add_package(&mut targets, package)?);
         }
+        let trees = self.grow_trees(&current, &mut targets, packages)?;
         let nodes = self.nodes_step()?;
-        let mut steps: Vec<Step> = files.into_iter().chain(nodes).collect();
+        let mut steps: Vec<Step> = files.into_iter().chain(trees.before).chain(nodes).collect();
         if targets.targets != current.targets.signed.signed.targets {
             steps.extend(self.new_targets(&current, targets, keyring, now)?);
         }
+        steps.extend(trees.after);
         Ok(Transaction::new(lock, steps))
     }
 
@@ -202,12 +206,15 @@ impl Project {
 
     /// Adds a package and its notes to `targets`; gives the steps that bring their bytes.
     fn add_package(&self, targets: &mut Targets, package: &PackageToPublish) -> Result<Vec<Step>, PublishError> {
-        let PackageToPublish { path, release, notes } = package;
+        let PackageToPublish { path, release, manifest, notes } = package;
         let refuse = |reason: String| PublishError::Package { path: path.clone(), reason };
         let container = &release.container;
         let name = format!("{container}.kuzflow");
         if container.app != self.settings().app {
             return Err(refuse(format!("it is {container}, published here is {}", self.settings().app)));
+        }
+        if manifest.id() != *container {
+            return Err(refuse(format!("its manifest is that of {}, its description that of {container}", manifest.id())));
         }
         if release.rollout_permille > 1000 {
             return Err(refuse(format!("its rollout is {} of 1000", release.rollout_permille)));

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
+use kuzflow::model::manifest::{Entry, MANIFEST_FORMAT};
 use kuzflow::model::release::ManifestLocation;
-use kuzflow::model::{ContainerId, Digest, Patch, Release};
+use kuzflow::model::{ContainerId, Digest, Manifest, Patch, RelativePath, Release};
 use kuzflow::publish::keys::KeyPair;
 use kuzflow::publish::{InitOptions, Keyring, PackToPublish, PackageToPublish, Project, ProjectSettings};
 use kuzflow::trust::{MetadataSource, SourceError};
@@ -92,7 +93,8 @@ impl Publisher {
         std::fs::write(&path, [payload, packed].concat()).unwrap();
         let notes = self.folder.path().join(format!("notes-{version}.md"));
         std::fs::write(&notes, format!("# {version}\n\n{content}\n")).unwrap();
-        PackageToPublish { path, release, notes: BTreeMap::from([("en".to_owned(), notes)]) }
+        let manifest = sample_manifest(version, content);
+        PackageToPublish { path, release, manifest, notes: BTreeMap::from([("en".to_owned(), notes)]) }
     }
 
     pub fn publish(&self, version: &str) {
@@ -183,6 +185,31 @@ impl Publisher {
         files.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(role));
         files
     }
+}
+
+/// What a package of `version` could hold: `app/app.py`, which never changes, and two files that follow from `version` and `content`.
+pub fn sample_manifest(version: &str, content: &str) -> Manifest {
+    let files = [("app/app.py", "main"), ("app/manipulate/executor.py", content), ("app/version.txt", version)];
+    let entry = |content: &str| -> Entry {
+        let (size, hash) = (content.len(), Digest::of(content.as_bytes()));
+        serde_json::from_value(serde_json::json!({ "size": size, "hash": hash, "mtime": 0, "permissions": "644" })).unwrap()
+    };
+    let files: BTreeMap<RelativePath, Entry> = files.map(|(path, content)| (path.parse().unwrap(), entry(content))).into();
+    serde_json::from_value(serde_json::json!({
+        "format": MANIFEST_FORMAT,
+        "container_info": { "version": version, "build_date": "2026-01-01T00:00:00Z", "builder": "test" },
+        "platform_info": { "os": "Linux", "architecture": "x86_64" },
+        "application_info": {
+            "name": "sample", "display_name": "Sample", "description": "", "main_executable": "scripts/launch.sh",
+            "launch": {
+                "program": "app/app.py", "arguments": [], "working_folder": "app", "environment": {}, "prepend": {},
+            },
+        },
+        "dependencies": [],
+        "file_manifest": files,
+        "package": { "piece_size": 65536, "length": 0, "hashes": [] },
+    }))
+    .unwrap()
 }
 
 pub fn copy_tree(from: &Path, to: &Path) {
