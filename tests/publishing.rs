@@ -7,7 +7,7 @@
 mod published;
 
 use jiff::Timestamp;
-use kuzflow::model::{Digest, Node};
+use kuzflow::model::{Digest, Node, VersionTree};
 use kuzflow::publish::{KeyRole, Keyring, Project, PublishError, RolloutChange, Rotation, Transaction};
 use kuzflow::settings::Settings;
 use kuzflow::trust::{Repository, Trust};
@@ -30,6 +30,15 @@ async fn seen(publisher: &Publisher, known: &Mirror, now: Timestamp) -> [Reposit
                 repository.read_small(&mirror, notes, 1 << 20).await.unwrap();
             }
         }
+        for pack in &repository.patches {
+            assert_eq!(Digest::of(&mirror.files[&pack.location()]), pack.hash);
+        }
+        for signed in &repository.releases {
+            let name = VersionTree::target_name(&signed.release.container);
+            let tree = repository.read_small(&mirror, &name, 16 << 20).await.unwrap();
+            let version = &signed.release.container.version;
+            assert!(VersionTree::from_json(&tree).unwrap().files_of(version).is_some());
+        }
         found.push(repository);
     }
     found.try_into().unwrap()
@@ -40,14 +49,19 @@ fn summary(repository: &Repository) -> Vec<(String, u16, bool)> {
     releases.map(|release| (release.container.version.to_string(), release.rollout_permille, release.halted)).collect()
 }
 
+/// All that a change of the repository can change.
+fn state(repository: &Repository) -> (Vec<(String, u16, bool)>, Vec<Digest>) {
+    (summary(repository), repository.patches.iter().map(|pack| pack.hash).collect())
+}
+
 /// Stops `change` after each of its steps, and once before each rename: clients see all of it or nothing, and doing it again
 /// completes it.
 async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher) -> Result<Transaction, PublishError>) {
     let known = before.mirror("before");
-    let old = summary(&seen(before, &known, before.now).await[0]);
+    let old = state(&seen(before, &known, before.now).await[0]);
     let whole = before.fork();
     change(&whole).unwrap().run().unwrap();
-    let new = summary(&seen(&whole, &known, before.now).await[0]);
+    let new = state(&seen(&whole, &known, before.now).await[0]);
     let steps = change(&before.fork()).unwrap().remaining();
     assert!(steps >= 2);
     let mut has_turned = false;
@@ -62,7 +76,7 @@ async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher
         let rubbish = publisher.project.repository().join("metadata/.tmp-rubbish");
         std::fs::write(&rubbish, "half a file").unwrap();
         for repository in seen(&publisher, &known, publisher.now).await {
-            let now = summary(&repository);
+            let now = state(&repository);
             assert!(now == old || now == new, "after {killed_after} of {steps} steps: {now:?}");
             has_turned |= now == new;
             assert!(!has_turned || now == new, "back to the old one after {killed_after} steps");
@@ -70,7 +84,7 @@ async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher
         change(&publisher).unwrap().run().unwrap();
         assert!(!rubbish.exists());
         for repository in seen(&publisher, &known, publisher.now).await {
-            assert_eq!(summary(&repository), new, "repaired after {killed_after} of {steps} steps");
+            assert_eq!(state(&repository), new, "repaired after {killed_after} of {steps} steps");
         }
     }
     assert!(has_turned);
@@ -95,6 +109,35 @@ async fn a_rollout_killed_anywhere_is_done_or_not() {
     survives_a_kill_anywhere(&publisher, |publisher| {
         let version = "1.0.0".parse().unwrap();
         publisher.project.set_rollout(&version, RolloutChange::Permille(125), &publisher.keyring(), publisher.now)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn packs_killed_anywhere_on_their_way_in_or_out_are_there_or_not() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    publisher.publish("1.1.0");
+    publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"first try")]);
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        // One is replaced, one is new.
+        let packs = [publisher.pack("1.0.0", "1.1.0", b"second try"), publisher.pack("1.1.0", "1.0.0", b"and back")];
+        publisher.project.add_patches(&packs, &publisher.keyring(), publisher.now)
+    })
+    .await;
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        publisher.project.remove_patches(|_| true, &publisher.keyring(), publisher.now)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repository_from_before_there_were_patches_gets_its_role_in_one_step() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    publisher.forget_patches();
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        publisher.project.publish(&[publisher.package("1.1.0", "with a role ")], &publisher.keyring(), publisher.now)
     })
     .await;
 }
@@ -124,7 +167,9 @@ async fn rollout_is_signed() {
 async fn a_rotation_killed_anywhere_locks_nobody_out() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
-    for replace in [vec![KeyRole::Timestamp], KeyRole::ALL.to_vec()] {
+    publisher.publish("1.1.0");
+    publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"a pack")]);
+    for replace in [vec![KeyRole::Timestamp], vec![KeyRole::Patches], KeyRole::ALL.to_vec()] {
         survives_a_kill_anywhere(&publisher, |publisher| {
             let rotation = Rotation { replace: replace.clone(), ..Rotation::default() };
             publisher.project.rotate(&rotation, &publisher.keyring(), publisher.now)
@@ -204,6 +249,87 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     assert_eq!(repository.releases[0].release.published, start());
 }
 
+/// The tree of everything that was published, in the specification's form.
+#[test]
+fn the_version_tree_tells_what_each_release_changed() {
+    let mut publisher = Publisher::new();
+    let tree_file = |publisher: &Publisher| {
+        let mirror = publisher.mirror("");
+        let trees: Vec<_> = mirror.files.keys().filter(|name| name.ends_with(".sample_Linux_x86_64.versions.json")).collect();
+        assert_eq!(trees.len(), 1, "one tree at a time: {trees:?}");
+        mirror.files[trees[0]].clone()
+    };
+    let tree = |publisher: &Publisher| serde_json::from_slice::<serde_json::Value>(&tree_file(publisher)).unwrap();
+    let with = |publisher: &Publisher, packages: &[kuzflow::publish::PackageToPublish]| {
+        publisher.project.publish(packages, &publisher.keyring(), start()).unwrap()
+    };
+    // Two at once, the newer one first.
+    let packages = ["1.1.0", "1.0.0"].map(|version| publisher.package(version, &format!("content of {version} ")));
+    let length = std::fs::metadata(&packages[0].path).unwrap().len();
+    with(&publisher, &packages).run().unwrap();
+    let first = tree(&publisher);
+    assert_eq!(first["version_tree"]["1.0.0"]["parent"], serde_json::Value::Null);
+    assert_eq!(first["version_tree"]["1.0.0"]["files"].as_object().unwrap().len(), 3);
+    assert_eq!(
+        first["version_tree"]["1.1.0"],
+        serde_json::json!({
+            "parent": "1.0.0",
+            "files": {
+                "app/manipulate/executor.py": {
+                    "hash": format!("sha256:{}", Digest::of(b"content of 1.1.0 ")), "size": 17, "critical": false, "hot_updatable": true,
+                },
+                "app/version.txt": {
+                    "hash": format!("sha256:{}", Digest::of(b"1.1.0")), "size": 5, "critical": false, "hot_updatable": false,
+                },
+            },
+            "changes": { "modified": ["app/manipulate/executor.py", "app/version.txt"], "added": [], "deleted": [] },
+            "patch_size": null,
+            "full_size": length,
+        })
+    );
+    assert_eq!(first["version_tree"]["1.0.0"]["files"]["app/app.py"]["critical"], true);
+
+    // Another channel has its own line; in between comes what is published in between.
+    let mut beta = publisher.package("2.0.0-beta.1", "beta ");
+    beta.release.channel = "beta".to_owned();
+    with(&publisher, &[beta]).run().unwrap();
+    publisher.publish("1.2.0");
+    publisher.publish("1.0.5");
+    let parents = |publisher: &Publisher| {
+        let tree = tree(publisher);
+        let nodes = tree["version_tree"].as_object().unwrap().iter();
+        nodes.map(|(version, node)| format!("{version} < {}", node["parent"].as_str().unwrap_or("-"))).collect::<Vec<_>>()
+    };
+    let expected = ["1.0.0 < -", "1.0.5 < 1.0.0", "1.1.0 < 1.0.0", "1.2.0 < 1.1.0", "2.0.0-beta.1 < -"];
+    assert_eq!(parents(&publisher), expected);
+
+    // A pack's size is told from the next release on; the same release again changes nothing.
+    publisher.add_packs(&[publisher.pack("1.1.0", "1.2.0", b"a pack of 19 bytes.")]);
+    let again = publisher.package("1.2.0", "content of 1.2.0 ");
+    assert!(with(&publisher, std::slice::from_ref(&again)).is_empty());
+    publisher.publish("1.3.0");
+    let grown = tree(&publisher);
+    assert_eq!(grown["version_tree"]["1.2.0"]["patch_size"], 19);
+    assert_eq!(grown["version_tree"]["1.1.0"]["patch_size"], serde_json::Value::Null);
+    assert!(with(&publisher, &[again]).is_empty());
+
+    // The same in another order of calls on another day makes the same bytes.
+    let bytes = tree_file(&publisher);
+    publisher.now = start() + days(3);
+    assert!(with(&publisher, &packages).is_empty());
+    assert_eq!(tree_file(&publisher), bytes);
+
+    // A lost or damaged tree is no reason not to publish.
+    let folder = publisher.project.repository().join("targets");
+    for damage in ["{}", "gone"] {
+        let path = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let path = path.into_iter().find(|path| path.to_str().unwrap().ends_with("versions.json")).unwrap();
+        if damage == "gone" { std::fs::remove_file(path) } else { std::fs::write(path, damage) }.unwrap();
+        publisher.publish(if damage == "gone" { "1.4.0" } else { "1.5.0" });
+        assert_eq!(parents(&publisher).len(), 1);
+    }
+}
+
 #[test]
 fn a_package_that_its_description_does_not_fit_is_refused() {
     let publisher = Publisher::new();
@@ -215,6 +341,9 @@ fn a_package_that_its_description_does_not_fit_is_refused() {
     let mut other = good.clone();
     other.release.container.app = "other".parse().unwrap();
     assert!(refusal(other).contains("published here is sample"));
+    let mut exchanged = good.clone();
+    exchanged.manifest = publisher.package("1.1.0", "good ").manifest;
+    assert!(refusal(exchanged).contains("its manifest is that of sample_1.1.0"));
     let mut shifted = good.clone();
     shifted.release.manifest.offset -= 1;
     assert!(refusal(shifted).contains("no manifest where"));
@@ -336,6 +465,23 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     let (head, example) = text.split_once("#[[nodes]]").unwrap();
     std::fs::write(folder.join("kuzflow.toml"), format!("{head}[[nodes]]{}", example.replace("\n#", "\n"))).unwrap();
     assert_eq!(Project::open(&folder).unwrap().settings().nodes[0].id, "asia-1");
+    // And so do those for patches, on either side.
+    for (path, table) in
+        [(folder.join("kuzflow.toml"), "#[incremental_update]"), (folder.join("launcher/launcher.toml"), "#[fallback]")]
+    {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(table), "{text}");
+        let lines = text.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line));
+        std::fs::write(&path, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    }
+    assert!(Project::open(&folder).unwrap().settings().incremental_update.enabled);
+    Settings::read(&folder.join("launcher/launcher.toml")).unwrap();
+    let mut impossible = std::fs::read_to_string(folder.join("kuzflow.toml")).unwrap();
+    impossible.push_str("[fallback]\nfallback_threshold = 7.0\n");
+    std::fs::create_dir(folder.join("impossible")).unwrap();
+    std::fs::write(folder.join("impossible/kuzflow.toml"), impossible).unwrap();
+    let error = Project::open(&folder.join("impossible")).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("fallback.fallback_threshold"), "{error}");
     // The next publish or refresh tells the clients.
     Project::open(&folder).unwrap().refresh(&alone.keyring(), start()).unwrap().run().unwrap();
     let nodes = std::fs::read_to_string(folder.join("repository/nodes.json")).unwrap();
@@ -362,7 +508,9 @@ fn a_tampered_repository_is_not_signed_again() {
     publisher.publish("1.0.0");
     let path = publisher.project.repository().join("metadata/2.targets.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("\"rollout_permille\": 1000", "\"rollout_permille\": 10")).unwrap();
+    let changed = text.replace("\"file_count\":10", "\"file_count\":11");
+    assert_ne!(changed, text);
+    std::fs::write(&path, changed).unwrap();
     let error = publisher.project.refresh(&publisher.keyring(), start()).unwrap_err();
     assert!(matches!(&error, PublishError::Damaged { file, .. } if file == "2.targets.json"), "{error}");
 }

@@ -54,7 +54,8 @@ async fn what_is_known_is_not_fetched_again() {
         let documents = ["snapshot", "targets"].map(|role| format!("metadata/{number}.{role}.json"));
         [root.to_owned(), timestamp.to_owned()].into_iter().chain(documents).collect::<Vec<_>>()
     };
-    assert_eq!(asked(publisher.mirror("first")).await.0, all(2));
+    let with_patches = [all(2), vec!["metadata/1.patches.json".to_owned()]].concat();
+    assert_eq!(asked(publisher.mirror("first")).await.0, with_patches);
     assert_eq!(asked(publisher.mirror("again")).await, (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned()]));
     publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
     assert_eq!(asked(publisher.mirror("refreshed")).await.0, [root, timestamp]);

@@ -97,9 +97,14 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
         publisher.project.rotate(&rotation, &publisher.keyring(), publisher.now).unwrap().run().unwrap();
     }
     publisher.publish("1.1.0-beta.1+build.5");
+    // Signed by a delegated role: found by its name's pattern.
+    let content: Vec<u8> = (0..3_u32 << 18).flat_map(u32::to_be_bytes).collect();
+    publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0-beta.1+build.5", &content)]);
     let new = "sample_1.1.0-beta.1+build.5_Linux_x86_64.kuzflow";
-    let output = update(&python, &publisher, client.path(), &[new, "sample_9.9.9_Linux_x86_64.kuzflow"]).unwrap();
+    let pack = "sample_1.1.0-beta.1+build.5_Linux_x86_64.from-1.0.0.kuzpatch";
+    let output = update(&python, &publisher, client.path(), &[new, pack, "sample_9.9.9_Linux_x86_64.kuzflow"]).unwrap();
     assert!(!downloaded(&output, new).is_empty());
+    assert_eq!(downloaded(&output, pack), content);
     assert!(output.contains("9.9.9_Linux_x86_64.kuzflow none"), "{output}");
 
     // It does verify: one flipped bit is noticed.

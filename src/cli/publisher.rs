@@ -17,7 +17,7 @@ use crate::model::platform::AppName;
 use crate::model::{Node, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::{
-    InitOptions, KeyRole, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings, RolloutChange, Rotation, Transaction,
+    InitOptions, KeyRole, Keyring, PackageToPublish, Project, ProjectSettings, RolloutChange, Rotation, Transaction,
 };
 use crate::server::{self, ServerOptions};
 
@@ -55,7 +55,7 @@ enum Verb {
     /// Change how many installations may see a release, or stop it.
     #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
     Rollout(RolloutArguments),
-    /// Sign snapshot and timestamp again; run it by a timer, more often than the timestamp lasts.
+    /// Sign snapshot, timestamp and the list of patches again; run it by a timer, more often than the timestamp lasts.
     #[command(after_help = "Example: kuzflow refresh --repo my-app")]
     Refresh {
         #[command(flatten)]
@@ -66,7 +66,7 @@ enum Verb {
     Rotate {
         #[command(flatten)]
         place: RepositoryPlace,
-        /// Give this role new keys: root, targets, snapshot or timestamp.
+        /// Give this role new keys: root, targets, snapshot, timestamp or patches.
         #[arg(long, value_name = "ROLE", value_parser = role)]
         replace: Vec<KeyRole>,
     },
@@ -205,8 +205,7 @@ struct ServeArguments {
 type Failure = Box<dyn std::error::Error>;
 
 fn role(text: &str) -> Result<KeyRole, String> {
-    let found = KeyRole::ALL.into_iter().find(|role| role.to_string() == text);
-    found.ok_or_else(|| "expected root, targets, snapshot or timestamp".to_owned())
+    text.parse()
 }
 
 /// Runs the program with the process's arguments.
@@ -300,13 +299,12 @@ fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Fai
 
 fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
     let password = if arguments.encrypt { Some(new_password()?) } else { None };
+    let display_name = arguments.display_name.unwrap_or_else(|| arguments.app.to_string());
     let options = InitOptions {
         settings: ProjectSettings {
-            display_name: arguments.display_name.unwrap_or_else(|| arguments.app.to_string()),
-            app: arguments.app,
             channel: arguments.channel,
-            lifetimes: Lifetimes::default(),
             nodes: distinct(arguments.nodes.into_iter().map(Node::at).collect()),
+            ..ProjectSettings::new(arguments.app, display_name)
         },
         root_keys: arguments.root_keys,
         root_threshold: arguments.root_threshold,
@@ -367,7 +365,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
         release.rollout_permille = rollout_permille;
         release.minimum_version = arguments.minimum_version.clone();
         say.line(&format!("{} ({} bytes)", release.container, package.length));
-        packages.push(PackageToPublish { path, release, notes: notes.clone() });
+        packages.push(PackageToPublish { path, release, manifest: package.manifest, notes: notes.clone() });
     }
     finish(project.publish(&packages, &keyring, now)?, say, "published")
 }
@@ -405,6 +403,18 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
     for (role, expires) in &expiries {
         say.line(&format!("{role} expires {expires}"));
     }
+    // Signed metadata leaves out what has its usual value; a reader of this should not need to know what is usual.
+    let releases: Vec<_> = releases
+        .iter()
+        .map(|release| {
+            let mut line = json!(release);
+            line["mandatory"] = release.mandatory.into();
+            line["halted"] = release.halted.into();
+            line["rollout_permille"] = release.rollout_permille.into();
+            line["notes"] = json!(release.notes);
+            line
+        })
+        .collect();
     say.result(json!({ "status": "done", "releases": releases, "expires": expiries }));
     Ok(Ending::Done)
 }

@@ -18,7 +18,7 @@ use crate::model::platform::{AppName, InvalidAppName};
 use crate::model::{Node, Version};
 use crate::publish::build::{BuildError, BuildProgress, BuildRequest, EntryPoint, build};
 use crate::publish::package::{Effort, inspect, release_of};
-use crate::publish::{InitOptions, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings, PublishError};
+use crate::publish::{InitOptions, Keyring, PackageToPublish, Project, ProjectSettings, PublishError};
 use crate::server::rehearsal::Rehearsal;
 use crate::server::{self, ServerError, ServerOptions};
 use crate::settings::Settings;
@@ -113,13 +113,8 @@ impl Demo {
         let bind = || runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let listener = bind().map_err(io("listen for", folder))?;
         let origin = listener.local_addr().map_err(io("listen for", folder))?;
-        let settings = ProjectSettings {
-            app: name,
-            display_name: "Sample App".to_owned(),
-            channel: "stable".to_owned(),
-            lifetimes: Lifetimes::default(),
-            nodes: vec![Node::at(format!("http://{origin}/").parse()?)],
-        };
+        let nodes = vec![Node::at(format!("http://{origin}/").parse()?)];
+        let settings = ProjectSettings { nodes, ..ProjectSettings::new(name, "Sample App") };
         let options = InitOptions { settings, root_keys: 1, root_threshold: 1, offline_password: None, online_password: None };
         let project = Project::init(&folder.join("publisher"), &options, host::now())?;
         let server = ServerOptions::new(project.repository());
@@ -181,7 +176,9 @@ impl Demo {
             notes.insert(language.to_owned(), file);
         }
         let keyring = Keyring::new([self.project.keys_folder()]);
-        self.project.publish(&[PackageToPublish { path, release, notes }], &keyring, host::now())?.run()?;
+        self.project
+            .publish(&[PackageToPublish { path, release, manifest: package.manifest, notes }], &keyring, host::now())?
+            .run()?;
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! Values only: what a version, a platform, a digest, a path inside a container, a manifest, a release, a node and an offer
-//! are, and which of them cannot exist (a path that leaves the container, a manifest whose entries overlap).
+//! Values only: what a version, a platform, a digest, a path inside a container, a manifest, a release, a patch pack, a node and an
+//! offer are, and which of them cannot exist (a path that leaves the container, a manifest whose entries overlap).
 //!
 //! In: text and JSON. Out: checked values. Never: I/O, clock, environment, another room of this crate.
 
@@ -8,20 +8,25 @@ pub mod manifest;
 pub mod node;
 pub mod offer;
 pub mod package_index;
+pub mod patch;
 pub mod path;
+pub mod pattern;
 pub mod pieces;
 pub mod platform;
 pub mod release;
 pub mod transfer;
 pub mod version;
+pub mod version_tree;
 
 pub use digest::{Digest, Hasher};
 pub use manifest::{Launch, Manifest};
 pub use node::Node;
 pub use offer::Offer;
 pub use package_index::PackageIndex;
+pub use patch::{Patch, SignedPatch};
 pub use path::RelativePath;
 pub use pieces::PieceTable;
 pub use platform::{ContainerId, Platform};
 pub use release::Release;
 pub use version::Version;
+pub use version_tree::VersionTree;

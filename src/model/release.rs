@@ -9,7 +9,8 @@ use super::digest::Digest;
 use super::platform::{ContainerId, Platform};
 use super::version::Version;
 
-/// The description of one package. Written by the publisher, covered by the targets role's signature.
+/// The description of one package. Written by the publisher, covered by the targets role's signature. What has its usual value is
+/// not written: every byte of metadata travels to every client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// App, version and platform.
@@ -29,19 +30,19 @@ pub struct Release {
     /// How many files and links it has.
     pub file_count: u64,
     /// Once it is known it is looked for before each start, and cannot be skipped; without a network the app starts all the same.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub mandatory: bool,
     /// Share of installations that may see it, in thousandths (canonical JSON has no fractions).
-    #[serde(default = "everyone")]
+    #[serde(default = "everyone", skip_serializing_if = "is_everyone")]
     pub rollout_permille: u16,
     /// No new installs while this is set.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub halted: bool,
     /// Oldest installed version that may move here directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_version: Option<Version>,
     /// Language tag (`zh-CN`, `en`; empty for any) to the target that holds the release notes in Markdown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
 }
 
@@ -91,8 +92,22 @@ impl Release {
     }
 }
 
+/// The whole share, in thousandths.
+const EVERYONE: u16 = 1000;
+
 fn everyone() -> u16 {
-    1000
+    EVERYONE
+}
+
+// The forms that serde's `skip_serializing_if` calls.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_everyone(share: &u16) -> bool {
+    *share == EVERYONE
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What an installation is, as far as the choice of a release needs it.

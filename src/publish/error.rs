@@ -62,6 +62,11 @@ pub enum PublishError {
         /// Where they were looked for.
         folders: Vec<PathBuf>,
     },
+    /// The repository was made before there were patch packs.
+    #[error(
+        "the repository has no role for patches yet; publish a release, or run rotate --replace patches, with the targets key"
+    )]
+    NoPatchesRole,
     /// Signing or making a key failed.
     #[error("cannot {what}")]
     Crypto {

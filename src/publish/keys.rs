@@ -14,13 +14,14 @@ use pkcs8::der::Document;
 use pkcs8::der::pem::{LineEnding, PemLabel as _};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
+use tough::schema::RoleType;
 use tough::schema::decoded::{Decoded, Hex};
 use tough::schema::key::Key;
-use tough::schema::{RoleType, Root};
 use tough::sign::Sign as _;
 
 use super::error::{PublishError, at};
 use crate::durable;
+use crate::trust::PATCHES_ROLE;
 
 /// Rounds of PBKDF2-HMAC-SHA256 between a password and the key's key: OWASP's figure of 2023.
 const PASSWORD_ROUNDS: u32 = 600_000;
@@ -36,11 +37,13 @@ pub enum KeyRole {
     Snapshot,
     /// Signs that all this is fresh; online.
     Timestamp,
+    /// Signs patch packs, and can sign nothing else; online. The targets role delegates to it.
+    Patches,
 }
 
 impl KeyRole {
-    /// All four.
-    pub const ALL: [Self; 4] = [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches];
 
     /// Whether its keys should be kept away from machines with a network.
     pub fn is_offline(self) -> bool {
@@ -57,6 +60,7 @@ impl KeyRole {
             Self::Targets => RoleType::Targets,
             Self::Snapshot => RoleType::Snapshot,
             Self::Timestamp => RoleType::Timestamp,
+            Self::Patches => RoleType::DelegatedTargets,
         }
     }
 }
@@ -68,6 +72,7 @@ impl fmt::Display for KeyRole {
             Self::Targets => "targets",
             Self::Snapshot => "snapshot",
             Self::Timestamp => "timestamp",
+            Self::Patches => PATCHES_ROLE,
         })
     }
 }
@@ -77,7 +82,7 @@ impl FromStr for KeyRole {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.to_string() == text);
-        found.ok_or_else(|| format!("not a role: {text:?}, expected root, targets, snapshot or timestamp"))
+        found.ok_or_else(|| format!("not a role: {text:?}, expected root, targets, snapshot, timestamp or patches"))
     }
 }
 
@@ -184,9 +189,8 @@ impl Keyring {
         Self { ask: Box::new(ask), ..self }
     }
 
-    /// The keys of a role that are here, apart from those in `known`.
-    pub(super) fn available(&self, role: KeyRole, root: &Root, known: &[KeyPair]) -> Result<Vec<KeyPair>, PublishError> {
-        let ids = root.roles.get(&role.tuf()).map(|keys| keys.keyids.as_slice()).unwrap_or_default();
+    /// The keys of a role that are here, of those with these ids, apart from those in `known`.
+    pub(super) fn available(&self, role: KeyRole, ids: &[Decoded<Hex>], known: &[KeyPair]) -> Result<Vec<KeyPair>, PublishError> {
         let mut found = Vec::new();
         for id in ids.iter().filter(|id| known.iter().all(|key| key.id() != *id)) {
             let name = file_name(role, id);

@@ -7,12 +7,18 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp as Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tough::schema::{Hashes, Metafile, Role, RoleKeys, Root, Signature, Signed, Snapshot, Targets, Timestamp};
+use tough::schema::decoded::{Decoded, Hex};
+use tough::schema::{
+    DelegatedRole, Delegations, Hashes, Metafile, PathPattern, PathSet, Role, RoleKeys, RoleType, Root, Signature, Signed,
+    Snapshot, Targets, Timestamp,
+};
 
 use super::error::{PublishError, at};
 use super::keys::{KeyPair, KeyRole, Keyring, crypto};
 use super::project::Lifetimes;
 use crate::model::Digest;
+use crate::model::patch::PACK_SUFFIX;
+use crate::trust::PATCHES_ROLE;
 
 /// The version of the TUF specification that the metadata follows.
 const SPECIFICATION: &str = "1.0.31";
@@ -47,30 +53,57 @@ pub(super) fn sign<T: Role + Serialize + Clone>(
     keyring: &Keyring,
     extra: &[KeyPair],
 ) -> Result<Document<T>, PublishError> {
-    let role = KeyRole::of(T::TYPE).ok_or_else(|| PublishError::Options("delegated roles are not in use".to_owned()))?;
+    let role = KeyRole::of(T::TYPE).ok_or_else(|| PublishError::Options(format!("{} is no role here", T::TYPE)))?;
     let mut keys: Vec<KeyPair> = extra.to_vec();
     for root in roots {
-        let found = keyring.available(role, root, &keys)?;
+        let found = keyring.available(role, key_ids(root, role), &keys)?;
         keys.extend(found);
     }
+    let document = signed_with(document, &mut keys)?;
+    if let Some(root) = roots.last().filter(|root| !satisfies(root, &document.signed)) {
+        let ids = key_ids(root, role);
+        let ours = keys.iter().filter(|key| ids.contains(key.id())).count();
+        return Err(keyring.missing(role, threshold(root, role).get(), ours));
+    }
+    Ok(document)
+}
+
+/// Signs the list of patches with every key here that `targets` names for it. `extra` are keys that were made just now.
+pub(super) fn sign_patches(
+    document: Targets,
+    targets: &Targets,
+    keyring: &Keyring,
+    extra: &[KeyPair],
+) -> Result<Document<Targets>, PublishError> {
+    let (delegations, role) = delegation(targets).ok_or(PublishError::NoPatchesRole)?;
+    let mut keys: Vec<KeyPair> = extra.to_vec();
+    let found = keyring.available(KeyRole::Patches, &role.keyids, &keys)?;
+    keys.extend(found);
+    let document = signed_with(document, &mut keys)?;
+    if delegations.verify_role(&document.signed, PATCHES_ROLE).is_err() {
+        let ours = keys.iter().filter(|key| role.keyids.contains(key.id())).count();
+        return Err(keyring.missing(KeyRole::Patches, role.threshold.get(), ours));
+    }
+    Ok(document)
+}
+
+fn signed_with<T: Role + Serialize>(document: T, keys: &mut [KeyPair]) -> Result<Document<T>, PublishError> {
     keys.sort_by(|a, b| a.id().cmp(b.id()));
     let message = document.canonical_form().map_err(|error| crypto("sign metadata", error))?;
     let signatures = keys.iter().map(|key| Signature { keyid: key.id().clone(), sig: key.sign(&message).into() }).collect();
     let signed = Signed { signed: document, signatures };
-    if let Some(root) = roots.last().filter(|root| !satisfies(root, &signed)) {
-        let (needed, ours) = match root.roles.get(&T::TYPE) {
-            Some(RoleKeys { threshold, keyids, .. }) => {
-                (threshold.get(), keys.iter().filter(|key| keyids.contains(key.id())).count())
-            }
-            None => (1, 0),
-        };
-        return Err(keyring.missing(role, needed, ours));
-    }
     // By way of a value, whose keys are ordered: the same document has the same bytes.
     let value = serde_json::to_value(&signed).map_err(|error| crypto("write metadata", error))?;
-    let mut bytes = serde_json::to_vec_pretty(&value).map_err(|error| crypto("write metadata", error))?;
-    bytes.push(b'\n');
-    Ok(Document { signed, bytes })
+    // Roots are few and read by people who compare key ids; of everything else each byte travels with every check.
+    let bytes = if T::TYPE == RoleType::Root {
+        serde_json::to_vec_pretty(&value).map(|mut bytes| {
+            bytes.push(b'\n');
+            bytes
+        })
+    } else {
+        serde_json::to_vec(&value)
+    };
+    Ok(Document { signed, bytes: bytes.map_err(|error| crypto("write metadata", error))? })
 }
 
 /// Whether enough of the keys that `root` names signed `document`.
@@ -85,15 +118,56 @@ pub(super) fn new_targets(version: NonZeroU64, now: Time, lifetimes: &Lifetimes)
     Ok(targets)
 }
 
-/// A snapshot of `targets`.
+/// An empty list of patches.
+pub(super) fn new_patches(version: NonZeroU64, now: Time, lifetimes: &Lifetimes) -> Result<Targets, PublishError> {
+    let mut patches = Targets::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Patches, now)?);
+    patches.delegations = None;
+    Ok(patches)
+}
+
+/// Makes `keys` the keys of the role for patches, which `targets` delegates to. The role can name packs and nothing else.
+pub(super) fn delegate(targets: &mut Targets, keys: &[KeyPair], threshold: NonZeroU64) -> Result<(), PublishError> {
+    let pattern =
+        PathPattern::new(format!("*{PACK_SUFFIX}")).map_err(|error| crypto("delegate to the role for patches", error))?;
+    let role = DelegatedRole {
+        name: PATCHES_ROLE.to_owned(),
+        keyids: keys.iter().map(|key| key.id().clone()).collect(),
+        threshold,
+        paths: PathSet::Paths(vec![pattern]),
+        terminating: false,
+        targets: None,
+    };
+    let delegations = targets.delegations.get_or_insert_with(|| Delegations { keys: HashMap::new(), roles: Vec::new() });
+    delegations.roles.retain(|other| other.name != PATCHES_ROLE);
+    delegations.roles.push(role);
+    delegations.keys.extend(keys.iter().map(|key| (key.id().clone(), key.public())));
+    let roles = &delegations.roles;
+    delegations.keys.retain(|id, _| roles.iter().any(|role| role.keyids.contains(id)));
+    Ok(())
+}
+
+/// The role for patches, if `targets` delegates to it.
+pub(super) fn delegation(targets: &Targets) -> Option<(&Delegations, &DelegatedRole)> {
+    let delegations = targets.delegations.as_ref()?;
+    delegations.roles.iter().find(|role| role.name == PATCHES_ROLE).map(|role| (delegations, role))
+}
+
+/// The file name of a version of the list of patches.
+pub(super) fn patches_file(patches: &Document<Targets>) -> String {
+    format!("{}.{PATCHES_ROLE}.json", patches.signed.signed.version)
+}
+
+/// A snapshot of `targets` and of the list of patches, if there is one.
 pub(super) fn new_snapshot(
     version: NonZeroU64,
     targets: &Document<Targets>,
+    patches: Option<&Document<Targets>>,
     now: Time,
     lifetimes: &Lifetimes,
 ) -> Result<Snapshot, PublishError> {
     let mut snapshot = Snapshot::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Snapshot, now)?);
     snapshot.meta.insert("targets.json".to_owned(), targets.metafile());
+    snapshot.meta.extend(patches.map(|patches| (format!("{PATCHES_ROLE}.json"), patches.metafile())));
     Ok(snapshot)
 }
 
@@ -139,6 +213,8 @@ pub(super) struct Current {
     pub(super) timestamp: Document<Timestamp>,
     pub(super) snapshot: Document<Snapshot>,
     pub(super) targets: Document<Targets>,
+    /// `None` in a repository that was made before there were patches.
+    pub(super) patches: Option<Document<Targets>>,
 }
 
 impl Current {
@@ -149,6 +225,17 @@ impl Current {
         let timestamp: Document<Timestamp> = read(folder, "timestamp.json")?;
         let snapshot: Document<Snapshot> = follow(folder, "snapshot.json", timestamp.signed.signed.meta.get("snapshot.json"))?;
         let targets: Document<Targets> = follow(folder, "targets.json", snapshot.signed.signed.meta.get("targets.json"))?;
+        let patches = match delegation(&targets.signed.signed) {
+            None => None,
+            Some((delegations, _)) => {
+                let name = format!("{PATCHES_ROLE}.json");
+                let patches: Document<Targets> = follow(folder, &name, snapshot.signed.signed.meta.get(&name))?;
+                delegations
+                    .verify_role(&patches.signed, PATCHES_ROLE)
+                    .map_err(|error| PublishError::Damaged { file: patches_file(&patches), reason: error.to_string() })?;
+                Some(patches)
+            }
+        };
         let verified = root.signed.signed.version.get() == newest
             && satisfies(&root.signed.signed, &root.signed)
             && satisfies(&root.signed.signed, &timestamp.signed)
@@ -158,38 +245,47 @@ impl Current {
             let reason = "the root's keys did not sign all of the metadata".to_owned();
             return Err(PublishError::Damaged { file: format!("{newest}.root.json"), reason });
         }
-        Ok(Self { folder: folder.to_owned(), root, timestamp, snapshot, targets })
+        Ok(Self { folder: folder.to_owned(), root, timestamp, snapshot, targets, patches })
     }
 
     /// When each role expires.
-    pub(super) fn expiries(&self) -> [(KeyRole, Time); 4] {
-        [
+    pub(super) fn expiries(&self) -> Vec<(KeyRole, Time)> {
+        let patches = self.patches.as_ref().map(|patches| (KeyRole::Patches, patches.signed.signed.expires));
+        let others = [
             (KeyRole::Root, self.root.signed.signed.expires),
             (KeyRole::Targets, self.targets.signed.signed.expires),
             (KeyRole::Snapshot, self.snapshot.signed.signed.expires),
             (KeyRole::Timestamp, self.timestamp.signed.signed.expires),
-        ]
+        ];
+        others.into_iter().chain(patches).collect()
     }
 
     /// A version number that no file of this role ever had here: what a killed publisher left is never overwritten, so a cache
     /// that has seen it serves nothing wrong.
     pub(super) fn next_version(&self, role: KeyRole) -> Result<NonZeroU64, PublishError> {
         let current = match role {
-            KeyRole::Root => self.root.signed.signed.version,
-            KeyRole::Targets => self.targets.signed.signed.version,
-            KeyRole::Snapshot => self.snapshot.signed.signed.version,
-            KeyRole::Timestamp => self.timestamp.signed.signed.version,
+            KeyRole::Root => self.root.signed.signed.version.get(),
+            KeyRole::Targets => self.targets.signed.signed.version.get(),
+            KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
+            KeyRole::Timestamp => self.timestamp.signed.signed.version.get(),
+            KeyRole::Patches => self.patches_version(),
         };
-        let highest = versions_on_disk(&self.folder, role)?.into_iter().chain([current.get()]).max().unwrap_or(1);
+        let highest = versions_on_disk(&self.folder, role)?.into_iter().chain([current]).max().unwrap_or(0);
         let next = highest.checked_add(1).and_then(NonZeroU64::new);
         next.ok_or_else(|| PublishError::Options(format!("the {role} role has used up its version numbers")))
     }
 
-    /// Snapshots and targets that nobody needs once `next` versions are current.
+    /// 0 if there are none yet.
+    fn patches_version(&self) -> u64 {
+        self.patches.as_ref().map_or(0, |patches| patches.signed.signed.version.get())
+    }
+
+    /// Snapshots, targets and lists of patches that nobody needs once `next` versions are current.
     pub(super) fn outdated(&self, role: KeyRole, next: NonZeroU64) -> Result<Vec<PathBuf>, PublishError> {
         let current = match role {
             KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
             KeyRole::Targets => self.targets.signed.signed.version.get(),
+            KeyRole::Patches => self.patches_version(),
             // The chain of roots is needed whole, and there is only one timestamp.
             KeyRole::Root | KeyRole::Timestamp => return Ok(Vec::new()),
         };
@@ -228,6 +324,11 @@ fn versions_on_disk(folder: &Path, role: KeyRole) -> Result<Vec<u64>, PublishErr
         versions.extend(name.to_str().and_then(|name| name.strip_suffix(&end)).and_then(|number| number.parse::<u64>().ok()));
     }
     Ok(versions)
+}
+
+/// The keys of a role that `root` names.
+pub(super) fn key_ids(root: &Root, role: KeyRole) -> &[Decoded<Hex>] {
+    root.roles.get(&role.tuf()).map(|keys| keys.keyids.as_slice()).unwrap_or_default()
 }
 
 /// How many keys of `role` must sign.

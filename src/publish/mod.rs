@@ -8,14 +8,17 @@ pub mod error;
 pub mod keys;
 mod metadata;
 pub mod package;
+pub mod patches;
 pub mod project;
 pub mod repository;
 pub mod rotation;
 pub mod transaction;
 pub mod trees;
+mod version_tree;
 
 pub use error::PublishError;
 pub use keys::{KeyRole, Keyring};
+pub use patches::PackToPublish;
 pub use project::{InitOptions, Lifetimes, Project, ProjectSettings};
 pub use repository::{PackageToPublish, RolloutChange};
 pub use rotation::Rotation;

@@ -19,13 +19,15 @@ use super::metadata::{self, Current};
 use super::transaction::{Lock, Step, Transaction};
 use crate::model::Node;
 use crate::model::platform::AppName;
-use crate::settings::{Settings, UpdateSettings, WindowSettings};
+use crate::settings::incremental::{self, LAUNCHER_EXAMPLE, PUBLISHER_EXAMPLE};
+use crate::settings::{Fallback, IncrementalUpdate, Performance, Settings, UpdateSettings, WindowSettings};
 
 const SETTINGS: &str = "kuzflow.toml";
 
 /// Above and below the settings that `init` writes.
 const SETTINGS_HEAD: &str = "\
-# What is published from this folder. Lifetimes are in days; `kuzflow refresh` renews the snapshot and the timestamp.
+# What is published from this folder. Lifetimes are in days; `kuzflow refresh` renews the snapshot, the timestamp and
+# the list of patches.
 
 ";
 const SETTINGS_NODES: &str = r#"
@@ -51,6 +53,15 @@ pub struct ProjectSettings {
     /// How long signatures last.
     #[serde(default)]
     pub lifetimes: Lifetimes,
+    /// Whether and how patches are made.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub incremental_update: IncrementalUpdate,
+    /// What making and applying patches may cost.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub performance: Performance,
+    /// When clients should rather fetch the full package: what the server's answers assume.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub fallback: Fallback,
     /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<Node>,
@@ -68,11 +79,34 @@ pub struct Lifetimes {
     pub snapshot_days: u32,
     /// Of the timestamp; renewed by `refresh`. This is how long someone in the middle can hide a release from a client.
     pub timestamp_days: u32,
+    /// Of the list of patches; renewed by `refresh`. When it has passed, clients go on without patches.
+    pub patches_days: u32,
+}
+
+impl ProjectSettings {
+    /// Settings for an app whose other settings are the usual ones: no node yet, the channel `stable`.
+    pub fn new(app: AppName, display_name: impl Into<String>) -> Self {
+        Self {
+            app,
+            display_name: display_name.into(),
+            channel: stable(),
+            lifetimes: Lifetimes::default(),
+            incremental_update: IncrementalUpdate::default(),
+            performance: Performance::default(),
+            fallback: Fallback::default(),
+            nodes: Vec::new(),
+        }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), PublishError> {
+        incremental::check(path, &self.incremental_update, &self.performance, &self.fallback)
+            .map_err(|error| PublishError::Settings { path: path.to_owned(), source: error.into() })
+    }
 }
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        Self { root_days: 365, targets_days: 365, snapshot_days: 30, timestamp_days: 7 }
+        Self { root_days: 365, targets_days: 365, snapshot_days: 30, timestamp_days: 7, patches_days: 90 }
     }
 }
 
@@ -84,6 +118,7 @@ impl Lifetimes {
             KeyRole::Targets => self.targets_days,
             KeyRole::Snapshot => self.snapshot_days,
             KeyRole::Timestamp => self.timestamp_days,
+            KeyRole::Patches => self.patches_days,
         };
         SignedDuration::from_hours(24 * i64::from(days))
     }
@@ -106,7 +141,7 @@ pub struct InitOptions {
     pub root_threshold: u64,
     /// Encrypts the root and targets keys; `None` leaves them plain.
     pub offline_password: Option<String>,
-    /// Encrypts the snapshot and timestamp keys; `None` leaves them plain, so that a timer can sign.
+    /// Encrypts the snapshot, timestamp and patches keys; `None` leaves them plain, so that a timer can sign.
     pub online_password: Option<String>,
 }
 
@@ -122,6 +157,7 @@ impl Project {
     pub fn init(folder: &Path, options: &InitOptions, now: Time) -> Result<Self, PublishError> {
         let project = Self { folder: folder.to_owned(), settings: options.settings.clone() };
         let threshold = metadata::checked_threshold(options.root_keys, options.root_threshold)?;
+        options.settings.check(&project.settings_file())?;
         let folders = [project.keys_folder(), project.metadata_folder(), project.targets_folder(), project.launcher_folder()];
         let taken = [project.settings_file(), project.keys_folder(), project.repository(), project.launcher_folder()];
         if let Some(path) = taken.into_iter().find(|path| path.exists()) {
@@ -131,11 +167,16 @@ impl Project {
             std::fs::create_dir_all(path).map_err(at(path))?;
         }
         let mut root = metadata::new_root(now, &options.settings.lifetimes)?;
+        let mut targets = metadata::new_targets(NonZeroU64::MIN, now, &options.settings.lifetimes)?;
         for role in KeyRole::ALL {
             let (count, threshold) = if role == KeyRole::Root { (options.root_keys, threshold) } else { (1, NonZeroU64::MIN) };
             let password = if role.is_offline() { &options.offline_password } else { &options.online_password };
             let keys = project.make_keys(role, count, password.as_deref())?;
-            metadata::set_keys(&mut root, role, &keys, threshold);
+            if role == KeyRole::Patches {
+                metadata::delegate(&mut targets, &keys, threshold)?;
+            } else {
+                metadata::set_keys(&mut root, role, &keys, threshold);
+            }
         }
         let passwords = (options.offline_password.clone(), options.online_password.clone());
         let keyring = Keyring::new([project.keys_folder()]).with_passwords(move |path| {
@@ -144,9 +185,10 @@ impl Project {
             if offline { passwords.0.clone() } else { passwords.1.clone() }
         });
         let lifetimes = &options.settings.lifetimes;
-        let targets = metadata::new_targets(NonZeroU64::MIN, now, lifetimes)?;
         let targets = metadata::sign(targets, &[&root], &keyring, &[])?;
-        let snapshot = metadata::new_snapshot(NonZeroU64::MIN, &targets, now, lifetimes)?;
+        let patches = metadata::new_patches(NonZeroU64::MIN, now, lifetimes)?;
+        let patches = metadata::sign_patches(patches, &targets.signed.signed, &keyring, &[])?;
+        let snapshot = metadata::new_snapshot(NonZeroU64::MIN, &targets, Some(&patches), now, lifetimes)?;
         let snapshot = metadata::sign(snapshot, &[&root], &keyring, &[])?;
         let timestamp = metadata::new_timestamp(NonZeroU64::MIN, &snapshot, now, lifetimes)?;
         let timestamp = metadata::sign(timestamp, &[&root], &keyring, &[])?;
@@ -155,6 +197,7 @@ impl Project {
         let steps = [
             write(project.metadata_folder().join("1.root.json"), root.bytes.clone()),
             write(project.metadata_folder().join("1.targets.json"), targets.bytes),
+            write(project.metadata_folder().join(metadata::patches_file(&patches)), patches.bytes),
             write(project.metadata_folder().join("1.snapshot.json"), snapshot.bytes),
             write(project.metadata_folder().join("timestamp.json"), timestamp.bytes),
             write(project.nodes_file(), project.nodes_json()?),
@@ -170,7 +213,9 @@ impl Project {
     pub fn open(folder: &Path) -> Result<Self, PublishError> {
         let path = folder.join(SETTINGS);
         let text = std::fs::read_to_string(&path).map_err(at(&path))?;
-        let settings = toml::from_str(&text).map_err(|error| PublishError::Settings { path, source: error.into() })?;
+        let settings: ProjectSettings =
+            toml::from_str(&text).map_err(|error| PublishError::Settings { path: path.clone(), source: error.into() })?;
+        settings.check(&path)?;
         Ok(Self { folder: folder.to_owned(), settings })
     }
 
@@ -195,7 +240,7 @@ impl Project {
     }
 
     /// When each role's signature expires; for a warning before it is too late.
-    pub fn expiries(&self) -> Result<[(KeyRole, Time); 4], PublishError> {
+    pub fn expiries(&self) -> Result<Vec<(KeyRole, Time)>, PublishError> {
         Ok(self.current()?.expiries())
     }
 
@@ -250,8 +295,13 @@ impl Project {
 
     fn settings_toml(&self) -> Result<Vec<u8>, PublishError> {
         let toml = toml::to_string(&self.settings).map_err(|error| self.unwritable(error))?;
-        let example = if self.settings.nodes.is_empty() { SETTINGS_NODES } else { "" };
-        Ok(format!("{SETTINGS_HEAD}{toml}{example}").into_bytes())
+        let nodes = if self.settings.nodes.is_empty() { SETTINGS_NODES } else { "" };
+        // Values that differ from the defaults stand above; beside them a comment with the same table would mislead.
+        let defaults = ProjectSettings::new(self.settings.app.clone(), "");
+        let usual = (&self.settings.incremental_update, &self.settings.performance)
+            == (&defaults.incremental_update, &defaults.performance);
+        let patches = if usual { PUBLISHER_EXAMPLE } else { "" };
+        Ok(format!("{SETTINGS_HEAD}{toml}{patches}{nodes}").into_bytes())
     }
 
     /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a first try with `kuzflow serve`.
@@ -270,9 +320,12 @@ impl Project {
             api: None,
             update: UpdateSettings::default(),
             window: WindowSettings::default(),
+            incremental_update: IncrementalUpdate::default(),
+            performance: Performance::default(),
+            fallback: Fallback::default(),
             home: None,
         };
-        let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))?;
+        let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))? + LAUNCHER_EXAMPLE;
         Settings::parse(&text, &self.launcher_folder().join("launcher.toml")).map_err(|error| self.unwritable(error))?;
         Ok(text.into_bytes())
     }

@@ -2,20 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Time;
+use serde::Serialize;
 use tough::TargetName;
 use tough::schema::{Hashes, Target, Targets};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::error::{PublishError, at};
-use super::keys::{KeyRole, Keyring};
+use super::keys::{KeyPair, KeyRole, Keyring};
 use super::metadata::{self, Current, Document};
 use super::project::Project;
 use super::transaction::{Step, Transaction, digest_of};
+use crate::causes;
 use crate::model::release::LARGEST_DOCUMENT;
-use crate::model::{ContainerId, Digest, Release, Version};
+use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
 
 /// Largest release notes in one language, bytes.
@@ -28,6 +31,8 @@ pub struct PackageToPublish {
     pub path: PathBuf,
     /// Its description. Its `notes` are filled in here.
     pub release: Release,
+    /// What the package holds: for the version tree.
+    pub manifest: Manifest,
     /// Release notes in Markdown: language tag (`zh-CN`, `en`; empty for any) to file.
     pub notes: BTreeMap<String, PathBuf>,
 }
@@ -57,11 +62,13 @@ impl Project {
         for package in packages {
             files.extend(self.add_package(&mut targets, package)?);
         }
+        let trees = self.grow_trees(&current, &mut targets, packages)?;
         let nodes = self.nodes_step()?;
-        let mut steps: Vec<Step> = files.into_iter().chain(nodes).collect();
+        let mut steps: Vec<Step> = files.into_iter().chain(trees.before).chain(nodes).collect();
         if targets.targets != current.targets.signed.signed.targets {
             steps.extend(self.new_targets(&current, targets, keyring, now)?);
         }
+        steps.extend(trees.after);
         Ok(Transaction::new(lock, steps))
     }
 
@@ -100,19 +107,30 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot once half its life is over.
+    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot and the list of patches once half
+    /// of their lives is over.
     pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
-        let half = self.settings().lifetimes.of(KeyRole::Snapshot) / 2;
-        let left = current.snapshot.signed.signed.expires.duration_since(now);
-        let nodes = self.nodes_step()?;
-        let steps = if left < half {
-            self.new_snapshot(&current, &current.targets, keyring, now)?
+        let lifetimes = &self.settings().lifetimes;
+        let is_old = |role, expires: Time| expires.duration_since(now) < lifetimes.of(role) / 2;
+        let mut steps: Vec<Step> = self.nodes_step()?.into_iter().collect();
+        let patches = current.patches.as_ref().filter(|patches| is_old(KeyRole::Patches, patches.signed.signed.expires));
+        let signed = patches.and_then(|_| {
+            let document = self.next_patches(&current, now);
+            let signed =
+                document.and_then(|document| metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[]));
+            // Clients can do without patches, but not without a timestamp.
+            signed.inspect_err(|error| tracing::warn!("the list of patches is not signed again: {}", causes::line(error))).ok()
+        });
+        if let Some(patches) = &signed {
+            steps.extend(self.new_patches(&current, patches, keyring, now)?);
+        } else if is_old(KeyRole::Snapshot, current.snapshot.signed.signed.expires) {
+            steps.extend(self.new_snapshot(&current, &current.targets, current.patches.as_ref(), keyring, now)?);
         } else {
-            self.new_timestamp(&current, &current.snapshot, keyring, now)?
-        };
-        Ok(Transaction::new(lock, nodes.into_iter().chain(steps)))
+            steps.extend(self.new_timestamp(&current, &current.snapshot, keyring, now)?);
+        }
+        Ok(Transaction::new(lock, steps))
     }
 
     /// The releases that are published.
@@ -122,7 +140,7 @@ impl Project {
         Ok(releases)
     }
 
-    /// Signs `targets`, then what names them.
+    /// Signs `targets`, then what names them. A repository that was made before there were patches gets a role for them.
     fn new_targets(
         &self,
         current: &Current,
@@ -133,23 +151,38 @@ impl Project {
         targets.version = current.next_version(KeyRole::Targets)?;
         targets.expires = self.settings().lifetimes.expiry(KeyRole::Targets, now)?;
         let version = targets.version;
+        let key = if current.patches.is_none() { Some(KeyPair::generate()?) } else { None };
+        if let Some(key) = &key {
+            metadata::delegate(&mut targets, std::slice::from_ref(key), NonZeroU64::MIN)?;
+        }
         let targets = metadata::sign(targets, &[&current.root.signed.signed], keyring, &[])?;
+        let mut steps = Vec::new();
+        let mut patches = current.patches.clone();
+        if let Some(key) = key {
+            let document = self.next_patches(current, now)?;
+            let signed = metadata::sign_patches(document, &targets.signed.signed, keyring, std::slice::from_ref(&key))?;
+            // Without a password, as a timer needs it; `rotate --replace patches` makes one with a password.
+            let path = self.keys_folder().join(key.file_name(KeyRole::Patches));
+            steps.extend([Step::Key { path, key }, self.patches_step(&signed)]);
+            patches = Some(signed);
+        }
         let path = self.metadata_folder().join(format!("{version}.targets.json"));
-        let mut steps = vec![Step::Write { path, bytes: targets.bytes.clone() }];
-        steps.extend(self.new_snapshot(current, &targets, keyring, now)?);
+        steps.push(Step::Write { path, bytes: targets.bytes.clone() });
+        steps.extend(self.new_snapshot(current, &targets, patches.as_ref(), keyring, now)?);
         steps.extend(current.outdated(KeyRole::Targets, version)?.into_iter().map(|path| Step::Remove { path }));
         Ok(steps)
     }
 
-    fn new_snapshot(
+    pub(super) fn new_snapshot(
         &self,
         current: &Current,
         targets: &Document<Targets>,
+        patches: Option<&Document<Targets>>,
         keyring: &Keyring,
         now: Time,
     ) -> Result<Vec<Step>, PublishError> {
         let version = current.next_version(KeyRole::Snapshot)?;
-        let snapshot = metadata::new_snapshot(version, targets, now, &self.settings().lifetimes)?;
+        let snapshot = metadata::new_snapshot(version, targets, patches, now, &self.settings().lifetimes)?;
         let snapshot = metadata::sign(snapshot, &[&current.root.signed.signed], keyring, &[])?;
         let path = self.metadata_folder().join(format!("{version}.snapshot.json"));
         let mut steps = vec![Step::Write { path, bytes: snapshot.bytes.clone() }];
@@ -173,12 +206,15 @@ impl Project {
 
     /// Adds a package and its notes to `targets`; gives the steps that bring their bytes.
     fn add_package(&self, targets: &mut Targets, package: &PackageToPublish) -> Result<Vec<Step>, PublishError> {
-        let PackageToPublish { path, release, notes } = package;
+        let PackageToPublish { path, release, manifest, notes } = package;
         let refuse = |reason: String| PublishError::Package { path: path.clone(), reason };
         let container = &release.container;
         let name = format!("{container}.kuzflow");
         if container.app != self.settings().app {
             return Err(refuse(format!("it is {container}, published here is {}", self.settings().app)));
+        }
+        if manifest.id() != *container {
+            return Err(refuse(format!("its manifest is that of {}, its description that of {container}", manifest.id())));
         }
         if release.rollout_permille > 1000 {
             return Err(refuse(format!("its rollout is {} of 1000", release.rollout_permille)));
@@ -259,7 +295,7 @@ fn check_manifest(path: &Path, release: &Release) -> Result<(), PublishError> {
 }
 
 /// Whether a killed publisher, or an earlier release with the same notes, has brought this file already.
-fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, PublishError> {
+pub(super) fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, PublishError> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() == length => Ok(digest_of(path)?.0 == hash),
         Ok(_) => Ok(false),
@@ -268,12 +304,12 @@ fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, PublishError
     }
 }
 
-fn target(hash: Digest, length: u64, custom: HashMap<String, serde_json::Value>) -> Target {
+pub(super) fn target(hash: Digest, length: u64, custom: HashMap<String, serde_json::Value>) -> Target {
     let hashes = Hashes { sha256: hash.as_bytes().to_vec().into(), _extra: HashMap::new() };
     Target { length, hashes, custom, _extra: HashMap::new() }
 }
 
-fn target_name(name: &str) -> Result<TargetName, PublishError> {
+pub(super) fn target_name(name: &str) -> Result<TargetName, PublishError> {
     let refused = |reason: String| PublishError::Options(format!("{name:?} cannot be a target's name{reason}"));
     if !is_plain_name(name) {
         return Err(refused(String::new()));
@@ -281,13 +317,13 @@ fn target_name(name: &str) -> Result<TargetName, PublishError> {
     TargetName::new(name).map_err(|error| refused(format!(": {error}")))
 }
 
-fn release_of(target: &Target) -> Option<Release> {
+pub(super) fn release_of(target: &Target) -> Option<Release> {
     target.custom.get(RELEASE_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
 }
 
 /// A description as it is signed: all text in NFC. `tough` signs text in that form, other clients verify it as it is written.
-fn to_value(release: &Release) -> Result<serde_json::Value, PublishError> {
-    let value = serde_json::to_value(release).map_err(|error| super::keys::crypto("write a description", error))?;
+pub(super) fn to_value<T: Serialize>(description: &T) -> Result<serde_json::Value, PublishError> {
+    let value = serde_json::to_value(description).map_err(|error| super::keys::crypto("write a description", error))?;
     Ok(normalized(value))
 }
 

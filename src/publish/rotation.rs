@@ -10,7 +10,7 @@ use tough::schema::Role;
 
 use super::error::PublishError;
 use super::keys::{KeyPair, KeyRole, Keyring};
-use super::metadata::{self, Document};
+use super::metadata::{self, Current, Document};
 use super::project::Project;
 use super::transaction::{Step, Transaction};
 
@@ -23,7 +23,7 @@ pub struct Rotation {
     pub root_keys: Option<(usize, u64)>,
     /// Encrypts new root and targets keys.
     pub offline_password: Option<String>,
-    /// Encrypts new snapshot and timestamp keys.
+    /// Encrypts new snapshot, timestamp and patches keys.
     pub online_password: Option<String>,
 }
 
@@ -37,19 +37,27 @@ impl Project {
         let current = self.current()?;
         let lifetimes = &self.settings().lifetimes;
         let old = &current.root.signed.signed;
-        let (needed, found) = (metadata::threshold(old, KeyRole::Root), keyring.available(KeyRole::Root, old, &[])?.len());
+        let (needed, found) = (
+            metadata::threshold(old, KeyRole::Root),
+            keyring.available(KeyRole::Root, metadata::key_ids(old, KeyRole::Root), &[])?.len(),
+        );
         if u64::try_from(found).is_ok_and(|found| found < needed.get()) {
             return Err(keyring.missing(KeyRole::Root, needed.get(), found));
         }
         let mut root = old.clone();
         root.version = current.next_version(KeyRole::Root)?;
         root.expires = lifetimes.expiry(KeyRole::Root, now)?;
+        let mut new_targets = current.targets.signed.signed.clone();
         let mut new_keys: Vec<(KeyRole, KeyPair)> = Vec::new();
         for role in KeyRole::ALL.into_iter().filter(|role| rotation.replace.contains(role)) {
-            let (count, threshold) = self.wanted_keys(role, old, rotation)?;
+            let (count, threshold) = wanted_keys(role, &current, rotation)?;
             let password = if role.is_offline() { &rotation.offline_password } else { &rotation.online_password };
             let keys = self.make_keys(role, count, password.as_deref())?;
-            metadata::set_keys(&mut root, role, &keys, threshold);
+            if role == KeyRole::Patches {
+                metadata::delegate(&mut new_targets, &keys, threshold)?;
+            } else {
+                metadata::set_keys(&mut root, role, &keys, threshold);
+            }
             new_keys.extend(keys.into_iter().map(|key| (role, key)));
         }
         let fresh = |role| new_keys.iter().filter(|(of, _)| *of == role).map(|(_, key)| key.clone()).collect::<Vec<_>>();
@@ -60,24 +68,31 @@ impl Project {
         let mut steps = Vec::new();
         let mut seamless = true;
         let mut targets = current.targets.clone();
-        if replaced(KeyRole::Targets) {
-            let mut document = targets.signed.signed.clone();
-            document.version = current.next_version(KeyRole::Targets)?;
-            document.expires = lifetimes.expiry(KeyRole::Targets, now)?;
-            targets = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Targets))?;
+        if replaced(KeyRole::Targets) || replaced(KeyRole::Patches) {
+            new_targets.version = current.next_version(KeyRole::Targets)?;
+            new_targets.expires = lifetimes.expiry(KeyRole::Targets, now)?;
+            targets = metadata::sign(new_targets, &roots, keyring, &fresh(KeyRole::Targets))?;
             seamless &= metadata::satisfies(old, &targets.signed);
             steps.push(self.versioned(&targets));
         }
+        // Named by the snapshot together with the targets that name its new keys: no client sees one without the other.
+        let mut patches = current.patches.clone();
+        if replaced(KeyRole::Patches) {
+            let document = self.next_patches(&current, now)?;
+            let signed = metadata::sign_patches(document, &targets.signed.signed, keyring, &fresh(KeyRole::Patches))?;
+            steps.push(self.patches_step(&signed));
+            patches = Some(signed);
+        }
         let mut snapshot = current.snapshot.clone();
-        if replaced(KeyRole::Targets) || replaced(KeyRole::Snapshot) {
+        if [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot].into_iter().any(replaced) {
             let version = current.next_version(KeyRole::Snapshot)?;
-            let document = metadata::new_snapshot(version, &targets, now, lifetimes)?;
+            let document = metadata::new_snapshot(version, &targets, patches.as_ref(), now, lifetimes)?;
             snapshot = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Snapshot))?;
             seamless &= metadata::satisfies(old, &snapshot.signed);
             steps.push(self.versioned(&snapshot));
         }
         let mut last = Vec::new();
-        if [KeyRole::Targets, KeyRole::Snapshot, KeyRole::Timestamp].into_iter().any(replaced) {
+        if [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot, KeyRole::Timestamp].into_iter().any(replaced) {
             let version = current.next_version(KeyRole::Timestamp)?;
             let document = metadata::new_timestamp(version, &snapshot, now, lifetimes)?;
             let timestamp = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Timestamp))?;
@@ -94,19 +109,20 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    fn wanted_keys(
-        &self,
-        role: KeyRole,
-        old: &tough::schema::Root,
-        rotation: &Rotation,
-    ) -> Result<(usize, NonZeroU64), PublishError> {
-        let as_before = (old.keys(role.tuf()).count(), metadata::threshold(old, role));
-        let Some((count, threshold)) = rotation.root_keys.filter(|_| role == KeyRole::Root) else { return Ok(as_before) };
-        metadata::checked_threshold(count, threshold).map(|threshold| (count, threshold))
-    }
-
     fn versioned<T: Role>(&self, document: &Document<T>) -> Step {
         let path = self.metadata_folder().join(document.signed.signed.filename(true));
         Step::Write { path, bytes: document.bytes.clone() }
     }
+}
+
+/// How many keys a role gets, and how many of them must sign.
+fn wanted_keys(role: KeyRole, current: &Current, rotation: &Rotation) -> Result<(usize, NonZeroU64), PublishError> {
+    let root = &current.root.signed.signed;
+    if role == KeyRole::Patches {
+        let before = metadata::delegation(&current.targets.signed.signed).map(|(_, role)| (role.keyids.len(), role.threshold));
+        return Ok(before.unwrap_or((1, NonZeroU64::MIN)));
+    }
+    let as_before = (root.keys(role.tuf()).count(), metadata::threshold(root, role));
+    let Some((count, threshold)) = rotation.root_keys.filter(|_| role == KeyRole::Root) else { return Ok(as_before) };
+    metadata::checked_threshold(count, threshold).map(|threshold| (count, threshold))
 }

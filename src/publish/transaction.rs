@@ -6,6 +6,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::error::{PublishError, at};
+use super::keys::KeyPair;
 use crate::durable;
 use crate::model::{Digest, Hasher};
 
@@ -26,6 +27,8 @@ pub(super) enum Step {
     Copy { source: PathBuf, destination: PathBuf, hash: Digest },
     /// A small file, written or replaced.
     Write { path: PathBuf, bytes: Vec<u8> },
+    /// A new key, for its owner alone.
+    Key { path: PathBuf, key: KeyPair },
     /// A file that nobody names any more.
     Remove { path: PathBuf },
 }
@@ -60,6 +63,7 @@ impl Transaction {
             None => return Ok(false),
             Some(Step::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
             Some(Step::Write { path, bytes }) => durable::replace(&path, &bytes).map_err(at(&path))?,
+            Some(Step::Key { path, key }) => key.write(&path, None)?,
             // The change is in force by now; what stays behind is swept the next time.
             Some(Step::Remove { path }) => std::fs::remove_file(&path)
                 .unwrap_or_else(|error| tracing::warn!("cannot remove the outdated {}: {error}", path.display())),

@@ -9,6 +9,7 @@
 //! an argument.
 
 mod error;
+mod patches;
 mod repository;
 mod source;
 mod state;
@@ -17,10 +18,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tough::schema::{Role, Root, Signed};
+use tough::schema::{Role, Root, Signed, Targets};
 use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
 
 pub use error::{MirrorFault, MirrorFaultKind, TrustError};
+pub use patches::{PATCH_KEY, PATCHES_ROLE};
 pub use repository::{RELEASE_KEY, Repository, Target, Versions, is_plain_name};
 use source::SourceTransport;
 pub use source::{FolderSource, MetadataSource, SourceError};
@@ -68,16 +70,26 @@ impl Trust {
 
     /// What the last successful refresh found, verified once more; `None` if there is none or it is damaged.
     ///
-    /// It may have expired: whoever installs from it compares [`Repository::expires`] with the time.
+    /// It may have expired: whoever installs from it compares [`Repository::expires`] with the time, whoever uses its patches
+    /// [`Repository::patches_expire`] too.
     pub fn cached(&self) -> Option<Repository> {
         let root = self.state.root(&self.shipped_root).ok()?;
-        let (documents, _) = self.state.documents()?;
-        documents.verify(&root).then(|| Repository::new(&root, &documents))
+        let (mut documents, texts) = self.state.documents()?;
+        if !documents.verify(&root) {
+            return None;
+        }
+        let wanted = patches::wanted(&documents.targets.signed, &documents.snapshot.signed);
+        documents.patches = wanted.zip(texts.patches).and_then(|(wanted, text)| {
+            let verified = wanted.verify(text.as_bytes());
+            verified.inspect_err(|cause| tracing::warn!("the stored patches are damaged and not used: {cause}")).ok()
+        });
+        Some(Repository::new(&root, &documents))
     }
 
     /// Asks the mirrors, in their order, until one has metadata that passes every check, and remembers it.
     ///
-    /// A mirror that lies, lags behind what was seen before, or does not answer is passed over and named in the result.
+    /// A mirror that lies, lags behind what was seen before, or does not answer is passed over and named in the result. The list of
+    /// patches may come from a later one; that no mirror has a good one is no failure.
     /// How long a mirror may take is for its [`MetadataSource`] to bound. `now` decides what has expired.
     ///
     /// # Errors
@@ -85,8 +97,8 @@ impl Trust {
     /// [`TrustError::Io`] if the trusted state cannot be kept. What was trusted before stays trusted.
     pub async fn refresh(&self, mirrors: &[Arc<dyn MetadataSource>], now: Timestamp) -> Result<Refreshed, TrustError> {
         let mut faults = Vec::new();
-        for mirror in mirrors {
-            match self.load(mirror, now).await {
+        for (index, mirror) in mirrors.iter().enumerate() {
+            match self.load(mirror, &mirrors[index..], now).await {
                 Ok(repository) => return Ok(Refreshed { repository, faults }),
                 Err(Failure::Local(error)) => return Err(error),
                 Err(Failure::Mirror(kind, cause)) => {
@@ -99,7 +111,13 @@ impl Trust {
         Err(TrustError::Mirrors { faults })
     }
 
-    async fn load(&self, mirror: &Arc<dyn MetadataSource>, now: Timestamp) -> Result<Repository, Failure> {
+    /// Loads all from `mirror`, but the list of patches from the first of `with_patches` that has it.
+    async fn load(
+        &self,
+        mirror: &Arc<dyn MetadataSource>,
+        with_patches: &[Arc<dyn MetadataSource>],
+        now: Timestamp,
+    ) -> Result<Repository, Failure> {
         let root = self.state.root(&self.shipped_root).map_err(Failure::Local)?;
         let root_json = serde_json::to_vec(&root).map_err(|source| Failure::Local(TrustError::Root { source: source.into() }))?;
         // `tough` writes each file as soon as that file is checked; it gets a copy, and the whole counts only when all is well.
@@ -115,22 +133,29 @@ impl Trust {
             .expiration_enforcement(ExpirationEnforcement::Unsafe)
             .load()
             .await;
-        let checked = match loaded {
+        let found = match loaded {
             Ok(loaded) => {
                 let documents = Documents {
                     timestamp: loaded.timestamp().clone(),
                     snapshot: loaded.snapshot().clone(),
                     targets: loaded.targets().clone(),
+                    patches: None,
                 };
-                check(loaded.root(), &documents, now).map(|()| (loaded.root().clone(), documents))
+                Ok((loaded.root().clone(), documents))
             }
-            Err(error) => Err(error::classify(error)),
+            // A load that got as far as the delegated roles ends there, since it is not given them.
+            Err(error) => state::before_delegations(scratch.path()).ok_or_else(|| error::classify(error)),
         };
+        let checked = found.and_then(|(root, documents)| check(&root, &documents, now).map(|()| (root, documents)));
         match checked {
-            Ok((new_root, documents)) => {
-                let texts = documents.texts(|location| transport.used(location)).ok_or_else(|| {
+            Ok((new_root, mut documents)) => {
+                let mut texts = documents.texts(|location| transport.used(location)).ok_or_else(|| {
                     Failure::Mirror(MirrorFaultKind::Unusable, "the repository's file names do not fit its versions".into())
                 })?;
+                if let Some((patches, text)) = load_patches(&documents, &transport, with_patches).await {
+                    texts.patches = Some(text);
+                    documents.patches = Some(patches).filter(|patches| !has_expired(patches, now));
+                }
                 self.state.save(&new_root, &texts).map_err(Failure::Local)?;
                 Ok(Repository::new(&new_root, &documents))
             }
@@ -151,7 +176,7 @@ fn check(root: &Signed<Root>, documents: &Documents, now: Timestamp) -> Result<(
     if !root.signed.consistent_snapshot {
         return Err(Failure::Mirror(MirrorFaultKind::Unusable, "the repository has no consistent snapshots".into()));
     }
-    let Documents { timestamp, snapshot, targets } = documents;
+    let Documents { timestamp, snapshot, targets, patches: _ } = documents;
     let expiries = [
         ("root", root.signed.expires()),
         ("timestamp", timestamp.signed.expires()),
@@ -164,4 +189,38 @@ fn check(root: &Signed<Root>, documents: &Documents, now: Timestamp) -> Result<(
         }
         None => Ok(()),
     }
+}
+
+/// The document of the role for patches and its text: from the last load, else from the first of `mirrors` that has it. Whatever is
+/// wrong with it is told in the log and means that there is none.
+async fn load_patches(
+    documents: &Documents,
+    transport: &SourceTransport,
+    mirrors: &[Arc<dyn MetadataSource>],
+) -> Option<(Signed<Targets>, String)> {
+    let wanted = patches::wanted(&documents.targets.signed, &documents.snapshot.signed)?;
+    let (location, limit) = (wanted.location(), wanted.limit(LIMITS.max_targets_size));
+    let mut bytes = transport.recalled(&location);
+    for mirror in mirrors {
+        if bytes.is_some() {
+            break;
+        }
+        match mirror.get(&location, limit).await {
+            Ok(answer) if wanted.is(&answer) => bytes = Some(answer),
+            Ok(_) => tracing::warn!("mirror {} has another list of patches than the one that was signed", mirror.name()),
+            Err(error) => tracing::warn!("mirror {} does not give the list of patches: {error}", mirror.name()),
+        }
+    }
+    let bytes = bytes?;
+    let checked = wanted.verify(&bytes).and_then(|patches| Ok((patches, String::from_utf8(bytes)?)));
+    checked.inspect_err(|cause| tracing::warn!("the list of patches cannot be trusted, there are none: {cause}")).ok()
+}
+
+/// Whether the list of patches has expired.
+fn has_expired(patches: &Signed<Targets>, now: Timestamp) -> bool {
+    let expires = patches.signed.expires();
+    if expires < now {
+        tracing::warn!("the list of patches expired at {expires}: there are none");
+    }
+    expires < now
 }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use tough::schema::{self, Root, Signed};
 
 use super::error::{MirrorFault, MirrorFaultKind, TrustError};
+use super::patches;
 use super::source::{MetadataSource, SourceError, within};
 use super::state::Documents;
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, SignedRelease};
-use crate::model::{Digest, Release};
+use crate::model::{Digest, Release, SignedPatch};
 
 /// The key in a target's custom metadata that holds its [`Release`].
 pub const RELEASE_KEY: &str = "release";
@@ -20,14 +21,19 @@ pub const RELEASE_KEY: &str = "release";
 pub struct Repository {
     /// The releases, ordered by target name.
     pub releases: Vec<SignedRelease>,
+    /// Patch packs to these releases, ordered by target name. Empty if their role is broken, expired or missing: packs save bytes,
+    /// nothing depends on them.
+    pub patches: Vec<SignedPatch>,
     /// When the first of the four roles expires.
     pub expires: Timestamp,
+    /// When the role for patches expires; `None` if there is none, or if it cannot be used.
+    pub patches_expire: Option<Timestamp>,
     /// Which metadata this is.
     pub versions: Versions,
     targets: BTreeMap<String, Target>,
 }
 
-/// Version numbers of the four roles.
+/// Version numbers of the roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// Of the root.
@@ -38,6 +44,9 @@ pub struct Versions {
     pub snapshot: u64,
     /// Of the targets.
     pub targets: u64,
+    /// Of the patches; `None` if there are none, or if they cannot be used.
+    #[serde(default)]
+    pub patches: Option<u64>,
 }
 
 /// Length and digest of a file that signed metadata names.
@@ -53,15 +62,18 @@ pub struct Target {
 
 impl Repository {
     pub(super) fn new(root: &Signed<Root>, documents: &Documents) -> Self {
-        let Documents { timestamp, snapshot, targets } = documents;
+        let Documents { timestamp, snapshot, targets, patches } = documents;
         let mut repository = Self {
             releases: Vec::new(),
+            patches: Vec::new(),
+            patches_expire: patches.as_ref().map(|patches| patches.signed.expires),
             expires: root.signed.expires.min(timestamp.signed.expires).min(snapshot.signed.expires).min(targets.signed.expires),
             versions: Versions {
                 root: root.signed.version.get(),
                 timestamp: timestamp.signed.version.get(),
                 snapshot: snapshot.signed.version.get(),
                 targets: targets.signed.version.get(),
+                patches: patches.as_ref().map(|patches| patches.signed.version.get()),
             },
             targets: BTreeMap::new(),
         };
@@ -76,6 +88,9 @@ impl Repository {
             }
         }
         repository.releases.sort_by(|a, b| a.target.cmp(&b.target));
+        if let Some(patches) = patches {
+            repository.patches = patches::packs(&targets.signed, &patches.signed, &repository.releases);
+        }
         repository
     }
 
@@ -122,9 +137,7 @@ fn read_target(name: &str, target: &schema::Target) -> Result<(Target, Option<Si
     if !is_plain_name(name) {
         return Err("its name is not plain".to_owned());
     }
-    let hash: [u8; 32] = target.hashes.sha256[..].try_into().map_err(|_| "its digest is not a SHA-256".to_owned())?;
-    let hash = Digest::from(hash);
-    let length = target.length;
+    let (length, hash) = signed_length_and_hash(target)?;
     let release = match target.custom.get(RELEASE_KEY) {
         None => None,
         Some(value) => {
@@ -134,6 +147,12 @@ fn read_target(name: &str, target: &schema::Target) -> Result<(Target, Option<Si
         }
     };
     Ok((Target { location: format!("targets/{hash}.{name}"), length, hash }, release))
+}
+
+/// A target's length and digest.
+pub(super) fn signed_length_and_hash(target: &schema::Target) -> Result<(u64, Digest), String> {
+    let hash: [u8; 32] = target.hashes.sha256[..].try_into().map_err(|_| "its digest is not a SHA-256".to_owned())?;
+    Ok((target.length, Digest::from(hash)))
 }
 
 /// Refuses a description that contradicts itself or its target.

@@ -115,6 +115,11 @@ impl SourceTransport {
         Self { source, memory: Arc::new(Mutex::new(Memory { known, ..Memory::default() })) }
     }
 
+    /// What is known of `location` from the last load, if this load's documents name it by its digest.
+    pub(super) fn recalled(&self, location: &str) -> Option<Vec<u8>> {
+        self.memory().recall(location)
+    }
+
     /// The bytes that this load was given for `location`.
     pub(super) fn used(&self, location: &str) -> Option<Vec<u8>> {
         self.memory().used.get(location).cloned()
@@ -174,7 +179,10 @@ impl std::fmt::Debug for SourceTransport {
 #[async_trait]
 impl Transport for SourceTransport {
     async fn fetch(&self, url: Url) -> Result<TransportStream, TransportError> {
-        let item = match self.get(url.path().trim_start_matches('/')).await {
+        let location = url.path().trim_start_matches('/');
+        // Delegated roles are no business of `tough`: see `patches`.
+        let answer = if role_of(location).is_some() { self.get(location).await } else { Err(SourceError::NotFound) };
+        let item = match answer {
             Ok(bytes) => Ok(bytes.into()),
             Err(error) => {
                 let kind = match error {
@@ -190,10 +198,14 @@ impl Transport for SourceTransport {
     }
 }
 
+/// The role of a metadata file, from its name; `None` for a delegated one's.
+fn role_of(location: &str) -> Option<RoleType> {
+    location.trim_end_matches(".json").rsplit(['.', '/']).next().and_then(|role| role.parse().ok())
+}
+
 /// The cap for a metadata file, from its name.
 fn limit_for(location: &str) -> u64 {
-    let role = location.trim_end_matches(".json").rsplit(['.', '/']).next().and_then(|role| role.parse().ok());
-    match role {
+    match role_of(location) {
         Some(RoleType::Root) => LIMITS.max_root_size,
         Some(RoleType::Timestamp) => LIMITS.max_timestamp_size,
         Some(RoleType::Snapshot) => LIMITS.max_snapshot_size,
@@ -204,6 +216,12 @@ fn limit_for(location: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn delegated_roles_are_told_apart() {
+        assert_eq!(role_of("metadata/3.targets.json"), Some(RoleType::Targets));
+        assert_eq!(role_of("metadata/3.patches.json"), None);
+    }
 
     #[test]
     fn each_role_has_its_cap() {

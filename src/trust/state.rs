@@ -1,4 +1,4 @@
-//! What an installation has come to trust, on disk: `root.json`, and `metadata.json` with the other three roles.
+//! What an installation has come to trust, on disk: `root.json`, and `metadata.json` with the other roles.
 //!
 //! Two files, since the root goes ahead alone when the rest of a load fails. Each is replaced in one step.
 
@@ -9,17 +9,20 @@ use serde::{Deserialize, Serialize};
 use tough::schema::{Metafile, RoleType, Root, Signed, Snapshot, Targets, Timestamp};
 
 use super::error::TrustError;
+use super::patches;
 use crate::durable;
 
 const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
 
-/// The three roles below the root, as one load found them.
+/// The roles below the root, as one load found them.
 #[derive(Clone, Debug)]
 pub(super) struct Documents {
     pub(super) timestamp: Signed<Timestamp>,
     pub(super) snapshot: Signed<Snapshot>,
     pub(super) targets: Signed<Targets>,
+    /// Verified on its own, see [`super::patches`]; `None` if there is none that can be used.
+    pub(super) patches: Option<Signed<Targets>>,
 }
 
 /// The same as text, exactly as the mirror had it, so that digests can be compared.
@@ -28,10 +31,12 @@ pub(super) struct Texts {
     timestamp: String,
     snapshot: String,
     targets: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) patches: Option<String>,
 }
 
 impl Documents {
-    /// Whether `root`'s keys signed all three, and each names the next: what a refresh has checked, once more.
+    /// Whether `root`'s keys signed the first three, and each names the next: what a refresh has checked, once more.
     pub(super) fn verify(&self, root: &Signed<Root>) -> bool {
         let names =
             |meta: &HashMap<String, Metafile>, file: &str, version| meta.get(file).is_some_and(|entry| entry.version == version);
@@ -55,7 +60,7 @@ impl Documents {
     pub(super) fn texts(&self, used: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Texts> {
         let [timestamp, snapshot, targets] =
             self.locations().map(|location| used(&location).and_then(|bytes| String::from_utf8(bytes).ok()));
-        Some(Texts { timestamp: timestamp?, snapshot: snapshot?, targets: targets? })
+        Some(Texts { timestamp: timestamp?, snapshot: snapshot?, targets: targets?, patches: None })
     }
 }
 
@@ -65,6 +70,7 @@ impl Texts {
             timestamp: serde_json::from_str(&self.timestamp)?,
             snapshot: serde_json::from_str(&self.snapshot)?,
             targets: serde_json::from_str(&self.targets)?,
+            patches: None,
         })
     }
 }
@@ -95,7 +101,7 @@ impl State {
         parse_root(shipped).map_err(|source| TrustError::Root { source })
     }
 
-    /// The stored documents, signatures unchecked; `None` if there are none or they are damaged.
+    /// The stored documents, signatures unchecked, the patches' only as text; `None` if there are none or they are damaged.
     pub(super) fn documents(&self) -> Option<(Documents, Texts)> {
         let path = self.folder.join(METADATA);
         let bytes = std::fs::read(&path).ok()?;
@@ -115,7 +121,10 @@ impl State {
         }
         // The timestamp is always fetched: it is what tells whether there is news.
         let [_, snapshot, targets] = documents.locations();
-        Ok((scratch, BTreeMap::from([(snapshot, texts.snapshot.into_bytes()), (targets, texts.targets.into_bytes())])))
+        let patches = patches::wanted(&documents.targets.signed, &documents.snapshot.signed).map(|wanted| wanted.location());
+        let patches = patches.zip(texts.patches).map(|(location, text)| (location, text.into_bytes()));
+        let known = [(snapshot, texts.snapshot.into_bytes()), (targets, texts.targets.into_bytes())].into_iter().chain(patches);
+        Ok((scratch, known.collect()))
     }
 
     /// Keeps a whole verified load.
@@ -154,6 +163,20 @@ impl State {
 pub(super) fn newer_root(scratch: &Path, root: &Signed<Root>) -> Option<Signed<Root>> {
     let found = parse_root(&std::fs::read(scratch.join(ROOT)).ok()?).ok()?;
     (found.signed.version > root.signed.version).then_some(found)
+}
+
+/// The root and the documents below it that a load verified and left in `scratch` before it came to the delegated roles; `None` if
+/// it did not come that far. That the targets are there says so: `tough` writes each document once it is checked, the targets
+/// last, and begins without them.
+pub(super) fn before_delegations(scratch: &Path) -> Option<(Signed<Root>, Documents)> {
+    fn parsed<T: serde::de::DeserializeOwned>(scratch: &Path, name: &str) -> Option<T> {
+        serde_json::from_slice(&std::fs::read(scratch.join(name)).ok()?).ok()
+    }
+    let targets = parsed(scratch, "targets.json")?;
+    let root = parse_root(&std::fs::read(scratch.join(ROOT)).ok()?).ok()?;
+    let (timestamp, snapshot) = (parsed(scratch, "timestamp.json")?, parsed(scratch, "snapshot.json")?);
+    let documents = Documents { timestamp, snapshot, targets, patches: None };
+    documents.verify(&root).then_some((root, documents))
 }
 
 /// A root that its own keys signed.

@@ -1,5 +1,7 @@
 //! An installation that asks mirrors, and what a thief of the online keys does to a mirror.
 
+#![allow(dead_code)] // each test binary uses its own part
+
 use std::num::NonZeroU64;
 use std::path::Path;
 
@@ -7,7 +9,7 @@ use jiff::Timestamp;
 use kuzflow::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
 use tough::schema::{Signed, Snapshot, Targets, Timestamp as TimestampRole};
 
-use crate::published::{Mirror, Publisher, forge};
+use crate::published::{Mirror, Publisher, forge, metafile};
 
 /// An installation: a place for its trust, and the root it came with.
 pub struct Client {
@@ -85,6 +87,37 @@ pub fn resign(
     let meta = timestamp.signed.meta.get_mut("snapshot.json").unwrap();
     (meta.version, meta.length, meta.hashes) = (snapshot.signed.version, None, None);
     mirror.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
+}
+
+/// Puts another list of patches in place, signed with `keys`, under a new snapshot and timestamp: a thief of the snapshot's and the
+/// timestamp's keys, or the publisher's own tool gone wrong.
+pub fn resign_patches(mirror: &mut Mirror, publisher: &Publisher, patches: Targets, keys: &[std::path::PathBuf]) {
+    let patches = forge(patches, keys);
+    let mut snapshot = mirror_snapshot(mirror);
+    snapshot.signed.version = next(snapshot.signed.version);
+    snapshot.signed.meta.insert("patches.json".to_owned(), metafile(&patches));
+    let location = format!("metadata/{}.patches.json", patches.signed.version);
+    mirror.files.insert(location, serde_json::to_vec(&patches).unwrap());
+    let snapshot = forge(snapshot.signed, &publisher.key_files("snapshot"));
+    mirror.put(&snapshot);
+    let mut timestamp: Signed<TimestampRole> = mirror.document("timestamp.json");
+    timestamp.signed.version = next(timestamp.signed.version);
+    timestamp.signed.meta.insert("snapshot.json".to_owned(), metafile(&snapshot));
+    mirror.put(&forge(timestamp.signed, &publisher.key_files("timestamp")));
+}
+
+pub fn next(version: NonZeroU64) -> NonZeroU64 {
+    version.checked_add(1).unwrap()
+}
+
+/// The list of patches, and where it lies.
+pub fn mirror_patches(mirror: &Mirror) -> (Signed<Targets>, String) {
+    let name = format!("{}.patches.json", mirror_snapshot(mirror).signed.meta["patches.json"].version);
+    (mirror.document(&name), format!("metadata/{name}"))
+}
+
+pub fn packs(repository: &Repository) -> Vec<String> {
+    repository.patches.iter().map(|pack| pack.target.clone()).collect()
 }
 
 pub fn mirror_snapshot(mirror: &Mirror) -> Signed<Snapshot> {

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
+use kuzflow::model::manifest::{Entry, MANIFEST_FORMAT};
 use kuzflow::model::release::DocumentLocation;
-use kuzflow::model::{Digest, Release};
+use kuzflow::model::{ContainerId, Digest, Manifest, Patch, RelativePath, Release};
 use kuzflow::publish::keys::KeyPair;
-use kuzflow::publish::{InitOptions, Keyring, Lifetimes, PackageToPublish, Project, ProjectSettings};
+use kuzflow::publish::{InitOptions, Keyring, PackToPublish, PackageToPublish, Project, ProjectSettings};
 use kuzflow::trust::{MetadataSource, SourceError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,13 +28,7 @@ pub fn days(count: i64) -> SignedDuration {
 
 pub fn options() -> InitOptions {
     InitOptions {
-        settings: ProjectSettings {
-            app: "sample".parse().unwrap(),
-            display_name: "示例 Sample".to_owned(),
-            channel: "stable".to_owned(),
-            lifetimes: Lifetimes::default(),
-            nodes: Vec::new(),
-        },
+        settings: ProjectSettings::new("sample".parse().unwrap(), "示例 Sample"),
         root_keys: 1,
         root_threshold: 1,
         offline_password: None,
@@ -100,12 +95,81 @@ impl Publisher {
         std::fs::write(&path, [payload, packed].concat()).unwrap();
         let notes = self.folder.path().join(format!("notes-{version}.md"));
         std::fs::write(&notes, format!("# {version}\n\n{content}\n")).unwrap();
-        PackageToPublish { path, release, notes: BTreeMap::from([("en".to_owned(), notes)]) }
+        let manifest = sample_manifest(version, content);
+        PackageToPublish { path, release, manifest, notes: BTreeMap::from([("en".to_owned(), notes)]) }
     }
 
     pub fn publish(&self, version: &str) {
         let package = self.package(version, &format!("content of {version} "));
         self.project.publish(&[package], &self.keyring(), self.now).unwrap().run().unwrap();
+    }
+
+    /// A pack between two published releases. Its bytes are `content`.
+    pub fn pack(&self, from: &str, to: &str, content: &[u8]) -> PackToPublish {
+        let container = |version: &str| format!("sample_{version}_Linux_x86_64").parse::<ContainerId>().unwrap();
+        let releases = self.project.releases().unwrap();
+        let manifest = |version: &str| {
+            let release = releases.iter().find(|release| release.container == container(version)).unwrap();
+            release.manifest.hash
+        };
+        let path = self.folder.path().join(format!("pack-{}", Digest::of(content)));
+        std::fs::write(&path, content).unwrap();
+        let patch = Patch {
+            from: container(from),
+            to: container(to),
+            base_manifest: manifest(from),
+            target_manifest: manifest(to),
+            cloned: 8,
+            patched: 1,
+            added: 1,
+            removed: 0,
+            written: 1000,
+            memory: 32 << 20,
+            created: self.now,
+            requires_restart: true,
+            hot_swappable: 0,
+            piece_size: 0,
+            pieces: Vec::new(),
+        };
+        PackToPublish { path, patch }
+    }
+
+    /// Publishes packs between releases that are published.
+    pub fn add_packs(&self, packs: &[PackToPublish]) {
+        self.project.add_patches(packs, &self.keyring(), self.now).unwrap().run().unwrap();
+    }
+
+    /// Makes the repository one of the time before there were patches.
+    pub fn forget_patches(&self) {
+        self.rewrite(|targets, snapshot| {
+            targets.delegations = None;
+            snapshot.meta.clear();
+        });
+        let lists = self.project.repository().join("metadata");
+        let lists = std::fs::read_dir(lists).unwrap().map(|entry| entry.unwrap().path());
+        let lists = lists.filter(|path| path.to_str().unwrap().ends_with(".patches.json"));
+        lists.chain(self.key_files("patches")).for_each(|path| std::fs::remove_file(path).unwrap());
+    }
+
+    /// Changes the targets and the snapshot behind the publisher's back, signed with its own keys.
+    pub fn rewrite(&self, change: impl FnOnce(&mut tough::schema::Targets, &mut tough::schema::Snapshot)) {
+        let mut mirror = self.mirror("");
+        let mut timestamp: Signed<tough::schema::Timestamp> = mirror.document("timestamp.json");
+        let snapshot = format!("{}.snapshot.json", timestamp.signed.meta["snapshot.json"].version);
+        let mut snapshot: Signed<tough::schema::Snapshot> = mirror.document(&snapshot);
+        let targets = format!("{}.targets.json", snapshot.signed.meta["targets.json"].version);
+        let mut targets: Signed<tough::schema::Targets> = mirror.document(&targets);
+        change(&mut targets.signed, &mut snapshot.signed);
+        let targets = forge(targets.signed, &self.key_files("targets"));
+        mirror.put(&targets);
+        snapshot.signed.meta.insert("targets.json".to_owned(), metafile(&targets));
+        let snapshot = forge(snapshot.signed, &self.key_files("snapshot"));
+        mirror.put(&snapshot);
+        timestamp.signed.meta.insert("snapshot.json".to_owned(), metafile(&snapshot));
+        mirror.put(&forge(timestamp.signed, &self.key_files("timestamp")));
+        for (location, bytes) in mirror.files {
+            std::fs::write(self.project.repository().join(location), bytes).unwrap();
+        }
     }
 
     pub fn mirror(&self, name: &str) -> Mirror {
@@ -123,6 +187,31 @@ impl Publisher {
         files.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(role));
         files
     }
+}
+
+/// What a package of `version` could hold: `app/app.py`, which never changes, and two files that follow from `version` and `content`.
+pub fn sample_manifest(version: &str, content: &str) -> Manifest {
+    let files = [("app/app.py", "main"), ("app/manipulate/executor.py", content), ("app/version.txt", version)];
+    let entry = |content: &str| -> Entry {
+        let (size, hash) = (content.len(), Digest::of(content.as_bytes()));
+        serde_json::from_value(serde_json::json!({ "size": size, "hash": hash, "mtime": 0, "permissions": "644" })).unwrap()
+    };
+    let files: BTreeMap<RelativePath, Entry> = files.map(|(path, content)| (path.parse().unwrap(), entry(content))).into();
+    serde_json::from_value(serde_json::json!({
+        "format": MANIFEST_FORMAT,
+        "container_info": { "version": version, "build_date": "2026-01-01T00:00:00Z", "builder": "test" },
+        "platform_info": { "os": "Linux", "architecture": "x86_64" },
+        "application_info": {
+            "name": "sample", "display_name": "Sample", "description": "", "main_executable": "scripts/launch.sh",
+            "launch": {
+                "program": "app/app.py", "arguments": [], "working_folder": "app", "environment": {}, "prepend": {},
+            },
+        },
+        "dependencies": [],
+        "file_manifest": files,
+        "package": { "piece_size": 65536, "length": 0, "hashes": [] },
+    }))
+    .unwrap()
 }
 
 pub fn copy_tree(from: &Path, to: &Path) {
@@ -225,4 +314,13 @@ pub fn forge<T: Role + Serialize>(document: T, files: &[PathBuf]) -> Signed<T> {
         Signature { keyid, sig: pair.sign(&message).as_ref().to_vec().into() }
     });
     Signed { signatures: signatures.collect(), signed: document }
+}
+
+/// How another document names this one, as [`Mirror::put`] writes it.
+pub fn metafile<T: Role + Serialize>(document: &Signed<T>) -> tough::schema::Metafile {
+    let bytes = serde_json::to_vec(document).unwrap();
+    serde_json::from_value(serde_json::json!({
+        "version": document.signed.version(), "length": bytes.len(), "hashes": { "sha256": Digest::of(&bytes) },
+    }))
+    .unwrap()
 }

@@ -3,11 +3,14 @@
 //! In: TOML text, command-line overrides. Out: [`Settings`]. Never: trust. Settings come from an unsigned file, so nothing here
 //! may replace the trusted root of an installation (FAULTS 10).
 
+pub mod incremental;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
 use crate::model::node::Node;
 use crate::model::platform::AppName;
 
@@ -37,6 +40,15 @@ pub struct Settings {
     /// How the window looks.
     #[serde(default)]
     pub window: WindowSettings,
+    /// Whether and how patches are used.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub incremental_update: IncrementalUpdate,
+    /// What applying patches may cost.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub performance: Performance,
+    /// When the full package is fetched instead.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub fallback: Fallback,
     /// Where versions are installed; the user's data folder if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<PathBuf>,
@@ -187,6 +199,7 @@ impl Settings {
         if settings.update.max_nodes == 0 {
             return refuse("update.max_nodes", "at least one node must be allowed");
         }
+        incremental::check(path, &settings.incremental_update, &settings.performance, &settings.fallback)?;
         Ok(settings)
     }
 
@@ -234,5 +247,7 @@ mod tests {
         assert!(message(&SMALLEST.replace("http:", "ftp:")).contains("http://"));
         assert!(message(&SMALLEST.replace("'sample'", "'../x'")).contains("app name"));
         assert!(message(&format!("{SMALLEST}[window]\nlanguage = 'de'")).contains("zh-CN"));
+        let chain = message(&format!("{SMALLEST}[fallback]\nmax_patch_chain_length = 0"));
+        assert!(chain.contains("fallback.max_patch_chain_length") && chain.contains("1 to 20"), "{chain}");
     }
 }

@@ -1,0 +1,237 @@
+//! Patch packs in a signed repository: brought in, replaced, and taken out when they are old. Their role's keys are online, so all
+//! of this runs where no release could be signed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp as Time};
+use tough::TargetName;
+use tough::schema::{Target, Targets};
+
+use super::error::{PublishError, at};
+use super::keys::{KeyRole, Keyring};
+use super::metadata::{self, Current, Document};
+use super::project::Project;
+use super::repository::{is_there, release_of, target, target_name, to_value};
+use super::transaction::{Step, Transaction, digest_of};
+use crate::model::patch::{PACK_SUFFIX, Patch, SignedPatch};
+use crate::model::{ContainerId, Digest};
+use crate::trust::PATCH_KEY;
+
+/// A pack on its way into the repository.
+#[derive(Clone, Debug)]
+pub struct PackToPublish {
+    /// The pack.
+    pub path: PathBuf,
+    /// Its description. Its pieces are filled in here.
+    pub patch: Patch,
+}
+
+impl Project {
+    /// Prepares packs for publication, all in one step for clients, with the online keys alone. A pack takes the place of an older
+    /// one of the same pair; the same bytes again are an empty transaction.
+    ///
+    /// # Errors
+    /// [`PublishError::Package`] for a pack that does not fit its description or the published releases,
+    /// [`PublishError::NoPatchesRole`] in a repository that was made before there were packs.
+    pub fn add_patches(&self, packs: &[PackToPublish], keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let mut list = self.next_patches(&current, now)?.targets;
+        let manifests = manifests(&current);
+        let mut steps = Vec::new();
+        for pack in packs {
+            let signed = describe(pack, &manifests, &list)?;
+            let destination = self.repository().join(signed.location());
+            if !is_there(&destination, signed.hash, signed.length)? {
+                steps.push(Step::Copy { source: pack.path.clone(), destination, hash: signed.hash });
+            }
+            let custom = HashMap::from([(PATCH_KEY.to_owned(), to_value(&signed.patch)?)]);
+            list.insert(target_name(&signed.target)?, target(signed.hash, signed.length, custom));
+        }
+        steps.extend(self.list_steps(&current, list, keyring, now)?);
+        Ok(Transaction::new(lock, steps))
+    }
+
+    /// Prepares the removal of the packs that `unwanted` picks, and of the files of packs that nobody names any more. A client that
+    /// is fetching one of them goes on without it.
+    ///
+    /// # Errors
+    /// [`PublishError::NoPatchesRole`] in a repository that was made before there were packs.
+    pub fn remove_patches(
+        &self,
+        unwanted: impl Fn(&SignedPatch) -> bool,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Transaction, PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let steps = self.removal(&current, unwanted, keyring, now)?;
+        Ok(Transaction::new(lock, steps))
+    }
+
+    /// Prepares the removal of packs that were made more than `retention_days` before `now`, and of those that lead from or to a
+    /// release that is not published, or not with this manifest. 0 days keep none.
+    ///
+    /// # Errors
+    /// As [`Project::remove_patches`].
+    pub fn expire_patches(&self, retention_days: u32, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let manifests = manifests(&current);
+        let longest = SignedDuration::from_hours(24 * i64::from(retention_days));
+        let outdated = |signed: &SignedPatch| {
+            let Patch { from, to, base_manifest, target_manifest, .. } = &signed.patch;
+            let fits = manifests.get(from) == Some(base_manifest) && manifests.get(to) == Some(target_manifest);
+            !fits || now.duration_since(signed.patch.created) >= longest
+        };
+        let steps = self.removal(&current, outdated, keyring, now)?;
+        Ok(Transaction::new(lock, steps))
+    }
+
+    /// The packs that are published, ordered by name; none in a repository that was made before there were packs.
+    pub fn patches(&self) -> Result<Vec<SignedPatch>, PublishError> {
+        let current = self.current()?;
+        let list = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
+        let mut packs: Vec<SignedPatch> = list.filter_map(|(name, target)| signed_patch(name.raw(), target)).collect();
+        packs.sort_by(|a, b| a.target.cmp(&b.target));
+        Ok(packs)
+    }
+
+    /// The next version of the list of patches, with the same packs; an empty one if there is none yet.
+    pub(super) fn next_patches(&self, current: &Current, now: Time) -> Result<Targets, PublishError> {
+        let version = current.next_version(KeyRole::Patches)?;
+        let mut next = metadata::new_patches(version, now, &self.settings().lifetimes)?;
+        if let Some(before) = &current.patches {
+            next.targets = before.signed.signed.targets.clone();
+        }
+        Ok(next)
+    }
+
+    /// The step that puts a signed list of patches in place.
+    pub(super) fn patches_step(&self, patches: &Document<Targets>) -> Step {
+        Step::Write { path: self.metadata_folder().join(metadata::patches_file(patches)), bytes: patches.bytes.clone() }
+    }
+
+    /// The steps that put a signed list of patches in place and in force.
+    pub(super) fn new_patches(
+        &self,
+        current: &Current,
+        patches: &Document<Targets>,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        let mut steps = vec![self.patches_step(patches)];
+        steps.extend(self.new_snapshot(current, &current.targets, Some(patches), keyring, now)?);
+        let outdated = current.outdated(KeyRole::Patches, patches.signed.signed.version)?;
+        steps.extend(outdated.into_iter().map(|path| Step::Remove { path }));
+        Ok(steps)
+    }
+
+    fn removal(
+        &self,
+        current: &Current,
+        unwanted: impl Fn(&SignedPatch) -> bool,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        let mut list = self.next_patches(current, now)?.targets;
+        // What cannot be read was written by a newer program, which knows better.
+        list.retain(|name, target| signed_patch(name.raw(), target).is_none_or(|signed| !unwanted(&signed)));
+        self.list_steps(current, list, keyring, now)
+    }
+
+    /// Signs `list` if it is another one than the current, and removes the files that it does not name.
+    fn list_steps(
+        &self,
+        current: &Current,
+        list: HashMap<TargetName, Target>,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        let before = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
+        // Also of packs that this program cannot read.
+        let file_name = |(name, target): (&TargetName, &Target)| Some(format!("{}.{}", hash_of(target)?, name.raw()));
+        let named: HashSet<String> = list.iter().filter_map(file_name).collect();
+        let mut steps = Vec::new();
+        if list != before.signed.signed.targets {
+            let mut document = self.next_patches(current, now)?;
+            document.targets = list;
+            let signed = metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[])?;
+            steps.extend(self.new_patches(current, &signed, keyring, now)?);
+        }
+        let folder = self.targets_folder();
+        for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
+            let name = entry.map_err(at(&folder))?.file_name();
+            let stray = |name: &&str| name.ends_with(PACK_SUFFIX) && !named.contains(*name);
+            steps.extend(name.to_str().filter(stray).map(|name| Step::Remove { path: folder.join(name) }));
+        }
+        Ok(steps)
+    }
+}
+
+/// What is signed of a pack, checked against its file, the releases, and the list as it is.
+fn describe(
+    pack: &PackToPublish,
+    manifests: &BTreeMap<ContainerId, Digest>,
+    list: &HashMap<TargetName, Target>,
+) -> Result<SignedPatch, PublishError> {
+    let refuse = |reason: String| PublishError::Package { path: pack.path.clone(), reason };
+    let mut patch = pack.patch.clone();
+    for (container, manifest) in [(&patch.from, patch.base_manifest), (&patch.to, patch.target_manifest)] {
+        match manifests.get(container) {
+            None => return Err(refuse(format!("it needs {container}, which is not published"))),
+            Some(published) if *published != manifest => {
+                return Err(refuse(format!("{container} is published with another manifest")));
+            }
+            Some(_) => {}
+        }
+    }
+    let (hash, length) = digest_of(&pack.path)?;
+    patch.piece_size = Patch::piece_size_for(length);
+    patch.pieces = pieces_of(&pack.path, patch.piece_size)?;
+    let target = patch.target_name();
+    let earlier = list.get(&target_name(&target)?).and_then(|earlier| signed_patch(&target, earlier));
+    if let Some(earlier) = earlier.filter(|earlier| earlier.hash == hash) {
+        patch.created = earlier.patch.created;
+    }
+    let signed = SignedPatch { target, length, hash, patch };
+    signed.check().map_err(|error| refuse(error.to_string()))?;
+    Ok(signed)
+}
+
+/// The digests of a file's pieces; none for the size 0.
+fn pieces_of(path: &Path, piece_size: u32) -> Result<Vec<Digest>, PublishError> {
+    let mut pieces = Vec::new();
+    if piece_size == 0 {
+        return Ok(pieces);
+    }
+    let mut file = std::fs::File::open(path).map_err(at(path))?;
+    loop {
+        let mut piece = Vec::new();
+        (&mut file).take(u64::from(piece_size)).read_to_end(&mut piece).map_err(at(path))?;
+        if piece.is_empty() {
+            return Ok(pieces);
+        }
+        pieces.push(Digest::of(&piece));
+    }
+}
+
+/// The published releases with the digests of their manifests.
+fn manifests(current: &Current) -> BTreeMap<ContainerId, Digest> {
+    let releases = current.targets.signed.signed.targets.values().filter_map(release_of);
+    releases.map(|release| (release.container, release.manifest.hash)).collect()
+}
+
+/// A pack of the list; `None` for one that this program cannot read.
+pub(super) fn signed_patch(name: &str, target: &Target) -> Option<SignedPatch> {
+    let patch = serde_json::from_value(target.custom.get(PATCH_KEY)?.clone()).ok()?;
+    Some(SignedPatch { target: name.to_owned(), length: target.length, hash: hash_of(target)?, patch })
+}
+
+/// A target's digest, if it is a SHA-256.
+pub(super) fn hash_of(target: &Target) -> Option<Digest> {
+    let hash: [u8; 32] = target.hashes.sha256[..].try_into().ok()?;
+    Some(hash.into())
+}

@@ -1,0 +1,140 @@
+//! The version trees of a repository: one signed document an app and platform, which grows by each release that is published.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use tough::schema::{Target, Targets};
+
+use super::error::{PublishError, at};
+use super::keys::crypto;
+use super::metadata::Current;
+use super::patches::{hash_of, signed_patch};
+use super::project::Project;
+use super::repository::{PackageToPublish, is_there, release_of, target, target_name};
+use super::transaction::Step;
+use crate::causes;
+use crate::model::patch::Patch;
+use crate::model::platform::{AppName, Platform};
+use crate::model::version_tree::{FileState, LARGEST_VERSION_TREE};
+use crate::model::{Digest, Release, Version, VersionTree};
+
+/// What a change of trees takes: before the metadata is signed, and after it is in force.
+#[derive(Debug, Default)]
+pub(super) struct TreeSteps {
+    pub(super) before: Vec<Step>,
+    pub(super) after: Vec<Step>,
+}
+
+impl Project {
+    /// Adds the releases of `packages`, which `targets` name already, to their version trees, and the trees to `targets`. A release
+    /// that is in its tree stays as it is, so that publishing it again changes nothing; known sizes of packs are brought up to date
+    /// when a tree is written anyway.
+    pub(super) fn grow_trees(
+        &self,
+        current: &Current,
+        targets: &mut Targets,
+        packages: &[PackageToPublish],
+    ) -> Result<TreeSteps, PublishError> {
+        let mut groups: BTreeMap<(&AppName, &Platform), Vec<&PackageToPublish>> = BTreeMap::new();
+        for package in packages {
+            let container = &package.release.container;
+            groups.entry((&container.app, &container.platform)).or_default().push(package);
+        }
+        let mut steps = TreeSteps::default();
+        for mut group in groups.into_values() {
+            // Older ones first: they are parents of the newer ones.
+            group.sort_by(|a, b| a.release.container.version.cmp(&b.release.container.version));
+            self.grow_tree(current, targets, &group, &mut steps)?;
+        }
+        Ok(steps)
+    }
+
+    /// The same for packages of one app and platform.
+    fn grow_tree(
+        &self,
+        current: &Current,
+        targets: &mut Targets,
+        packages: &[&PackageToPublish],
+        steps: &mut TreeSteps,
+    ) -> Result<(), PublishError> {
+        let Some(container) = packages.first().map(|package| &package.release.container) else { return Ok(()) };
+        let name = VersionTree::target_name(container);
+        let key = target_name(&name)?;
+        let mut tree = targets.targets.get(&key).and_then(|target| self.read_tree(&name, target)).unwrap_or_default();
+        let released: BTreeMap<Version, (Release, u64)> = targets
+            .targets
+            .values()
+            .filter_map(|target| Some((release_of(target)?, target.length)))
+            .filter(|(release, _)| release.container.app == container.app && release.container.platform == container.platform)
+            .map(|(release, length)| (release.container.version.clone(), (release, length)))
+            .collect();
+        let mut has_grown = false;
+        for package in packages {
+            let version = &package.release.container.version;
+            if tree.node(version).is_some() {
+                continue;
+            }
+            // The newest older one of the same channel that the tree knows: a folder of before there were trees has others as well.
+            let on_its_way = |(older, (release, _)): &(&Version, &(Release, u64))| {
+                release.channel == package.release.channel && tree.node(older).is_some()
+            };
+            let parent = released.range(..version).rev().find(on_its_way).map(|(older, _)| older.clone());
+            let files = FileState::all(&package.manifest, self.settings().incremental_update.patterns());
+            let full_size = released.get(version).map_or(0, |(_, length)| *length);
+            tree.add(version, parent.as_ref(), files, full_size);
+            has_grown = true;
+        }
+        if !has_grown {
+            return Ok(());
+        }
+        let packs = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
+        let packs: Vec<(Patch, u64)> = packs
+            .filter_map(|(name, target)| signed_patch(name.raw(), target))
+            .filter(|pack| pack.patch.to.app == container.app && pack.patch.to.platform == container.platform)
+            .map(|pack| (pack.patch, pack.length))
+            .collect();
+        tree.set_patch_sizes(|from, to| {
+            packs.iter().find(|(patch, _)| patch.from.version == *from && patch.to.version == *to).map(|(_, length)| *length)
+        });
+        let bytes = tree.to_json_within(LARGEST_VERSION_TREE).map_err(|error| crypto("write a version tree", error))?;
+        let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
+        let destination = self.targets_folder().join(format!("{hash}.{name}"));
+        if !is_there(&destination, hash, length)? {
+            steps.before.push(Step::Write { path: destination.clone(), bytes });
+        }
+        steps.after.extend(self.other_trees(&name, &destination)?);
+        targets.targets.insert(key, target(hash, length, HashMap::new()));
+        Ok(())
+    }
+
+    /// A published tree; `None`, with a warning, if its file is lost or damaged: it is a convenience, and no release waits for it.
+    fn read_tree(&self, name: &str, target: &Target) -> Option<VersionTree> {
+        let hash = hash_of(target)?;
+        let path = self.targets_folder().join(format!("{hash}.{name}"));
+        let complain = |reason: String| tracing::warn!("{} is begun anew: {reason}", path.display());
+        let bytes = std::fs::read(&path).inspect_err(|error| complain(error.to_string())).ok()?;
+        if Digest::of(&bytes) != hash {
+            complain("it is not what was signed".to_owned());
+            return None;
+        }
+        VersionTree::from_json(&bytes).inspect_err(|error| complain(causes::line(error))).ok()
+    }
+
+    /// Steps that remove every other version of a tree: each holds all that the ones before it held.
+    fn other_trees(&self, name: &str, kept: &Path) -> Result<Vec<Step>, PublishError> {
+        let folder = self.targets_folder();
+        let end = format!(".{name}");
+        let mut steps = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
+            let path = entry.map_err(at(&folder))?.path();
+            let is_tree = path
+                .file_name()
+                .and_then(|file| file.to_str()?.strip_suffix(&end))
+                .is_some_and(|digest| digest.parse::<Digest>().is_ok());
+            if is_tree && path != kept {
+                steps.push(Step::Remove { path });
+            }
+        }
+        Ok(steps)
+    }
+}

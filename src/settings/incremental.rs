@@ -1,0 +1,299 @@
+//! How small updates are made and used: the specification's configuration (its section 7.1), table by table, with its names and
+//! defaults. The same tables stand in `kuzflow.toml`, for the making, and in `launcher.toml`, for the using; each side reads what
+//! concerns it, so that one text serves both.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::SettingsError;
+use crate::model::pattern::{AppPatterns, FilePattern, ModulePattern};
+
+/// `[incremental_update]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IncrementalUpdate {
+    /// Whether patches are made, and used.
+    pub enabled: bool,
+    /// Bytes of the largest pack that is published or used. A larger one hardly saves anything.
+    pub max_patch_size: u64,
+    /// How many packs are fetched at the same time.
+    pub parallel_downloads: usize,
+    /// What a running app can take over, as dotted names below the app's folder.
+    pub hot_swap_modules: Vec<ModulePattern>,
+    /// What needs a new start, whatever `hot_swap_modules` says, as paths below the app's folder.
+    pub critical_files: Vec<FilePattern>,
+    /// Days after which a pack is taken out of the repository.
+    pub patch_retention_days: u32,
+    /// From how many earlier releases of the same channel packs are made when one is published; 0 for none. Not in the specification,
+    /// which makes patches when they are asked for: on a static host nobody can ask.
+    pub latest_releases: usize,
+    /// Bytes of memory that making a pack may need. Not in the specification: the publisher's computer is another one than the
+    /// user's, which `max_memory_usage` is about.
+    pub making_memory: u64,
+}
+
+/// `[performance]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Performance {
+    /// How patches are made.
+    pub compression_algorithm: Algorithm,
+    /// Bytes that are read and written at a time while a pack is applied.
+    pub chunk_size: u32,
+    /// Bytes of memory that applying a pack may need on the user's computer. No pack is published that needs more, and none is used.
+    pub max_memory_usage: u64,
+    /// Whether packs are made after the release is published, so that it is there at once, instead of before.
+    pub background_generation: bool,
+}
+
+/// How patches are made. The specification knows only bsdiff4; it stays at choice, for packs that other programs can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// The smallest of all, file by file.
+    Auto,
+    /// Our own: aligned differences with a model of the file's kind.
+    Aligned,
+    /// Zstandard with the old file as its dictionary.
+    Zstd,
+    /// As the program of this name.
+    Bsdiff4,
+}
+
+/// `[fallback]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fallback {
+    /// Whether the full package is fetched where no patch leads, or where one fails. Without it such an update is refused.
+    pub enable_full_update: bool,
+    /// Share of the full package from which on it is fetched instead of patches.
+    pub fallback_threshold: f64,
+    /// How many packs in a row are used at most.
+    pub max_patch_chain_length: usize,
+}
+
+impl Default for IncrementalUpdate {
+    fn default() -> Self {
+        // The specification's examples are patterns, and true of many apps.
+        let modules = ["manipulate.*", "ui.components.*", "config.*"];
+        let files = ["app.py", "updater_core/*"];
+        Self {
+            enabled: true,
+            max_patch_size: 10 << 20,
+            parallel_downloads: 3,
+            hot_swap_modules: modules.iter().filter_map(|text| text.parse().ok()).collect(),
+            critical_files: files.iter().filter_map(|text| text.parse().ok()).collect(),
+            patch_retention_days: 30,
+            latest_releases: 3,
+            making_memory: 2 << 30,
+        }
+    }
+}
+
+impl Default for Performance {
+    fn default() -> Self {
+        // The specification says bsdiff4; what is smaller costs the user less.
+        Self {
+            compression_algorithm: Algorithm::Auto,
+            chunk_size: 8192,
+            max_memory_usage: 128 << 20,
+            background_generation: true,
+        }
+    }
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        Self { enable_full_update: true, fallback_threshold: 0.7, max_patch_chain_length: 5 }
+    }
+}
+
+impl IncrementalUpdate {
+    /// The two lists of patterns, to ask about files.
+    pub fn patterns(&self) -> AppPatterns<'_> {
+        AppPatterns { hot_swap_modules: &self.hot_swap_modules, critical_files: &self.critical_files }
+    }
+}
+
+/// The least memory, bytes, in which a pack can be applied or made at all.
+const LEAST_MEMORY: u64 = 32 << 20;
+
+/// Refuses values that make no sense; `path` is the file they stand in, for messages.
+///
+/// # Errors
+/// [`SettingsError::Value`] for the first of them.
+pub fn check(
+    path: &Path,
+    incremental: &IncrementalUpdate,
+    performance: &Performance,
+    fallback: &Fallback,
+) -> Result<(), SettingsError> {
+    let rules: [(&'static str, bool, &str); 9] = [
+        (
+            "incremental_update.max_patch_size",
+            incremental.max_patch_size > 0,
+            "expected a number of bytes above 0; for no patches set enabled = false",
+        ),
+        (
+            "incremental_update.parallel_downloads",
+            (1..=16).contains(&incremental.parallel_downloads),
+            "expected a number from 1 to 16",
+        ),
+        (
+            "incremental_update.patch_retention_days",
+            (1..=3650).contains(&incremental.patch_retention_days),
+            "expected a number of days from 1 to 3650",
+        ),
+        ("incremental_update.latest_releases", incremental.latest_releases <= 100, "expected a number from 0 to 100"),
+        (
+            "incremental_update.making_memory",
+            incremental.making_memory >= LEAST_MEMORY,
+            "expected a number of bytes, at least 33554432 (32 MiB)",
+        ),
+        (
+            "performance.chunk_size",
+            (4 << 10..=1 << 20).contains(&performance.chunk_size),
+            "expected a number of bytes from 4096 (4 KiB) to 1048576 (1 MiB)",
+        ),
+        (
+            "performance.max_memory_usage",
+            performance.max_memory_usage >= LEAST_MEMORY,
+            "expected a number of bytes, at least 33554432 (32 MiB)",
+        ),
+        (
+            "fallback.fallback_threshold",
+            // So that not-a-number is refused too.
+            fallback.fallback_threshold > 0.0 && fallback.fallback_threshold <= 1.0,
+            "expected a share above 0 and up to 1, for example 0.7",
+        ),
+        (
+            "fallback.max_patch_chain_length",
+            (1..=20).contains(&fallback.max_patch_chain_length),
+            "expected a number from 1 to 20",
+        ),
+    ];
+    match rules.into_iter().find(|(_, good, _)| !good) {
+        Some((setting, _, reason)) => Err(SettingsError::Value { path: path.to_owned(), setting, reason: reason.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// For serde: tables that say nothing new are not written.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The tables with their defaults, as comments, for the publisher's settings.
+pub const PUBLISHER_EXAMPLE: &str = r#"
+# How patches are made: what `publish` puts beside a release, so that installations fetch only what changed.
+#[incremental_update]
+#enabled = true
+#max_patch_size = 10485760     # bytes; a larger pack is not published
+#latest_releases = 3           # from how many earlier releases packs are made; 0 for none
+#patch_retention_days = 30     # older packs are taken out of the repository
+#making_memory = 2147483648    # bytes that making a pack may need here
+#hot_swap_modules = ["manipulate.*", "ui.components.*", "config.*"] # what a running app can take over
+#critical_files = ["app.py", "updater_core/*"] # what always needs a new start
+#[performance]
+#compression_algorithm = "auto" # the smallest of all, or one of aligned, zstd, bsdiff4
+#max_memory_usage = 134217728  # bytes that applying a pack may need on the user's computer
+#background_generation = true  # release first, packs after it
+"#;
+
+/// The tables with their defaults, as comments, for the launcher's settings.
+pub const LAUNCHER_EXAMPLE: &str = r#"
+# How patches are used.
+#[incremental_update]
+#enabled = true
+#max_patch_size = 10485760     # bytes; a larger pack is not used
+#parallel_downloads = 3
+#[performance]
+#chunk_size = 8192             # bytes read and written at a time while a pack is applied
+#max_memory_usage = 134217728  # bytes that applying a pack may need
+#[fallback]
+#enable_full_update = true     # fetch the full package where no patch leads
+#fallback_threshold = 0.7      # or where patches cost more than this share of it
+#max_patch_chain_length = 5
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Tables {
+        incremental_update: IncrementalUpdate,
+        performance: Performance,
+        fallback: Fallback,
+    }
+
+    fn parse(text: &str) -> Result<Tables, String> {
+        let tables: Tables = toml::from_str(text).map_err(|error| error.to_string())?;
+        let checked = check(Path::new("x.toml"), &tables.incremental_update, &tables.performance, &tables.fallback);
+        checked.map(|()| tables).map_err(|error| error.to_string())
+    }
+
+    /// The values of the specification's section 7.1, but for the algorithm.
+    const SPECIFICATION: &str = r#"{
+        "incremental_update": {
+            "enabled": true, "max_patch_size": 10485760, "parallel_downloads": 3,
+            "hot_swap_modules": ["manipulate.*", "ui.components.*", "config.*"],
+            "critical_files": ["app.py", "updater_core/*"], "patch_retention_days": 30
+        },
+        "performance": { "chunk_size": 8192, "max_memory_usage": 134217728, "background_generation": true },
+        "fallback": { "enable_full_update": true, "fallback_threshold": 0.7, "max_patch_chain_length": 5 }
+    }"#;
+
+    #[test]
+    fn the_defaults_are_the_specifications() {
+        assert_eq!(serde_json::from_str::<Tables>(SPECIFICATION).unwrap(), Tables::default());
+        assert_eq!(parse("").unwrap(), Tables::default());
+        let bsdiff4 = parse("[performance]\ncompression_algorithm = 'bsdiff4'").unwrap();
+        assert_eq!(bsdiff4.performance.compression_algorithm, Algorithm::Bsdiff4);
+    }
+
+    #[test]
+    fn the_examples_say_what_is_anyway() {
+        for example in [PUBLISHER_EXAMPLE, LAUNCHER_EXAMPLE] {
+            let uncommented: String = example
+                .lines()
+                .filter(|line| !line.starts_with("# "))
+                .map(|line| format!("{}\n", line.trim_start_matches('#')))
+                .collect();
+            assert_eq!(parse(&uncommented).unwrap(), Tables::default());
+            assert!(uncommented.contains("max_patch_size"));
+        }
+    }
+
+    #[test]
+    fn mistakes_name_their_key() {
+        for (table, line) in [
+            ("incremental_update", "max_patch_size = 0"),
+            ("incremental_update", "max_patch_size = -1"),
+            ("incremental_update", "parallel_downloads = 0"),
+            ("incremental_update", "parallel_downloads = 17"),
+            ("incremental_update", "patch_retention_days = 0"),
+            ("incremental_update", "latest_releases = 101"),
+            ("incremental_update", "making_memory = 1000"),
+            ("incremental_update", "hot_swap_modules = ['manipulate/*']"),
+            ("incremental_update", "critical_files = ['../app.py']"),
+            ("incremental_update", "enable = true"),
+            ("performance", "chunk_size = 4095"),
+            ("performance", "chunk_size = 1048577"),
+            ("performance", "max_memory_usage = 33554431"),
+            ("performance", "compression_algorithm = 'xdelta'"),
+            ("fallback", "fallback_threshold = 0.0"),
+            ("fallback", "fallback_threshold = 1.01"),
+            ("fallback", "fallback_threshold = nan"),
+            ("fallback", "max_patch_chain_length = 0"),
+            ("fallback", "max_patch_chain_length = 21"),
+        ] {
+            let message = parse(&format!("[{table}]\n{line}")).unwrap_err();
+            assert!(message.contains(line.split(' ').next().unwrap()), "{line}: {message}");
+        }
+        parse("[fallback]\nfallback_threshold = 1.0\nmax_patch_chain_length = 20").unwrap();
+        parse("[performance]\nchunk_size = 4096\nmax_memory_usage = 33554432").unwrap();
+    }
+}
