@@ -68,3 +68,6 @@ impl Program {
         (at - self.images[index].from < self.images[index].length).then_some(index)
     }
 }
+
+#[cfg(test)]
+mod tests;
