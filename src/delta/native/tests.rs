@@ -84,14 +84,14 @@ fn aligned(old: &[u8], new: &[u8]) -> (Program, Aligned) {
 fn a_moved_program_is_foretold() {
     let old: Vec<u32> = (0..60).collect();
     let mut new = old.clone();
-    new.splice(30..30, [1000, 1001]);
+    new.splice(30..30, [1000, 2000]);
     let (old, new) = (program(&old), program(&new));
     let (images, aligned) = aligned(&old, &new);
     assert!(images.fields() > 280, "{}", images.fields());
     let (hits, misses, _) = foretell(&old, &new, &images, &aligned);
     assert!(hits > 280 && misses == 0, "{hits} {misses}");
     let differing = old.iter().zip(&new).filter(|(one, other)| one != other).count();
-    assert!(differing > 1000);
+    assert!(differing > 300);
 }
 
 #[test]
