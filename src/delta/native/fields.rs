@@ -54,6 +54,8 @@ pub mod kind {
     pub const ARM_LOW: u8 = 24;
     /// A position in the file: 8 bytes.
     pub const FILE: u8 = 25;
+    /// A distance from the field itself to data for exceptions: 4 bytes.
+    pub const DATA: u8 = 27;
     /// A 32-bit exception handler address or other address without base in instructions: 4 bytes.
     pub const RELATIVE_OPERAND: u8 = 26;
 }

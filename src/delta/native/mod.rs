@@ -21,6 +21,7 @@ mod hints;
 mod image;
 mod pe;
 mod reference;
+mod sequence;
 mod translation;
 mod x86;
 

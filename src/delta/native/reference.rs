@@ -58,7 +58,7 @@ pub fn refer(image: &Image, blocks: &mut Blocks<'_>, at: u32, kind: u8, value: u
         kind::MEMORY_1 => from(here.wrapping_add(5), Origin::Here(5)),
         kind::MEMORY_2 => from(here.wrapping_add(6), Origin::Here(6)),
         kind::MEMORY_4 => from(here.wrapping_add(8), Origin::Here(8)),
-        kind::DISTANCE => from(here, Origin::Here(0)),
+        kind::DISTANCE | kind::DATA => from(here, Origin::Here(0)),
         kind::BACK => Reference { target: here.wrapping_sub(value), origin: Origin::HereBack },
         kind::RELATIVE | kind::RELATIVE_OPERAND => from(0, Origin::Zero),
         kind::OFFSET | kind::NAME | kind::NUMBER => {
