@@ -72,7 +72,7 @@ pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     code::jump_tables(file, &layout, &spans, false, &mut found)?;
     data(file, &layout, &sections, wide, &mut found)?;
     let fields = Fields::new(found.fields, found.tables, file.length as u32);
-    Ok(Some(Image { from: file.from, length: file.length, machine, layout, fields }))
+    Ok(Some(Image { from: file.from, length: file.length, layout, fields }))
 }
 
 fn word(file: &mut File<'_, '_>, at: u64, wide: bool) -> io::Result<u64> {

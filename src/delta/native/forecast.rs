@@ -277,7 +277,7 @@ impl Forecast for NativeForecast<'_> {
             Origin::Length(_) if !exact => value,
             origin => reference::value(layout, here, origin, target, |address| self.translate(pair, address).0),
         };
-        bytes.copy_from_slice(&forecast.to_le_bytes()[..size]);
+        reference::replace(kind, bytes, forecast);
         self.pending =
             Some(Pending { kind, pair, new, here, target: reference.target, exact, origin: reference.origin, translated, value });
         Ok(Chunk { length: size, kind: if sure { kind } else { kind | UNSURE } })

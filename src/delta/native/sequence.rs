@@ -49,7 +49,7 @@ impl Sequences {
     pub fn follow(&self, kind: u8, target: u64) -> Option<u64> {
         let last = self.0.get(usize::from(kind)).filter(|last| last.known && in_table(kind))?;
         let next = last.new.wrapping_add(target.wrapping_sub(last.old));
-        Some(if kind == kind::DISTANCE && target % FUNCTION == 0 {
+        Some(if kind == kind::DISTANCE && target.is_multiple_of(FUNCTION) {
             next.checked_next_multiple_of(FUNCTION).unwrap_or(next)
         } else {
             next

@@ -130,6 +130,17 @@ fn several_members_do_not_mix() {
 }
 
 #[test]
+fn branches_of_arm_keep_their_opcode() {
+    // bl, 16 bytes ahead, then 16 bytes back.
+    let word = 0x9400_0004_u32;
+    assert_eq!(reference::number(kind::ARM_BRANCH, &word.to_le_bytes()), 16);
+    let mut field = word.to_le_bytes();
+    reference::replace(kind::ARM_BRANCH, &mut field, 16_u64.wrapping_neg());
+    assert_eq!(u32::from_le_bytes(field), 0x97FF_FFFC);
+    assert_eq!(reference::number(kind::ARM_BRANCH, &field) as i64, -16);
+}
+
+#[test]
 fn hints_are_refused_when_wrong() {
     let old = program(&[1, 2, 3]);
     let images = Program::new(&old, &[old.len() as u64]).unwrap();
