@@ -75,11 +75,6 @@ impl<'a> Blocks<'a> {
         Ok(bytes)
     }
 
-    /// A little-endian 16-bit number.
-    pub fn u16(&mut self, at: u64) -> io::Result<u16> {
-        Ok(u16::from_le_bytes(self.array(at)?))
-    }
-
     /// A little-endian 32-bit number.
     pub fn u32(&mut self, at: u64) -> io::Result<u32> {
         Ok(u32::from_le_bytes(self.array(at)?))

@@ -72,7 +72,7 @@ pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     code::jump_tables(file, &layout, &spans, false, &mut found)?;
     data(file, &layout, &sections, wide, &mut found)?;
     let fields = Fields::new(found.fields, found.tables, file.length as u32);
-    Ok(Some(Image { from: file.from, length: file.length, machine, layout, fields }))
+    Ok(Some(Image { from: file.from, length: file.length, layout, fields }))
 }
 
 fn word(file: &mut File<'_, '_>, at: u64, wide: bool) -> io::Result<u64> {
@@ -283,7 +283,7 @@ fn frame_header(file: &mut File<'_, '_>, layout: &Layout, section: &Section, fou
     if file.array::<4>(section.at)? != [1, 0x1B, 0x03, 0x3B] {
         return Ok(());
     }
-    found.fields.push((section.at as u32 + 4, kind::DISTANCE));
+    found.fields.push((section.at as u32 + 4, kind::DATA));
     let count = u64::from(file.u32(section.at + 8)?).min(section.length.saturating_sub(12) / 8);
     found.tables.push(Table { from: section.at as u32 + 12, base: layout.address(section.at), stride: 1 });
     for number in 0..count * 2 {
@@ -338,7 +338,7 @@ fn frames(file: &mut File<'_, '_>, section: &Section, found: &mut Found) -> io::
                 found.fields.push((at as u32 + 8, kind::DISTANCE));
                 found.fields.push((at as u32 + 12, kind::LENGTH));
                 if last.1.more && length >= 17 && file.array::<1>(at + 16)?[0] == 4 && file.u32(at + 17)? != 0 {
-                    found.fields.push((at as u32 + 17, kind::DISTANCE));
+                    found.fields.push((at as u32 + 17, kind::DATA));
                 }
             }
         }
@@ -377,7 +377,7 @@ fn common(file: &mut File<'_, '_>, at: u64, length: u64, found: &mut Found) -> i
                 if encoding & 0x7F != 0x1B {
                     return Ok(common);
                 }
-                found.fields.push(((at as usize + place + 1) as u32, kind::DISTANCE));
+                found.fields.push(((at as usize + place + 1) as u32, kind::DATA));
                 place += 5;
             }
             _ => {}

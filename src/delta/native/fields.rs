@@ -48,12 +48,10 @@ pub mod kind {
     pub const NUMBER: u8 = 21;
     /// A 26-bit branch of arm64: 4 bytes.
     pub const ARM_BRANCH: u8 = 22;
-    /// A page address (adrp) of arm64: 4 bytes.
-    pub const ARM_PAGE: u8 = 23;
-    /// The low 12 bits of an address, in an instruction behind an adrp: 4 bytes.
-    pub const ARM_LOW: u8 = 24;
     /// A position in the file: 8 bytes.
     pub const FILE: u8 = 25;
+    /// A distance from the field itself to data for exceptions: 4 bytes.
+    pub const DATA: u8 = 27;
     /// A 32-bit exception handler address or other address without base in instructions: 4 bytes.
     pub const RELATIVE_OPERAND: u8 = 26;
 }

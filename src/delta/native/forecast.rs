@@ -8,6 +8,7 @@ use super::fields::{self, kind};
 use super::hints::{self, Target};
 use super::image::Layout;
 use super::reference::{self, Origin, Reference};
+use super::sequence::Sequences;
 use super::translation::Translation;
 use crate::delta::align::Step;
 use crate::delta::forecast::{Chunk, Forecast, ReadAt, UNSURE};
@@ -37,6 +38,10 @@ struct Pending {
     target: u64,
     exact: bool,
     origin: Origin,
+    /// What the translation said.
+    translated: u64,
+    /// The old value.
+    value: u64,
 }
 
 /// All translations between old images and targets.
@@ -138,6 +143,7 @@ pub struct NativeForecast<'a> {
     program: &'a Program,
     translations: Translations,
     memory: Vec<Memory>,
+    sequences: Sequences,
     pending: Option<Pending>,
     /// Old image, its next field's index and where that was looked for.
     cursor: (usize, usize, u32),
@@ -161,6 +167,7 @@ impl<'a> NativeForecast<'a> {
             program,
             translations,
             memory: vec![Memory::default(); MEMORY],
+            sequences: Sequences::new(),
             pending: None,
             cursor: (usize::MAX, 0, 0),
             target: usize::MAX,
@@ -258,11 +265,22 @@ impl Forecast for NativeForecast<'_> {
         let from = self.translations.targets[new].as_ref().map_or(0, |target| target.from);
         let Some(layout) = self.translations.layout(new) else { return plain(self, room.min(size), buffer) };
         let here = layout.address(new_at - from);
-        let (target, exact) = self.aim(pair, kind, here, value, &reference);
-        let forecast = reference::value(layout, here, reference.origin, target, |address| self.translate(pair, address).0);
-        bytes.copy_from_slice(&forecast.to_le_bytes()[..size]);
-        self.pending = Some(Pending { kind, pair, new, here, target: reference.target, exact, origin: reference.origin });
-        Ok(Chunk { length: size, kind: if exact { kind } else { kind | UNSURE } })
+        let (translated, exact) = self.aim(pair, kind, here, value, &reference);
+        let followed = self.sequences.follow(kind, reference.target);
+        let (target, sure) = match followed {
+            Some(followed) if !exact || self.sequences.better(kind) => (followed, followed == translated),
+            Some(followed) => (translated, followed == translated || !self.sequences.better(kind)),
+            None => (translated, exact),
+        };
+        let forecast = match reference.origin {
+            // A function whose end is not known is as long as before.
+            Origin::Length(_) if !exact => value,
+            origin => reference::value(layout, here, origin, target, |address| self.translate(pair, address).0),
+        };
+        reference::replace(kind, bytes, forecast);
+        self.pending =
+            Some(Pending { kind, pair, new, here, target: reference.target, exact, origin: reference.origin, translated, value });
+        Ok(Chunk { length: size, kind: if sure { kind } else { kind | UNSURE } })
     }
 
     fn settle(&mut self, actual: &[u8]) {
@@ -271,7 +289,13 @@ impl Forecast for NativeForecast<'_> {
         let Some(layout) = self.translations.layout(pending.new) else { return };
         let found =
             reference::target(layout, pending.here, pending.origin, value, |address| self.translate(pending.pair, address).0);
-        let Some(found) = found else { return };
+        let Some(found) = found else {
+            if pending.kind == kind::LENGTH {
+                self.sequences.pass(pending.value, value);
+            }
+            return;
+        };
+        self.sequences.settle(pending.kind, pending.target, pending.translated, found);
         let memory = &mut self.memory[Self::slot(pending.pair, pending.target)];
         if memory.pair == pending.pair as u32 + 1 && memory.target == pending.target {
             if memory.found == found {

@@ -18,8 +18,6 @@ pub enum Machine {
     I386,
     /// 64-bit Arm.
     Arm64,
-    /// Something whose code is not looked at.
-    Other,
 }
 
 /// A part of the file at an address.
@@ -101,8 +99,6 @@ pub struct Image {
     pub from: u64,
     /// Bytes of its file.
     pub length: u64,
-    /// What its code is for.
-    pub machine: Machine,
     /// Where it stands in memory.
     pub layout: Layout,
     /// Where it refers to something.

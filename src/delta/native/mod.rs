@@ -21,6 +21,7 @@ mod hints;
 mod image;
 mod pe;
 mod reference;
+mod sequence;
 mod translation;
 mod x86;
 
@@ -68,3 +69,6 @@ impl Program {
         (at - self.images[index].from < self.images[index].length).then_some(index)
     }
 }
+
+#[cfg(test)]
+mod tests;

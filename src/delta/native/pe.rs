@@ -101,7 +101,7 @@ pub fn parse(file: &mut File<'_, '_>) -> io::Result<Option<Image>> {
     tables.resources(directories[RESOURCES])?;
     tables.relocations(directories[RELOCATIONS])?;
     let fields = Fields::new(found.fields, found.tables, file.length as u32);
-    Ok(Some(Image { from: file.from, length: file.length, machine, layout, fields }))
+    Ok(Some(Image { from: file.from, length: file.length, layout, fields }))
 }
 
 impl Tables<'_, '_, '_> {

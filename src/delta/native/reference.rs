@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::arm64;
 use super::blocks::Blocks;
 use super::fields::{self, kind};
 use super::image::{Image, Layout};
@@ -41,11 +42,25 @@ pub fn number(kind: u8, bytes: &[u8]) -> u64 {
     }
     let value = bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     match kind {
+        kind::ARM_BRANCH => arm64::branch(value).unwrap_or(0) as u64,
         kind::POINTER_32 | kind::RELATIVE | kind::RELATIVE_OPERAND | kind::NAME | kind::NUMBER | kind::LENGTH | kind::BACK => {
             u64::from(value)
         }
         _ => i64::from(value as i32) as u64,
     }
+}
+
+/// Writes another number into a field.
+pub fn replace(kind: u8, field: &mut [u8], number: u64) {
+    let number = if kind == kind::ARM_BRANCH {
+        let word = field.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        u64::from(arm64::with_distance(word, number))
+    } else {
+        number
+    };
+    let number = number.to_le_bytes();
+    let length = field.len().min(number.len());
+    field[..length].copy_from_slice(&number[..length]);
 }
 
 /// What the field of `kind` at `at` in `image` with `value` refers to.
@@ -58,7 +73,7 @@ pub fn refer(image: &Image, blocks: &mut Blocks<'_>, at: u32, kind: u8, value: u
         kind::MEMORY_1 => from(here.wrapping_add(5), Origin::Here(5)),
         kind::MEMORY_2 => from(here.wrapping_add(6), Origin::Here(6)),
         kind::MEMORY_4 => from(here.wrapping_add(8), Origin::Here(8)),
-        kind::DISTANCE => from(here, Origin::Here(0)),
+        kind::DISTANCE | kind::DATA | kind::ARM_BRANCH => from(here, Origin::Here(0)),
         kind::BACK => Reference { target: here.wrapping_sub(value), origin: Origin::HereBack },
         kind::RELATIVE | kind::RELATIVE_OPERAND => from(0, Origin::Zero),
         kind::OFFSET | kind::NAME | kind::NUMBER => {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::image::{Layout, OUTSIDE};
+use super::image::{HIGHEST, Layout, OUTSIDE};
 
 /// Old and new addresses of a copied stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,8 @@ struct Stretch {
 
 /// So many stretches before a place are asked whether they hold it.
 const DEPTH: usize = 16;
+/// A target with so many copied bytes behind it is surely the right one.
+const SOLID: u64 = 64;
 /// So many neighbours are remembered.
 const NEIGHBOURS: usize = 1 << 16;
 
@@ -75,13 +77,14 @@ impl Translation {
     }
 
     /// Where an old address is now, and whether its bytes were copied. Of several copies the one nearest to `near` counts, or the
-    /// longest.
+    /// longest that goes on behind it.
     pub fn translate(&self, target: u64, near: Option<u64>) -> (u64, bool) {
         let index = self.stretches.partition_point(|stretch| stretch.old <= target);
         let before = &self.stretches[index.saturating_sub(DEPTH)..index];
         let holding = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match near {
             Some(near) => !near.abs_diff(stretch.new + (target - stretch.old)),
-            None => stretch.length,
+            // A stretch that ends right behind the target ran on by chance into what follows.
+            None => (stretch.old + stretch.length - target).min(SOLID) << 48 | stretch.length.min(HIGHEST - 1),
         });
         if let Some(stretch) = holding {
             return (stretch.new + (target - stretch.old), true);

@@ -1,0 +1,82 @@
+//! Tables in order: what an entry refers to, from what the entry before turned out to refer to.
+//!
+//! Lists of functions, relocations and symbols go on in steps that stay, even where an entry stands for something new. Whether
+//! this tells more than the translation is learned for each kind of field.
+
+use super::fields::kind;
+
+/// Functions begin at multiples of this where they did before.
+const FUNCTION: u64 = 16;
+/// Below this a success counts for much, above for little; both records move by a sixteenth of the way.
+const SCALE: u32 = 1 << 12;
+
+/// The last entry of a kind, and how well the ways to foretell the next did.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    known: bool,
+    old: u64,
+    new: u64,
+    translated: u32,
+    followed: u32,
+}
+
+/// The last entries, by kind.
+pub struct Sequences([Last; 32]);
+
+/// Whether fields of a kind stand in tables.
+fn in_table(kind: u8) -> bool {
+    matches!(
+        kind,
+        kind::DISTANCE
+            | kind::DATA
+            | kind::RELATIVE
+            | kind::POINTER
+            | kind::PLACE
+            | kind::ADDEND
+            | kind::VALUE
+            | kind::NAME
+            | kind::NUMBER
+    )
+}
+
+impl Sequences {
+    /// Nothing is known.
+    pub fn new() -> Self {
+        Self([Last::default(); 32])
+    }
+
+    /// What the order says about an entry, if it says anything.
+    pub fn follow(&self, kind: u8, target: u64) -> Option<u64> {
+        let last = self.0.get(usize::from(kind)).filter(|last| last.known && in_table(kind))?;
+        let next = last.new.wrapping_add(target.wrapping_sub(last.old));
+        Some(if kind == kind::DISTANCE && target.is_multiple_of(FUNCTION) {
+            next.checked_next_multiple_of(FUNCTION).unwrap_or(next)
+        } else {
+            next
+        })
+    }
+
+    /// Whether the order did better than the translation of late.
+    pub fn better(&self, kind: u8) -> bool {
+        self.0.get(usize::from(kind)).is_some_and(|last| last.followed > last.translated)
+    }
+
+    /// An entry was found at `found`; `translated` is what the translation had said.
+    pub fn settle(&mut self, kind: u8, target: u64, translated: u64, found: u64) {
+        let followed = self.follow(kind, target);
+        let Some(last) = self.0.get_mut(usize::from(kind)).filter(|_| in_table(kind)) else { return };
+        let move_to = |record: &mut u32, right: bool| *record = *record - *record / 16 + if right { SCALE / 16 } else { 0 };
+        if let Some(followed) = followed {
+            move_to(&mut last.translated, translated == found);
+            move_to(&mut last.followed, followed == found);
+        }
+        (last.known, last.old, last.new) = (true, target, found);
+    }
+
+    /// The function found last had `old` bytes and has `new` ones: the next begins behind it.
+    pub fn pass(&mut self, old: u64, new: u64) {
+        let last = &mut self.0[usize::from(kind::DISTANCE)];
+        last.old = last.old.wrapping_add(old);
+        last.new = last.new.wrapping_add(new);
+    }
+}
