@@ -11,9 +11,9 @@ use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::causes;
 use crate::fetch::{Client, FetchError, NodeMemory, Partial};
-use crate::model::offer::Way;
+use crate::model::plan::Reason;
 use crate::model::release::{Audience, Choice, SignedRelease};
-use crate::model::{Digest, Manifest, Node, Offer, PackageIndex, Platform, Version, node};
+use crate::model::{Digest, Manifest, Node, Offer, PackageIndex, Plan, Platform, Version, node};
 use crate::store::{State, StoreError, staging};
 use crate::trust::{MetadataSource, Repository, SourceError, Trust};
 
@@ -48,7 +48,8 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     let bytes_to_fetch = signed.length.saturating_sub(already_here(context, &signed));
     let memory = NodeMemory::load(&context.home.node_memory());
     let estimated_seconds = memory.estimated_seconds(&nodes, bytes_to_fetch).map(|seconds| seconds.ceil() as u64);
-    Ok(Checked::Offer(Box::new(Offer { signed, current, way: Way::Full, bytes_to_fetch, notes, nodes, estimated_seconds })))
+    let plan = Plan::full(signed.length, signed.release.file_count, Reason::NothingInstalled);
+    Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds })))
 }
 
 /// Bytes of the package that an interrupted download left, by its own account: for showing a price, proved when it goes on.

@@ -356,7 +356,10 @@ mod tests {
     use crate::engine::protocol::ProblemKind;
     use crate::model::release::DocumentLocation;
     use crate::model::release::SignedRelease;
-    use crate::model::{Digest, Release, offer::Way};
+    use crate::model::{
+        Digest, Release,
+        plan::{Plan, Reason},
+    };
 
     fn id() -> ContainerId {
         "sample_2.0.0_Linux_x86_64".parse().unwrap()
@@ -383,7 +386,7 @@ mod tests {
         Box::new(Offer {
             signed,
             current: None,
-            way: Way::Full,
+            plan: Plan::full(1, 1, Reason::Cheapest),
             bytes_to_fetch: 1,
             notes: String::new(),
             nodes: Vec::new(),

@@ -162,6 +162,8 @@ pub struct Progress {
     pub files_done: u64,
     /// Files in all.
     pub files_total: u64,
+    /// Files for which a patch did not work out, so that they are fetched whole.
+    pub fallen_back: u64,
     /// One line a node, in a fixed order.
     pub nodes: Vec<NodeProgress>,
 }

@@ -180,7 +180,7 @@ impl Job {
             FetchEvent::Piece(index) => unpacking.send(readiness.arrived(index)),
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
                 let files_done = unpacking.done();
-                let progress = Progress { done, total, speed, seconds_left, files_done, files_total, nodes };
+                let progress = Progress { done, total, speed, seconds_left, files_done, files_total, fallen_back: 0, nodes };
                 self.emitter.emit(Event::Progress(progress));
             }
             FetchEvent::Fault(fault) => {

@@ -328,7 +328,6 @@ mod tests {
     use crate::engine::protocol::NoUpdate;
     use crate::model::Version;
     use crate::model::digest::Digest;
-    use crate::model::offer::Way;
     use crate::model::release::{DocumentLocation, Release, SignedRelease};
 
     fn offer() -> Offer {
@@ -355,7 +354,7 @@ mod tests {
                 },
             },
             current: Some(Version::new(0, 9, 0)),
-            way: Way::Full,
+            plan: crate::model::Plan::full(1, 1, crate::model::plan::Reason::Cheapest),
             bytes_to_fetch: 1,
             notes: String::new(),
             nodes: Vec::new(),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::node::Node;
+use super::plan::Plan;
 use super::release::SignedRelease;
 use super::version::Version;
 
@@ -14,7 +15,7 @@ pub struct Offer {
     /// The active version; `None` before the first install.
     pub current: Option<Version>,
     /// How it would be fetched.
-    pub way: Way,
+    pub plan: Plan,
     /// Bytes still to fetch: what an interrupted download left on disk is not counted.
     pub bytes_to_fetch: u64,
     /// Release notes in Markdown, in the best language there is; empty if there are none.
@@ -23,14 +24,6 @@ pub struct Offer {
     pub nodes: Vec<Node>,
     /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
     pub estimated_seconds: Option<u64>,
-}
-
-/// How a release is fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// The whole package.
-    Full,
 }
 
 impl Offer {

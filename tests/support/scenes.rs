@@ -8,7 +8,7 @@ use kuzflow::engine::protocol::{
 use kuzflow::launcher::ViewState;
 use kuzflow::launcher::texts::Language;
 use kuzflow::model::digest::Digest;
-use kuzflow::model::offer::Way;
+use kuzflow::model::plan::{Plan, Reason};
 use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
 use kuzflow::model::{Node, Offer, Version};
 
@@ -42,7 +42,7 @@ pub fn offer(language: Language) -> Offer {
             },
         },
         current: Some(Version::new(1, 8, 5)),
-        way: Way::Full,
+        plan: Plan::full(PACKAGE, 1532, Reason::NothingInstalled),
         bytes_to_fetch: PACKAGE,
         notes: if language == Language::Chinese { NOTES_CHINESE } else { NOTES_ENGLISH }.to_owned(),
         nodes: nodes(language),
@@ -112,6 +112,7 @@ pub fn progress(language: Language, part: f64, active: bool) -> Event {
         seconds_left: active.then_some(((PACKAGE - done) as f64 / 6_810_000.0) as u64),
         files_done: (1532.0 * part) as u64,
         files_total: 1532,
+        fallen_back: 0,
         nodes: nodes.collect(),
     })
 }

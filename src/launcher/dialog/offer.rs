@@ -9,7 +9,7 @@ use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::NodeView;
 use crate::launcher::widgets::{self, Mark};
 use crate::model::Offer;
-use crate::model::offer::Way;
+use crate::model::plan::Way;
 
 /// Greatest height of the notes, points; longer ones scroll.
 const NOTES_HEIGHT: f32 = 190.0;
@@ -21,13 +21,13 @@ pub(super) fn headline(texts: &Texts, offer: &Offer, app: &str) -> (String, Stri
         let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &size)]);
         return (texts.with("install-title", &[("app", app)]), subtitle, None);
     }
-    let subtitle = texts.with("offer-subtitle", &[("way", &way(texts, offer.way)), ("size", &size)]);
+    let subtitle = texts.with("offer-subtitle", &[("way", &way(texts, offer.plan.way)), ("size", &size)]);
     (texts.with("offer-title", &[("version", &version)]), subtitle, None)
 }
 
 fn way(texts: &Texts, way: Way) -> String {
     match way {
-        Way::Full => texts.get("way-full"),
+        Way::Full | Way::Patches | Way::Entries => texts.get("way-full"),
     }
 }
 
@@ -72,7 +72,7 @@ impl Dialog {
             ("detail-target", offer.version().to_string()),
             ("detail-size", size),
             ("detail-time", time.unwrap_or_else(|| texts.get("detail-time-unknown"))),
-            ("detail-way", way(texts, offer.way)),
+            ("detail-way", way(texts, offer.plan.way)),
         ];
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 5.0;
