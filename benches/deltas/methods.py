@@ -62,14 +62,14 @@ class Method:
 
     def missing(self, tools: dict[str, str]) -> list[str]:
         return [name for name in self.programs if not shutil.which(tools.get(name) or name)] + \
-            [f"the Python package {name}" for name in self.packages if importlib.util.find_spec(name) is None]
+            [f"Python package {name}" for name in self.packages if importlib.util.find_spec(name) is None]
 
 
 def run(*command, **options) -> subprocess.CompletedProcess:
     result = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             **options)
     if result.returncode:
-        raise RuntimeError(f"{command[0]} ended with {result.returncode}: {result.stderr.decode(errors='replace').strip()[-300:]}")
+        raise RuntimeError(f"{command[0]} ended with {result.returncode}: {' '.join(result.stderr.decode(errors='replace').split())[-300:]}")
     return result
 
 
@@ -217,10 +217,15 @@ def bsdiff4_make(job: Job) -> dict:
     return per_file_sizes(job)
 
 
+def patch_from(old: pathlib.Path, new_bytes: int) -> list[str]:
+    """The option for zstd; without it where a side is empty, which ends zstd 1.5.4."""
+    return [f"--patch-from={old}"] if new_bytes and old.stat().st_size else []
+
+
 def zstd_make(*options: str) -> Callable[[Job], dict]:
     def make(job: Job) -> dict:
         for path, patch, changed in per_file(job):
-            base = [f"--patch-from={job.old / path}"] if changed and (job.old / path).stat().st_size else []
+            base = patch_from(job.old / path, (job.new / path).stat().st_size) if changed else []
             run("zstd", "-q", "-19", *options, *base, job.new / path, "-o", patch.with_suffix(".zst"))
         return per_file_sizes(job)
     return make
@@ -237,7 +242,7 @@ def per_file_apply(job: Job) -> None:
         elif patch.with_suffix(".xz").exists():
             target.write_bytes(lzma.decompress(patch.with_suffix(".xz").read_bytes()))
         else:
-            base = [f"--patch-from={job.old / path}"] if changed and (job.old / path).stat().st_size else []
+            base = patch_from(job.old / path, new["files"][path][1]) if changed else []
             run("zstd", "-q", "-d", "--long=31", *base, patch.with_suffix(".zst"), "-o", target)
     folders.assemble(job.old, new, changes["same"], job.out)
 
@@ -255,7 +260,7 @@ def streams(job: Job) -> tuple[pathlib.Path, pathlib.Path]:
 
 def zstd_stream_make(job: Job) -> None:
     old, new = streams(job)
-    run("zstd", "-q", "-19", "--long=31", f"--patch-from={old}", new, "-o", job.wire / "patch")
+    run("zstd", "-q", "-19", "--long=31", *patch_from(old, new.stat().st_size), new, "-o", job.wire / "patch")
 
 
 def hdiffpatch_stream_make(job: Job) -> None:
@@ -276,7 +281,9 @@ def stream_apply(patch: Callable[[Job, pathlib.Path, pathlib.Path], None]) -> Ca
 
 
 def zstd_stream_patch(job: Job, old: pathlib.Path, new: pathlib.Path) -> None:
-    run("zstd", "-q", "-f", "-d", "--long=31", f"--patch-from={old}", job.wire / "patch", "-o", new)
+    _, entries, changes = job.lists()
+    base = patch_from(old, sum(entries["files"][path][1] for path in folders.targets(changes)))
+    run("zstd", "-q", "-f", "-d", "--long=31", *base, job.wire / "patch", "-o", new)
 
 
 def hdiffpatch_stream_patch(job: Job, old: pathlib.Path, new: pathlib.Path) -> None:
