@@ -15,7 +15,7 @@ use kuzflow::publish::{KeyRole, PublishError, Rotation};
 use kuzflow::trust::{MirrorFaultKind, Repository};
 use published::{Manner, Mirror, Publisher, days, forge, metafile, options, start};
 use tough::TargetName;
-use tough::schema::{Signed, Timestamp as TimestampRole};
+use tough::schema::{PathPattern, PathSet, Signed, Timestamp as TimestampRole};
 
 const PACK: &str = "sample_1.1.0_Linux_x86_64.from-1.0.0.kuzpatch";
 
@@ -292,6 +292,18 @@ async fn the_role_can_name_nothing_but_packs_that_fit() {
     assert_eq!(repository.releases, before.releases);
     assert!(repository.target("notes.md").is_none() && repository.target("sample_2.0.0_Linux_x86_64.kuzflow").is_none());
     assert_eq!(packs(&repository), [name("1.1.0", "0.1.0"), PACK.to_owned()]);
+}
+
+/// The paths in the delegation count, not only what this program expects them to be.
+#[tokio::test]
+async fn a_narrower_delegation_is_honoured() {
+    let publisher = with_a_pack();
+    publisher.add_packs(&[publisher.pack("1.1.0", "1.0.0", b"and back")]);
+    publisher.rewrite(|targets, _| {
+        let role = &mut targets.delegations.as_mut().unwrap().roles[0];
+        role.paths = PathSet::Paths(vec![PathPattern::new("sample_1.1.*.kuzpatch").unwrap()]);
+    });
+    assert_eq!(packs(&Client::new(&publisher).accepts(publisher.mirror("mirror"), start()).await), [PACK]);
 }
 
 /// The other way round: what the targets role names is no pack, and hides the role's own.

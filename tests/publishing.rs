@@ -477,7 +477,7 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     assert!(Project::open(&folder).unwrap().settings().incremental_update.enabled);
     Settings::read(&folder.join("launcher/launcher.toml")).unwrap();
     let mut impossible = std::fs::read_to_string(folder.join("kuzflow.toml")).unwrap();
-    impossible.push_str("[fallback]\nfallback_threshold = 7.0\n");
+    impossible = impossible.replace("fallback_threshold = 0.7", "fallback_threshold = 7.0");
     std::fs::create_dir(folder.join("impossible")).unwrap();
     std::fs::write(folder.join("impossible/kuzflow.toml"), impossible).unwrap();
     let error = Project::open(&folder.join("impossible")).unwrap_err();
@@ -486,6 +486,25 @@ fn what_the_launcher_is_shipped_with_is_ready() {
     Project::open(&folder).unwrap().refresh(&alone.keyring(), start()).unwrap().run().unwrap();
     let nodes = std::fs::read_to_string(folder.join("repository/nodes.json")).unwrap();
     assert!(nodes.contains("asia-1"), "{nodes}");
+}
+
+/// What is set up at the start is written on both sides, and no comment says otherwise.
+#[test]
+fn settings_of_patches_reach_the_launcher() {
+    let mut options = options();
+    options.settings.fallback.max_patch_chain_length = 2;
+    options.settings.incremental_update.critical_files.clear();
+    let publisher = Publisher::with(&options, start());
+    let again = Project::open(&publisher.folder.path().join("publisher")).unwrap();
+    assert_eq!(again.settings(), &options.settings);
+    let launcher = Settings::read(&publisher.project.launcher_folder().join("launcher.toml")).unwrap();
+    assert_eq!(
+        (launcher.fallback, launcher.incremental_update),
+        (options.settings.fallback.clone(), options.settings.incremental_update.clone())
+    );
+    options.settings.performance.chunk_size = 1;
+    let error = Project::init(&publisher.folder.path().join("other"), &options, start()).unwrap_err();
+    assert!(matches!(error, PublishError::Settings { .. }) && !publisher.folder.path().join("other").exists(), "{error}");
 }
 
 #[test]

@@ -98,6 +98,13 @@ impl ProjectSettings {
         }
     }
 
+    /// Whether all that concerns patches has its default.
+    fn has_usual_patches(&self) -> bool {
+        incremental::is_default(&self.incremental_update)
+            && incremental::is_default(&self.performance)
+            && incremental::is_default(&self.fallback)
+    }
+
     fn check(&self, path: &Path) -> Result<(), PublishError> {
         incremental::check(path, &self.incremental_update, &self.performance, &self.fallback)
             .map_err(|error| PublishError::Settings { path: path.to_owned(), source: error.into() })
@@ -297,10 +304,7 @@ impl Project {
         let toml = toml::to_string(&self.settings).map_err(|error| self.unwritable(error))?;
         let nodes = if self.settings.nodes.is_empty() { SETTINGS_NODES } else { "" };
         // Values that differ from the defaults stand above; beside them a comment with the same table would mislead.
-        let defaults = ProjectSettings::new(self.settings.app.clone(), "");
-        let usual = (&self.settings.incremental_update, &self.settings.performance)
-            == (&defaults.incremental_update, &defaults.performance);
-        let patches = if usual { PUBLISHER_EXAMPLE } else { "" };
+        let patches = if self.settings.has_usual_patches() { PUBLISHER_EXAMPLE } else { "" };
         Ok(format!("{SETTINGS_HEAD}{toml}{patches}{nodes}").into_bytes())
     }
 
@@ -320,12 +324,13 @@ impl Project {
             api: None,
             update: UpdateSettings::default(),
             window: WindowSettings::default(),
-            incremental_update: IncrementalUpdate::default(),
-            performance: Performance::default(),
-            fallback: Fallback::default(),
+            incremental_update: self.settings.incremental_update.clone(),
+            performance: self.settings.performance.clone(),
+            fallback: self.settings.fallback.clone(),
             home: None,
         };
-        let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))? + LAUNCHER_EXAMPLE;
+        let example = if self.settings.has_usual_patches() { LAUNCHER_EXAMPLE } else { "" };
+        let text = toml::to_string(&settings).map_err(|error| self.unwritable(error))? + example;
         Settings::parse(&text, &self.launcher_folder().join("launcher.toml")).map_err(|error| self.unwritable(error))?;
         Ok(text.into_bytes())
     }

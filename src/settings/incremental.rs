@@ -199,6 +199,10 @@ pub const PUBLISHER_EXAMPLE: &str = r#"
 #compression_algorithm = "auto" # the smallest of all, or one of aligned, zstd, bsdiff4
 #max_memory_usage = 134217728  # bytes that applying a pack may need on the user's computer
 #background_generation = true  # release first, packs after it
+#[fallback]
+#enable_full_update = true     # what the server's answers assume of the launcher's settings, here and below
+#fallback_threshold = 0.7
+#max_patch_chain_length = 5
 "#;
 
 /// The tables with their defaults, as comments, for the launcher's settings.
