@@ -9,26 +9,34 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
+use super::patches::bar;
+use super::publisher::project_folder;
 use crate::container::Unpacker;
 use crate::delta::pack::{self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack, Tree};
-use crate::model::{Digest, Manifest, RelativePath};
+use crate::model::{Digest, Manifest, Platform, RelativePath, Version};
 use crate::publish::package::Effort;
 use crate::publish::trees::{FolderTree, PackageTree};
+use crate::publish::{Project, PublishError};
 
 type Failure = Box<dyn std::error::Error>;
 
 /// The arguments of `kuzflow diff`.
 #[derive(Debug, Args)]
 pub struct DiffArguments {
-    /// The older release: a folder or a package.
+    /// The older release: a folder, a package, or with --repo a published version.
     old: PathBuf,
-    /// The newer release: a folder or a package.
+    /// The newer release: a folder, a package, or with --repo a published version.
     new: PathBuf,
+    /// The publisher's folder whose releases OLD and NEW may name.
+    #[arg(long, value_name = "DIR")]
+    repo: Option<PathBuf>,
+    /// The platform of published versions; needed where a version has several and this computer's is not one of them.
+    #[arg(long, value_name = "PLATFORM", requires = "repo")]
+    platform: Option<Platform>,
     /// Write the patch pack here.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -81,12 +89,31 @@ fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, Failure> {
     Ok(if path.is_dir() { Box::new(FolderTree::open(path)?) } else { Box::new(PackageTree::open(path, threads)?) })
 }
 
+/// The package of a published version, if `name` is one and no file of this name is there; else `name` itself.
+fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, Failure> {
+    let version = name.to_str().and_then(|text| text.parse::<Version>().ok()).filter(|_| !name.exists());
+    let (Some(repo), Some(version)) = (&arguments.repo, version) else { return Ok(name.to_owned()) };
+    let sources = Project::open(&project_folder(repo))?.sources()?;
+    let mut found: Vec<_> = sources.into_iter().filter(|source| source.container.version == version).collect();
+    let wanted = arguments.platform.clone().or_else(|| Some(Platform::current()).filter(|_| found.len() > 1));
+    found.retain(|source| wanted.as_ref().is_none_or(|platform| source.container.platform == *platform));
+    match found.pop() {
+        Some(source) if found.is_empty() => Ok(source.path),
+        Some(_) => Err(format!("{version} is published for several platforms; name one with --platform").into()),
+        None => Err(match wanted {
+            Some(platform) => format!("{version} is not published for {platform}; name another one with --platform").into(),
+            None => PublishError::NoSuchRelease { version }.into(),
+        }),
+    }
+}
+
 /// Compares two releases and tells what a client would fetch.
 pub fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, Failure> {
     let threads = threads(arguments.threads);
-    let (old, new) = (open(&arguments.old, threads)?, open(&arguments.new, threads)?);
+    let (old, new) = (find(&arguments.old, arguments)?, find(&arguments.new, arguments)?);
+    let (old, new) = (open(&old, threads)?, open(&new, threads)?);
     let options = MakeOptions { choice: arguments.algorithm, threads, memory: arguments.memory << 20 };
-    let bar = bar(say, "comparing");
+    let bar = bar(say, "comparing".to_owned());
     let progress = |bytes| bar.inc(bytes);
     let started = Instant::now();
     let made = match &arguments.out {
@@ -126,17 +153,6 @@ fn tell(made: &MadePack, say: &Say) {
         made.length - made.outline,
         made.cloned
     ));
-}
-
-fn bar(say: &Say, what: &'static str) -> ProgressBar {
-    if say.is_json() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner().with_message(what);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// The files of a folder as bases.

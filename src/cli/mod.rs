@@ -9,6 +9,8 @@ mod build;
 mod diff;
 mod log;
 mod output;
+#[cfg(feature = "publisher")]
+mod patches;
 mod place;
 mod run;
 mod terminal;

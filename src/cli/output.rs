@@ -94,6 +94,13 @@ impl Say {
         }
     }
 
+    /// An event for scripts.
+    pub fn event(&self, event: &Value) {
+        if self.json {
+            write_line(&event.to_string());
+        }
+    }
+
     /// The last line for scripts.
     pub fn result(&self, value: serde_json::Value) {
         if self.json {

@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::build::{self, BuildArguments};
 use super::output::{Say, write_line};
-use super::{Ending, log};
+use super::{Ending, log, patches};
 use crate::causes;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Node, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::{
-    InitOptions, KeyRole, Keyring, PackageToPublish, Project, ProjectSettings, RolloutChange, Rotation, Transaction,
+    InitOptions, KeyRole, Keyring, PackageToPublish, Project, ProjectSettings, PublishError, RolloutChange, Rotation, Transaction,
 };
 use crate::server::{self, ServerOptions};
 
@@ -47,7 +47,7 @@ enum Verb {
         after_help = "Example: kuzflow build --app src --app-version 1.2.0 --runtime host --requirements requirements.txt --out my-app.kuzflow"
     )]
     Build(Box<BuildArguments>),
-    /// Add built containers to the repository, all in one step for clients.
+    /// Add built containers to the repository, all in one step for clients, then patch packs from the releases before them.
     #[command(
         after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md"
     )]
@@ -55,7 +55,11 @@ enum Verb {
     /// Change how many installations may see a release, or stop it.
     #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
     Rollout(RolloutArguments),
-    /// Sign snapshot, timestamp and the list of patches again; run it by a timer, more often than the timestamp lasts.
+    /// Make the patch packs from one published version to another, also to an older one. `publish` makes the usual ones by itself.
+    #[command(after_help = "Example: kuzflow patch --repo my-app --from 1.1.0 --to 1.3.0 --platform Windows_AMD64")]
+    Patch(patches::PatchArguments),
+    /// Sign snapshot, timestamp and the list of patches again, and take old patches out; run it by a timer, more often than the
+    /// timestamp lasts.
     #[command(after_help = "Example: kuzflow refresh --repo my-app")]
     Refresh {
         #[command(flatten)]
@@ -83,7 +87,9 @@ enum Verb {
         file: PathBuf,
     },
     /// Compare two releases: what changed, how it would be patched, and what a client would fetch.
-    #[command(after_help = "Example: kuzflow diff my-app-1.2.0.kuzflow my-app-1.3.0.kuzflow --out 1.2-to-1.3.kuzpatch")]
+    #[command(
+        after_help = "Example: kuzflow diff my-app-1.2.0.kuzflow my-app-1.3.0.kuzflow --out 1.2-to-1.3.kuzpatch\n         kuzflow diff 1.2.0 1.3.0 --repo my-app"
+    )]
     Diff(super::diff::DiffArguments),
     /// Apply a patch pack to a folder, without a launcher.
     #[command(after_help = "Example: kuzflow apply 1.2-to-1.3.kuzpatch --old containers/my-app_1.2.0_Linux_x86_64 --out 1.3")]
@@ -95,7 +101,7 @@ enum Verb {
 
 /// Where the publisher's folder and its keys are.
 #[derive(Debug, Args)]
-struct RepositoryPlace {
+pub struct RepositoryPlace {
     /// The publisher's folder (the one that `init` made), or the repository in it.
     #[arg(long, value_name = "DIR")]
     repo: PathBuf,
@@ -153,6 +159,9 @@ struct PublishArguments {
     /// The oldest installed version that may move here directly.
     #[arg(long, value_name = "VERSION")]
     minimum_version: Option<Version>,
+    /// Make no patch packs; `kuzflow patch` can make them later.
+    #[arg(long)]
+    no_patches: bool,
 }
 
 #[derive(Debug, Args)]
@@ -231,11 +240,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Build(arguments) => build::build(*arguments, say),
         Verb::Publish(arguments) => publish(arguments, say),
         Verb::Rollout(arguments) => rollout(&arguments, say),
-        Verb::Refresh { place } => {
-            let (project, keyring) = place.open()?;
-            let transaction = project.refresh(&keyring, host::now())?;
-            finish(transaction, say, "signed again")
-        }
+        Verb::Patch(arguments) => patches::patch(&arguments, say),
+        Verb::Refresh { place } => refresh(&place, say),
         Verb::Rotate { place, replace } => {
             let (project, keyring) = place.open()?;
             let rotation = Rotation { replace, ..Rotation::default() };
@@ -264,7 +270,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
 }
 
 impl RepositoryPlace {
-    fn open(&self) -> Result<(Project, Keyring), Failure> {
+    /// Opens it, with the keys.
+    pub fn open(&self) -> Result<(Project, Keyring), Failure> {
         let project = Project::open(&project_folder(&self.repo))?;
         let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
         Ok((project.clone(), Keyring::new(folders).with_passwords(ask)))
@@ -272,7 +279,7 @@ impl RepositoryPlace {
 }
 
 /// The folder with `kuzflow.toml`: `folder` itself, or the one above it.
-fn project_folder(folder: &Path) -> PathBuf {
+pub fn project_folder(folder: &Path) -> PathBuf {
     let above = folder.parent().filter(|above| above.join("kuzflow.toml").exists() && !folder.join("kuzflow.toml").exists());
     above.unwrap_or(folder).to_owned()
 }
@@ -367,7 +374,49 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
         say.line(&format!("{} ({} bytes)", release.container, package.length));
         packages.push(PackageToPublish { path, release, manifest: package.manifest, notes: notes.clone() });
     }
-    finish(project.publish(&packages, &keyring, now)?, say, "published")
+    let wants_packs = !arguments.no_patches;
+    // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
+    let before = wants_packs && !project.settings().performance.background_generation;
+    let mut packs = if before { Some(patches::to_packages(&project, &packages, say)?) } else { None };
+    let transaction = project.publish(&packages, &keyring, now)?;
+    let changes = !transaction.is_empty();
+    transaction.run()?;
+    say.line(if changes { "published" } else { "published already" });
+    say.event(&json!({ "event": "published", "changes": changes }));
+    if wants_packs && !before {
+        packs = Some(patches::to_packages(&project, &packages, say)?);
+    }
+    let added = packs.as_ref().map(|packs| packs.publish(&project, &keyring)).transpose()?.unwrap_or(false);
+    let status = if changes || added { "done" } else { "nothing_to_do" };
+    let told = packs.map(|packs| packs.told).unwrap_or_default();
+    say.result(json!({ "status": status, "packs": told }));
+    Ok(if changes || added { Ending::Done } else { Ending::NothingToDo })
+}
+
+fn refresh(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
+    let (project, keyring) = place.open()?;
+    project.refresh(&keyring, host::now())?.run()?;
+    say.line("signed again");
+    let expired = expire(&project, &keyring).unwrap_or_else(|error| {
+        // Clients can do without this, but not without a timestamp.
+        eprintln!("warning: old patches are not taken out: {}", causes::line(&error));
+        0
+    });
+    if expired > 0 {
+        say.line(&format!("{expired} old patches are taken out"));
+    }
+    say.result(json!({ "status": "done", "expired_patches": expired }));
+    Ok(Ending::Done)
+}
+
+/// Takes old packs out; gives how many.
+fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
+    let before = project.patches()?.len();
+    if before == 0 {
+        return Ok(0);
+    }
+    project.expire_patches(project.settings().incremental_update.patch_retention_days, keyring, host::now())?.run()?;
+    Ok(before - project.patches()?.len())
 }
 
 /// `TAG=FILE`, or `FILE` for every language.
@@ -398,6 +447,12 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
         let state = if release.halted { "halted".to_owned() } else { format!("{share} %") };
         say.line(&format!("{:<44} {:<8} {state:>8}  {}", release.container.to_string(), release.channel, release.published));
     }
+    let patches = project.patches()?;
+    for signed in &patches {
+        let (from, restart) = (&signed.patch.from.version, if signed.patch.requires_restart { "restart" } else { "hot" });
+        let name = format!("{} from {from}", signed.patch.to);
+        say.line(&format!("{name:<44} {:>10} bytes  {restart:<8} {}", signed.length, signed.patch.created));
+    }
     let expiries: BTreeMap<String, String> =
         project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string())).collect();
     for (role, expires) in &expiries {
@@ -415,7 +470,7 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
             line
         })
         .collect();
-    say.result(json!({ "status": "done", "releases": releases, "expires": expiries }));
+    say.result(json!({ "status": "done", "releases": releases, "patches": patches, "expires": expiries }));
     Ok(Ending::Done)
 }
 

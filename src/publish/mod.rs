@@ -6,6 +6,7 @@
 pub mod build;
 pub mod error;
 pub mod keys;
+pub mod making;
 mod metadata;
 pub mod package;
 pub mod patches;
@@ -18,6 +19,7 @@ mod version_tree;
 
 pub use error::PublishError;
 pub use keys::{KeyRole, Keyring};
+pub use making::{Making, PackMaker};
 pub use patches::PackToPublish;
 pub use project::{InitOptions, Lifetimes, Project, ProjectSettings};
 pub use repository::{PackageToPublish, RolloutChange};

@@ -5,6 +5,8 @@
 //! keys/             one PEM file a key; move root-*.pem and targets-*.pem to removable media
 //! repository/       what is served: metadata/ targets/ nodes.json
 //! launcher/         what is shipped with the launcher: launcher.toml root.json
+//! making/           packs on their way into the repository
+//! patch-jobs/       packs that a server was asked for
 //! ```
 
 use std::num::NonZeroU64;
@@ -229,6 +231,11 @@ impl Project {
     /// What `kuzflow.toml` says.
     pub fn settings(&self) -> &ProjectSettings {
         &self.settings
+    }
+
+    /// The publisher's folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The folder that is served.

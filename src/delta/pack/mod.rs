@@ -40,6 +40,8 @@ const MAGIC: &[u8; 4] = b"KZP1";
 const LARGEST_OUTLINE: u64 = 64 << 20;
 /// Memory that the outline's models may take, bytes.
 const OUTLINE_MEMORY: u64 = 64 << 20;
+/// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group at a time with its small bases.
+pub const APPLY_MEMORY: u64 = 64 << 20;
 
 /// Why a pack was refused or not applied.
 #[derive(Debug, thiserror::Error)]

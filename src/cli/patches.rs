@@ -1,0 +1,172 @@
+//! `kuzflow patch`, and the packs that `kuzflow publish` makes: what each becomes, told as it happens.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::output::Say;
+use super::publisher::RepositoryPlace;
+use crate::causes;
+use crate::host;
+use crate::model::{Platform, Version};
+use crate::publish::making::{MakingError, NewPack, Source, earlier};
+use crate::publish::package::Effort;
+use crate::publish::{Keyring, Making, PackMaker, PackageToPublish, Project, PublishError};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// How long another publisher, or a server that makes packs, is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The arguments of `kuzflow patch`.
+#[derive(Debug, Args)]
+pub struct PatchArguments {
+    #[command(flatten)]
+    place: RepositoryPlace,
+    /// The installed version.
+    #[arg(long, value_name = "VERSION")]
+    from: Version,
+    /// The version that the pack makes; also an older one.
+    #[arg(long, value_name = "VERSION")]
+    to: Version,
+    /// One platform; all that have both versions if absent.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
+}
+
+/// Makes and publishes the packs between two published versions.
+pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, Failure> {
+    let (project, keyring) = arguments.place.open()?;
+    let pairs = project.pairs(&arguments.from, &arguments.to, arguments.platform.as_ref())?;
+    let mut packs = Packs::new(&project, say);
+    for (from, to) in &pairs {
+        packs.make(from, to)?;
+    }
+    let published = packs.publish(&project, &keyring)?;
+    let status = if published { "done" } else { "nothing_to_do" };
+    say.result(json!({ "status": status, "packs": packs.told }));
+    Ok(if published { Ending::Done } else { Ending::NothingToDo })
+}
+
+/// Makes packs to these packages from the releases before them. A pair that fails is told; the others are made, and the release does
+/// not wait for any.
+///
+/// # Errors
+/// If the repository itself cannot be read.
+pub fn to_packages<'a>(
+    project: &Project,
+    packages: impl IntoIterator<Item = &'a PackageToPublish>,
+    say: &'a Say,
+) -> Result<Packs<'a>, PublishError> {
+    let mut packs = Packs::new(project, say);
+    let incremental = &project.settings().incremental_update;
+    if !incremental.enabled || incremental.latest_releases == 0 {
+        return Ok(packs);
+    }
+    let new: Vec<Source> = packages.into_iter().map(Source::of).collect::<Result<_, _>>()?;
+    // Those that are not published yet may be steps on each other's way.
+    let mut all = project.sources()?;
+    all.extend(new.iter().cloned());
+    all.sort_by(|a, b| a.container.cmp(&b.container));
+    all.dedup_by(|a, b| a.container == b.container);
+    for to in &new {
+        for from in earlier(&all, to, incremental.latest_releases) {
+            if let Err(error) = packs.make(from, to) {
+                packs.tell_failure(from, to, &error);
+            }
+        }
+    }
+    Ok(packs)
+}
+
+/// Packs that are being made in one call of the program.
+pub struct Packs<'a> {
+    maker: PackMaker,
+    say: &'a Say,
+    made: Vec<NewPack>,
+    /// One line of JSON for each pair, as it was told.
+    pub told: Vec<Value>,
+}
+
+impl<'a> Packs<'a> {
+    fn new(project: &Project, say: &'a Say) -> Self {
+        let maker = PackMaker::new(project, Effort::default().threads);
+        Self { maker, say, made: Vec::new(), told: Vec::new() }
+    }
+
+    /// Makes one, and tells what became of it.
+    fn make(&mut self, from: &Source, to: &Source) -> Result<(), MakingError> {
+        let started = Instant::now();
+        let bar = bar(self.say, format!("{} → {}", from.container.version, to.container));
+        let making = self.maker.make(from, to, host::now(), &|bytes| bar.inc(bytes));
+        bar.finish_and_clear();
+        let names = || format!("{} → {}", from.container.version, to.container);
+        let mut event = event(from, to);
+        match making? {
+            Making::Known(known) => {
+                self.say.line(&format!("  {}: there is a pack of {} bytes", names(), known.length));
+                event["status"] = "known".into();
+                event["bytes"] = known.length.into();
+            }
+            Making::Refused(reason) => {
+                self.say.line(&format!("  {}: no pack: {reason}", names()));
+                event["status"] = "refused".into();
+                event["reason"] = reason.to_string().into();
+            }
+            Making::Made(pack) => {
+                let share = 100.0 * pack.length as f64 / pack.package.max(1) as f64;
+                let restart = if pack.patch.requires_restart { "" } else { ", without a new start" };
+                self.say.line(&format!("  {}: {} bytes, {share:.1} % of the package{restart}", names(), pack.length));
+                event["status"] = "made".into();
+                event["bytes"] = pack.length.into();
+                event["requires_restart"] = pack.patch.requires_restart.into();
+                event["hot_swappable"] = pack.patch.hot_swappable.into();
+                event["seconds"] = started.elapsed().as_secs_f64().into();
+                self.made.push(pack);
+            }
+        }
+        self.tell(event);
+        Ok(())
+    }
+
+    /// Tells that a pair has no pack because something went wrong.
+    fn tell_failure(&mut self, from: &Source, to: &Source, error: &MakingError) {
+        let mut event = event(from, to);
+        let reason = causes::line(error);
+        eprintln!("warning: {} → {}: no pack: {reason}", from.container.version, to.container);
+        event["status"] = "failed".into();
+        event["reason"] = reason.into();
+        self.tell(event);
+    }
+
+    fn tell(&mut self, event: Value) {
+        self.say.event(&event);
+        self.told.push(event);
+    }
+
+    /// Publishes what was made; gives whether anything changed.
+    pub fn publish(&self, project: &Project, keyring: &Keyring) -> Result<bool, PublishError> {
+        if self.made.is_empty() { Ok(false) } else { project.publish_packs(&self.made, keyring, PATIENCE) }
+    }
+}
+
+fn event(from: &Source, to: &Source) -> Value {
+    let (old, new) = (&from.container.version, &to.container.version);
+    json!({ "event": "pack", "from": old, "to": new, "platform": to.container.platform.to_string(), "package_bytes": to.length })
+}
+
+/// A bar of the bytes that are compared; how many there will be is not known before.
+pub fn bar(say: &Say, what: String) -> ProgressBar {
+    if say.is_json() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes} compared, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,507 @@
+//! Packs made for releases that are published, or about to be: which pairs, whether one is worth having, and what a running app can
+//! take over of it.
+//!
+//! In: the packages in the repository, the tables on patches in `kuzflow.toml`. Out: a pack in a temporary file of the publisher's
+//! folder and its description, for [`Project::add_patches`]; or why there is none. Never: a signature, a package that was not proved.
+
+use std::fs;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp as Time;
+use tempfile::NamedTempFile;
+
+use super::error::{PublishError, at};
+use super::keys::Keyring;
+use super::patches::{PackToPublish, hash_of};
+use super::project::Project;
+use super::repository::{PackageToPublish, release_of};
+use super::trees::{PackageTree, TreeError};
+use crate::delta::pack::{self, APPLY_MEMORY, Choice, MadePack, MakeOptions, MakePackError, Tree as _};
+use crate::durable;
+use crate::host;
+use crate::model::pattern::AppPatterns;
+use crate::model::{ContainerId, Digest, Launch, Manifest, Patch, Platform, RelativePath, SignedPatch, Version};
+use crate::settings::Algorithm;
+
+/// Folder in the publisher's folder where packs are written before they are published.
+const FOLDER: &str = "making";
+/// A pack there that is older belongs to a process that was killed.
+const LONGEST_MAKING: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a publisher who is at work is asked whether it has finished.
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a pack was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakingError {
+    /// One of the two packages is missing or refused.
+    #[error("the package of {container} cannot be used")]
+    Package {
+        /// Which.
+        container: ContainerId,
+        /// Why.
+        source: TreeError,
+    },
+    /// The two cannot be compared.
+    #[error("the pack from {from} to {to} cannot be made")]
+    Make {
+        /// Where it starts.
+        from: Version,
+        /// What it makes.
+        to: Version,
+        /// Why.
+        source: MakePackError,
+    },
+    /// The repository or its folder.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// A package that packs lead from or to.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Which release.
+    pub container: ContainerId,
+    /// Its channel.
+    pub channel: String,
+    /// The package.
+    pub path: PathBuf,
+    /// Bytes of the package.
+    pub length: u64,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+}
+
+impl Source {
+    /// A package that is about to be published.
+    pub fn of(package: &PackageToPublish) -> Result<Self, PublishError> {
+        let (path, release) = (&package.path, &package.release);
+        Ok(Self {
+            container: release.container.clone(),
+            channel: release.channel.clone(),
+            path: path.clone(),
+            length: fs::metadata(path).map_err(at(path))?.len(),
+            manifest: release.manifest.hash,
+        })
+    }
+}
+
+/// Why a pack is not published although it could be.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Unworthy {
+    /// `incremental_update.enabled` is false.
+    #[error("kuzflow.toml says incremental_update.enabled = false")]
+    SwitchedOff,
+    /// Larger than `incremental_update.max_patch_size`.
+    #[error("it has {length} bytes, max_patch_size allows {limit}")]
+    TooLarge {
+        /// Bytes it has.
+        length: u64,
+        /// Bytes it may have.
+        limit: u64,
+    },
+    /// Not smaller than `fallback.fallback_threshold` of the package.
+    #[error("it has {length} bytes, which saves too little of the package's {package}")]
+    SavesTooLittle {
+        /// Bytes it has.
+        length: u64,
+        /// Bytes of the package.
+        package: u64,
+    },
+    /// More memory than `performance.max_memory_usage`.
+    #[error("applying it needs {needed} bytes of memory, max_memory_usage allows {limit}")]
+    Memory {
+        /// Bytes it needs.
+        needed: u64,
+        /// Bytes it may need.
+        limit: u64,
+    },
+}
+
+/// What became of a pair.
+#[derive(Debug)]
+pub enum Making {
+    /// Its pack is published already, for these very releases.
+    Known(SignedPatch),
+    /// A pack that is worth publishing.
+    Made(NewPack),
+    /// None that would be; to be told, not an error.
+    Refused(Unworthy),
+}
+
+/// A pack that waits to be published; its file goes when this does.
+#[derive(Debug)]
+pub struct NewPack {
+    file: NamedTempFile,
+    /// Its description.
+    pub patch: Patch,
+    /// Bytes of the pack.
+    pub length: u64,
+    /// Bytes of the package that it spares.
+    pub package: u64,
+}
+
+impl NewPack {
+    /// As [`Project::add_patches`] wants it.
+    pub fn to_publish(&self) -> PackToPublish {
+        PackToPublish { path: self.file.path().to_owned(), patch: self.patch.clone() }
+    }
+}
+
+impl Project {
+    /// The packages of all published releases.
+    pub fn sources(&self) -> Result<Vec<Source>, PublishError> {
+        let current = self.current()?;
+        let targets = current.targets.signed.signed.targets.iter();
+        let source = |(name, target): (&tough::TargetName, &tough::schema::Target)| {
+            let release = release_of(target)?;
+            Some(Source {
+                path: self.targets_folder().join(format!("{}.{}", hash_of(target)?, name.raw())),
+                container: release.container,
+                channel: release.channel,
+                length: target.length,
+                manifest: release.manifest.hash,
+            })
+        };
+        let mut sources: Vec<Source> = targets.filter_map(source).collect();
+        sources.sort_by(|a, b| a.container.cmp(&b.container));
+        Ok(sources)
+    }
+
+    /// The package of a published release.
+    ///
+    /// # Errors
+    /// [`PublishError::NoSuchRelease`] if there is none.
+    pub fn source(&self, container: &ContainerId) -> Result<Source, PublishError> {
+        let found = self.sources()?.into_iter().find(|source| source.container == *container);
+        found.ok_or_else(|| PublishError::NoSuchRelease { version: container.version.clone() })
+    }
+
+    /// The pairs of releases that have these versions, one for each platform, or for this one.
+    ///
+    /// # Errors
+    /// [`PublishError::NoSuchRelease`] if one of the versions is not published, [`PublishError::Options`] if no platform has both.
+    pub fn pairs(
+        &self,
+        from: &Version,
+        to: &Version,
+        platform: Option<&Platform>,
+    ) -> Result<Vec<(Source, Source)>, PublishError> {
+        let sources = self.sources()?;
+        let of = |version: &Version| -> Result<Vec<&Source>, PublishError> {
+            let wanted = |source: &&Source| platform.is_none_or(|platform| source.container.platform == *platform);
+            let all = sources.iter().filter(|source| source.container.version == *version);
+            let found: Vec<&Source> = all.filter(wanted).collect();
+            if found.is_empty() { Err(PublishError::NoSuchRelease { version: version.clone() }) } else { Ok(found) }
+        };
+        let (olds, news) = (of(from)?, of(to)?);
+        let pairs: Vec<(Source, Source)> = news
+            .into_iter()
+            .filter_map(|new| {
+                let same =
+                    |old: &&&Source| old.container.platform == new.container.platform && old.container.app == new.container.app;
+                Some(((*olds.iter().find(same)?).clone(), new.clone()))
+            })
+            .filter(|(old, new)| old.container != new.container)
+            .collect();
+        match pairs.is_empty() {
+            true => Err(PublishError::Options(format!("no platform has both {from} and {to}, or they are the same"))),
+            false => Ok(pairs),
+        }
+    }
+
+    /// Publishes packs, all in one step for clients. A publisher who is at work in the folder is waited for, at most this long.
+    /// Gives whether anything changed.
+    ///
+    /// # Errors
+    /// As [`Project::add_patches`].
+    pub fn publish_packs(&self, packs: &[NewPack], keyring: &Keyring, patience: Duration) -> Result<bool, PublishError> {
+        let packs: Vec<PackToPublish> = packs.iter().map(NewPack::to_publish).collect();
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.add_patches(&packs, keyring, host::now()) {
+                Err(PublishError::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(error),
+                Ok(transaction) => {
+                    let changes = !transaction.is_empty();
+                    transaction.run()?;
+                    return Ok(changes);
+                }
+            }
+        }
+    }
+}
+
+/// The releases among `published` that packs to `to` start from: the newest `latest` older ones of its channel and platform.
+pub fn earlier<'a>(published: &'a [Source], to: &Source, latest: usize) -> Vec<&'a Source> {
+    let concerned = |source: &&Source| {
+        let (old, new) = (&source.container, &to.container);
+        old.app == new.app && old.platform == new.platform && old.version < new.version && source.channel == to.channel
+    };
+    let mut found: Vec<&Source> = published.iter().filter(concerned).collect();
+    found.sort_by(|a, b| b.container.version.cmp(&a.container.version));
+    found.truncate(latest);
+    found
+}
+
+/// Makes packs. It keeps the last target open, since several packs lead to each new release.
+pub struct PackMaker {
+    project: Project,
+    threads: usize,
+    target: Option<(PathBuf, Arc<PackageTree>)>,
+}
+
+impl PackMaker {
+    /// A maker for this folder that uses `threads` cores.
+    pub fn new(project: &Project, threads: usize) -> Self {
+        Self { project: project.clone(), threads: threads.max(1), target: None }
+    }
+
+    /// Makes the pack of a pair, unless there is one. `progress` is told the bytes of both sides that are done, from any thread.
+    pub fn make(
+        &mut self,
+        from: &Source,
+        to: &Source,
+        now: Time,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Making, MakingError> {
+        let incremental = self.project.settings().incremental_update.clone();
+        if !incremental.enabled {
+            return Ok(Making::Refused(Unworthy::SwitchedOff));
+        }
+        let same = |known: &SignedPatch| {
+            let patch = &known.patch;
+            (&patch.from, patch.base_manifest) == (&from.container, from.manifest)
+                && (&patch.to, patch.target_manifest) == (&to.container, to.manifest)
+        };
+        if let Some(known) = self.project.patches()?.into_iter().find(same) {
+            return Ok(Making::Known(known));
+        }
+        let limit = self.project.settings().performance.max_memory_usage;
+        if limit < APPLY_MEMORY {
+            return Ok(Making::Refused(Unworthy::Memory { needed: APPLY_MEMORY, limit }));
+        }
+        let old = open(from, self.threads)?;
+        let new = self.target(to)?;
+        let mut file = self.temporary()?;
+        let made = {
+            let mut out = BufWriter::new(file.as_file_mut());
+            let made = pack::make(&old, &*new, self.options(), &mut out, progress);
+            let made = made.and_then(|made| out.flush().map(|()| made).map_err(MakePackError::Write));
+            made.map_err(|source| MakingError::Make {
+                from: from.container.version.clone(),
+                to: to.container.version.clone(),
+                source,
+            })?
+        };
+        let length = made.length;
+        if length > incremental.max_patch_size {
+            return Ok(Making::Refused(Unworthy::TooLarge { length, limit: incremental.max_patch_size }));
+        }
+        if length as f64 >= self.project.settings().fallback.fallback_threshold * to.length as f64 {
+            return Ok(Making::Refused(Unworthy::SavesTooLittle { length, package: to.length }));
+        }
+        let patch = describe(from, to, &made, (old.manifest(), new.manifest()), incremental.patterns(), now);
+        Ok(Making::Made(NewPack { file, patch, length, package: to.length }))
+    }
+
+    /// The tree of a target, opened once for several pairs.
+    fn target(&mut self, to: &Source) -> Result<Arc<PackageTree>, MakingError> {
+        if let Some((path, tree)) = &self.target
+            && *path == to.path
+        {
+            return Ok(tree.clone());
+        }
+        // The one before goes first: two large trees need not be in memory.
+        self.target = None;
+        let tree = Arc::new(open(to, self.threads)?);
+        self.target = Some((to.path.clone(), tree.clone()));
+        Ok(tree)
+    }
+
+    fn options(&self) -> MakeOptions {
+        let settings = self.project.settings();
+        let choice = match settings.performance.compression_algorithm {
+            Algorithm::Auto => Choice::Smallest,
+            Algorithm::Aligned => Choice::Only(pack::Algorithm::Aligned),
+            Algorithm::Zstd => Choice::Only(pack::Algorithm::Zstd),
+            Algorithm::Bsdiff4 => Choice::Only(pack::Algorithm::Bsdiff4),
+        };
+        MakeOptions { choice, threads: self.threads, memory: settings.incremental_update.making_memory }
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile, PublishError> {
+        let folder = self.project.folder().join(FOLDER);
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        sweep(&folder).map_err(at(&folder))?;
+        durable::temporary(&folder.join("pack")).map_err(at(&folder))
+    }
+}
+
+fn open(source: &Source, threads: usize) -> Result<PackageTree, MakingError> {
+    PackageTree::open(&source.path, threads)
+        .map_err(|error| MakingError::Package { container: source.container.clone(), source: error })
+}
+
+/// Removes what killed processes left.
+fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let old = |modified: SystemTime| modified.elapsed().is_ok_and(|age| age > LONGEST_MAKING);
+        if entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(old) {
+            // Somebody else may have been quicker.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn describe(
+    from: &Source,
+    to: &Source,
+    made: &MadePack,
+    (old, new): (&Manifest, &Manifest),
+    patterns: AppPatterns<'_>,
+    now: Time,
+) -> Patch {
+    let count = |what: &str| made.verdicts.iter().filter(|verdict| verdict.what == what).count() as u64;
+    let (requires_restart, hot_swappable) = hot_swap(made, (old, new), patterns);
+    Patch {
+        from: from.container.clone(),
+        to: to.container.clone(),
+        base_manifest: from.manifest,
+        target_manifest: to.manifest,
+        cloned: made.cloned,
+        patched: count("patched"),
+        added: count("added"),
+        removed: count("removed"),
+        written: made.written,
+        memory: APPLY_MEMORY,
+        created: now,
+        requires_restart,
+        hot_swappable,
+        piece_size: 0,
+        pieces: Vec::new(),
+    }
+}
+
+/// Whether a running app must be started anew to use what a pack changes, and how many modules it could take over.
+///
+/// Only a module's source below `app` can be, and its byte code goes with it. Everything else that was changed, added, moved or
+/// removed needs a new start, but for the manifest and the start script, which say the version and are not part of a running app.
+fn hot_swap(made: &MadePack, (old, new): (&Manifest, &Manifest), patterns: AppPatterns<'_>) -> (bool, u64) {
+    let mut restart = launch(old) != launch(new);
+    let mut modules = 0;
+    for path in made.verdicts.iter().map(|verdict| &verdict.path).filter(|path| is_of_the_app(path)) {
+        match extension(path) {
+            "py" if patterns.is_hot_updatable(path) => modules += 1,
+            "pyc" if patterns.is_hot_updatable(path) => {}
+            _ => restart = true,
+        }
+    }
+    (restart, modules)
+}
+
+/// How a release is started, apart from the version that it is told, which is another one each time.
+fn launch(manifest: &Manifest) -> Launch {
+    let mut launch = manifest.application_info.launch.clone();
+    launch.environment.remove("KUZFLOW_VERSION");
+    launch
+}
+
+/// Whether a running app could notice a change of this file.
+fn is_of_the_app(path: &RelativePath) -> bool {
+    let path = path.as_str();
+    !path.starts_with("metadata/") && !matches!(path, "scripts/launch.sh" | "scripts/launch.bat")
+}
+
+fn extension(path: &RelativePath) -> &str {
+    path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delta::pack::Verdict;
+
+    fn source(version: &str, channel: &str, platform: &str) -> Source {
+        Source {
+            container: format!("sample_{version}_{platform}").parse().unwrap(),
+            channel: channel.to_owned(),
+            path: PathBuf::new(),
+            length: 1,
+            manifest: Digest::of(version.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn packs_start_from_the_newest_older_releases_of_the_same_kind() {
+        let linux = "Linux_x86_64";
+        let published = [
+            source("1.0.0", "stable", linux),
+            source("1.1.0", "stable", linux),
+            source("1.2.0", "beta", linux),
+            source("1.3.0", "stable", "Windows_AMD64"),
+            source("1.4.0", "stable", linux),
+            source("2.0.0", "stable", linux),
+            source("3.0.0", "stable", linux),
+        ];
+        let to = &published[5];
+        let versions = |latest| {
+            let found = earlier(&published, to, latest);
+            found.into_iter().map(|source| source.container.version.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(versions(2), ["1.4.0", "1.1.0"]);
+        assert_eq!(versions(10), ["1.4.0", "1.1.0", "1.0.0"]);
+        assert!(versions(0).is_empty());
+    }
+
+    #[test]
+    fn only_modules_that_match_are_taken_over() {
+        let manifest = Manifest::sample(std::collections::BTreeMap::new());
+        let modules = ["manipulate.*".parse().unwrap(), "config.*".parse().unwrap()];
+        let files = ["manipulate/core.py".parse().unwrap()];
+        let patterns = AppPatterns { hot_swap_modules: &modules, critical_files: &files };
+        let told = |changes: &[(&'static str, &str)]| {
+            let verdict = |(what, path): &(&'static str, &str)| Verdict {
+                path: path.parse().unwrap(),
+                what,
+                base: None,
+                size: 1,
+                algorithm: None,
+                packed: 0,
+            };
+            let verdicts = changes.iter().map(verdict).collect();
+            let made = MadePack { length: 1, outline: 1, verdicts, cloned: 0, written: 0 };
+            hot_swap(&made, (&manifest, &manifest), patterns)
+        };
+        let module = ("patched", "app/manipulate/executor.py");
+        assert_eq!(told(&[]), (false, 0));
+        assert_eq!(told(&[module]), (false, 1));
+        let compiled = ("patched", "app/manipulate/__pycache__/executor.cpython-311.pyc");
+        assert_eq!(told(&[module, compiled, ("patched", "scripts/launch.sh")]), (false, 1));
+        assert_eq!(told(&[module, ("added", "app/manipulate/new.py"), ("removed", "app/manipulate/old.py")]), (false, 3));
+        for other in [
+            ("patched", "app/manipulate/core.py"),
+            ("patched", "app/other.py"),
+            ("added", "app/other.py"),
+            ("removed", "app/other.py"),
+            ("moved", "app/other.py"),
+            ("attributes", "app/other.py"),
+            ("patched", "app/config/operation.json"),
+            ("patched", "runtime/lib/os.py"),
+            ("patched", "config/default.ini"),
+            ("added", "scripts/migrate"),
+        ] {
+            assert_eq!(told(&[module, other]), (true, 1), "{other:?}");
+        }
+        let mut other = manifest.clone();
+        let made = MadePack { length: 1, outline: 1, verdicts: Vec::new(), cloned: 0, written: 0 };
+        other.application_info.launch.environment.insert("KUZFLOW_VERSION".to_owned(), "2.0.0".to_owned());
+        assert_eq!(hot_swap(&made, (&manifest, &other), patterns), (false, 0));
+        other.application_info.launch.arguments.push("-X".to_owned());
+        assert_eq!(hot_swap(&made, (&manifest, &other), patterns), (true, 0));
+    }
+}
