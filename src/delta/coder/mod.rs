@@ -107,13 +107,7 @@ impl Options {
         let bits = |value: u64| 64 - value.leading_zeros();
         Self {
             nature,
-            training: if nature == Nature::Text && length <= 1 << 20 {
-                16
-            } else if nature == Nature::Text {
-                5
-            } else {
-                0
-            },
+            training: if nature == Nature::Text && length <= 1 << 20 { 16 } else if nature == Nature::Text { 5 } else { 0 },
             tables: (bits(fresh) + 2).clamp(12, 18),
             history: bits(length).clamp(18, 22),
             recall: nature == Nature::Text && length <= MOST_RECALLED,
@@ -121,8 +115,7 @@ impl Options {
     }
 
     fn code<C: Coder>(self, coder: &mut C) -> Self {
-        let nature =
-            if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
+        let nature = if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
         let training = coder.code_plain(self.training.into(), 5) as u32;
         let tables = coder.code_plain(self.tables.saturating_sub(4).into(), 4) as u32 + 4;
         let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
@@ -132,7 +125,7 @@ impl Options {
 
     /// Size of the table of places, as a power of two.
     fn places(self, old: u64) -> u32 {
-        if self.recall { (64 - old.leading_zeros()).clamp(18, 22) } else { 18 }
+        if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 18 }
     }
 
     /// Bytes of memory that the models take, roughly.
@@ -200,6 +193,7 @@ fn decode_all<'f>(
     Work::new(old, options, None)?.run(coder, &steps, &mut *forecast, sink)?;
     if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
 }
+
 
 /// The state of either direction.
 struct Work<'a> {
@@ -273,8 +267,7 @@ impl<'a> Work<'a> {
 
     /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
     fn surroundings(&self, copied_to: u64, step: &Step) -> io::Result<Surroundings> {
-        let mut front =
-            vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
+        let mut front = vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
         self.old.read_at(copied_to, &mut front)?;
         let mut back = Vec::new();
         if step.length > 0 {
@@ -311,13 +304,7 @@ impl<'a> Work<'a> {
     }
 
     /// Codes `length` bytes (at most a part) whose counterpart stands at `old_at`.
-    fn code_part<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        old_at: u64,
-        length: usize,
-        forecast: &mut dyn Forecast,
-    ) -> Result<(), CoderError> {
+    fn code_part<C: Coder>(&mut self, coder: &mut C, old_at: u64, length: usize, forecast: &mut dyn Forecast) -> Result<(), CoderError> {
         let new_at = self.space.written();
         let mut part = std::mem::take(&mut self.part);
         let actual = self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));
