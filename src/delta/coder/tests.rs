@@ -160,7 +160,7 @@ fn a_long_copy_costs_a_few_bytes() {
 }
 
 #[test]
-fn a_stream_cut_anywhere_is_an_error_or_wrong_and_never_too_long() {
+fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
     let old = b"The quick brown fox jumps over the lazy dog. ".repeat(30);
     let mut new = old.clone();
     new.splice(100..110, *b"something entirely different");
@@ -169,7 +169,9 @@ fn a_stream_cut_anywhere_is_an_error_or_wrong_and_never_too_long() {
     for cut in 0..packed.len() {
         let (back, ended) = unpack(&old, new.len() as u64, &packed[..cut], true);
         assert!(back.len() <= new.len());
-        assert!(ended.is_err() || back != new, "cut at {cut}");
+        assert!(ended.is_err() || back.len() == new.len());
+        // The last bytes may say no more than what the decoder would take for granted; all others are needed.
+        assert!(ended.is_err() || back != new || cut + 2 >= packed.len(), "cut at {cut} of {}", packed.len());
     }
 }
 
