@@ -132,7 +132,7 @@ impl Options {
 
     /// Size of each of the two tables for differences, as a power of two.
     fn differences(self) -> u32 {
-        (self.tables + 4).clamp(12, if self.nature == Nature::Text { 18 } else { 20 })
+        (self.tables + 4).clamp(12, if self.nature == Nature::Text { 18 } else { 21 })
     }
 
     /// Size of the table of places, as a power of two.
