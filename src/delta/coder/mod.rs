@@ -44,7 +44,7 @@ const AROUND: u64 = 4096;
 const PART: u64 = 1 << 16;
 
 /// Larger old files are not taken into memory for fresh bytes.
-const MOST_RECALLED: u64 = 24 << 20;
+const MOST_RECALLED: u64 = 20 << 20;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +123,11 @@ impl Options {
         Self { nature, training, tables, history, recall }
     }
 
+    /// Size of each of the two tables for differences, as a power of two.
+    fn differences(self) -> u32 {
+        (self.tables + 4).clamp(12, if self.nature == Nature::Text { 18 } else { 21 })
+    }
+
     /// Size of the table of places, as a power of two.
     fn places(self, old: u64) -> u32 {
         if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 18 }
@@ -130,8 +135,9 @@ impl Options {
 
     /// Bytes of memory that the models take, roughly.
     fn memory(self, old: u64) -> u64 {
-        let recalled = if self.recall { old.saturating_add(4 << self.places(old)) } else { 0 };
-        (64 << self.tables) + (1 << self.history) + (13 << 20) + recalled
+        let recalled = if self.recall { old } else { 0 };
+        let tables = (64 << self.tables) + (8 << self.differences()) + (4 << self.places(old));
+        recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
     }
 }
 
@@ -223,7 +229,7 @@ impl<'a> Work<'a> {
             space: Space::new(base, History::new(options.history)),
             mixture: Mixture::new(options.nature, options.tables),
             matches: Matches::new(options.places(old.len())),
-            residual: Residual::new(options.tables + 4),
+            residual: Residual::new(options.differences()),
             part: vec![0; PART as usize],
         })
     }

@@ -132,7 +132,6 @@ pub struct Mixer<const N: usize> {
     output: u32,
 }
 
-
 impl<const N: usize> Mixer<N> {
     /// `sets` sets of weights that start at `weight` / 4096 each (so all stay within ±8). A `rate` below 512 says how fast it learns.
     pub fn new(sets: usize, weight: i16, rate: u32) -> Self {
@@ -145,7 +144,10 @@ impl<const N: usize> Mixer<N> {
         self.selected = set.min(self.weights.len() - 1);
         let weights = &self.weights[self.selected];
         // 16 by 16 bits each, so that a compiler can do eight at once on any machine.
-        let sum = inputs.iter().zip(weights).fold(0_i32, |sum, (&input, &weight)| sum.wrapping_add(i32::from(input) * i32::from(weight)));
+        let sum = inputs
+            .iter()
+            .zip(weights)
+            .fold(0_i32, |sum, (&input, &weight)| sum.wrapping_add(i32::from(input) * i32::from(weight)));
         let stretched = (sum >> 12).clamp(-LIMIT, LIMIT);
         self.output = logistic.squash(stretched);
         stretched

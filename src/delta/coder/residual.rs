@@ -241,7 +241,8 @@ impl Residual {
                     *row = hash(context, partial) as usize & self.mask & !15;
                 }
             }
-            let node = if shift > 3 { partial as usize } else { partial as usize & ((1 << (3 - shift)) - 1) | 1 << (3 - shift) } & 15;
+            let node =
+                if shift > 3 { partial as usize } else { partial as usize & ((1 << (3 - shift)) - 1) | 1 << (3 - shift) } & 15;
             let mut places = [0; VALUES];
             for index in 0..VALUES {
                 let at = rows[index] | node;
