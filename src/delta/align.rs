@@ -71,8 +71,7 @@ const WINDOW: usize = 64 << 20;
 impl Options {
     /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step must be worth it.
     pub fn text() -> Self {
-        let costs =
-            Costs { same: 6, differs: 5000, differs_again: 4000, fresh: 250, leave: 2500, resume: 3500, jump: 6500 };
+        let costs = Costs { same: 6, differs: 5000, differs_again: 4000, fresh: 250, leave: 2500, resume: 3500, jump: 6500 };
         Self { window: WINDOW, shortest: 6, costs }
     }
 

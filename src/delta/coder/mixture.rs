@@ -7,6 +7,7 @@
 use super::history::Space;
 use super::models::{Correction, Counter, Logistic, Mixer, SHARES};
 use super::range::Coder;
+use super::swift::Swift;
 
 /// Contexts that have a row of slots each.
 const CONTEXTS: usize = 12;
@@ -41,6 +42,8 @@ pub struct Voice {
 
 /// The model.
 pub struct Mixture {
+    /// Does all the work in place of what follows, where time counts more than bytes.
+    swift: Option<Swift>,
     logistic: Logistic,
     nature: Nature,
     slots: Vec<[u32; BUCKET]>,
@@ -76,11 +79,13 @@ pub fn hash(left: u32, right: u32) -> u32 {
 
 impl Mixture {
     /// A model that knows nothing, with 2^`bits` buckets of 64 bytes.
-    pub fn new(nature: Nature, bits: u32) -> Self {
+    pub fn new(nature: Nature, bits: u32, swift: bool) -> Self {
+        let bits = if swift { 4 } else { bits };
         let logistic = Logistic::new();
         let buckets = 1_usize << bits.clamp(4, 22);
         let weight = 4096 * 3 / 10;
         Self {
+            swift: swift.then(Swift::new),
             logistic,
             nature,
             slots: vec![[0; BUCKET]; buckets],
@@ -107,6 +112,9 @@ impl Mixture {
     /// Learns the output from `from` on, which was copied.
     pub fn train(&mut self, space: &Space, from: u64) {
         self.enter(space, from);
+        if self.swift.is_some() {
+            return;
+        }
         self.voices = [Voice::default(); VOICES];
         for at in from..space.at() {
             let byte = space.byte(at);
@@ -141,6 +149,11 @@ impl Mixture {
     /// Codes one byte, of which `voices` expect something; `known` is what it is (the encoder).
     #[inline]
     pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, voices: [Voice; VOICES]) -> u8 {
+        if let Some(swift) = &mut self.swift {
+            let byte = swift.code(coder, known, self.newest, &voices);
+            self.advance(byte);
+            return byte;
+        }
         self.voices = voices;
         self.begin_byte();
         for shift in (0..8).rev() {
@@ -249,7 +262,10 @@ impl Mixture {
         // A follower speaks as long as what it expects begins with the bits so far.
         let partial = self.partial;
         let speaks = |expected: Option<u8>| {
-            expected.map(|byte| usize::from(byte) | 256).filter(|&byte| byte >> (shift + 1) == partial).map(|byte| byte >> shift & 1 == 1)
+            expected
+                .map(|byte| usize::from(byte) | 256)
+                .filter(|&byte| byte >> (shift + 1) == partial)
+                .map(|byte| byte >> shift & 1 == 1)
         };
         let voices = self.voices.map(|voice| (speaks(voice.expected), voice.state as usize & 63));
         for ((voice, state), sure) in voices.iter().zip(&self.sure) {
@@ -267,7 +283,8 @@ impl Mixture {
         }
         self.inputs[at] = logistic.stretch(self.order0[partial & 255].probability()) as i16;
         self.inputs[at + 1] = 256;
-        let grades = voices.iter().zip(&self.voices).map(|((voice, _), whole)| if voice.is_some() { whole.grade as usize & 3 } else { 0 });
+        let grades =
+            voices.iter().zip(&self.voices).map(|((voice, _), whole)| if voice.is_some() { whole.grade as usize & 3 } else { 0 });
         let set = grades.fold(0, |set, grade| set << 2 | grade);
         let one = self.by_voices.mix(logistic, &self.inputs, set);
         let two = self.by_bits.mix(logistic, &self.inputs, partial & 255);
@@ -342,4 +359,3 @@ fn starting_pasts() -> [Counter; 256] {
     }
     pasts
 }
-

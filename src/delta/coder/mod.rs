@@ -22,6 +22,7 @@ mod numbers;
 mod range;
 mod residual;
 mod steps;
+mod swift;
 #[cfg(test)]
 mod tests;
 
@@ -99,6 +100,8 @@ pub struct Options {
     pub history: u32,
     /// Whether fresh bytes are looked up in all old bytes, which are in memory then.
     pub recall: bool,
+    /// Whether fresh bytes have the light model.
+    pub swift: bool,
 }
 
 impl Options {
@@ -107,20 +110,29 @@ impl Options {
         let bits = |value: u64| 64 - value.leading_zeros();
         Self {
             nature,
-            training: if nature == Nature::Text && length <= 1 << 20 { 16 } else if nature == Nature::Text { 5 } else { 0 },
+            training: if nature == Nature::Text && length <= 1 << 20 {
+                16
+            } else if nature == Nature::Text {
+                5
+            } else {
+                0
+            },
             tables: (bits(fresh) + 2).clamp(12, 18),
             history: bits(length).clamp(18, 22),
             recall: nature == Nature::Text && length <= MOST_RECALLED,
+            swift: false,
         }
     }
 
     fn code<C: Coder>(self, coder: &mut C) -> Self {
-        let nature = if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
+        let nature =
+            if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
         let training = coder.code_plain(self.training.into(), 5) as u32;
         let tables = coder.code_plain(self.tables.saturating_sub(4).into(), 4) as u32 + 4;
         let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
         let recall = coder.code_plain(self.recall.into(), 1) == 1;
-        Self { nature, training, tables, history, recall }
+        let swift = coder.code_plain(self.swift.into(), 1) == 1;
+        Self { nature, training, tables, history, recall, swift }
     }
 
     /// Size of each of the two tables for differences, as a power of two.
@@ -137,7 +149,8 @@ impl Options {
     fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
         let tables = (64 << self.tables) + (8 << self.differences()) + (4 << self.places(old));
-        recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
+        let swift = if self.swift { 24 << 20 } else { 0 };
+        recalled.saturating_add(tables + swift + (1 << self.history) + (3 << 20))
     }
 }
 
@@ -186,7 +199,7 @@ fn decode_all<'f>(
     make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
-    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false };
+    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, swift: false };
     let options = empty.code(coder);
     if options.memory(old.len()) > limits.most_memory {
         return Err(CoderError::Memory { needed: options.memory(old.len()), most: limits.most_memory });
@@ -199,7 +212,6 @@ fn decode_all<'f>(
     Work::new(old, options, None)?.run(coder, &steps, &mut *forecast, sink)?;
     if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
 }
-
 
 /// The state of either direction.
 struct Work<'a> {
@@ -227,7 +239,7 @@ impl<'a> Work<'a> {
             target,
             training: (1 << options.training.min(30)) - 1,
             space: Space::new(base, History::new(options.history)),
-            mixture: Mixture::new(options.nature, options.tables),
+            mixture: Mixture::new(options.nature, options.tables, options.swift),
             matches: Matches::new(options.places(old.len())),
             residual: Residual::new(options.differences()),
             part: vec![0; PART as usize],
@@ -273,7 +285,8 @@ impl<'a> Work<'a> {
 
     /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
     fn surroundings(&self, copied_to: u64, step: &Step) -> io::Result<Surroundings> {
-        let mut front = vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
+        let mut front =
+            vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
         self.old.read_at(copied_to, &mut front)?;
         let mut back = Vec::new();
         if step.length > 0 {
@@ -310,7 +323,13 @@ impl<'a> Work<'a> {
     }
 
     /// Codes `length` bytes (at most a part) whose counterpart stands at `old_at`.
-    fn code_part<C: Coder>(&mut self, coder: &mut C, old_at: u64, length: usize, forecast: &mut dyn Forecast) -> Result<(), CoderError> {
+    fn code_part<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        old_at: u64,
+        length: usize,
+        forecast: &mut dyn Forecast,
+    ) -> Result<(), CoderError> {
         let new_at = self.space.written();
         let mut part = std::mem::take(&mut self.part);
         let actual = self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));

@@ -169,7 +169,10 @@ impl Residual {
             hash(number << 8 | scale(self.calm), 14),
             hash(number << 3 | past & 3, 15),
             hash(number, self.recent & 0xF),
-            hash(u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16, 17 + number),
+            hash(
+                u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16,
+                17 + number,
+            ),
         ];
         let differs = self.code_flag(coder, &contexts, 32 + usize::from(kind), differs);
         self.recent_fields[usize::from(kind)] = past << 1 | u32::from(differs);
@@ -184,7 +187,14 @@ impl Residual {
         for index in 0..field.len() {
             let known = known.and_then(|bytes| bytes.get(index)).copied();
             let expected = again[index & 7];
-            let value = self.code_value(coder, field[index], number * 8 + index as u32 + 1, 1 + u32::from(same), u32::from(expected), known);
+            let value = self.code_value(
+                coder,
+                field[index],
+                number * 8 + index as u32 + 1,
+                1 + u32::from(same),
+                u32::from(expected),
+                known,
+            );
             same &= value == expected;
             field[index] = value;
             self.newest = self.newest << 8 | u32::from(value);
@@ -216,7 +226,15 @@ impl Residual {
     }
 
     /// A byte that stands where `forecast` was foretold. It may be the same within a field.
-    fn code_value<C: Coder>(&mut self, coder: &mut C, forecast: u8, place: u32, state: u32, expected: u32, known: Option<u8>) -> u8 {
+    fn code_value<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        forecast: u8,
+        place: u32,
+        state: u32,
+        expected: u32,
+        known: Option<u8>,
+    ) -> u8 {
         let foretold = u32::from(forecast);
         let newest = self.newest;
         let change = u32::from(self.last_actual.wrapping_sub(self.last_forecast));

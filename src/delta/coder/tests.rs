@@ -78,7 +78,12 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<Step>)> {
     let byte = prop_oneof![3 => 97..102_u8, 1 => any::<u8>()];
     let old = proptest::collection::vec(byte.clone(), 0..2000);
     let parts = proptest::collection::vec(
-        (proptest::collection::vec(byte, 0..40), any::<u16>(), 0..700_u64, proptest::collection::vec((any::<u16>(), any::<u8>()), 0..6)),
+        (
+            proptest::collection::vec(byte, 0..40),
+            any::<u16>(),
+            0..700_u64,
+            proptest::collection::vec((any::<u16>(), any::<u8>()), 0..6),
+        ),
         0..12,
     );
     (old, parts).prop_map(|(old, parts)| {

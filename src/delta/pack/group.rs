@@ -150,6 +150,15 @@ mod encode {
     }
 
     impl Class {
+        /// Of this many bytes of a changed file about one has no counterpart in its base.
+        pub fn bytes_for_a_fresh_one(self) -> u64 {
+            match self {
+                Self::Text => 20,
+                Self::Data => 2,
+                Self::Native => 5,
+            }
+        }
+
         /// The class of a file that begins like this.
         pub fn of(start: &[u8]) -> Self {
             let magic = start.get(..4).unwrap_or_default();
@@ -163,13 +172,14 @@ mod encode {
         }
     }
 
-    /// Codes `target`, which is files of the given `lengths`, against `bases`, and appends it to `out`.
+    /// Codes `target`, which is files of the given `lengths`, against `bases`, and appends it to `out`; `swift`ly if decoding must not take
+    /// long.
     pub fn encode(
         algorithm: Algorithm,
         class: Class,
         bases: &[&dyn ReadAt],
         target: &Vec<u8>,
-        lengths: &[u64],
+        (lengths, swift): (&[u64], bool),
         out: &mut Vec<u8>,
     ) -> Result<(), GroupError> {
         let old = Joined::new(bases.iter().copied());
@@ -192,7 +202,7 @@ mod encode {
                 };
                 let fresh = steps.iter().map(|step| step.fresh).sum();
                 let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
-                let options = coder::Options::for_target(nature, target.len() as u64, fresh);
+                let options = coder::Options { swift, ..coder::Options::for_target(nature, target.len() as u64, fresh) };
                 let mut forecast = forecast(&old, &program, lengths, &steps, &hints)?;
                 Ok(coder::encode(&old, target, &steps, options, &mut *forecast, out)?)
             }
