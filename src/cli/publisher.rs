@@ -1,16 +1,14 @@
 //! The verbs of `kuzflow`, the publisher's and operator's tool.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use super::build::{self, BuildArguments};
-use super::output::{Say, write_line};
-use super::{Ending, log, patches};
+use super::output::Say;
+use super::{Ending, log, patches, serve};
 use crate::causes;
 use crate::host;
 use crate::model::platform::AppName;
@@ -19,7 +17,6 @@ use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::{
     InitOptions, KeyRole, Keyring, PackageToPublish, Project, ProjectSettings, PublishError, RolloutChange, Rotation, Transaction,
 };
-use crate::server::{self, ServerOptions};
 
 /// Builds, signs, publishes and serves releases of an app.
 #[derive(Debug, Parser)]
@@ -95,8 +92,10 @@ enum Verb {
     #[command(after_help = "Example: kuzflow apply 1.2-to-1.3.kuzpatch --old containers/my-app_1.2.0_Linux_x86_64 --out 1.3")]
     Apply(super::diff::ApplyArguments),
     /// Serve a repository over HTTP.
-    #[command(after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific")]
-    Serve(ServeArguments),
+    #[command(
+        after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific --make-patches"
+    )]
+    Serve(serve::ServeArguments),
 }
 
 /// Where the publisher's folder and its keys are.
@@ -189,28 +188,6 @@ struct Change {
     resume: bool,
 }
 
-#[derive(Debug, Args)]
-struct ServeArguments {
-    /// The publisher's folder or a repository.
-    #[arg(long, value_name = "DIR")]
-    repo: PathBuf,
-    /// Address and port; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// This node's name.
-    #[arg(long, value_name = "NAME", default_value = "kuzflow")]
-    node: String,
-    /// This node's region: Asia-Pacific, Europe, Americas or Global.
-    #[arg(long, value_name = "NAME", default_value = "Global")]
-    region: String,
-    /// Where clients reach this node, if nodes.json does not say it.
-    #[arg(long, value_name = "URL")]
-    public_url: Option<url::Url>,
-    /// Seconds between health checks of the other nodes; 0 for none.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    health_interval: u64,
-}
-
 type Failure = Box<dyn std::error::Error>;
 
 fn role(text: &str) -> Result<KeyRole, String> {
@@ -265,7 +242,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         }
         Verb::Diff(arguments) => super::diff::diff(&arguments, say),
         Verb::Apply(arguments) => super::diff::apply(&arguments, say),
-        Verb::Serve(arguments) => serve(arguments, say),
+        Verb::Serve(arguments) => serve::serve(arguments, say),
     }
 }
 
@@ -285,7 +262,7 @@ pub fn project_folder(folder: &Path) -> PathBuf {
 }
 
 /// A key's password: from the variable KUZFLOW_KEY_PASSWORD, for unattended use, else typed.
-fn ask(key: &Path) -> Option<String> {
+pub fn ask(key: &Path) -> Option<String> {
     if let Some(password) = host::variable("KUZFLOW_KEY_PASSWORD") {
         return password.into_string().ok();
     }
@@ -472,46 +449,4 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
         .collect();
     say.result(json!({ "status": "done", "releases": releases, "patches": patches, "expires": expiries }));
     Ok(Ending::Done)
-}
-
-fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
-    let inner = project_folder(&arguments.repo).join("repository");
-    let repository = if arguments.repo.join("metadata").is_dir() { arguments.repo } else { inner };
-    let mut options = ServerOptions::new(repository);
-    options.node = arguments.node;
-    options.region = arguments.region;
-    options.public_url = arguments.public_url;
-    options.health_interval = Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
-        let address = listener.local_addr()?;
-        say.line(&format!("serving {} on http://{address}/", options.repository.display()));
-        if say.is_json() {
-            write_line(&json!({ "event": "serving", "address": address.to_string() }).to_string());
-        }
-        server::serve(options, listener, stop_signal()).await?;
-        Ok::<(), Failure>(())
-    })?;
-    say.result(json!({ "status": "done" }));
-    Ok(Ending::Done)
-}
-
-/// Ctrl-C, or the service manager's SIGTERM.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    // Without a handler the server runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -91,7 +91,7 @@ impl World {
         self.kuzflow(&[&["publish", text(package), "--repo", text(&folder)], more].concat());
     }
 
-    /// Builds and publishes a release with `size` bytes of noise in 40 files.
+    /// Builds and publishes a release with `size` bytes of noise in 40 files, without packs: noise has none worth having.
     pub fn release(&self, version: &str, size: usize) {
         let mut random = fastrand::Rng::with_seed(size as u64 ^ version.len() as u64);
         let mut noise = vec![0; size / 40];
@@ -102,7 +102,7 @@ impl World {
             files.insert(name.as_str(), noise.clone());
         }
         let package = self.build(version, &files);
-        self.publish(&package, &[]);
+        self.publish(&package, &["--no-patches"]);
     }
 
     /// The package of the only published release, where nodes serve it.
