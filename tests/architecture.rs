@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("trust", &["causes", "model", "durable"]),
     ("fetch", &["causes", "model", "durable"]),
     ("store", &["causes", "model", "durable", "container"]),
-    ("engine", &["causes", "model", "host", "settings", "container", "trust", "fetch", "store"]),
+    ("engine", &["causes", "model", "host", "settings", "container", "delta", "trust", "fetch", "store"]),
     ("launcher", &["model", "host", "settings", "engine"]),
     ("publish", &["causes", "model", "host", "settings", "durable", "container", "delta", "trust"]),
     ("server", &["causes", "model", "host", "settings", "durable", "trust", "publish"]),

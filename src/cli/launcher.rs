@@ -13,6 +13,7 @@ use super::{Ending, log, run, terminal};
 use crate::causes;
 use crate::container::verify_tree;
 use crate::engine::context::Context;
+use crate::engine::described::DescribedSlot;
 use crate::engine::driver;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
@@ -259,7 +260,8 @@ impl Session<'_> {
         let arguments = self.app_arguments.clone();
         let language = self.language.tag().to_owned();
         let app = crate::engine::app::AppSlot::default();
-        Context { home, settings, shipped_root, arguments, language, app, variable: host::variable }
+        let described = DescribedSlot::default();
+        Context { home, settings, shipped_root, arguments, language, app, described, variable: host::variable }
     }
 
     fn options(&self) -> run::Options {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use decode::{Decoder, Fault, LARGEST_WINDOW_LOG, SpanReader};
 pub use readiness::Readiness;
-pub use unpack::{Unpacker, unpack_package};
+pub use unpack::{Unpacker, check_entry, unpack_entry, unpack_package};
 pub use verify::{Damage, Harm, Verification, verify_tree};
 
 use crate::model::manifest::InvalidManifest;

@@ -185,6 +185,27 @@ impl Unpacker {
     }
 }
 
+/// Proves that packed bytes are those of an entry, without keeping what they unpack to.
+pub fn check_entry(entry: &Entry, packed: &Packed, bytes: &mut dyn Read) -> Result<(), Fault> {
+    let found = Decoder::new()?.unpack(bytes, packed.compression, packed.size, entry.size, &mut |_| Ok(()))?;
+    prove(entry.hash, found)
+}
+
+/// Unpacks an entry into a file of its own, which must not exist yet.
+pub fn unpack_entry(
+    path: &RelativePath,
+    entry: &Entry,
+    packed: &Packed,
+    bytes: &mut dyn Read,
+    to: &Path,
+) -> Result<(), ContainerError> {
+    let written = create(to, entry, |file| {
+        let mut sink = |block: &[u8]| file.write_all(block);
+        prove(entry.hash, Decoder::new()?.unpack(bytes, packed.compression, packed.size, entry.size, &mut sink)?)
+    });
+    written.map_err(|failure| failure.at(to, || |fault| ContainerError::Entry { path: path.clone(), fault }))
+}
+
 /// Unpacks a whole package with `threads` threads, the largest entries first. `json` are the manifest's verified bytes;
 /// `progress` is told the unpacked bytes of each entry as it is done, from any thread.
 pub fn unpack_package(

@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::tree::{self, KEEPS_LINKS};
-use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH, MUTABLE_FOLDERS};
+use crate::model::manifest::{Entry, INDEX_PATH, KEPT_FOLDER, MANIFEST_PATH, MUTABLE_FOLDERS};
 use crate::model::{Hasher, Manifest, RelativePath};
 
 /// One thing that is not as the manifest says.
@@ -209,7 +209,7 @@ fn find_extra(root: &Path, folder: &str, manifest: &Manifest, folders: &BTreeSet
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
         if is_mutable(&path)
-            || [MANIFEST_PATH, INDEX_PATH].contains(&path.as_str())
+            || [MANIFEST_PATH, INDEX_PATH, KEPT_FOLDER].contains(&path.as_str())
             || (!is_folder && manifest.file_manifest.contains_key(path.as_str()))
         {
             continue;

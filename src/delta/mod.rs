@@ -22,3 +22,4 @@ pub mod forecast;
 pub mod kin;
 pub mod native;
 pub mod pack;
+pub mod plan;

@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use super::context::Context;
 use super::machine::Checked;
+use super::planning;
 use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::causes;
-use crate::fetch::{Client, FetchError, NodeMemory, Partial};
-use crate::model::plan::Reason;
+use crate::fetch::{Client, FetchError, NodeMemory};
 use crate::model::release::{Audience, Choice, SignedRelease};
-use crate::model::{Digest, Manifest, Node, Offer, PackageIndex, Plan, Platform, Version, node};
-use crate::store::{State, StoreError, staging};
+use crate::model::{Node, Offer, Platform, Version, node};
+use crate::store::{State, StoreError};
 use crate::trust::{MetadataSource, Repository, SourceError, Trust};
 
 /// Largest `nodes.json` and answer of the API that are read, bytes.
@@ -45,22 +45,11 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     };
     let nodes = nodes(context, client).await;
     let notes = notes(context, client, &repository, &nodes, &signed).await;
-    let bytes_to_fetch = signed.length.saturating_sub(already_here(context, &signed));
     let memory = NodeMemory::load(&context.home.node_memory());
+    let plan = planning::plan(context, client, &repository, &signed, &nodes, &memory).await?;
+    let bytes_to_fetch = plan.bytes.saturating_sub(planning::already_here(context, &signed, &plan));
     let estimated_seconds = memory.estimated_seconds(&nodes, bytes_to_fetch).map(|seconds| seconds.ceil() as u64);
-    let plan = Plan::full(signed.length, signed.release.file_count, Reason::NothingInstalled);
     Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds })))
-}
-
-/// Bytes of the package that an interrupted download left, by its own account: for showing a price, proved when it goes on.
-fn already_here(context: &Context, signed: &SignedRelease) -> u64 {
-    let staging = staging::left_by(&context.home, &signed.release.container);
-    let read = |path: std::path::PathBuf, hash| std::fs::read(path).ok().filter(|json| Digest::of(json) == hash);
-    let manifest = read(staging.manifest(), signed.release.manifest.hash);
-    let manifest = manifest.and_then(|json| Manifest::from_json(&json).ok());
-    let index = read(staging.index(), signed.release.index.hash);
-    let index = manifest.zip(index).and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
-    index.map_or(0, |index| Partial::marked_bytes(&staging.package(), &index.pieces))
 }
 
 async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use super::app::AppSlot;
+use super::described::DescribedSlot;
 use crate::settings::Settings;
 use crate::store::lock::HomeLock;
 use crate::store::{Home, StoreError};
@@ -26,6 +27,8 @@ pub struct Context {
     pub language: String,
     /// The app this launcher started.
     pub app: AppSlot,
+    /// The documents of the package that was asked about last.
+    pub described: DescribedSlot,
     /// Asks the environment.
     pub variable: fn(&str) -> Option<OsString>,
 }

@@ -5,9 +5,11 @@
 pub mod app;
 mod check;
 pub mod context;
+pub mod described;
 pub mod driver;
 pub mod machine;
 pub mod mailbox;
+mod planning;
 pub mod problem;
 pub mod protocol;
 mod update;

@@ -29,6 +29,8 @@ pub struct Job {
     pub object_length: u64,
     /// The pieces: of the first [`PieceTable::length`] bytes of the object.
     pub pieces: Arc<PieceTable>,
+    /// Which pieces are wanted; all if absent.
+    pub wanted: Option<Vec<u32>>,
     /// Whom to ask, the best first.
     pub nodes: Vec<Node>,
     /// The file to write to; `PATH.journal` lies beside it. Both are kept by pause, cancel and failure, for the next time.
@@ -51,7 +53,17 @@ impl Job {
         partial: PathBuf,
     ) -> Self {
         let patience = Duration::from_secs(120);
-        Self { location: location.into(), object_length, pieces, nodes, partial, memory: None, patience, connections: (2, 16) }
+        Self {
+            location: location.into(),
+            object_length,
+            pieces,
+            wanted: None,
+            nodes,
+            partial,
+            memory: None,
+            patience,
+            connections: (2, 16),
+        }
     }
 }
 
@@ -188,6 +200,8 @@ struct Driver {
     faults: HashMap<usize, NodeFault>,
     started: Instant,
     resumed: u64,
+    /// Bytes that are wanted.
+    total: u64,
     received: u64,
     /// Of these, how many the speed has taken in.
     shown: u64,
@@ -220,9 +234,15 @@ impl Driver {
             seed: fastrand::u64(..),
         };
         let held: Vec<u32> = partial.held().collect();
-        let scheduler = Scheduler::new(Arc::clone(&job.pieces), held.iter().copied(), &priors, &limits);
-        let resumed = job.pieces.length - scheduler.missing_bytes();
-        for piece in held {
+        // What nobody wants is nothing that the scheduler has to look for.
+        let wanted = |piece: &u32| job.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(piece).is_ok());
+        let unwanted: Vec<u32> = (0..job.pieces.count()).filter(|piece| !wanted(piece)).collect();
+        let size = |piece: &u32| job.pieces.span(*piece).end - job.pieces.span(*piece).start;
+        let total = job.pieces.length - unwanted.iter().map(size).sum::<u64>();
+        let not_missing = held.iter().chain(&unwanted).copied();
+        let scheduler = Scheduler::new(Arc::clone(&job.pieces), not_missing, &priors, &limits);
+        let resumed = total - scheduler.missing_bytes();
+        for piece in held.iter().copied().filter(|piece| wanted(piece)) {
             let _ = events.send(FetchEvent::Piece(piece));
         }
         let failed = sender.clone();
@@ -254,6 +274,7 @@ impl Driver {
             faults: HashMap::new(),
             started: Instant::now(),
             resumed,
+            total,
             received: 0,
             shown: 0,
             speed: 0.0,
@@ -419,7 +440,7 @@ impl Driver {
     fn progress(&mut self) {
         let missing = self.scheduler.missing_bytes();
         let seconds_left = (self.speed >= 1.0).then(|| (missing as f64 / self.speed).ceil() as u64);
-        let total = self.job.pieces.length;
+        let total = self.total;
         let progress = Progress { done: total - missing, total, speed: self.speed, seconds_left, nodes: self.nodes() };
         let _ = self.events.send(FetchEvent::Progress(progress));
     }

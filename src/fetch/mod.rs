@@ -149,6 +149,11 @@ impl FetchError {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// Whether this machine is the cause, so that nobody else's bytes would help.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Disk { .. } | Self::Setup(_) | Self::Task(_))
+    }
+
     /// Whether no node could even be reached, so that the network itself is the likely cause.
     pub fn is_unreachable(&self) -> bool {
         use crate::model::transfer::FaultKind;

@@ -14,6 +14,7 @@
 //!
 //! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written file in the place of a whole one.
 
+pub mod contents;
 mod files;
 #[cfg(test)]
 mod fixture;

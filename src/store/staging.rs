@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::remove_tree;
 use super::lock::HomeLock;
-use super::{Home, InstalledRecord, StoreError, migrate};
+use super::{Home, InstalledRecord, StoreError, contents, migrate};
 use crate::durable;
 use crate::model::{ContainerId, Digest, Manifest};
 
@@ -50,6 +50,19 @@ impl Staging {
     /// Where the package index is kept between tries.
     pub fn index(&self) -> PathBuf {
         self.folder().join("package.json")
+    }
+
+    /// Where the pack named `name` is collected.
+    pub fn pack(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    /// An empty folder for the files that are made before the tree is known. What an interrupted try made is thrown away.
+    pub fn fresh_made(&self) -> Result<PathBuf, StoreError> {
+        let made = self.folder().join("made");
+        remove_tree(&made)?;
+        fs::create_dir(&made).map_err(StoreError::io("create", &made))?;
+        Ok(made)
     }
 
     /// Where the tree grows.
@@ -97,6 +110,7 @@ impl Staging {
                 migrate::rescue(damaged, &self.tree(), None)?.log();
             }
         }
+        contents::keep(&self.tree(), manifest)?;
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
         // Without an ending of its own: not yet carried over. With one: nothing but kept.

@@ -1,3 +1,5 @@
+//! Tests of the aligner.
+
 use proptest::prelude::*;
 
 use super::*;

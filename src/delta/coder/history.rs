@@ -22,11 +22,6 @@ impl History {
         Self { ring: vec![0; length], mask: length - 1, at: 0, delivered: 0 }
     }
 
-    /// Bytes so far.
-    pub fn at(&self) -> u64 {
-        self.at
-    }
-
     /// The byte at `position` of the output, if the ring still holds it; any other byte if it does not.
     #[inline]
     pub fn byte(&self, position: u64) -> u8 {
@@ -71,5 +66,95 @@ impl History {
             self.delivered += length as u64;
         }
         Ok(())
+    }
+}
+
+/// What can be looked back at: the old bytes as far as they are in memory, then the output. Positions count from the first old byte.
+pub struct Space {
+    base: Vec<u8>,
+    history: History,
+}
+
+impl Space {
+    /// `base`, and an output that is empty yet.
+    pub fn new(base: Vec<u8>, history: History) -> Self {
+        Self { base, history }
+    }
+
+    /// The old bytes.
+    pub fn base(&self) -> &[u8] {
+        &self.base
+    }
+
+    /// The output.
+    pub fn history(&mut self) -> &mut History {
+        &mut self.history
+    }
+
+    /// Bytes of the output so far.
+    pub fn written(&self) -> u64 {
+        self.history.at
+    }
+
+    /// The position of the next byte of the output.
+    #[inline]
+    pub fn at(&self) -> u64 {
+        self.base.len() as u64 + self.history.at
+    }
+
+    /// The byte at `position`; any byte if it is out of reach.
+    #[inline]
+    pub fn byte(&self, position: u64) -> u8 {
+        match self.base.get(position as usize) {
+            Some(&byte) if position < self.base.len() as u64 => byte,
+            _ => self.history.byte(position - self.base.len() as u64),
+        }
+    }
+
+    /// How many bytes at `position` can be read, going on.
+    #[inline]
+    pub fn ahead(&self, position: u64) -> u64 {
+        let base = self.base.len() as u64;
+        if position < base {
+            base - position
+        } else if position >= self.lowest() && position < self.at() {
+            self.at() - position
+        } else {
+            0
+        }
+    }
+
+    /// The first position of the output that is in reach.
+    #[inline]
+    pub fn lowest(&self) -> u64 {
+        self.at() - self.history.reach()
+    }
+
+    /// Whether the byte before `position` and those before it, `back` in all, can be read in one piece.
+    #[inline]
+    pub fn behind(&self, position: u64) -> u64 {
+        if position <= self.base.len() as u64 {
+            position
+        } else if position > self.lowest() && position <= self.at() {
+            position - self.lowest()
+        } else {
+            0
+        }
+    }
+
+    /// Appends a byte to the output.
+    #[inline]
+    pub fn push(&mut self, byte: u8) {
+        self.history.push(byte);
+    }
+
+    /// Appends at most 64 KiB to the output.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.history.extend(bytes);
+    }
+
+    /// The newest eight bytes of the output, the newest in the lowest place.
+    pub fn newest(&self) -> u64 {
+        self.history.newest()
     }
 }

@@ -7,25 +7,31 @@
 //!
 //! ```text
 //! numbers, steps      where the copies are              residual   differences within a copy
-//! range, models       bits, probabilities, mixers       fresh      bytes without a counterpart
+//! range, models       bits, probabilities, mixers       gaps       fresh bytes: mixture predicts, matches and history remember
 //! ```
 //!
 //! There is one piece of code for both directions (`Work`): it asks a [`range::Coder`] for each bit and says what the bit would be,
 //! so both sides learn the same.
 
-mod fresh;
+mod gaps;
 mod history;
+mod matches;
+mod mixture;
 mod models;
 mod numbers;
 mod range;
 mod residual;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Read};
 
-pub use fresh::Nature;
-use fresh::{Fresh, Surroundings};
-use history::History;
+use gaps::{Gap, Surroundings};
+use history::{History, Space};
+use matches::Matches;
+use mixture::Mixture;
+pub use mixture::Nature;
 use range::{Coder, Decoder, Encoder};
 use residual::{Residual, SPANS};
 
@@ -36,6 +42,9 @@ use super::forecast::{Forecast, ReadAt};
 const AROUND: u64 = 4096;
 /// Copies are worked on in parts of at most this length, so that neither side holds a whole one.
 const PART: u64 = 1 << 16;
+
+/// Larger old files are not taken into memory for fresh bytes.
+const MOST_RECALLED: u64 = 24 << 20;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +95,10 @@ pub struct Options {
     pub training: u32,
     /// Size of the fresh bytes' tables: 2^this buckets of 64 bytes (4 to 20).
     pub tables: u32,
-    /// Size of the history ring: 2^this bytes (18 to 24).
+    /// Size of the history ring: 2^this bytes (18 to 25).
     pub history: u32,
+    /// Whether fresh bytes are looked up in all old bytes, which are in memory then.
+    pub recall: bool,
 }
 
 impl Options {
@@ -96,9 +107,16 @@ impl Options {
         let bits = |value: u64| 64 - value.leading_zeros();
         Self {
             nature,
-            training: if nature == Nature::Text { 12 } else { 7 },
+            training: if nature == Nature::Text && length <= 1 << 20 {
+                16
+            } else if nature == Nature::Text {
+                5
+            } else {
+                0
+            },
             tables: (bits(fresh) + 2).clamp(12, 18),
             history: bits(length).clamp(18, 22),
+            recall: nature == Nature::Text && length <= MOST_RECALLED,
         }
     }
 
@@ -108,12 +126,19 @@ impl Options {
         let training = coder.code_plain(self.training.into(), 5) as u32;
         let tables = coder.code_plain(self.tables.saturating_sub(4).into(), 4) as u32 + 4;
         let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
-        Self { nature, training, tables, history }
+        let recall = coder.code_plain(self.recall.into(), 1) == 1;
+        Self { nature, training, tables, history, recall }
+    }
+
+    /// Size of the table of places, as a power of two.
+    fn places(self, old: u64) -> u32 {
+        if self.recall { (64 - old.leading_zeros()).clamp(18, 22) } else { 18 }
     }
 
     /// Bytes of memory that the models take, roughly.
-    fn memory(self) -> u64 {
-        (64 << self.tables) + (1 << self.history) + (13 << 20)
+    fn memory(self, old: u64) -> u64 {
+        let recalled = if self.recall { old.saturating_add(4 << self.places(old)) } else { 0 };
+        (64 << self.tables) + (1 << self.history) + (13 << 20) + recalled
     }
 }
 
@@ -128,11 +153,11 @@ pub fn encode(
     out: &mut Vec<u8>,
 ) -> Result<(), CoderError> {
     let mut coder = Encoder::new(out);
-    let options = options.code(&mut coder);
+    let options = Options { recall: options.recall && old.len() <= MOST_RECALLED, ..options }.code(&mut coder);
     let limits = Limits { most_steps: usize::MAX, most_memory: u64::MAX };
     let steps = steps::code(&mut coder, Some(steps), old.len(), target.len() as u64, &limits)?;
     let mut sink = |_: &[u8]| Ok(());
-    Work::new(old, options, Some(target)).run(&mut coder, &steps, forecast, &mut sink)?;
+    Work::new(old, options, Some(target))?.run(&mut coder, &steps, forecast, &mut sink)?;
     coder.finish();
     Ok(())
 }
@@ -162,17 +187,17 @@ fn decode_all<'f>(
     make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
-    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18 };
+    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false };
     let options = empty.code(coder);
-    if options.memory() > limits.most_memory {
-        return Err(CoderError::Memory { needed: options.memory(), most: limits.most_memory });
+    if options.memory(old.len()) > limits.most_memory {
+        return Err(CoderError::Memory { needed: options.memory(old.len()), most: limits.most_memory });
     }
     let steps = steps::code(coder, None, old.len(), target_length, limits)?;
     if coder.failed() {
         return Err(CoderError::Truncated);
     }
     let mut forecast = make_forecast(&steps)?;
-    Work::new(old, options, None).run(coder, &steps, &mut *forecast, sink)?;
+    Work::new(old, options, None)?.run(coder, &steps, &mut *forecast, sink)?;
     if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
 }
 
@@ -182,24 +207,31 @@ struct Work<'a> {
     /// The whole target, which only the encoder knows.
     target: Option<&'a [u8]>,
     training: u64,
-    history: History,
-    fresh: Fresh,
+    space: Space,
+    mixture: Mixture,
+    matches: Matches,
     residual: Residual,
     /// The forecast of a part, and what it turned out to be.
     part: Vec<u8>,
 }
 
 impl<'a> Work<'a> {
-    fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>) -> Self {
-        Self {
+    fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>) -> io::Result<Self> {
+        let mut base = Vec::new();
+        if options.recall {
+            base.resize(usize::try_from(old.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?, 0);
+            old.read_at(0, &mut base)?;
+        }
+        Ok(Self {
             old,
             target,
             training: (1 << options.training.min(30)) - 1,
-            history: History::new(options.history),
-            fresh: Fresh::new(options.nature, options.tables),
+            space: Space::new(base, History::new(options.history)),
+            mixture: Mixture::new(options.nature, options.tables),
+            matches: Matches::new(options.places(old.len())),
             residual: Residual::new(options.tables + 4),
             part: vec![0; PART as usize],
-        }
+        })
     }
 
     fn run<C: Coder>(
@@ -213,19 +245,19 @@ impl<'a> Work<'a> {
         let mut trained_to = 0;
         for step in steps {
             if step.fresh > 0 {
-                let from = trained_to.max(self.history.at().saturating_sub(self.training.min(self.history.reach())));
-                self.fresh.note_copied(&self.history);
-                self.fresh.train(&self.history, from);
+                let from = self.space.at().saturating_sub(self.training).max(trained_to).max(self.space.lowest());
+                self.matches.note(&self.space);
+                self.mixture.train(&self.space, from);
                 let around = self.surroundings(copied_to, step)?;
                 self.code_fresh(coder, step.fresh, &around, sink)?;
-                trained_to = self.history.at();
+                trained_to = self.space.at();
             }
             let mut done = 0;
-            self.residual.enter(self.history.newest());
+            self.residual.enter(self.space.newest());
             while done < step.length {
                 let length = PART.min(step.length - done);
                 self.code_part(coder, step.old_at + done, length as usize, forecast)?;
-                self.history.deliver(false, sink)?;
+                self.space.history().deliver(false, sink)?;
                 if coder.failed() {
                     return Err(CoderError::Truncated);
                 }
@@ -235,13 +267,14 @@ impl<'a> Work<'a> {
                 copied_to = step.old_at + step.length;
             }
         }
-        self.history.deliver(true, sink)?;
+        self.space.history().deliver(true, sink)?;
         Ok(())
     }
 
     /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
     fn surroundings(&self, copied_to: u64, step: &Step) -> io::Result<Surroundings> {
-        let mut front = vec![0; (self.old.len() - copied_to).min((step.fresh * 2 + 256).min(AROUND)) as usize];
+        let mut front =
+            vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
         self.old.read_at(copied_to, &mut front)?;
         let mut back = Vec::new();
         if step.length > 0 {
@@ -258,14 +291,17 @@ impl<'a> Work<'a> {
         around: &Surroundings,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CoderError> {
-        self.fresh.start(&self.history);
+        self.mixture.enter(&self.space, self.space.at());
+        self.matches.leave();
+        self.matches.look_up(&self.space, self.mixture.newest());
+        let mut gap = Gap::new();
         let mut left = length;
         while left > 0 {
             let part = left.min(4096);
-            let at = self.history.at() as usize;
+            let at = self.space.written() as usize;
             let actual = self.target.and_then(|target| target.get(at..at + part as usize));
-            self.fresh.code(coder, actual, part as usize, left, around, &mut self.history);
-            self.history.deliver(false, sink)?;
+            gap.code(coder, (&mut self.mixture, &mut self.matches), actual, (part as usize, left), around, &mut self.space);
+            self.space.history().deliver(false, sink)?;
             if coder.failed() {
                 return Err(CoderError::Truncated);
             }
@@ -282,12 +318,12 @@ impl<'a> Work<'a> {
         length: usize,
         forecast: &mut dyn Forecast,
     ) -> Result<(), CoderError> {
-        let new_at = self.history.at();
+        let new_at = self.space.written();
         let mut part = std::mem::take(&mut self.part);
         let actual = self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));
         let done = self.code_elements(coder, (new_at, old_at), &mut part[..length], actual, forecast);
         if done.is_ok() {
-            self.history.extend(&part[..length]);
+            self.space.extend(&part[..length]);
         }
         self.part = part;
         done

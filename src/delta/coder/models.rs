@@ -158,7 +158,7 @@ impl<const N: usize> Mixer<N> {
     /// Learns from the bit that came for the last `mix`.
     #[inline]
     pub fn update(&mut self, inputs: &[i32; N], bit: bool) {
-        let error = ((i32::from(bit) << 16) - self.output as i32) * self.rate as i32 >> 8;
+        let error = (((i32::from(bit) << 16) - self.output as i32) * self.rate as i32) >> 8;
         for (input, weight) in inputs.iter().zip(&mut self.weights[self.selected]) {
             *weight = (*weight + ((input * error + (1 << 13)) >> 14)).clamp(-HEAVIEST, HEAVIEST);
         }

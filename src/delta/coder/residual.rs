@@ -5,6 +5,7 @@
 
 use super::models::{Correction, Counter, Logistic, Mixer};
 use super::range::Coder;
+use crate::delta::forecast;
 
 /// Contexts of a flag.
 const FLAGS: usize = 7;
@@ -13,6 +14,9 @@ const VALUES: usize = 8;
 /// Bytes covered by one flag, by level.
 pub const SPANS: [u64; 4] = [1, 32, 256, 4096];
 const LIMIT: u32 = 250;
+/// Kinds of fields.
+const KINDS: usize = forecast::KINDS as usize;
+const _: () = assert!(KINDS.is_power_of_two());
 
 /// The model of differences, which lives as long as its stream.
 pub struct Residual {
@@ -28,7 +32,7 @@ pub struct Residual {
     /// The newest flags of plain bytes, a one for a difference.
     recent: u32,
     /// The newest flags of fields, by kind.
-    recent_fields: [u32; 32],
+    recent_fields: [u32; KINDS],
     /// Bytes since the last difference.
     calm: u64,
     /// Bytes between the last two differences.
@@ -36,7 +40,7 @@ pub struct Residual {
     newest: u32,
     last_forecast: u8,
     last_actual: u8,
-    deltas: [u64; 32],
+    deltas: [u64; KINDS],
     /// The level that a failed span allows until its difference was met.
     cap: usize,
 }
@@ -62,20 +66,20 @@ impl Residual {
             logistic,
             spans: [[Counter::at(1 << 12, 0); 32]; 4],
             flags: vec![Counter::at(1 << 12, 0); 1 << bits],
-            flag_mixer: Mixer::new(64, (1 << 16) / 4, 6),
-            flag_correction: Correction::new(logistic, 1024, 6),
+            flag_mixer: Mixer::new(32 + KINDS, (1 << 16) / 4, 6),
+            flag_correction: Correction::new(logistic, (32 + KINDS) * 16, 6),
             values: vec![Counter::NEW; 1 << bits],
             value_mixer: Mixer::new(512, (1 << 16) / 4, 8),
             value_correction: Correction::new(logistic, 256, 6),
             mask: (1 << bits) - 1,
             recent: 0,
-            recent_fields: [0; 32],
+            recent_fields: [0; KINDS],
             calm: 32,
             rhythm: 0,
             newest: 0,
             last_forecast: 0,
             last_actual: 0,
-            deltas: [0; 32],
+            deltas: [0; KINDS],
             cap: SPANS.len() - 1,
         }
     }
@@ -151,9 +155,9 @@ impl Residual {
         }
     }
 
-    /// Codes a field of `kind` (below 32) of which the bytes in `field` are foretold; leaves what they are there.
+    /// Codes a field of `kind` (below the number of kinds) of which the bytes in `field` are foretold; leaves what they are there.
     pub fn code_field<C: Coder>(&mut self, coder: &mut C, field: &mut [u8], kind: u8, known: Option<&[u8]>) {
-        let kind = kind & 31;
+        let kind = kind & (KINDS as u8 - 1);
         let number = u32::from(kind);
         let past = self.recent_fields[usize::from(kind)];
         let differs = known.is_some_and(|bytes| bytes != field);
@@ -169,7 +173,7 @@ impl Residual {
                 17 + number,
             ),
         ];
-        let differs = self.code_flag(coder, &contexts, 32 + usize::from(kind & 31), differs);
+        let differs = self.code_flag(coder, &contexts, 32 + usize::from(kind), differs);
         self.recent_fields[usize::from(kind)] = past << 1 | u32::from(differs);
         if !differs {
             self.pass(field);

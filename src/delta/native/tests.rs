@@ -1,3 +1,5 @@
+//! Tests of native forecasts.
+
 use proptest::prelude::*;
 
 use super::x86::{Operand, decode};

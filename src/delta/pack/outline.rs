@@ -274,6 +274,9 @@ fn read_fate<'n>(
     numbers: &mut Numbers<'_>,
 ) -> Result<Fate, PackError> {
     let first = numbers.byte()?;
+    if first >= 2 * OTHER_TIME {
+        return Err(PackError::Form("a file is of no known kind"));
+    }
     let count = old.files.len();
     let same = || match entry {
         Some(entry) if entry.has_bytes() => Ok((path, entry)),

@@ -1,0 +1,197 @@
+//! Round trips, and streams that nobody honest made.
+
+use std::io;
+
+use proptest::prelude::*;
+
+use super::{CoderError, Limits, Nature, Options, decode, encode};
+use crate::delta::align::Step;
+use crate::delta::forecast::{Chunk, Forecast, PlainForecast, ReadAt};
+
+const LIMITS: Limits = Limits { most_steps: 1 << 16, most_memory: 64 << 20 };
+
+/// Old bytes as they are, with a field of four bytes at each place that 7 divides, which is foretold by what was learned.
+struct Fields<'a> {
+    old: &'a [u8],
+    shift: u8,
+    foretold: u8,
+}
+
+impl Forecast for Fields<'_> {
+    fn next(&mut self, new_at: u64, old_at: u64, buffer: &mut [u8]) -> io::Result<Chunk> {
+        let ahead = (7 - new_at % 7) as usize % 7;
+        if ahead == 0 && buffer.len() >= 4 {
+            self.old.read_at(old_at, &mut buffer[..4])?;
+            self.foretold = buffer[0];
+            buffer[0] = buffer[0].wrapping_add(self.shift);
+            return Ok(Chunk { length: 4, kind: 1 + (new_at % 3) as u8 });
+        }
+        let length = buffer.len().min(ahead.max(1));
+        self.old.read_at(old_at, &mut buffer[..length])?;
+        Ok(Chunk { length, kind: 0 })
+    }
+
+    fn settle(&mut self, actual: &[u8]) {
+        self.shift = actual[0].wrapping_sub(self.foretold);
+    }
+}
+
+fn fields(old: &[u8]) -> Fields<'_> {
+    Fields { old, shift: 0, foretold: 0 }
+}
+
+fn pack(old: &[u8], new: &[u8], steps: &[Step], options: Options, plain: bool) -> Vec<u8> {
+    let mut packed = Vec::new();
+    if plain {
+        encode(&old, new, steps, options, &mut PlainForecast::new(&old), &mut packed).unwrap();
+    } else {
+        encode(&old, new, steps, options, &mut fields(old), &mut packed).unwrap();
+    }
+    packed
+}
+
+/// What comes out, and how it ended.
+fn unpack(old: &[u8], length: u64, packed: &[u8], plain: bool) -> (Vec<u8>, Result<(), CoderError>) {
+    let mut new = Vec::new();
+    let mut sink = |bytes: &[u8]| {
+        new.extend_from_slice(bytes);
+        Ok(())
+    };
+    let ended = decode(
+        &old,
+        length,
+        &LIMITS,
+        &mut &packed[..],
+        |_| Ok(if plain { Box::new(PlainForecast::new(&old)) as Box<dyn Forecast> } else { Box::new(fields(old)) }),
+        &mut sink,
+    );
+    (new, ended)
+}
+
+fn options(nature: Nature, length: usize) -> Options {
+    let whole = Options::for_target(nature, length as u64, length as u64);
+    Options { tables: whole.tables.min(10), ..whole }
+}
+
+/// Old bytes, new bytes, and steps that tile them: some bytes of each copy differ.
+fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<Step>)> {
+    let byte = prop_oneof![3 => 97..102_u8, 1 => any::<u8>()];
+    let old = proptest::collection::vec(byte.clone(), 0..2000);
+    let parts = proptest::collection::vec(
+        (
+            proptest::collection::vec(byte, 0..40),
+            any::<u16>(),
+            0..700_u64,
+            proptest::collection::vec((any::<u16>(), any::<u8>()), 0..6),
+        ),
+        0..12,
+    );
+    (old, parts).prop_map(|(old, parts)| {
+        let (mut new, mut steps) = (Vec::new(), Vec::new());
+        for (fresh, at, length, changes) in parts {
+            let old_at = u64::from(at) % (old.len() as u64 + 1);
+            let length = length.min(old.len() as u64 - old_at);
+            if fresh.is_empty() && length == 0 {
+                continue;
+            }
+            new.extend_from_slice(&fresh);
+            let from = new.len();
+            new.extend_from_slice(&old[old_at as usize..(old_at + length) as usize]);
+            for (at, byte) in changes {
+                if length > 0 {
+                    new[from + usize::from(at) % length as usize] = byte;
+                }
+            }
+            steps.push(Step { fresh: fresh.len() as u64, old_at: if length > 0 { old_at } else { 0 }, length });
+        }
+        (old, new, steps)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn what_was_packed_comes_back((old, new, steps) in case(), text: bool, plain: bool, training in 0..8_u32, recall: bool) {
+        let nature = if text { Nature::Text } else { Nature::Binary };
+        let options = Options { training, recall, ..options(nature, new.len()) };
+        let packed = pack(&old, &new, &steps, options, plain);
+        prop_assert_eq!(&packed, &pack(&old, &new, &steps, options, plain));
+        let (back, ended) = unpack(&old, new.len() as u64, &packed, plain);
+        prop_assert!(ended.is_ok(), "{ended:?}");
+        prop_assert_eq!(back, new);
+    }
+
+    #[test]
+    fn a_damaged_stream_never_gives_more_than_was_asked_for((old, new, steps) in case(), flips in proptest::collection::vec((any::<u16>(), 1..=255_u8), 1..4)) {
+        let mut packed = pack(&old, &new, &steps, options(Nature::Text, new.len()), true);
+        for (at, flip) in flips {
+            if !packed.is_empty() {
+                let at = usize::from(at) % packed.len();
+                packed[at] ^= flip;
+            }
+        }
+        let (back, _) = unpack(&old, new.len() as u64, &packed, false);
+        prop_assert!(back.len() <= new.len());
+    }
+
+    #[test]
+    fn noise_is_refused_or_bounded(noise in proptest::collection::vec(any::<u8>(), 0..300), length in 0..5000_u64) {
+        let old = b"some old bytes, and some more of them".repeat(20);
+        let (back, _) = unpack(&old, length, &noise, true);
+        prop_assert!(back.len() as u64 <= length);
+    }
+}
+
+#[test]
+fn nothing_packs_to_almost_nothing() {
+    let packed = pack(b"old", b"", &[], options(Nature::Text, 0), true);
+    assert!(packed.len() <= 3, "{packed:?}");
+    assert!(unpack(b"old", 0, &packed, true).1.is_ok());
+}
+
+#[test]
+fn a_long_copy_costs_a_few_bytes() {
+    let old: Vec<u8> = (0..1_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let steps = [Step { fresh: 0, old_at: 0, length: 1_000_000 }];
+    let packed = pack(&old, &old, &steps, options(Nature::Binary, old.len()), true);
+    assert!(packed.len() < 40, "{}", packed.len());
+    assert_eq!(unpack(&old, 1_000_000, &packed, true).0, old);
+}
+
+#[test]
+fn a_stream_cut_anywhere_is_an_error_or_wrong_and_never_too_long() {
+    let old = b"The quick brown fox jumps over the lazy dog. ".repeat(30);
+    let mut new = old.clone();
+    new.splice(100..110, *b"something entirely different");
+    let steps = [Step { fresh: 0, old_at: 0, length: 100 }, Step { fresh: 28, old_at: 110, length: old.len() as u64 - 110 }];
+    let packed = pack(&old, &new, &steps, options(Nature::Text, new.len()), true);
+    for cut in 0..packed.len() {
+        let (back, ended) = unpack(&old, new.len() as u64, &packed[..cut], true);
+        assert!(back.len() <= new.len());
+        assert!(ended.is_err() || back != new, "cut at {cut}");
+    }
+}
+
+#[test]
+fn bytes_behind_the_end_are_an_error() {
+    let mut packed = pack(b"old", b"new", &[Step { fresh: 3, old_at: 0, length: 0 }], options(Nature::Text, 3), true);
+    packed.extend_from_slice(&[7; 20]);
+    assert!(matches!(unpack(b"old", 3, &packed, true).1, Err(CoderError::Trailing)));
+}
+
+#[test]
+fn limits_hold() {
+    let steps: Vec<Step> = (0..50).map(|_| Step { fresh: 1, old_at: 0, length: 1 }).collect();
+    let new = b"xo".repeat(50);
+    let mut packed = Vec::new();
+    encode(&&b"old"[..], &new, &steps, options(Nature::Text, 100), &mut PlainForecast::new(&&b"old"[..]), &mut packed).unwrap();
+    let try_with = |limits: Limits| {
+        let old = &b"old"[..];
+        let forecast = PlainForecast::new(&old);
+        decode(&old, 100, &limits, &mut &packed[..], |_| Ok(Box::new(forecast)), &mut |_| Ok(()))
+    };
+    assert!(matches!(try_with(Limits { most_steps: 49, ..LIMITS }), Err(CoderError::TooManySteps { most: 49 })));
+    assert!(matches!(try_with(Limits { most_memory: 1 << 20, ..LIMITS }), Err(CoderError::Memory { .. })));
+    assert!(try_with(LIMITS).is_ok());
+}

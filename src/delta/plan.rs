@@ -1,0 +1,383 @@
+//! The cheapest way from what is installed to a release. Pure: no file is looked at, no clock, no network.
+//!
+//! Two questions, since the answer to the second needs documents that the first may save:
+//!
+//! 1. [`by_patches`]: releases are nodes of a graph, packs are its edges, installed versions are where a path may begin. The cheapest
+//!    path of at most so many packs, from signed metadata alone (the version tree and shortest path of the specification).
+//! 2. [`by_entries`]: with the release's manifest and package index, each file whose content is held nowhere is an entry of the
+//!    package. This needs no patch, so it leads from any version to any other on any static host.
+//!
+//! Both answers are held against the whole package: neither may cost more than the share of it that the settings allow, so no plan
+//! ever costs more than the full download.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use crate::model::plan::{FileCounts, Reason, Way};
+use crate::model::{ContainerId, Digest, Manifest, PackageIndex, Plan, RelativePath, SignedPatch};
+
+/// What the settings allow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Allowance {
+    /// Whether anything but the whole package is.
+    pub enabled: bool,
+    /// Bytes of the largest pack.
+    pub largest_patch: u64,
+    /// Memory for applying a pack, bytes.
+    pub memory: u64,
+    /// Packs one after another at most.
+    pub longest_chain: usize,
+    /// Share of the package from which on the whole of it is fetched.
+    pub threshold: f64,
+}
+
+/// What things cost, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prices {
+    /// Bytes a second that the network brings.
+    pub bytes_per_second: f64,
+    /// Seconds that a request takes before its first byte.
+    pub request: f64,
+    /// Bytes of files a second that applying a pack makes.
+    pub made_per_second: f64,
+}
+
+impl Default for Prices {
+    /// A line that was not measured yet: 20 Mbit/s, 50 ms. Applying makes some 20 MB a second.
+    fn default() -> Self {
+        Self { bytes_per_second: 2.5e6, request: 0.05, made_per_second: 2e7 }
+    }
+}
+
+/// A release that is to be had.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Which.
+    pub container: &'a ContainerId,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+    /// Bytes of its package.
+    pub full_bytes: u64,
+    /// How many files it has.
+    pub files: u64,
+}
+
+/// An installed version: its id and its manifest's digest.
+pub type Installed<'a> = (&'a ContainerId, Digest);
+
+/// The cheapest path of packs from an installed version to the release; `None` if none leads there within the allowance, with
+/// [`Reason::AboveThreshold`] if one would but costs too much.
+pub fn by_patches(
+    wanted: Wanted<'_>,
+    installed: &[Installed<'_>],
+    patches: &[SignedPatch],
+    allowance: &Allowance,
+    prices: &Prices,
+) -> Result<Plan, Reason> {
+    if !allowance.enabled {
+        return Err(Reason::SwitchedOff);
+    }
+    if installed.is_empty() {
+        return Err(Reason::NothingInstalled);
+    }
+    let path = cheapest_path(wanted, installed, patches, allowance, prices).ok_or(Reason::Unknown)?;
+    let bytes = path.iter().map(|signed| signed.length).sum();
+    if bytes as f64 > allowance.threshold * wanted.full_bytes as f64 {
+        return Err(Reason::AboveThreshold);
+    }
+    let (Some(first), Some(last)) = (path.first(), path.last()) else { return Err(Reason::Unknown) };
+    let files = FileCounts { cloned: last.patch.cloned, patched: last.patch.patched, fetched: last.patch.added };
+    Ok(Plan {
+        way: Way::Patches,
+        reason: Reason::Cheapest,
+        bytes,
+        full_bytes: wanted.full_bytes,
+        from: Some(first.patch.from.version.clone()),
+        files,
+        requires_restart: path.iter().any(|signed| signed.patch.requires_restart),
+        hot_swappable: path.iter().map(|signed| signed.patch.hot_swappable).sum(),
+        patches: path.into_iter().cloned().collect(),
+    })
+}
+
+/// One way to a release: its price, and the pack that ends it with the number of packs before it.
+type Reached<'a> = (f64, Option<&'a SignedPatch>);
+
+/// Bellman and Ford's algorithm by length of the path, which is what the chain's limit asks for: `reached[k]` holds for each manifest
+/// the cheapest way by at most `k` packs.
+fn cheapest_path<'a>(
+    wanted: Wanted<'_>,
+    installed: &[Installed<'_>],
+    patches: &'a [SignedPatch],
+    allowance: &Allowance,
+    prices: &Prices,
+) -> Option<Vec<&'a SignedPatch>> {
+    let usable: Vec<&SignedPatch> = patches
+        .iter()
+        .filter(|signed| signed.length <= allowance.largest_patch && signed.patch.memory <= allowance.memory)
+        .filter(|signed| signed.patch.to.app == wanted.container.app && signed.patch.to.platform == wanted.container.platform)
+        .collect();
+    let start: HashMap<Digest, Reached<'a>> = installed.iter().map(|(_, manifest)| (*manifest, (0.0, None))).collect();
+    let mut reached = vec![start];
+    for _ in 0..allowance.longest_chain {
+        let before = reached.last()?;
+        let mut next = before.clone();
+        for signed in &usable {
+            let Some((so_far, _)) = before.get(&signed.patch.base_manifest) else { continue };
+            let price = so_far + price_of(signed, prices);
+            let known = next.get(&signed.patch.target_manifest).map(|(price, _)| *price);
+            if known.is_none_or(|known| price < known) {
+                next.insert(signed.patch.target_manifest, (price, Some(signed)));
+            }
+        }
+        reached.push(next);
+    }
+    let mut path = Vec::new();
+    let mut at = wanted.manifest;
+    for level in reached.iter().rev() {
+        // A level repeats what the one before it knew; its own step is the one that was cheapest there.
+        match level.get(&at)?.1 {
+            Some(signed) => {
+                path.push(signed);
+                at = signed.patch.base_manifest;
+            }
+            None => break,
+        }
+    }
+    path.reverse();
+    (!path.is_empty()).then_some(path)
+}
+
+fn price_of(signed: &SignedPatch, prices: &Prices) -> f64 {
+    let made = signed.patch.written as f64 / prices.made_per_second;
+    signed.length as f64 / prices.bytes_per_second + prices.request + made
+}
+
+/// Bytes between two wanted entries that are fetched with them rather than asked around, since a request costs more.
+const SMALL_GAP: u64 = 16 << 10;
+
+/// What is to be fetched of a package.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entries {
+    /// The plan.
+    pub plan: Plan,
+    /// Files whose content is held nowhere, each content once.
+    pub missing: Vec<RelativePath>,
+}
+
+/// Which entries of the release's package are to be fetched, given the contents that are `held`. `documents` are the bytes of manifest
+/// and index, which are fetched as well.
+pub fn by_entries(
+    wanted: Wanted<'_>,
+    documents: u64,
+    manifest: &Manifest,
+    index: &PackageIndex,
+    held: &dyn Fn(&Digest) -> bool,
+    allowance: &Allowance,
+) -> Result<Entries, Reason> {
+    if !allowance.enabled {
+        return Err(Reason::SwitchedOff);
+    }
+    let missing = missing(manifest, held);
+    let spans = spans(index, missing.iter());
+    let bytes = documents + spans.iter().map(|span| span.end - span.start).sum::<u64>();
+    if bytes as f64 > allowance.threshold * wanted.full_bytes as f64 {
+        return Err(Reason::AboveThreshold);
+    }
+    let files = FileCounts { cloned: wanted.files.saturating_sub(missing.len() as u64), patched: 0, fetched: missing.len() as u64 };
+    let plan = Plan {
+        way: Way::Entries,
+        reason: Reason::Cheapest,
+        bytes,
+        full_bytes: wanted.full_bytes,
+        from: None,
+        patches: Vec::new(),
+        files,
+        requires_restart: true,
+        hot_swappable: 0,
+    };
+    Ok(Entries { plan, missing })
+}
+
+/// Files whose content is held nowhere, the first path of each content.
+pub fn missing(manifest: &Manifest, held: &dyn Fn(&Digest) -> bool) -> Vec<RelativePath> {
+    let mut seen = BTreeSet::new();
+    let files = manifest.files_with_bytes().filter(|(_, entry)| !held(&entry.hash) && seen.insert(entry.hash));
+    files.map(|(path, _)| path.clone()).collect()
+}
+
+/// The spans of the package that hold these files, in their order in the package; near ones are one.
+pub fn spans<'a>(index: &PackageIndex, files: impl Iterator<Item = &'a RelativePath>) -> Vec<Range<u64>> {
+    let mut wanted: Vec<Range<u64>> = files.filter_map(|path| index.places.get(path)).map(|packed| packed.span()).collect();
+    wanted.sort_unstable_by_key(|span| span.start);
+    let mut spans: Vec<Range<u64>> = Vec::new();
+    for span in wanted {
+        match spans.last_mut() {
+            Some(last) if span.start <= last.end.saturating_add(SMALL_GAP) => last.end = last.end.max(span.end),
+            _ => spans.push(span),
+        }
+    }
+    spans
+}
+
+/// Files by the digest of their content.
+pub fn by_digest(manifest: &Manifest) -> BTreeMap<Digest, Vec<&RelativePath>> {
+    let mut files: BTreeMap<Digest, Vec<&RelativePath>> = BTreeMap::new();
+    for (path, entry) in manifest.files_with_bytes() {
+        files.entry(entry.hash).or_default().push(path);
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::manifest::{Entry, Permissions};
+    use crate::model::package_index::{Compression, Packed};
+    use crate::model::{Patch, PieceTable};
+    use proptest::prelude::*;
+
+    const ALLOWANCE: Allowance =
+        Allowance { enabled: true, largest_patch: 10_000, memory: 128 << 20, longest_chain: 5, threshold: 0.7 };
+    /// A second a byte: prices are bytes.
+    const BYTES: Prices = Prices { bytes_per_second: 1.0, request: 0.0, made_per_second: f64::INFINITY };
+
+    fn id(version: u64) -> ContainerId {
+        format!("sample_{version}.0.0_Linux_x86_64").parse().unwrap()
+    }
+
+    fn number(id: &ContainerId) -> u64 {
+        id.version.to_string().split('.').next().unwrap().parse().unwrap()
+    }
+
+    fn manifest_of(version: u64) -> Digest {
+        Digest::of(&version.to_le_bytes())
+    }
+
+    fn pack(from: u64, to: u64, length: u64) -> SignedPatch {
+        let patch = Patch {
+            from: id(from),
+            to: id(to),
+            base_manifest: manifest_of(from),
+            target_manifest: manifest_of(to),
+            cloned: 10,
+            patched: 1,
+            added: 0,
+            removed: 0,
+            written: 0,
+            memory: 0,
+            created: jiff::Timestamp::UNIX_EPOCH,
+            requires_restart: false,
+            hot_swappable: 1,
+            piece_size: 0,
+            pieces: Vec::new(),
+        };
+        SignedPatch { target: patch.target_name(), length, hash: Digest::of(b""), patch }
+    }
+
+    fn chain(installed: &[u64], to: u64, packs: &[SignedPatch], allowance: &Allowance) -> Result<Vec<(u64, u64)>, Reason> {
+        let ids: Vec<(ContainerId, Digest)> = installed.iter().map(|version| (id(*version), manifest_of(*version))).collect();
+        let installed: Vec<Installed<'_>> = ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
+        let wanted = Wanted { container: &id(to), manifest: manifest_of(to), full_bytes: 1000, files: 11 };
+        let plan = by_patches(wanted, &installed, packs, allowance, &BYTES)?;
+        assert_eq!(plan.bytes, plan.patches.iter().map(|signed| signed.length).sum::<u64>());
+        Ok(plan.patches.iter().map(|s| (number(&s.patch.from), number(&s.patch.to))).collect())
+    }
+
+    #[test]
+    fn the_cheapest_path_wins_whatever_its_length() {
+        let packs = [pack(1, 3, 300), pack(1, 2, 100), pack(2, 3, 100), pack(3, 1, 5), pack(2, 1, 1)];
+        assert_eq!(chain(&[1], 3, &packs, &ALLOWANCE), Ok(vec![(1, 2), (2, 3)]));
+        assert_eq!(chain(&[1, 2], 3, &packs, &ALLOWANCE), Ok(vec![(2, 3)]));
+        assert_eq!(chain(&[3], 1, &packs, &ALLOWANCE), Ok(vec![(3, 1)]), "backward as well");
+        let short = Allowance { longest_chain: 1, ..ALLOWANCE };
+        assert_eq!(chain(&[1], 3, &packs, &short), Ok(vec![(1, 3)]));
+    }
+
+    #[test]
+    fn what_is_too_long_too_dear_or_too_large_is_not_taken() {
+        let line: Vec<SignedPatch> = (1..8).map(|from| pack(from, from + 1, 10)).collect();
+        assert_eq!(chain(&[3], 8, &line, &ALLOWANCE).unwrap().len(), 5);
+        assert_eq!(chain(&[2], 8, &line, &ALLOWANCE), Err(Reason::Unknown));
+        assert_eq!(chain(&[], 8, &line, &ALLOWANCE), Err(Reason::NothingInstalled));
+        assert_eq!(chain(&[1], 2, &[pack(1, 2, 701)], &ALLOWANCE), Err(Reason::AboveThreshold));
+        assert_eq!(chain(&[1], 2, &[pack(1, 2, 10_001)], &ALLOWANCE), Err(Reason::Unknown));
+        let off = Allowance { enabled: false, ..ALLOWANCE };
+        assert_eq!(chain(&[1], 2, &[pack(1, 2, 1)], &off), Err(Reason::SwitchedOff));
+        let mut hungry = pack(1, 2, 1);
+        hungry.patch.memory = 129 << 20;
+        assert_eq!(chain(&[1], 2, &[hungry], &ALLOWANCE), Err(Reason::Unknown));
+        let mut foreign = pack(1, 2, 1);
+        foreign.patch.to = "other_2.0.0_Linux_x86_64".parse().unwrap();
+        assert_eq!(chain(&[1], 2, &[foreign], &ALLOWANCE), Err(Reason::Unknown));
+    }
+
+    proptest! {
+        #[test]
+        fn no_chain_is_cheaper_than_the_one_found(
+            edges in proptest::collection::vec((0u64..6, 0u64..6, 1u64..120), 0..20),
+            longest in 1usize..5,
+        ) {
+            let packs: Vec<SignedPatch> =
+                edges.iter().filter(|(from, to, _)| from != to).map(|(from, to, length)| pack(*from, *to, *length)).collect();
+            // Every walk of at most so many packs, by force.
+            fn least(at: u64, left: usize, packs: &[SignedPatch]) -> Option<u64> {
+                if at == 5 {
+                    return Some(0);
+                }
+                if left == 0 {
+                    return None;
+                }
+                let here = packs.iter().filter(|signed| signed.patch.from == id(at));
+                here.filter_map(|signed| Some(signed.length + least(number(&signed.patch.to), left - 1, packs)?)).min()
+            }
+            let allowance = Allowance { longest_chain: longest, threshold: 1.0, ..ALLOWANCE };
+            let found = chain(&[0], 5, &packs, &allowance);
+            let expected = least(0, longest, &packs);
+            match (found, expected) {
+                (Ok(path), Some(expected)) => {
+                    prop_assert!(path.len() <= longest);
+                    prop_assert_eq!(path.first().unwrap().0, 0);
+                    prop_assert_eq!(path.last().unwrap().1, 5);
+                    prop_assert!(path.windows(2).all(|pair| pair[0].1 == pair[1].0));
+                    let plan_bytes: u64 = path.iter().map(|(from, to)| {
+                        packs.iter().filter(|s| s.patch.from == id(*from) && s.patch.to == id(*to)).map(|s| s.length).min().unwrap()
+                    }).sum();
+                    prop_assert_eq!(plan_bytes, expected);
+                }
+                (Err(_), None) => {}
+                (Err(Reason::AboveThreshold), Some(expected)) => prop_assert!(expected > 1000),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+
+    #[test]
+    fn entries_that_nobody_holds_are_fetched_with_few_requests() {
+        let entry = |text: &str| Entry {
+            size: text.len() as u64,
+            mtime: 0,
+            hash: Digest::of(text.as_bytes()),
+            permissions: Permissions::FILE,
+            symlink: None,
+        };
+        let names = ["app/a", "app/b", "app/c", "app/copy of a", "app/d"];
+        let texts = ["a", "b", "c", "a", "d"];
+        let files: BTreeMap<RelativePath, Entry> =
+            names.iter().zip(texts).map(|(name, text)| (name.parse().unwrap(), entry(text))).collect();
+        let manifest = Manifest::sample(files);
+        let place = |number: u64| Packed { offset: number * 10_000, size: 100, compression: Compression::Stored };
+        let mut places: BTreeMap<RelativePath, Packed> =
+            (0u64..).zip(names).map(|(number, name)| (name.parse().unwrap(), place(number))).collect();
+        places.get_mut("app/d").unwrap().offset = 1 << 20;
+        let index = PackageIndex { places, pieces: PieceTable { piece_size: 1, length: 0, hashes: Vec::new() } };
+        let wanted = Wanted { container: &id(2), manifest: manifest_of(2), full_bytes: 40_000, files: 5 };
+        let held = |digest: &Digest| *digest == Digest::of(b"c");
+        let entries = by_entries(wanted, 50, &manifest, &index, &held, &ALLOWANCE).unwrap();
+        assert_eq!(entries.missing.iter().map(RelativePath::as_str).collect::<Vec<_>>(), ["app/a", "app/b", "app/d"]);
+        assert_eq!(spans(&index, entries.missing.iter()), [0..10_100, (1 << 20)..(1 << 20) + 100]);
+        assert_eq!((entries.plan.bytes, entries.plan.files.cloned), (50 + 10_100 + 100, 2));
+        let small = Wanted { full_bytes: 12_000, ..wanted };
+        assert_eq!(by_entries(small, 50, &manifest, &index, &held, &ALLOWANCE), Err(Reason::AboveThreshold));
+    }
+}

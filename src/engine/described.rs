@@ -1,0 +1,140 @@
+//! A package's manifest and index: from an interrupted try, from an earlier question, or from the package's end, where they lie one
+//! behind the other.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::problem;
+use super::protocol::{Problem, ProblemKind};
+use crate::container;
+use crate::fetch::{self, Client, FetchError};
+use crate::model::release::SignedRelease;
+use crate::model::{Digest, Manifest, Node, PackageIndex};
+use crate::store::staging::Staging;
+
+/// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients do not come back at once.
+const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+
+/// A package's manifest with its proved bytes, and its index.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// The manifest.
+    pub manifest: Arc<Manifest>,
+    /// Its bytes.
+    pub json: Arc<Vec<u8>>,
+    /// The index.
+    pub index: Arc<PackageIndex>,
+}
+
+/// The documents that were fetched last; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct DescribedSlot(Arc<Mutex<Option<(Digest, Described)>>>);
+
+impl DescribedSlot {
+    fn get(&self, manifest: &Digest) -> Option<Described> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().filter(|(digest, _)| digest == manifest).map(|(_, described)| described.clone())
+    }
+
+    fn set(&self, manifest: Digest, described: Described) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((manifest, described));
+    }
+}
+
+/// Where to ask for documents, and where they may be already.
+#[derive(Clone, Copy)]
+pub struct Library<'a> {
+    /// The HTTP client.
+    pub client: &'a Client,
+    /// Whom to ask, the best first.
+    pub nodes: &'a [Node],
+    /// What was fetched before.
+    pub slot: &'a DescribedSlot,
+    /// Where an interrupted try may have left them, and where they are kept for the next one.
+    pub staging: Option<&'a Staging>,
+}
+
+/// Bytes of a package that hold its manifest and index.
+pub fn span(signed: &SignedRelease) -> Range<u64> {
+    let locations = [&signed.release.manifest, &signed.release.index];
+    let start = locations.map(|location| location.offset).into_iter().min().unwrap_or_default();
+    let end = locations.map(|location| location.offset.saturating_add(location.packed_size)).into_iter().max();
+    start..end.unwrap_or_default()
+}
+
+impl Library<'_> {
+    /// The documents of a signed package.
+    pub async fn describe(&self, signed: &SignedRelease) -> Result<Described, Problem> {
+        let digest = signed.release.manifest.hash;
+        if let Some(described) = self.slot.get(&digest) {
+            return Ok(described);
+        }
+        let locations = [&signed.release.manifest, &signed.release.index];
+        let files = self.staging.map(|staging| [staging.manifest(), staging.index()]);
+        let kept = |number: usize| {
+            let json = std::fs::read(&files.as_ref()?[number]).ok()?;
+            (Digest::of(&json) == locations[number].hash).then_some(json)
+        };
+        let documents = match (kept(0), kept(1)) {
+            (Some(manifest), Some(index)) => [manifest, index],
+            _ => {
+                let documents = self.fetch(signed).await?;
+                for (json, file) in documents.iter().zip(files.iter().flatten()) {
+                    std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error))?;
+                }
+                documents
+            }
+        };
+        let [json, index] = documents;
+        let manifest = Manifest::from_json(&json).map_err(|error| problem::of_container(&error.into()))?;
+        let index = PackageIndex::from_json(&index, &manifest).map_err(|error| problem::of_container(&error.into()))?;
+        if manifest.id() != signed.release.container || index.pieces.length > signed.length {
+            let chain =
+                vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
+            return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
+        }
+        let described = Described { manifest: Arc::new(manifest), json: Arc::new(json), index: Arc::new(index) };
+        self.slot.set(digest, described.clone());
+        Ok(described)
+    }
+
+    async fn fetch(&self, signed: &SignedRelease) -> Result<[Vec<u8>; 2], Problem> {
+        let locations = [&signed.release.manifest, &signed.release.index];
+        let span = span(signed);
+        let start = span.start;
+        let read = |packed: &[u8], number: usize| {
+            let from = usize::try_from(locations[number].offset - start).unwrap_or(usize::MAX);
+            let length = usize::try_from(locations[number].packed_size).unwrap_or(usize::MAX);
+            let part = packed.get(from..from.saturating_add(length)).unwrap_or_default();
+            container::read_document(part, locations[number])
+        };
+        // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
+        let accept = |packed: &[u8]| read(packed, 0).is_ok() && read(packed, 1).is_ok();
+        let fetched = patiently(self.client, self.nodes, (&signed.location(), signed.length), span, &accept).await;
+        let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
+        let failed = |error| problem::of_container(&error);
+        Ok([read(&packed, 0).map_err(failed)?, read(&packed, 1).map_err(failed)?])
+    }
+}
+
+/// A span of an object, given by its location and length; a network that is gone for a moment is waited for, as while pieces are coming.
+pub async fn patiently(
+    client: &Client,
+    nodes: &[Node],
+    (location, length): (&str, u64),
+    span: Range<u64>,
+    accept: &(dyn Fn(&[u8]) -> bool + Sync),
+) -> Result<bytes::Bytes, FetchError> {
+    let mut waits = WAITS.iter();
+    loop {
+        let fetched = fetch::fetch_span(client, nodes, location, length, span.clone(), accept).await;
+        match (fetched, waits.next()) {
+            (Err(error), Some(seconds)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a part of a package cannot be had; trying again");
+                tokio::time::sleep(Duration::from_secs_f64(seconds * (0.75 + 0.5 * fastrand::f64()))).await;
+            }
+            (fetched, _) => return fetched,
+        }
+    }
+}

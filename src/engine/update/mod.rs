@@ -1,0 +1,127 @@
+//! An update: fetched in the way that its plan says, put together beside the installed versions, registered by one rename.
+//!
+//! [`full`] takes the whole package: pieces from several nodes, each entry unpacked as soon as its pieces are there. [`incremental`]
+//! takes patch packs or single entries, and everything else from installed versions; what does not work out there is fetched another
+//! way, file by file, and in the end by the whole package.
+
+mod full;
+mod incremental;
+mod parts;
+mod tree;
+mod unpacking;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::context::Context;
+use super::described::Library;
+use super::machine::{Input, Updated};
+use super::mailbox::Emitter;
+use super::problem;
+use super::protocol::{Event, Problem, ProblemKind, Progress};
+use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
+use crate::model::Offer;
+use crate::store::StoreError;
+use crate::store::staging::{self, Staging};
+
+/// What one update works with.
+pub struct Job {
+    /// The engine's surroundings.
+    pub context: Arc<Context>,
+    /// The HTTP client.
+    pub client: Client,
+    /// What to fetch.
+    pub offer: Box<Offer>,
+    /// Run, pause or cancel, and the bandwidth cap.
+    pub control: watch::Receiver<Control>,
+    /// Where progress goes.
+    pub emitter: Emitter,
+    /// Where "all bytes are there" goes.
+    pub inputs: mpsc::UnboundedSender<Input>,
+}
+
+/// How a part of an update ended.
+enum Ended {
+    Complete,
+    Stopped,
+}
+
+impl Job {
+    /// Fetches, puts together and registers. After an error or a stop nothing of the version is visible; verified pieces stay for the
+    /// next try.
+    pub async fn run(mut self) -> Result<Updated, Problem> {
+        let id = self.offer.signed.release.container.clone();
+        if self.context.home.record(&id).is_ok() {
+            return Ok(Updated::Installed(id));
+        }
+        let store = |error: StoreError| problem::of_store(&error);
+        let context = Arc::clone(&self.context);
+        let lock = blocking(move || context.lock()).await?.map_err(store)?;
+        let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
+        staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
+        staging.check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size).map_err(store)?;
+        tracing::info!(way = ?self.offer.plan.way, reason = ?self.offer.plan.reason, bytes = self.offer.plan.bytes,
+            full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
+        let ended = if self.offer.plan.is_incremental() {
+            self.incremental(&staging, lock).await?
+        } else {
+            self.full(&staging, lock).await?
+        };
+        Ok(match ended {
+            Ended::Complete => Updated::Installed(id),
+            Ended::Stopped => Updated::Stopped,
+        })
+    }
+
+    fn library<'a>(&'a self, staging: &'a Staging) -> Library<'a> {
+        Library { client: &self.client, nodes: &self.offer.nodes, slot: &self.context.described, staging: Some(staging) }
+    }
+
+    /// Runs a download, and hands its events to `take`, which may end it with a problem.
+    async fn download(
+        &self,
+        job: fetch::Job,
+        take: &mut (dyn FnMut(FetchEvent) -> Option<Problem> + Send),
+    ) -> Result<Result<Summary, FetchError>, Problem> {
+        let job = fetch::Job { memory: Some(self.context.home.node_memory()), ..job };
+        let (events, mut arriving) = mpsc::unbounded_channel();
+        let download = fetch::download(&self.client, job, self.control.clone(), events);
+        tokio::pin!(download);
+        let result = loop {
+            tokio::select! {
+                result = &mut download => break result,
+                Some(event) = arriving.recv() => if let Some(problem) = take(event) {
+                    return Err(problem);
+                },
+            }
+        };
+        // The last events may still wait when the download has ended.
+        while let Ok(event) = arriving.try_recv() {
+            if let Some(problem) = take(event) {
+                return Err(problem);
+            }
+        }
+        if let Ok(summary) = &result {
+            tracing::info!(?summary, "download ended");
+        }
+        Ok(result)
+    }
+
+    fn progress(&self, progress: Progress) {
+        self.emitter.emit(Event::Progress(progress));
+    }
+}
+
+/// Returns when somebody cancels.
+async fn cancelled(mut control: watch::Receiver<Control>) {
+    // Once the engine is gone nobody cancels any more.
+    if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs what blocks on a thread for such.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))
+}

@@ -1,0 +1,122 @@
+//! The release's tree put together from files that are on this disk: moved where they were made for it, shared or copied from installed
+//! versions where not. Every byte is hashed on its way.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+
+use super::incremental::MOST_CORES;
+use crate::container::{ContainerError, Fault, Unpacker};
+use crate::delta::plan;
+use crate::engine::problem;
+use crate::engine::protocol::Problem;
+use crate::model::{Digest, Manifest, RelativePath};
+use crate::store::contents::Contents;
+
+/// How it ended.
+pub enum Outcome {
+    /// Everything is there, but what [`Unpacker::finish`] adds.
+    Complete(Box<Unpacker>),
+    /// Some contents turned out to be no good, and were forgotten; and how many files lack theirs.
+    Lacking(Contents, u64),
+    /// Somebody stopped it.
+    Stopped,
+}
+
+/// Builds the tree of `manifest` in the empty folder `tree`. `progress` is called for each file.
+pub fn build(
+    manifest: &Arc<Manifest>,
+    tree: &Path,
+    contents: Contents,
+    stop: &AtomicBool,
+    progress: &(dyn Fn() + Sync),
+) -> Result<Outcome, Problem> {
+    let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(|error| problem::of_container(&error))?;
+    let work = plan::by_digest(manifest);
+    let queue = Mutex::new(work.into_iter());
+    let contents = Mutex::new(contents);
+    let (lacking, failure) = (Mutex::new(0u64), Mutex::new(None));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let each = || {
+        while let Some((digest, paths)) = next() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            match place(&unpacker, tree, &digest, &paths, &contents, progress) {
+                Ok(0) => {}
+                Ok(count) => *lacking.lock().unwrap_or_else(PoisonError::into_inner) += count,
+                Err(error) => {
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    return;
+                }
+            }
+        }
+    };
+    let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(each);
+        }
+        each();
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(problem::of_container(&error));
+    }
+    if stop.load(Ordering::Relaxed) {
+        return Ok(Outcome::Stopped);
+    }
+    Ok(match lacking.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        0 => Outcome::Complete(Box::new(unpacker)),
+        count => Outcome::Lacking(contents.into_inner().unwrap_or_else(PoisonError::into_inner), count),
+    })
+}
+
+/// Puts one content to all its paths; gives the number of paths that could not be served. An error is this machine's.
+fn place(
+    unpacker: &Unpacker,
+    tree: &Path,
+    digest: &Digest,
+    paths: &[&RelativePath],
+    contents: &Mutex<Contents>,
+    progress: &dyn Fn(),
+) -> Result<u64, ContainerError> {
+    let Some((first, others)) = paths.split_first() else { return Ok(0) };
+    let held = || contents.lock().unwrap_or_else(PoisonError::into_inner);
+    let places = held().places(digest).to_vec();
+    // Staged files lie beside the tree, and are moved: they were hashed when they were written.
+    let staging = tree.parent().unwrap_or(tree);
+    let mut done = false;
+    for place in places {
+        let placed = if place.starts_with(staging) {
+            unpacker.adopt(first, &place, *digest)
+        } else {
+            unpacker.clone_from(first, &place)
+        };
+        match placed {
+            Ok(()) => {
+                done = true;
+                break;
+            }
+            Err(error) if is_the_sources(&error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, source = %place.display(), "a file is not what it should be");
+                held().forget(digest, &place);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !done {
+        return Ok(paths.len() as u64);
+    }
+    progress();
+    for path in others {
+        unpacker.clone_from(path, &first.under(tree))?;
+        progress();
+    }
+    Ok(0)
+}
+
+/// Whether another source may do better.
+fn is_the_sources(error: &ContainerError) -> bool {
+    matches!(error, ContainerError::Entry { fault: Fault::Hash { .. } | Fault::Read(_), .. })
+}

@@ -1,0 +1,190 @@
+//! What installed versions hold, by content: where a new version's files may be taken from.
+//!
+//! A file's fingerprint is its digest, size and time of change as the manifest names them; installing gives each file that time. So
+//! looking at a version costs one look at each file, and only a file whose time differs is hashed again. This is for planning:
+//! whoever takes a file's content proves it while reading, since a fingerprint can be forged.
+//!
+//! Damaged versions count as well, file by file: what is still good is good. The user may change the files of `config`, `data`, `logs` and
+//! `temp`; of the small ones that came with a release a copy is kept beside the manifest, so that an update finds their content whatever
+//! the user did.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::files::digest_of;
+use super::{Home, StoreError};
+use crate::model::manifest::{Entry, KEPT_FOLDER, MANIFEST_PATH, MUTABLE_FOLDERS};
+use crate::model::{Digest, Manifest, RelativePath};
+
+/// Files of mutable folders up to this size are kept a second time, bytes.
+const LARGEST_KEPT: u64 = 8 << 20;
+
+/// Contents by digest, with the files that have them.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    places: HashMap<Digest, Vec<PathBuf>>,
+    /// Manifests of the versions, whole or not, by their digest.
+    manifests: HashMap<Digest, Manifest>,
+}
+
+impl Contents {
+    /// Looks at all versions in `home`. A version that cannot be read is passed over.
+    pub fn of(home: &Home) -> Self {
+        let mut contents = Self::default();
+        for folder in fs::read_dir(home.containers()).into_iter().flatten().flatten() {
+            let root = folder.path();
+            let Ok(json) = fs::read(root.join(MANIFEST_PATH)) else { continue };
+            match Manifest::from_json(&json) {
+                Ok(manifest) => contents.add(&root, &json, manifest),
+                Err(error) => tracing::info!(%error, folder = %root.display(), "a version whose manifest cannot be read"),
+            }
+        }
+        contents
+    }
+
+    fn add(&mut self, root: &Path, json: &[u8], manifest: Manifest) {
+        for (path, entry) in manifest.files_with_bytes() {
+            let kept = kept_at(root, &entry.hash);
+            for full in [path.under(root), kept].into_iter().filter(|full| matches_fingerprint(full, entry)) {
+                self.places.entry(entry.hash).or_default().push(full);
+            }
+        }
+        self.manifests.insert(Digest::of(json), manifest);
+    }
+
+    /// Notes that `path` holds this content.
+    pub fn insert(&mut self, digest: Digest, path: PathBuf) {
+        self.places.entry(digest).or_default().push(path);
+    }
+
+    /// Notes a release that is not installed, but can be put together from these contents.
+    pub fn insert_manifest(&mut self, digest: Digest, manifest: Manifest) {
+        self.manifests.insert(digest, manifest);
+    }
+
+    /// Whether some file seems to have this content.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.places.contains_key(digest)
+    }
+
+    /// Files that seem to have this content.
+    pub fn places(&self, digest: &Digest) -> &[PathBuf] {
+        self.places.get(digest).map_or(&[], Vec::as_slice)
+    }
+
+    /// Forgets a file that turned out to have other content.
+    pub fn forget(&mut self, digest: &Digest, path: &Path) {
+        if let Some(places) = self.places.get_mut(digest) {
+            places.retain(|place| place != path);
+            if places.is_empty() {
+                self.places.remove(digest);
+            }
+        }
+    }
+
+    /// Opens a file that seems to have this content, but nothing that a link leads to.
+    pub fn open(&self, digest: &Digest) -> Option<File> {
+        let plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+        self.places(digest).iter().filter(plain).find_map(|path| File::open(path).ok())
+    }
+
+    /// The manifest with this digest, if a version has it.
+    pub fn manifest(&self, digest: &Digest) -> Option<&Manifest> {
+        self.manifests.get(digest)
+    }
+
+    /// Digests of all versions' manifests.
+    pub fn manifests(&self) -> impl Iterator<Item = (&Digest, &Manifest)> {
+        self.manifests.iter()
+    }
+}
+
+/// Whether a file is what the manifest says, by size and time; by its bytes where only the time differs.
+fn matches_fingerprint(path: &Path, entry: &Entry) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else { return false };
+    if !found.is_file() || found.len() != entry.size {
+        return false;
+    }
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(entry.mtime).unwrap_or_default());
+    found.modified().is_ok_and(|modified| modified == time) || digest_of(path).is_ok_and(|digest| digest == entry.hash)
+}
+
+fn kept_at(root: &Path, digest: &Digest) -> PathBuf {
+    root.join(KEPT_FOLDER).join(digest.to_string())
+}
+
+/// Keeps what came with a release in the folders that the user may change. To be called on a fresh tree; a failure costs only bytes of a
+/// later update, so it is told and no reason to fail, but for a full disk.
+pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
+    let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
+    let wanted = manifest.files_with_bytes().filter(|(path, entry)| mutable(path) && entry.size <= LARGEST_KEPT);
+    for (path, entry) in wanted {
+        let (full, kept) = (path.under(tree), kept_at(tree, &entry.hash));
+        if fs::symlink_metadata(&kept).is_ok() {
+            continue;
+        }
+        match keep_one(&full, &kept) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                return Err(StoreError::io("write", &kept)(error));
+            }
+            Err(error) => tracing::warn!(%error, path = %full.display(), "no copy of this default is kept"),
+        }
+    }
+    Ok(())
+}
+
+fn keep_one(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let time = fs::metadata(from)?.modified()?;
+    reflink_copy::reflink_or_copy(from, to)?;
+    File::options().write(true).open(to)?.set_modified(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+
+    #[test]
+    fn contents_are_found_in_every_version_and_what_changed_is_not() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[("app/same", "same"), ("app/one", "only in one"), ("config/c", "default")]);
+        let two = fixture.install("2.0.0", &[("app/same", "same"), ("app/two", "only in two")]);
+        let held = |text: &str| Contents::of(&fixture.home).places(&Digest::of(text.as_bytes())).len();
+        assert_eq!((held("same"), held("only in one"), held("only in two"), held("none")), (2, 1, 1, 0));
+        // Rotten with another time; touched but the same; gone.
+        fixture.write(&one, "app/same", "SAME");
+        fixture.write(&one, "app/one", "only in one");
+        fs::remove_file(fixture.home.container(&two).join("app/two")).unwrap();
+        assert_eq!((held("same"), held("only in one"), held("only in two")), (1, 1, 0));
+        // The user changed a default: its content is there all the same, and a version without its record still counts.
+        fixture.write(&one, "config/c", "mine");
+        fs::remove_file(fixture.home.container(&one).join("metadata/installed.json")).unwrap();
+        assert_eq!((held("default"), held("mine"), held("only in one")), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_file_that_lied_is_forgotten_and_links_are_not_followed() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[("app/file", "content")]);
+        let mut contents = Contents::of(&fixture.home);
+        let digest = Digest::of(b"content");
+        assert!(contents.open(&digest).is_some());
+        let path = fixture.home.container(&one).join("app/file");
+        #[cfg(unix)]
+        {
+            let other = path.with_file_name("other");
+            fs::rename(&path, &other).unwrap();
+            std::os::unix::fs::symlink(&other, &path).unwrap();
+            assert!(contents.open(&digest).is_none());
+        }
+        contents.forget(&digest, &path);
+        assert!(!contents.holds(&digest));
+    }
+}
