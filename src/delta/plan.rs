@@ -184,7 +184,8 @@ pub fn by_entries(
     if bytes as f64 > allowance.threshold * wanted.full_bytes as f64 {
         return Err(Reason::AboveThreshold);
     }
-    let files = FileCounts { cloned: wanted.files.saturating_sub(missing.len() as u64), patched: 0, fetched: missing.len() as u64 };
+    let files =
+        FileCounts { cloned: wanted.files.saturating_sub(missing.len() as u64), patched: 0, fetched: missing.len() as u64 };
     let plan = Plan {
         way: Way::Entries,
         reason: Reason::Cheapest,

@@ -97,7 +97,8 @@ fn prices(nodes: &[Node], memory: &NodeMemory) -> Prices {
 pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u64 {
     let staging = staging::left_by(&context.home, &signed.release.container);
     if plan.way == Way::Patches {
-        let marked = |signed: &crate::model::SignedPatch| Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table());
+        let marked =
+            |signed: &crate::model::SignedPatch| Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table());
         return plan.patches.iter().map(marked).sum();
     }
     let read = |path: std::path::PathBuf, hash| std::fs::read(path).ok().filter(|json| Digest::of(json) == hash);

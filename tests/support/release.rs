@@ -113,9 +113,15 @@ impl World {
 
     /// Starts a node.
     pub fn serve(&self) -> NodeProcess {
+        self.serve_with(&[])
+    }
+
+    /// Starts a node that is told more.
+    pub fn serve_with(&self, more: &[&str]) -> NodeProcess {
         let folder = self.path("publisher");
         let mut child = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
             .args(["serve", "--repo", text(&folder), "--listen", "127.0.0.1:0", "--health-interval", "0", "--json"])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

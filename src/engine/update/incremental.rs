@@ -149,7 +149,11 @@ impl Job {
             Err(FetchError::Cancelled) => return Ok(Ended::Stopped),
             Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
             Err(error) => {
-                tracing::warn!(error = causes::line(&error), pack = signed.target, "a patch pack cannot be had; going on without");
+                tracing::warn!(
+                    error = causes::line(&error),
+                    pack = signed.target,
+                    "a patch pack cannot be had; going on without"
+                );
                 return Ok(Ended::Complete);
             }
         }
@@ -340,7 +344,11 @@ fn apply_to(
     let (made, failed) = pack::apply(&opened, &bytes, base, contents, folder, options, progress)?;
     let mut bad_bases = BTreeSet::new();
     for failed in &failed {
-        tracing::warn!(error = failed as &dyn std::error::Error, pack = signed.target, "a part of a patch pack does not work out");
+        tracing::warn!(
+            error = failed as &dyn std::error::Error,
+            pack = signed.target,
+            "a part of a patch pack does not work out"
+        );
         match failed {
             pack::Failed::WrongBase { path } => bad_bases.extend(base.file_manifest.get(path).map(|entry| entry.hash)),
             pack::Failed::File { path, source, .. } if is_full(source) => return Err(local(path)(clone_of(source))),
@@ -373,12 +381,7 @@ fn clone_of(error: &std::io::Error) -> std::io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error)
 }
 
-fn finish(
-    unpacker: crate::container::Unpacker,
-    target: &Target,
-    staging: Staging,
-    _lock: &HomeLock,
-) -> Result<(), Problem> {
+fn finish(unpacker: crate::container::Unpacker, target: &Target, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
     unpacker.finish(&target.json).map_err(|error| problem::of_container(&error))?;
     let registered = staging.register(&target.manifest, Digest::of(&target.json), crate::host::now());
     registered.map(drop).map_err(|error| problem::of_store(&error))

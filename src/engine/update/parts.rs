@@ -177,8 +177,7 @@ fn unpack_small(inside: &[Wanted], bytes: &[u8], start: u64, folder: &Path) -> R
 
 fn unpack_runs(inside: &[Wanted], package: &Path, folder: &Path) -> Result<Vec<Placed>, ContainerError> {
     let opened = File::open(package);
-    let file =
-        opened.map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source })?;
+    let file = opened.map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source })?;
     let unpack = |wanted: &Wanted| {
         let (path, entry, packed) = wanted;
         let to = folder.join(entry.hash.to_string());

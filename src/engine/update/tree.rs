@@ -88,11 +88,8 @@ fn place(
     let staging = tree.parent().unwrap_or(tree);
     let mut done = false;
     for place in places {
-        let placed = if place.starts_with(staging) {
-            unpacker.adopt(first, &place, *digest)
-        } else {
-            unpacker.clone_from(first, &place)
-        };
+        let placed =
+            if place.starts_with(staging) { unpacker.adopt(first, &place, *digest) } else { unpacker.clone_from(first, &place) };
         match placed {
             Ok(()) => {
                 done = true;
