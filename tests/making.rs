@@ -237,6 +237,28 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
 }
 
 #[test]
+fn a_publisher_at_work_is_waited_for() {
+    let world = World::new();
+    (1..=2).for_each(|version| _ = publish(&world, version, &["--no-patches"]));
+    let project = kuzflow::publish::Project::open(&world.path("publisher")).unwrap();
+    let keyring = kuzflow::publish::Keyring::new([project.keys_folder()]);
+    let at_work = project.refresh(&keyring, kuzflow::host::now()).unwrap();
+    let mut patch = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+    patch.args(["patch", "--repo", text(project.folder()), "--from", "1.0.0", "--to", "2.0.0"]);
+    let mut child = patch.spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let made = || tree(&world.path("publisher/making")).values().any(|pack| !pack.is_empty());
+    while !world.path("publisher/making").exists() || !made() {
+        assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "it did not wait");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(listed(&world).is_empty());
+    at_work.run().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(listed(&world).len(), 1);
+}
+
+#[test]
 fn a_server_makes_what_is_asked_for() {
     let world = World::new();
     (1..=2).for_each(|version| _ = publish(&world, version, &["--no-patches"]));

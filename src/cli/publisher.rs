@@ -8,12 +8,14 @@ use serde_json::json;
 
 use super::build::{self, BuildArguments};
 use super::output::Say;
+use super::patches::PATIENCE;
 use super::{Ending, log, patches, serve};
 use crate::causes;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Node, Version};
 use crate::publish::package::{Effort, inspect, release_of};
+use crate::publish::transaction::when_free;
 use crate::publish::{
     InitOptions, KeyRole, Keyring, PackageToPublish, Project, ProjectSettings, PublishError, RolloutChange, Rotation, Transaction,
 };
@@ -222,7 +224,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Rotate { place, replace } => {
             let (project, keyring) = place.open()?;
             let rotation = Rotation { replace, ..Rotation::default() };
-            let ending = finish(project.rotate(&rotation, &keyring, host::now())?, say, "a new root is published")?;
+            let transaction = when_free(PATIENCE, || project.rotate(&rotation, &keyring, host::now()))?;
+            let ending = finish(transaction, say, "a new root is published")?;
             say.line(&format!("new installations need {}", project.launcher_folder().join("root.json").display()));
             Ok(ending)
         }
@@ -355,7 +358,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
     // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
     let mut packs = if before { Some(patches::to_packages(&project, &packages, say)?) } else { None };
-    let transaction = project.publish(&packages, &keyring, now)?;
+    let transaction = when_free(PATIENCE, || project.publish(&packages, &keyring, now))?;
     let changes = !transaction.is_empty();
     transaction.run()?;
     say.line(if changes { "published" } else { "published already" });
@@ -372,7 +375,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
 
 fn refresh(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
     let (project, keyring) = place.open()?;
-    project.refresh(&keyring, host::now())?.run()?;
+    when_free(PATIENCE, || project.refresh(&keyring, host::now()))?.run()?;
     say.line("signed again");
     let expired = expire(&project, &keyring).unwrap_or_else(|error| {
         // Clients can do without this, but not without a timestamp.
@@ -392,7 +395,8 @@ fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
     if before == 0 {
         return Ok(0);
     }
-    project.expire_patches(project.settings().incremental_update.patch_retention_days, keyring, host::now())?.run()?;
+    let days = project.settings().incremental_update.patch_retention_days;
+    when_free(PATIENCE, || project.expire_patches(days, keyring, host::now()))?.run()?;
     Ok(before - project.patches()?.len())
 }
 
@@ -413,7 +417,8 @@ fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, Failure> {
         Change { resume: true, .. } => RolloutChange::Resume,
         Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
     };
-    finish(project.set_rollout(&arguments.version, change, &keyring, host::now())?, say, "rollout changed")
+    let transaction = when_free(PATIENCE, || project.set_rollout(&arguments.version, change, &keyring, host::now()))?;
+    finish(transaction, say, "rollout changed")
 }
 
 fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
