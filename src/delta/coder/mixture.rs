@@ -14,6 +14,8 @@ const CONTEXTS: usize = 12;
 pub const VOICES: usize = 3;
 /// Two inputs for each context and voice, one for what is known without a context, one that is constant.
 const INPUTS: usize = 2 * CONTEXTS + 2 * VOICES + 2;
+/// How fast weights follow: as fast as a group of a few kilobytes needs, and large ones lose nothing by it.
+pub const RATE: u32 = 260;
 /// Words of a bucket: a check, and the 15 nodes of a tree over four bits.
 const BUCKET: usize = 16;
 
@@ -49,7 +51,7 @@ pub struct Mixture {
     /// What a short past of bits means, for each context.
     pasts: Vec<[Counter; 256]>,
     order0: [Counter; 256],
-    inputs: [i32; INPUTS],
+    inputs: [i16; INPUTS],
     by_voices: Mixer<INPUTS>,
     by_bits: Mixer<INPUTS>,
     by_last: Mixer<INPUTS>,
@@ -77,7 +79,7 @@ impl Mixture {
     pub fn new(nature: Nature, bits: u32) -> Self {
         let logistic = Logistic::new();
         let buckets = 1_usize << bits.clamp(4, 22);
-        let weight = (1 << 16) * 3 / 10;
+        let weight = 4096 * 3 / 10;
         Self {
             logistic,
             nature,
@@ -88,11 +90,11 @@ impl Mixture {
             pasts: vec![starting_pasts(); CONTEXTS],
             order0: [Counter::NEW; 256],
             inputs: [0; INPUTS],
-            by_voices: Mixer::new(64, weight, 6),
-            by_bits: Mixer::new(256, weight, 6),
-            by_last: Mixer::new(256, weight, 6),
+            by_voices: Mixer::new(64, weight, RATE),
+            by_bits: Mixer::new(256, weight, RATE),
+            by_last: Mixer::new(256, weight, RATE),
             correct_short: Correction::new(logistic, 256, 6),
-            correct_long: Correction::new(logistic, 1 << 16, 6),
+            correct_long: Correction::new(logistic, 1 << 11, 6),
             sure: [[Counter::NEW; 64]; VOICES],
             voices: [Voice::default(); VOICES],
             partial: 1,
@@ -240,17 +242,14 @@ impl Mixture {
             } else {
                 (logistic.stretch(slot >> 16), logistic.stretch(self.pasts[index][(slot >> 8 & 255) as usize].probability()))
             };
-            self.inputs[2 * index] = direct;
-            self.inputs[2 * index + 1] = past;
+            self.inputs[2 * index] = direct as i16;
+            self.inputs[2 * index + 1] = past as i16;
         }
         let mut at = 2 * CONTEXTS;
         // A follower speaks as long as what it expects begins with the bits so far.
         let partial = self.partial;
         let speaks = |expected: Option<u8>| {
-            expected
-                .map(|byte| usize::from(byte) | 256)
-                .filter(|&byte| byte >> (shift + 1) == partial)
-                .map(|byte| byte >> shift & 1 == 1)
+            expected.map(|byte| usize::from(byte) | 256).filter(|&byte| byte >> (shift + 1) == partial).map(|byte| byte >> shift & 1 == 1)
         };
         let voices = self.voices.map(|voice| (speaks(voice.expected), voice.state as usize & 63));
         for ((voice, state), sure) in voices.iter().zip(&self.sure) {
@@ -262,14 +261,13 @@ impl Mixture {
                 first = if *bit { stretched } else { -stretched };
                 second = if *bit { confident } else { -confident };
             }
-            self.inputs[at] = first;
-            self.inputs[at + 1] = second;
+            self.inputs[at] = first as i16;
+            self.inputs[at + 1] = second as i16;
             at += 2;
         }
-        self.inputs[at] = logistic.stretch(self.order0[partial & 255].probability());
+        self.inputs[at] = logistic.stretch(self.order0[partial & 255].probability()) as i16;
         self.inputs[at + 1] = 256;
-        let grades =
-            voices.iter().zip(&self.voices).map(|((voice, _), whole)| if voice.is_some() { whole.grade as usize & 3 } else { 0 });
+        let grades = voices.iter().zip(&self.voices).map(|((voice, _), whole)| if voice.is_some() { whole.grade as usize & 3 } else { 0 });
         let set = grades.fold(0, |set, grade| set << 2 | grade);
         let one = self.by_voices.mix(logistic, &self.inputs, set);
         let two = self.by_bits.mix(logistic, &self.inputs, partial & 255);
@@ -277,7 +275,7 @@ impl Mixture {
         let mixed = (one + two + three) / 3;
         let plain = logistic.squash(mixed);
         let short = self.correct_short.refine(mixed, partial & 255);
-        let long = self.correct_long.refine(mixed, (hash((self.newest & 0xFFFF) as u32, partial as u32) & 0xFFFF) as usize);
+        let long = self.correct_long.refine(mixed, (hash((self.newest & 0xFF) as u32, partial as u32) & 0x7FF) as usize);
         let probability = ((2 * plain + short + long + 2) / 4).clamp(1, 65535);
 
         let bit = coder.code(known, probability);
@@ -327,7 +325,7 @@ fn learned_slot(slot: u32, bit: bool) -> u32 {
     let moved = (probability as i32 + (((target - probability as i32) * (share as i32 >> 2)) >> 14)).clamp(1, 65535) as u32;
     let longer = past << 1 | u32::from(bit);
     let past = if past >= 128 { longer & 127 | 128 } else { longer };
-    moved << 16 | past << 8 | (count + 1).min(60)
+    moved << 16 | past << 8 | (count + 1).min(250)
 }
 
 /// What a short past means before anything was learned: mostly the same again.
@@ -344,3 +342,4 @@ fn starting_pasts() -> [Counter; 256] {
     }
     pasts
 }
+

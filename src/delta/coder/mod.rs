@@ -44,7 +44,7 @@ const AROUND: u64 = 4096;
 const PART: u64 = 1 << 16;
 
 /// Larger old files are not taken into memory for fresh bytes.
-const MOST_RECALLED: u64 = 24 << 20;
+const MOST_RECALLED: u64 = 20 << 20;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug)]
@@ -107,13 +107,7 @@ impl Options {
         let bits = |value: u64| 64 - value.leading_zeros();
         Self {
             nature,
-            training: if nature == Nature::Text && length <= 1 << 20 {
-                16
-            } else if nature == Nature::Text {
-                5
-            } else {
-                0
-            },
+            training: if nature == Nature::Text && length <= 1 << 20 { 16 } else if nature == Nature::Text { 5 } else { 0 },
             tables: (bits(fresh) + 2).clamp(12, 18),
             history: bits(length).clamp(18, 22),
             recall: nature == Nature::Text && length <= MOST_RECALLED,
@@ -121,8 +115,7 @@ impl Options {
     }
 
     fn code<C: Coder>(self, coder: &mut C) -> Self {
-        let nature =
-            if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
+        let nature = if coder.code_plain(u64::from(self.nature == Nature::Binary), 1) == 1 { Nature::Binary } else { Nature::Text };
         let training = coder.code_plain(self.training.into(), 5) as u32;
         let tables = coder.code_plain(self.tables.saturating_sub(4).into(), 4) as u32 + 4;
         let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
@@ -130,15 +123,21 @@ impl Options {
         Self { nature, training, tables, history, recall }
     }
 
+    /// Size of each of the two tables for differences, as a power of two.
+    fn differences(self) -> u32 {
+        (self.tables + 4).clamp(12, if self.nature == Nature::Text { 18 } else { 21 })
+    }
+
     /// Size of the table of places, as a power of two.
     fn places(self, old: u64) -> u32 {
-        if self.recall { (64 - old.leading_zeros()).clamp(18, 22) } else { 18 }
+        if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 18 }
     }
 
     /// Bytes of memory that the models take, roughly.
     fn memory(self, old: u64) -> u64 {
-        let recalled = if self.recall { old.saturating_add(4 << self.places(old)) } else { 0 };
-        (64 << self.tables) + (1 << self.history) + (13 << 20) + recalled
+        let recalled = if self.recall { old } else { 0 };
+        let tables = (64 << self.tables) + (8 << self.differences()) + (4 << self.places(old));
+        recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
     }
 }
 
@@ -201,6 +200,7 @@ fn decode_all<'f>(
     if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
 }
 
+
 /// The state of either direction.
 struct Work<'a> {
     old: &'a dyn ReadAt,
@@ -229,7 +229,7 @@ impl<'a> Work<'a> {
             space: Space::new(base, History::new(options.history)),
             mixture: Mixture::new(options.nature, options.tables),
             matches: Matches::new(options.places(old.len())),
-            residual: Residual::new(options.tables + 4),
+            residual: Residual::new(options.differences()),
             part: vec![0; PART as usize],
         })
     }
@@ -273,8 +273,7 @@ impl<'a> Work<'a> {
 
     /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
     fn surroundings(&self, copied_to: u64, step: &Step) -> io::Result<Surroundings> {
-        let mut front =
-            vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
+        let mut front = vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
         self.old.read_at(copied_to, &mut front)?;
         let mut back = Vec::new();
         if step.length > 0 {
@@ -311,13 +310,7 @@ impl<'a> Work<'a> {
     }
 
     /// Codes `length` bytes (at most a part) whose counterpart stands at `old_at`.
-    fn code_part<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        old_at: u64,
-        length: usize,
-        forecast: &mut dyn Forecast,
-    ) -> Result<(), CoderError> {
+    fn code_part<C: Coder>(&mut self, coder: &mut C, old_at: u64, length: usize, forecast: &mut dyn Forecast) -> Result<(), CoderError> {
         let new_at = self.space.written();
         let mut part = std::mem::take(&mut self.part);
         let actual = self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));

@@ -126,41 +126,41 @@ impl Counter {
 
 /// Weighs `N` opinions, with a set of weights for each situation.
 pub struct Mixer<const N: usize> {
-    weights: Vec<[i32; N]>,
+    weights: Vec<[i16; N]>,
     selected: usize,
     rate: u32,
     output: u32,
 }
 
-/// Weights have 16 fractional bits and stay within ±8.
-const HEAVIEST: i32 = 8 << 16;
-
 impl<const N: usize> Mixer<N> {
-    /// `sets` sets of weights that start at `weight` / 65536 each. A larger `rate` learns faster.
-    pub fn new(sets: usize, weight: i32, rate: u32) -> Self {
+    /// `sets` sets of weights that start at `weight` / 4096 each (so all stay within ±8). A `rate` below 512 says how fast it learns.
+    pub fn new(sets: usize, weight: i16, rate: u32) -> Self {
         Self { weights: vec![[weight; N]; sets.max(1)], selected: 0, rate, output: ONE_HALF }
     }
 
     /// The stretched sum of `inputs` under the weights of `set`.
     #[inline]
-    pub fn mix(&mut self, logistic: Logistic, inputs: &[i32; N], set: usize) -> i32 {
+    pub fn mix(&mut self, logistic: Logistic, inputs: &[i16; N], set: usize) -> i32 {
         self.selected = set.min(self.weights.len() - 1);
         let weights = &self.weights[self.selected];
-        let mut sum = 0_i32;
-        for (input, weight) in inputs.iter().zip(weights) {
-            sum = sum.wrapping_add(input.wrapping_mul(weight >> 2));
-        }
-        let stretched = (sum >> 14).clamp(-LIMIT, LIMIT);
+        // 16 by 16 bits each, so that a compiler can do eight at once on any machine.
+        let sum = inputs
+            .iter()
+            .zip(weights)
+            .fold(0_i32, |sum, (&input, &weight)| sum.wrapping_add(i32::from(input) * i32::from(weight)));
+        let stretched = (sum >> 12).clamp(-LIMIT, LIMIT);
         self.output = logistic.squash(stretched);
         stretched
     }
 
     /// Learns from the bit that came for the last `mix`.
     #[inline]
-    pub fn update(&mut self, inputs: &[i32; N], bit: bool) {
-        let error = (((i32::from(bit) << 16) - self.output as i32) * self.rate as i32) >> 8;
-        for (input, weight) in inputs.iter().zip(&mut self.weights[self.selected]) {
-            *weight = (*weight + ((input * error + (1 << 13)) >> 14)).clamp(-HEAVIEST, HEAVIEST);
+    pub fn update(&mut self, inputs: &[i16; N], bit: bool) {
+        let error = (((i32::from(bit) << 16) - self.output as i32) * self.rate as i32) >> 10;
+        let error = error.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        for (&input, weight) in inputs.iter().zip(&mut self.weights[self.selected]) {
+            let change = (((i32::from(input) * i32::from(error)) >> 15) + 1) >> 1;
+            *weight = weight.saturating_add(change as i16);
         }
     }
 }

@@ -5,7 +5,7 @@ use super::range::Coder;
 
 /// Bits below the highest one that are learned.
 const LEARNED: u32 = 3;
-const LIMIT: u32 = 60;
+const LIMIT: u32 = 40;
 
 /// Codes numbers of one kind under a few contexts.
 pub struct Numbers {

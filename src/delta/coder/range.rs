@@ -120,8 +120,16 @@ pub struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// Reads all of `input`, in portions.
     pub fn new(input: &'a mut dyn Read) -> Self {
-        let mut decoder =
-            Self { input, buffer: vec![0; 1 << 14], at: 0, filled: 0, missing: 0, error: None, code: 0, range: (1 << WIDTH) - 1 };
+        let mut decoder = Self {
+            input,
+            buffer: vec![0; 1 << 14],
+            at: 0,
+            filled: 0,
+            missing: 0,
+            error: None,
+            code: 0,
+            range: (1 << WIDTH) - 1,
+        };
         for _ in 0..MARGIN {
             decoder.code = decoder.code << 8 | u64::from(decoder.byte());
         }

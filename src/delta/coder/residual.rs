@@ -3,6 +3,7 @@
 //! Long runs without a difference cost one flag for a span of 32, 256 or 4096 bytes, by how calm it was before. Where differences
 //! are near, each byte or field has a flag that several contexts predict, and what stands there instead is coded bit by bit.
 
+use super::mixture::RATE;
 use super::models::{Correction, Counter, Logistic, Mixer};
 use super::range::Coder;
 use crate::delta::forecast;
@@ -26,7 +27,7 @@ pub struct Residual {
     flag_mixer: Mixer<{ FLAGS + 1 }>,
     flag_correction: Correction,
     values: Vec<Counter>,
-    value_mixer: Mixer<{ VALUES * 2 + 1 }>,
+    value_mixer: Mixer<{ VALUES * 2 }>,
     value_correction: Correction,
     mask: usize,
     /// The newest flags of plain bytes, a one for a difference.
@@ -66,10 +67,10 @@ impl Residual {
             logistic,
             spans: [[Counter::at(1 << 12, 0); 32]; 4],
             flags: vec![Counter::at(1 << 12, 0); 1 << bits],
-            flag_mixer: Mixer::new(32 + KINDS, (1 << 16) / 4, 6),
+            flag_mixer: Mixer::new(32 + KINDS, 4096 / 4, RATE),
             flag_correction: Correction::new(logistic, (32 + KINDS) * 16, 6),
             values: vec![Counter::NEW; 1 << bits],
-            value_mixer: Mixer::new(512, (1 << 16) / 4, 8),
+            value_mixer: Mixer::new(512, 4096 / 4, RATE),
             value_correction: Correction::new(logistic, 256, 6),
             mask: (1 << bits) - 1,
             recent: 0,
@@ -168,10 +169,7 @@ impl Residual {
             hash(number << 8 | scale(self.calm), 14),
             hash(number << 3 | past & 3, 15),
             hash(number, self.recent & 0xF),
-            hash(
-                u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16,
-                17 + number,
-            ),
+            hash(u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16, 17 + number),
         ];
         let differs = self.code_flag(coder, &contexts, 32 + usize::from(kind), differs);
         self.recent_fields[usize::from(kind)] = past << 1 | u32::from(differs);
@@ -186,14 +184,7 @@ impl Residual {
         for index in 0..field.len() {
             let known = known.and_then(|bytes| bytes.get(index)).copied();
             let expected = again[index & 7];
-            let value = self.code_value(
-                coder,
-                field[index],
-                number * 8 + index as u32 + 1,
-                1 + u32::from(same),
-                u32::from(expected),
-                known,
-            );
+            let value = self.code_value(coder, field[index], number * 8 + index as u32 + 1, 1 + u32::from(same), u32::from(expected), known);
             same &= value == expected;
             field[index] = value;
             self.newest = self.newest << 8 | u32::from(value);
@@ -206,10 +197,10 @@ impl Residual {
     }
 
     fn code_flag<C: Coder>(&mut self, coder: &mut C, contexts: &[u32; FLAGS], set: usize, differs: bool) -> bool {
-        let mut inputs = [0; FLAGS + 1];
+        let mut inputs = [0_i16; FLAGS + 1];
         let mask = self.mask;
         for (input, &context) in inputs.iter_mut().zip(contexts) {
-            *input = self.logistic.stretch(self.flags[context as usize & mask].probability());
+            *input = self.logistic.stretch(self.flags[context as usize & mask].probability()) as i16;
         }
         inputs[FLAGS] = 256;
         let mixed = self.flag_mixer.mix(self.logistic, &inputs, set);
@@ -225,15 +216,7 @@ impl Residual {
     }
 
     /// A byte that stands where `forecast` was foretold. It may be the same within a field.
-    fn code_value<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        forecast: u8,
-        place: u32,
-        state: u32,
-        expected: u32,
-        known: Option<u8>,
-    ) -> u8 {
+    fn code_value<C: Coder>(&mut self, coder: &mut C, forecast: u8, place: u32, state: u32, expected: u32, known: Option<u8>) -> u8 {
         let foretold = u32::from(forecast);
         let newest = self.newest;
         let change = u32::from(self.last_actual.wrapping_sub(self.last_forecast));
@@ -248,20 +231,28 @@ impl Residual {
             hash(foretold << 8 | change, 108 + (place << 8)),
         ];
         let mut partial = 1_u32;
-        let mut inputs = [0; VALUES * 2 + 1];
+        let mut inputs = [0_i16; VALUES * 2];
         let known = known.unwrap_or(0);
+        let mut rows = [0; VALUES];
         for shift in (0..8).rev() {
+            if shift == 7 || shift == 3 {
+                // Sixteen counters side by side serve half a byte, so that memory is waited for twice and not eight times.
+                for (row, &context) in rows.iter_mut().zip(&contexts) {
+                    *row = hash(context, partial) as usize & self.mask & !15;
+                }
+            }
+            let node =
+                if shift > 3 { partial as usize } else { partial as usize & ((1 << (3 - shift)) - 1) | 1 << (3 - shift) } & 15;
             let mut places = [0; VALUES];
             for index in 0..VALUES {
-                let at = hash(contexts[index], partial) as usize & self.mask;
+                let at = rows[index] | node;
                 places[index] = at;
                 let counter = self.values[at];
-                let stretched = self.logistic.stretch(counter.probability());
+                let stretched = self.logistic.stretch(counter.probability()) as i16;
                 let count = counter.count();
                 inputs[index * 2] = if count == 0 { 0 } else { stretched };
                 inputs[index * 2 + 1] = if count > 3 { stretched } else { 0 };
             }
-            inputs[VALUES * 2] = 256;
             let set = (state * 8 + shift) as usize + 24 * (place as usize & 7);
             let mixed = self.value_mixer.mix(self.logistic, &inputs, set);
             let refined = self.value_correction.refine(mixed, partial as usize & 255);

@@ -78,12 +78,7 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<Step>)> {
     let byte = prop_oneof![3 => 97..102_u8, 1 => any::<u8>()];
     let old = proptest::collection::vec(byte.clone(), 0..2000);
     let parts = proptest::collection::vec(
-        (
-            proptest::collection::vec(byte, 0..40),
-            any::<u16>(),
-            0..700_u64,
-            proptest::collection::vec((any::<u16>(), any::<u8>()), 0..6),
-        ),
+        (proptest::collection::vec(byte, 0..40), any::<u16>(), 0..700_u64, proptest::collection::vec((any::<u16>(), any::<u8>()), 0..6)),
         0..12,
     );
     (old, parts).prop_map(|(old, parts)| {
@@ -160,7 +155,7 @@ fn a_long_copy_costs_a_few_bytes() {
 }
 
 #[test]
-fn a_stream_cut_anywhere_is_an_error_or_wrong_and_never_too_long() {
+fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
     let old = b"The quick brown fox jumps over the lazy dog. ".repeat(30);
     let mut new = old.clone();
     new.splice(100..110, *b"something entirely different");
@@ -169,7 +164,9 @@ fn a_stream_cut_anywhere_is_an_error_or_wrong_and_never_too_long() {
     for cut in 0..packed.len() {
         let (back, ended) = unpack(&old, new.len() as u64, &packed[..cut], true);
         assert!(back.len() <= new.len());
-        assert!(ended.is_err() || back != new, "cut at {cut}");
+        assert!(ended.is_err() || back.len() == new.len());
+        // The last bytes may say no more than what the decoder would take for granted; all others are needed.
+        assert!(ended.is_err() || back != new || cut + 2 >= packed.len(), "cut at {cut} of {}", packed.len());
     }
 }
 

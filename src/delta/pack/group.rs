@@ -176,7 +176,11 @@ mod encode {
         match algorithm {
             Algorithm::Aligned => {
                 let program = program_of(&old, bases)?;
-                let options = if class == Class::Native { Options::native() } else { Options::plain() };
+                let options = match class {
+                    Class::Text => Options::text(),
+                    Class::Data => Options::plain(),
+                    Class::Native => Options::native(),
+                };
                 let (steps, hints) = if program.is_empty() {
                     (align::align(&old, target, &options)?, Vec::new())
                 } else {

@@ -117,7 +117,7 @@ pub enum MakePackError {
 }
 
 /// Bases and targets of a group of small files at most, bytes. Larger groups share more and are applied on fewer cores.
-const LARGEST_GROUP: u64 = 12 << 20;
+const LARGEST_GROUP: u64 = 8 << 20;
 /// A file from this size on, bytes, is its own group.
 const OWN_GROUP: u64 = 1 << 20;
 /// Memory that coding one byte of a group takes about, bytes: suffixes, lanes, both sides.
@@ -193,7 +193,7 @@ fn write_outline(outline: &Outline, base: &Manifest, target: &Manifest, groups: 
     let old = outline_base(base)?;
     let joined = [&streams.head[..], &streams.names, &streams.numbers].concat();
     let unwritable = |error: CoderError| MakePackError::Outline(PackError::Outline(error));
-    let steps = align::align(&old, &joined, &Options::plain()).map_err(|error| unwritable(error.into()))?;
+    let steps = align::align(&old, &joined, &Options::text()).map_err(|error| unwritable(error.into()))?;
     let fresh = steps.iter().map(|step| step.fresh).sum();
     let options = coder::Options::for_target(Nature::Text, joined.len() as u64, fresh);
     let mut packed = Vec::new();
