@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &["causes", "model", "host", "settings", "container", "delta", "trust", "fetch", "store"]),
     ("launcher", &["model", "host", "settings", "engine"]),
     ("publish", &["causes", "model", "host", "settings", "durable", "container", "delta", "trust"]),
-    ("server", &["causes", "model", "host", "trust", "publish"]),
+    ("server", &["causes", "model", "host", "settings", "durable", "trust", "publish"]),
     ("demo", &["causes", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "launcher"]),
     (
         "cli",

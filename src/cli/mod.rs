@@ -13,6 +13,8 @@ mod output;
 mod patches;
 mod place;
 mod run;
+#[cfg(feature = "publisher")]
+mod serve;
 mod terminal;
 
 pub mod launcher;

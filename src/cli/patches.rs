@@ -19,7 +19,7 @@ use crate::publish::{Keyring, Making, PackMaker, PackageToPublish, Project, Publ
 type Failure = Box<dyn std::error::Error>;
 
 /// How long another publisher, or a server that makes packs, is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The arguments of `kuzflow patch`.
 #[derive(Debug, Args)]

@@ -1,25 +1,24 @@
 //! The verbs of `kuzflow`, the publisher's and operator's tool.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use super::build::{self, BuildArguments};
-use super::output::{Say, write_line};
-use super::{Ending, log, patches};
+use super::output::Say;
+use super::patches::PATIENCE;
+use super::{Ending, log, patches, serve};
 use crate::causes;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Node, Version};
 use crate::publish::package::{Effort, inspect, release_of};
+use crate::publish::transaction::when_free;
 use crate::publish::{
     InitOptions, KeyRole, Keyring, PackageToPublish, Project, ProjectSettings, PublishError, RolloutChange, Rotation, Transaction,
 };
-use crate::server::{self, ServerOptions};
 
 /// Builds, signs, publishes and serves releases of an app.
 #[derive(Debug, Parser)]
@@ -95,8 +94,10 @@ enum Verb {
     #[command(after_help = "Example: kuzflow apply 1.2-to-1.3.kuzpatch --old containers/my-app_1.2.0_Linux_x86_64 --out 1.3")]
     Apply(super::diff::ApplyArguments),
     /// Serve a repository over HTTP.
-    #[command(after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific")]
-    Serve(ServeArguments),
+    #[command(
+        after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific --make-patches"
+    )]
+    Serve(serve::ServeArguments),
 }
 
 /// Where the publisher's folder and its keys are.
@@ -189,28 +190,6 @@ struct Change {
     resume: bool,
 }
 
-#[derive(Debug, Args)]
-struct ServeArguments {
-    /// The publisher's folder or a repository.
-    #[arg(long, value_name = "DIR")]
-    repo: PathBuf,
-    /// Address and port; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// This node's name.
-    #[arg(long, value_name = "NAME", default_value = "kuzflow")]
-    node: String,
-    /// This node's region: Asia-Pacific, Europe, Americas or Global.
-    #[arg(long, value_name = "NAME", default_value = "Global")]
-    region: String,
-    /// Where clients reach this node, if nodes.json does not say it.
-    #[arg(long, value_name = "URL")]
-    public_url: Option<url::Url>,
-    /// Seconds between health checks of the other nodes; 0 for none.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    health_interval: u64,
-}
-
 type Failure = Box<dyn std::error::Error>;
 
 fn role(text: &str) -> Result<KeyRole, String> {
@@ -245,7 +224,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Rotate { place, replace } => {
             let (project, keyring) = place.open()?;
             let rotation = Rotation { replace, ..Rotation::default() };
-            let ending = finish(project.rotate(&rotation, &keyring, host::now())?, say, "a new root is published")?;
+            let transaction = when_free(PATIENCE, || project.rotate(&rotation, &keyring, host::now()))?;
+            let ending = finish(transaction, say, "a new root is published")?;
             say.line(&format!("new installations need {}", project.launcher_folder().join("root.json").display()));
             Ok(ending)
         }
@@ -265,7 +245,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         }
         Verb::Diff(arguments) => super::diff::diff(&arguments, say),
         Verb::Apply(arguments) => super::diff::apply(&arguments, say),
-        Verb::Serve(arguments) => serve(arguments, say),
+        Verb::Serve(arguments) => serve::serve(arguments, say),
     }
 }
 
@@ -285,7 +265,7 @@ pub fn project_folder(folder: &Path) -> PathBuf {
 }
 
 /// A key's password: from the variable KUZFLOW_KEY_PASSWORD, for unattended use, else typed.
-fn ask(key: &Path) -> Option<String> {
+pub fn ask(key: &Path) -> Option<String> {
     if let Some(password) = host::variable("KUZFLOW_KEY_PASSWORD") {
         return password.into_string().ok();
     }
@@ -378,7 +358,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
     // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
     let mut packs = if before { Some(patches::to_packages(&project, &packages, say)?) } else { None };
-    let transaction = project.publish(&packages, &keyring, now)?;
+    let transaction = when_free(PATIENCE, || project.publish(&packages, &keyring, now))?;
     let changes = !transaction.is_empty();
     transaction.run()?;
     say.line(if changes { "published" } else { "published already" });
@@ -395,7 +375,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
 
 fn refresh(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
     let (project, keyring) = place.open()?;
-    project.refresh(&keyring, host::now())?.run()?;
+    when_free(PATIENCE, || project.refresh(&keyring, host::now()))?.run()?;
     say.line("signed again");
     let expired = expire(&project, &keyring).unwrap_or_else(|error| {
         // Clients can do without this, but not without a timestamp.
@@ -415,7 +395,8 @@ fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
     if before == 0 {
         return Ok(0);
     }
-    project.expire_patches(project.settings().incremental_update.patch_retention_days, keyring, host::now())?.run()?;
+    let days = project.settings().incremental_update.patch_retention_days;
+    when_free(PATIENCE, || project.expire_patches(days, keyring, host::now()))?.run()?;
     Ok(before - project.patches()?.len())
 }
 
@@ -436,7 +417,8 @@ fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, Failure> {
         Change { resume: true, .. } => RolloutChange::Resume,
         Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
     };
-    finish(project.set_rollout(&arguments.version, change, &keyring, host::now())?, say, "rollout changed")
+    let transaction = when_free(PATIENCE, || project.set_rollout(&arguments.version, change, &keyring, host::now()))?;
+    finish(transaction, say, "rollout changed")
 }
 
 fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
@@ -472,46 +454,4 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
         .collect();
     say.result(json!({ "status": "done", "releases": releases, "patches": patches, "expires": expiries }));
     Ok(Ending::Done)
-}
-
-fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
-    let inner = project_folder(&arguments.repo).join("repository");
-    let repository = if arguments.repo.join("metadata").is_dir() { arguments.repo } else { inner };
-    let mut options = ServerOptions::new(repository);
-    options.node = arguments.node;
-    options.region = arguments.region;
-    options.public_url = arguments.public_url;
-    options.health_interval = Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
-        let address = listener.local_addr()?;
-        say.line(&format!("serving {} on http://{address}/", options.repository.display()));
-        if say.is_json() {
-            write_line(&json!({ "event": "serving", "address": address.to_string() }).to_string());
-        }
-        server::serve(options, listener, stop_signal()).await?;
-        Ok::<(), Failure>(())
-    })?;
-    say.result(json!({ "status": "done" }));
-    Ok(Ending::Done)
-}
-
-/// Ctrl-C, or the service manager's SIGTERM.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    // Without a handler the server runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

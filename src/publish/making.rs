@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp as Time;
 use tempfile::NamedTempFile;
@@ -18,6 +18,7 @@ use super::keys::Keyring;
 use super::patches::{PackToPublish, hash_of};
 use super::project::Project;
 use super::repository::{PackageToPublish, release_of};
+use super::transaction::when_free;
 use super::trees::{PackageTree, TreeError};
 use crate::delta::pack::{self, APPLY_MEMORY, Choice, MadePack, MakeOptions, MakePackError, Tree as _};
 use crate::durable;
@@ -30,8 +31,6 @@ use crate::settings::Algorithm;
 const FOLDER: &str = "making";
 /// A pack there that is older belongs to a process that was killed.
 const LONGEST_MAKING: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often a publisher who is at work is asked whether it has finished.
-const LOCK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a pack was not made.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +41,7 @@ pub enum MakingError {
         /// Which.
         container: ContainerId,
         /// Why.
-        source: TreeError,
+        source: Box<TreeError>,
     },
     /// The two cannot be compared.
     #[error("the pack from {from} to {to} cannot be made")]
@@ -52,7 +51,7 @@ pub enum MakingError {
         /// What it makes.
         to: Version,
         /// Why.
-        source: MakePackError,
+        source: Box<MakePackError>,
     },
     /// The repository or its folder.
     #[error(transparent)]
@@ -219,18 +218,10 @@ impl Project {
     /// As [`Project::add_patches`].
     pub fn publish_packs(&self, packs: &[NewPack], keyring: &Keyring, patience: Duration) -> Result<bool, PublishError> {
         let packs: Vec<PackToPublish> = packs.iter().map(NewPack::to_publish).collect();
-        let deadline = Instant::now() + patience;
-        loop {
-            match self.add_patches(&packs, keyring, host::now()) {
-                Err(PublishError::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
-                Err(error) => return Err(error),
-                Ok(transaction) => {
-                    let changes = !transaction.is_empty();
-                    transaction.run()?;
-                    return Ok(changes);
-                }
-            }
-        }
+        let transaction = when_free(patience, || self.add_patches(&packs, keyring, host::now()))?;
+        let changes = !transaction.is_empty();
+        transaction.run()?;
+        Ok(changes)
     }
 }
 
@@ -293,7 +284,7 @@ impl PackMaker {
             made.map_err(|source| MakingError::Make {
                 from: from.container.version.clone(),
                 to: to.container.version.clone(),
-                source,
+                source: source.into(),
             })?
         };
         let length = made.length;
@@ -342,7 +333,7 @@ impl PackMaker {
 
 fn open(source: &Source, threads: usize) -> Result<PackageTree, MakingError> {
     PackageTree::open(&source.path, threads)
-        .map_err(|error| MakingError::Package { container: source.container.clone(), source: error })
+        .map_err(|error| MakingError::Package { container: source.container.clone(), source: error.into() })
 }
 
 /// Removes what killed processes left.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::error::{PublishError, at};
 use super::keys::KeyPair;
@@ -99,6 +100,23 @@ pub(super) fn digest_of(path: &Path) -> Result<(Digest, u64), PublishError> {
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(at(path)(error)),
+        }
+    }
+}
+
+/// How often a publisher who is at work is asked whether it has finished.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Tries to prepare a change, and again while another publisher is at work in the folder, for at most `patience`.
+///
+/// # Errors
+/// Those of `prepare`; [`PublishError::Busy`] only when patience is over.
+pub fn when_free<T>(patience: Duration, mut prepare: impl FnMut() -> Result<T, PublishError>) -> Result<T, PublishError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match prepare() {
+            Err(PublishError::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
         }
     }
 }

@@ -66,8 +66,8 @@ pub struct FolderTree {
 const NOT_OF_A_RELEASE: [&str; 3] = [MANIFEST_PATH, INDEX_PATH, "metadata/installed.json"];
 
 impl FolderTree {
-    /// Looks at every file in `root`. If it has a manifest, what that says beside the files is taken over; what it says of files is
-    /// not: they may have changed.
+    /// Looks at every file in `root`. If it has a manifest, what that says beside the files is taken over, and the times of files that
+    /// have the content it says; nothing else of files is, since they may have changed.
     pub fn open(root: &Path) -> Result<Self, TreeError> {
         let mut files = BTreeMap::new();
         let mut empty_folders = Vec::new();
@@ -95,7 +95,18 @@ impl FolderTree {
         let program = files.iter().find(|(_, entry)| entry.symlink.is_none()).map(|(path, _)| path.clone());
         let program = program.ok_or_else(|| TreeError::Empty { path: root.to_owned() })?;
         let manifest = match known {
-            Some(known) => Manifest { file_manifest: files, empty_folders, ..known },
+            Some(known) => {
+                for (path, entry) in &mut files {
+                    let said = known.file_manifest.get(path).filter(|said| said.hash == entry.hash && said.size == entry.size);
+                    if let Some(said) = said {
+                        entry.mtime = said.mtime;
+                        if !cfg!(unix) {
+                            entry.permissions = said.permissions;
+                        }
+                    }
+                }
+                Manifest { file_manifest: files, empty_folders, ..known }
+            }
             None => nameless(files, empty_folders, program),
         };
         manifest.check().map_err(|source| TreeError::Manifest { path: root.to_owned(), source })?;

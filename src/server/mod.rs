@@ -1,13 +1,16 @@
 //! The server of a repository: its files, and what a launcher may ask about them, over HTTP/1.1.
 //!
-//! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: a signature, a decision about what
-//! may be installed (a launcher takes that from signed metadata alone; everything here is a hint), a write to the repository.
+//! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: a decision about what may be installed (a
+//! launcher takes that from signed metadata alone; everything here is a hint), and in a request never a signature or a write to the
+//! repository. A server that was told to make patch packs lets the publisher's room do it, in the background.
 //!
 //! ```text
 //! GET /metadata/{name}  /targets/{name}  /nodes.json        the repository, as any static host serves it (packaging/nginx)
 //! GET /api/containers/check_update                          newest release, nodes near the user
 //! GET /api/containers/download/{container_id}               the package under its container's id
 //! GET /api/containers/changelog/{version}                   release notes in Markdown
+//! POST /api/incremental/analyze                             the cheapest packs from one release to another
+//! GET /api/incremental/patch/{id}                           a pack, or where its making is
 //! GET /healthz                                              who this is and what it serves
 //! ```
 //!
@@ -22,6 +25,7 @@ mod access;
 mod conditions;
 mod files;
 mod nodes;
+mod patches;
 mod patience;
 mod refusal;
 pub mod rehearsal;
@@ -36,14 +40,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse as _;
-use axum::routing::get;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
+use crate::settings::Fallback;
 use nodes::NodeBook;
+use patches::Service;
 use refusal::Refusal;
 use repository::Repository;
 
+pub use patches::{Maker, Making, Outcome, ProjectMaker, QueueError};
 pub use serve::serve;
 
 /// What a server is told.
@@ -59,6 +67,10 @@ pub struct ServerOptions {
     pub public_url: Option<Url>,
     /// How often other nodes are checked; `None` for never.
     pub health_interval: Option<Duration>,
+    /// When clients should rather fetch the whole package than patches.
+    pub fallback: Fallback,
+    /// How packs are made that somebody asks for; `None` if they are not.
+    pub making: Option<Making>,
     /// Bounds on what a client may ask for.
     pub limits: Limits,
 }
@@ -98,6 +110,8 @@ impl ServerOptions {
             region: "Global".to_owned(),
             public_url: None,
             health_interval: Some(Duration::from_secs(30)),
+            fallback: Fallback::default(),
+            making: None,
             limits: Limits::default(),
         }
     }
@@ -145,10 +159,21 @@ pub enum ServerError {
     /// The HTTP client that checks other nodes cannot be made.
     #[error("cannot prepare the checks of other nodes")]
     HealthClient(#[source] reqwest::Error),
+    /// The folder of the jobs that make patch packs cannot be used.
+    #[error("cannot keep jobs in {}", path.display())]
+    Jobs {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The listening socket does not say its address, or ended.
     #[error("cannot listen")]
     Listen(#[source] std::io::Error),
 }
+
+/// Questions of more than 64 KiB, up to 4 MiB each, that are read at the same time.
+const LARGE_QUESTIONS: usize = 8;
 
 /// What all requests share.
 #[derive(Clone)]
@@ -161,6 +186,9 @@ struct Parts {
     options: ServerOptions,
     node_header: HeaderValue,
     limits: Limits,
+    patches: Option<Service>,
+    /// Room for questions that are too large to take many at once.
+    large_questions: Semaphore,
 }
 
 impl std::ops::Deref for Shared {
@@ -182,6 +210,8 @@ impl Shared {
             options: options.clone(),
             node_header,
             limits: options.limits.clone(),
+            patches: options.making.as_ref().map(Service::start).transpose()?,
+            large_questions: Semaphore::new(LARGE_QUESTIONS),
         })))
     }
 
@@ -193,10 +223,12 @@ impl Shared {
             .route("/api/containers/check_update", get(updates::check_update))
             .route("/api/containers/download/{container_id}", get(updates::download))
             .route("/api/containers/changelog/{version}", get(updates::changelog))
+            .route("/api/incremental/analyze", post(patches::api::analyze))
+            .route("/api/incremental/patch/{id}", get(patches::api::patch))
             .route("/healthz", get(updates::healthz))
             .fallback(async || Refusal::not_found())
             .method_not_allowed_fallback(async || {
-                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET and HEAD are served here")
+                Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method")
             })
             .layer(CatchPanicLayer::custom(|_| Refusal::internal(&"panic").into_response()))
             .layer(axum::middleware::from_fn_with_state(self.clone(), access::around))

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::ServerError;
 use crate::causes;
 use crate::model::release::SignedRelease;
-use crate::model::{Digest, Node, Release};
-use crate::trust::RELEASE_KEY;
+use crate::model::{ContainerId, Digest, Node, Patch, Release, SignedPatch};
+use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY};
 
 /// Largest metadata file that is read or served, bytes: some 100,000 targets.
 pub(super) const LARGEST_DOCUMENT: u64 = 64 << 20;
@@ -33,6 +33,9 @@ pub(super) struct Catalogue {
     pub(super) releases: Vec<SignedRelease>,
     /// The nodes that hold the repository, as published.
     pub(super) nodes: Vec<Node>,
+    /// Packs between releases that are published, until this time; then clients go on without.
+    patches: Vec<SignedPatch>,
+    patches_expire: jiff::Timestamp,
     targets: BTreeMap<String, Target>,
     /// The two files whose change says that something changed.
     seen: (Vec<u8>, Option<Vec<u8>>),
@@ -43,6 +46,12 @@ impl Catalogue {
     pub(super) fn target(&self, name: &str) -> Option<(String, u64)> {
         let target = self.targets.get(name)?;
         Some((format!("targets/{}.{name}", target.hashes.sha256), target.length))
+    }
+
+    /// The packs that clients accept now.
+    pub(super) fn usable_patches(&self) -> impl Iterator<Item = &SignedPatch> {
+        let usable = self.patches_expire > crate::host::now();
+        self.patches.iter().filter(move |_| usable)
     }
 
     /// Reads all of it; `None` if nothing has changed since `before`.
@@ -60,8 +69,11 @@ impl Catalogue {
         let targets_path = metadata.join(format!("{}.targets.json", snapshot.meta.targets.version));
         let Signed { signed: Targets { targets } } = parse::<Signed<Targets>>(&targets_path, &read(&targets_path)?)?;
         let nodes = seen.1.as_deref().map_or(Ok(Vec::new()), |bytes| parse(&nodes_path, bytes))?;
-        let releases = targets.iter().filter_map(|(name, target)| release_of(name, target)).collect();
-        Ok(Some(Self { version: timestamp.version, expires: timestamp.expires, releases, nodes, targets, seen }))
+        let releases: Vec<_> = targets.iter().filter_map(|(name, target)| release_of(name, target)).collect();
+        let (version, expires) = (timestamp.version, timestamp.expires);
+        let patches_path = snapshot.meta.patches.map(|file| metadata.join(format!("{}.{PATCHES_ROLE}.json", file.version)));
+        let (patches, patches_expire) = patches_path.map_or((Vec::new(), expires), |path| patches_of(&path, &releases));
+        Ok(Some(Self { version, expires, releases, nodes, patches, patches_expire, targets, seen }))
     }
 }
 
@@ -78,6 +90,32 @@ fn release_of(name: &str, target: &Target) -> Option<SignedRelease> {
             None
         }
     }
+}
+
+/// The packs between `releases` in a list of patches, and when it expires. What is wrong with it means that there are none, as for
+/// the clients.
+fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jiff::Timestamp) {
+    let list = read(path).and_then(|bytes| parse::<Signed<Patches>>(path, &bytes));
+    let Patches { targets, expires } = match list {
+        Ok(list) => list.signed,
+        Err(error) => {
+            tracing::warn!(cause = causes::line(&error), "there are no patches");
+            return (Vec::new(), jiff::Timestamp::MIN);
+        }
+    };
+    let manifests: BTreeMap<&ContainerId, Digest> =
+        releases.iter().map(|signed| (&signed.release.container, signed.release.manifest.hash)).collect();
+    let mut packs = Vec::new();
+    for (name, target) in targets {
+        let Some(patch) = target.custom.get(PATCH_KEY).and_then(|value| Patch::deserialize(value).ok()) else { continue };
+        let fits =
+            manifests.get(&patch.from) == Some(&patch.base_manifest) && manifests.get(&patch.to) == Some(&patch.target_manifest);
+        let signed = SignedPatch { target: name, length: target.length, hash: target.hashes.sha256, patch };
+        if fits && signed.check().is_ok() {
+            packs.push(signed);
+        }
+    }
+    (packs, expires)
 }
 
 /// The repository's folder with the newest catalogue that could be read of it.
@@ -185,6 +223,8 @@ struct Snapshot {
 struct SnapshotMeta {
     #[serde(rename = "targets.json")]
     targets: FileVersion,
+    #[serde(rename = "patches.json", default)]
+    patches: Option<FileVersion>,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +234,12 @@ struct FileVersion {
 
 #[derive(Deserialize)]
 struct Targets {
+    targets: BTreeMap<String, Target>,
+}
+
+#[derive(Deserialize)]
+struct Patches {
+    expires: jiff::Timestamp,
     targets: BTreeMap<String, Target>,
 }
 

@@ -93,7 +93,6 @@ pub(super) async fn check_update(
         return Ok(answer(&serde_json::json!({ "update_available": false })));
     };
     let offered = offered_nodes(&shared, &catalogue, question.user_location.as_deref().unwrap_or_default());
-    let bandwidth = |node: &Node| node.metrics.bandwidth_mbps.or(node.bandwidth);
     let release = &signed.release;
     let notes = release.notes_in(&wanted_languages(&question, &headers));
     let release_notes = match notes {
@@ -106,7 +105,7 @@ pub(super) async fn check_update(
         current_version: current,
         container_size: signed.length,
         container_id: release.container.clone(),
-        estimated_time: offered.first().and_then(bandwidth).and_then(|mbps| seconds(signed.length, mbps)),
+        estimated_time: time_from(&offered, signed.length),
         download_nodes: offered.iter().map(|node| download_node(node, bandwidth(node))).collect(),
         changelog_url: changelog_url(signed),
         release_notes,
@@ -173,15 +172,21 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
     }))
 }
 
+/// The apps of which something is published.
+pub(super) fn apps(catalogue: &Catalogue) -> Vec<&AppName> {
+    let mut apps: Vec<&AppName> = catalogue.releases.iter().map(|signed| &signed.release.container.app).collect();
+    apps.sort_unstable();
+    apps.dedup();
+    apps
+}
+
 /// The releases of the app and channel that are asked for; of the only app if none is named.
 fn of_app_and_channel<'a>(
     catalogue: &'a Catalogue,
     question: &'a Question,
 ) -> Result<impl Iterator<Item = &'a SignedRelease>, Refusal> {
     let named: Option<AppName> = parsed("app", question.app.as_deref())?;
-    let mut apps: Vec<&AppName> = catalogue.releases.iter().map(|signed| &signed.release.container.app).collect();
-    apps.sort_unstable();
-    apps.dedup();
+    let apps = apps(catalogue);
     let app = match (named, apps.as_slice()) {
         (Some(app), _) => Some(app),
         (None, []) => None,
@@ -196,7 +201,7 @@ fn of_app_and_channel<'a>(
 }
 
 /// A parameter's value; empty counts as absent.
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, Refusal> {
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, Refusal> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
     text.map(|text| text.parse().map_err(|error| Refusal::bad(format!("{name}: {error}")))).transpose()
 }
@@ -215,6 +220,20 @@ fn offered_nodes(shared: &Shared, catalogue: &Catalogue, location: &str) -> Vec<
 fn download_node(node: &Node, bandwidth: Option<f64>) -> DownloadNode {
     let name = node.label().to_owned();
     DownloadNode { id: node.id.clone(), name, region: node.region.clone(), url: node.url.clone(), bandwidth }
+}
+
+/// Mbit/s of a node, as far as it is known.
+fn bandwidth(node: &Node) -> Option<f64> {
+    node.metrics.bandwidth_mbps.or(node.bandwidth)
+}
+
+/// Seconds for `bytes` at the best node for a user there; `None` if its bandwidth is not known.
+pub(super) fn estimated_time(shared: &Shared, catalogue: &Catalogue, location: &str, bytes: u64) -> Option<u64> {
+    time_from(&offered_nodes(shared, catalogue, location), bytes)
+}
+
+fn time_from(offered: &[Node], bytes: u64) -> Option<u64> {
+    offered.first().and_then(bandwidth).and_then(|mbps| seconds(bytes, mbps))
 }
 
 /// Whole seconds for `bytes` at `mbps` Mbit/s, at least one.
@@ -263,7 +282,7 @@ async fn read_notes(shared: &Shared, catalogue: &Arc<Catalogue>, target: &str) -
     .await
 }
 
-fn answer(body: &impl Serialize) -> Response {
+pub(super) fn answer(body: &impl Serialize) -> Response {
     (headers_of(&[]), Json(body)).into_response()
 }
 

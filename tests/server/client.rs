@@ -35,6 +35,15 @@ pub fn ask(address: SocketAddr, method: &str, path: &str, fields: &[(&str, &str)
     read_answer(&mut BufReader::new(stream), method == "HEAD")
 }
 
+pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Answer {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut stream = connect(address);
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that has heard enough may answer and close before it has taken all of it.
+    let _ = stream.write_all(body);
+    read_answer(&mut BufReader::new(stream), false)
+}
+
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

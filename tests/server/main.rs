@@ -8,6 +8,7 @@ mod api;
 mod client;
 mod conformance;
 mod faults;
+mod incremental;
 mod release;
 mod repository;
 mod running;

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 pub struct Repository {
     folder: tempfile::TempDir,
     targets: serde_json::Map<String, Value>,
+    patches: serde_json::Map<String, Value>,
     version: u64,
+    pub patches_expire: &'static str,
 }
 
 impl Repository {
@@ -20,7 +22,13 @@ impl Repository {
         for part in ["metadata", "targets"] {
             std::fs::create_dir(folder.path().join(part)).unwrap();
         }
-        Self { folder, targets: serde_json::Map::new(), version: 0 }
+        Self {
+            folder,
+            targets: serde_json::Map::new(),
+            patches: serde_json::Map::new(),
+            version: 0,
+            patches_expire: "2999-01-01T00:00:00Z",
+        }
     }
 
     /// Two releases for Linux, one beta, notes in two languages, three nodes.
@@ -64,10 +72,29 @@ impl Repository {
         let mut release = json!({
             "container": id, "display_name": "Sample", "channel": "stable", "published": "2026-11-22T00:00:00Z",
             "manifest": { "offset": 0, "packed_size": 1, "size": 1, "hash": Digest::of(b"") },
+            "index": { "offset": 0, "packed_size": 1, "size": 1, "hash": Digest::of(b"") },
             "unpacked_size": 1, "file_count": 1,
         });
         release.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         self.target(&format!("{id}.kuzflow"), bytes, json!({ "release": release }));
+    }
+
+    /// A pack between two releases, for example `sample_1.0.0_Linux_x86_64` and `2.0.0`.
+    pub fn pack(&mut self, from: &str, to: &str, bytes: &[u8], changes: Value) {
+        let [app, version, platform] = from.splitn(3, '_').collect::<Vec<_>>().try_into().unwrap();
+        let mut patch = json!({
+            "from": from, "to": format!("{app}_{to}_{platform}"), "base_manifest": Digest::of(b""),
+            "target_manifest": Digest::of(b""), "cloned": 1, "patched": 1, "added": 0, "removed": 0, "written": 10,
+            "memory": 64, "created": "2026-11-22T00:00:00Z", "requires_restart": true, "hot_swappable": 0,
+        });
+        patch.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let name = self.target(&format!("{app}_{to}_{platform}.from-{version}.kuzpatch"), bytes, json!({ "patch": patch }));
+        let target = self.targets.remove(&name).unwrap();
+        self.patches.insert(name, target);
+    }
+
+    pub fn forget_packs(&mut self) {
+        self.patches.clear();
     }
 
     pub fn nodes(&self, nodes: &Value) {
@@ -83,7 +110,9 @@ impl Repository {
         let version = self.version;
         write(format!("{version}.root.json"), json!({ "version": version }));
         write(format!("{version}.targets.json"), json!({ "version": version, "targets": self.targets }));
-        let meta = json!({ "targets.json": { "version": version } });
+        let meta = json!({ "targets.json": { "version": version }, "patches.json": { "version": version } });
+        let list = json!({ "version": version, "expires": self.patches_expire, "targets": self.patches });
+        write(format!("{version}.patches.json"), list);
         write(format!("{version}.snapshot.json"), json!({ "version": version, "meta": meta }));
         let meta = json!({ "snapshot.json": { "version": version } });
         write("timestamp.json".to_owned(), json!({ "version": version, "expires": "2999-01-01T00:00:00Z", "meta": meta }));

@@ -91,7 +91,7 @@ impl World {
         self.kuzflow(&[&["publish", text(package), "--repo", text(&folder)], more].concat());
     }
 
-    /// Builds and publishes a release with `size` bytes of noise in 40 files.
+    /// Builds and publishes a release with `size` bytes of noise in 40 files, without packs: noise has none worth having.
     pub fn release(&self, version: &str, size: usize) {
         let mut random = fastrand::Rng::with_seed(size as u64 ^ version.len() as u64);
         let mut noise = vec![0; size / 40];
@@ -102,7 +102,7 @@ impl World {
             files.insert(name.as_str(), noise.clone());
         }
         let package = self.build(version, &files);
-        self.publish(&package, &[]);
+        self.publish(&package, &["--no-patches"]);
     }
 
     /// The package of the only published release, where nodes serve it.
@@ -113,9 +113,15 @@ impl World {
 
     /// Starts a node.
     pub fn serve(&self) -> NodeProcess {
+        self.serve_with(&[])
+    }
+
+    /// Starts a node that is told more.
+    pub fn serve_with(&self, more: &[&str]) -> NodeProcess {
         let folder = self.path("publisher");
         let mut child = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
             .args(["serve", "--repo", text(&folder), "--listen", "127.0.0.1:0", "--health-interval", "0", "--json"])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,0 +1,116 @@
+//! `kuzflow serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Ending;
+use super::output::{Say, write_line};
+use super::publisher::{ask, project_folder};
+use crate::publish::package::Effort;
+use crate::publish::{Keyring, Project};
+use crate::server::{self, Making, ProjectMaker, ServerOptions};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// The arguments of `kuzflow serve`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// The publisher's folder or a repository.
+    #[arg(long, value_name = "DIR")]
+    repo: PathBuf,
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// This node's name.
+    #[arg(long, value_name = "NAME", default_value = "kuzflow")]
+    node: String,
+    /// This node's region: Asia-Pacific, Europe, Americas or Global.
+    #[arg(long, value_name = "NAME", default_value = "Global")]
+    region: String,
+    /// Where clients reach this node, if nodes.json does not say it.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<url::Url>,
+    /// Seconds between health checks of the other nodes; 0 for none.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    health_interval: u64,
+    /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder with its online keys.
+    #[arg(long)]
+    make_patches: bool,
+    /// How many packs are made at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "make_patches", value_parser = clap::value_parser!(u8).range(1..=16))]
+    workers: u8,
+    /// More folders with keys.
+    #[arg(long, value_name = "DIR", requires = "make_patches")]
+    keys: Vec<PathBuf>,
+}
+
+/// Serves a repository until it is told to stop.
+pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
+    let folder = project_folder(&arguments.repo);
+    let inner = folder.join("repository");
+    let repository = if arguments.repo.join("metadata").is_dir() { arguments.repo.clone() } else { inner };
+    let mut options = ServerOptions::new(repository);
+    // A repository without its publisher's folder is served as well.
+    match Project::open(&folder) {
+        Ok(project) => {
+            options.fallback = project.settings().fallback.clone();
+            options.making = arguments.make_patches.then(|| making(&project, &arguments));
+        }
+        Err(error) if arguments.make_patches => return Err(error.into()),
+        Err(error) => tracing::debug!(%error, "served without the publisher's settings"),
+    }
+    options.node = arguments.node;
+    options.region = arguments.region;
+    options.public_url = arguments.public_url;
+    options.health_interval = Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+        let address = listener.local_addr()?;
+        say.line(&format!("serving {} on http://{address}/", options.repository.display()));
+        if say.is_json() {
+            write_line(&json!({ "event": "serving", "address": address.to_string() }).to_string());
+        }
+        server::serve(options, listener, stop_signal()).await?;
+        Ok::<(), Failure>(())
+    })?;
+    say.result(json!({ "status": "done" }));
+    Ok(Ending::Done)
+}
+
+/// How packs are made in this publisher's folder.
+fn making(project: &Project, arguments: &ServeArguments) -> Making {
+    let folders = arguments.keys.iter().cloned().chain([project.keys_folder()]);
+    let keyring = Keyring::new(folders).with_passwords(ask);
+    let workers = usize::from(arguments.workers);
+    let threads = (Effort::default().threads / workers).max(1);
+    Making {
+        jobs: project.folder().join("patch-jobs"),
+        workers,
+        maker: Arc::new(ProjectMaker::new(project.folder().to_owned(), keyring, threads)),
+    }
+}
+
+/// Ctrl-C, or the service manager's SIGTERM.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the server runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

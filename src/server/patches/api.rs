@@ -1,0 +1,331 @@
+//! `POST /api/incremental/analyze` and `GET /api/incremental/patch/{id}`, with the field names of the specification.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderValue, RETRY_AFTER};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use jiff::SignedDuration;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::chain::cheapest;
+use super::id::PatchId;
+use super::queue::{QueueError, Status};
+use crate::host;
+use crate::model::platform::AppName;
+use crate::model::release::SignedRelease;
+use crate::model::{ContainerId, Platform, SignedPatch, Version};
+use crate::server::refusal::Refusal;
+use crate::server::repository::Catalogue;
+use crate::server::{Shared, files, updates};
+
+/// A question of up to this size, bytes, is read at once; larger ones a few at a time, so that all clients together cannot make the
+/// server hold much.
+const SMALL_QUESTION: usize = 64 << 10;
+/// Longest question, bytes: the fingerprint of some 30,000 files.
+const LONGEST_QUESTION: usize = 4 << 20;
+/// Seconds after which a client that waits for a pack should ask again.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("2");
+/// How long after a pack was published this server may not have seen it.
+const UNSEEN: SignedDuration = SignedDuration::from_secs(10);
+
+/// What `analyze` is asked. Text, so that each mistake gets its own message.
+#[derive(Debug, Deserialize)]
+struct Question {
+    current_fingerprint: Fingerprint,
+    #[serde(default)]
+    target_version: Option<String>,
+    #[serde(default)]
+    app: Option<String>,
+    #[serde(default)]
+    platform: Option<String>,
+    #[serde(default)]
+    channel: Option<String>,
+}
+
+/// What is installed. The specification lets clients send the hash of each file; it is taken and not looked at, since whoever applies
+/// a pack proves every file that it starts from.
+#[derive(Debug, Deserialize)]
+struct Fingerprint {
+    version: String,
+    #[serde(default, rename = "files")]
+    _files: Option<IgnoredAny>,
+}
+
+/// An answer to `analyze`. The specification's fields, then ours.
+#[derive(Debug, Serialize)]
+struct Analysis {
+    has_updates: bool,
+    target_version: Version,
+    /// The packs to apply, in this order; none if the whole package is to be fetched.
+    patches: Vec<PatchInfo>,
+    /// Bytes to fetch.
+    total_size: u64,
+    /// Seconds at the best node's published bandwidth; `null` if that is not known.
+    estimated_time: Option<u64>,
+    requires_restart: bool,
+    /// How many of the packs a running app can take over.
+    hot_swappable_count: usize,
+    /// Bytes of the whole package.
+    full_size: u64,
+    way: Way,
+    /// Where the pack is that this question asked for, if it did.
+    status: Option<Status>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Way {
+    /// Nothing is to be done.
+    None,
+    Patches,
+    Full,
+}
+
+#[derive(Debug, Serialize)]
+struct PatchInfo {
+    patch_id: PatchId,
+    /// On this server; the pack also lies at `location` on every node.
+    url: String,
+    /// Relative to a node's url.
+    location: String,
+    from: Version,
+    to: Version,
+    /// Bytes.
+    size: u64,
+    requires_restart: bool,
+    hot_swappable: bool,
+}
+
+/// `POST /api/incremental/analyze`: the cheapest chain of packs. Where none leads there, or none is cheap enough, the whole package is
+/// the answer; a server that makes packs makes one meanwhile.
+pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
+    let body = read_body(&shared, request).await?;
+    let question: Question = serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("the question: {error}")))?;
+    drop(body);
+    let current: Version = updates::parsed("current_fingerprint.version", Some(&question.current_fingerprint.version))?
+        .ok_or_else(|| Refusal::bad("current_fingerprint.version: missing, expected for example 1.0.0"))?;
+    let wanted: Option<Version> = updates::parsed("target_version", question.target_version.as_deref())?;
+    let catalogue = shared.repository.catalogue().await;
+    let kind = Kind::of(&question, &catalogue, &current)?;
+    let channel = question.channel.as_deref().unwrap_or("stable");
+    let open = catalogue.releases.iter().filter(|signed| kind.has(&signed.release.container));
+    let mut open = open.filter(|signed| signed.release.open_to(Some(&current)));
+    let target = match &wanted {
+        Some(version) => Some(open.find(|signed| signed.release.container.version == *version).ok_or_else(Refusal::not_found)?),
+        None => open
+            .filter(|signed| signed.release.channel == channel && signed.release.container.version > current)
+            .max_by(|a, b| a.release.container.version.cmp(&b.release.container.version)),
+    };
+    let target = target.filter(|signed| signed.release.container.version != current);
+    let analysis = match target {
+        None => Analysis::nothing(current),
+        Some(target) => look_for_packs(&shared, &catalogue, &kind, &current, target)?,
+    };
+    Ok(updates::answer(&analysis))
+}
+
+/// The packs to `target`, or the whole package, and then a job for next time.
+fn look_for_packs(
+    shared: &Shared,
+    catalogue: &Catalogue,
+    kind: &Kind<'_>,
+    current: &Version,
+    target: &SignedRelease,
+) -> Result<Analysis, Refusal> {
+    let fallback = &shared.options.fallback;
+    let container = &target.release.container;
+    let packs: Vec<&SignedPatch> = catalogue.usable_patches().filter(|signed| kind.has(&signed.patch.to)).collect();
+    let chain = cheapest(&packs, current, &container.version, fallback.max_patch_chain_length);
+    let total = |chain: &[&SignedPatch]| chain.iter().map(|pack| pack.length).sum::<u64>();
+    let cheap = |chain: &Vec<&SignedPatch>| (total(chain) as f64) < fallback.fallback_threshold * target.length as f64;
+    let mut status = None;
+    if chain.is_none()
+        && let Some(service) = &shared.patches
+        && let Some(from) = catalogue.releases.iter().find(|signed| {
+            let from = &signed.release.container;
+            kind.has(from) && from.version == *current
+        })
+    {
+        status = match service.ask(&from.release.container, container) {
+            Ok(status) => Some(status),
+            Err(error @ QueueError::Full) => {
+                tracing::warn!("{error}");
+                None
+            }
+            Err(error) => return Err(Refusal::internal(&crate::causes::line(&error))),
+        };
+    }
+    let chain = chain.filter(cheap).unwrap_or_default();
+    let full = chain.is_empty();
+    let total_size = if full { target.length } else { total(&chain) };
+    let several_apps = updates::apps(catalogue).len() > 1;
+    let patches: Vec<PatchInfo> = chain.iter().map(|pack| PatchInfo::of(pack, several_apps)).collect();
+    Ok(Analysis {
+        has_updates: true,
+        target_version: container.version.clone(),
+        total_size,
+        estimated_time: updates::estimated_time(shared, catalogue, "", total_size),
+        requires_restart: full || patches.iter().any(|patch| patch.requires_restart),
+        hot_swappable_count: patches.iter().filter(|patch| patch.hot_swappable).count(),
+        patches,
+        full_size: target.length,
+        way: if full { Way::Full } else { Way::Patches },
+        status,
+    })
+}
+
+/// Where a pack lies.
+#[derive(Debug, Deserialize)]
+pub(in crate::server) struct Place {
+    app: Option<String>,
+}
+
+/// `GET /api/incremental/patch/{id}?app=`: the pack, with ranges; 202 with its job's status while it is being made. `app` is needed
+/// only if the repository has several.
+pub(in crate::server) async fn patch(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    place: Result<Query<Place>, QueryRejection>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let id: PatchId = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(no_patch)?;
+    let Query(place) = place.map_err(|error| Refusal::bad(error.body_text()))?;
+    let app: Option<AppName> = updates::parsed("app", place.app.as_deref())?;
+    let catalogue = shared.repository.catalogue().await;
+    let mut found = catalogue.usable_patches().filter(|signed| {
+        let (from, to) = (&signed.patch.from, &signed.patch.to);
+        from.version == id.from
+            && to.version == id.to
+            && to.platform == id.platform
+            && app.as_ref().is_none_or(|app| to.app == *app)
+    });
+    if let Some(signed) = found.next() {
+        if found.next().is_some() {
+            return Err(Refusal::bad("app: missing, and the repository has several"));
+        }
+        let mut response = files::send_target(shared.repository.root(), &signed.location(), &method, &headers).await?;
+        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{id}.kuzpatch\""));
+        response.headers_mut().insert(CONTENT_DISPOSITION, disposition.map_err(|error| Refusal::internal(&error))?);
+        // This address can come to name other bytes: a pack that was made anew.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        return Ok(response);
+    }
+    let job = shared.patches.as_ref().and_then(|service| service.job(&id)).ok_or_else(no_patch)?;
+    match job.status {
+        Status::Queued | Status::Generating => Ok(wait(&id, job.status)),
+        // Published, and not seen by this server yet; or seen, and old by now.
+        Status::Completed if host::now().duration_since(job.updated) < UNSEEN => Ok(wait(&id, Status::Generating)),
+        Status::Completed => Err(no_patch()),
+        Status::Failed => {
+            let message = "this patch could not be made, or would save nothing; fetch the whole package";
+            Err(Refusal::new(StatusCode::GONE, "patch_failed", message))
+        }
+    }
+}
+
+fn wait(id: &PatchId, status: Status) -> Response {
+    let fields = [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (RETRY_AFTER, ASK_AGAIN)];
+    (StatusCode::ACCEPTED, fields, Json(serde_json::json!({ "patch_id": id, "status": status }))).into_response()
+}
+
+fn no_patch() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such patch")
+}
+
+/// The whole question. What its sender says of its length decides in which queue it waits.
+async fn read_body(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
+    let told = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || {
+        let message = format!("the question may have {LONGEST_QUESTION} bytes; the fingerprint's files may be left out");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    };
+    let (limit, _room) = match told {
+        Some(length) if length > LONGEST_QUESTION => return Err(too_large()),
+        Some(length) if length <= SMALL_QUESTION => (SMALL_QUESTION, None),
+        _ => (LONGEST_QUESTION, Some(shared.large_questions.acquire().await.map_err(|error| Refusal::internal(&error))?)),
+    };
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
+        tracing::debug!(%error, "a question cannot be read");
+        too_large()
+    })
+}
+
+/// The app and platform that a question is about.
+struct Kind<'a> {
+    app: &'a AppName,
+    platform: Platform,
+}
+
+impl<'a> Kind<'a> {
+    /// What is named, else the only one there is: of the app, and of the platforms that have the installed version.
+    fn of(question: &Question, catalogue: &'a Catalogue, current: &Version) -> Result<Self, Refusal> {
+        let named: Option<AppName> = updates::parsed("app", question.app.as_deref())?;
+        let platform: Option<Platform> = updates::parsed("platform", question.platform.as_deref())?;
+        let apps = updates::apps(catalogue);
+        let app = match (&named, apps.as_slice()) {
+            (Some(named), apps) => apps.iter().copied().find(|app| *app == named).ok_or_else(Refusal::not_found)?,
+            (None, []) => return Err(Refusal::not_found()),
+            (None, [only]) => only,
+            (None, _) => return Err(Refusal::bad("app: missing, and the repository has several")),
+        };
+        if let Some(platform) = platform {
+            return Ok(Self { app, platform });
+        }
+        let of_app = || catalogue.releases.iter().map(|signed| &signed.release.container).filter(|found| found.app == *app);
+        let mut platforms: Vec<&Platform> =
+            of_app().filter(|found| found.version == *current).map(|found| &found.platform).collect();
+        if platforms.is_empty() {
+            platforms = of_app().map(|found| &found.platform).collect();
+        }
+        platforms.sort_unstable();
+        platforms.dedup();
+        match platforms.as_slice() {
+            [only] => Ok(Self { app, platform: (*only).clone() }),
+            _ => Err(Refusal::bad("platform: missing, expected for example Linux_x86_64")),
+        }
+    }
+
+    fn has(&self, container: &ContainerId) -> bool {
+        container.app == *self.app && container.platform == self.platform
+    }
+}
+
+impl Analysis {
+    fn nothing(current: Version) -> Self {
+        Self {
+            has_updates: false,
+            target_version: current,
+            patches: Vec::new(),
+            total_size: 0,
+            estimated_time: Some(0),
+            requires_restart: false,
+            hot_swappable_count: 0,
+            full_size: 0,
+            way: Way::None,
+            status: None,
+        }
+    }
+}
+
+impl PatchInfo {
+    fn of(pack: &SignedPatch, several_apps: bool) -> Self {
+        let (from, to) = (&pack.patch.from, &pack.patch.to);
+        let patch_id = PatchId { from: from.version.clone(), to: to.version.clone(), platform: to.platform.clone() };
+        let app = if several_apps { format!("?app={}", to.app) } else { String::new() };
+        Self {
+            url: format!("/api/incremental/patch/{patch_id}{app}"),
+            location: pack.location(),
+            patch_id,
+            from: from.version.clone(),
+            to: to.version.clone(),
+            size: pack.length,
+            requires_restart: pack.patch.requires_restart,
+            hot_swappable: !pack.patch.requires_restart && pack.patch.hot_swappable > 0,
+        }
+    }
+}

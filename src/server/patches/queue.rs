@@ -1,0 +1,383 @@
+//! Packs that were asked for: a bounded queue of jobs, each a small JSON file, so that a restart loses none and does none twice.
+//!
+//! In: pairs, outcomes, the time. Out: states, and the next pair for whoever works. Never: a thread, a clock, a pack.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp as Time};
+use serde::{Deserialize, Serialize};
+
+use super::id::PatchId;
+use crate::durable;
+use crate::model::ContainerId;
+
+/// Jobs that wait at most; more are turned away.
+const LONGEST_QUEUE: usize = 64;
+/// How often a job that failed is tried again.
+const RETRIES: u32 = 3;
+/// After this long a job that ended is forgotten, and its pair may be asked for again.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+/// Largest file that is taken for a job, bytes.
+const LARGEST_JOB: u64 = 64 << 10;
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    /// It waits.
+    Queued,
+    /// Somebody works on it.
+    Generating,
+    /// Its pack is published.
+    Completed,
+    /// There will be no pack.
+    Failed,
+}
+
+impl Status {
+    /// Whether nothing more will happen.
+    fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+}
+
+/// A job, as it lies on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) patch_id: PatchId,
+    pub(super) from: ContainerId,
+    pub(super) to: ContainerId,
+    pub(super) status: Status,
+    /// How often it was begun.
+    pub(super) attempts: u32,
+    /// When its status last changed.
+    pub(super) updated: Time,
+    /// Why it failed: for the operator, never for a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The pack is published.
+    Completed,
+    /// It is not worth having; trying again would change nothing.
+    Refused(String),
+    /// Something went wrong that may go right another time.
+    Failed(String),
+}
+
+/// Why a pair was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// As many wait already as may.
+    #[error("{LONGEST_QUEUE} patches wait to be made; ask again later")]
+    Full,
+    /// A job's file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The jobs of one folder.
+#[derive(Debug)]
+pub(super) struct Queue {
+    folder: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: BTreeMap<PatchId, Job>,
+    waiting: VecDeque<PatchId>,
+    stopped: bool,
+}
+
+impl Queue {
+    /// Opens a folder. What was being worked on waits again; a file that is no job is told and left alone.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or a job's file not be written.
+    pub(super) fn open(folder: &Path, now: Time) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let mut jobs = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.starts_with(durable::TEMPORARY_PREFIX) {
+                // Another server's, or a killed one's; a job is written in an instant.
+                continue;
+            }
+            match read(&path) {
+                Some(job) if name == file_name(&job.patch_id) => jobs.push(job),
+                _ => tracing::warn!(path = %path.display(), "not a job of this server; it is left alone"),
+            }
+        }
+        jobs.sort_by(|a, b| a.updated.cmp(&b.updated).then(a.patch_id.cmp(&b.patch_id)));
+        let queue = Self { folder: folder.to_owned(), state: Mutex::default(), changed: Condvar::new() };
+        let mut state = queue.state();
+        for mut job in jobs {
+            if job.status.has_ended() && now.duration_since(job.updated) >= REMEMBERED {
+                fs::remove_file(queue.path(&job.patch_id))?;
+                continue;
+            }
+            if job.status == Status::Generating {
+                // A job that ends its server each time must not be begun for ever.
+                let spent = job.attempts > RETRIES;
+                job.status = if spent { Status::Failed } else { Status::Queued };
+                job.error = spent.then(|| "the server ended each time while it was being made".to_owned());
+                job.updated = now;
+                queue.write(&job).map_err(io::Error::other)?;
+            }
+            if job.status == Status::Queued {
+                state.waiting.push_back(job.patch_id.clone());
+            }
+            state.jobs.insert(job.patch_id.clone(), job);
+        }
+        drop(state);
+        Ok(queue)
+    }
+
+    /// Asks for the pack of a pair; the same pair twice is one job. Gives where it is.
+    pub(super) fn ask(&self, from: &ContainerId, to: &ContainerId, now: Time) -> Result<Status, QueueError> {
+        let patch_id = PatchId { from: from.version.clone(), to: to.version.clone(), platform: to.platform.clone() };
+        let mut state = self.state();
+        if let Some(job) = state.jobs.get(&patch_id) {
+            // A pack that was made and is asked for again is gone: it was old.
+            let over = job.status == Status::Completed || now.duration_since(job.updated) >= REMEMBERED;
+            if !(job.status.has_ended() && over) {
+                return Ok(job.status);
+            }
+        }
+        if state.waiting.len() >= LONGEST_QUEUE {
+            return Err(QueueError::Full);
+        }
+        let (from, to) = (from.clone(), to.clone());
+        let job = Job { patch_id: patch_id.clone(), from, to, status: Status::Queued, attempts: 0, updated: now, error: None };
+        self.write(&job)?;
+        state.jobs.insert(patch_id.clone(), job);
+        state.waiting.push_back(patch_id);
+        self.changed.notify_one();
+        Ok(Status::Queued)
+    }
+
+    /// The job of a pair, if there is one.
+    pub(super) fn job(&self, id: &PatchId) -> Option<Job> {
+        self.state().jobs.get(id).cloned()
+    }
+
+    /// Waits for a job and begins it; `None` when the queue is stopped.
+    pub(super) fn take(&self, now: impl Fn() -> Time) -> Option<Job> {
+        let mut state = self.state();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            let next = state.waiting.pop_front();
+            if let Some(job) = next.and_then(|id| state.jobs.get_mut(&id)) {
+                job.status = Status::Generating;
+                job.attempts += 1;
+                job.updated = now();
+                let job = job.clone();
+                // Work whose beginning cannot be written down is done all the same; after a restart it is done again.
+                self.try_to_write(&job);
+                return Some(job);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Writes down how an attempt ended. A failure is tried again behind the others that wait.
+    pub(super) fn end(&self, id: &PatchId, outcome: Outcome, now: Time) {
+        let mut state = self.state();
+        let Some(job) = state.jobs.get_mut(id) else { return };
+        let retry = matches!(outcome, Outcome::Failed(_)) && job.attempts <= RETRIES;
+        (job.status, job.error) = match outcome {
+            Outcome::Completed => (Status::Completed, None),
+            Outcome::Failed(reason) if retry => (Status::Queued, Some(reason)),
+            Outcome::Failed(reason) | Outcome::Refused(reason) => (Status::Failed, Some(reason)),
+        };
+        job.updated = now;
+        let job = job.clone();
+        self.try_to_write(&job);
+        if retry {
+            state.waiting.push_back(job.patch_id);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Lets everybody who waits go home. Running work ends by itself, or is begun again by the next server.
+    pub(super) fn stop(&self) {
+        self.state().stopped = true;
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, id: &PatchId) -> PathBuf {
+        self.folder.join(file_name(id))
+    }
+
+    fn write(&self, job: &Job) -> Result<(), QueueError> {
+        let path = self.path(&job.patch_id);
+        let written = serde_json::to_vec_pretty(job).map_err(io::Error::other).and_then(|json| durable::replace(&path, &json));
+        written.map_err(|source| QueueError::Write { path, source })
+    }
+
+    fn try_to_write(&self, job: &Job) {
+        if let Err(error) = self.write(job) {
+            tracing::error!(job = %job.patch_id, cause = crate::causes::line(&error), "a job's state is not on disk");
+        }
+    }
+}
+
+fn file_name(id: &PatchId) -> String {
+    format!("{id}.json")
+}
+
+fn read(path: &Path) -> Option<Job> {
+    use std::io::Read as _;
+    let mut json = Vec::new();
+    fs::File::open(path).ok()?.take(LARGEST_JOB).read_to_end(&mut json).ok()?;
+    let job: Job = serde_json::from_slice(&json).ok()?;
+    let PatchId { from, to, platform } = &job.patch_id;
+    let (old, new) = (&job.from, &job.to);
+    let fits = (&old.version, &old.platform) == (from, platform) && (&new.version, &new.platform) == (to, platform);
+    (fits && old.app == new.app).then_some(job)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(version: &str) -> ContainerId {
+        format!("sample_{version}_Linux_x86_64").parse().unwrap()
+    }
+
+    fn start() -> Time {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn later(hours: i64) -> Time {
+        start() + SignedDuration::from_hours(hours)
+    }
+
+    fn id(from: &str, to: &str) -> PatchId {
+        format!("{from}_{to}_Linux_x86_64").parse().unwrap()
+    }
+
+    fn ask(queue: &Queue, from: &str, to: &str, hours: i64) -> Status {
+        queue.ask(&container(from), &container(to), later(hours)).unwrap()
+    }
+
+    fn open(folder: &tempfile::TempDir, hours: i64) -> Queue {
+        Queue::open(folder.path(), later(hours)).unwrap()
+    }
+
+    fn files(folder: &tempfile::TempDir) -> usize {
+        fs::read_dir(folder.path()).unwrap().count()
+    }
+
+    #[test]
+    fn the_same_pair_twice_is_one_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(&folder, 0);
+        assert_eq!(ask(&queue, "1.0.0", "1.1.0", 0), Status::Queued);
+        assert_eq!(ask(&queue, "1.0.0", "1.1.0", 0), Status::Queued);
+        assert_eq!(ask(&queue, "1.1.0", "1.0.0", 0), Status::Queued, "the way back is another one");
+        assert_eq!(files(&folder), 2);
+        let job = queue.take(start).unwrap();
+        assert_eq!((job.patch_id.clone(), job.status), (id("1.0.0", "1.1.0"), Status::Generating));
+        assert_eq!(ask(&queue, "1.0.0", "1.1.0", 0), Status::Generating);
+        queue.end(&job.patch_id, Outcome::Completed, start());
+        assert_eq!(queue.job(&job.patch_id).unwrap().status, Status::Completed);
+        assert_eq!(queue.take(start).unwrap().patch_id, id("1.1.0", "1.0.0"));
+        assert_eq!(ask(&queue, "1.0.0", "1.1.0", 1), Status::Queued, "asked for again, it must be gone");
+        queue.stop();
+        assert_eq!(queue.take(start), None);
+    }
+
+    #[test]
+    fn a_restart_in_the_middle_loses_nothing_and_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(&folder, 0);
+        ask(&queue, "1.0.0", "1.1.0", 0);
+        ask(&queue, "1.0.0", "1.2.0", 1);
+        let job = queue.take(|| later(2)).unwrap();
+        drop(queue);
+        for attempt in 2..=4 {
+            let queue = open(&folder, 3);
+            assert_eq!(queue.job(&job.patch_id).unwrap().status, Status::Queued);
+            let jobs = [queue.take(|| later(3)).unwrap(), queue.take(|| later(3)).unwrap()];
+            let again = jobs.iter().find(|again| again.patch_id == job.patch_id).unwrap();
+            assert_eq!(again.attempts, attempt);
+            let other = jobs.iter().find(|other| other.patch_id != job.patch_id).unwrap();
+            if attempt == 2 {
+                assert_eq!(jobs[0].patch_id, other.patch_id, "what waited longest comes first");
+            }
+            // The other one was done; as if asked for again for the next round.
+            queue.end(&other.patch_id, Outcome::Completed, later(3));
+            assert_eq!(ask(&queue, "1.0.0", "1.2.0", 3), Status::Queued);
+        }
+        let queue = open(&folder, 4);
+        let spent = queue.job(&job.patch_id).unwrap();
+        assert_eq!((spent.status, spent.attempts), (Status::Failed, 4), "it is not begun for ever");
+        assert_eq!(ask(&queue, "1.0.0", "1.1.0", 5), Status::Failed);
+    }
+
+    #[test]
+    fn a_failing_maker_is_given_three_more_chances_and_a_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(&folder, 0);
+        ask(&queue, "1.0.0", "1.1.0", 0);
+        for attempt in 1..=4 {
+            let job = queue.take(start).unwrap();
+            assert_eq!(job.attempts, attempt);
+            queue.end(&job.patch_id, Outcome::Failed("no luck".to_owned()), start());
+        }
+        let id = id("1.0.0", "1.1.0");
+        let job = queue.job(&id).unwrap();
+        assert_eq!((job.status, job.error.as_deref()), (Status::Failed, Some("no luck")));
+        assert_eq!(ask(&queue, "1.0.0", "1.1.0", 23), Status::Failed);
+        assert_eq!(ask(&queue, "1.0.0", "1.1.0", 24), Status::Queued);
+        let job = queue.take(start).unwrap();
+        queue.end(&job.patch_id, Outcome::Refused("too large".to_owned()), start());
+        assert_eq!(queue.job(&id).unwrap().status, Status::Failed, "no second try of what cannot be better");
+        assert_eq!(open(&folder, 23).job(&id).unwrap().status, Status::Failed);
+        assert_eq!(open(&folder, 24).job(&id), None);
+        assert_eq!(files(&folder), 0);
+    }
+
+    #[test]
+    fn the_queue_has_an_end_and_foreign_files_do_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in [("x.json", "{"), ("1.0.0_1.1.0_Linux_x86_64.json", "{}"), ("notes.txt", "mine")] {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let queue = open(&folder, 0);
+        for number in 0..LONGEST_QUEUE {
+            ask(&queue, "1.0.0", &format!("2.{number}.0"), 0);
+        }
+        let more = queue.ask(&container("1.0.0"), &container("3.0.0"), start());
+        assert!(matches!(more, Err(QueueError::Full)), "{more:?}");
+        assert_eq!(ask(&queue, "1.0.0", "2.0.0", 0), Status::Queued, "those that wait are known");
+        // A job whose file says another pair than its name.
+        let other = fs::read(folder.path().join("1.0.0_2.0.0_Linux_x86_64.json")).unwrap();
+        fs::write(folder.path().join("1.0.0_9.0.0_Linux_x86_64.json"), other).unwrap();
+        let again = open(&folder, 0);
+        assert_eq!(again.job(&id("1.0.0", "9.0.0")), None);
+        assert_eq!(fs::read_to_string(folder.path().join("notes.txt")).unwrap(), "mine");
+    }
+}

@@ -1,0 +1,127 @@
+//! Threads that work the queue off. What they call may take minutes; it runs beside the requests, never in one.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::id::PatchId;
+use super::queue::{Job, Outcome, Queue, QueueError, Status};
+use crate::causes;
+use crate::host;
+use crate::model::ContainerId;
+use crate::publish::{Keyring, Making as Made, PackMaker, Project};
+use crate::server::ServerError;
+
+/// How long a publisher who is at work in the folder is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who makes packs.
+pub trait Maker: Send + Sync {
+    /// Makes and publishes the pack of a pair. May take minutes; a panic counts as a failure.
+    fn make(&self, from: &ContainerId, to: &ContainerId) -> Outcome;
+}
+
+/// What a server that makes packs is told.
+#[derive(Clone)]
+pub struct Making {
+    /// Where jobs are kept.
+    pub jobs: PathBuf,
+    /// How many packs are made at the same time.
+    pub workers: usize,
+    /// Who makes them.
+    pub maker: Arc<dyn Maker>,
+}
+
+impl fmt::Debug for Making {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Making").field("jobs", &self.jobs).field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
+
+/// Makes packs in a publisher's folder, signed with its online keys.
+pub struct ProjectMaker {
+    folder: PathBuf,
+    keyring: Keyring,
+    threads: usize,
+}
+
+impl ProjectMaker {
+    /// A maker for the publisher's folder `folder` that uses `threads` cores for each pack.
+    pub fn new(folder: PathBuf, keyring: Keyring, threads: usize) -> Self {
+        Self { folder, keyring, threads }
+    }
+
+    fn try_to_make(&self, from: &ContainerId, to: &ContainerId) -> Result<Outcome, crate::publish::making::MakingError> {
+        // Opened each time: what the settings say now counts.
+        let project = Project::open(&self.folder)?;
+        let (from, to) = (project.source(from)?, project.source(to)?);
+        let mut maker = PackMaker::new(&project, self.threads);
+        Ok(match maker.make(&from, &to, host::now(), &|_| ())? {
+            Made::Known(_) => Outcome::Completed,
+            Made::Refused(reason) => Outcome::Refused(reason.to_string()),
+            Made::Made(pack) => {
+                project.publish_packs(&[pack], &self.keyring, PATIENCE)?;
+                Outcome::Completed
+            }
+        })
+    }
+}
+
+impl Maker for ProjectMaker {
+    fn make(&self, from: &ContainerId, to: &ContainerId) -> Outcome {
+        self.try_to_make(from, to).unwrap_or_else(|error| Outcome::Failed(causes::line(&error)))
+    }
+}
+
+/// The queue with its threads.
+#[derive(Debug)]
+pub(in crate::server) struct Service {
+    queue: Arc<Queue>,
+}
+
+impl Service {
+    /// Opens the queue and starts the threads.
+    pub(in crate::server) fn start(making: &Making) -> Result<Self, ServerError> {
+        let failed = |source| ServerError::Jobs { path: making.jobs.clone(), source };
+        let queue = Arc::new(Queue::open(&making.jobs, host::now()).map_err(failed)?);
+        for number in 0..making.workers.max(1) {
+            let (queue, maker) = (queue.clone(), making.maker.clone());
+            let thread = std::thread::Builder::new().name(format!("patches-{number}"));
+            thread.spawn(move || work(&queue, &*maker)).map_err(failed)?;
+        }
+        Ok(Self { queue })
+    }
+
+    /// Asks for a pack; gives where its job is.
+    pub(super) fn ask(&self, from: &ContainerId, to: &ContainerId) -> Result<Status, QueueError> {
+        self.queue.ask(from, to, host::now())
+    }
+
+    pub(super) fn job(&self, id: &PatchId) -> Option<Job> {
+        self.queue.job(id)
+    }
+}
+
+impl Drop for Service {
+    /// The threads end after the pack they are at, or with the process; then it is begun again at the next start.
+    fn drop(&mut self) {
+        self.queue.stop();
+    }
+}
+
+fn work(queue: &Queue, maker: &dyn Maker) {
+    while let Some(job) = queue.take(host::now) {
+        let id = &job.patch_id;
+        tracing::info!(%id, attempt = job.attempts, "making a patch");
+        let outcome = catch_unwind(AssertUnwindSafe(|| maker.make(&job.from, &job.to)))
+            .unwrap_or_else(|_| Outcome::Failed("it panicked; standard error says where".to_owned()));
+        match &outcome {
+            Outcome::Completed => tracing::info!(%id, "a patch is published"),
+            Outcome::Refused(reason) => tracing::info!(%id, reason, "there will be no such patch"),
+            Outcome::Failed(reason) => tracing::error!(%id, reason, "a patch could not be made"),
+        }
+        queue.end(id, outcome, host::now());
+    }
+}
