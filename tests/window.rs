@@ -77,6 +77,9 @@ impl Window {
             .with_size(egui::vec2(theme::WIDTH, 480.0))
             .with_pixels_per_point(look.scale)
             .with_max_steps(40)
+            // Names and notes are written in the system's fonts, of which there may be none for Chinese. That every text of the
+            // catalogue has its glyphs is a test in `fonts.rs`.
+            .allow_missing_glyphs()
             .renderer(Pictures::default())
             .build_ui_state(
                 move |ui, dialog: &mut Dialog| {

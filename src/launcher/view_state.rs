@@ -178,12 +178,6 @@ impl ViewState {
         matches!(self.phase, Phase::Installing { .. }) && self.progress.files_total > 0
     }
 
-    /// The file that is being written, counted from 1, and how many there are; the last one until the end.
-    pub fn step(&self) -> (u64, u64) {
-        let Progress { files_done, files_total, .. } = self.progress;
-        (files_done.saturating_add(1).min(files_total), files_total)
-    }
-
     /// Whether nodes are of interest: they are while bytes come, and when files are fetched whole since their patches did not fit.
     pub fn shows_nodes(&self) -> bool {
         !self.nodes.is_empty() && (!self.counts_files() || self.active_nodes() > 0)
@@ -340,6 +334,11 @@ impl NodeView {
         let fault = self.fault.filter(|_| seen.state != NodeState::Active);
         *self = Self { published: self.published, fault, ..Self::seen(seen) };
     }
+}
+
+/// The file that is being written, counted from 1, and how many there are; the last one until the end.
+pub fn step(progress: &Progress) -> (u64, u64) {
+    (progress.files_done.saturating_add(1).min(progress.files_total), progress.files_total)
 }
 
 /// Whether trying again can help without anyone changing a file or a program first.

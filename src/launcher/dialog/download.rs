@@ -5,7 +5,7 @@ use egui::{Color32, RichText, Ui};
 use super::Dialog;
 use crate::engine::protocol::{NodeState, Phase};
 use crate::launcher::theme::{self, Palette};
-use crate::launcher::view_state::NodeView;
+use crate::launcher::view_state::{NodeView, step};
 use crate::launcher::widgets::{self, Bar};
 
 impl Dialog {
@@ -13,9 +13,8 @@ impl Dialog {
         widgets::card(ui, |ui| self.total(ui));
         if self.view.shows_nodes() {
             widgets::card(ui, |ui| self.node_bars(ui));
-        }
-        // Nothing is left to choose; there is time to read.
-        if self.view.counts_files() {
+        } else if self.view.counts_files() {
+            // Nothing is left to choose; there is time to read.
             self.release_notes(ui);
         }
     }
@@ -28,7 +27,7 @@ impl Dialog {
         let files = self.view.counts_files();
         let percent = (self.view.fraction() * 100.0).floor();
         let (amount, name) = if files {
-            let (step, steps) = self.view.step();
+            let (step, steps) = step(progress);
             let step = texts.with("progress-step", &[("done", &texts.number(step)), ("total", &texts.number(steps))]);
             (step, "progress-steps-title")
         } else {

@@ -44,7 +44,8 @@ impl Dialog {
         widgets::card(ui, |ui| {
             widgets::card_title(ui, &self.texts.get("notes-title"));
             let area = egui::ScrollArea::vertical().id_salt("notes").max_height(NOTES_HEIGHT).auto_shrink([false, true]);
-            area.show(ui, |ui| {
+            // In a window that is still too low they take their room all the same, so that it grows.
+            area.min_scrolled_height(NOTES_HEIGHT).show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 4.0;
                 self.notes.1.show(ui);
             });
