@@ -208,12 +208,12 @@ fn a_small_download_is_counted_in_its_own_bytes_and_then_in_files() {
 #[test]
 fn patches_that_did_not_fit_are_told_in_one_sentence() {
     let mut window = Window::scene("fallen-back");
-    assert!(window.sees("Patches did not fit 3 files, so those files are fetched whole. Your update is not affected."));
+    assert!(window.sees("3 files fetched whole, since their patches did not fit. All is well."));
     assert!(window.sees("File 1,181 of 1,532"));
     // They are fetched from somewhere.
     assert!(window.sees("Shanghai") && window.sees("3.1 MB/s"));
     window.emit(scenes::step(1300, 1));
-    assert!(window.sees("A patch did not fit one file, so that file is fetched whole. Your update is not affected."));
+    assert!(window.sees("One file fetched whole, since its patch did not fit. All is well."));
 }
 
 #[test]

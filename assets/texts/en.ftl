@@ -54,7 +54,7 @@ way-patches = { $count ->
 way-entries = Changed files only, the rest comes from { $from }
 way-entries-here = Changed files only, the rest is already here
 reason-cheapest = This is the smallest download
-reason-nothing-installed = There is no version here to build on
+reason-nothing-installed = Nothing is installed yet
 reason-above-threshold = Too much has changed for a smaller download
 reason-switched-off = Incremental updates are switched off
 reason-unknown = What changed since your version is not known
@@ -95,8 +95,8 @@ progress-files = { $done } of { $total } files written
 progress-step = File { $done } of { $total }
 progress-steps-title = Files written
 progress-fallen-back = { $count ->
-    [one] A patch did not fit one file, so that file is fetched whole. Your update is not affected.
-   *[other] Patches did not fit { $count } files, so those files are fetched whole. Your update is not affected.
+    [one] One file fetched whole, since its patch did not fit. All is well.
+   *[other] { $count } files fetched whole, since their patches did not fit. All is well.
 }
 progress-speed = { $speed }/s
 progress-left = { $duration } left

@@ -169,7 +169,7 @@ mod tests {
         let english = Texts::new(Language::English);
         assert_eq!(english.fallen_back(0), None);
         let told = [1, 1200].map(|count| english.fallen_back(count).unwrap());
-        assert_eq!(told[0], "A patch did not fit one file, so that file is fetched whole. Your update is not affected.");
-        assert!(told[1].starts_with("Patches did not fit 1,200 files"), "{}", told[1]);
+        assert_eq!(told[0], "One file fetched whole, since its patch did not fit. All is well.");
+        assert!(told[1].starts_with("1,200 files fetched whole"), "{}", told[1]);
     }
 }

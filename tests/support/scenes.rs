@@ -246,7 +246,10 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
     let mut events = vec![Event::Installed { versions: installed() }];
     if name.starts_with("first") {
         events.clear();
-        events.push(offered(|offer| offer.current = None));
+        events.push(offered(|offer| {
+            offer.current = None;
+            offer.plan.reason = Reason::NothingInstalled;
+        }));
     } else {
         events.push(offered(|_| ()));
     }
