@@ -1,5 +1,6 @@
 //! The real window with a scripted engine: `cargo run --example window_states -- [--scene offer] [--renderer software] [--language en]
-//! [--theme dark]`. Without a scene it plays a whole update, as fast as its buttons are pressed.
+//! [--theme dark]`. Without a scene it plays a whole update, as fast as its buttons are pressed; with `--scene offer-incremental` one
+//! that fetches a pack and applies it.
 
 #[path = "../tests/support/scenes.rs"]
 mod scenes;
@@ -27,22 +28,34 @@ fn main() {
     };
     let (handle, mut engine) = mailbox::channel();
     let emitter = engine.emitter();
+    let scene = value("--scene").map_or("offer", String::as_str).to_owned();
+    let state = scenes::state(&scene, language);
     std::thread::spawn(move || {
         while let Some(command) = engine.commands.blocking_recv() {
             println!("{command:?}");
-            play(&command, &emitter, language);
+            play(&command, &emitter, language, scene == "offer-incremental");
         }
     });
-    let state = scenes::state(value("--scene").map_or("offer", String::as_str), language);
     let options =
         WindowOptions { title: "LabelImg".to_owned(), app_name: "LabelImg".to_owned(), icon: None, language, theme, renderer };
     println!("{:?}", open(options, handle, state));
 }
 
-fn play(command: &Command, emitter: &Emitter, language: Language) {
+fn play(command: &Command, emitter: &Emitter, language: Language, incremental: bool) {
     let version = Version::new(1, 8, 6);
     let phase = |phase| emitter.emit(Event::Phase { phase });
     match command {
+        Command::Start | Command::Resume if incremental => {
+            phase(Phase::Downloading { version: version.clone() });
+            emitter.emit(scenes::progress_of(5_432, language, 1.0, true));
+            std::thread::sleep(Duration::from_millis(300));
+            phase(Phase::Installing { version: version.clone() });
+            for done in (0..=1532).step_by(20) {
+                emitter.emit(scenes::step(done, 0));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            phase(Phase::Ready { version, running: true });
+        }
         Command::Start | Command::Resume => {
             phase(Phase::Downloading { version: version.clone() });
             for step in 0..=50 {

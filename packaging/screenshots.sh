@@ -1,9 +1,10 @@
 #!/bin/sh
 # Draws the README's pictures of the window into assets/screenshots.
-# Needs: apt-get install imagemagick (256 colours are enough for them, and a third of the bytes)
+# Needs: apt-get install imagemagick fonts-noto-cjk (256 colours are enough for them, and a third of the bytes; the notes' characters
+# are not all embedded)
 set -eu
 cd "$(dirname "$0")/.."
-scenes=offer,downloading,troubled,ready,not-trusted,versions
+scenes=offer,offer-incremental,downloading,applying,troubled,ready,not-trusted,versions
 KUZFLOW_PICTURES=$scenes KUZFLOW_SCALE=1.5 cargo test --quiet --test window pictures
 mkdir -p assets/screenshots
 for scene in $(echo $scenes | tr ',' ' '); do

@@ -77,6 +77,9 @@ impl Window {
             .with_size(egui::vec2(theme::WIDTH, 480.0))
             .with_pixels_per_point(look.scale)
             .with_max_steps(40)
+            // Names and notes are written in the system's fonts, of which there may be none for Chinese. That every text of the
+            // catalogue has its glyphs is a test in `fonts.rs`.
+            .allow_missing_glyphs()
             .renderer(Pictures::default())
             .build_ui_state(
                 move |ui, dialog: &mut Dialog| {
@@ -149,6 +152,68 @@ fn an_offer_can_be_taken_put_off_or_skipped() {
         window.click(button);
         assert_eq!((window.commands(), window.closed()), (vec![command], Some(CloseReason::ByUser)));
     }
+}
+
+#[test]
+fn an_offer_says_which_way_it_takes_and_why() {
+    let told = |scene: &str, texts: &[&str]| {
+        let window = Window::scene(scene);
+        for text in texts {
+            assert!(window.sees(text), "{text} is missing in {scene}");
+        }
+    };
+    let patched = "1,532 files: 1,521 taken over, 9 patched, 2 fetched";
+    told(
+        "offer-incremental",
+        &[
+            "Incremental update • 5.4 KB (full package 82.6 MB)",
+            "5.4 KB, 99.9% less than the full package",
+            "about 1 second, restart needed",
+            "One patch on top of 1.8.5",
+            patched,
+        ],
+    );
+    told("offer-chain", &["3 patches in a row, starting from 1.8.0", "about 1 second, no restart needed", patched]);
+    told(
+        "offer-entries",
+        &[
+            "Changed files only, the rest comes from 1.8.4",
+            "1,532 files: 1,484 taken over, 48 fetched",
+            "12.5 MB, 84% less than the full package",
+        ],
+    );
+    told("offer-above-threshold", &["Full update • 82.6 MB", "Full update", "Too much has changed for a smaller download"]);
+    told("offer", &["Full update", "What changed since your version is not known"]);
+}
+
+#[test]
+fn a_small_download_is_counted_in_its_own_bytes_and_then_in_files() {
+    let mut window = Window::scene("offer-incremental");
+    let version = Version::new(1, 8, 6);
+    window.emit(Event::Phase { phase: Phase::Downloading { version: version.clone() } });
+    assert!(window.sees("0 B of 5.4 KB") && window.sees("Shanghai"));
+    window.emit(Event::Phase { phase: Phase::Installing { version } });
+    window.emit(scenes::step(643, 0));
+    for text in ["Installing 1.8.6", "Building it from what is already on this computer", "File 644 of 1,532", "41%"] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    let bar = window.harness.get_by_label("Files written");
+    assert_eq!(bar.accesskit_node().numeric_value(), Some(41.0));
+    // All bytes are there: no node is of interest, and nothing is said of patches that did not fit.
+    assert!(!window.sees("Shanghai") && window.harness.query_by_label_contains("did not fit").is_none());
+    window.emit(scenes::step(1532, 0));
+    assert!(window.sees("File 1,532 of 1,532") && window.sees("100%"));
+}
+
+#[test]
+fn patches_that_did_not_fit_are_told_in_one_sentence() {
+    let mut window = Window::scene("fallen-back");
+    assert!(window.sees("3 files fetched whole, since their patches did not fit. All is well."));
+    assert!(window.sees("File 1,181 of 1,532"));
+    // They are fetched from somewhere.
+    assert!(window.sees("Shanghai") && window.sees("3.1 MB/s"));
+    window.emit(scenes::step(1300, 1));
+    assert!(window.sees("One file fetched whole, since its patch did not fit. All is well."));
 }
 
 #[test]

@@ -11,6 +11,7 @@ current-subtitle = Current version { $version }
 current-subtitle-none = No version is installed yet
 offer-title = Version { $version } is available
 offer-subtitle = { $way } • { $size }
+offer-subtitle-incremental = Incremental update • { $size } (full package { $full })
 install-title = Install { $app }
 install-subtitle = Version { $version } • { $size }
 downloading-title = Downloading { $version }
@@ -20,6 +21,7 @@ paused-title = Download paused
 paused-subtitle = What has been downloaded is kept
 installing-title = Installing { $version }
 installing-subtitle = Writing and verifying the last files
+installing-subtitle-incremental = Building it from what is already on this computer
 ready-title = Version { $version } is ready
 ready-subtitle-running = Restart to use the new version
 ready-subtitle-stopped = Start the new version whenever you like
@@ -44,14 +46,42 @@ no-update-nothing = The update server has no version for this computer yet.
 ## Details
 
 way-full = Full update
+way-incremental = Incremental update
+way-patches = { $count ->
+    [one] One patch on top of { $from }
+   *[other] { $count } patches in a row, starting from { $from }
+}
+way-entries = Changed files only, the rest comes from { $from }
+way-entries-here = Changed files only, the rest is already here
+reason-cheapest = This is the smallest download
+reason-nothing-installed = Nothing is installed yet
+reason-above-threshold = Too much has changed for a smaller download
+reason-switched-off = Incremental updates are switched off
+reason-unknown = What changed since your version is not known
+files-all = { $count ->
+    [one] { $count } file: { $list }
+   *[other] { $count } files: { $list }
+}
+files-none = No files
+files-cloned = { $count } taken over
+files-patched = { $count } patched
+files-fetched = { $count } fetched
+restart-needed = restart needed
+restart-not-needed = no restart needed
+list = { $before }, { $next }
 detail-current = Current version
 detail-target = New version
 detail-size = Download size
 detail-time = Estimated time
 detail-way = Method
+detail-reason = Reason
+detail-files = Contents
+detail-restart = Afterwards
+detail-line = { $name }: { $value }
 detail-none = Not installed
 detail-time-unknown = Known once it starts
 detail-already = { $size }, { $done } already here
+detail-saved = { $size }, { $percent } less than the full package
 mandatory = This update is required before you can go on using the app.
 notes-title = What’s new
 
@@ -62,6 +92,12 @@ nodes-count = { $count }
 progress-title = Total progress
 progress-amount = { $done } of { $total }
 progress-files = { $done } of { $total } files written
+progress-step = File { $done } of { $total }
+progress-steps-title = Files written
+progress-fallen-back = { $count ->
+    [one] One file fetched whole, since its patch did not fit. All is well.
+   *[other] { $count } files fetched whole, since their patches did not fit. All is well.
+}
 progress-speed = { $speed }/s
 progress-left = { $duration } left
 progress-left-unknown = Estimating time left

@@ -11,6 +11,7 @@ current-subtitle = 当前版本 { $version }
 current-subtitle-none = 尚未安装任何版本
 offer-title = 发现新版本 { $version }
 offer-subtitle = { $way } • { $size }
+offer-subtitle-incremental = 增量更新 • { $size }（完整包 { $full }）
 install-title = 安装 { $app }
 install-subtitle = 版本 { $version } • { $size }
 downloading-title = 正在下载 { $version }
@@ -20,6 +21,7 @@ paused-title = 下载已暂停
 paused-subtitle = 已下载的部分会保留
 installing-title = 正在安装 { $version }
 installing-subtitle = 正在写入并校验最后的文件
+installing-subtitle-incremental = 正在用本机已有的文件组装新版本
 ready-title = { $version } 已准备就绪
 ready-subtitle-running = 重新启动后使用新版本
 ready-subtitle-stopped = 现在即可启动新版本
@@ -44,14 +46,39 @@ no-update-nothing = 更新服务器上还没有适用于本机的版本。
 ## 详情
 
 way-full = 全量更新
+way-incremental = 增量更新
+way-patches = { $count ->
+    [1] 为 { $from } 打一个补丁
+   *[other] 从 { $from } 开始，依次打 { $count } 个补丁
+}
+way-entries = 只下载有变化的文件，其余沿用 { $from }
+way-entries-here = 只下载有变化的文件，其余沿用本机已有的
+reason-cheapest = 这样下载量最小
+reason-nothing-installed = 本机尚未安装任何版本
+reason-above-threshold = 变化较多，增量更新省不了多少
+reason-switched-off = 增量更新已关闭
+reason-unknown = 无法得知与当前版本相比有哪些变化
+files-all = 共 { $count } 个文件：{ $list }
+files-none = 没有文件
+files-cloned = 沿用 { $count }
+files-patched = 打补丁 { $count }
+files-fetched = 下载 { $count }
+restart-needed = 需要重启应用
+restart-not-needed = 无需重启应用
+list = { $before }，{ $next }
 detail-current = 当前版本
 detail-target = 目标版本
 detail-size = 下载大小
 detail-time = 预计时间
 detail-way = 更新方式
+detail-reason = 原因
+detail-files = 文件
+detail-restart = 更新之后
+detail-line = { $name }：{ $value }
 detail-none = 尚未安装
 detail-time-unknown = 开始后估算
 detail-already = { $size }，其中 { $done } 已下载
+detail-saved = { $size }，比完整包少 { $percent }
 mandatory = 此更新为必需更新，完成后才能继续使用。
 notes-title = 更新内容
 
@@ -62,6 +89,9 @@ nodes-count = { $count } 个
 progress-title = 总进度
 progress-amount = { $done } / { $total }
 progress-files = 已写入 { $done } / { $total } 个文件
+progress-step = 第 { $done } / { $total } 个文件
+progress-steps-title = 已写入的文件
+progress-fallen-back = 有 { $count } 个文件的补丁不适用，已改为下载完整文件，不影响更新结果。
 progress-speed = { $speed }/s
 progress-left = 剩余 { $duration }
 progress-left-unknown = 正在估算剩余时间

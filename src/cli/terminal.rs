@@ -1,4 +1,5 @@
-//! An engine's driver without a window: progress bars, one a node, or JSON lines.
+//! An engine's driver without a window: progress bars, one a node while bytes come and one of files while they are written; or JSON
+//! lines.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,10 +11,14 @@ use super::Ending;
 use super::output::Output;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Event, NodeState, Phase, Progress};
+use crate::launcher::texts::Texts;
+use crate::launcher::view_state::step;
+use crate::model::{Offer, Plan};
 
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
 pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
     let mut bars = Bars::default();
+    let mut plan = None;
     loop {
         for event in handle.wait(Duration::from_secs(3600)) {
             output.event(&event);
@@ -22,9 +27,13 @@ pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option
                 Event::NodeFault(fault) => bars.say(output, &format!("{}: {}", fault.name, output.texts.fault(fault.fault))),
                 Event::Notice { problem } => tracing::warn!(?problem, "notice"),
                 Event::Phase { phase } => {
+                    if let Phase::Offered { offer } = phase {
+                        plan = Some(offer.plan.clone());
+                    }
+                    bars.enter(phase, output);
                     if let Some(ending) = until(phase) {
                         bars.clear();
-                        return tell(phase, output, ending);
+                        return tell(phase, plan.as_ref(), output, ending);
                     }
                     if let Some(line) = line(phase, output) {
                         bars.say(output, &line);
@@ -46,7 +55,7 @@ fn line(phase: &Phase, output: &Output) -> Option<String> {
     let version = |name: &str, version: &crate::model::Version| texts.with(name, &[("version", &version.to_string())]);
     match phase {
         Phase::Checking => Some(texts.get("checking-title")),
-        Phase::Offered { offer } => Some(version("offer-title", offer.version())),
+        Phase::Offered { offer } => Some(offered(offer, texts)),
         Phase::Downloading { version: coming } => Some(version("downloading-title", coming)),
         Phase::Installing { version: coming } => Some(version("installing-title", coming)),
         Phase::Switching { version: chosen } => Some(version("switching-title", chosen)),
@@ -54,7 +63,31 @@ fn line(phase: &Phase, output: &Output) -> Option<String> {
     }
 }
 
-fn tell(phase: &Phase, output: &Output, ending: Ending) -> Ending {
+/// An offer in one line: the version, how much is fetched, and the way.
+fn offered(offer: &Offer, texts: &Texts) -> String {
+    let title = texts.with("offer-title", &[("version", &offer.version().to_string())]);
+    texts.with("detail-line", &[("name", &title), ("value", &texts.price(&offer.plan))])
+}
+
+/// A plan for people, a line a fact: what it costs and saves, the way, each pack, why, what becomes of the files, and whether a restart
+/// follows.
+#[allow(dead_code)] // until `update --dry-run` prints it
+pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
+    let line = |name: &str, value: String| texts.with("detail-line", &[("name", &texts.get(name)), ("value", &value)]);
+    let mut lines =
+        vec![texts.price(plan), line("detail-size", texts.fetched(plan, plan.bytes)), line("detail-way", texts.way(plan))];
+    lines.extend(plan.patches.iter().map(|pack| {
+        let (from, to) = (&pack.patch.from.version, &pack.patch.to.version);
+        format!("  {from} → {to}  {}", texts.size(pack.length))
+    }));
+    lines.extend(texts.reason(plan).map(|reason| line("detail-reason", reason)));
+    lines.push(texts.files(plan.files));
+    lines.push(line("detail-restart", texts.restart(plan)));
+    lines
+}
+
+/// `plan` is that of the offer before, if there was one.
+fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> Ending {
     let texts = &output.texts;
     let version = |name: &str, version: &crate::model::Version| texts.with(name, &[("version", &version.to_string())]);
     match phase {
@@ -64,17 +97,23 @@ fn tell(phase: &Phase, output: &Output, ending: Ending) -> Ending {
             output.result(json!({ "status": "nothing_to_do", "reason": reason, "current": current }));
         }
         Phase::Offered { offer } => {
-            let size = texts.size(offer.bytes_to_fetch);
-            output.say(&format!("{} ({size})", version("offer-title", offer.version())));
-            output.result(json!({ "status": "update_available", "version": offer.version(), "current": offer.current, "bytes": offer.bytes_to_fetch, "mandatory": offer.signed.release.mandatory }));
+            output.say(&offered(offer, texts));
+            output.result(json!({
+                "status": "update_available",
+                "version": offer.version(),
+                "current": offer.current,
+                "bytes": offer.bytes_to_fetch,
+                "mandatory": offer.signed.release.mandatory,
+                "plan": plan,
+            }));
         }
         Phase::Ready { version: new, .. } => {
             output.say(&version("ready-title", new));
-            output.result(json!({ "status": "installed", "version": new }));
+            output.result(json!({ "status": "installed", "version": new, "plan": plan }));
         }
         Phase::Launched { version: new } => {
             output.say(&version("launched-title", new));
-            output.result(json!({ "status": "launched", "version": new }));
+            output.result(json!({ "status": "launched", "version": new, "plan": plan }));
         }
         Phase::Cancelled => {
             output.say(&texts.get("cancelled-title"));
@@ -85,12 +124,16 @@ fn tell(phase: &Phase, output: &Output, ending: Ending) -> Ending {
     ending
 }
 
-/// One bar for the whole and one a node. Nothing is drawn where standard error is no terminal.
+/// One bar for the bytes and one a node, then one for the files. Nothing is drawn where standard error is no terminal.
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,
     total: Option<ProgressBar>,
     nodes: HashMap<String, ProgressBar>,
+    /// Files are being written; before that, bytes are fetched.
+    installing: bool,
+    /// Files fetched whole since their patches did not fit.
+    fallen_back: u64,
 }
 
 impl Bars {
@@ -99,13 +142,54 @@ impl Bars {
         self.all.add(ProgressBar::new(length).with_style(style.progress_chars("━╸ ")))
     }
 
+    /// Another phase: the bars of the one before go, and what is worth knowing of it is said.
+    fn enter(&mut self, phase: &Phase, output: &Output) {
+        let installing = matches!(phase, Phase::Installing { .. });
+        if installing != self.installing {
+            for bar in self.nodes.drain().map(|(_, bar)| bar).chain(self.total.take()) {
+                bar.finish_and_clear();
+            }
+        }
+        self.installing = installing;
+        if matches!(phase, Phase::Ready { .. } | Phase::Launched { .. })
+            && let Some(told) = output.texts.fallen_back(std::mem::take(&mut self.fallen_back))
+        {
+            self.say(output, &told);
+        }
+    }
+
     fn show(&mut self, progress: &Progress, output: &Output) {
+        self.fallen_back = progress.fallen_back;
+        if self.installing {
+            self.show_files(progress, output);
+        } else {
+            self.show_bytes(progress, output);
+        }
+    }
+
+    fn show_files(&mut self, progress: &Progress, output: &Output) {
+        if progress.files_total == 0 {
+            return;
+        }
+        let bar = match &self.total {
+            Some(bar) => bar.clone(),
+            None => self.total.insert(self.bar(progress.files_total, "{wide_bar} {percent:>3}%  {msg}")).clone(),
+        };
+        let (file, files) = step(progress);
+        let numbers = [file, files].map(|number| output.texts.number(number));
+        bar.set_length(progress.files_total);
+        bar.set_position(progress.files_done);
+        bar.set_message(output.texts.with("progress-step", &[("done", &numbers[0]), ("total", &numbers[1])]));
+    }
+
+    fn show_bytes(&mut self, progress: &Progress, output: &Output) {
         let texts = &output.texts;
         let total = match &self.total {
             Some(bar) => bar.clone(),
             None => self.total.insert(self.bar(progress.total, "{prefix:<24!} {wide_bar} {percent:>3}%  {msg}")).clone(),
         };
         let left = progress.seconds_left.map(|seconds| texts.duration(seconds)).unwrap_or_default();
+        total.set_length(progress.total);
         total.set_position(progress.done);
         total.set_prefix(texts.size(progress.total));
         total.set_message(format!("{} {left}", texts.speed(progress.speed)));
@@ -136,5 +220,77 @@ impl Bars {
     fn clear(&self) {
         // Bars that cannot be wiped stay on the screen; nothing else depends on it.
         let _ = self.all.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::Language;
+    use crate::model::plan::{FileCounts, Reason, Way};
+    use crate::model::{SignedPatch, Version};
+    use serde_json::json;
+
+    fn pack(from: &str, to: &str, length: u64) -> SignedPatch {
+        let hash = crate::model::Digest::of(b"");
+        let patch = json!({
+            "from": format!("sample_{from}_Linux_x86_64"), "to": format!("sample_{to}_Linux_x86_64"),
+            "base_manifest": hash, "target_manifest": hash, "cloned": 1521, "patched": 9, "added": 2, "removed": 0, "written": 1,
+            "memory": 1, "created": "2026-01-01T00:00:00Z", "requires_restart": true, "hot_swappable": 0,
+        });
+        SignedPatch { target: String::new(), length, hash, patch: serde_json::from_value(patch).unwrap() }
+    }
+
+    #[test]
+    fn a_plan_is_told_fact_by_fact() {
+        let plan = Plan {
+            way: Way::Patches,
+            bytes: 5_432,
+            from: Some(Version::new(1, 8, 4)),
+            patches: vec![pack("1.8.4", "1.8.5", 4_620), pack("1.8.5", "1.8.6", 812)],
+            files: FileCounts { cloned: 1521, patched: 9, fetched: 2 },
+            ..Plan::full(82_617_013, 1532, Reason::Cheapest)
+        };
+        assert_eq!(
+            plan_lines(&plan, &Texts::new(Language::English)),
+            [
+                "Incremental update • 5.4 KB (full package 82.6 MB)",
+                "Download size: 5.4 KB, 99.9% less than the full package",
+                "Method: 2 patches in a row, starting from 1.8.4",
+                "  1.8.4 → 1.8.5  4.6 KB",
+                "  1.8.5 → 1.8.6  812 B",
+                "1,532 files: 1,521 taken over, 9 patched, 2 fetched",
+                "Afterwards: restart needed",
+            ]
+        );
+        let chinese = plan_lines(&Plan::full(82_617_013, 1532, Reason::SwitchedOff), &Texts::new(Language::Chinese));
+        assert_eq!(
+            chinese,
+            [
+                "全量更新 • 82.6 MB",
+                "下载大小：82.6 MB",
+                "更新方式：全量更新",
+                "原因：增量更新已关闭",
+                "共 1,532 个文件：下载 1,532",
+                "更新之后：需要重启应用",
+            ]
+        );
+    }
+
+    #[test]
+    fn node_bars_give_way_to_the_files() {
+        let output = Output::new(true, Texts::new(Language::English));
+        let mut bars = Bars::default();
+        let progress = Progress { done: 1, total: 2, files_done: 3, files_total: 9, fallen_back: 1, ..Progress::default() };
+        bars.show(&progress, &output);
+        assert_eq!(bars.total.as_ref().and_then(ProgressBar::length), Some(2));
+        let version = Version::new(1, 0, 0);
+        bars.enter(&Phase::Installing { version: version.clone() }, &output);
+        assert!(bars.total.is_none() && bars.nodes.is_empty());
+        bars.show(&progress, &output);
+        let bar = bars.total.clone().unwrap();
+        assert_eq!((bar.length(), bar.position(), bar.message()), (Some(9), 3, "File 4 of 9".to_owned()));
+        bars.enter(&Phase::Ready { version, running: false }, &output);
+        assert_eq!(bars.fallen_back, 0);
     }
 }

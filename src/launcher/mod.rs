@@ -7,6 +7,7 @@
 //! ```text
 //! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
 //! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
+//! plan_words  what an update costs, and why
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
 //! ```
 
@@ -14,6 +15,7 @@ pub mod dialog;
 pub mod fonts;
 pub mod icons;
 pub mod markdown;
+mod plan_words;
 pub mod rasteriser;
 mod software;
 pub mod texts;

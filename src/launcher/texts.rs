@@ -66,6 +66,10 @@ impl Texts {
         let mut bundle = FluentBundle::new_concurrent(vec![language.tag().parse().unwrap_or_default()]);
         // Neither language is written from right to left, and fonts have no glyph for the isolation marks.
         bundle.set_use_isolating(false);
+        bundle.set_formatter(Some(|value, _| match value {
+            FluentValue::Number(number) => Some(grouped(number.value as u64)),
+            _ => None,
+        }));
         bundle.add_resource_overriding(resource);
         Self { language, bundle }
     }
@@ -127,7 +131,12 @@ impl Texts {
         }
     }
 
-    /// Bytes, in units of a thousand as shops and network providers count: `82.6 MB`.
+    /// A number of things, in groups of three digits: `1,532`.
+    pub fn number(&self, number: u64) -> String {
+        grouped(number)
+    }
+
+    /// Bytes, in units of a thousand as shops and network providers count: `812 B`, `5.4 KB`, `82.6 MB`.
     pub fn size(&self, bytes: u64) -> String {
         size(bytes)
     }
@@ -225,6 +234,19 @@ fn whole(value: f64) -> u64 {
     value.round() as u64
 }
 
+/// Groups of three digits; both languages put a comma between them.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Three significant digits, so that a running figure keeps its width.
 fn size(bytes: u64) -> String {
     if bytes < 1000 {
@@ -232,7 +254,7 @@ fn size(bytes: u64) -> String {
     }
     let mut value = bytes as f64;
     let mut unit = 0;
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
     // 999.5 would be written as 1000.
     while value >= 999.5 && unit + 1 < UNITS.len() {
         value /= 1000.0;
@@ -343,8 +365,11 @@ mod tests {
     #[test]
     fn figures_are_written_for_people() {
         let written = [0, 999, 1000, 82_617_013, 999_949, 999_999, 1_234_567_890, 245_000_000].map(size);
-        assert_eq!(written, ["0 B", "999 B", "1.0 kB", "82.6 MB", "1.0 MB", "1.0 MB", "1.23 GB", "245 MB"]);
+        assert_eq!(written, ["0 B", "999 B", "1.0 KB", "82.6 MB", "1.0 MB", "1.0 MB", "1.23 GB", "245 MB"]);
         assert_eq!(size(u64::MAX), "18446744 TB");
+        assert_eq!([812, 5_432, 99_949, 99_951].map(size), ["812 B", "5.4 KB", "99.9 KB", "100 KB"]);
+        let numbers = [0, 999, 1532, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,532", "1,234,567"]);
         let (chinese, english) = (Texts::new(Language::Chinese), Texts::new(Language::English));
         assert_eq!(chinese.speed(5_240_000.0), "5.2 MB/s");
         assert_eq!(chinese.speed(f64::NAN), "0 B/s");

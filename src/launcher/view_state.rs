@@ -21,6 +21,8 @@ pub struct ViewState {
     pub installed: Vec<InstalledVersion>,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
+    /// Whether the newest offer is of less than the whole package; it stays while that is fetched and installed.
+    pub incremental: bool,
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
 }
@@ -139,6 +141,7 @@ impl Default for ViewState {
             nodes: Vec::new(),
             installed: Vec::new(),
             notes: String::new(),
+            incremental: false,
             notice: None,
         }
     }
@@ -161,12 +164,26 @@ impl ViewState {
         }
     }
 
-    /// Done of the whole, 0 to 1.
+    /// Done of the whole, 0 to 1: bytes, and once they are there ([`ViewState::counts_files`]) files.
     pub fn fraction(&self) -> f32 {
-        fraction(self.progress.done, self.progress.total)
+        if self.counts_files() {
+            fraction(self.progress.files_done, self.progress.files_total)
+        } else {
+            fraction(self.progress.done, self.progress.total)
+        }
     }
 
-    /// A node's part of the whole, 0 to 1; the parts add up to [`ViewState::fraction`].
+    /// Whether progress is that of writing files and no longer that of fetching bytes.
+    pub const fn counts_files(&self) -> bool {
+        matches!(self.phase, Phase::Installing { .. }) && self.progress.files_total > 0
+    }
+
+    /// Whether nodes are of interest: they are while bytes come, and when files are fetched whole since their patches did not fit.
+    pub fn shows_nodes(&self) -> bool {
+        !self.nodes.is_empty() && (!self.counts_files() || self.active_nodes() > 0)
+    }
+
+    /// A node's part of all bytes, 0 to 1; while bytes come the parts add up to [`ViewState::fraction`].
     pub fn share(&self, node: &NodeView) -> f32 {
         fraction(node.done, self.progress.total)
     }
@@ -249,7 +266,14 @@ impl ViewState {
             self.progress.speed = 0.0;
             self.progress.seconds_left = None;
         }
+        if matches!(phase, Phase::Installing { .. }) {
+            // All bytes are there; a node that sends again says so.
+            for node in self.nodes.iter_mut().filter(|node| node.state == NodeState::Active) {
+                (node.state, node.speed) = (NodeState::Idle, 0.0);
+            }
+        }
         if let Phase::Offered { offer } = &phase {
+            self.incremental = offer.plan.is_incremental();
             self.notes.clone_from(&offer.notes);
             self.progress.total = offer.bytes_to_fetch;
             if !offer.nodes.is_empty() {
@@ -310,6 +334,11 @@ impl NodeView {
         let fault = self.fault.filter(|_| seen.state != NodeState::Active);
         *self = Self { published: self.published, fault, ..Self::seen(seen) };
     }
+}
+
+/// The file that is being written, counted from 1, and how many there are; the last one until the end.
+pub fn step(progress: &Progress) -> (u64, u64) {
+    (progress.files_done.saturating_add(1).min(progress.files_total), progress.files_total)
 }
 
 /// Whether trying again can help without anyone changing a file or a program first.

@@ -8,12 +8,16 @@ use kuzflow::engine::protocol::{
 use kuzflow::launcher::ViewState;
 use kuzflow::launcher::texts::Language;
 use kuzflow::model::digest::Digest;
-use kuzflow::model::plan::{Plan, Reason};
+use kuzflow::model::patch::{Patch, SignedPatch};
+use kuzflow::model::plan::{FileCounts, Plan, Reason, Way};
 use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
 use kuzflow::model::{Node, Offer, Version};
 
 const LONG_VERSION: &str = "2026.11.22-rc.12+build.20261122.linux.x86-64.release";
 const PACKAGE: u64 = 82_617_013;
+/// Bytes of the pack from 1.8.5 to 1.8.6.
+const PACK: u64 = 5_432;
+const FILES: u64 = 1532;
 const NOTES_CHINESE: &str = "## 新功能\n\n- 支持 **YOLO 格式** 的批量导出，见[使用说明](https://example.org/guide)\n- 图像列表可按 `文件名` 或标注数量排序\n\n## 修复\n\n1. 修复在高分辨率屏幕上标注框偏移的问题\n2. 修复打开大尺寸图像时界面停顿的问题\n3. 保存时不再覆盖*未修改*的标注文件\n";
 const NOTES_ENGLISH: &str = "## New\n\n- Batch export in **YOLO format**, see the [guide](https://example.org/guide)\n- The image list can be sorted by `file name` or number of labels\n\n## Fixed\n\n1. Boxes were shifted on screens with high resolution\n2. Opening large images froze the window for a moment\n3. Saving no longer overwrites label files that *did not change*\n";
 
@@ -33,7 +37,7 @@ pub fn offer(language: Language) -> Offer {
                 manifest: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
                 index: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
                 unpacked_size: 245_000_000,
-                file_count: 1532,
+                file_count: FILES,
                 mandatory: false,
                 rollout_permille: 1000,
                 halted: false,
@@ -42,12 +46,65 @@ pub fn offer(language: Language) -> Offer {
             },
         },
         current: Some(Version::new(1, 8, 5)),
-        plan: Plan::full(PACKAGE, 1532, Reason::NothingInstalled),
+        plan: Plan::full(PACKAGE, FILES, Reason::Unknown),
         bytes_to_fetch: PACKAGE,
         notes: if language == Language::Chinese { NOTES_CHINESE } else { NOTES_ENGLISH }.to_owned(),
         nodes: nodes(language),
         estimated_seconds: Some(14),
     }
+}
+
+/// A plan of packs, one after another through these versions; the last pack ends at 1.8.6.
+pub fn patches(versions: &[&str], bytes: u64) -> Plan {
+    let ends = versions.iter().skip(1).copied().chain(["1.8.6"]);
+    let container = |version: &str| format!("labelimg_{version}_Linux_x86_64").parse().unwrap();
+    let count = versions.len() as u64;
+    let packs = versions.iter().zip(ends).map(|(from, to)| {
+        let hash = Digest::of(from.as_bytes());
+        let patch = Patch {
+            from: container(from),
+            to: container(to),
+            base_manifest: hash,
+            target_manifest: hash,
+            cloned: 1521,
+            patched: 9,
+            added: 2,
+            removed: 1,
+            written: 412_000,
+            memory: 33_554_432,
+            created: jiff::Timestamp::UNIX_EPOCH,
+            requires_restart: true,
+            hot_swappable: 0,
+            piece_size: 0,
+            pieces: Vec::new(),
+        };
+        SignedPatch { target: patch.target_name(), length: bytes / count, hash, patch }
+    });
+    Plan {
+        way: Way::Patches,
+        bytes,
+        from: versions.first().map(|version| version.parse().unwrap()),
+        patches: packs.collect(),
+        files: FileCounts { cloned: 1521, patched: 9, fetched: 2 },
+        ..Plan::full(PACKAGE, FILES, Reason::Cheapest)
+    }
+}
+
+/// An offer with another plan than the whole package.
+pub fn planned(language: Language, plan: Plan) -> Offer {
+    Offer { bytes_to_fetch: plan.bytes, estimated_seconds: Some(1 + plan.bytes / 6_000_000), plan, ..offer(language) }
+}
+
+/// Progress of writing files after a download.
+pub fn step(done: u64, fallen_back: u64) -> Event {
+    Event::Progress(Progress {
+        done: PACK,
+        total: PACK,
+        files_done: done,
+        files_total: FILES,
+        fallen_back,
+        ..Progress::default()
+    })
 }
 
 /// Four nodes as `launcher.toml` names them.
@@ -90,7 +147,12 @@ pub fn installed() -> Vec<InstalledVersion> {
 
 /// Progress with a part of the whole done.
 pub fn progress(language: Language, part: f64, active: bool) -> Event {
-    let done = (PACKAGE as f64 * part) as u64;
+    progress_of(PACKAGE, language, part, active)
+}
+
+/// Progress with a part of so many bytes done.
+pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> Event {
+    let done = (total as f64 * part) as u64;
     let shares = [(0.46, 3_120_000.0), (0.21, 1_430_000.0), (0.33, 2_260_000.0), (0.0, 0.0)];
     let nodes = nodes(language).into_iter().zip(shares).enumerate().map(|(index, (node, (share, speed)))| NodeProgress {
         id: node.id,
@@ -107,14 +169,22 @@ pub fn progress(language: Language, part: f64, active: bool) -> Event {
     });
     Event::Progress(Progress {
         done,
-        total: PACKAGE,
+        total,
         speed: if active { 6_810_000.0 } else { 0.0 },
-        seconds_left: active.then_some(((PACKAGE - done) as f64 / 6_810_000.0) as u64),
-        files_done: (1532.0 * part) as u64,
-        files_total: 1532,
+        seconds_left: active.then_some(((total - done) as f64 / 6_810_000.0) as u64),
+        files_done: (FILES as f64 * part) as u64,
+        files_total: FILES,
         fallen_back: 0,
         nodes: nodes.collect(),
     })
+}
+
+/// Files whose patch did not fit are fetched whole while the others are written.
+fn fetching_whole(language: Language) -> Event {
+    match progress_of(2_450_000, language, 0.55, true) {
+        Event::Progress(progress) => Event::Progress(Progress { files_done: 1180, fallen_back: 3, ..progress }),
+        other => other,
+    }
 }
 
 fn fault(node: &str, fault: FaultKind, dropped: bool) -> Event {
@@ -132,12 +202,16 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 28] = [
     "idle",
     "checking",
     "up-to-date",
     "not-yet",
     "offer",
+    "offer-incremental",
+    "offer-chain",
+    "offer-entries",
+    "offer-above-threshold",
     "mandatory",
     "first-install",
     "downloading",
@@ -145,12 +219,16 @@ pub const NAMES: [&str; 20] = [
     "troubled",
     "paused",
     "installing",
+    "applying",
+    "fallen-back",
     "ready",
     "switching",
     "failed",
     "not-trusted",
     "cancelled",
     "long-offer",
+    "long-incremental",
+    "long-fallen-back",
     "long-failed",
     "long-download",
 ];
@@ -168,16 +246,35 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
     let mut events = vec![Event::Installed { versions: installed() }];
     if name.starts_with("first") {
         events.clear();
-        events.push(offered(|offer| offer.current = None));
+        events.push(offered(|offer| {
+            offer.current = None;
+            offer.plan.reason = Reason::NothingInstalled;
+        }));
     } else {
         events.push(offered(|_| ()));
     }
+    let with_plan = |plan| phase(Phase::Offered { offer: Box::new(planned(language, plan)) });
     let downloading = phase(Phase::Downloading { version: version.clone() });
+    let installing = phase(Phase::Installing { version: version.clone() });
     events.extend(match name {
         "idle" => vec![phase(Phase::Idle)],
         "checking" => vec![phase(Phase::Checking)],
         "up-to-date" => vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current })],
         "not-yet" => vec![phase(Phase::UpToDate { reason: NoUpdate::NotYet, current })],
+        "offer-incremental" => vec![with_plan(patches(&["1.8.5"], PACK))],
+        "offer-chain" => vec![with_plan(Plan { requires_restart: false, ..patches(&["1.8.0", "1.8.4", "1.8.5"], 3_210_000) })],
+        "offer-entries" => {
+            let files = FileCounts { cloned: 1484, patched: 0, fetched: 48 };
+            vec![with_plan(Plan { way: Way::Entries, patches: Vec::new(), files, ..patches(&["1.8.4"], 12_480_000) })]
+        }
+        "offer-above-threshold" => vec![with_plan(Plan::full(PACKAGE, FILES, Reason::AboveThreshold))],
+        "applying" => vec![with_plan(patches(&["1.8.5"], PACK)), downloading, installing, step(643, 0)],
+        "fallen-back" => vec![
+            with_plan(patches(&["1.8.5"], PACK)),
+            downloading,
+            installing,
+            fetching_whole(language),
+        ],
         "mandatory" => vec![offered(|offer| {
             offer.signed.release.mandatory = true;
             offer.bytes_to_fetch /= 3;
@@ -205,6 +302,17 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             offer.estimated_seconds = Some(19_000);
             offer.notes = offer.notes.repeat(8);
         })],
+        "long-incremental" => {
+            let from = LONG_VERSION.replace("rc.12", "beta.9").parse().unwrap();
+            let plan = Plan { from: Some(from), ..patches(&["1.8.0", "1.8.4", "1.8.5"], 3_210_000) };
+            let mut offer = Offer { bytes_to_fetch: 1_110_000, ..planned(language, plan) };
+            offer.signed.release.container.version = LONG_VERSION.parse().unwrap();
+            vec![phase(Phase::Offered { offer: Box::new(offer) })]
+        }
+        "long-fallen-back" => {
+            let version = LONG_VERSION.parse().unwrap();
+            vec![with_plan(patches(&["1.8.5"], PACK)), phase(Phase::Installing { version }), step(1180, 12_345)]
+        }
         "long-download" => {
             let version = LONG_VERSION.parse().unwrap();
             let Event::Progress(mut progress) = progress(language, 0.5, true) else { return events };

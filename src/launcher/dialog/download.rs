@@ -1,18 +1,21 @@
-//! The screen of a download: the whole, and each node's part of it.
+//! The screen of a download and of the installation after it: the whole, each node's part of the bytes, and the files written.
 
 use egui::{Color32, RichText, Ui};
 
 use super::Dialog;
 use crate::engine::protocol::{NodeState, Phase};
 use crate::launcher::theme::{self, Palette};
-use crate::launcher::view_state::NodeView;
+use crate::launcher::view_state::{NodeView, step};
 use crate::launcher::widgets::{self, Bar};
 
 impl Dialog {
     pub(super) fn download(&mut self, ui: &mut Ui) {
         widgets::card(ui, |ui| self.total(ui));
-        if !self.view.nodes.is_empty() {
+        if self.view.shows_nodes() {
             widgets::card(ui, |ui| self.node_bars(ui));
+        } else if self.view.counts_files() {
+            // Nothing is left to choose; there is time to read.
+            self.release_notes(ui);
         }
     }
 
@@ -21,9 +24,16 @@ impl Dialog {
         let (texts, progress) = (&self.texts, &self.view.progress);
         let installing = matches!(self.view.phase, Phase::Installing { .. });
         let paused = matches!(self.view.phase, Phase::Paused { .. });
+        let files = self.view.counts_files();
         let percent = (self.view.fraction() * 100.0).floor();
-        let amount =
-            texts.with("progress-amount", &[("done", &texts.size(progress.done)), ("total", &texts.size(progress.total))]);
+        let (amount, name) = if files {
+            let (step, steps) = step(progress);
+            let step = texts.with("progress-step", &[("done", &texts.number(step)), ("total", &texts.number(steps))]);
+            (step, "progress-steps-title")
+        } else {
+            let (done, total) = (texts.size(progress.done), texts.size(progress.total));
+            (texts.with("progress-amount", &[("done", &done), ("total", &total)]), "progress-title")
+        };
         ui.spacing_mut().item_spacing.y = 8.0;
         egui::Sides::new().height(40.0).show(
             ui,
@@ -36,7 +46,7 @@ impl Dialog {
                 fraction: Some(self.view.fraction()),
                 height: 10.0,
                 colour: if paused { colours.warning } else { colours.accent },
-                name: &texts.get("progress-title"),
+                name: &texts.get(name),
             },
         );
         let left = match progress.seconds_left {
@@ -47,14 +57,17 @@ impl Dialog {
         let speed = if paused || installing { self.status() } else { texts.speed(progress.speed) };
         widgets::line(ui, RichText::new(speed), RichText::new(left));
         let mut status = if paused || installing { String::new() } else { self.status() };
-        if progress.files_total > 0 {
-            let numbers = [progress.files_done, progress.files_total].map(|number| number.to_string());
+        if progress.files_total > 0 && !files {
+            let numbers = [progress.files_done, progress.files_total].map(|number| texts.number(number));
             let files = texts.with("progress-files", &[("done", &numbers[0]), ("total", &numbers[1])]);
             let between = if status.is_empty() { "" } else { "  •  " };
             status.push_str(&format!("{between}{files}"));
         }
         if !status.is_empty() {
             ui.label(RichText::new(status).size(13.0).color(colours.muted));
+        }
+        if let Some(told) = texts.fallen_back(progress.fallen_back) {
+            ui.label(RichText::new(told).size(13.0).color(colours.muted));
         }
     }
 
@@ -83,7 +96,7 @@ impl Dialog {
 
     fn node_bar(&self, ui: &mut Ui, node: &NodeView) {
         let colours = Palette::of(ui);
-        let halted = !matches!(self.view.phase, Phase::Downloading { .. });
+        let halted = !matches!(self.view.phase, Phase::Downloading { .. }) && !self.view.counts_files();
         let (state, colour) = self.node_state(node, &colours, halted);
         let amount = if node.done > 0 { self.texts.size(node.done) } else { String::new() };
         egui::Sides::new().shrink_left().truncate().show(

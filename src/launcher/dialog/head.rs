@@ -104,7 +104,11 @@ impl Dialog {
                 (versioned("downloading-title", version), self.texts.get(subtitle), None)
             }
             Phase::Paused { .. } => (texts.get("paused-title"), texts.get("paused-subtitle"), Some(Mark::Paused)),
-            Phase::Installing { version } => (versioned("installing-title", version), texts.get("installing-subtitle"), None),
+            Phase::Installing { version } => {
+                let incremental = self.view.incremental;
+                let subtitle = if incremental { "installing-subtitle-incremental" } else { "installing-subtitle" };
+                (versioned("installing-title", version), self.texts.get(subtitle), None)
+            }
             Phase::Ready { version, running } => {
                 let subtitle = if *running { "ready-subtitle-running" } else { "ready-subtitle-stopped" };
                 (versioned("ready-title", version), self.texts.get(subtitle), Some(Mark::Done))

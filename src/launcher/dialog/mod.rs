@@ -28,7 +28,7 @@ use crate::settings::Theme;
 /// The window is drawn at most this often while events come in: about 15 times a second.
 const FRAME: Duration = Duration::from_millis(66);
 /// Least and greatest height that the window asks for, points; beyond it the contents scroll.
-const HEIGHT: std::ops::RangeInclusive<f32> = 190.0..=760.0;
+const HEIGHT: std::ops::RangeInclusive<f32> = 190.0..=800.0;
 
 /// Why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

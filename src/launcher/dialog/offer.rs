@@ -9,26 +9,18 @@ use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::NodeView;
 use crate::launcher::widgets::{self, Mark};
 use crate::model::Offer;
-use crate::model::plan::Way;
 
 /// Greatest height of the notes, points; longer ones scroll.
 const NOTES_HEIGHT: f32 = 190.0;
 
 /// Title and subtitle.
 pub(super) fn headline(texts: &Texts, offer: &Offer, app: &str) -> (String, String, Option<Mark>) {
-    let (version, size) = (offer.version().to_string(), texts.size(offer.signed.length));
+    let version = offer.version().to_string();
     if offer.current.is_none() {
-        let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &size)]);
+        let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &texts.size(offer.plan.bytes))]);
         return (texts.with("install-title", &[("app", app)]), subtitle, None);
     }
-    let subtitle = texts.with("offer-subtitle", &[("way", &way(texts, offer.plan.way)), ("size", &size)]);
-    (texts.with("offer-title", &[("version", &version)]), subtitle, None)
-}
-
-fn way(texts: &Texts, way: Way) -> String {
-    match way {
-        Way::Full | Way::Patches | Way::Entries => texts.get("way-full"),
-    }
+    (texts.with("offer-title", &[("version", &version)]), texts.price(&offer.plan), None)
 }
 
 impl Dialog {
@@ -52,7 +44,8 @@ impl Dialog {
         widgets::card(ui, |ui| {
             widgets::card_title(ui, &self.texts.get("notes-title"));
             let area = egui::ScrollArea::vertical().id_salt("notes").max_height(NOTES_HEIGHT).auto_shrink([false, true]);
-            area.show(ui, |ui| {
+            // In a window that is still too low they take their room all the same, so that it grows.
+            area.min_scrolled_height(NOTES_HEIGHT).show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 4.0;
                 self.notes.1.show(ui);
             });
@@ -61,18 +54,16 @@ impl Dialog {
 
     fn details(&self, ui: &mut Ui, offer: &Offer) {
         let texts = &self.texts;
-        let total = texts.size(offer.signed.length);
-        let already = offer.signed.length.saturating_sub(offer.bytes_to_fetch);
-        let size =
-            if already == 0 { total } else { texts.with("detail-already", &[("size", &total), ("done", &texts.size(already))]) };
-        let time = offer.estimated_seconds.map(|seconds| texts.about(seconds));
+        let plan = &offer.plan;
         let current = offer.current.as_ref().map(ToString::to_string);
         let rows = [
             ("detail-current", current.unwrap_or_else(|| texts.get("detail-none"))),
             ("detail-target", offer.version().to_string()),
-            ("detail-size", size),
-            ("detail-time", time.unwrap_or_else(|| texts.get("detail-time-unknown"))),
-            ("detail-way", way(texts, offer.plan.way)),
+            ("detail-size", texts.fetched(plan, offer.bytes_to_fetch)),
+            ("detail-time", texts.time(offer)),
+            ("detail-way", texts.way(plan)),
+            // Less than the whole package is reason enough; then it is of interest what becomes of the files.
+            texts.reason(plan).map_or_else(|| ("detail-files", texts.files(plan.files)), |reason| ("detail-reason", reason)),
         ];
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 5.0;

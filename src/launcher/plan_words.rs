@@ -1,0 +1,175 @@
+//! A plan in plain words, for the window and the terminal: which way, why, what becomes of the files, and whether a restart follows.
+//!
+//! In: [`Plan`], [`Offer`]. Out: text in the catalogue's language. Never: a choice between ways.
+
+use super::texts::Texts;
+use crate::model::plan::{FileCounts, Plan, Reason, Way};
+use crate::model::{Offer, Version};
+
+impl Texts {
+    /// What an offer costs, in one line: `Incremental update • 5.4 KB (full package 82.6 MB)`.
+    pub fn price(&self, plan: &Plan) -> String {
+        let (size, full) = (self.size(plan.bytes), self.size(plan.full_bytes));
+        if plan.is_incremental() {
+            self.with("offer-subtitle-incremental", &[("size", &size), ("full", &full)])
+        } else {
+            self.with("offer-subtitle", &[("way", &self.get("way-full")), ("size", &size)])
+        }
+    }
+
+    /// What is fetched: what an interrupted download left is told, else how much less it is than the whole package.
+    pub fn fetched(&self, plan: &Plan, bytes_to_fetch: u64) -> String {
+        let size = self.size(plan.bytes);
+        let already = plan.bytes.saturating_sub(bytes_to_fetch);
+        match saving(plan) {
+            _ if already > 0 => self.with("detail-already", &[("size", &size), ("done", &self.size(already))]),
+            Some(saved) => self.with("detail-saved", &[("size", &size), ("percent", &saved)]),
+            None => size,
+        }
+    }
+
+    /// The way: `One patch on top of 1.8.5`.
+    pub fn way(&self, plan: &Plan) -> String {
+        let from = plan.from.as_ref().map(Version::to_string);
+        match (plan.way, from) {
+            (Way::Full, _) => self.get("way-full"),
+            (Way::Patches, Some(from)) => self.count("way-patches", whole(plan.patches.len()), &[("from", &from)]),
+            (Way::Patches, None) => self.get("way-incremental"),
+            (Way::Entries, Some(from)) => self.with("way-entries", &[("from", &from)]),
+            (Way::Entries, None) => self.get("way-entries-here"),
+        }
+    }
+
+    /// Why the whole package is fetched; `None` where less is, since what it saves is reason enough.
+    pub fn reason(&self, plan: &Plan) -> Option<String> {
+        let name = match plan.reason {
+            _ if plan.is_incremental() => return None,
+            Reason::Cheapest => "reason-cheapest",
+            Reason::NothingInstalled => "reason-nothing-installed",
+            Reason::AboveThreshold => "reason-above-threshold",
+            Reason::SwitchedOff => "reason-switched-off",
+            Reason::Unknown => "reason-unknown",
+        };
+        Some(self.get(name))
+    }
+
+    /// What becomes of the files: `1,532 files: 1,521 taken over, 9 patched, 2 fetched`. What there is none of is left out.
+    pub fn files(&self, files: FileCounts) -> String {
+        let parts = [("files-cloned", files.cloned), ("files-patched", files.patched), ("files-fetched", files.fetched)];
+        let parts = parts.into_iter().filter(|(_, count)| *count > 0);
+        let parts = parts.map(|(name, count)| self.count(name, count, &[]));
+        let list = parts.reduce(|before, next| self.with("list", &[("before", &before), ("next", &next)])).unwrap_or_default();
+        let total = files.cloned.saturating_add(files.patched).saturating_add(files.fetched);
+        self.count(if total == 0 { "files-none" } else { "files-all" }, total, &[("list", &list)])
+    }
+
+    /// How long it takes, and for a part of the package whether the app must be started anew (after a whole one it always is).
+    pub fn time(&self, offer: &Offer) -> String {
+        let time = offer.estimated_seconds.map_or_else(|| self.get("detail-time-unknown"), |seconds| self.about(seconds));
+        if !offer.plan.is_incremental() {
+            return time;
+        }
+        self.with("list", &[("before", &time), ("next", &self.restart(&offer.plan))])
+    }
+
+    /// Whether the app must be started anew, in a few words.
+    pub fn restart(&self, plan: &Plan) -> String {
+        self.get(if plan.requires_restart { "restart-needed" } else { "restart-not-needed" })
+    }
+
+    /// That patches did not fit and files are fetched whole instead; `None` if all did.
+    pub fn fallen_back(&self, count: u64) -> Option<String> {
+        (count > 0).then(|| self.count("progress-fallen-back", count, &[]))
+    }
+}
+
+/// How much less than the whole package is fetched, in percent, rounded down: `43%`, and near the end `99.9%`. `None` if it is less
+/// than one percent.
+fn saving(plan: &Plan) -> Option<String> {
+    let saved = u128::from(plan.full_bytes.saturating_sub(plan.bytes)) * 1000;
+    // Something is always fetched, so it is never all.
+    let permille = saved.checked_div(u128::from(plan.full_bytes))?.min(999);
+    match (permille / 10, permille % 10) {
+        (0, _) => None,
+        (99, tenths) if tenths > 0 => Some(format!("99.{tenths}%")),
+        (percent, _) => Some(format!("{percent}%")),
+    }
+}
+
+fn whole(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::Language;
+
+    fn plan(way: Way, bytes: u64) -> Plan {
+        let files = FileCounts { cloned: 1521, patched: 9, fetched: 2 };
+        let from = Some(Version::new(1, 8, 5));
+        Plan { way, bytes, from, files, requires_restart: false, ..Plan::full(82_617_013, 1532, Reason::Cheapest) }
+    }
+
+    #[test]
+    fn a_price_names_the_way_and_what_the_whole_package_would_cost() {
+        let [chinese, english] = Language::ALL.map(Texts::new);
+        let patches = plan(Way::Patches, 5_432);
+        assert_eq!(english.price(&patches), "Incremental update • 5.4 KB (full package 82.6 MB)");
+        assert_eq!(chinese.price(&patches), "增量更新 • 5.4 KB（完整包 82.6 MB）");
+        assert_eq!(english.price(&Plan::full(812, 1, Reason::Unknown)), "Full update • 812 B");
+        assert_eq!(english.fetched(&patches, 5_432), "5.4 KB, 99.9% less than the full package");
+        assert_eq!(english.fetched(&patches, 5_000), "5.4 KB, 432 B already here");
+        assert_eq!(chinese.fetched(&Plan::full(812, 1, Reason::Unknown), 812), "812 B");
+    }
+
+    #[test]
+    fn a_saving_is_never_told_greater_than_it_is() {
+        let saved = |bytes, full_bytes| saving(&Plan { bytes, ..Plan::full(full_bytes, 1, Reason::Cheapest) });
+        assert_eq!(saved(300, 1000).as_deref(), Some("70%"));
+        assert_eq!(saved(301, 1000).as_deref(), Some("69%"));
+        assert_eq!(saved(10, 1000).as_deref(), Some("99%"));
+        assert_eq!(saved(9, 1000).as_deref(), Some("99.1%"));
+        assert_eq!(saved(0, u64::MAX).as_deref(), Some("99.9%"));
+        assert_eq!([saved(991, 1000), saved(1000, 1000), saved(1001, 1000), saved(0, 0)], [None, None, None, None]);
+    }
+
+    #[test]
+    fn every_way_and_reason_has_words_in_each_language() {
+        for texts in Language::ALL.map(Texts::new) {
+            let mut seen = std::collections::BTreeSet::new();
+            for way in [Way::Patches, Way::Entries] {
+                for from in [Some(Version::new(1, 8, 5)), None] {
+                    seen.insert(texts.way(&Plan { from, ..plan(way, 1) }));
+                    assert_eq!(texts.reason(&plan(way, 1)), None);
+                }
+            }
+            let reasons =
+                [Reason::Cheapest, Reason::NothingInstalled, Reason::AboveThreshold, Reason::SwitchedOff, Reason::Unknown];
+            for reason in reasons {
+                seen.insert(texts.reason(&Plan::full(1, 1, reason)).unwrap());
+            }
+            assert_eq!(seen.len(), 9, "{seen:?}");
+            assert!(seen.iter().all(|text| !text.contains('-') && !text.contains('{')), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn files_are_told_by_what_becomes_of_them() {
+        let [chinese, english] = Language::ALL.map(Texts::new);
+        let all = plan(Way::Patches, 1).files;
+        assert_eq!(english.files(all), "1,532 files: 1,521 taken over, 9 patched, 2 fetched");
+        assert_eq!(chinese.files(all), "共 1,532 个文件：沿用 1,521，打补丁 9，下载 2");
+        assert_eq!(english.files(FileCounts { fetched: 1, ..FileCounts::default() }), "1 file: 1 fetched");
+        assert_eq!(english.files(FileCounts::default()), "No files");
+    }
+
+    #[test]
+    fn what_did_not_fit_is_told_without_alarm() {
+        let english = Texts::new(Language::English);
+        assert_eq!(english.fallen_back(0), None);
+        let told = [1, 1200].map(|count| english.fallen_back(count).unwrap());
+        assert_eq!(told[0], "One file fetched whole, since its patch did not fit. All is well.");
+        assert!(told[1].starts_with("1,200 files fetched whole"), "{}", told[1]);
+    }
+}
