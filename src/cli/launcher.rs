@@ -84,11 +84,14 @@ enum Verb {
     #[command(after_help = "Example: kuzflow-launcher check --json")]
     Check,
     /// Fetch and install the newest release, or another one. Status 3: there was nothing to do.
-    #[command(after_help = "Example: kuzflow-launcher update --to 1.8.5")]
+    #[command(after_help = "Example: kuzflow-launcher update --to 1.8.5 --dry-run")]
     Update {
         /// This version, also an older one.
         #[arg(long, value_name = "VERSION")]
         to: Option<Version>,
+        /// Only tell what would be fetched, in what way, and why.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Tell what is installed.
     #[command(after_help = "Example: kuzflow-launcher list --json")]
@@ -245,7 +248,8 @@ impl Session<'_> {
             #[cfg(feature = "publisher")]
             Verb::Demo { .. } => return Ending::Failed,
             Verb::Check => return self.check(),
-            Verb::Update { to } => return self.update(to),
+            Verb::Update { to, dry_run: true } => return self.plan(to),
+            Verb::Update { to, dry_run: false } => return self.update(to),
             Verb::List => self.list(),
             Verb::Switch { version } => self.switch(&version),
             Verb::Remove { version } => self.remove(&version),
@@ -287,6 +291,20 @@ impl Session<'_> {
     fn check(&self) -> Ending {
         self.engine(Command::Check { by_user: true }, |phase| match phase {
             Phase::Offered { .. } => Some(Ending::Done),
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Failed { .. } => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
+    /// What an update would do.
+    fn plan(&self, to: Option<Version>) -> Ending {
+        let command = to.map_or(Command::Check { by_user: true }, Command::CheckVersion);
+        self.engine(command, |phase| match phase {
+            Phase::Offered { offer } => {
+                terminal::plan_lines(&offer.plan, &self.output.texts).iter().for_each(|line| self.output.say(line));
+                Some(Ending::Done)
+            }
             Phase::UpToDate { .. } => Some(Ending::NothingToDo),
             Phase::Failed { .. } => Some(Ending::Failed),
             _ => None,

@@ -71,7 +71,6 @@ fn offered(offer: &Offer, texts: &Texts) -> String {
 
 /// A plan for people, a line a fact: what it costs and saves, the way, each pack, why, what becomes of the files, and whether a restart
 /// follows.
-#[allow(dead_code)] // until `update --dry-run` prints it
 pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
     let line = |name: &str, value: String| texts.with("detail-line", &[("name", &texts.get(name)), ("value", &value)]);
     let mut lines =

@@ -81,6 +81,13 @@ impl Options {
         Self { window: WINDOW, shortest: 6, costs }
     }
 
+    /// The same with steps that cost `factor` times as much, so that there are fewer.
+    pub fn coarser(self, factor: u32) -> Self {
+        let Costs { leave, resume, jump, .. } = self.costs;
+        let costs = Costs { leave: leave * factor, resume: resume * factor, jump: jump * factor, ..self.costs };
+        Self { costs, ..self }
+    }
+
     /// For native code, where fresh bytes are dear and differing bytes common.
     pub fn native() -> Self {
         let costs = Costs { same: 6, differs: 1600, differs_again: 1100, fresh: 700, leave: 800, resume: 1800, jump: 5500 };

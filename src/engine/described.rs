@@ -25,6 +25,8 @@ pub struct Described {
     pub json: Arc<Vec<u8>>,
     /// The index.
     pub index: Arc<PackageIndex>,
+    /// Its bytes.
+    index_json: Arc<Vec<u8>>,
 }
 
 /// The documents that were fetched last; clones share it.
@@ -67,11 +69,16 @@ impl Library<'_> {
     /// The documents of a signed package.
     pub async fn describe(&self, signed: &SignedRelease) -> Result<Described, Problem> {
         let digest = signed.release.manifest.hash;
-        if let Some(described) = self.slot.get(&digest) {
-            return Ok(described);
-        }
         let locations = [&signed.release.manifest, &signed.release.index];
         let files = self.staging.map(|staging| [staging.manifest(), staging.index()]);
+        let keep = |documents: [&[u8]; 2]| {
+            let mut pairs = documents.into_iter().zip(files.iter().flatten());
+            pairs.try_for_each(|(json, file)| std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error)))
+        };
+        if let Some(described) = self.slot.get(&digest) {
+            keep([&described.json, &described.index_json])?;
+            return Ok(described);
+        }
         let kept = |number: usize| {
             let json = std::fs::read(&files.as_ref()?[number]).ok()?;
             (Digest::of(&json) == locations[number].hash).then_some(json)
@@ -80,21 +87,24 @@ impl Library<'_> {
             (Some(manifest), Some(index)) => [manifest, index],
             _ => {
                 let documents = self.fetch(signed).await?;
-                for (json, file) in documents.iter().zip(files.iter().flatten()) {
-                    std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error))?;
-                }
+                keep([&documents[0], &documents[1]])?;
                 documents
             }
         };
-        let [json, index] = documents;
+        let [json, index_json] = documents;
         let manifest = Manifest::from_json(&json).map_err(|error| problem::of_container(&error.into()))?;
-        let index = PackageIndex::from_json(&index, &manifest).map_err(|error| problem::of_container(&error.into()))?;
+        let index = PackageIndex::from_json(&index_json, &manifest).map_err(|error| problem::of_container(&error.into()))?;
         if manifest.id() != signed.release.container || index.pieces.length > signed.length {
             let chain =
                 vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
             return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
         }
-        let described = Described { manifest: Arc::new(manifest), json: Arc::new(json), index: Arc::new(index) };
+        let described = Described {
+            manifest: Arc::new(manifest),
+            json: Arc::new(json),
+            index: Arc::new(index),
+            index_json: Arc::new(index_json),
+        };
         self.slot.set(digest, described.clone());
         Ok(described)
     }

@@ -173,6 +173,7 @@ impl Machine {
     fn command(&mut self, command: Command) -> Vec<Effect> {
         match command {
             Command::Check { by_user } if self.at_rest() => self.check(None, by_user, false),
+            Command::CheckVersion(version) if self.at_rest() => self.check(Some(version), true, false),
             Command::StartVersion(version) if self.at_rest() => self.check(Some(version), true, true),
             Command::Start if matches!(self.phase, Phase::Offered { .. } | Phase::Cancelled) => self.update(),
             Command::Pause if !self.cancelling => match self.phase.clone() {

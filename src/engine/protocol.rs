@@ -16,6 +16,8 @@ pub enum Command {
         /// Whether a person asked.
         by_user: bool,
     },
+    /// Look for this version, also an older one, and offer it.
+    CheckVersion(Version),
     /// Fetch and install what is on offer.
     Start,
     /// Fetch and install this version, also an older one.

@@ -33,7 +33,7 @@ pub struct ApplyOptions<'a> {
 }
 
 /// Memory that one group takes at most, bytes: models and history of the coder, a decoder's lists, small bases.
-const MEMORY_OF_A_GROUP: u64 = 56 << 20;
+pub(super) const MEMORY_OF_A_GROUP: u64 = 56 << 20;
 /// Bases of a group up to this size together are read into memory, bytes; larger ones stay on disk and are read by position.
 const SMALL_BASES: u64 = 8 << 20;
 /// Bytes that are written at once.

@@ -42,7 +42,7 @@ pub enum GroupError {
 /// Bytes that the models of one decoder may take.
 const MODELS: u64 = 48 << 20;
 /// What an entry of a decoder's step list takes, bytes, with what the forecast makes of it.
-const MEMORY_OF_A_STEP: u64 = 96;
+const MEMORY_OF_A_STEP: u64 = 48;
 
 /// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in order. `memory` bounds what it takes
 /// beside the bases, bytes.
@@ -60,7 +60,7 @@ pub fn decode(
         Algorithm::Aligned => {
             let program = program_of(&old, bases)?;
             let hints = if program.is_empty() { Vec::new() } else { read_hints(packed)? };
-            let most_steps = usize::try_from(memory.saturating_sub(MODELS) / MEMORY_OF_A_STEP).unwrap_or(usize::MAX);
+            let most_steps = usize::try_from(memory / 2 / MEMORY_OF_A_STEP).unwrap_or(usize::MAX);
             let limits = Limits { most_steps, most_memory: MODELS };
             let foretell = |steps: &[Step]| forecast(&old, &program, lengths, steps, &hints);
             Ok(coder::decode(&old, length, &limits, packed, foretell, sink)?)
@@ -173,13 +173,13 @@ mod encode {
     }
 
     /// Codes `target`, which is files of the given `lengths`, against `bases`, and appends it to `out`; `swift`ly if decoding must not take
-    /// long.
+    /// long, and with steps that cost `coarseness` times as much where there would be too many for a decoder's memory.
     pub fn encode(
         algorithm: Algorithm,
         class: Class,
         bases: &[&dyn ReadAt],
-        target: &Vec<u8>,
-        (lengths, swift): (&[u64], bool),
+        target: &[u8],
+        (lengths, swift, coarseness): (&[u64], bool, u32),
         out: &mut Vec<u8>,
     ) -> Result<(), GroupError> {
         let old = Joined::new(bases.iter().copied());
@@ -190,11 +190,12 @@ mod encode {
                     Class::Text => Options::text(),
                     Class::Data => Options::plain(),
                     Class::Native => Options::native(),
-                };
+                }
+                .coarser(coarseness);
                 let (steps, hints) = if program.is_empty() {
-                    (align::align(&old, target, &options)?, Vec::new())
+                    (align::align(&old, &target, &options)?, Vec::new())
                 } else {
-                    let native::Aligned { steps, hints } = native::align(&old, &program, target, lengths, &options)?;
+                    let native::Aligned { steps, hints } = native::align(&old, &program, &target, lengths, &options)?;
                     let length = u32::try_from(hints.len()).ok().filter(|length| *length <= LONGEST_HINTS);
                     out.extend_from_slice(&length.ok_or(GroupError::Unfit)?.to_le_bytes()[..3]);
                     out.extend_from_slice(&hints);
