@@ -148,9 +148,9 @@ impl Options {
     /// Bytes of memory that the models take, roughly.
     fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
-        let tables = (64 << self.tables) + (8 << self.differences()) + (4 << self.places(old));
-        let swift = if self.swift { 24 << 20 } else { 0 };
-        recalled.saturating_add(tables + swift + (1 << self.history) + (3 << 20))
+        let fresh = if self.swift { 24 << 20 } else { 64 << self.tables };
+        let tables = fresh + (8 << self.differences()) + (4 << self.places(old));
+        recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
     }
 }
 

@@ -142,7 +142,7 @@ impl Job {
         let table = Arc::new(signed.piece_table());
         let mut job = fetch::Job::new(signed.location(), signed.length, table, self.offer.nodes.clone(), file);
         // The whole package is there as well: no need to wait for long.
-        job.patience = std::time::Duration::from_secs(30);
+        job.patience = std::time::Duration::from_secs(15);
         let mut take = |event| self.take_bytes(event, counts);
         match self.download(job, &mut take).await? {
             Ok(_) => {}

@@ -1,0 +1,235 @@
+//! Incremental updates through the real executables: packs, chains, single entries; what is damaged falls back, and every way ends in the
+//! tree of a fresh install.
+
+#![cfg(all(unix, feature = "publisher"))]
+#![allow(dead_code)] // the world has more than is used here
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
+
+#[path = "support/release.rs"]
+mod release;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use release::{NodeProcess, Said, World, said, text, tree};
+
+/// Text of some 60 KB in which each version changes a few words.
+fn words(version: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut lines: Vec<String> = (0..1500).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
+    lines[usize::try_from(version).unwrap() * 10] = format!("version {version} was here\n");
+    lines.concat().into_bytes()
+}
+
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+}
+
+/// Publishes `version`: two files that change with it, a large one that never does, one that is named after it, a default setting.
+fn publish(world: &World, version: u64, more: &[&str]) {
+    let named = format!("named {version}.bin");
+    let files = BTreeMap::from([
+        ("words.txt", words(version)),
+        ("module.py", format!("VERSION = {version}\n").into_bytes()),
+        ("large.bin", noise(7, 700_000)),
+        (named.as_str(), noise(8, 90_000)),
+        ("settings.json", b"{\"default\": true}\n".to_vec()),
+    ]);
+    let package = world.build(&format!("{version}.0.0"), &files);
+    world.publish(&package, more);
+}
+
+/// A world in which 1.0.0 is installed and 2.0.0 and 3.0.0 are published.
+fn installed(more: &[&str]) -> (World, NodeProcess) {
+    let world = World::new();
+    publish(&world, 1, more);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    assert_eq!(world.say(&["update"]).code, 0);
+    for version in 2..=3 {
+        publish(&world, version, more);
+    }
+    // Publishing names the made-up node again.
+    world.configure(&[&node.address], "");
+    (world, node)
+}
+
+/// Runs a verb in another home.
+fn elsewhere(world: &World, home: &Path, arguments: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
+    command.args(["--json", "--home", text(home), "--config", text(&world.config()), "--language", "en"]).args(arguments);
+    said(&command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap())
+}
+
+/// The files of an installed version, as far as they are of the release.
+fn content(container: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = tree(container);
+    files.retain(|path, _| !path.ends_with("installed.json"));
+    files
+}
+
+/// Holds `version` in the world's home against a fresh install of it.
+#[track_caller]
+fn assert_like_fresh(world: &World, version: &str) {
+    let home = world.path("fresh home");
+    let fresh = elsewhere(world, &home, &["update", "--to", version]);
+    assert_eq!((fresh.code, way(&fresh)), (0, "full".to_owned()), "{}", fresh.errors);
+    let container = world.container(version);
+    let other = home.join("containers").join(container.file_name().unwrap());
+    let (ours, theirs) = (content(&container), content(&other));
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    assert!(ours == theirs, "some file differs");
+    for path in ours.keys() {
+        let look = |root: &Path| {
+            let found = fs::metadata(root.join(path)).unwrap();
+            (std::os::unix::fs::PermissionsExt::mode(&found.permissions()), found.modified().unwrap())
+        };
+        assert_eq!(look(&container), look(&other), "{}", path.display());
+    }
+    fs::remove_dir_all(home).unwrap();
+}
+
+fn plan(said: &Said) -> serde_json::Value {
+    let offers = said.events.iter().filter(|event| event["phase"] == "offered");
+    offers.map(|event| event["offer"]["plan"].clone()).next_back().unwrap_or_default()
+}
+
+fn way(said: &Said) -> String {
+    plan(said)["way"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Files that were fetched another way because a patch did not work out.
+fn fallen_back(said: &Said) -> u64 {
+    said.events.iter().filter_map(|event| event["fallen_back"].as_u64()).max().unwrap_or_default()
+}
+
+fn packs(world: &World) -> Vec<PathBuf> {
+    let targets = fs::read_dir(world.path("publisher/repository/targets")).unwrap();
+    targets.flatten().map(|entry| entry.path()).filter(|path| text(path).ends_with(".kuzpatch")).collect()
+}
+
+#[test]
+fn a_pack_brings_what_changed_and_the_tree_of_a_fresh_install() {
+    let (world, _node) = installed(&[]);
+    let dry = world.say(&["update", "--dry-run"]);
+    assert_eq!((dry.code, way(&dry).as_str()), (0, "patches"), "{}", dry.errors);
+    assert!(!world.container("3.0.0").exists(), "a dry run installs nothing");
+    let update = world.say(&["update"]);
+    let plan = plan(&update);
+    assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+    assert!(plan["bytes"].as_u64().unwrap() < 1000, "{plan}");
+    assert!(plan["full_bytes"].as_u64().unwrap() > 700_000);
+    assert_eq!(fallen_back(&update), 0);
+    assert_like_fresh(&world, "3.0.0");
+    assert!(!world.home().join("staging").read_dir().unwrap().any(|_| true), "nothing is left in staging");
+}
+
+#[test]
+fn packs_are_applied_one_after_another_where_that_is_the_way() {
+    let (world, _node) = installed(&["--no-patches"]);
+    let folder = world.path("publisher");
+    for (from, to) in [("1.0.0", "2.0.0"), ("2.0.0", "3.0.0")] {
+        world.kuzflow(&["patch", "--repo", text(&folder), "--from", from, "--to", to]);
+    }
+    let update = world.say(&["update"]);
+    assert_eq!((update.code, plan(&update)["patches"].as_array().unwrap().len()), (0, 2), "{}", update.errors);
+    assert_eq!(fallen_back(&update), 0);
+    assert_like_fresh(&world, "3.0.0");
+    // And back again, by entries: no pack leads there from what is left, and that has nearly all of it.
+    assert_eq!(world.say(&["remove", "1.0.0"]).code, 0);
+    let back = world.say(&["update", "--to", "2.0.0"]);
+    assert_eq!((back.code, way(&back).as_str()), (0, "entries"), "{}", back.errors);
+    assert_like_fresh(&world, "2.0.0");
+}
+
+#[test]
+fn without_any_pack_only_the_entries_that_nobody_holds_are_fetched() {
+    let (world, _node) = installed(&["--no-patches"]);
+    let update = world.say(&["update"]);
+    let plan = plan(&update);
+    assert_eq!((update.code, way(&update).as_str()), (0, "entries"), "{}", update.errors);
+    let bytes = plan["bytes"].as_u64().unwrap();
+    assert!(bytes < 200_000, "{plan}");
+    assert_like_fresh(&world, "3.0.0");
+}
+
+#[test]
+fn damaged_files_and_changed_settings_cost_only_themselves() {
+    let (world, _node) = installed(&[]);
+    let app = world.container("1.0.0").join("app");
+    // A base of the pack, and a file that would be taken over: the same length, and the same time as before.
+    for name in ["words.txt", "large.bin"] {
+        let path = app.join(name);
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[1000] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    }
+    let update = world.say(&["update"]);
+    assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+    assert!(fallen_back(&update) > 0);
+    assert_like_fresh(&world, "3.0.0");
+    assert_eq!(world.say(&["verify"]).code, 0);
+}
+
+#[test]
+fn a_pack_that_nodes_lie_about_or_do_not_have_is_done_without() {
+    for lie in [true, false] {
+        let (world, _node) = installed(&[]);
+        for pack in packs(&world) {
+            if lie {
+                let mut bytes = fs::read(&pack).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0xff;
+                fs::write(&pack, bytes).unwrap();
+            } else {
+                fs::remove_file(&pack).unwrap();
+            }
+        }
+        let update = world.say(&["update"]);
+        assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+        assert!(update.events.iter().any(|event| event["event"] == "node_fault"));
+        assert!(fallen_back(&update) > 0);
+        assert_like_fresh(&world, "3.0.0");
+    }
+}
+
+#[test]
+fn settings_choose_the_way() {
+    let (world, node) = installed(&[]);
+    let ways = [
+        ("[incremental_update]\nenabled = false\n", "full", "switched_off"),
+        ("[incremental_update]\nmax_patch_size = 10\n", "entries", "cheapest"),
+        ("[fallback]\nfallback_threshold = 0.0001\n", "full", "above_threshold"),
+        ("", "patches", "cheapest"),
+    ];
+    for (settings, way, reason) in ways {
+        world.configure(&[&node.address], settings);
+        let dry = world.say(&["update", "--dry-run"]);
+        let plan = plan(&dry);
+        assert_eq!((plan["way"].as_str(), plan["reason"].as_str()), (Some(way), Some(reason)), "{settings} {}", dry.errors);
+    }
+    world.configure(&[&node.address], "[fallback]\nfallback_threshold = 2.0\n");
+    let refused = world.say(&["check"]);
+    assert!(refused.code != 0 && refused.errors.contains("fallback_threshold"), "{}", refused.errors);
+}
+
+#[test]
+fn a_kill_at_any_time_is_made_good_by_the_next_run() {
+    let (world, _node) = installed(&[]);
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..6 {
+        let mut update = world.launcher(&["--json", "update"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(random.u64(20..400)));
+        let _ = update.kill();
+        let _ = update.wait();
+        let _ = fs::remove_dir_all(world.container("3.0.0"));
+    }
+    let update = world.say(&["update"]);
+    assert_eq!(update.code, 0, "{}", update.errors);
+    assert_like_fresh(&world, "3.0.0");
+}
