@@ -1,7 +1,7 @@
 //! The embedded fonts, so that every text of the catalogue can be read on a machine without Chinese fonts. Other characters
 //! (names of apps, release notes) come from the system's fonts.
 //!
-//! `packaging/fonts/subset.sh` makes the files; 165 kB for two weights and the code font.
+//! `packaging/fonts/subset.sh` makes the files; 178 kB for two weights and the code font.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

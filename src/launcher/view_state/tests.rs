@@ -1,0 +1,184 @@
+//! What a person sees of events, one after another.
+
+use super::*;
+use crate::engine::protocol::NoUpdate;
+use crate::model::Version;
+use crate::model::digest::Digest;
+use crate::model::release::{DocumentLocation, Release, SignedRelease};
+
+fn offer() -> Offer {
+    let hash = Digest::of(b"");
+    Offer {
+        signed: SignedRelease {
+            target: String::new(),
+            length: 1,
+            hash,
+            release: Release {
+                container: "sample_1.0.0_Linux_x86_64".parse().unwrap(),
+                display_name: String::new(),
+                channel: String::new(),
+                published: jiff::Timestamp::UNIX_EPOCH,
+                manifest: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
+                index: DocumentLocation { offset: 0, packed_size: 1, size: 1, hash },
+                unpacked_size: 1,
+                file_count: 1,
+                mandatory: false,
+                rollout_permille: 1000,
+                halted: false,
+                minimum_version: None,
+                notes: std::collections::BTreeMap::new(),
+            },
+        },
+        current: Some(Version::new(0, 9, 0)),
+        plan: crate::model::Plan::full(1, 1, crate::model::plan::Reason::Cheapest),
+        bytes_to_fetch: 1,
+        notes: String::new(),
+        nodes: Vec::new(),
+        estimated_seconds: None,
+    }
+}
+
+fn node(id: &str, done: u64, state: NodeState) -> NodeProgress {
+    NodeProgress { id: id.to_owned(), name: id.to_owned(), region: "Global".to_owned(), done, speed: 1.0, state }
+}
+
+fn progress(nodes: Vec<NodeProgress>) -> Event {
+    let done = nodes.iter().map(|node| node.done).sum();
+    Event::Progress(Progress { done, total: 100, speed: 2.0, seconds_left: Some(3), nodes, ..Progress::default() })
+}
+
+fn downloading() -> Event {
+    Event::Phase { phase: Phase::Downloading { version: Version::new(1, 0, 0) } }
+}
+
+#[test]
+fn the_parts_of_the_nodes_add_up_to_the_whole() {
+    let mut state = ViewState::default();
+    assert_eq!(state.fraction(), 0.0);
+    state.apply(downloading());
+    state.apply(progress(vec![node("a", 30, NodeState::Active), node("b", 20, NodeState::Active)]));
+    let parts: f32 = state.nodes.iter().map(|node| state.share(node)).sum();
+    assert!((state.fraction() - 0.5).abs() < 1e-6 && (parts - 0.5).abs() < 1e-6);
+    assert_eq!(state.active_nodes(), 2);
+    state.apply(progress(vec![node("a", 300, NodeState::Active)]));
+    assert_eq!(state.fraction(), 1.0);
+}
+
+#[test]
+fn a_fault_stays_until_the_node_sends_again() {
+    let mut state = ViewState::default();
+    state.apply(progress(vec![node("a", 0, NodeState::Active)]));
+    let fault = NodeFault {
+        node: "a".to_owned(),
+        name: "a".to_owned(),
+        fault: FaultKind::Stalled,
+        detail: String::new(),
+        dropped: false,
+    };
+    state.apply(Event::NodeFault(fault.clone()));
+    assert_eq!((state.nodes[0].state, state.nodes[0].fault), (NodeState::Waiting, Some(FaultKind::Stalled)));
+    state.apply(progress(vec![node("a", 0, NodeState::Waiting)]));
+    assert_eq!(state.nodes[0].fault, Some(FaultKind::Stalled));
+    state.apply(progress(vec![node("a", 5, NodeState::Active)]));
+    assert_eq!(state.nodes[0].fault, None);
+    state.apply(Event::NodeFault(NodeFault { dropped: true, ..fault }));
+    assert_eq!(state.nodes[0].state, NodeState::Dropped);
+}
+
+#[test]
+fn known_nodes_keep_their_place_and_published_bandwidth() {
+    let mut known = Node::at("http://127.0.0.1:1/".parse().unwrap());
+    (known.id, known.bandwidth) = ("a".to_owned(), Some(100.0));
+    let mut state = ViewState::with_nodes(&[known]);
+    state.apply(progress(vec![node("b", 1, NodeState::Active), node("a", 2, NodeState::Active)]));
+    let seen: Vec<_> = state.nodes.iter().map(|node| (node.id.as_str(), node.published, node.done)).collect();
+    assert_eq!(seen, [("a", Some(100.0), 2), ("b", None, 1)]);
+}
+
+#[test]
+fn a_pause_keeps_what_was_reached_and_shows_no_speed() {
+    let mut state = ViewState::default();
+    state.apply(downloading());
+    state.apply(progress(vec![node("a", 30, NodeState::Active)]));
+    state.apply(Event::Phase { phase: Phase::Paused { version: Version::new(1, 0, 0) } });
+    assert_eq!((state.progress.done, state.progress.speed, state.progress.seconds_left), (30, 0.0, None));
+    state.apply(Event::Phase { phase: Phase::Checking });
+    assert_eq!((state.progress.done, state.nodes[0].done), (0, 0));
+}
+
+#[test]
+fn an_incremental_offer_is_counted_in_its_own_bytes_and_its_files_while_they_are_written() {
+    let mut offer = offer();
+    offer.plan = crate::model::Plan { way: crate::model::plan::Way::Entries, bytes: 40, ..offer.plan };
+    offer.bytes_to_fetch = 40;
+    let mut state = ViewState::default();
+    state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
+    state.apply(downloading());
+    assert_eq!((state.incremental, state.progress.total), (true, 40));
+    let written = |files_done, nodes| {
+        let progress = Progress { done: 40, total: 40, files_done, files_total: 8, nodes, ..Progress::default() };
+        Event::Progress(progress)
+    };
+    state.apply(written(2, vec![node("a", 40, NodeState::Active)]));
+    assert!((state.fraction() - 1.0).abs() < 1e-6 && state.shows_nodes());
+    state.apply(Event::Phase { phase: Phase::Installing { version: Version::new(1, 0, 0) } });
+    assert!((state.fraction() - 0.25).abs() < 1e-6 && !state.shows_nodes());
+    assert_eq!(step(&state.progress), (3, 8));
+    // Something is fetched whole after all.
+    state.apply(written(4, vec![node("a", 45, NodeState::Active)]));
+    assert!((state.fraction() - 0.5).abs() < 1e-6 && state.shows_nodes());
+    state.apply(written(8, Vec::new()));
+    assert_eq!(step(&state.progress), (8, 8));
+}
+
+#[test]
+fn an_installation_without_a_number_of_files_is_counted_in_bytes() {
+    let mut state = ViewState::default();
+    state.apply(progress(vec![node("a", 30, NodeState::Active)]));
+    state.apply(Event::Phase { phase: Phase::Installing { version: Version::new(1, 0, 0) } });
+    assert!(!state.counts_files() && (state.fraction() - 0.3).abs() < 1e-6);
+    assert_eq!(step(&state.progress), (0, 0));
+}
+
+#[test]
+fn escape_never_interrupts_work_and_answers_questions_with_not_now() {
+    let dismissal = |phase| {
+        let mut state = ViewState::default();
+        state.apply(Event::Phase { phase });
+        state.dismissal()
+    };
+    let version = Version::new(1, 0, 0);
+    for busy in [
+        Phase::Downloading { version: version.clone() },
+        Phase::Paused { version: version.clone() },
+        Phase::Installing { version: version.clone() },
+        Phase::Switching { version: version.clone() },
+    ] {
+        assert_eq!(dismissal(busy), None);
+    }
+    assert_eq!(dismissal(Phase::Ready { version, running: true }), Some(Action::RestartLater));
+    assert_eq!(dismissal(Phase::Cancelled), Some(Action::Close));
+    assert_eq!(dismissal(Phase::UpToDate { reason: NoUpdate::Newest, current: None }), Some(Action::Close));
+    assert_eq!(dismissal(Phase::Offered { offer: Box::new(offer()) }), Some(Action::Later));
+}
+
+#[test]
+fn a_mandatory_release_cannot_be_skipped_and_a_first_install_is_called_so() {
+    let mut offer = offer();
+    offer.signed.release.mandatory = true;
+    let mut state = ViewState::default();
+    state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer.clone()) } });
+    assert_eq!(state.actions(), Actions { primary: Some(Action::Start), secondary: Some(Action::Close), quiet: None });
+    offer.current = None;
+    state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
+    assert_eq!(state.actions().primary, Some(Action::Install));
+    assert!(state.first_install());
+}
+
+#[test]
+fn every_action_that_is_not_about_the_window_is_a_command() {
+    use Action::*;
+    for action in [Start, Install, Later, Skip, Pause, Resume, Cancel, RestartNow, StartNow, RestartLater, Retry, Check, Close] {
+        assert_eq!(action.command().is_none(), action == Close, "{action:?}");
+    }
+}
