@@ -40,12 +40,15 @@ pub struct Prices {
     pub request: f64,
     /// Bytes of files a second that applying a pack makes.
     pub made_per_second: f64,
+    /// Bytes of files a second that unpacking the whole package makes.
+    pub unpacked_per_second: f64,
 }
 
 impl Default for Prices {
-    /// A line that was not measured yet: 20 Mbit/s, 50 ms. Applying makes some 20 MB a second.
+    /// A line that was not measured yet: 20 Mbit/s, 50 ms. On two cores, applying made 6 to 8 MB a second of recompiled libraries (far more
+    /// of anything else), unpacking some 200 MB.
     fn default() -> Self {
-        Self { bytes_per_second: 2.5e6, request: 0.05, made_per_second: 2e7 }
+        Self { bytes_per_second: 2.5e6, request: 0.05, made_per_second: 8e6, unpacked_per_second: 2e8 }
     }
 }
 
@@ -60,13 +63,15 @@ pub struct Wanted<'a> {
     pub full_bytes: u64,
     /// How many files it has.
     pub files: u64,
+    /// Bytes of all files.
+    pub unpacked: u64,
 }
 
 /// An installed version: its id and its manifest's digest.
 pub type Installed<'a> = (&'a ContainerId, Digest);
 
 /// The cheapest path of packs from an installed version to the release; `None` if none leads there within the allowance, with
-/// [`Reason::AboveThreshold`] if one would but costs too much.
+/// [`Reason::AboveThreshold`] if one would but costs too much, [`Reason::Cheapest`] if the whole package costs less time.
 pub fn by_patches(
     wanted: Wanted<'_>,
     installed: &[Installed<'_>],
@@ -84,6 +89,12 @@ pub fn by_patches(
     let bytes = path.iter().map(|signed| signed.length).sum();
     if bytes as f64 > allowance.threshold * wanted.full_bytes as f64 {
         return Err(Reason::AboveThreshold);
+    }
+    // Where the line is fast and the patches are hard work, the whole package is sooner there.
+    let price: f64 = path.iter().map(|signed| price_of(signed, prices)).sum();
+    let full = wanted.full_bytes as f64 / prices.bytes_per_second + wanted.unpacked as f64 / prices.unpacked_per_second;
+    if price > full {
+        return Err(Reason::Cheapest);
     }
     let (Some(first), Some(last)) = (path.first(), path.last()) else { return Err(Reason::Unknown) };
     let files = FileCounts { cloned: last.patch.cloned, patched: last.patch.patched, fetched: last.patch.added };
@@ -241,7 +252,8 @@ mod tests {
     const ALLOWANCE: Allowance =
         Allowance { enabled: true, largest_patch: 10_000, memory: 128 << 20, longest_chain: 5, threshold: 0.7 };
     /// A second a byte: prices are bytes.
-    const BYTES: Prices = Prices { bytes_per_second: 1.0, request: 0.0, made_per_second: f64::INFINITY };
+    const BYTES: Prices =
+        Prices { bytes_per_second: 1.0, request: 0.0, made_per_second: f64::INFINITY, unpacked_per_second: f64::INFINITY };
 
     fn id(version: u64) -> ContainerId {
         format!("sample_{version}.0.0_Linux_x86_64").parse().unwrap()
@@ -279,7 +291,7 @@ mod tests {
     fn chain(installed: &[u64], to: u64, packs: &[SignedPatch], allowance: &Allowance) -> Result<Vec<(u64, u64)>, Reason> {
         let ids: Vec<(ContainerId, Digest)> = installed.iter().map(|version| (id(*version), manifest_of(*version))).collect();
         let installed: Vec<Installed<'_>> = ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
-        let wanted = Wanted { container: &id(to), manifest: manifest_of(to), full_bytes: 1000, files: 11 };
+        let wanted = Wanted { container: &id(to), manifest: manifest_of(to), full_bytes: 1000, files: 11, unpacked: 0 };
         let plan = by_patches(wanted, &installed, packs, allowance, &BYTES)?;
         assert_eq!(plan.bytes, plan.patches.iter().map(|signed| signed.length).sum::<u64>());
         Ok(plan.patches.iter().map(|s| (number(&s.patch.from), number(&s.patch.to))).collect())
@@ -311,6 +323,20 @@ mod tests {
         let mut foreign = pack(1, 2, 1);
         foreign.patch.to = "other_2.0.0_Linux_x86_64".parse().unwrap();
         assert_eq!(chain(&[1], 2, &[foreign], &ALLOWANCE), Err(Reason::Unknown));
+    }
+
+    #[test]
+    fn on_a_fast_line_hard_work_is_not_worth_it() {
+        let mut packs = [pack(1, 2, 100)];
+        packs[0].patch.written = 1000;
+        let ids = [(id(1), manifest_of(1))];
+        let installed: Vec<Installed<'_>> = ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
+        let wanted = Wanted { container: &id(2), manifest: manifest_of(2), full_bytes: 1000, files: 11, unpacked: 1000 };
+        let plan = |bytes_per_second| {
+            let prices = Prices { bytes_per_second, request: 0.0, made_per_second: 100.0, unpacked_per_second: 1000.0 };
+            by_patches(wanted, &installed, &packs, &ALLOWANCE, &prices).map(|plan| plan.bytes)
+        };
+        assert_eq!((plan(10.0), plan(1e6)), (Ok(100), Err(Reason::Cheapest)));
     }
 
     proptest! {
@@ -372,7 +398,7 @@ mod tests {
             (0u64..).zip(names).map(|(number, name)| (name.parse().unwrap(), place(number))).collect();
         places.get_mut("app/d").unwrap().offset = 1 << 20;
         let index = PackageIndex { places, pieces: PieceTable { piece_size: 1, length: 0, hashes: Vec::new() } };
-        let wanted = Wanted { container: &id(2), manifest: manifest_of(2), full_bytes: 40_000, files: 5 };
+        let wanted = Wanted { container: &id(2), manifest: manifest_of(2), full_bytes: 40_000, files: 5, unpacked: 0 };
         let held = |digest: &Digest| *digest == Digest::of(b"c");
         let entries = by_entries(wanted, 50, &manifest, &index, &held, &ALLOWANCE).unwrap();
         assert_eq!(entries.missing.iter().map(RelativePath::as_str).collect::<Vec<_>>(), ["app/a", "app/b", "app/d"]);

@@ -32,6 +32,7 @@ pub async fn plan(
         manifest: release.manifest.hash,
         full_bytes: signed.length,
         files: release.file_count,
+        unpacked: release.unpacked_size,
     };
     let full = |reason| Plan::full(signed.length, release.file_count, reason);
     let home = context.home.clone();
@@ -45,7 +46,7 @@ pub async fn plan(
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
     let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(nodes, memory)) {
         Ok(plan) => return Ok(plan),
-        Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled)) => return Ok(full(reason)),
+        Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Cheapest)) => return Ok(full(reason)),
         Err(reason) => reason,
     };
     // No pack leads there, or none that is worth it. What of the package is held already is told by its manifest.

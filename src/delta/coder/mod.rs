@@ -148,7 +148,7 @@ impl Options {
     /// Bytes of memory that the models take, roughly.
     fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
-        let fresh = if self.swift { 24 << 20 } else { 64 << self.tables };
+        let fresh = if self.swift { 6 << 20 } else { 64 << self.tables };
         let tables = fresh + (8 << self.differences()) + (4 << self.places(old));
         recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
     }

@@ -14,7 +14,7 @@ const HEARD: usize = VOICES;
 /// One input for each context and voice, one that is constant.
 const INPUTS: usize = CONTEXTS + HEARD + 1;
 /// Size of a context's table: 2^this rows of 16 counters.
-const ROWS: u32 = 16;
+const ROWS: u32 = 14;
 /// How far a counter's average reaches back, bits.
 const REACH: u32 = 120;
 
@@ -31,7 +31,7 @@ pub struct Swift {
 }
 
 impl Swift {
-    /// A model that knows nothing; 24 MiB.
+    /// A model that knows nothing; 6 MiB, which a processor's caches hold.
     pub fn new() -> Self {
         Self {
             logistic: Logistic::new(),
