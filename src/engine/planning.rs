@@ -45,7 +45,8 @@ pub async fn plan(
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
     let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(nodes, memory)) {
-        Ok(plan) => return Ok(plan),
+        // A running app cannot take modules over yet: until then every update waits for a start.
+        Ok(plan) => return Ok(Plan { requires_restart: true, ..plan }),
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Cheapest)) => return Ok(full(reason)),
         Err(reason) => reason,
     };
