@@ -122,7 +122,7 @@ const LARGEST_GROUP: u64 = 8 << 20;
 const OWN_GROUP: u64 = 1 << 20;
 /// Bytes without a counterpart that have the heavy model at most, in one pack: about 2 microseconds each, so that applying stays faster
 /// than fetching the whole package over a fast line.
-const MOST_HEAVY: u64 = 1 << 20;
+const MOST_HEAVY: u64 = 3 << 20;
 /// Memory that coding one byte of a group takes about, bytes: suffixes, lanes, both sides.
 const MEMORY_A_BYTE: u64 = 16;
 
