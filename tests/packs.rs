@@ -17,7 +17,7 @@ use kuzflow::delta::align;
 use kuzflow::delta::coder::{self, Nature};
 use kuzflow::delta::forecast::PlainForecast;
 use kuzflow::delta::pack::{
-    self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, MakeOptions, Made, Pack, PackError, Tree,
+    self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, Made, MakeOptions, Pack, PackError, Tree,
 };
 use kuzflow::model::manifest::MANIFEST_PATH;
 use kuzflow::model::{Digest, Manifest, RelativePath};
@@ -314,7 +314,8 @@ impl World {
     fn new(length: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (old, new) = (folder.path().join("old"), folder.path().join("new"));
-        for (path, seed, text) in [("app/a.py", 1, true), ("app/b.py", 2, true), ("lib/a.bin", 3, false), ("lib/b.bin", 4, false)] {
+        for (path, seed, text) in [("app/a.py", 1, true), ("app/b.py", 2, true), ("lib/a.bin", 3, false), ("lib/b.bin", 4, false)]
+        {
             put(&old, path, &recipe(seed, text, length, &[]), false);
             put(&new, path, &recipe(seed, text, length, &[(length / 3, 0, 3), (length / 2, 1, 9)]), false);
         }
@@ -390,17 +391,24 @@ fn a_wrong_or_missing_base_costs_its_group_only() {
             let victim = world.old().join("lib/a.bin");
             let mut content = fs::read(&victim).unwrap();
             content[17] ^= 1;
-            if removed { fs::remove_file(&victim).unwrap() } else { fs::write(&victim, content).unwrap() }
+            if removed {
+                fs::remove_file(&victim).unwrap()
+            } else {
+                fs::write(&victim, content).unwrap()
+            }
             let place = tempfile::tempdir().unwrap();
-            let (opened, (made, failed)) =
-                apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
+            let (opened, (made, failed)) = apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
             match (&failed[..], removed) {
-                ([Failed::NoBase { path }], true) | ([Failed::WrongBase { path }], false) => assert_eq!(path.as_str(), "lib/a.bin"),
+                ([Failed::NoBase { path }], true) | ([Failed::WrongBase { path }], false) => {
+                    assert_eq!(path.as_str(), "lib/a.bin")
+                }
                 other => panic!("{other:?}"),
             }
             let mut expected: BTreeSet<String> = opened.outline.made().map(|(path, _)| path.to_string()).collect();
             let paths: Vec<String> = expected.iter().cloned().collect();
-            for group in opened.groups.iter().filter(|group| opened.bases_of(group).iter().any(|base| base.as_str() == "lib/a.bin")) {
+            for group in
+                opened.groups.iter().filter(|group| opened.bases_of(group).iter().any(|base| base.as_str() == "lib/a.bin"))
+            {
                 group.members.iter().for_each(|number| assert!(expected.remove(&paths[*number])));
             }
             assert!(expected.contains("app/a.py") && !expected.contains("lib/a.bin"));
@@ -462,12 +470,23 @@ fn it_stops_when_told() {
 
 // --- damage ---
 
+/// Bytes of a pack before its groups.
+fn outline_of(bytes: &Vec<u8>, world: &World) -> usize {
+    let opened = Pack::open(bytes, &world.manifest).unwrap();
+    opened.groups.iter().map(|group| group.span.start).min().unwrap() as usize
+}
+
+/// Outlines are coded alike whatever the groups are, so one of them is damaged everywhere, and of the others the groups.
+fn first_of_interest(bytes: &Vec<u8>, world: &World, choice: Choice) -> usize {
+    if choice == Choice::Smallest { 0 } else { outline_of(bytes, world) }
+}
+
 #[test]
 fn a_pack_cut_anywhere_is_no_pack() {
     for choice in ALL_CHOICES {
         let world = World::new(60);
         let bytes = world.pack(choice);
-        for length in 0..bytes.len() {
+        for length in first_of_interest(&bytes, &world, choice)..bytes.len() {
             assert!(!world.survives(&bytes[..length].to_vec()), "{choice:?}, {length} of {} bytes", bytes.len());
         }
         assert!(!world.survives(&[&bytes[..], b"\0"].concat()));
@@ -481,7 +500,7 @@ fn a_flipped_bit_never_makes_wrong_files() {
     for choice in ALL_CHOICES {
         let world = World::new(60);
         let bytes = world.pack(choice);
-        for at in 0..bytes.len() {
+        for at in first_of_interest(&bytes, &world, choice)..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at * 5 % 8);
             world.survives(&damaged);
@@ -541,8 +560,8 @@ fn put_signed(numbers: &mut Vec<u8>, value: i64) {
 
 /// The three streams of a pack's outline, its groups among the numbers.
 fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
-    let kuz = opened.outline.write(base).unwrap();
-    let mut numbers = kuz.numbers;
+    let parts = opened.outline.write(base).unwrap();
+    let mut numbers = parts.numbers;
     put_number(&mut numbers, opened.groups.len() as u64);
     for group in &opened.groups {
         numbers.push(group.algorithm as u8);
@@ -554,7 +573,7 @@ fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
             next = *member as i64 + 1;
         }
     }
-    [kuz.head, kuz.names, numbers]
+    [parts.head, parts.names, numbers]
 }
 
 /// A pack with these streams, whatever they say, and this behind them.
@@ -587,9 +606,9 @@ fn forged_outlines_never_make_wrong_files() {
         let bytes = world.pack(choice);
         let opened = Pack::open(&bytes, &world.manifest).unwrap();
         let streams = streams(&opened, &world.manifest);
-        let start = opened.groups.iter().map(|group| group.span.start).min().unwrap() as usize;
+        let start = outline_of(&bytes, &world);
         assert!(world.survives(&forge(&world.manifest, &bytes[4..8], &streams, &bytes[start..])));
-        for _ in 0..150 {
+        for _ in 0..60 {
             let mut forged = streams.clone();
             // Mostly the numbers: they decide what is written where.
             mutate(&mut forged[[2, 2, 2, 1, 0][random.below(5)]], &mut random);
@@ -604,21 +623,16 @@ fn impossible_lengths_are_refused() {
     let world = World::new(60);
     let bytes = world.pack(Choice::Smallest);
     let opened = Pack::open(&bytes, &world.manifest).unwrap();
-    let start = opened.groups.iter().map(|group| group.span.start).min().unwrap() as usize;
-    for size in [u64::MAX, u64::MAX / 2 + 1, u64::MAX / 2, 1 << 40] {
+    for size in [u64::MAX, u64::MAX / 2 + 1, u64::MAX / 2] {
         let mut opened = opened.clone();
         for fate in opened.outline.fates.values_mut() {
             if let Content::Made(Made { size: made, .. }) = &mut fate.content {
                 *made = size;
             }
         }
-        let forged = forge(&world.manifest, &bytes[4..8], &streams(&opened, &world.manifest), &bytes[start..start + 0]);
-        assert!(!world.survives(&forged));
+        let start = outline_of(&bytes, &world);
         let forged = forge(&world.manifest, &bytes[4..8], &streams(&opened, &world.manifest), &bytes[start..]);
-        // A stream that decodes to more than it was made from is cut short here, so that no disk is filled.
-        if size > 1 << 40 && opened.outline.made().count() > 1 {
-            assert!(Pack::open(&forged, &world.manifest).is_err(), "{size}");
-        }
+        assert!(matches!(Pack::open(&forged, &world.manifest), Err(PackError::Form(_))), "{size}");
     }
 }
 
