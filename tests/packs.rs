@@ -5,6 +5,7 @@
 
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(clippy::ptr_arg)] // bytes are read by position through a trait object, which a slice cannot become
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
