@@ -242,7 +242,10 @@ impl Outline {
                 return Err(PackError::Form("an added file is there already"));
             }
         }
-        Ok(Self { head, fates })
+        let outline = Self { head, fates };
+        // Groups add lengths up.
+        let total = outline.made().try_fold(0u64, |sum, (_, made)| sum.checked_add(made.size));
+        total.map(|_| outline).ok_or(PackError::Form("all sizes together are beyond all numbers"))
     }
 
     /// The target's manifest. `made` are the digests of the files that the pack makes, in the order of [`Outline::made`].
