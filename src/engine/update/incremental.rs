@@ -341,6 +341,11 @@ fn apply_to(
     // A file that is not there was not fetched, and that was told.
     let bytes = File::open(file).and_then(FileBytes::new).map_err(|_| Failure::Pack(PackError::NoPack))?;
     let opened = Pack::open(&bytes, base)?;
+    // What is written is bounded by what was signed, whatever the pack says of itself.
+    let written = opened.outline.made().fold(0u64, |sum, (_, made)| sum.saturating_add(made.size));
+    if written > signed.patch.written {
+        return Err(Failure::Pack(PackError::Form("it makes more than its description says")));
+    }
     let (made, failed) = pack::apply(&opened, &bytes, base, contents, folder, options, progress)?;
     let mut bad_bases = BTreeSet::new();
     for failed in &failed {
