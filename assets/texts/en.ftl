@@ -54,6 +54,7 @@ way-patches = { $count ->
 way-entries = Changed files only, the rest comes from { $from }
 way-entries-here = Changed files only, the rest is already here
 reason-cheapest = This is the smallest download
+reason-sooner = On this fast connection the full package is ready sooner
 reason-nothing-installed = Nothing is installed yet
 reason-above-threshold = Too much has changed for a smaller download
 reason-switched-off = Incremental updates are switched off

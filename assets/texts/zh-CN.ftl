@@ -54,6 +54,7 @@ way-patches = { $count ->
 way-entries = 只下载有变化的文件，其余沿用 { $from }
 way-entries-here = 只下载有变化的文件，其余沿用本机已有的
 reason-cheapest = 这样下载量最小
+reason-sooner = 按当前网络，下载完整包用时更少
 reason-nothing-installed = 本机尚未安装任何版本
 reason-above-threshold = 变化较多，增量更新省不了多少
 reason-switched-off = 增量更新已关闭

@@ -71,7 +71,7 @@ pub struct Wanted<'a> {
 pub type Installed<'a> = (&'a ContainerId, Digest);
 
 /// The cheapest path of packs from an installed version to the release; `None` if none leads there within the allowance, with
-/// [`Reason::AboveThreshold`] if one would but costs too much, [`Reason::Cheapest`] if the whole package costs less time.
+/// [`Reason::AboveThreshold`] if one would but costs too much, [`Reason::Sooner`] if the whole package would be there much sooner.
 pub fn by_patches(
     wanted: Wanted<'_>,
     installed: &[Installed<'_>],
@@ -90,11 +90,11 @@ pub fn by_patches(
     if bytes as f64 > allowance.threshold * wanted.full_bytes as f64 {
         return Err(Reason::AboveThreshold);
     }
-    // Where the line is fast and the patches are hard work, the whole package is sooner there.
+    // Where the line is very fast and the patches are hard work, the whole package is there sooner. Bytes count for more than moments.
     let price: f64 = path.iter().map(|signed| price_of(signed, prices)).sum();
     let full = wanted.full_bytes as f64 / prices.bytes_per_second + wanted.unpacked as f64 / prices.unpacked_per_second;
-    if price > full {
-        return Err(Reason::Cheapest);
+    if price > full + PATIENCE {
+        return Err(Reason::Sooner);
     }
     let (Some(first), Some(last)) = (path.first(), path.last()) else { return Err(Reason::Unknown) };
     let files = FileCounts { cloned: last.patch.cloned, patched: last.patch.patched, fetched: last.patch.added };
@@ -110,6 +110,9 @@ pub fn by_patches(
         patches: path.into_iter().cloned().collect(),
     })
 }
+
+/// Seconds that a user waits for the sake of fewer bytes.
+const PATIENCE: f64 = 10.0;
 
 /// One way to a release: its price, and the pack that ends it with the number of packs before it.
 type Reached<'a> = (f64, Option<&'a SignedPatch>);
@@ -328,7 +331,7 @@ mod tests {
     #[test]
     fn on_a_fast_line_hard_work_is_not_worth_it() {
         let mut packs = [pack(1, 2, 100)];
-        packs[0].patch.written = 1000;
+        packs[0].patch.written = 2000;
         let ids = [(id(1), manifest_of(1))];
         let installed: Vec<Installed<'_>> = ids.iter().map(|(id, manifest)| (id, *manifest)).collect();
         let wanted = Wanted { container: &id(2), manifest: manifest_of(2), full_bytes: 1000, files: 11, unpacked: 1000 };
@@ -336,7 +339,7 @@ mod tests {
             let prices = Prices { bytes_per_second, request: 0.0, made_per_second: 100.0, unpacked_per_second: 1000.0 };
             by_patches(wanted, &installed, &packs, &ALLOWANCE, &prices).map(|plan| plan.bytes)
         };
-        assert_eq!((plan(10.0), plan(1e6)), (Ok(100), Err(Reason::Cheapest)));
+        assert_eq!((plan(10.0), plan(1e6)), (Ok(100), Err(Reason::Sooner)));
     }
 
     proptest! {

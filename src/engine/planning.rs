@@ -47,7 +47,7 @@ pub async fn plan(
     let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(nodes, memory)) {
         // A running app cannot take modules over yet: until then every update waits for a start.
         Ok(plan) => return Ok(Plan { requires_restart: true, ..plan }),
-        Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Cheapest)) => return Ok(full(reason)),
+        Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => return Ok(full(reason)),
         Err(reason) => reason,
     };
     // No pack leads there, or none that is worth it. What of the package is held already is told by its manifest.

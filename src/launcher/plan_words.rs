@@ -45,6 +45,7 @@ impl Texts {
         let name = match plan.reason {
             _ if plan.is_incremental() => return None,
             Reason::Cheapest => "reason-cheapest",
+            Reason::Sooner => "reason-sooner",
             Reason::NothingInstalled => "reason-nothing-installed",
             Reason::AboveThreshold => "reason-above-threshold",
             Reason::SwitchedOff => "reason-switched-off",
@@ -144,12 +145,18 @@ mod tests {
                     assert_eq!(texts.reason(&plan(way, 1)), None);
                 }
             }
-            let reasons =
-                [Reason::Cheapest, Reason::NothingInstalled, Reason::AboveThreshold, Reason::SwitchedOff, Reason::Unknown];
+            let reasons = [
+                Reason::Cheapest,
+                Reason::Sooner,
+                Reason::NothingInstalled,
+                Reason::AboveThreshold,
+                Reason::SwitchedOff,
+                Reason::Unknown,
+            ];
             for reason in reasons {
                 seen.insert(texts.reason(&Plan::full(1, 1, reason)).unwrap());
             }
-            assert_eq!(seen.len(), 9, "{seen:?}");
+            assert_eq!(seen.len(), 10, "{seen:?}");
             assert!(seen.iter().all(|text| !text.contains('-') && !text.contains('{')), "{seen:?}");
         }
     }

@@ -46,6 +46,8 @@ pub enum Way {
 pub enum Reason {
     /// It costs least.
     Cheapest,
+    /// Patches would take much longer to apply than the whole package takes to come.
+    Sooner,
     /// Nothing is installed that anything could be taken from.
     NothingInstalled,
     /// Patches and single entries would cost more than the share of the package that the settings allow.
