@@ -17,6 +17,7 @@ use super::patches::bar;
 use super::publisher::project_folder;
 use crate::container::Unpacker;
 use crate::delta::pack::{self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack, Tree};
+use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{Digest, Manifest, Platform, RelativePath, Version};
 use crate::publish::package::Effort;
 use crate::publish::trees::{FolderTree, PackageTree};
@@ -198,12 +199,26 @@ pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Failure> {
     let count = copies.len();
     copy_all(&unpacker, copies, &arguments.old, threads)?;
     unpacker.finish(&json)?;
+    // A folder that has no manifest leads to one that has none.
+    if !arguments.old.join(MANIFEST_PATH).exists() {
+        let own = arguments.out.join(MANIFEST_PATH);
+        std::fs::remove_file(&own)?;
+        if let Some(folder) = own.parent().filter(|_| !manifest_folder_is_wanted(&opened)) {
+            std::fs::remove_dir(folder)?;
+        }
+    }
     let manifest = Manifest::from_json(&json)?;
     say.line(&format!("{}: {} files, {count} of them taken over", arguments.out.display(), manifest.file_manifest.len()));
     say.result(json!({
         "status": "done", "files": manifest.file_manifest.len(), "cloned": count, "seconds": started.elapsed().as_secs_f64(),
     }));
     Ok(Ending::Done)
+}
+
+/// Whether the release has files or folders of its own where its manifest would lie.
+fn manifest_folder_is_wanted(pack: &Pack) -> bool {
+    let outline = &pack.outline;
+    outline.fates.keys().chain(&outline.head.empty_folders).any(|path| path.is_under("metadata"))
 }
 
 fn copy_all(
