@@ -39,7 +39,7 @@ pub struct IncrementalUpdate {
 pub struct Performance {
     /// How patches are made.
     pub compression_algorithm: Algorithm,
-    /// Bytes that are read and written at a time while a pack is applied.
+    /// The specification's block size. It is checked, and has no effect: files are read and written in blocks of a fixed 256 KiB.
     pub chunk_size: u32,
     /// Bytes of memory that applying a pack may need on the user's computer. No pack is published that needs more, and none is used.
     pub max_memory_usage: u64,
@@ -213,7 +213,7 @@ pub const LAUNCHER_EXAMPLE: &str = r#"
 #max_patch_size = 10485760     # bytes; a larger pack is not used
 #parallel_downloads = 3
 #[performance]
-#chunk_size = 8192             # bytes read and written at a time while a pack is applied
+#chunk_size = 8192             # of the specification; has no effect, blocks are 256 KiB
 #max_memory_usage = 134217728  # bytes that applying a pack may need
 #[fallback]
 #enable_full_update = true     # fetch the full package where no patch leads
