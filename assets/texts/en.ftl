@@ -25,6 +25,18 @@ installing-subtitle-incremental = Building it from what is already on this compu
 ready-title = Version { $version } is ready
 ready-subtitle-running = Restart to use the new version
 ready-subtitle-stopped = Start the new version whenever you like
+rolling-back-title = Going back…
+rolled-back-title = Version { $version } is back
+rolled-back-subtitle = With your files as they were when you left it.
+rolled-back-kept = What you did in version { $version } since then is kept in { $path }
+pinned = Staying at version { $version }.
+unpinned = Newer versions are offered again.
+happened-rolled-back = Version { $from } did not start properly, so you are back on { $to }, with your files as they were.
+happened-not-switched = Version { $version } could not take over your files, so the version before stays active. Nothing was changed.
+happened-conflicts = { $count ->
+    [one] In version { $version } one file was changed both by you and by the release: yours is in use, the other lies beside it.
+   *[other] In version { $version } { $count } files were changed both by you and by the release: yours are in use, the others lie beside them.
+}
 switching-title = Switching to { $version }
 switching-subtitle = Waiting for the app to close, then starting the new version
 launched-title = Version { $version } has started
@@ -40,6 +52,7 @@ cancelled-subtitle = Verified parts are kept and need no second download
 
 no-update-newest = You are using the newest version.
 no-update-skipped = There is a newer version, which you chose to skip.
+no-update-pinned = You chose to stay at this version. Newer ones are not offered until you let it go.
 no-update-not-yet = There is a newer version. It is being rolled out step by step and has not reached this computer yet.
 no-update-nothing = The update server has no version for this computer yet.
 
@@ -205,6 +218,15 @@ problem-no-such-version = This version cannot be found
 problem-version-in-use = This version is in use
     .why = { $subject } is running, or is the active version, and cannot be removed.
     .next = Switch to another version and close the app first.
+problem-data-too-new = Your files are too new for this version
+    .why = Version { $subject } does not know the form in which a newer version has written your files.
+    .next = Go back to it with your files as they were then (rollback), or stay at the newer version.
+problem-migration-failed = Your files could not be prepared for the new version
+    .why = The release’s own preparation for { $subject } did not succeed. Nothing was changed; the version before stays active.
+    .next = Go on working. Tell the publisher; the details help.
+problem-no-rollback-point = There is nothing to go back to
+    .why = No earlier state of your files is kept for { $subject }.
+    .next = Choose another installed version in the version menu: your present files go along.
 problem-launch-failed = The app could not be started
     .why = Starting it failed: { $subject }
     .next = Try again, or switch to another version under “Installed versions”.

@@ -61,6 +61,12 @@ pub struct BuildArguments {
     /// Your own count of builds.
     #[arg(long, value_name = "TEXT")]
     build_number: Option<String>,
+    /// The form of user data that this release knows, counted by you; a version that knows less is not switched to with newer data.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    data_schema: u32,
+    /// The app says by itself when it is up (a line in the file that KUZFLOW_HEALTH names).
+    #[arg(long)]
+    reports_up: bool,
     /// Leave this out of the app's folder: a name (*.log) or a path from its top (docs/*.md).
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
@@ -139,6 +145,8 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
     request.description = arguments.description;
     request.icon = arguments.icon;
     request.build_number = arguments.build_number;
+    request.data_schema = arguments.data_schema;
+    request.reports_up = arguments.reports_up;
     request.exclude = arguments.exclude;
     request.prune = arguments.prune;
     request.bytecode = !arguments.no_bytecode;

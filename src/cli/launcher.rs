@@ -23,7 +23,7 @@ use crate::host;
 use crate::launcher::texts::{Language, Texts};
 use crate::model::{ContainerId, Manifest, Version};
 use crate::settings::Renderer;
-use crate::store::{InstalledRecord, StoreError, remove};
+use crate::store::{InstalledRecord, StoreError, remove, rollback};
 
 /// Starts an app in its active version, and keeps it up to date.
 #[derive(Debug, Parser)]
@@ -99,6 +99,28 @@ enum Verb {
     /// Make an installed version the active one.
     #[command(after_help = "Example: kuzflow-launcher switch 1.8.5")]
     Switch {
+        /// Which one.
+        version: Version,
+    },
+    /// Go back to the version before, or another one, with your files as they were when you left it. What you did since is kept aside.
+    #[command(after_help = "Example: kuzflow-launcher rollback")]
+    Rollback {
+        /// Which version; the one before the active one if absent.
+        version: Option<Version>,
+        /// Only tell which states can be gone back to.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Stay at a version: newer ones are not offered, unless they are mandatory.
+    #[command(after_help = "Example: kuzflow-launcher pin")]
+    Pin {
+        /// Stay no longer.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Do not offer a version.
+    #[command(after_help = "Example: kuzflow-launcher skip 1.8.7")]
+    Skip {
         /// Which one.
         version: Version,
     },
@@ -252,6 +274,10 @@ impl Session<'_> {
             Verb::Update { to, dry_run: false } => return self.update(to),
             Verb::List => self.list(),
             Verb::Switch { version } => self.switch(&version),
+            Verb::Rollback { list: true, .. } => Ok(self.points()),
+            Verb::Rollback { version, list: false } => return self.roll_back(version),
+            Verb::Pin { release } => self.pin(release),
+            Verb::Skip { version } => self.skip(version),
             Verb::Remove { version } => self.remove(&version),
             Verb::Verify { version } => self.verify(version.as_ref()),
             Verb::Prune { keep } => self.prune(keep),
@@ -361,7 +387,7 @@ impl Session<'_> {
         if self.chosen().as_ref() == Some(&record.container) {
             return Ok(self.nothing_to_do(version));
         }
-        match driver::choose(&self.context(), record.container, false) {
+        match driver::choose(&self.context(), record.container, false, &|event| self.output.event(&event)) {
             Ok(chosen) => {
                 self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
                 self.output.result(json!({ "status": "done", "version": version, "at_next_start": chosen.at_next_start }));
@@ -380,6 +406,51 @@ impl Session<'_> {
         self.output.say(&self.output.texts.no_update(NoUpdate::Newest));
         self.output.result(json!({ "status": "nothing_to_do", "current": version }));
         Ending::NothingToDo
+    }
+
+    fn points(&self) -> Ending {
+        let points = rollback::points(&self.place.home);
+        for point in &points {
+            let date = self.output.texts.date(point.left, &jiff::tz::TimeZone::system());
+            self.output.say(&format!("{:<16} {date}", point.container.version.to_string()));
+        }
+        self.output.result(json!({ "status": "done", "points": points }));
+        if points.is_empty() { Ending::NothingToDo } else { Ending::Done }
+    }
+
+    fn roll_back(&self, to: Option<Version>) -> Ending {
+        let to = match to.map(|version| self.record(&version)).transpose() {
+            Ok(record) => record.map(|record| record.container),
+            Err(error) => return self.output.problem(&problem::of_store(&error)),
+        };
+        self.engine(Command::RollBack(to), |phase| match phase {
+            Phase::RolledBack { .. } => Some(Ending::Done),
+            Phase::Failed { .. } => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
+    fn pin(&self, release: bool) -> Result<Ending, StoreError> {
+        let mut state = self.place.home.state()?;
+        let (active, _) = self.place.home.active()?;
+        state.pinned = (!release).then_some(active.container.version);
+        self.place.home.set_state(&state)?;
+        match &state.pinned {
+            Some(version) => self.output.say(&self.output.texts.with("pinned", &[("version", &version.to_string())])),
+            None => self.output.say(&self.output.texts.get("unpinned")),
+        }
+        self.output.result(json!({ "status": "done", "pinned": state.pinned }));
+        Ok(Ending::Done)
+    }
+
+    fn skip(&self, version: Version) -> Result<Ending, StoreError> {
+        let mut state = self.place.home.state()?;
+        if !state.skipped.contains(&version) {
+            state.skipped.push(version);
+            self.place.home.set_state(&state)?;
+        }
+        self.output.result(json!({ "status": "done", "skipped": state.skipped }));
+        Ok(Ending::Done)
     }
 
     fn remove(&self, version: &Version) -> Result<Ending, StoreError> {

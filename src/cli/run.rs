@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use super::output::Output;
 use super::place::PlaceError;
 use super::{Ending, terminal};
-use crate::engine::app;
+use crate::engine::app::{self, AppSlot};
 use crate::engine::context::Context;
 use crate::engine::driver;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;
-use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
+use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::host;
 use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
 use crate::settings::{CheckTime, Renderer};
-use crate::store::launch::{RunningApp, exit_code};
-use crate::store::{Home, State};
+use crate::store::launch::exit_code;
+use crate::store::{Home, State, probation};
 
 /// What the command line says about the window.
 #[derive(Clone, Copy, Debug)]
@@ -41,14 +41,14 @@ pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
         let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
         return before_the_app(context, setup, options, output);
     }
-    let app = match driver::start(context) {
-        Ok(app) => app,
-        Err(error) => return told(context, options, output, &problem::of_store(&error)),
-    };
-    if context.settings.update.check == CheckTime::Never {
-        return Ending::App(exit_code(app.wait()));
+    if let Err(error) = driver::start(context) {
+        return told(context, options, output, &problem::of_store(&error));
     }
-    beside_the_app(context, &app, options, output)
+    tell_what_happened(context, options, output);
+    if context.settings.update.check == CheckTime::Never {
+        return stay(context);
+    }
+    beside_the_app(context, options, output)
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
@@ -62,19 +62,20 @@ fn waits_for_check(context: &Context) -> bool {
 }
 
 /// The app runs; a release is looked for, and only if there is one the window opens.
-fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output: &Output) -> Ending {
-    wait_for_end(app, context.settings.check_delay());
+fn beside_the_app(context: &Context, options: Options, output: &Output) -> Ending {
+    wait_for_trial(&context.app, context.settings.check_delay());
     // A version that fails at once is no reason to stop looking: the release that mends it may be there.
-    let ended_well = || app.ended().is_some_and(|status| status.success());
+    let ended_well =
+        || context.app.is_over() && context.app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
     if ended_well() {
         return Ending::App(0);
     }
-    let setup = Setup { launch_when_ready: true, start_anyway: false, running: app.ended().is_none() };
+    let setup = Setup { launch_when_ready: true, start_anyway: false, running: !context.app.is_over() };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) => {
             tracing::error!(?problem, "no engine");
-            return Ending::App(exit_code(app.wait()));
+            return stay(context);
         }
     };
     handle.send(Command::Check { by_user: false });
@@ -95,7 +96,40 @@ fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output:
         });
     }
     quit(&handle, engine);
-    context.app.get().map_or(Ending::Failed, |app| Ending::App(exit_code(app.wait())))
+    stay(context)
+}
+
+/// The rest of the launcher's life: as long as the app runs, without a window, a thread that wakes up, or a look at anything. If the
+/// settings do not want that, only as long as a version is on probation.
+fn stay(context: &Context) -> Ending {
+    if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
+        return Ending::App(0);
+    }
+    context.app.wait().map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
+}
+
+/// What happened while nobody looked, in the window or in the terminal.
+fn tell_what_happened(context: &Context, options: Options, output: &Output) {
+    let notices = probation::take_notices(&context.home).unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what happened is not known");
+        Vec::new()
+    });
+    for notice in &notices {
+        output.event(&Event::Happened { what: notice.what.clone() });
+        output.say(&output.texts.happened(&notice.what));
+    }
+    if notices.is_empty() || options.headless {
+        return;
+    }
+    let setup = Setup { running: true, ..Setup::default() };
+    match driver::spawn(context.clone(), setup) {
+        Ok((handle, engine)) => {
+            let happened = notices.into_iter().map(|notice| notice.what).collect();
+            show(context, &handle, ViewState { happened, ..ViewState::default() }, options);
+            quit(&handle, engine);
+        }
+        Err(problem) => tracing::error!(?problem, "no engine"),
+    }
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
@@ -113,7 +147,7 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
     let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
     quit(&handle, engine);
     match context.app.get() {
-        Some(app) => Ending::App(exit_code(app.wait())),
+        Some(_) => stay(context),
         // The window was closed before the check was over, or the check failed: the installed version starts all the same.
         None if setup.start_anyway => start_and_wait(context, options, output),
         None => ending,
@@ -183,10 +217,10 @@ fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl F
     }
 }
 
-/// Waits until `app` ends, or `limit` has passed.
-fn wait_for_end(app: &RunningApp, limit: Duration) {
+/// Waits until `limit` has passed and a version on probation is up, or all is over.
+fn wait_for_trial(app: &AppSlot, limit: Duration) {
     let end = Instant::now() + limit;
-    while Instant::now() < end && app.ended().is_none() {
+    while !app.is_over() && (Instant::now() < end || app.is_on_trial()) {
         std::thread::sleep(Duration::from_millis(100).min(limit));
     }
 }
@@ -199,7 +233,7 @@ fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
 
 fn start_and_wait(context: &Context, options: Options, output: &Output) -> Ending {
     match driver::start(context) {
-        Ok(app) => Ending::App(exit_code(app.wait())),
+        Ok(_) => stay(context),
         Err(error) => told(context, options, output, &problem::of_store(&error)),
     }
 }
@@ -216,6 +250,6 @@ fn told(context: &Context, options: Options, output: &Output, problem: &Problem)
 /// The settings cannot be used. The installed version starts all the same, if its home can be found (promise 1).
 pub fn without_settings(home: Option<&Home>, error: &PlaceError, arguments: &[OsString], output: &Output) -> Ending {
     let told = output.problem(&Problem::new(ProblemKind::BadSettings, "", error));
-    let started = home.and_then(|home| app::start(home, arguments, host::variable).ok());
+    let started = home.and_then(|home| app::start(home, arguments, &host::variable).ok());
     started.map_or(told, |app| Ending::App(exit_code(app.wait())))
 }

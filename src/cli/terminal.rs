@@ -114,6 +114,11 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
             output.say(&version("launched-title", new));
             output.result(json!({ "status": "launched", "version": new, "plan": plan }));
         }
+        Phase::RolledBack { from, to, kept } => {
+            output.say(&version("rolled-back-title", to));
+            output.say(&texts.with("rolled-back-kept", &[("version", &from.to_string()), ("path", &kept.display().to_string())]));
+            output.result(json!({ "status": "rolled_back", "from": from, "version": to, "kept": kept }));
+        }
         Phase::Cancelled => {
             output.say(&texts.get("cancelled-title"));
             output.result(json!({ "status": "cancelled" }));

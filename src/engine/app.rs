@@ -1,31 +1,99 @@
-//! The app that this launcher started, as the engine and the start share it.
+//! The app that this launcher started, as the engine and the start share it, and the start itself.
 
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::ExitStatus;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::store::launch::{self, RunningApp};
+use crate::model::happened::Happened;
+use crate::store::launch::{self, RunningApp, Variable};
+use crate::store::switch::Means;
 use crate::store::{Home, InstalledRecord, StoreError, switch};
 
 /// Holds the running app, or the last one that ran. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct AppSlot(Arc<Mutex<Option<Arc<RunningApp>>>>);
+#[derive(Clone, Default)]
+pub struct AppSlot(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    held: Mutex<Held>,
+    released: Condvar,
+}
+
+type Listener = Box<dyn Fn(&Happened) + Send>;
+
+#[derive(Default)]
+struct Held {
+    app: Option<Arc<RunningApp>>,
+    /// An app of which somebody decides what follows its end.
+    attended: Option<Arc<RunningApp>>,
+    /// The attended app is not known to be up yet.
+    on_trial: bool,
+    told: Option<Listener>,
+}
+
+/// While this lives, the end of the app is not the end of the matter: another start may follow.
+pub struct Attending {
+    slot: AppSlot,
+    app: Arc<RunningApp>,
+}
+
+impl Attending {
+    /// Puts another start in the place of the app, unless somebody else did so meanwhile.
+    pub fn replace(
+        &mut self,
+        start: impl FnOnce() -> Result<RunningApp, StoreError>,
+    ) -> Result<Option<Arc<RunningApp>>, StoreError> {
+        if !self.slot.holds(&self.app) {
+            return Ok(None);
+        }
+        let app = Arc::new(start()?);
+        let mut held = self.slot.lock();
+        (held.app, held.attended) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)));
+        self.app = Arc::clone(&app);
+        self.slot.0.released.notify_all();
+        Ok(Some(app))
+    }
+
+    /// Says that the app is up.
+    pub fn came_up(&self) {
+        self.slot.lock().on_trial = false;
+    }
+}
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        let mut held = self.slot.lock();
+        if held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, &self.app)) {
+            (held.attended, held.on_trial) = (None, false);
+        }
+        self.slot.0.released.notify_all();
+    }
+}
 
 impl AppSlot {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<RunningApp>>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         // A panic elsewhere does not change which app runs.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts an app in the place of the one before.
     pub fn set(&self, app: RunningApp) -> Arc<RunningApp> {
         let app = Arc::new(app);
-        *self.lock() = Some(Arc::clone(&app));
+        self.lock().app = Some(Arc::clone(&app));
         app
+    }
+
+    /// The same, and says that somebody will decide what follows its end.
+    pub fn set_attended(&self, app: RunningApp) -> (Arc<RunningApp>, Attending) {
+        let app = Arc::new(app);
+        let mut held = self.lock();
+        (held.app, held.attended, held.on_trial) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)), true);
+        (Arc::clone(&app), Attending { slot: self.clone(), app })
     }
 
     /// The app started last.
     pub fn get(&self) -> Option<Arc<RunningApp>> {
-        self.lock().clone()
+        self.lock().app.clone()
     }
 
     /// The app started last, while it runs.
@@ -33,17 +101,76 @@ impl AppSlot {
         self.get().filter(|app| app.ended().is_none())
     }
 
+    /// Whether the app is on probation and not known to be up yet.
+    pub fn is_on_trial(&self) -> bool {
+        self.lock().on_trial
+    }
+
+    /// Whether somebody decides what follows the end of the app.
+    pub fn is_attended(&self) -> bool {
+        self.lock().attended.is_some()
+    }
+
+    /// Whether the last app has ended, and no other start will follow by itself.
+    pub fn is_over(&self) -> bool {
+        let held = self.lock();
+        held.attended.is_none() && held.app.as_ref().is_none_or(|app| app.ended().is_some())
+    }
+
     /// Whether `app` is still the one started last.
     pub fn holds(&self, app: &Arc<RunningApp>) -> bool {
-        self.lock().as_ref().is_some_and(|held| Arc::ptr_eq(held, app))
+        self.lock().app.as_ref().is_some_and(|held| Arc::ptr_eq(held, app))
+    }
+
+    /// Blocks until `app` has ended and nobody has to decide what follows; gives the app that took its place, if one did.
+    pub fn wait_for(&self, app: &Arc<RunningApp>) -> (ExitStatus, Option<Arc<RunningApp>>) {
+        let status = app.wait();
+        let mut held = self.lock();
+        while held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, app)) {
+            held = self.0.released.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+        (status, held.app.clone().filter(|held| !Arc::ptr_eq(held, app)))
+    }
+
+    /// Blocks until the last app has ended and none follows; `None` if none was started.
+    pub fn wait(&self) -> Option<ExitStatus> {
+        let mut app = self.get()?;
+        loop {
+            match self.wait_for(&app) {
+                (_, Some(next)) => app = next,
+                (status, None) => return Some(status),
+            }
+        }
+    }
+
+    /// Who is told of what happens while an app is attended.
+    pub fn on_happening(&self, told: impl Fn(&Happened) + Send + 'static) {
+        self.lock().told = Some(Box::new(told));
+    }
+
+    /// Tells it.
+    pub fn tell(&self, what: &Happened) {
+        if let Some(told) = &self.lock().told {
+            told(what);
+        }
     }
 }
 
-/// Starts the active version, and where that cannot be started the newest other one that can (promise 1).
-pub fn start(home: &Home, arguments: &[OsString], variable: fn(&str) -> Option<OsString>) -> Result<RunningApp, StoreError> {
-    let chosen = switch::resolve_for_start(home)?;
+/// Starts the active version without anybody who attends it; what is left when there are no settings (promise 1).
+pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
+    let chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
+    launch_or_other(home, &chosen.record, arguments, variable)
+}
+
+/// Starts a version, and where that cannot be started the newest other one that can (promise 1).
+pub fn launch_or_other(
+    home: &Home,
+    chosen: &InstalledRecord,
+    arguments: &[OsString],
+    variable: Variable,
+) -> Result<RunningApp, StoreError> {
     let begin = |record: &InstalledRecord| launch::start(home, record, arguments, variable);
-    let first = match begin(&chosen) {
+    let first = match begin(chosen) {
         Ok(app) => return Ok(app),
         Err(error) => error,
     };

@@ -88,15 +88,18 @@ fn choose<'a>(
             Ok(Ok(found))
         };
     }
+    // What did not come up here is not offered again.
+    let unwanted: Vec<Version> = state.skipped.iter().chain(&state.failed).cloned().collect();
     let audience = Audience {
         app,
         platform: &platform,
         channel: &context.settings.channel,
         current,
         installation_id: &state.installation_id,
-        skipped: &state.skipped,
+        skipped: &unwanted,
     };
     Ok(match audience.choose(&repository.releases) {
+        Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => Err(NoUpdate::Pinned),
         Choice::Offer(signed) => Ok(signed),
         Choice::UpToDate => Err(NoUpdate::Newest),
         Choice::Skipped(_) => Err(NoUpdate::Skipped),

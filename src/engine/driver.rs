@@ -5,21 +5,25 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::app::{self, AppSlot};
+use super::app::AppSlot;
 use super::context::Context;
-use super::machine::{Chosen, Effect, Input, Machine, Setup};
+use super::machine::{Chosen, Effect, Input, Machine, RolledBackTo, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
-use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
-use super::{check, update};
+use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind, Progress};
+use super::{check, supervisor, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
+use crate::model::happened::Happened;
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::lock::{HomeLock, RunningLock};
-use crate::store::{StoreError, remove, switch};
+use crate::store::switch::Means;
+use crate::store::{State, StoreError, remove, rollback, switch};
 
 /// How long an app that is asked to end may take before it is ended.
 const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
+/// User files from which on their carrying over is shown, bytes.
+const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
     let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
@@ -62,6 +66,11 @@ impl Driver {
             download: None,
             starting: Vec::new(),
         };
+        let happenings = driver.inputs.clone();
+        driver.context.app.on_happening(move |what| {
+            // Nobody is left to hear it once the engine has ended.
+            let _ = happenings.send(Input::Happened(what.clone()));
+        });
         if let Some(app) = driver.context.app.running() {
             watch_app(app, driver.context.app.clone(), driver.inputs.clone());
         }
@@ -130,7 +139,9 @@ impl Driver {
             Effect::LimitBandwidth(limit) => self.control.send_modify(|control| control.limit = limit),
             Effect::Skip(version) => self.skip(version),
             Effect::Choose { id, at_next_start } => {
-                let choosing = self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start)));
+                let emitter = self.emitter.clone();
+                let choosing =
+                    self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start, &|event| emitter.emit(event))));
                 self.starting.push(choosing);
             }
             Effect::Restart { switch_to } => {
@@ -138,6 +149,13 @@ impl Driver {
                 let starting = self.blocking(move |context| Input::Launched(restart(context, switch_to, &emitter, inputs)));
                 self.starting.push(starting);
             }
+            Effect::RollBack { to, launch } => {
+                let inputs = self.inputs.clone();
+                let work = move |context: &Context| Input::RolledBack(roll_back(context, to, launch, inputs));
+                let rolling = self.blocking(work);
+                self.starting.push(rolling);
+            }
+            Effect::Pin(version) => self.remember(|state| state.pinned = version),
             Effect::Remove(id) => drop(self.blocking(move |context| {
                 let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
                 Input::Removed(removed.map_err(|error| problem::of_store(&error)))
@@ -161,10 +179,16 @@ impl Driver {
     }
 
     fn skip(&self, version: Version) {
-        let result = self.context.home.state().and_then(|mut state| {
+        self.remember(|state| {
             if !state.skipped.contains(&version) {
                 state.skipped.push(version);
             }
+        });
+    }
+
+    fn remember(&self, change: impl FnOnce(&mut State)) {
+        let result = self.context.home.state().and_then(|mut state| {
+            change(&mut state);
             self.context.home.set_state(&state)
         });
         if let Err(error) = result {
@@ -184,6 +208,8 @@ impl Driver {
 pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
     let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
     let records = context.home.installed()?;
+    let points = rollback::points(&context.home);
+    let failed = context.home.state()?.failed;
     Ok(records
         .into_iter()
         .map(|record| InstalledVersion {
@@ -192,13 +218,15 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
             folder: context.home.container(&record.container),
             size: record.size,
             installed: record.installed,
+            left: points.iter().find(|point| point.container == record.container).map(|point| point.left),
+            failed: failed.contains(&record.container.version),
             id: record.container,
         })
         .collect())
 }
 
 /// Switches to `id`: now, or at the next start while the app is running in another version, whoever started it.
-pub fn choose(context: &Context, id: ContainerId, at_next_start: bool) -> Result<Chosen, Problem> {
+pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dyn Fn(Event)) -> Result<Chosen, Problem> {
     let home = &context.home;
     let result = context.lock().and_then(|lock| {
         let in_use = |active: ContainerId| active != id && RunningLock::is_held(home, &active);
@@ -206,7 +234,17 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool) -> Result
         if at_next_start {
             switch::switch_at_next_start(home, &id, &lock)?;
         } else {
-            switch::switch(home, &id, &lock)?.1.log();
+            let told = |done, total| {
+                if total >= WORTH_A_BAR {
+                    tell(Event::Progress(Progress { done, total, ..Progress::default() }));
+                }
+            };
+            let (record, migration) = switch::switch(home, &id, means(context, &told), &lock)?;
+            migration.log();
+            if !migration.conflicts.is_empty() {
+                let version = record.container.version.clone();
+                tell(Event::Happened { what: Happened::Conflicts { version, files: migration.conflicts } });
+            }
         }
         prune(context, &lock);
         Ok(at_next_start)
@@ -230,12 +268,9 @@ fn restart(
     emitter: &Emitter,
     inputs: mpsc::UnboundedSender<Input>,
 ) -> Result<Version, Problem> {
-    if let Some(app) = context.app.running() {
-        let stopped = app.stop(PATIENCE_WITH_APP);
-        stopped.map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))?;
-    }
+    end_app(context)?;
     if let Some(id) = switch_to
-        && let Err(problem) = choose(context, id, false)
+        && let Err(problem) = choose(context, id, false, &|event| emitter.emit(event))
     {
         tracing::error!(?problem, "the switch failed; starting the version before it");
         emitter.emit(Event::Notice { problem });
@@ -246,19 +281,54 @@ fn restart(
     Ok(version)
 }
 
+fn means<'a>(context: &'a Context, told: &'a dyn Fn(u64, u64)) -> Means<'a> {
+    Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told }
+}
+
+fn end_app(context: &Context) -> Result<(), Problem> {
+    let Some(app) = context.app.running() else { return Ok(()) };
+    let stopped = app.stop(PATIENCE_WITH_APP);
+    stopped.map(drop).map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))
+}
+
+/// Ends the running app, goes back, and starts if wanted. An app that somebody else started is not ended.
+fn roll_back(
+    context: &Context,
+    to: Option<ContainerId>,
+    launch: bool,
+    inputs: mpsc::UnboundedSender<Input>,
+) -> Result<RolledBackTo, Problem> {
+    end_app(context)?;
+    let home = &context.home;
+    let back = context.lock().and_then(|lock| {
+        let (active, _) = home.active()?;
+        if RunningLock::is_held(home, &active.container) {
+            return Err(StoreError::InUse { id: active.container.to_string(), reason: "it is running" });
+        }
+        rollback::roll_back(home, to.as_ref(), &lock)
+    });
+    if launch {
+        let app = start(context).map_err(|error| problem::of_store(&error))?;
+        watch_app(app, context.app.clone(), inputs);
+    }
+    let back = back.map_err(|error| problem::of_store(&error))?;
+    Ok(RolledBackTo { from: back.from.version, to: back.record.container.version, kept: back.kept, running: launch })
+}
+
 /// Starts the app and remembers it as the one this launcher started.
 pub fn start(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
-    let app = app::start(&context.home, &context.arguments, context.variable)?;
-    Ok(context.app.set(app))
+    supervisor::start(context)
 }
 
 /// Tells the engine when `app` ends, unless another one was started in its place.
 fn watch_app(app: Arc<RunningApp>, slot: AppSlot, inputs: mpsc::UnboundedSender<Input>) {
     let watching = std::thread::Builder::new().name("app".to_owned()).spawn(move || {
-        app.wait();
-        if slot.holds(&app) {
-            let _ = inputs.send(Input::AppEnded);
+        let mut app = app;
+        // A version on probation may be tried again, or be replaced by the one before it.
+        while let (_, Some(next)) = slot.wait_for(&app) {
+            app = next;
         }
+        let _ = inputs.send(Input::AppEnded);
     });
     if let Err(error) = watching {
         tracing::warn!(%error, "the end of the app will not be noticed");

@@ -3,7 +3,10 @@
 //! [`Machine::step`] takes one input and returns the effects to perform, in order; the driver performs them and reports what came of
 //! them as further inputs. An input that makes no sense in the present phase changes nothing: a second click is not an error.
 
+use std::path::PathBuf;
+
 use super::protocol::{Command, Event, NoUpdate, Phase, Problem};
+use crate::model::happened::Happened;
 use crate::model::{ContainerId, Offer, Version};
 
 /// What the engine was started for.
@@ -34,6 +37,10 @@ pub enum Input {
     Launched(Result<Version, Problem>),
     /// The running app has ended.
     AppEnded,
+    /// The user's earlier state is back, or could not be had.
+    RolledBack(Result<RolledBackTo, Problem>),
+    /// Something happened to the running app without anybody having asked.
+    Happened(Happened),
     /// A version was removed, or was refused.
     Removed(Result<(), Problem>),
 }
@@ -59,6 +66,19 @@ pub struct Chosen {
     pub id: ContainerId,
     /// The switch waits for the end of the app, which runs in another version.
     pub at_next_start: bool,
+}
+
+/// What came of a rollback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolledBackTo {
+    /// The version that was left.
+    pub from: Version,
+    /// The version that is active now.
+    pub to: Version,
+    /// Where the user's files of the version that was left are kept.
+    pub kept: PathBuf,
+    /// Whether the app was started.
+    pub running: bool,
 }
 
 /// How a download ended.
@@ -99,6 +119,15 @@ pub enum Effect {
         /// Switch to this version first.
         switch_to: Option<ContainerId>,
     },
+    /// End the running app if there is one, and go back to an earlier state: this version's, or the one before.
+    RollBack {
+        /// Whose state.
+        to: Option<ContainerId>,
+        /// Start the app afterwards.
+        launch: bool,
+    },
+    /// Stay at this version, or no longer.
+    Pin(Option<Version>),
     /// Remove an installed version.
     Remove(ContainerId),
     /// Tell what is installed.
@@ -165,6 +194,8 @@ impl Machine {
             Input::Chosen(result) => self.chosen(result),
             Input::Launched(result) => self.launched(result),
             Input::AppEnded => self.app_ended(),
+            Input::RolledBack(result) => self.rolled_back(result),
+            Input::Happened(what) => vec![Effect::Emit(Event::Happened { what }), Effect::List],
             Input::Removed(Ok(())) => vec![Effect::List],
             Input::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
         }
@@ -198,6 +229,8 @@ impl Machine {
             },
             Command::Retry if matches!(self.phase, Phase::Failed { .. }) => self.retry(),
             Command::Switch(id) if self.at_rest() => self.choose(id),
+            Command::RollBack(to) if self.at_rest() => self.roll_back(to),
+            Command::Pin(version) => vec![Effect::Pin(version), Effect::List],
             Command::Remove(id) => vec![Effect::Remove(id)],
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
             Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => vec![self.enter(Phase::Idle)],
@@ -216,6 +249,7 @@ impl Machine {
                 | Phase::Offered { .. }
                 | Phase::Ready { .. }
                 | Phase::Launched { .. }
+                | Phase::RolledBack { .. }
                 | Phase::Failed { .. }
                 | Phase::Cancelled
         )
@@ -296,6 +330,22 @@ impl Machine {
             return vec![self.enter(Phase::Switching { version }), Effect::Restart { switch_to: Some(id) }];
         }
         vec![Effect::Choose { id, at_next_start: self.setup.running }]
+    }
+
+    fn roll_back(&mut self, to: Option<ContainerId>) -> Vec<Effect> {
+        let launch = self.setup.running || self.setup.launch_when_ready;
+        vec![self.enter(Phase::RollingBack), Effect::RollBack { to, launch }]
+    }
+
+    fn rolled_back(&mut self, result: Result<RolledBackTo, Problem>) -> Vec<Effect> {
+        match result {
+            Ok(RolledBackTo { from, to, kept, running }) => {
+                self.setup.running = running;
+                (self.chosen, self.offer) = (None, None);
+                vec![self.enter(Phase::RolledBack { from, to, kept }), Effect::List]
+            }
+            Err(problem) => self.fail(Failed::Check, problem),
+        }
     }
 
     fn chosen(&mut self, result: Result<Chosen, Problem>) -> Vec<Effect> {

@@ -18,6 +18,9 @@ pub fn of_store(error: &StoreError) -> Problem {
         StoreError::NotInstalled { id } => (ProblemKind::NoSuchVersion, id.clone()),
         StoreError::InUse { id, .. } => (ProblemKind::VersionInUse, id.clone()),
         StoreError::NothingInstalled { home } => (ProblemKind::NothingInstalled, home.display().to_string()),
+        StoreError::DataTooNew { id, .. } => (ProblemKind::DataTooNew, id.clone()),
+        StoreError::Migration { id, .. } => (ProblemKind::MigrationFailed, id.clone()),
+        StoreError::NoRollbackPoint { id } => (ProblemKind::NoRollbackPoint, id.clone()),
         StoreError::Start { program, .. } => (ProblemKind::LaunchFailed, program.display().to_string()),
     };
     Problem::new(kind, subject, error)

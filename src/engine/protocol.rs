@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::causes;
+use crate::model::happened::Happened;
 pub use crate::model::transfer::{FaultKind, NodeFault, NodeProgress, NodeState};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -36,6 +37,10 @@ pub enum Command {
     Retry,
     /// Make another installed version the active one.
     Switch(ContainerId),
+    /// Go back to the user's files and the version as they were: of this version, or of the one before the active.
+    RollBack(Option<ContainerId>),
+    /// Stay at this version (mandatory releases come all the same); `None`: no longer.
+    Pin(Option<Version>),
     /// Delete an installed version (never the active or the running one).
     Remove(ContainerId),
     /// After an update: end the running app, switch, start the new version.
@@ -66,6 +71,11 @@ pub enum Event {
     Installed {
         /// All of them, the newest first.
         versions: Vec<InstalledVersion>,
+    },
+    /// Something happened to the app or to its files that a person should know.
+    Happened {
+        /// What.
+        what: Happened,
     },
     /// Something went wrong that does not end the phase, for example a version that could not be removed.
     Notice {
@@ -121,6 +131,17 @@ pub enum Phase {
         /// To which version.
         version: Version,
     },
+    /// Ending the running app and going back to an earlier state.
+    RollingBack,
+    /// The earlier state is back.
+    RolledBack {
+        /// The version that was left.
+        from: Version,
+        /// The version that is active now.
+        to: Version,
+        /// Where the user's files of the version that was left are kept.
+        kept: std::path::PathBuf,
+    },
     /// The app runs in this version; the window may close.
     Launched {
         /// Which version.
@@ -145,6 +166,8 @@ pub enum NoUpdate {
     Skipped,
     /// The newer release has not reached this installation yet.
     NotYet,
+    /// The user wants to stay at this version.
+    Pinned,
     /// The repository has nothing for this app, platform and channel.
     NothingPublished,
 }
@@ -183,6 +206,10 @@ pub struct InstalledVersion {
     pub active: bool,
     /// Whether it is running now.
     pub running: bool,
+    /// When it was left, if the user's files are kept as they were then: a point to go back to.
+    pub left: Option<jiff::Timestamp>,
+    /// Whether it did not come up here.
+    pub failed: bool,
     /// Its folder.
     pub folder: std::path::PathBuf,
 }
@@ -222,6 +249,12 @@ pub enum ProblemKind {
     NoSuchVersion,
     /// The version is in use and cannot be removed.
     VersionInUse,
+    /// The user's files are of a newer form than the version knows.
+    DataTooNew,
+    /// The release's own migration of the user's files failed.
+    MigrationFailed,
+    /// Nothing is kept that could be gone back to.
+    NoRollbackPoint,
     /// The app could not be started.
     LaunchFailed,
     /// Nothing is installed and nothing can be fetched.
@@ -236,7 +269,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -247,6 +280,9 @@ impl ProblemKind {
         Self::BadPackage,
         Self::NoSuchVersion,
         Self::VersionInUse,
+        Self::DataTooNew,
+        Self::MigrationFailed,
+        Self::NoRollbackPoint,
         Self::LaunchFailed,
         Self::NothingInstalled,
         Self::BadSettings,

@@ -7,6 +7,7 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use crate::engine::protocol::{FaultKind, NoUpdate, Problem, ProblemKind};
+use crate::model::happened::Happened;
 
 /// A language of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,9 +116,24 @@ impl Texts {
         self.get(match reason {
             NoUpdate::Newest => "no-update-newest",
             NoUpdate::Skipped => "no-update-skipped",
+            NoUpdate::Pinned => "no-update-pinned",
             NoUpdate::NotYet => "no-update-not-yet",
             NoUpdate::NothingPublished => "no-update-nothing",
         })
+    }
+
+    /// What happened while nobody looked, in one sentence.
+    pub fn happened(&self, what: &Happened) -> String {
+        match what {
+            Happened::RolledBack { from, to, .. } => {
+                self.with("happened-rolled-back", &[("from", &from.to_string()), ("to", &to.to_string())])
+            }
+            Happened::NotSwitched { to, .. } => self.with("happened-not-switched", &[("version", &to.to_string())]),
+            Happened::Conflicts { version, files } => {
+                let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
+                self.count("happened-conflicts", count, &[("version", &version.to_string())])
+            }
+        }
     }
 
     /// A region; one that the catalogue does not know is shown as it is.
@@ -209,6 +225,9 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::BadPackage => "problem-bad-package",
         ProblemKind::NoSuchVersion => "problem-no-such-version",
         ProblemKind::VersionInUse => "problem-version-in-use",
+        ProblemKind::DataTooNew => "problem-data-too-new",
+        ProblemKind::MigrationFailed => "problem-migration-failed",
+        ProblemKind::NoRollbackPoint => "problem-no-rollback-point",
         ProblemKind::LaunchFailed => "problem-launch-failed",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
         ProblemKind::BadSettings => "problem-bad-settings",

@@ -6,6 +6,7 @@
 use crate::engine::protocol::{
     Command, Event, FaultKind, InstalledVersion, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
 };
+use crate::model::happened::Happened;
 use crate::model::{Node, Offer};
 
 /// Everything a screen is drawn from.
@@ -25,6 +26,8 @@ pub struct ViewState {
     pub incremental: bool,
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
+    /// What happened to the app or the user's files, and has not been dismissed.
+    pub happened: Vec<Happened>,
 }
 
 /// A node as the window shows it.
@@ -143,6 +146,7 @@ impl Default for ViewState {
             notes: String::new(),
             incremental: false,
             notice: None,
+            happened: Vec::new(),
         }
     }
 }
@@ -161,6 +165,7 @@ impl ViewState {
             Event::NodeFault(fault) => self.blame(&fault),
             Event::Installed { versions } => self.installed = versions,
             Event::Notice { problem } => self.notice = Some(problem),
+            Event::Happened { what } => self.happened.push(what),
         }
     }
 
@@ -218,6 +223,7 @@ impl ViewState {
                 | Phase::Paused { .. }
                 | Phase::Installing { .. }
                 | Phase::Switching { .. }
+                | Phase::RollingBack
         )
     }
 
@@ -238,7 +244,10 @@ impl ViewState {
             Phase::Offered { .. } => actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip)),
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
-            Phase::Installing { .. } | Phase::Switching { .. } | Phase::Launched { .. } => Actions::default(),
+            Phase::Installing { .. } | Phase::Switching { .. } | Phase::RollingBack | Phase::Launched { .. } => {
+                Actions::default()
+            }
+            Phase::RolledBack { .. } => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
             Phase::Failed { problem } if !worth_retrying(problem.kind) => actions(Some(Action::Close), None, None),

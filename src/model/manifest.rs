@@ -98,8 +98,18 @@ pub struct ApplicationInfo {
     pub main_executable: RelativePath,
     /// A PNG, if the app has one.
     pub icon: Option<RelativePath>,
+    /// The form of user data that it knows; higher is newer, 0 if the publisher does not count. A version that knows less than what
+    /// the user has is not switched to.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub data_schema: u32,
     /// How the launcher starts it without a shell.
     pub launch: Launch,
+}
+
+// The form that serde's `skip_serializing_if` calls.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(schema: &u32) -> bool {
+    *schema == 0
 }
 
 /// A process to start: everything relative to the container, so that it works from any folder.
@@ -115,6 +125,9 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// Folders to put before what a list variable (`PATH`, `PYTHONPATH`) already holds.
     pub prepend: BTreeMap<String, Vec<RelativePath>>,
+    /// Whether the app says when it is up, by a line in the file that `KUZFLOW_HEALTH` names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reports_up: bool,
 }
 
 /// A Python distribution found in the container.
@@ -378,12 +391,14 @@ impl Manifest {
                 description: String::new(),
                 main_executable: "scripts/launch.sh".parse().unwrap(),
                 icon: None,
+                data_schema: 0,
                 launch: Launch {
                     program: "app/app.py".parse().unwrap(),
                     arguments: Vec::new(),
                     working_folder: "app".parse().unwrap(),
                     environment: BTreeMap::new(),
                     prepend: BTreeMap::new(),
+                    reports_up: false,
                 },
             },
             dependencies: Vec::new(),

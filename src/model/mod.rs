@@ -4,6 +4,7 @@
 //! In: text and JSON. Out: checked values. Never: I/O, clock, environment, another room of this crate.
 
 pub mod digest;
+pub mod happened;
 pub mod manifest;
 pub mod node;
 pub mod offer;

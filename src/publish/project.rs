@@ -323,6 +323,7 @@ impl Project {
             nodes.push(Node { id: "local".to_owned(), name: "local".to_owned(), ..Node::at(local) });
         }
         let settings = Settings {
+            health: crate::settings::HealthSettings::default(),
             app: self.settings.app.clone(),
             display_name: self.settings.display_name.clone(),
             channel: self.settings.channel.clone(),

@@ -40,6 +40,9 @@ pub struct Settings {
     /// How the window looks.
     #[serde(default)]
     pub window: WindowSettings,
+    /// When a new version counts as healthy.
+    #[serde(default)]
+    pub health: HealthSettings,
     /// Whether and how patches are used.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub incremental_update: IncrementalUpdate,
@@ -68,6 +71,37 @@ pub struct UpdateSettings {
     pub max_nodes: usize,
     /// Installed versions to keep besides the active one.
     pub keep_versions: usize,
+    /// Seconds that a release's own migration of user data may take.
+    pub migration_seconds: u64,
+}
+
+impl UpdateSettings {
+    /// How long a release's own migration of user data may take.
+    pub fn migration_limit(&self) -> Duration {
+        Duration::from_secs(self.migration_seconds)
+    }
+}
+
+/// `[health]`: the probation of a version that was just switched to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthSettings {
+    /// An app that says nothing is up once it has run for so many seconds.
+    pub survival_seconds: u64,
+    /// An app that says when it is up must do so within so many seconds.
+    pub up_within_seconds: u64,
+    /// How often a version that does not come up is tried before it is rolled back.
+    pub tries: u32,
+    /// Whether it is rolled back without anybody being asked.
+    pub automatic_rollback: bool,
+    /// Whether the launcher stays, without a window, as long as the app runs; else it ends once there is nothing left to watch.
+    pub stay: bool,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self { survival_seconds: 10, up_within_seconds: 60, tries: 2, automatic_rollback: true, stay: true }
+    }
 }
 
 /// When to look for a release.
@@ -120,7 +154,14 @@ pub enum Renderer {
 
 impl Default for UpdateSettings {
     fn default() -> Self {
-        Self { check: CheckTime::AfterStart, delay_seconds: 3, max_bytes_per_second: 0, max_nodes: 8, keep_versions: 2 }
+        Self {
+            check: CheckTime::AfterStart,
+            delay_seconds: 3,
+            max_bytes_per_second: 0,
+            max_nodes: 8,
+            keep_versions: 2,
+            migration_seconds: 300,
+        }
     }
 }
 
@@ -198,6 +239,9 @@ impl Settings {
         }
         if settings.update.max_nodes == 0 {
             return refuse("update.max_nodes", "at least one node must be allowed");
+        }
+        if settings.health.tries == 0 {
+            return refuse("health.tries", "at least one try is needed");
         }
         incremental::check(path, &settings.incremental_update, &settings.performance, &settings.fallback)?;
         Ok(settings)

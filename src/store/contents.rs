@@ -112,7 +112,7 @@ fn matches_fingerprint(path: &Path, entry: &Entry) -> bool {
     found.modified().is_ok_and(|modified| modified == time) || digest_of(path).is_ok_and(|digest| digest == entry.hash)
 }
 
-fn kept_at(root: &Path, digest: &Digest) -> PathBuf {
+pub(super) fn kept_at(root: &Path, digest: &Digest) -> PathBuf {
     root.join(KEPT_FOLDER).join(digest.to_string())
 }
 

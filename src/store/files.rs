@@ -32,8 +32,29 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreErr
 /// Deletes a folder and all in it; no error if there is none.
 pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // The user's own folders may be read-only, and then their entries cannot be deleted.
+            open_up(path);
+            match fs::remove_dir_all(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+                _ => Ok(()),
+            }
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
         _ => Ok(()),
+    }
+}
+
+/// Lets the owner delete what is below `folder`, as far as that can be had.
+fn open_up(folder: &Path) {
+    #[cfg(unix)]
+    let _ = fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        } else {
+            writable(&entry.path());
+        }
     }
 }
 
@@ -50,9 +71,33 @@ pub fn digest_of(path: &Path) -> Result<Digest, StoreError> {
     }
 }
 
-/// Copies bytes, permissions and time of change, and makes them durable. All goes through the handle that created the file: a
-/// read-only one could not be opened for writing again.
-pub fn copy_file(from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<(), StoreError> {
+/// Deletes a file or a link; no error if there is none.
+pub fn remove_file(path: &Path) -> Result<(), StoreError> {
+    writable(path);
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A second file with the same bytes, permissions and time of change, its blocks shared where the file system can. Not durable yet.
+pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let metadata = fs::metadata(from).map_err(StoreError::io("look at", from))?;
+    let copy = match reflink_copy::reflink(from, to) {
+        Ok(()) => fs::File::options().write(true).open(to).map_err(StoreError::io("open", to))?,
+        Err(_) => copy_bytes(from, to)?,
+    };
+    // Some file systems (FAT, network shares) have neither; the bytes are what counts.
+    let time = metadata.modified().and_then(|modified| copy.set_modified(modified));
+    let permissions = copy.set_permissions(metadata.permissions());
+    if let Err(error) = time.and(permissions) {
+        tracing::debug!(%error, path = %to.display(), "time and permissions are not kept");
+    }
+    Ok(())
+}
+
+fn copy_bytes(from: &Path, to: &Path) -> Result<fs::File, StoreError> {
+    remove_file(to)?;
     let mut source = fs::File::open(from).map_err(StoreError::io("open", from))?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -61,13 +106,15 @@ pub fn copy_file(from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<(), 
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut copy = options.open(to).map_err(StoreError::io("create", to))?;
     io::copy(&mut source, &mut copy).map_err(StoreError::io("write", to))?;
-    // Some file systems (FAT, network shares) have neither; the bytes are what counts.
-    let time = metadata.modified().and_then(|modified| copy.set_modified(modified));
-    let permissions = copy.set_permissions(metadata.permissions());
-    if let Err(error) = time.and(permissions) {
-        tracing::debug!(%error, path = %to.display(), "time and permissions are not kept");
-    }
-    copy.sync_all().map_err(StoreError::io("write", to))
+    Ok(copy)
+}
+
+/// Whether files in `folder` can be cloned without copying their blocks.
+pub fn can_clone(folder: &Path) -> bool {
+    let (from, to) = (folder.join(".clone-from"), folder.join(".clone-to"));
+    let cloned = fs::write(&from, [0; 4096]).is_ok() && reflink_copy::reflink(&from, &to).is_ok();
+    let _ = (fs::remove_file(&from), fs::remove_file(&to));
+    cloned
 }
 
 /// Makes a link that says the same as `from`.

@@ -74,7 +74,16 @@ impl Home {
         self.root.join("trust")
     }
 
-    /// What switches replaced of the user's own files; the newest three.
+    /// User files that are being laid out for a switch.
+    pub(super) fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.root.join("journal.json")
+    }
+
+    /// User files as versions had them when they were left; the newest three.
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
@@ -118,7 +127,9 @@ impl Home {
 
     fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
         let record = self.installed()?.into_iter().next();
-        Ok(record.map(|record| (Active { container: record.container.clone(), previous: None, pending: None }, record)))
+        Ok(record.map(|record| {
+            (Active { container: record.container.clone(), previous: None, pending: None, probation: None }, record)
+        }))
     }
 
     /// The version that `active.json` names, whole or not; `None` if it is missing or damaged.
@@ -231,7 +242,7 @@ impl Home {
     }
 }
 
-fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+pub(super) fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
     fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
@@ -239,7 +250,7 @@ fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
 mod tests {
     use super::*;
     use crate::store::fixture::{Fixture, id};
-    use crate::store::switch::switch;
+    use crate::store::switch::{Means, switch};
 
     #[test]
     fn the_newest_whole_version_stands_in_for_a_lost_pointer() {
@@ -247,7 +258,7 @@ mod tests {
         let home = &fixture.home;
         assert!(matches!(home.active(), Err(StoreError::NothingInstalled { .. })));
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(home, &one, &fixture.lock).unwrap();
+        switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
         assert_eq!(home.active().unwrap().1.container, one);
         fs::write(home.active_path(), "{\"container\":").unwrap();
         assert_eq!(home.active().unwrap().1.container, two);
@@ -297,7 +308,7 @@ mod tests {
         fixture.write(&one, "data/file", "mine");
         let two = fixture.install("2.0.0", &[]);
         assert_eq!(home.active().unwrap().0.container, one);
-        switch(home, &two, &fixture.lock).unwrap();
+        switch(home, &two, Means::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
         // A whole version is not touched, a damaged one is replaced by the stand-in before another one comes.
         home.ensure_active(&fixture.lock).unwrap();
@@ -305,7 +316,7 @@ mod tests {
         fs::write(home.container(&two).join(RECORD), "{").unwrap();
         let three = fixture.install("3.0.0", &[]);
         assert_eq!(home.named().unwrap().unwrap().container, one);
-        switch(home, &three, &fixture.lock).unwrap();
+        switch(home, &three, Means::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&three, "data/file").as_deref(), Some("mine"));
     }
 

@@ -3,15 +3,22 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::lock::RunningLock;
+use super::lock::{self, RunningLock};
+use super::probation::{HealthFile, Said};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
 
 /// What stands for the container's absolute path in arguments and variables.
 const CONTAINER: &str = "{container}";
+/// The variable that names the file in which the app says that it is up.
+const HEALTH: &str = "KUZFLOW_HEALTH";
+
+/// Gives what a variable of the environment holds.
+pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The running app, our own child. May be shared: one thread waits for its end, another ends it.
 #[derive(Debug)]
@@ -20,6 +27,11 @@ pub struct RunningApp {
     pub container: ContainerId,
     child: Mutex<Child>,
     lock: Mutex<Option<RunningLock>>,
+    health: Option<HealthFile>,
+    reports_up: bool,
+    started: Instant,
+    /// Somebody here asked it to end.
+    asked: AtomicBool,
 }
 
 /// Starts the version of `record` with the user's own `arguments` behind the app's. `path` gives what a list variable (`PATH`) holds now.
@@ -27,7 +39,7 @@ pub fn start(
     home: &Home,
     record: &InstalledRecord,
     arguments: &[OsString],
-    variable: impl Fn(&str) -> Option<OsString>,
+    variable: Variable,
 ) -> Result<RunningApp, StoreError> {
     let folder = std::path::absolute(home.container(&record.container))
         .map_err(StoreError::io("find", &home.container(&record.container)))?;
@@ -36,6 +48,12 @@ pub fn start(
         .inspect_err(|error| tracing::warn!(%error, "starting without a running lock"))
         .ok();
     let mut command = command(record, &folder, arguments, variable);
+    let health = HealthFile::create(&lock::records(home, &record.container))
+        .inspect_err(|error| tracing::warn!(%error, "the app cannot say that it is up"))
+        .ok();
+    if let Some(path) = health.as_ref().and_then(|health| std::path::absolute(health.path()).ok()) {
+        command.env(HEALTH, path);
+    }
     let spawned = match &lock {
         Some(lock) => lock.inherited_by(|| command.spawn()),
         None => command.spawn(),
@@ -44,19 +62,29 @@ pub fn start(
     if let Some(lock) = &lock {
         lock.run_by(child.id());
     }
-    Ok(RunningApp { container: record.container.clone(), child: Mutex::new(child), lock: Mutex::new(lock) })
+    Ok(RunningApp {
+        container: record.container.clone(),
+        child: Mutex::new(child),
+        lock: Mutex::new(lock),
+        reports_up: record.launch.reports_up && health.is_some(),
+        health,
+        started: Instant::now(),
+        asked: AtomicBool::new(false),
+    })
 }
 
-fn command(
-    record: &InstalledRecord,
-    folder: &Path,
-    arguments: &[OsString],
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Command {
+fn command(record: &InstalledRecord, folder: &Path, arguments: &[OsString], variable: Variable) -> Command {
     let launch = &record.launch;
     let mut command = Command::new(launch.program.under(folder));
     command.args(launch.arguments.iter().map(|argument| expand(argument, folder))).args(arguments);
     command.current_dir(launch.working_folder.under(folder));
+    surround(&mut command, record, folder, variable);
+    command
+}
+
+/// Gives a command the variables of the version in `folder`.
+pub(super) fn surround(command: &mut Command, record: &InstalledRecord, folder: &Path, variable: Variable) {
+    let launch = &record.launch;
     for (name, value) in &launch.environment {
         command.env(name, expand(value, folder));
     }
@@ -70,7 +98,6 @@ fn command(
         }
     }
     command.env("KUZFLOW_HOME", folder).env("KUZFLOW_VERSION", record.container.version.to_string());
-    command
 }
 
 /// `{container}` replaced by the container's path, which need not be Unicode.
@@ -94,6 +121,26 @@ impl RunningApp {
     // A panic elsewhere does not change what the child is.
     fn child(&self) -> MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether it will say when it is up.
+    pub fn reports_up(&self) -> bool {
+        self.reports_up
+    }
+
+    /// What it has said of itself.
+    pub fn said(&self) -> Option<Said> {
+        self.health.as_ref()?.said()
+    }
+
+    /// Whether somebody here asked it to end.
+    pub fn was_asked_to_end(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
     }
 
     /// The app's exit status if it has ended.
@@ -148,6 +195,7 @@ impl RunningApp {
     /// SIGTERM, or a close message to the app's windows. On Unix a child that has ended and was not reaped keeps its id, and reaping
     /// needs the lock; on Windows the id stays taken while the handle in `child` is open. So this never reaches another process.
     fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
         let mut child = self.child();
         if !matches!(child.try_wait(), Ok(None)) {
             return;
@@ -170,6 +218,11 @@ impl RunningApp {
     }
 }
 
+/// What the last start of `id` said, also to a launcher that has ended since.
+pub fn said_last(home: &Home, id: &ContainerId) -> Option<Said> {
+    HealthFile::last(&lock::records(home, id))?.said()
+}
+
 /// What a shell would report for `status`: the exit code, or 128 and the signal's number.
 pub fn exit_code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
@@ -190,7 +243,7 @@ mod tests {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         let variable = |name: &str| (name == "LIST").then(|| OsString::from("/before:/after"));
-        let app = start(&fixture.home, &fixture.record(&id), &["a b".into(), "数据".into()], variable).unwrap();
+        let app = start(&fixture.home, &fixture.record(&id), &["a b".into(), "数据".into()], &variable).unwrap();
         assert!(app.wait().success());
         let root = fixture.home.container(&id);
         let root = root.to_str().unwrap();
@@ -205,7 +258,7 @@ mod tests {
         let id = fixture.install("1.0.0", &[]);
         let mut record = fixture.record(&id);
         record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
-        let app = start(&fixture.home, &record, &[], |_| None).unwrap();
+        let app = start(&fixture.home, &record, &[], &|_| None).unwrap();
         assert!(RunningLock::is_held(&fixture.home, &id) && app.ended().is_none());
         let status = app.stop(Duration::from_secs(30)).unwrap();
         assert_eq!(exit_code(status), 128 + 15);
@@ -218,7 +271,7 @@ mod tests {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         fixture.write(&id, "runtime/run", "#!/bin/sh\nsleep 60 &\necho $! > \"$KUZFLOW_HOME/left\"\nexec sleep 60\n");
-        let app = start(&fixture.home, &fixture.record(&id), &[], |_| None).unwrap();
+        let app = start(&fixture.home, &fixture.record(&id), &[], &|_| None).unwrap();
         let left = loop {
             if let Some(left) = fixture.read(&id, "left").and_then(|text| text.trim().parse().ok()) {
                 break rustix::process::Pid::from_raw(left).unwrap();
@@ -239,7 +292,7 @@ mod tests {
         let id = fixture.install("1.0.0", &[]);
         let record = fixture.record(&id);
         std::fs::remove_file(fixture.home.container(&id).join("runtime/run")).unwrap();
-        let error = start(&fixture.home, &record, &[], |_| None).unwrap_err();
+        let error = start(&fixture.home, &record, &[], &|_| None).unwrap_err();
         assert!(error.to_string().contains("run"), "{error}");
     }
 }

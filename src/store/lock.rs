@@ -20,13 +20,17 @@ use crate::model::ContainerId;
 pub struct HomeLock(#[allow(dead_code)] File);
 
 impl HomeLock {
-    /// Takes the lock; at once [`StoreError::Busy`] if another launcher has it.
+    /// Takes the lock; at once [`StoreError::Busy`] if another launcher has it. A switch that a kill interrupted is finished.
     pub fn take(home: &Home) -> Result<Self, StoreError> {
         home.create()?;
         let path = home.root().join("lock");
         let file = open(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => {
+                let lock = Self(file);
+                super::journal::recover(home, &lock)?;
+                Ok(lock)
+            }
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy { home: home.root().to_owned() }),
             Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error)),
         }
@@ -141,7 +145,7 @@ fn is_locked(path: &Path, mut pause: impl FnMut()) -> bool {
     is_held()
 }
 
-fn records(home: &Home, id: &ContainerId) -> PathBuf {
+pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
     home.running().join(format!("{id}.d"))
 }
 

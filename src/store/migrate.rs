@@ -2,32 +2,29 @@
 //! touched takes the new release's version; what the user changed or made is carried over; where both sides changed the user's file
 //! stands and the new default is kept beside it. Where one side has a folder and the other a file, the user's are kept beside.
 //!
-//! The version that is left is only read. The version that is switched to takes the user's present files; files of its own that the
-//! user had changed or made there (at a switch back) are moved to a snapshot before they are replaced. The user's links are carried as
-//! links.
+//! The version that is left is only read. What the version to come shall find is laid out in a folder of its own ([`lay_out`]): the
+//! defaults it ships, then the user's files. Nothing of it counts until the switch moves it into place, so a failure or a kill here
+//! changes nothing. Files are cloned where the file system can, else copied; the user's links are carried as links.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::files::{copy_file, copy_link, digest_of, read_json, with_ending, writable};
-use super::snapshots::Snapshot;
-use super::{Home, StoreError};
-use crate::durable;
-use crate::model::manifest::MANIFEST_PATH;
-use crate::model::{ContainerId, Digest, RelativePath};
+use super::StoreError;
+use super::contents::kept_at;
+use super::files::{clone_file, copy_link, digest_of, read_json, remove_file, with_ending};
+use crate::model::manifest::{Entry, MANIFEST_PATH};
+use crate::model::{Digest, RelativePath};
 
 /// Folders whose files are carried over. `temp` is not: it is for what may be lost.
-const CARRIED: [&str; 3] = ["config", "data", "logs"];
+pub(super) const CARRIED: [&str; 3] = ["config", "data", "logs"];
 /// Ending of a new default that the user's own file kept from its place.
 const NEW_DEFAULT: &str = ".new-default";
 /// Ending of a file or folder of the user's whose place is taken by something of another kind.
 const KEPT: &str = ".kept";
-/// A copy that is growing; one at a time in a folder, so what a killed launcher left is replaced by the next try.
-const PART: &str = ".kuzflow-part";
 
 /// What was done with the user's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,37 +42,50 @@ impl Migration {
     }
 }
 
-/// Copies the user's files from `from` to `to`; repeating it after an interruption gives the same result. What it replaces of the
-/// user's own files in `to` goes to `snapshot`.
-pub(super) fn carry_over(
-    home: &Home,
-    from: &ContainerId,
-    to: &ContainerId,
-    snapshot: &Snapshot,
+/// Told bytes done and bytes in all while files are carried over.
+pub type Told<'a> = &'a dyn Fn(u64, u64);
+
+/// Lays out in `target` what `container` shall find: the defaults it ships, and over them the user's files of `source`, another
+/// version. `target` is empty. If `source` is `damaged`, a file that cannot be read is told in the log and is no reason to fail.
+pub(super) fn lay_out(
+    source: &Path,
+    container: &Path,
+    target: &Path,
+    damaged: bool,
+    told: Told,
 ) -> Result<Migration, StoreError> {
-    let mut carrying = Carrying::new(&home.container(from), &home.container(to), Some(snapshot));
-    for path in carrying.files()? {
-        carrying.carry(&path)?;
-    }
-    carrying.finish()
+    let shipped = Shipped::of(container);
+    shipped.lay(container, target)?;
+    Carrying::new(source, target, shipped.contents()).all(damaged, told)
 }
 
-/// Copies the user's files from `damaged`, what is left of a version, to `tree`, a whole one. A file that cannot be read is told in the log
-/// and is no reason to fail: `damaged` stays. Without a `snapshot` nothing in `tree` may be the user's only copy.
-pub(super) fn rescue(damaged: &Path, tree: &Path, snapshot: Option<&Snapshot>) -> Result<Migration, StoreError> {
-    let mut carrying = Carrying::new(damaged, tree, snapshot);
-    for path in carrying.files()? {
-        match carrying.carry(&path) {
-            Err(error) if !error.is_disk_full() => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a user file of a damaged version could not be carried over"
-                );
-            }
-            result => result?,
+/// Copies the user's files of a snapshot to `target`, an empty folder, as they are.
+pub(super) fn clone_exactly(snapshot: &Path, target: &Path) -> Result<(), StoreError> {
+    CARRIED.iter().try_for_each(|folder| create(&target.join(folder)))?;
+    Carrying::new(snapshot, target, HashMap::new()).all(false, &|_, _| ()).map(drop)
+}
+
+/// Bytes of the files that [`lay_out`] reads from `source`.
+pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
+    Ok(Walk::of(source)?.bytes())
+}
+
+/// Copies the user's files from `damaged`, what is left of a version, to `tree`, a fresh one that does not count yet. A file that cannot be
+/// read is told in the log and is no reason to fail: `damaged` stays.
+pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreError> {
+    Carrying::new(damaged, tree, Shipped::of(tree).contents()).all(true, &|_, _| ())
+}
+
+/// Whether nobody ever changed or made a file in the folders of `container` that are the user's.
+pub(super) fn is_pristine(container: &Path) -> Result<bool, StoreError> {
+    let defaults = Shipped::of(container).contents();
+    for (path, _) in &Walk::of(container)?.files {
+        let known = path.strip_prefix(container).ok().and_then(|relative| defaults.get(&key_of(relative)));
+        if known.copied() != content_of(path)? {
+            return Ok(false);
         }
     }
-    carrying.finish()
+    Ok(true)
 }
 
 /// What stands at a path, as far as carrying over compares it.
@@ -86,186 +96,273 @@ enum Content {
     Link(Digest),
 }
 
-struct Carrying<'a> {
-    source: PathBuf,
-    target: PathBuf,
-    snapshot: Option<&'a Snapshot>,
-    old_defaults: HashMap<String, Content>,
-    new_defaults: HashMap<String, Content>,
-    migration: Migration,
-    /// Folders with new names in them, not yet durable.
-    changed: BTreeSet<PathBuf>,
+/// What a version ships in the user's folders.
+struct Shipped {
+    /// `None`: the manifest is missing or cannot be read; then every file counts as the user's.
+    entries: Option<HashMap<RelativePath, Entry>>,
+    empty_folders: Vec<RelativePath>,
 }
 
-impl<'a> Carrying<'a> {
-    fn new(source: &Path, target: &Path, snapshot: Option<&'a Snapshot>) -> Self {
-        Self {
-            source: source.to_owned(),
-            target: target.to_owned(),
-            snapshot,
-            old_defaults: defaults(&source.join(MANIFEST_PATH)),
-            new_defaults: defaults(&target.join(MANIFEST_PATH)),
-            migration: Migration::default(),
-            changed: BTreeSet::new(),
+impl Shipped {
+    fn of(container: &Path) -> Self {
+        // Only what is needed here: the whole manifest was checked when the version was installed.
+        #[derive(Deserialize)]
+        struct Manifest {
+            file_manifest: HashMap<RelativePath, Entry>,
+            #[serde(default)]
+            empty_folders: Vec<RelativePath>,
+        }
+        let manifest = read_json::<Manifest>(&container.join(MANIFEST_PATH)).unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the shipped defaults are not known");
+            None
+        });
+        let carried = |path: &RelativePath| CARRIED.iter().any(|folder| path.is_under(folder));
+        match manifest {
+            Some(manifest) => Self {
+                entries: Some(manifest.file_manifest.into_iter().filter(|(path, _)| carried(path)).collect()),
+                empty_folders: manifest.empty_folders.into_iter().filter(|path| carried(path)).collect(),
+            },
+            None => Self { entries: None, empty_folders: Vec::new() },
         }
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let mut files = Vec::new();
-        CARRIED.iter().try_for_each(|folder| collect(&self.source.join(folder), &mut files))?;
-        Ok(files)
+    fn contents(&self) -> HashMap<String, Content> {
+        let content = |entry: &Entry| if entry.symlink.is_some() { Content::Link(entry.hash) } else { Content::File(entry.hash) };
+        self.entries.iter().flatten().map(|(path, entry)| (path.to_string(), content(entry))).collect()
+    }
+
+    /// Puts the defaults into `target`. Where the user has changed one in `container`, it comes from the copy that is kept. One that is
+    /// nowhere any more is told in the log. Where it is not known what was shipped, what lies in `container` has to do.
+    fn lay(&self, container: &Path, target: &Path) -> Result<(), StoreError> {
+        for folder in CARRIED {
+            create(&target.join(folder))?;
+        }
+        let Some(entries) = &self.entries else {
+            return Carrying::new(container, target, HashMap::new()).all(false, &|_, _| ()).map(drop);
+        };
+        for folder in &self.empty_folders {
+            create(&folder.under(target))?;
+        }
+        for (path, entry) in entries {
+            let (own, place) = (path.under(container), path.under(target));
+            create(place.parent().unwrap_or(target))?;
+            if let Some(link) = &entry.symlink {
+                copy_shipped_link(link, &own, &place)?;
+                continue;
+            }
+            let kept = kept_at(container, &entry.hash);
+            let found =
+                [kept, own].into_iter().find(|from| content_of(from).is_ok_and(|it| it == Some(Content::File(entry.hash))));
+            match found {
+                Some(from) => {
+                    clone_file(&from, &place)?;
+                    set_mode(&place, entry.permissions.mode());
+                }
+                None => tracing::warn!(default = %path, "this default is nowhere any more"),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn copy_shipped_link(link: &str, _own: &Path, place: &Path) -> Result<(), StoreError> {
+    std::os::unix::fs::symlink(link, place).map_err(StoreError::io("create", place))
+}
+
+#[cfg(not(unix))]
+fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), StoreError> {
+    if own.exists() { copy_link(own, place) } else { Ok(()) }
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    // Some file systems have no modes.
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+}
+
+#[cfg(not(unix))]
+fn set_mode(_path: &Path, _mode: u32) {}
+
+struct Carrying {
+    source: PathBuf,
+    target: PathBuf,
+    old_defaults: HashMap<String, Content>,
+    new_defaults: HashMap<String, Content>,
+    migration: Migration,
+}
+
+impl Carrying {
+    fn new(source: &Path, target: &Path, new_defaults: HashMap<String, Content>) -> Self {
+        Self {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            old_defaults: Shipped::of(source).contents(),
+            new_defaults,
+            migration: Migration::default(),
+        }
+    }
+
+    fn all(mut self, damaged: bool, told: Told) -> Result<Migration, StoreError> {
+        let walk = Walk::of(&self.source)?;
+        let total = walk.bytes();
+        let mut done = 0;
+        for (path, bytes) in &walk.files {
+            match self.carry(path) {
+                Err(error) if damaged && !error.is_disk_full() => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a user file of a damaged version could not be carried over"
+                    );
+                }
+                result => result?,
+            }
+            done += bytes;
+            told(done, total);
+        }
+        self.folders(&walk)?;
+        Ok(self.migration)
     }
 
     fn carry(&mut self, path: &Path) -> Result<(), StoreError> {
         let Ok(relative) = path.strip_prefix(&self.source) else { return Ok(()) };
-        let key = relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
-        let Some(content) = content_of(path)? else { return Ok(()) };
-        let old_default = self.old_defaults.get(&key).copied();
-        if old_default == Some(content) {
-            return Ok(());
-        }
-        // A new default that an earlier switch put beside the user's file, untouched: the next release brings its own.
-        if key.strip_suffix(NEW_DEFAULT).is_some_and(|name| self.old_defaults.get(name) == Some(&content)) {
-            return Ok(());
+        let key = key_of(relative);
+        let (old_default, default_there) = (self.old_defaults.get(&key).copied(), self.new_defaults.get(&key).copied());
+        let beside = key.strip_suffix(NEW_DEFAULT).and_then(|name| self.old_defaults.get(name));
+        // Most of the user's files are nobody's default: their bytes need not be looked at.
+        let content = if old_default.is_some() || default_there.is_some() || beside.is_some() { content_of(path)? } else { None };
+        if content.is_some() {
+            // Untouched; or a new default that an earlier switch put beside the user's file: the next release brings its own.
+            if old_default == content || beside.copied() == content {
+                return Ok(());
+            }
         }
         let (place, moved) = free_place(&self.target, relative);
-        let there = content_of(&place)?;
-        let new_default = self.new_defaults.get(&key).copied().filter(|_| !moved);
+        let new_default = default_there.filter(|_| !moved);
+        let is_there = fs::symlink_metadata(&place).is_ok();
         // The new release ships just what the user has.
-        if new_default == Some(content) && there == Some(content) {
+        if is_there && content.is_some() && new_default == content {
             return Ok(());
         }
         let conflict = match new_default {
             // The user changed a default that the new release changed too.
-            Some(default) if default != content && old_default != Some(default) => {
+            Some(default) if old_default != Some(default) => {
                 let beside = with_ending(&place, NEW_DEFAULT);
-                if there == Some(default) && fs::symlink_metadata(&beside).is_err() {
-                    self.copy(&place, &beside)?;
+                if is_there && fs::symlink_metadata(&beside).is_err() {
+                    fs::rename(&place, &beside).map_err(StoreError::io("rename", &place))?;
                 }
                 true
             }
             _ => moved,
         };
-        if there != Some(content) {
-            // The release can bring its own default again; anything else there is the user's.
-            let users = there.is_some() && there != new_default;
-            let part = self.part(path, &place)?;
-            match self.snapshot {
-                Some(snapshot) if users => {
-                    snapshot.keep(&place, place.strip_prefix(&self.target).unwrap_or(relative))?;
-                }
-                _ => writable(&place),
-            }
-            durable::rename(&part, &place).map_err(StoreError::io("rename", &part))?;
+        remove_file(&place)?;
+        create(place.parent().unwrap_or(&self.target))?;
+        if fs::symlink_metadata(path).map_err(StoreError::io("look at", path))?.is_symlink() {
+            copy_link(path, &place)?;
+        } else {
+            clone_file(path, &place)?;
         }
         let list = if conflict { &mut self.migration.conflicts } else { &mut self.migration.carried };
         list.push(relative.to_owned());
         Ok(())
     }
 
-    fn copy(&mut self, from: &Path, to: &Path) -> Result<(), StoreError> {
-        let part = self.part(from, to)?;
-        durable::rename(&part, to).map_err(StoreError::io("rename", &part))
-    }
-
-    /// A durable copy of `from` in the folder of `place`, to be renamed to it.
-    fn part(&mut self, from: &Path, place: &Path) -> Result<PathBuf, StoreError> {
-        let folder = place.parent().unwrap_or(&self.target);
-        fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
-        self.changed.extend(folder.ancestors().take_while(|parent| parent.starts_with(&self.target)).map(Path::to_owned));
-        let part = folder.join(PART);
-        writable(&part);
-        match fs::remove_file(&part) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", &part)(error)),
-            _ => {}
+    /// The user's empty folders, and who may look into his folders. Called last: a folder may be read-only.
+    fn folders(&self, walk: &Walk) -> Result<(), StoreError> {
+        for folder in walk.folders.iter().rev() {
+            let Ok(relative) = folder.strip_prefix(&self.source) else { continue };
+            let (place, moved) = free_place_of_folder(&self.target, relative);
+            if moved {
+                continue;
+            }
+            create(&place)?;
+            if let Ok(found) = fs::metadata(folder) {
+                // Some file systems have no modes.
+                let _ = fs::set_permissions(&place, found.permissions());
+            }
         }
-        let metadata = fs::symlink_metadata(from).map_err(StoreError::io("look at", from))?;
-        if metadata.is_symlink() {
-            copy_link(from, &part)?;
-        } else {
-            copy_file(from, &part, &metadata)?;
-        }
-        Ok(part)
-    }
-
-    fn finish(self) -> Result<Migration, StoreError> {
-        for folder in &self.changed {
-            durable::sync_folder(folder).map_err(StoreError::io("make durable", folder))?;
-        }
-        Ok(self.migration)
+        Ok(())
     }
 }
 
-/// What a version ships in the user's folders. A manifest that is missing or cannot be read ships nothing that is known: then every
-/// file counts as the user's.
-fn defaults(manifest: &Path) -> HashMap<String, Content> {
-    // Only what is needed here: the whole manifest was checked when the version was installed.
-    #[derive(Deserialize)]
-    struct Shipped {
-        file_manifest: HashMap<RelativePath, Entry>,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        hash: Digest,
-        symlink: Option<String>,
-    }
-    let shipped = read_json::<Shipped>(manifest).unwrap_or_else(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the shipped defaults are not known");
-        None
-    });
-    let shipped = shipped.map(|shipped| shipped.file_manifest).unwrap_or_default();
-    shipped
-        .into_iter()
-        .filter(|(path, _)| CARRIED.iter().any(|folder| path.is_under(folder)))
-        .map(|(path, entry)| {
-            (path.to_string(), if entry.symlink.is_some() { Content::Link(entry.hash) } else { Content::File(entry.hash) })
-        })
-        .collect()
+fn create(folder: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
 }
 
-/// Files and links below `folder`, in order. Links are not followed: what they point to may be anywhere.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-        Err(error) => return Err(StoreError::io("read", folder)(error)),
-    };
-    let mut entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(StoreError::io("read", folder))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let kind = entry.file_type().map_err(StoreError::io("read", &entry.path()))?;
-        if kind.is_dir() {
-            collect(&entry.path(), files)?;
-        } else if kind.is_symlink() && cfg!(not(unix)) {
-            // Making one needs a right there that users do not have.
-            tracing::warn!(link = %entry.path().display(), "a link is not carried over");
-        } else if (kind.is_file() || kind.is_symlink()) && entry.file_name() != PART {
-            files.push(entry.path());
-        }
+/// A path as manifests write it.
+fn key_of(relative: &Path) -> String {
+    relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// Files, links and folders in the user's folders of a version, in order. Links are not followed: what they point to may be anywhere.
+#[derive(Default)]
+struct Walk {
+    /// With their sizes in bytes.
+    files: Vec<(PathBuf, u64)>,
+    folders: Vec<PathBuf>,
+}
+
+impl Walk {
+    fn of(root: &Path) -> Result<Self, StoreError> {
+        let mut walk = Self::default();
+        CARRIED.iter().try_for_each(|folder| walk.add(&root.join(folder)))?;
+        Ok(walk)
     }
-    Ok(())
+
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn add(&mut self, folder: &Path) -> Result<(), StoreError> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+            Err(error) => return Err(StoreError::io("read", folder)(error)),
+        };
+        let mut entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(StoreError::io("read", folder))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let found = fs::symlink_metadata(&path).map_err(StoreError::io("look at", &path))?;
+            if found.is_dir() {
+                self.folders.push(path.clone());
+                self.add(&path)?;
+            } else if found.is_symlink() && cfg!(not(unix)) {
+                // Making one needs a right there that users do not have.
+                tracing::warn!(link = %path.display(), "a link is not carried over");
+            } else if found.is_file() || found.is_symlink() {
+                self.files.push((path, found.len()));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where `relative` can lie below `target`, and whether it had to move: a folder where a file is to lie, and anything else where a folder
 /// is to lie, stay, and what is the user's gets a name beside. Only kinds decide, so that a repetition finds the same place.
 fn free_place(target: &Path, relative: &Path) -> (PathBuf, bool) {
+    place_of(target, relative, relative.iter().count())
+}
+
+/// The same for a folder.
+fn free_place_of_folder(target: &Path, relative: &Path) -> (PathBuf, bool) {
+    place_of(target, relative, usize::MAX)
+}
+
+/// `file` is how many parts make a path that ends in a file.
+fn place_of(target: &Path, relative: &Path, file: usize) -> (PathBuf, bool) {
     let mut place = target.to_owned();
     let mut moved = false;
-    let parts = relative.iter().count();
     for (index, part) in relative.iter().enumerate() {
         place.push(part);
-        let is_last = index + 1 == parts;
-        while fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir() == is_last) && !is_users_root(index, &place) {
+        let is_file = index + 1 == file;
+        while fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir() == is_file) {
             place = with_ending(&place, KEPT);
             moved = true;
         }
     }
     (place, moved)
-}
-
-/// `config` and its like may be links to folders of the user's choice.
-fn is_users_root(index: usize, place: &Path) -> bool {
-    index == 0 && place.is_dir()
 }
 
 /// What stands at `path`; `None` if that is nothing, or neither a file nor a link.
@@ -284,24 +381,28 @@ fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::ContainerId;
     use crate::store::fixture::Fixture;
 
     use super::*;
 
-    fn carry(fixture: &Fixture, from: &ContainerId, to: &ContainerId) -> Migration {
-        let snapshot = Snapshot::of(&fixture.home, to, jiff::Timestamp::UNIX_EPOCH);
-        carry_over(&fixture.home, from, to, &snapshot).unwrap()
+    /// What `to` would find, in a folder of its own.
+    struct Laid {
+        migration: Migration,
+        folder: PathBuf,
     }
 
-    /// Files of the only snapshot, with their texts.
-    fn kept(fixture: &Fixture) -> Vec<(String, String)> {
-        let Some(folder) = fs::read_dir(fixture.home.snapshots()).into_iter().flatten().flatten().next() else {
-            return Vec::new();
-        };
-        let mut files = Vec::new();
-        collect(&folder.path(), &mut files).unwrap();
-        let relative = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned();
-        files.iter().map(|path| (relative(path), fs::read_to_string(path).unwrap())).collect()
+    impl Laid {
+        fn read(&self, path: &str) -> Option<String> {
+            fs::read_to_string(self.folder.join(path)).ok()
+        }
+    }
+
+    fn carry(fixture: &Fixture, from: &ContainerId, to: &ContainerId) -> Laid {
+        let folder = fixture.home.root().join(format!("laid-{:08x}", fastrand::u32(..)));
+        fs::create_dir(&folder).unwrap();
+        let (source, target) = (fixture.home.container(from), fixture.home.container(to));
+        Laid { migration: lay_out(&source, &target, &folder, false, &|_, _| ()).unwrap(), folder }
     }
 
     #[test]
@@ -322,11 +423,13 @@ mod tests {
         fixture.write(&one, "config/same", "b");
         fixture.write(&one, "data/folder/made", "mine");
         fixture.write(&one, "temp/made", "mine");
+        fs::create_dir(fixture.home.container(&one).join("data/empty")).unwrap();
         for round in 0..2 {
-            let migration = carry(&fixture, &one, &two);
-            assert_eq!(migration.conflicts, [Path::new("config/both")], "round {round}");
-            assert_eq!(migration.carried, [Path::new("config/changed"), Path::new("data/folder/made")]);
-            let read = |path: &str| fixture.read(&two, path);
+            let laid = carry(&fixture, &one, &two);
+            assert_eq!(laid.migration.conflicts, [Path::new("config/both")], "round {round}");
+            assert_eq!(laid.migration.carried, [Path::new("config/changed"), Path::new("data/folder/made")]);
+            assert!(laid.folder.join("data/empty").is_dir() && laid.folder.join("logs").is_dir());
+            let read = |path: &str| laid.read(path);
             assert_eq!(read("config/untouched").as_deref(), Some("b"), "an untouched default moves on");
             assert_eq!(read("config/changed").as_deref(), Some("mine"));
             assert_eq!(read("config/both").as_deref(), Some("mine"));
@@ -339,12 +442,14 @@ mod tests {
         assert_eq!(fixture.read(&one, "config/both").as_deref(), Some("mine"), "the old version is as it was");
     }
     #[test]
-    fn going_back_takes_the_present_files_along_and_keeps_the_older_ones_in_a_snapshot() {
+    fn a_version_that_was_used_before_finds_its_defaults_and_the_present_files_and_no_older_ones() {
         let fixture = Fixture::new();
         let files = [("config/default", "a"), ("config/reset", "a"), ("config/moved", "a")];
         let one = fixture.install("1.0.0", &files);
         let two = fixture.install("2.0.0", &[("config/default", "a"), ("config/reset", "b"), ("config/moved", "b")]);
-        for (path, text) in [("data/document", "old"), ("data/only here", "old"), ("config/reset", "mine")] {
+        for (path, text) in
+            [("data/document", "old"), ("data/only here", "old"), ("config/reset", "mine"), ("config/moved", "mine")]
+        {
             fixture.write(&one, path, text);
         }
         for (path, text) in
@@ -352,23 +457,19 @@ mod tests {
         {
             fixture.write(&two, path, text);
         }
-        for _ in 0..2 {
-            let migration = carry(&fixture, &two, &one);
-            assert!(migration.conflicts.is_empty(), "{migration:?}");
-            let read = |path: &str| fixture.read(&one, path);
-            for path in ["data/document", "config/default", "data/new"] {
-                assert_eq!(read(path).as_deref(), Some("present"), "{path}");
-            }
-            assert_eq!(read("data/only here").as_deref(), Some("old"));
-            assert_eq!(read("config/reset").as_deref(), Some("a"), "what the user has now, though it is a shipped default here");
-            assert_eq!(read("config/moved").as_deref(), Some("a"));
-            let expected = [("config/reset", "mine"), ("data/document", "old")];
-            assert_eq!(
-                kept(&fixture),
-                expected.map(|(path, text)| (path.to_owned(), text.to_owned())),
-                "shipped defaults are not kept"
-            );
+        assert!(!is_pristine(&fixture.home.container(&one)).unwrap());
+        let laid = carry(&fixture, &two, &one);
+        assert!(laid.migration.conflicts.is_empty(), "{:?}", laid.migration);
+        for path in ["data/document", "config/default", "data/new"] {
+            assert_eq!(laid.read(path).as_deref(), Some("present"), "{path}");
         }
+        assert_eq!(laid.read("data/only here"), None, "the user deleted it since, or it belongs to another time");
+        assert_eq!(laid.read("config/reset").as_deref(), Some("a"), "what the user has now, though it is a shipped default here");
+        assert_eq!(
+            laid.read("config/moved").as_deref(),
+            Some("a"),
+            "the default, though the user had changed it in that version"
+        );
     }
 
     #[test]
@@ -379,47 +480,39 @@ mod tests {
         fixture.write(&one, "config/file", "mine");
         fixture.write(&one, "config/folder/deep/inside", "mine");
         for _ in 0..2 {
-            let migration = carry(&fixture, &one, &two);
-            assert_eq!(migration.conflicts, [Path::new("config/file"), Path::new("config/folder/deep/inside")]);
-            let read = |path: &str| fixture.read(&two, path);
+            let laid = carry(&fixture, &one, &two);
+            assert_eq!(laid.migration.conflicts, [Path::new("config/file"), Path::new("config/folder/deep/inside")]);
+            let read = |path: &str| laid.read(path);
             assert_eq!(read("config/file/inside").as_deref(), Some("b"));
             assert_eq!(read("config/file.kept").as_deref(), Some("mine"));
             assert_eq!(read("config/folder").as_deref(), Some("b"));
             assert_eq!(read("config/folder.kept/deep/inside").as_deref(), Some("mine"));
         }
-        assert!(kept(&fixture).is_empty());
     }
 
     #[test]
-    fn a_read_only_file_keeps_mode_and_time_and_a_stale_copy_is_no_obstacle() {
+    fn files_and_folders_keep_mode_and_time() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        let read_only = |path: &Path| {
+        fixture.write(&one, "data/folder/file", "mine");
+        let source = fixture.home.container(&one).join("data/folder/file");
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        fs::File::options().write(true).open(&source).unwrap().set_modified(time).unwrap();
+        for path in [&source, source.parent().unwrap()] {
             let mut permissions = fs::metadata(path).unwrap().permissions();
             permissions.set_readonly(true);
             fs::set_permissions(path, permissions).unwrap();
-        };
-        fixture.write(&one, "data/file", "mine");
-        let source = fixture.home.container(&one).join("data/file");
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
-        fs::File::options().write(true).open(&source).unwrap().set_modified(time).unwrap();
-        read_only(&source);
-        fixture.write(&two, &format!("data/{PART}"), "half");
-        read_only(&fixture.home.container(&two).join("data").join(PART));
-        // The second time a read-only file is to be replaced.
-        for text in ["mine", "another"] {
-            fs::remove_file(&source).unwrap();
-            fs::write(&source, text).unwrap();
-            fs::File::options().write(true).open(&source).unwrap().set_modified(time).unwrap();
-            read_only(&source);
-            carry(&fixture, &one, &two);
-            assert_eq!(fixture.read(&two, "data/file").as_deref(), Some(text));
-            let copy = fs::metadata(fixture.home.container(&two).join("data/file")).unwrap();
+        }
+        for _ in 0..2 {
+            let laid = carry(&fixture, &one, &two);
+            let copy = fs::metadata(laid.folder.join("data/folder/file")).unwrap();
             assert!(copy.permissions().readonly());
             assert_eq!(copy.modified().unwrap(), time);
+            assert!(fs::metadata(laid.folder.join("data/folder")).unwrap().permissions().readonly());
+            crate::store::files::remove_tree(&laid.folder).unwrap();
+            assert!(!laid.folder.exists(), "read-only folders can be removed too");
         }
-        assert_eq!(fs::read_dir(fixture.home.container(&two).join("data")).unwrap().count(), 1, "no copy is left");
-        assert_eq!(kept(&fixture), [("data/file".to_owned(), "mine".to_owned())]);
+        crate::store::files::remove_tree(&fixture.home.container(&one)).unwrap();
     }
 
     #[test]
@@ -432,23 +525,19 @@ mod tests {
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("photo"), "x").unwrap();
         fixture.write(&one, "data/file", "mine");
-        let (source, target) = (fixture.home.container(&one).join("data"), fixture.home.container(&two).join("data"));
+        let source = fixture.home.container(&one).join("data");
         symlink(&outside, source.join("folder")).unwrap();
         symlink("file", source.join("near")).unwrap();
         symlink("nowhere", source.join("broken")).unwrap();
         for _ in 0..2 {
-            assert_eq!(carry(&fixture, &one, &two).carried.len(), 4);
+            let laid = carry(&fixture, &one, &two);
+            let target = laid.folder.join("data");
+            assert_eq!(laid.migration.carried.len(), 4);
             assert_eq!(fs::read_link(target.join("folder")).unwrap(), outside);
             assert_eq!(fs::read_link(target.join("near")).unwrap(), Path::new("file"));
             assert_eq!(fs::read_link(target.join("broken")).unwrap(), Path::new("nowhere"));
         }
-        assert!(kept(&fixture).is_empty());
-        // A folder in the place of the link: nothing is written through it.
-        fs::remove_file(source.join("folder")).unwrap();
-        fixture.write(&one, "data/folder/photo", "another");
-        carry(&fixture, &one, &two);
         assert_eq!(fs::read_to_string(outside.join("photo")).unwrap(), "x");
-        assert_eq!(fixture.read(&two, "data/folder.kept/photo").as_deref(), Some("another"));
     }
 
     #[test]
@@ -456,10 +545,14 @@ mod tests {
         let fixture = Fixture::new();
         let ids = [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")]
             .map(|(version, text)| fixture.install(version, &[("config/x", text)]));
-        fixture.write(&ids[0], "config/x", "mine");
-        carry(&fixture, &ids[0], &ids[1]);
+        let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::Means::PLAIN, &fixture.lock);
+        for id in &ids {
+            switch(id).unwrap();
+            if *id == ids[0] {
+                fixture.write(id, "config/x", "mine");
+            }
+        }
         assert_eq!(fixture.read(&ids[1], "config/x.new-default").as_deref(), Some("b"));
-        carry(&fixture, &ids[1], &ids[2]);
         assert_eq!(fixture.read(&ids[2], "config/x").as_deref(), Some("mine"));
         assert_eq!(fixture.read(&ids[2], "config/x.new-default").as_deref(), Some("c"));
     }
@@ -469,7 +562,14 @@ mod tests {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[("config/x", "a")]), fixture.install("2.0.0", &[("config/x", "b")]));
         fs::write(fixture.home.manifest(&one), "{").unwrap();
-        assert_eq!(carry(&fixture, &one, &two).conflicts, [Path::new("config/x")]);
-        assert_eq!(fixture.read(&two, "config/x").as_deref(), Some("a"));
+        let laid = carry(&fixture, &one, &two);
+        assert_eq!(laid.migration.conflicts, [Path::new("config/x")]);
+        assert_eq!(laid.read("config/x").as_deref(), Some("a"));
+        assert_eq!(laid.read("config/x.new-default").as_deref(), Some("b"));
+        // In the version to come: what lies there has to do.
+        fs::write(fixture.home.manifest(&two), "{").unwrap();
+        fixture.write(&one, "data/made", "mine");
+        let laid = carry(&fixture, &one, &two);
+        assert_eq!((laid.read("config/x").as_deref(), laid.read("data/made").as_deref()), (Some("a"), Some("mine")));
     }
 }

@@ -4,11 +4,13 @@
 //! ```text
 //! <home>/lock                  held while versions are changed
 //! <home>/active.json           which version the next start uses; replaced in one step
+//! <home>/journal.json          a decided switch, until it is done
+//! <home>/incoming/             user files being laid out for a switch that is not decided yet
 //! <home>/state.json            installation id, skipped versions, language
 //! <home>/containers/<id>/      an installed version, immutable but for config data logs temp
 //! <home>/staging/<id>/         a version that is coming: tree/ and the package's verified pieces
 //! <home>/running/<id>          locked by the processes that run this version, which are noted in <id>.d/
-//! <home>/snapshots/            the user's own files that a switch replaced
+//! <home>/snapshots/            user files as versions had them when they were left: the points to go back to
 //! <home>/trust/ nodes.json logs/
 //! ```
 //!
@@ -19,12 +21,16 @@ mod files;
 #[cfg(test)]
 mod fixture;
 pub mod home;
+mod journal;
 pub mod launch;
 pub mod lock;
 pub mod migrate;
+pub mod probation;
 pub mod records;
 pub mod remove;
-mod snapshots;
+pub mod rollback;
+mod script;
+pub mod snapshots;
 pub mod staging;
 pub mod switch;
 
@@ -32,7 +38,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use home::Home;
-pub use records::{Active, InstalledRecord, State};
+pub use records::{Active, InstalledRecord, Probation, State};
 
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +97,32 @@ pub enum StoreError {
         /// Which home.
         home: PathBuf,
     },
+    /// The user's files have a form that this version does not know.
+    #[error("{id} knows user data up to form {known}, and this is form {found}")]
+    DataTooNew {
+        /// The version that was to be switched to.
+        id: String,
+        /// The form of the user's present files.
+        found: u32,
+        /// The newest that the version knows.
+        known: u32,
+    },
+    /// A release's own migration refused, failed, or took too long.
+    #[error("the migration to {id} failed: {} {reason}", script.display())]
+    Migration {
+        /// The version that was to be switched to.
+        id: String,
+        /// Its script.
+        script: PathBuf,
+        /// What it said, or what ended it.
+        reason: String,
+    },
+    /// Nothing is kept that could be gone back to.
+    #[error("there is no earlier state to go back to from {id}")]
+    NoRollbackPoint {
+        /// Which version was asked for, or is active.
+        id: String,
+    },
     /// The app's program could not be started.
     #[error("cannot start {}", program.display())]
     Start {
@@ -104,6 +136,11 @@ pub enum StoreError {
 impl StoreError {
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether trying the same again would end the same.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::DataTooNew { .. } | Self::Migration { .. } | Self::NotInstalled { .. })
     }
 
     /// Whether the disk is full, told by a check or by the system.

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::happened::Notice;
 use crate::model::{ContainerId, Digest, Launch, RelativePath, Version};
 
 /// `active.json`: which version the next start uses.
@@ -16,6 +17,30 @@ pub struct Active {
     /// An installed version to switch to before the next start, when the app is not running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<ContainerId>,
+    /// Set while the active version has not proved yet that it comes up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probation: Option<Probation>,
+}
+
+/// How a version that was switched to has fared so far. It ends when the version has come up and then ended well or run for long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probation {
+    /// When it was switched to.
+    pub since: jiff::Timestamp,
+    /// How often it was started without having come up; written before each start.
+    pub starts: u32,
+    /// How often in a row it was seen to fail.
+    pub failures: u32,
+    /// It has come up once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub up: bool,
+}
+
+impl Probation {
+    /// The beginning of one.
+    pub fn begin(now: jiff::Timestamp) -> Self {
+        Self { since: now, ..Self::default() }
+    }
 }
 
 /// `containers/<id>/metadata/installed.json`: written last into a staged tree, so a folder that has it is a whole version.
@@ -30,12 +55,21 @@ pub struct InstalledRecord {
     pub icon: Option<RelativePath>,
     /// How it starts.
     pub launch: Launch,
+    /// The form of user data that it knows; higher is newer, 0 if the publisher does not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub data_schema: u32,
     /// Bytes of all files.
     pub size: u64,
     /// When it was installed.
     pub installed: jiff::Timestamp,
     /// Digest of the manifest, which was covered by signed metadata when this was written.
     pub manifest: Digest,
+}
+
+// The form that serde's `skip_serializing_if` calls.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(schema: &u32) -> bool {
+    *schema == 0
 }
 
 /// `state.json`: what this installation remembers between starts. Nothing here is needed to start the app.
@@ -50,4 +84,13 @@ pub struct State {
     pub language: Option<String>,
     /// A mandatory release that is known and not installed yet.
     pub mandatory: Option<Version>,
+    /// The version the user wants to stay at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Version>,
+    /// Versions that did not come up here; not offered again unless somebody asks for one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Version>,
+    /// What the user has not been told yet, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
 }

@@ -3,7 +3,7 @@
 use super::files::remove_tree;
 use super::home::REMOVED;
 use super::lock::{HomeLock, RunningLock};
-use super::{Home, StoreError};
+use super::{Home, StoreError, snapshots};
 use crate::durable;
 use crate::model::ContainerId;
 
@@ -22,6 +22,7 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     if RunningLock::is_held(home, id) {
         return in_use("it is running");
     }
+    snapshots::take_in(home, id)?;
     // Renamed first: a removal that is cut short leaves no half version under a version's name.
     let place = home.container(id);
     let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
@@ -56,14 +57,14 @@ mod tests {
 
     use super::*;
     use crate::store::fixture::Fixture;
-    use crate::store::switch::{switch, switch_at_next_start};
+    use crate::store::switch::{Means, switch, switch_at_next_start};
 
     #[test]
     fn what_is_in_use_stays() {
         let fixture = Fixture::new();
         let (one, two, three) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]), fixture.install("3.0.0", &[]));
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &one, lock).unwrap();
+        switch(home, &one, Means::PLAIN, lock).unwrap();
         switch_at_next_start(home, &two, lock).unwrap();
         let running = RunningLock::hold(home, &three).unwrap();
         for id in [&one, &two, &three] {
@@ -81,8 +82,8 @@ mod tests {
         let ids: Vec<_> =
             ["1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &ids[0], lock).unwrap();
-        switch(home, &ids[4], lock).unwrap();
+        switch(home, &ids[0], Means::PLAIN, lock).unwrap();
+        switch(home, &ids[4], Means::PLAIN, lock).unwrap();
         fs::create_dir(home.containers().join(".removed-x")).unwrap();
         let removed = prune(home, 1, lock).unwrap();
         assert_eq!(removed, [ids[2].clone(), ids[1].clone()]);

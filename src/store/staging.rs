@@ -97,6 +97,7 @@ impl Staging {
             display_name: application.display_name.clone(),
             icon: application.icon.clone(),
             launch: application.launch.clone(),
+            data_schema: application.data_schema,
             size: manifest.unpacked_size(),
             installed: now,
             manifest: digest,
@@ -107,7 +108,7 @@ impl Staging {
         for damaged in [&aside, &place] {
             if exists(damaged) {
                 tracing::error!(folder = %damaged.display(), "a damaged version is in the way; its user files are carried over");
-                migrate::rescue(damaged, &self.tree(), None)?.log();
+                migrate::rescue(damaged, &self.tree())?.log();
             }
         }
         contents::keep(&self.tree(), manifest)?;
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
     use crate::model::manifest::MANIFEST_PATH;
     use crate::store::fixture::{Fixture, id};
-    use crate::store::switch::switch;
+    use crate::store::switch::{Means, switch};
 
     const RECORD: &str = "metadata/installed.json";
 
@@ -193,7 +194,7 @@ mod tests {
         let one = fixture.install("1.0.0", &[]);
         fixture.write(&one, "data/made", "stale");
         let two = fixture.install("2.0.0", &files);
-        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
         for (path, text) in [("data/made", "mine"), ("config/changed", "mine"), ("app/code", "broken"), (RECORD, "{\"conta")] {
             fixture.write(&two, path, text);
         }
@@ -210,7 +211,7 @@ mod tests {
         assert_eq!(fs::read_to_string(kept[0].join("app/code")).unwrap(), "broken");
         // The pointer named it all the time, so its files stand, not those of the version that stood in.
         assert_eq!(fixture.home.active().unwrap().0.container, two);
-        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
         assert_eq!(read("data/made").as_deref(), Some("mine"));
     }
 

@@ -1,40 +1,147 @@
-//! Making another installed version the active one.
+//! Making another installed version the active one: a transaction.
 //!
-//! The steps of a switch, in order: the running app has ended; data is snapshotted; data is migrated; the pointer flips; the new
-//! version starts on probation; it is confirmed. Here: migration by copy, a snapshot of the files that it replaces, and the flip in
-//! one step. The journal and probation take their places between these lines.
+//! ```text
+//! prepare    what the version to come shall find is laid out aside: its defaults, the user's files, migrated    (nothing counts yet)
+//! note       the version that is left becomes a point to go back to
+//! commit     journal, folders moved into place, pointer                                                        (forward only)
+//! ```
 //!
-//! A switch back is a switch like any other: the user's present files go along, and what the older version had of its own is in the
-//! snapshot.
+//! A failure or a kill while preparing leaves everything as it was; one while committing is finished by whoever takes the lock next.
+//! The app must have ended: what it still writes would be left behind. The new version is then on probation ([`super::Probation`])
+//! until it has come up. A switch back is a switch like any other: the user's present files go along. [`super::rollback`] is the other
+//! way back, to the files as they were.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::lock::HomeLock;
-use super::migrate::{self, Migration};
-use super::snapshots::Snapshot;
-use super::{Active, Home, InstalledRecord, StoreError};
+use super::files::{can_clone, remove_tree};
+use super::home::REMOVED;
+use super::journal::Journal;
+use super::launch::Variable;
+use super::lock::{HomeLock, RunningLock};
+use super::migrate::{self, Migration, Told};
+use super::snapshots::{self, Reason, Snapshot};
+use super::{Active, Home, InstalledRecord, Probation, StoreError, script};
+use crate::durable;
 use crate::model::ContainerId;
 
-/// Switches to `id` now. The app must not be running in a version whose data would be left behind while it still writes.
-pub fn switch(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(InstalledRecord, Migration), StoreError> {
+/// Room that stays free on the disk, bytes.
+const RESERVE: u64 = 16 << 20;
+/// How long a start waits for a launcher that is in the middle of a switch.
+const PATIENCE_WITH_SWITCH: Duration = Duration::from_secs(5);
+
+/// What a switch works with beside the home.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// Asks the environment, for the migration script.
+    pub variable: Variable<'a>,
+    /// How long a release's own migration may take.
+    pub migration_limit: Duration,
+    /// Told bytes done and in all.
+    pub told: Told<'a>,
+}
+
+impl Means<'_> {
+    /// An environment without variables, five minutes for a migration, nobody to be told.
+    pub const PLAIN: Means<'static> = Means { variable: &|_| None, migration_limit: Duration::from_secs(300), told: &|_, _| () };
+}
+
+/// Switches to `id` now.
+pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> Result<(InstalledRecord, Migration), StoreError> {
     let record = home.record(id)?;
-    let before = home.active().ok().map(|(active, _)| active);
-    let previous = match &before {
-        Some(active) if active.container == *id => active.previous.clone(),
-        Some(active) => Some(active.container.clone()),
-        None => None,
+    let before = home.active().ok();
+    let damaged = damaged_before(home, id);
+    let source = match &before {
+        Some((active, _)) if active.container != *id => Some(home.container(&active.container)),
+        _ => damaged.clone(),
     };
-    let snapshot = Snapshot::of(home, id, jiff::Timestamp::now());
-    let migration = match &before {
-        Some(active) if active.container != *id => migrate::carry_over(home, &active.container, id, &snapshot)?,
-        _ => match damaged_before(home, id) {
-            Some(damaged) => migrate::rescue(&damaged, &home.container(id), Some(&snapshot))?,
-            None => Migration::default(),
-        },
+    let Some(source) = source else {
+        let (previous, probation) = before.map(|(active, _)| (active.previous, active.probation)).unwrap_or_default();
+        home.set_active(&Active { container: id.clone(), previous, pending: None, probation })?;
+        return Ok((record, Migration::default()));
     };
-    home.set_active(&Active { container: id.clone(), previous, pending: None })?;
-    snapshot.prune_others();
+    let left = before.filter(|(active, _)| active.container != *id);
+    let now = jiff::Timestamp::now();
+    let migration = prepare(home, &source, left.as_ref().map(|(_, record)| record), &record, means)?;
+    let displaced = displaced(home, id, now)?;
+    let previous = left.as_ref().map(|(active, _)| active.container.clone());
+    let note = previous.as_ref().map(|from| Snapshot::new(home, from, id, Reason::Switched, now));
+    if let Some(note) = &note {
+        note.write(home)?;
+    }
+    let probation = previous.as_ref().map(|_| Probation::begin(now));
+    let active = Active { container: id.clone(), previous, pending: None, probation };
+    Journal { container: id.clone(), displaced: displaced.clone(), active }.commit(home, lock)?;
+    finish(home, &displaced, note.as_ref());
     Ok((record, migration))
+}
+
+/// Lays out in `incoming` what `to` shall find.
+fn prepare(
+    home: &Home,
+    source: &Path,
+    from: Option<&InstalledRecord>,
+    to: &InstalledRecord,
+    means: Means,
+) -> Result<Migration, StoreError> {
+    let newer = from.filter(|from| from.container.version > to.container.version).unwrap_or(to);
+    if let Some(from) = from
+        && from.data_schema > to.data_schema
+        && !script::is_there(home, &newer.container)
+    {
+        return Err(StoreError::DataTooNew { id: to.container.to_string(), found: from.data_schema, known: to.data_schema });
+    }
+    let work = fresh_incoming(home)?;
+    if !can_clone(&work) {
+        home.check_space(migrate::bytes_of(source)?.saturating_add(RESERVE))?;
+    }
+    let migration = migrate::lay_out(source, &home.container(&to.container), &work, from.is_none(), means.told)?;
+    if let Some(from) = from {
+        let versions = (&from.container, &to.container);
+        script::run(home, newer, versions, &work, means.migration_limit, means.variable)?;
+    }
+    durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
+    Ok(migration)
+}
+
+/// An empty folder that only this user may look into.
+pub(super) fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
+    let work = home.incoming();
+    remove_tree(&work)?;
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&work).map_err(StoreError::io("create", &work))?;
+    Ok(work)
+}
+
+/// Where the present user files of `id` go, below the home: to the snapshot of when it was left, to one made now, or, if nobody ever
+/// touched them, to where removed things go.
+pub(super) fn displaced(home: &Home, id: &ContainerId, now: jiff::Timestamp) -> Result<PathBuf, StoreError> {
+    let folder = if let Some(snapshot) = snapshots::in_version(home, id) {
+        snapshot.folder().to_owned()
+    } else if migrate::is_pristine(&home.container(id))? {
+        home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)))
+    } else {
+        let snapshot = Snapshot::new(home, id, id, Reason::Replaced, now);
+        snapshot.write(home)?;
+        snapshot.folder().to_owned()
+    };
+    Ok(folder.strip_prefix(home.root()).map(Path::to_owned).unwrap_or(folder))
+}
+
+/// What is left to be deleted after a switch. A failure is told in the log: the next one who cleans up tries again.
+pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
+    let displaced = home.root().join(displaced);
+    let is_removed = displaced.file_name().is_some_and(|name| name.to_string_lossy().starts_with(REMOVED));
+    for rest in [Some(home.incoming()), is_removed.then(|| displaced.clone())].into_iter().flatten() {
+        if let Err(error) = remove_tree(&rest) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what a switch left could not be removed");
+        }
+    }
+    let made: Vec<&Path> = note.map(Snapshot::folder).into_iter().chain([displaced.as_path()]).collect();
+    snapshots::prune(home, &made);
 }
 
 /// The folder of the version that the pointer names, if that is another one than `id`, which only stands in for it: damaged as it is,
@@ -52,10 +159,30 @@ pub fn switch_at_next_start(home: &Home, id: &ContainerId, _lock: &HomeLock) -> 
     home.set_active(&Active { pending, ..active })
 }
 
-/// The version to start now: a pending switch is carried out first, unless another launcher is at work or the app is still
-/// running in the old version. A switch that fails is told in the log, and the version that was active before starts. A lost
-/// `active.json` is written anew if nobody else is at work.
-pub fn resolve_for_start(home: &Home) -> Result<InstalledRecord, StoreError> {
+/// What a start found.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The version to start.
+    pub record: InstalledRecord,
+    /// A pending switch that was carried out, with what became of the user's files, or that failed.
+    pub switched: Option<Result<Migration, (ContainerId, StoreError)>>,
+}
+
+/// The version to start now: an interrupted switch is finished and a pending one carried out first, unless another launcher is at work
+/// or the app is still running in the old version. A switch that fails is told, and the version that was active before starts. A
+/// lost `active.json` is written anew if nobody else is at work.
+pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreError> {
+    if home.journal().exists() {
+        // Taking the lock finishes it.
+        let end = Instant::now() + PATIENCE_WITH_SWITCH;
+        while let Err(error) = HomeLock::take(home) {
+            if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
+                tracing::error!(error = &error as &dyn std::error::Error, "an interrupted switch is not finished");
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
     if home.has_lost_pointer() {
         let written = HomeLock::take(home).and_then(|lock| home.ensure_active(&lock));
         if let Err(error) = written {
@@ -63,22 +190,35 @@ pub fn resolve_for_start(home: &Home) -> Result<InstalledRecord, StoreError> {
         }
     }
     let (active, record) = home.active()?;
-    let Some(pending) = active.pending else { return Ok(record) };
-    if super::lock::RunningLock::is_held(home, &active.container) {
-        return Ok(record);
+    let stay = |record| Ok(Resolved { record, switched: None });
+    let Some(pending) = active.pending else { return stay(record) };
+    if RunningLock::is_held(home, &active.container) {
+        return stay(record);
     }
-    let switched = HomeLock::take(home).and_then(|lock| switch(home, &pending, &lock));
-    match switched {
+    let lock = match HomeLock::take(home) {
+        Ok(lock) => lock,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the pending switch waits");
+            return stay(record);
+        }
+    };
+    match switch(home, &pending, means, &lock) {
         Ok((record, migration)) => {
             migration.log();
-            Ok(record)
+            Ok(Resolved { record, switched: Some(Ok(migration)) })
         }
         Err(error) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the pending switch failed; starting the version before it"
             );
-            Ok(record)
+            // It would fail again at each start, and cost each time.
+            if error.is_final()
+                && let Err(error) = home.set_active(&Active { pending: None, ..home.active()?.0 })
+            {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the pending switch is not forgotten");
+            }
+            Ok(Resolved { record, switched: Some(Err((pending, error))) })
         }
     }
 }
@@ -93,22 +233,22 @@ mod tests {
     fn switching_remembers_where_it_came_from() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, &fixture.lock).unwrap();
-        switch(&fixture.home, &two, &fixture.lock).unwrap();
-        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
         let (active, _) = fixture.home.active().unwrap();
         assert_eq!((active.container, active.previous), (two, Some(one)));
         let missing = crate::store::fixture::id("3.0.0");
-        assert!(matches!(switch(&fixture.home, &missing, &fixture.lock), Err(StoreError::NotInstalled { .. })));
+        assert!(matches!(switch(&fixture.home, &missing, Means::PLAIN, &fixture.lock), Err(StoreError::NotInstalled { .. })));
     }
 
     #[test]
     fn a_pending_switch_waits_for_the_end_of_the_app_and_of_the_other_launcher() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
         switch_at_next_start(&fixture.home, &two, &fixture.lock).unwrap();
-        let start = |home: &Home| resolve_for_start(home).unwrap().container;
+        let start = |home: &Home| resolve_for_start(home, Means::PLAIN).unwrap().record.container;
         assert_eq!(start(&fixture.home), one, "another launcher holds the lock");
         let Fixture { home, lock, .. } = &fixture;
         let running = RunningLock::hold(home, &one).unwrap();
@@ -128,7 +268,7 @@ mod tests {
     fn choosing_the_active_version_again_takes_a_pending_switch_back() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
         switch_at_next_start(&fixture.home, &two, &fixture.lock).unwrap();
         switch_at_next_start(&fixture.home, &one, &fixture.lock).unwrap();
         assert_eq!(fixture.home.active().unwrap().0.pending, None);
@@ -138,7 +278,7 @@ mod tests {
         let fixture = Fixture::new();
         let home = fixture.home.clone();
         let one = fixture.install("1.0.0", &[]);
-        let start = || resolve_for_start(&home).unwrap().container;
+        let start = || resolve_for_start(&home, Means::PLAIN).unwrap().record.container;
         assert_eq!(start(), one);
         assert_eq!(home.named().unwrap(), None, "another launcher holds the lock");
         let keep = fixture.release();
@@ -151,32 +291,114 @@ mod tests {
     fn the_only_version_hands_its_files_on_even_when_damaged() {
         let fixture = Fixture::new();
         let one = fixture.install("1.0.0", &[]);
-        switch(&fixture.home, &one, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
         fixture.write(&one, "data/file", "mine");
         fixture.write(&one, "metadata/installed.json", "");
         let two = fixture.install("2.0.0", &[]);
-        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
         let (active, _) = fixture.home.active().unwrap();
         assert_eq!((active.container, active.previous), (two, None));
     }
 
     #[test]
-    fn a_switch_back_keeps_what_it_replaces() {
+    fn a_switch_back_takes_the_present_files_along_and_keeps_the_older_ones() {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[("config/c", "default")]), fixture.install("2.0.0", &[]));
+        fixture.write(&one, "data/file", "old");
+        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        for round in 0..5 {
+            switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+            fixture.write(&two, "data/file", &format!("present {round}"));
+            switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+            assert_eq!(fixture.read(&one, "data/file"), Some(format!("present {round}")));
+            assert_eq!(fixture.read(&one, "config/c").as_deref(), Some("default"));
+        }
+        let kept: Vec<_> = snapshots::list(&fixture.home)
+            .iter()
+            .map(|snapshot| fs::read_to_string(snapshot.place(&fixture.home).join("data/file")).unwrap())
+            .collect();
+        assert_eq!(kept, ["present 4", "present 3", "present 3"], "in the version left last, and what each switch replaced");
+        assert_eq!(fs::read_dir(fixture.home.snapshots()).unwrap().count(), 3);
+        assert!(!fixture.home.incoming().exists() && !fixture.home.journal().exists());
+        let names = fs::read_dir(fixture.home.containers()).unwrap().count();
+        assert_eq!(names, 2, "nothing is left of what was displaced");
+    }
+
+    #[test]
+    fn a_version_that_knows_less_is_refused_the_newer_form_of_data() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        fixture.write(&one, "data/file", "old");
-        switch(&fixture.home, &one, &fixture.lock).unwrap();
-        for round in 0..5 {
-            switch(&fixture.home, &two, &fixture.lock).unwrap();
-            fixture.write(&two, "data/file", &format!("present {round}"));
-            switch(&fixture.home, &one, &fixture.lock).unwrap();
-            assert_eq!(fixture.read(&one, "data/file"), Some(format!("present {round}")));
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &one, Means::PLAIN, lock).unwrap();
+        let record = InstalledRecord { data_schema: 3, ..fixture.record(&two) };
+        Home::write_record(&home.container(&two), &record).unwrap();
+        switch(home, &two, Means::PLAIN, lock).unwrap();
+        let refused = switch(home, &one, Means::PLAIN, lock).unwrap_err();
+        assert!(matches!(refused, StoreError::DataTooNew { found: 3, known: 0, .. }) && refused.is_final());
+        assert_eq!(home.active().unwrap().0.container, two);
+        // The way out: the version with the files that it had.
+        crate::store::rollback::roll_back(home, None, lock).unwrap();
+        assert_eq!(home.active().unwrap().0.container, one);
+    }
+
+    #[cfg(unix)]
+    mod scripts {
+        use super::*;
+
+        fn with_script(fixture: &Fixture, version: &str, script: &str) -> ContainerId {
+            let id = fixture.install(version, &[("data/shipped", "s")]);
+            fixture.write(&id, "scripts/migrate", &format!("#!/bin/sh\n{script}\n"));
+            let path = fixture.home.container(&id).join("scripts/migrate");
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            id
         }
-        let mut snapshots: Vec<_> =
-            std::fs::read_dir(fixture.home.snapshots()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        snapshots.sort();
-        let kept: Vec<_> = snapshots.iter().map(|folder| std::fs::read_to_string(folder.join("data/file")).unwrap()).collect();
-        assert_eq!(kept, ["present 1", "present 2", "present 3"]);
+
+        #[test]
+        fn a_release_migrates_a_copy() {
+            let fixture = Fixture::new();
+            let one = fixture.install("1.0.0", &[]);
+            let (home, lock) = (&fixture.home, &fixture.lock);
+            switch(home, &one, Means::PLAIN, lock).unwrap();
+            fixture.write(&one, "data/file", "old");
+            let script =
+                "echo \"$1 $2 $KUZFLOW_FROM\" > data/told; sed -i s/old/new/ \"$KUZFLOW_DATA/file\"; ls > \"$KUZFLOW_CONFIG/ls\"";
+            let two = with_script(&fixture, "2.0.0", script);
+            switch(home, &two, Means::PLAIN, lock).unwrap();
+            assert_eq!(fixture.read(&two, "data/told").as_deref(), Some("1.0.0 2.0.0 1.0.0\n"));
+            assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("new\n".trim_end()));
+            assert_eq!(fixture.read(&two, "config/ls").as_deref(), Some("config\ndata\nlogs\n"));
+            assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"), "the version that was left is as it was");
+            // Back again it is the newer one's script that knows both forms.
+            switch(home, &one, Means::PLAIN, lock).unwrap();
+            assert_eq!(fixture.read(&one, "data/told").as_deref(), Some("2.0.0 1.0.0 2.0.0\n"));
+        }
+
+        #[test]
+        fn a_migration_that_fails_or_hangs_changes_nothing() {
+            let fixture = Fixture::new();
+            let one = fixture.install("1.0.0", &[]);
+            let (home, lock) = (&fixture.home, &fixture.lock);
+            switch(home, &one, Means::PLAIN, lock).unwrap();
+            fixture.write(&one, "data/file", "old");
+            let two = with_script(&fixture, "2.0.0", "echo half > data/file; echo no such table >&2; exit 3");
+            let refused = switch(home, &two, Means::PLAIN, lock).unwrap_err();
+            assert!(refused.to_string().contains("no such table") && refused.is_final(), "{refused}");
+            let three = with_script(&fixture, "3.0.0", "echo half > data/file; sleep 60 & sleep 60");
+            let short = Means { migration_limit: Duration::ZERO, ..Means::PLAIN };
+            assert!(matches!(switch(home, &three, short, lock), Err(StoreError::Migration { .. })));
+            assert_eq!(home.active().unwrap().0.container, one);
+            assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"));
+            assert_eq!(fixture.read(&two, "data/file"), None);
+            assert!(snapshots::list(home).is_empty());
+            // At a start it is tried once, told, and not again.
+            switch_at_next_start(home, &two, lock).unwrap();
+            let home = home.clone();
+            let _keep = fixture.release();
+            let resolved = resolve_for_start(&home, Means::PLAIN).unwrap();
+            assert_eq!(resolved.record.container, one);
+            assert!(matches!(resolved.switched, Some(Err((id, StoreError::Migration { .. }))) if id == two));
+            assert!(resolve_for_start(&home, Means::PLAIN).unwrap().switched.is_none());
+        }
     }
 }

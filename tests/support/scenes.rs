@@ -135,6 +135,8 @@ pub fn installed() -> Vec<InstalledVersion> {
         size,
         installed: installed.parse().unwrap(),
         active,
+        left: None,
+        failed: false,
         running: active,
         folder: format!("/home/user/.local/share/labelimg/containers/labelimg_{version}_Linux_x86_64").into(),
     };

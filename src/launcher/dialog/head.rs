@@ -117,6 +117,10 @@ impl Dialog {
             Phase::Launched { version } => {
                 (versioned("launched-title", version), texts.get("launched-subtitle"), Some(Mark::Done))
             }
+            Phase::RollingBack => (texts.get("rolling-back-title"), texts.get("switching-subtitle"), None),
+            Phase::RolledBack { to, .. } => {
+                (versioned("rolled-back-title", to), texts.get("rolled-back-subtitle"), Some(Mark::Done))
+            }
             Phase::Failed { .. } => {
                 let (title, subtitle) = if self.view.first_install() {
                     ("failed-title-first", "failed-subtitle")

@@ -281,7 +281,13 @@ impl Dialog {
         }
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
-            Phase::Checking | Phase::Switching { .. } => self.waiting(ui),
+            Phase::Checking | Phase::Switching { .. } | Phase::RollingBack => self.waiting(ui),
+            Phase::RolledBack { from, kept, .. } => {
+                let arguments = [("version", from.to_string()), ("path", kept.display().to_string())];
+                let text =
+                    self.texts.with("rolled-back-kept", &arguments.each_ref().map(|(name, value)| (*name, value.as_str())));
+                self.statement(ui, &text);
+            }
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {
                 let text = self.texts.no_update(reason);

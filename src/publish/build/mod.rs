@@ -66,6 +66,10 @@ pub struct BuildRequest {
     pub icon: Option<PathBuf>,
     /// The publisher's own count.
     pub build_number: Option<String>,
+    /// The form of user data that it knows; 0 if nobody counts.
+    pub data_schema: u32,
+    /// Whether the app says when it is up; otherwise it counts as up once it has run for a while.
+    pub reports_up: bool,
     /// The commit; asked of git if `None` and the app lies in a repository.
     pub git_commit: Option<String>,
     /// The date (`SOURCE_DATE_EPOCH`); if `None` the commit's, and without one the first day a zip can name.
@@ -99,6 +103,8 @@ impl BuildRequest {
             description: String::new(),
             icon: None,
             build_number: None,
+            data_schema: 0,
+            reports_up: false,
             git_commit: None,
             build_date: None,
             exclude: Vec::new(),
@@ -357,6 +363,7 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
             description: request.description.clone(),
             main_executable,
             icon,
+            data_schema: request.data_schema,
             launch,
         },
         dependencies: found.dependencies,

@@ -139,7 +139,7 @@ pub fn launch(
             (program(python()?), vec!["-c".to_owned(), code])
         }
     };
-    Ok(Launch { program, arguments, working_folder: app, environment, prepend })
+    Ok(Launch { program, arguments, working_folder: app, environment, prepend, reports_up: request.reports_up })
 }
 
 fn in_app(path: &RelativePath) -> Result<RelativePath, BuildError> {
@@ -302,6 +302,7 @@ mod tests {
             working_folder: "app".parse().unwrap(),
             environment: BTreeMap::from([("KUZFLOW_HOME".to_owned(), "{container}".to_owned())]),
             prepend: BTreeMap::from([("PATH".to_owned(), vec!["runtime".parse().unwrap(), "runtime/Scripts".parse().unwrap()])]),
+            reports_up: false,
         }
     }
 

@@ -1,0 +1,72 @@
+//! What happened to the app or to the user's files without anybody having asked: kept in the home until a person has seen it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::version::Version;
+
+/// Something that happened while nobody looked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// When.
+    pub when: jiff::Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happened,
+}
+
+/// What a person is told at the next start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "happened", rename_all = "snake_case")]
+pub enum Happened {
+    /// A version did not come up, and the one before it is active again, with its files.
+    RolledBack {
+        /// The version that did not come up.
+        from: Version,
+        /// The version that is active again.
+        to: Version,
+        /// In what way it failed.
+        failure: Failure,
+        /// Where the user's files of the failed version are kept.
+        kept: PathBuf,
+    },
+    /// A switch that was to be done before the start failed; the version before it is active.
+    NotSwitched {
+        /// The version that was to be switched to.
+        to: Version,
+        /// Why, in English, outermost first.
+        chain: Vec<String>,
+    },
+    /// Files that both the user and the release had changed: both are kept.
+    Conflicts {
+        /// The version that was switched to.
+        version: Version,
+        /// The user's files, below the version's folder.
+        files: Vec<PathBuf>,
+    },
+}
+
+/// How a version failed to come up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "failure", rename_all = "snake_case")]
+pub enum Failure {
+    /// It ended by itself with this status or signal, as a shell would tell it.
+    Crashed {
+        /// 128 and more: a signal.
+        status: u8,
+    },
+    /// It ended at once, though with status 0.
+    EndedAtOnce,
+    /// It never said that it is up.
+    Hung,
+    /// It said itself that something is wrong.
+    Said {
+        /// Its own words.
+        reason: String,
+    },
+    /// It could not be started.
+    NotStarted,
+    /// It was started several times, and each time something ended it and the launcher before it was known to be up.
+    NeverUp,
+}

@@ -1,0 +1,184 @@
+//! The probation of a version that was switched to, as the home remembers it: written before each start, so that also a start that a
+//! power cut ended counts; and the file through which the app says that it is up.
+//!
+//! In: what was seen of a start. Out: `active.json` and `state.json`. Never: a judgement (the engine's `health` has those).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::lock::HomeLock;
+use super::{Active, Home, Probation, StoreError};
+use crate::model::happened::{Happened, Notice};
+use crate::model::{ContainerId, Version};
+
+/// Most of what an app says that is read, bytes.
+const MOST_SAID: u64 = 4096;
+
+/// What the app has said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// `up`: it works.
+    Up,
+    /// `failed …`: it does not, in its own words.
+    Failed(String),
+}
+
+/// Changes the probation of `id`, if that is the active version and on probation. Gives the new one; `None` if it is not, or no longer.
+pub fn change(
+    home: &Home,
+    id: &ContainerId,
+    _lock: &HomeLock,
+    change: impl FnOnce(Probation) -> Option<Probation>,
+) -> Result<Option<Probation>, StoreError> {
+    let (active, _) = home.active()?;
+    let Some(probation) = active.probation.clone().filter(|_| active.container == *id) else { return Ok(None) };
+    let changed = change(probation.clone());
+    if changed.as_ref() != Some(&probation) {
+        home.set_active(&Active { probation: changed.clone(), ..active })?;
+    }
+    Ok(changed)
+}
+
+/// Remembers that `version` did not come up, so that it is not offered again.
+pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError> {
+    let mut state = home.state()?;
+    if !state.failed.contains(version) {
+        state.failed.push(version.clone());
+        home.set_state(&state)?;
+    }
+    Ok(())
+}
+
+/// Most notices that wait for a person; the oldest go.
+const MOST_NOTICES: usize = 10;
+
+/// Leaves a notice for the next time that somebody looks.
+pub fn leave_notice(home: &Home, what: Happened, now: jiff::Timestamp) -> Result<(), StoreError> {
+    let mut state = home.state()?;
+    state.notices.push(Notice { when: now, what });
+    let surplus = state.notices.len().saturating_sub(MOST_NOTICES);
+    state.notices.drain(..surplus);
+    home.set_state(&state)
+}
+
+/// Takes the notices that nobody has seen yet.
+pub fn take_notices(home: &Home) -> Result<Vec<Notice>, StoreError> {
+    let mut state = home.state()?;
+    let notices = std::mem::take(&mut state.notices);
+    if !notices.is_empty() {
+        home.set_state(&state)?;
+    }
+    Ok(notices)
+}
+
+/// The file that a started app writes to, one line at a time: `up`, or `failed` and why.
+#[derive(Clone, Debug)]
+pub struct HealthFile(PathBuf);
+
+impl HealthFile {
+    /// A fresh one in `folder`. It is a file and no socket, so that a shell can write to it without a tool, nothing listens on the
+    /// machine, an app never waits for a launcher that has ended, and what it said outlives the launcher.
+    pub(super) fn create(folder: &Path) -> std::io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        for entry in fs::read_dir(folder)?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                // Of earlier starts; an app that still runs and writes to it was judged long ago.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let path = folder.join(format!("{PREFIX}{:016x}", fastrand::u64(..)));
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&path)?;
+        Ok(Self(path))
+    }
+
+    /// The one of the last start in `folder`.
+    pub(super) fn last(folder: &Path) -> Option<Self> {
+        let is_health = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
+        fs::read_dir(folder).ok()?.flatten().find(is_health).map(|entry| Self(entry.path()))
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the app has said last.
+    pub fn said(&self) -> Option<Said> {
+        use std::io::Read as _;
+        let mut text = Vec::new();
+        fs::File::open(&self.0).ok()?.take(MOST_SAID).read_to_end(&mut text).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        text.lines().rev().find_map(|line| {
+            let line = line.trim();
+            match line.strip_prefix("failed") {
+                Some(reason) => Some(Said::Failed(reason.trim_start_matches([':', ' ']).to_owned())),
+                None => (line == "up").then_some(Said::Up),
+            }
+        })
+    }
+}
+
+const PREFIX: &str = "health-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+    use crate::store::switch::{Means, switch};
+
+    #[test]
+    fn only_the_active_version_is_on_probation() {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &one, Means::PLAIN, lock).unwrap();
+        let failed = |probation: Probation| Some(Probation { failures: probation.failures + 1, ..probation });
+        assert_eq!(change(home, &one, lock, failed).unwrap(), None, "there is nothing to go back to from a first install");
+        switch(home, &two, Means::PLAIN, lock).unwrap();
+        assert_eq!(change(home, &one, lock, failed).unwrap(), None);
+        assert_eq!(change(home, &two, lock, failed).unwrap().unwrap().failures, 1);
+        assert_eq!(home.active().unwrap().0.probation.unwrap().failures, 1);
+        assert_eq!(change(home, &two, lock, |_| None).unwrap(), None);
+        assert_eq!(home.active().unwrap().0.probation, None);
+        assert_eq!(change(home, &two, lock, failed).unwrap(), None);
+    }
+
+    #[test]
+    fn the_last_thing_an_app_said_counts_and_noise_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HealthFile::create(folder.path()).unwrap();
+        let after = |text: &[u8]| {
+            fs::write(file.path(), text).unwrap();
+            file.said()
+        };
+        assert_eq!(file.said(), None);
+        assert_eq!(after(b"starting\n"), None);
+        assert_eq!(after(b"starting\r\nup \r\n"), Some(Said::Up));
+        assert_eq!(after(b"up\nfailed: no database\n"), Some(Said::Failed("no database".to_owned())));
+        assert_eq!(after(&[0xFF; 100_000]), None);
+        let next = HealthFile::create(folder.path()).unwrap();
+        assert!(!file.path().exists());
+        assert_eq!(HealthFile::last(folder.path()).unwrap().path(), next.path());
+    }
+
+    #[test]
+    fn notices_are_taken_once_and_do_not_pile_up() {
+        let fixture = Fixture::new();
+        let home = &fixture.home;
+        for minor in 0..12 {
+            let to = format!("1.{minor}.0").parse().unwrap();
+            leave_notice(home, Happened::NotSwitched { to, chain: Vec::new() }, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        }
+        let taken = take_notices(home).unwrap();
+        assert_eq!(taken.len(), MOST_NOTICES);
+        assert!(matches!(&taken[0].what, Happened::NotSwitched { to, .. } if to.to_string() == "1.2.0"));
+        assert_eq!(take_notices(home).unwrap(), []);
+        remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();
+        remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();
+        assert_eq!(home.state().unwrap().failed.len(), 1);
+    }
+}

@@ -1,0 +1,102 @@
+//! A release's own migration, `scripts/migrate`: run on the copy of the user's files that the new version shall find, before anything
+//! counts. Out: a changed copy, or a refusal. Never: the user's present files, or more time than was given.
+//!
+//! The script is called with two arguments, the version that is left and the one to come, in a folder that holds `config`, `data` and
+//! `logs`; the same is in `KUZFLOW_FROM`, `KUZFLOW_TO`, `KUZFLOW_CONFIG`, `KUZFLOW_DATA`. Status 0 means that the copy is right for
+//! the version to come. It is `scripts/migrate` (a program) or `scripts/migrate.py` (run by the version's own Python); on Windows
+//! `migrate.exe`, `migrate.cmd` or `migrate.bat`. The newer of the two versions brings it, since only that one knows both forms.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::launch::{self, Variable};
+use super::{Home, InstalledRecord, StoreError};
+use crate::model::ContainerId;
+
+/// Between two looks at the script.
+const LOOK: Duration = Duration::from_millis(10);
+/// Of what a failed script wrote, this much is told, bytes.
+const TOLD: usize = 2048;
+
+/// Whether the newer version of a switch brings a migration.
+pub(super) fn is_there(home: &Home, owner: &ContainerId) -> bool {
+    find(&home.container(owner)).is_some()
+}
+
+/// Runs the migration of `owner`, if it has one, on the files in `work`.
+pub(super) fn run(
+    home: &Home,
+    owner: &InstalledRecord,
+    (from, to): (&ContainerId, &ContainerId),
+    work: &Path,
+    limit: Duration,
+    variable: Variable,
+) -> Result<(), StoreError> {
+    let folder = home.container(&owner.container);
+    let folder = std::path::absolute(&folder).map_err(StoreError::io("find", &folder))?;
+    let Some(script) = find(&folder) else { return Ok(()) };
+    let refuse = |reason: String| StoreError::Migration { id: to.to_string(), script: script.clone(), reason };
+    let work = std::path::absolute(work).map_err(StoreError::io("find", work))?;
+    let written = home.logs().join("migrate.txt");
+    fs::create_dir_all(home.logs()).map_err(StoreError::io("create", &home.logs()))?;
+    let output = fs::File::create(&written).map_err(StoreError::io("create", &written))?;
+    let errors = output.try_clone().map_err(StoreError::io("open", &written))?;
+    let mut command = match script.extension() {
+        Some(ending) if ending == "py" => {
+            let mut python = Command::new(owner.launch.program.under(&folder));
+            python.arg(&script);
+            python
+        }
+        _ => Command::new(&script),
+    };
+    launch::surround(&mut command, owner, &folder, variable);
+    command.args([from.version.to_string(), to.version.to_string()]).current_dir(&work);
+    command.env("KUZFLOW_FROM", from.version.to_string()).env("KUZFLOW_TO", to.version.to_string());
+    command.env("KUZFLOW_CONFIG", work.join("config")).env("KUZFLOW_DATA", work.join("data"));
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    // A group of its own, so that what the script started ends with it.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    tracing::info!(script = %script.display(), %from, %to, "migrating");
+    let mut child = command.spawn().map_err(|error| refuse(format!("cannot be started: {error}")))?;
+    let end = Instant::now() + limit;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < end => std::thread::sleep(LOOK),
+            Ok(None) => {
+                end_all(&mut child);
+                return Err(refuse(format!("was not done after {} s", limit.as_secs())));
+            }
+            Err(error) => return Err(refuse(error.to_string())),
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    Err(refuse(format!("{status}; {}", end_of(&written))))
+}
+
+fn find(folder: &Path) -> Option<PathBuf> {
+    let names: &[&str] =
+        if cfg!(windows) { &["migrate.exe", "migrate.cmd", "migrate.bat", "migrate.py"] } else { &["migrate", "migrate.py"] };
+    names.iter().map(|name| folder.join("scripts").join(name)).find(|path| path.is_file())
+}
+
+fn end_all(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The last lines of what it wrote.
+fn end_of(written: &Path) -> String {
+    let bytes = fs::read(written).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TOLD)..]).trim().to_owned();
+    if text.is_empty() { "it wrote nothing".to_owned() } else { text }
+}
