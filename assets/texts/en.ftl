@@ -52,6 +52,7 @@ cancelled-subtitle = Verified parts are kept and need no second download
 
 no-update-newest = You are using the newest version.
 no-update-skipped = There is a newer version, which you chose to skip.
+no-update-failed-here = There is a newer version, but it did not start properly on this computer. The next one will be offered.
 no-update-pinned = You chose to stay at this version. Newer ones are not offered until you let it go.
 no-update-not-yet = There is a newer version. It is being rolled out step by step and has not reached this computer yet.
 no-update-nothing = The update server has no version for this computer yet.

@@ -49,6 +49,7 @@ cancelled-subtitle = 已校验的部分会保留，下次无需重新下载
 
 no-update-newest = 您使用的已经是最新版本。
 no-update-skipped = 有更新的版本，但您选择了跳过。
+no-update-failed-here = 有新版本，但它在这台电脑上没有正常启动；再有新版本时会提示您。
 no-update-pinned = 您选择了停留在当前版本，解除之前不会提示新版本。
 no-update-not-yet = 有更新的版本，正在分批推送，尚未轮到本机。
 no-update-nothing = 更新服务器上还没有适用于本机的版本。

@@ -221,7 +221,7 @@ fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl F
 fn wait_for_trial(app: &AppSlot, limit: Duration) {
     let end = Instant::now() + limit;
     while !app.is_over() && (Instant::now() < end || app.is_on_trial()) {
-        std::thread::sleep(Duration::from_millis(100).min(limit));
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

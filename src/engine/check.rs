@@ -102,6 +102,7 @@ fn choose<'a>(
         Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => Err(NoUpdate::Pinned),
         Choice::Offer(signed) => Ok(signed),
         Choice::UpToDate => Err(NoUpdate::Newest),
+        Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => Err(NoUpdate::FailedHere),
         Choice::Skipped(_) => Err(NoUpdate::Skipped),
         Choice::NotYet(_) => Err(NoUpdate::NotYet),
         Choice::Nothing => Err(NoUpdate::NothingPublished),

@@ -166,6 +166,8 @@ pub enum NoUpdate {
     Skipped,
     /// The newer release has not reached this installation yet.
     NotYet,
+    /// The newer release did not come up here.
+    FailedHere,
     /// The user wants to stay at this version.
     Pinned,
     /// The repository has nothing for this app, platform and channel.

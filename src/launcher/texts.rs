@@ -116,6 +116,7 @@ impl Texts {
         self.get(match reason {
             NoUpdate::Newest => "no-update-newest",
             NoUpdate::Skipped => "no-update-skipped",
+            NoUpdate::FailedHere => "no-update-failed-here",
             NoUpdate::Pinned => "no-update-pinned",
             NoUpdate::NotYet => "no-update-not-yet",
             NoUpdate::NothingPublished => "no-update-nothing",

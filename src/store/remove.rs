@@ -32,14 +32,18 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     Ok(())
 }
 
-/// Removes the oldest versions beyond `keep` (the active one not counted). The one to go back to is always kept. Returns what was removed.
+/// Removes versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
+/// always kept. Returns what was removed.
 pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
     home.clean(lock);
     let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
     let protected =
         |id: &ContainerId| *id == active.container || active.previous.as_ref() == Some(id) || active.pending.as_ref() == Some(id);
-    let others: Vec<ContainerId> =
+    let mut others: Vec<ContainerId> =
         home.installed()?.into_iter().map(|record| record.container).filter(|id| *id != active.container).collect();
+    let failed = home.state().map(|state| state.failed).unwrap_or_default();
+    // Stable: the newest stay first among equals.
+    others.sort_by_key(|id| failed.contains(&id.version));
     let mut removed = Vec::new();
     for id in others.into_iter().skip(keep).filter(|id| !protected(id)) {
         match remove(home, &id, lock) {
@@ -74,6 +78,16 @@ mod tests {
         remove(home, &three, lock).unwrap();
         assert_eq!(fixture.versions(), ["2.0.0", "1.0.0"]);
         assert!(matches!(remove(home, &three, lock), Err(StoreError::NotInstalled { .. })));
+    }
+
+    #[test]
+    fn a_version_that_did_not_come_up_goes_before_an_older_one_that_did() {
+        let fixture = Fixture::new();
+        let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &ids[2], Means::PLAIN, lock).unwrap();
+        crate::store::probation::remember_failed(home, &ids[1].version).unwrap();
+        assert_eq!(prune(home, 1, lock).unwrap(), [ids[1].clone()]);
     }
 
     #[test]
