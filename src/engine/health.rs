@@ -38,8 +38,9 @@ pub struct Observation {
     pub said: Option<Said>,
     /// Whether it will say when it is up.
     pub reports_up: bool,
-    /// Whether another process runs the same version: then this one may have handed its work over and ended.
-    pub another_runs: bool,
+    /// Whether it may well have ended at once: another process runs the same version and took its work over, or it was started with
+    /// arguments (`--help`).
+    pub may_end: bool,
     /// Whether it came up in this run or in an earlier one.
     pub was_up: bool,
 }
@@ -81,7 +82,7 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(Ended::Badly(_)), _) if up && seen.age >= SETTLED => Verdict::Settled,
         (Some(Ended::Badly(status)), _) => Verdict::Failed(Failure::Crashed { status }),
         (Some(Ended::Well), _) if up => Verdict::Settled,
-        (Some(Ended::Well), _) if seen.age < AT_ONCE && !seen.another_runs => Verdict::Failed(Failure::EndedAtOnce),
+        (Some(Ended::Well), _) if seen.age < AT_ONCE && !seen.may_end => Verdict::Failed(Failure::EndedAtOnce),
         (Some(Ended::Well), _) => Verdict::Undecided,
         (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
         (None, _) if up => Verdict::Up,
@@ -119,7 +120,7 @@ mod tests {
             ended: None,
             said: None,
             reports_up: false,
-            another_runs: false,
+            may_end: false,
             was_up: false,
         }
     }
@@ -150,7 +151,7 @@ mod tests {
         assert_eq!(judge(&RULES, &end(100, Ended::Badly(139))), crashed, "it comes up and crashes later");
         assert_eq!(judge(&RULES, &end(600, Ended::Badly(139))), Verdict::Settled, "every app crashes sometimes");
         assert_eq!(judge(&RULES, &end(1, Ended::Well)), Verdict::Failed(Failure::EndedAtOnce));
-        assert_eq!(judge(&RULES, &Observation { another_runs: true, ..end(1, Ended::Well) }), Verdict::Undecided);
+        assert_eq!(judge(&RULES, &Observation { may_end: true, ..end(1, Ended::Well) }), Verdict::Undecided);
         assert_eq!(judge(&RULES, &Observation { said: Some(Said::Up), ..end(1, Ended::Well) }), Verdict::Settled);
         assert_eq!(judge(&RULES, &end(5, Ended::Well)), Verdict::Undecided, "closed by a person before it was known to be up");
         assert_eq!(judge(&RULES, &end(20, Ended::Well)), Verdict::Settled);

@@ -206,7 +206,8 @@ fn watch(
             ended,
             said: app.said(),
             reports_up: app.reports_up(),
-            another_runs: ended == Some(Ended::Well) && RunningLock::is_held(&context.home, &record.container),
+            may_end: ended == Some(Ended::Well)
+                && (!context.arguments.is_empty() || RunningLock::is_held(&context.home, &record.container)),
             was_up: probation.up,
         };
         match health::judge(rules, &seen) {

@@ -72,13 +72,17 @@ impl Snapshot {
 
     /// Whether the files lie in its own folder and no longer in the version's.
     pub fn has_files(&self) -> bool {
-        CARRIED.iter().any(|folder| fs::symlink_metadata(self.folder.join(folder)).is_ok())
+        has_files(&self.folder)
     }
 
     /// The folder that holds `config`, `data` and `logs`.
     pub fn place(&self, home: &Home) -> PathBuf {
         if self.has_files() { self.folder.clone() } else { home.container(&self.container) }
     }
+}
+
+fn has_files(folder: &Path) -> bool {
+    CARRIED.iter().any(|carried| fs::symlink_metadata(folder.join(carried)).is_ok())
 }
 
 /// All snapshots whose files are there, the newest first.
@@ -142,7 +146,9 @@ pub(super) fn prune(home: &Home, made: &[&Path]) {
     let kept: Vec<PathBuf> = list(home).into_iter().map(|snapshot| snapshot.folder).take(KEPT).collect();
     let folder = home.snapshots();
     let old = entries_of(&folder).map(|entry| entry.path()).filter(|path| is_snapshot(path));
-    for old in old.filter(|path| !kept.contains(path) && !made.contains(&path.as_path())) {
+    // Files whose note cannot be read belong to somebody all the same.
+    let is_lost = |path: &PathBuf| has_files(path) && !read_json::<Snapshot>(&path.join(NOTE)).is_ok_and(|note| note.is_some());
+    for old in old.filter(|path| !kept.contains(path) && !made.contains(&path.as_path()) && !is_lost(path)) {
         if let Err(error) = remove_tree(&old) {
             tracing::warn!(error = &error as &dyn std::error::Error, "an old snapshot could not be removed");
         }
