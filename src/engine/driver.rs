@@ -209,7 +209,7 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
     let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
     let records = context.home.installed()?;
     let points = rollback::points(&context.home);
-    let failed = context.home.state()?.failed;
+    let failed = context.home.state().map(|state| state.failed).unwrap_or_default();
     Ok(records
         .into_iter()
         .map(|record| InstalledVersion {
