@@ -110,7 +110,23 @@ fn sync_each(tree: &Path) -> io::Result<()> {
             sync_each(&entry.path())?;
         } else if kind.is_file() {
             // Windows flushes only through a handle that may write.
-            hand_over(&std::fs::OpenOptions::new().read(true).write(cfg!(windows)).open(entry.path())?)?;
+            let open = || std::fs::OpenOptions::new().read(true).write(cfg!(windows)).open(entry.path());
+            let file = match open() {
+                #[cfg(windows)]
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let read_only = entry.metadata()?.permissions();
+                    let mut writable = read_only.clone();
+                    // Only the attribute: the lint is about Unix, where this would let everyone write.
+                    #[allow(clippy::permissions_set_readonly_false)]
+                    writable.set_readonly(false);
+                    std::fs::set_permissions(entry.path(), writable)?;
+                    let file = open();
+                    std::fs::set_permissions(entry.path(), read_only)?;
+                    file?
+                }
+                result => result?,
+            };
+            hand_over(&file)?;
         }
     }
     #[cfg(unix)]

@@ -15,6 +15,8 @@ pub struct AppSlot(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
+    /// Held while an app is ended, versions are switched, and an app is started: one at a time.
+    alone: Mutex<()>,
     held: Mutex<Held>,
     released: Condvar,
 }
@@ -74,6 +76,11 @@ impl AppSlot {
     fn lock(&self) -> MutexGuard<'_, Held> {
         // A panic elsewhere does not change which app runs.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps others in this process from ending, switching and starting; as long as the value lives.
+    pub fn alone(&self) -> MutexGuard<'_, ()> {
+        self.0.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts an app in the place of the one before.
@@ -158,7 +165,12 @@ impl AppSlot {
 
 /// Starts the active version without anybody who attends it; what is left when there are no settings (promise 1).
 pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
-    let chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
+    let mut chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
+    let started = launch_or_other(home, &chosen.record, arguments, variable);
+    if !matches!(started, Err(StoreError::Switched { .. })) {
+        return started;
+    }
+    chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
     launch_or_other(home, &chosen.record, arguments, variable)
 }
 
@@ -172,6 +184,7 @@ pub fn launch_or_other(
     let begin = |record: &InstalledRecord| launch::start(home, record, arguments, variable);
     let first = match begin(chosen) {
         Ok(app) => return Ok(app),
+        Err(error @ StoreError::Switched { .. }) => return Err(error),
         Err(error) => error,
     };
     tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");

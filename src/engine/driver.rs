@@ -156,10 +156,13 @@ impl Driver {
                 self.starting.push(rolling);
             }
             Effect::Pin(version) => self.remember(|state| state.pinned = version),
-            Effect::Remove(id) => drop(self.blocking(move |context| {
-                let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
-                Input::Removed(removed.map_err(|error| problem::of_store(&error)))
-            })),
+            Effect::Remove(id) => {
+                let removing = self.blocking(move |context| {
+                    let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
+                    Input::Removed(removed.map_err(|error| problem::of_store(&error)))
+                });
+                self.starting.push(removing);
+            }
             Effect::List => self.list(),
             Effect::Stop => {}
         }
@@ -268,6 +271,7 @@ fn restart(
     emitter: &Emitter,
     inputs: mpsc::UnboundedSender<Input>,
 ) -> Result<Version, Problem> {
+    let _alone = context.app.alone();
     end_app(context)?;
     if let Some(id) = switch_to
         && let Err(problem) = choose(context, id, false, &|event| emitter.emit(event))
@@ -298,15 +302,12 @@ fn roll_back(
     launch: bool,
     inputs: mpsc::UnboundedSender<Input>,
 ) -> Result<RolledBackTo, Problem> {
-    end_app(context)?;
     let home = &context.home;
-    let back = context.lock().and_then(|lock| {
-        let (active, _) = home.active()?;
-        if RunningLock::is_held(home, &active.container) {
-            return Err(StoreError::InUse { id: active.container.to_string(), reason: "it is running" });
-        }
-        rollback::roll_back(home, to.as_ref(), &lock)
-    });
+    // Nothing is ended for what would be refused.
+    rollback::check(home, to.as_ref()).map_err(|error| problem::of_store(&error))?;
+    let _alone = context.app.alone();
+    end_app(context)?;
+    let back = context.lock().and_then(|lock| rollback::roll_back(home, to.as_ref(), &lock));
     if launch {
         let app = start(context).map_err(|error| problem::of_store(&error))?;
         watch_app(app, context.app.clone(), inputs);

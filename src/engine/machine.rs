@@ -152,6 +152,8 @@ pub struct Machine {
     start_at_once: bool,
     /// Somebody cancelled; until the download has ended nothing else steers it.
     cancelling: bool,
+    /// What the rollback under way goes back to.
+    rolling_back: Option<ContainerId>,
     /// What `Retry` does.
     failed: Option<Failed>,
 }
@@ -161,6 +163,7 @@ enum Failed {
     Check,
     Update,
     Choose(ContainerId),
+    RollBack(Option<ContainerId>),
     Launch,
 }
 
@@ -175,6 +178,7 @@ impl Machine {
             loud: false,
             start_at_once: false,
             cancelling: false,
+            rolling_back: None,
             failed: None,
         }
     }
@@ -334,6 +338,7 @@ impl Machine {
 
     fn roll_back(&mut self, to: Option<ContainerId>) -> Vec<Effect> {
         let launch = self.setup.running || self.setup.launch_when_ready;
+        self.rolling_back = to.clone();
         vec![self.enter(Phase::RollingBack), Effect::RollBack { to, launch }]
     }
 
@@ -344,7 +349,10 @@ impl Machine {
                 (self.chosen, self.offer) = (None, None);
                 vec![self.enter(Phase::RolledBack { from, to, kept }), Effect::List]
             }
-            Err(problem) => self.fail(Failed::Check, problem),
+            Err(problem) => {
+                let to = self.rolling_back.take();
+                self.fail(Failed::RollBack(to), problem)
+            }
         }
     }
 
@@ -393,6 +401,7 @@ impl Machine {
         match self.failed.take() {
             Some(Failed::Update) if self.offer.is_some() => self.update(),
             Some(Failed::Choose(id)) => self.choose(id),
+            Some(Failed::RollBack(to)) => self.roll_back(to),
             Some(Failed::Launch) => self.restart(),
             _ => self.check(None, true, false),
         }

@@ -16,10 +16,11 @@ pub fn of_store(error: &StoreError) -> Problem {
         StoreError::Busy { home } => (ProblemKind::Busy, home.display().to_string()),
         StoreError::DiskFull { home, .. } => (ProblemKind::DiskFull, home.display().to_string()),
         StoreError::NotInstalled { id } => (ProblemKind::NoSuchVersion, id.clone()),
+        StoreError::Switched { id } => (ProblemKind::Busy, id.clone()),
         StoreError::InUse { id, .. } => (ProblemKind::VersionInUse, id.clone()),
         StoreError::NothingInstalled { home } => (ProblemKind::NothingInstalled, home.display().to_string()),
         StoreError::DataTooNew { id, .. } => (ProblemKind::DataTooNew, id.clone()),
-        StoreError::Migration { id, .. } => (ProblemKind::MigrationFailed, id.clone()),
+        StoreError::Migration { id, .. } | StoreError::MigrationTime { id, .. } => (ProblemKind::MigrationFailed, id.clone()),
         StoreError::NoRollbackPoint { id } => (ProblemKind::NoRollbackPoint, id.clone()),
         StoreError::Start { program, .. } => (ProblemKind::LaunchFailed, program.display().to_string()),
     };

@@ -2,9 +2,10 @@
 //! the user's files, with nobody asked.
 //!
 //! The start is counted before it happens, so that also one that takes the launcher along counts. While the app is on probation a thread
-//! looks at it some times a second; once it is up, and for every other version, nothing here wakes the processor. In: a context. Out:
-//! the running app in its slot, what happened as a notice. Never: a second attempt for a version that was settled, or a rollback
-//! of a rollback.
+//! looks at it some times a second until it is up, and then every few seconds until it is settled; for every other version nothing here
+//! wakes the processor. In: a context. Out: the running app in its slot, what happened as a notice. Never: a judgement on a version
+//! that is no longer the active one (another launcher may have rolled it back), a second attempt for one that was settled, or a rollback
+//! of a rollback. Where a rollback cannot be written down (a full disk), the version it would go to is started all the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,66 +14,88 @@ use super::app::{self, Attending};
 use super::context::Context;
 use super::health::{self, Ended, Observation, Rules, Verdict};
 use crate::causes;
+use crate::model::Version;
 use crate::model::happened::{Failure, Happened};
 use crate::store::launch::{self, RunningApp, exit_code};
 use crate::store::lock::RunningLock;
-use crate::store::probation;
-use crate::store::rollback::{self, RolledBack};
+use crate::store::probation::{self, Said};
+use crate::store::rollback;
 use crate::store::switch::{self, Means, Resolved};
 use crate::store::{InstalledRecord, Probation, StoreError};
 
 /// Between two looks at an app that is not known to be up.
 const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at an app that is up and not settled yet.
+const LOOK_WHEN_UP: Duration = Duration::from_secs(2);
 /// How long an app that hangs may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a start is begun anew because another launcher was switching.
+const MOST_RESOLUTIONS: u32 = 5;
 
 /// Starts the active version, a pending switch first, and attends it while it is on probation.
 pub fn start(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
+    let mut resolutions = 0;
+    loop {
+        match start_once(context) {
+            Err(StoreError::Switched { .. }) if resolutions < MOST_RESOLUTIONS => resolutions += 1,
+            result => return result,
+        }
+    }
+}
+
+fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
     let means =
         Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told: &|_, _| () };
     let resolved = switch::resolve_for_start(&context.home, means)?;
     notice_switch(context, &resolved);
     let (record, probation) = count(context, resolved.record);
-    let Some(probation) = probation else {
-        let app = app::launch_or_other(&context.home, &record, &context.arguments, &context.variable)?;
-        return Ok(context.app.set(app));
+    let Some(mut probation) = probation else {
+        return Ok(context.app.set(launch_or_other(context, &record)?));
     };
-    let (app, attending) = match launch(context, &record) {
-        Ok(app) => context.app.set_attended(app),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a version on probation cannot be started");
-            let record = match go_back(context, &record, Failure::NotStarted) {
-                Ok(back) => back.record,
-                Err(_) => record,
-            };
-            let app = app::launch_or_other(&context.home, &record, &context.arguments, &context.variable)?;
-            return Ok(context.app.set(app));
+    let rules = rules(context);
+    let app = loop {
+        match launch::start(&context.home, &record, &context.arguments, &context.variable) {
+            Ok(app) => break app,
+            Err(error @ StoreError::Switched { .. }) => return Err(error),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a version on probation cannot be started");
+                // A scanner may still hold what was just written.
+                std::thread::sleep(LOOK);
+                if fail(context, &record, &rules, &mut probation) {
+                    let next = go_back(context, &record, Failure::NotStarted).unwrap_or(record);
+                    return Ok(context.app.set(launch_or_other(context, &next)?));
+                }
+            }
         }
     };
-    let (thread_context, attended) = (context.clone(), Arc::clone(&app));
+    let (app, attending) = context.app.set_attended(app);
+    let (context, attended) = (context.clone(), Arc::clone(&app));
     let thread = std::thread::Builder::new()
         .name("supervisor".to_owned())
-        .spawn(move || attend(&thread_context, record, probation, attended, attending));
+        .spawn(move || attend(&context, record, probation, attended, attending));
     if let Err(error) = thread {
         tracing::warn!(%error, "nobody stays with the version on probation");
     }
     Ok(app)
 }
 
-fn launch(context: &Context, record: &InstalledRecord) -> Result<RunningApp, StoreError> {
-    launch::start(&context.home, record, &context.arguments, &context.variable)
+fn launch_or_other(context: &Context, record: &InstalledRecord) -> Result<RunningApp, StoreError> {
+    app::launch_or_other(&context.home, record, &context.arguments, &context.variable)
 }
 
 /// What a person should know of a switch that was carried out before this start.
 fn notice_switch(context: &Context, resolved: &Resolved) {
-    let version = || resolved.record.container.version.clone();
     match &resolved.switched {
         Some(Ok(migration)) if !migration.conflicts.is_empty() => {
-            leave(context, Happened::Conflicts { version: version(), files: migration.conflicts.clone() });
+            let version = resolved.record.container.version.clone();
+            leave(context, Happened::Conflicts { version, files: migration.conflicts.clone() });
         }
-        Some(Err((to, error))) if error.is_final() => {
+        Some(Err((to, error))) => {
             let to = to.version.clone();
-            forget_version(context, &to);
+            // What the release itself refused it will refuse again; anything else may pass.
+            if matches!(error, StoreError::Migration { .. }) {
+                remember_failed(context, &to);
+            }
             leave(context, Happened::NotSwitched { to, chain: causes::list(error) });
         }
         _ => {}
@@ -86,7 +109,7 @@ fn leave(context: &Context, what: Happened) {
     }
 }
 
-fn forget_version(context: &Context, version: &crate::model::Version) {
+fn remember_failed(context: &Context, version: &Version) {
     if let Err(error) = probation::remember_failed(&context.home, version) {
         tracing::warn!(error = &error as &dyn std::error::Error, "the failed version may be offered again");
     }
@@ -97,34 +120,37 @@ fn count(context: &Context, record: InstalledRecord) -> (InstalledRecord, Option
     let home = &context.home;
     let Some(probation) = home.active().ok().and_then(|(active, _)| active.probation) else { return (record, None) };
     if probation.up {
+        let age = jiff::Timestamp::now().duration_since(probation.since);
+        if Duration::try_from(age).is_ok_and(|age| age > health::SETTLED_ANYWAY) {
+            change(context, &record, |_| None);
+            return (record, None);
+        }
         return (record, Some(probation));
     }
-    if launch::said_last(home, &record.container) == Some(probation::Said::Up) {
+    if launch::said_last(home, &record.container, probation.since) == Some(Said::Up) {
         // It came up, and the launcher did not live to see it.
-        let up = change(context, &record, |probation| Some(Probation { up: true, failures: 0, ..probation }));
-        return (record, up.or(Some(probation)));
+        change(context, &record, |probation| Some(Probation { up: true, failures: 0, ..probation }));
+        return (record, Some(Probation { up: true, failures: 0, ..probation }));
     }
-    if probation.starts >= health::MOST_UNKNOWN_STARTS {
-        return match go_back(context, &record, Failure::NeverUp) {
-            Ok(back) => (back.record, None),
-            Err(_) => (record, Some(probation)),
-        };
+    if RunningLock::is_held(home, &record.container) {
+        // A second instance: the first one is being judged.
+        return (record, Some(probation));
     }
-    let counted = change(context, &record, |probation| Some(Probation { starts: probation.starts + 1, ..probation }));
-    (record, counted.or(Some(probation)))
+    if probation.starts >= health::MOST_UNKNOWN_STARTS
+        && let Ok(back) = go_back(context, &record, Failure::NeverUp)
+    {
+        return (back, None);
+    }
+    change(context, &record, |probation| Some(Probation { starts: probation.starts + 1, ..probation }));
+    (record, Some(Probation { starts: probation.starts + 1, ..probation }))
 }
 
-/// Writes down how the probation goes on. That it cannot be written is told in the log: then it goes on as if it had been.
-fn change(
-    context: &Context,
-    record: &InstalledRecord,
-    changed: impl FnOnce(Probation) -> Option<Probation>,
-) -> Option<Probation> {
+/// Writes down how the probation goes on. That it cannot be written is told in the log: then this launcher goes on as if it had been.
+fn change(context: &Context, record: &InstalledRecord, changed: impl FnOnce(Probation) -> Option<Probation>) {
     let written = context.lock().and_then(|lock| probation::change(&context.home, &record.container, &lock, changed));
-    written.unwrap_or_else(|error| {
+    if let Err(error) = written {
         tracing::warn!(error = &error as &dyn std::error::Error, "the probation is not written down");
-        None
-    })
+    }
 }
 
 fn rules(context: &Context) -> Rules {
@@ -134,6 +160,19 @@ fn rules(context: &Context) -> Rules {
         up_within: Duration::from_secs(health.up_within_seconds),
         tries: health.tries,
     }
+}
+
+/// Counts a failure; tells whether it was one too many.
+fn fail(context: &Context, record: &InstalledRecord, rules: &Rules, probation: &mut Probation) -> bool {
+    probation.failures += 1;
+    let failures = probation.failures;
+    change(context, record, |probation| Some(Probation { failures, ..probation }));
+    health::is_beaten(rules, failures, probation.up)
+}
+
+/// Whether `record` is still the version that is active and on probation: another launcher may have rolled it back meanwhile.
+fn is_judged_here(context: &Context, record: &InstalledRecord) -> bool {
+    context.home.active().is_ok_and(|(active, _)| active.container == record.container && active.probation.is_some())
 }
 
 /// Stays with `app` until it is decided what becomes of its version.
@@ -149,13 +188,21 @@ fn attend(
         if probation.up {
             attending.came_up();
         }
-        let verdict = watch(context, &record, &rules, (&app, &attending), &mut probation);
-        let Verdict::Failed(failure) = verdict else {
-            if verdict == Verdict::Settled {
+        let failure = match watch(context, &record, &rules, (&app, &attending), &mut probation) {
+            Verdict::Failed(failure) => failure,
+            Verdict::Settled => {
                 tracing::info!(container = %record.container, "the new version has proved itself");
-                change(context, &record, |_| None);
+                return change(context, &record, |_| None);
             }
-            return;
+            _ => {
+                // It ended in a way that says nothing, and was seen to: this start does not count. One that ended at once may have.
+                if !probation.up && app.age() >= health::AT_ONCE {
+                    change(context, &record, |probation| {
+                        Some(Probation { starts: probation.starts.saturating_sub(1), ..probation })
+                    });
+                }
+                return;
+            }
         };
         tracing::error!(?failure, container = %record.container, age = ?app.age(), "a version on probation failed");
         if app.ended().is_none()
@@ -163,12 +210,13 @@ fn attend(
         {
             tracing::error!(%error, "it cannot be ended");
         }
-        probation.failures += 1;
-        let failures = probation.failures;
-        change(context, &record, |probation| Some(Probation { failures, ..probation }));
-        let next = if health::is_beaten(&rules, failures, probation.up) {
+        let _alone = context.app.alone();
+        if !is_judged_here(context, &record) {
+            return;
+        }
+        let next = if fail(context, &record, &rules, &mut probation) {
             match go_back(context, &record, failure) {
-                Ok(back) => back.record,
+                Ok(back) => back,
                 Err(_) => return,
             }
         } else if probation.up {
@@ -177,10 +225,8 @@ fn attend(
         } else {
             record.clone()
         };
-        let again = next.container == record.container;
-        let started = attending.replace(|| app::launch_or_other(&context.home, &next, &context.arguments, &context.variable));
-        match started {
-            Ok(Some(started)) if again => app = started,
+        match attending.replace(|| launch_or_other(context, &next)) {
+            Ok(Some(started)) if started.container == record.container => app = started,
             // The version before has proved itself long ago; or somebody else started the app.
             Ok(_) => return,
             Err(error) => {
@@ -200,14 +246,15 @@ fn watch(
     probation: &mut Probation,
 ) -> Verdict {
     loop {
-        let ended = app.ended().map(|status| health::ended(exit_code(status), app.was_asked_to_end()));
+        let status = app.ended();
+        let ended = status.map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
         let seen = Observation {
             age: app.age(),
             ended,
             said: app.said(),
             reports_up: app.reports_up(),
-            may_end: ended == Some(Ended::Well)
-                && (!context.arguments.is_empty() || RunningLock::is_held(&context.home, &record.container)),
+            has_successor: ended.is_some_and(|ended| ended != Ended::Asked) && app.has_successor(&context.home),
+            has_arguments: !context.arguments.is_empty(),
             was_up: probation.up,
         };
         match health::judge(rules, &seen) {
@@ -219,32 +266,43 @@ fn watch(
                     attending.came_up();
                     change(context, record, |probation| Some(Probation { up: true, failures: 0, ..probation }));
                 }
-                // Its end is the next thing that tells something.
-                app.wait();
+                std::thread::sleep(LOOK_WHEN_UP);
             }
             verdict => return verdict,
         }
     }
 }
 
-/// Rolls back, remembers, and leaves a notice.
-fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Result<RolledBack, StoreError> {
+/// Rolls back, remembers, and leaves a notice; gives the version to start. Where it cannot be written down that version is started all the
+/// same, with its own files.
+fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Result<InstalledRecord, StoreError> {
+    let home = &context.home;
+    let refused = || StoreError::NoRollbackPoint { id: record.container.to_string() };
     if !context.settings.health.automatic_rollback {
-        return Err(StoreError::NoRollbackPoint { id: record.container.to_string() });
+        return Err(refused());
     }
-    forget_version(context, &record.container.version);
-    let back = context.lock().and_then(|lock| rollback::roll_back(&context.home, None, &lock));
-    match &back {
-        Ok(back) => leave(
-            context,
-            Happened::RolledBack {
-                from: back.from.version.clone(),
-                to: back.record.container.version.clone(),
-                failure,
-                kept: back.kept.clone(),
-            },
-        ),
-        Err(error) => tracing::error!(error = error as &dyn std::error::Error, "it could not be rolled back"),
+    let point = rollback::default_point(home).ok_or_else(refused)?;
+    let back = context.lock().and_then(|lock| {
+        // Under the lock: two launchers may have seen the same version fail, and only one goes back.
+        if !is_judged_here(context, record) {
+            return Err(StoreError::Switched { id: record.container.to_string() });
+        }
+        rollback::roll_back(home, Some(&point.container), &lock)
+    });
+    match back {
+        Ok(back) => {
+            remember_failed(context, &record.container.version);
+            let (from, to) = (back.from.version.clone(), back.record.container.version.clone());
+            leave(context, Happened::RolledBack { from, to, failure, kept: back.kept.clone() });
+            Ok(back.record)
+        }
+        Err(error @ (StoreError::Switched { .. } | StoreError::InUse { .. })) => Err(error),
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "it could not be rolled back; the version before is started"
+            );
+            home.record(&point.container)
+        }
     }
-    back
 }

@@ -58,6 +58,29 @@ fn open_up(folder: &Path) {
     }
 }
 
+/// Whether there is something at `path`, also a link that leads nowhere.
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Renames a folder of the user's. A read-only one is made writable for that: its entry for the folder above changes with it.
+pub fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
+    match durable::rename(from, to) {
+        #[cfg(unix)]
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && from.is_dir() => {
+            use std::os::unix::fs::PermissionsExt as _;
+            let permissions = fs::metadata(from).map_err(StoreError::io("look at", from))?.permissions();
+            let open = fs::Permissions::from_mode(permissions.mode() | 0o700);
+            fs::set_permissions(from, open).map_err(StoreError::io("make writable", from))?;
+            let moved = durable::rename(from, to).map_err(StoreError::io("rename", from));
+            // Best effort: the folder has moved, whoever may write to it.
+            let _ = fs::set_permissions(if moved.is_ok() { to } else { from }, permissions);
+            moved
+        }
+        result => result.map_err(StoreError::io("rename", from)),
+    }
+}
+
 /// Digest of a file's bytes.
 pub fn digest_of(path: &Path) -> Result<Digest, StoreError> {
     let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
@@ -84,7 +107,11 @@ pub fn remove_file(path: &Path) -> Result<(), StoreError> {
 pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
     let metadata = fs::metadata(from).map_err(StoreError::io("look at", from))?;
     let copy = match reflink_copy::reflink(from, to) {
-        Ok(()) => fs::File::options().write(true).open(to).map_err(StoreError::io("open", to))?,
+        Ok(()) => {
+            // Some systems clone the mode as well, and a read-only file cannot be opened for its time to be set.
+            set_owner_writable(to);
+            fs::File::options().write(true).open(to).map_err(StoreError::io("open", to))?
+        }
         Err(_) => copy_bytes(from, to)?,
     };
     // Some file systems (FAT, network shares) have neither; the bytes are what counts.
@@ -94,6 +121,13 @@ pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
         tracing::debug!(%error, path = %to.display(), "time and permissions are not kept");
     }
     Ok(())
+}
+
+fn set_owner_writable(path: &Path) {
+    #[cfg(unix)]
+    let _ = fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600));
+    #[cfg(not(unix))]
+    writable(path);
 }
 
 fn copy_bytes(from: &Path, to: &Path) -> Result<fs::File, StoreError> {

@@ -13,6 +13,8 @@ use crate::durable;
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
 
+/// Beginning of the name of a version that is to be removed, once its user files are in a snapshot.
+pub(super) const LEAVING: &str = ".leaving-";
 /// Beginning of the name of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
 const RECORD: &str = "metadata/installed.json";
@@ -126,9 +128,21 @@ impl Home {
     }
 
     fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
-        let record = self.installed()?.into_iter().next();
-        Ok(record.map(|record| {
-            (Active { container: record.container.clone(), previous: None, pending: None, probation: None }, record)
+        // One that came up here, if there is one.
+        let failed = self.state().map(|state| state.failed).unwrap_or_default();
+        let mut installed = self.installed()?;
+        installed.sort_by_key(|record| failed.contains(&record.container.version));
+        Ok(installed.into_iter().next().map(|record| {
+            (
+                Active {
+                    container: record.container.clone(),
+                    previous: None,
+                    pending: None,
+                    pending_failures: 0,
+                    probation: None,
+                },
+                record,
+            )
         }))
     }
 
@@ -222,7 +236,8 @@ impl Home {
 
     /// Removes what a kill left: half removed versions, and files that were to replace a record. What cannot be removed is told in the
     /// log and is no reason to fail. The user's files of a damaged version (`.damaged-…`) stay.
-    pub fn clean(&self, _lock: &HomeLock) {
+    pub fn clean(&self, lock: &HomeLock) {
+        super::remove::finish_removals(self, lock);
         let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
         let is_left = |entry: &fs::DirEntry| {
             let modified = entry.metadata().ok().and_then(|found| found.modified().ok());

@@ -1,6 +1,6 @@
 //! The journal of a switch: what was decided, written down before the first step that others can see, so that whoever takes the lock
-//! next can finish it. A switch is prepared in `<home>/incoming/`, where a failure or a kill changes nothing; once the journal is on
-//! disk it goes forward only.
+//! next can finish it. A switch is prepared in a folder of its own, where a failure or a kill changes nothing; once the journal is on
+//! disk a kill is followed by the rest of the steps.
 //!
 //! ```text
 //! 1  the folders that the version to come had are moved out      (to a snapshot; to be deleted if nobody ever used them)
@@ -9,15 +9,17 @@
 //! 4  the journal goes
 //! ```
 //!
-//! Each step looks at what is there and does what is missing, so it can be repeated from any point. In: a [`Journal`]. Out: the new
-//! version's folders and the pointer. Never: a step back.
+//! Each step looks at what is there and does what is missing, so it can be repeated from any point. A step before the flip that *fails* (a
+//! scanner holds a file, the disk is full) is followed by the way back, so that no version is ever started with a journal waiting. In:
+//! a [`Journal`]. Out: the new version's folders and the pointer, or everything as it was.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{read_json, remove_tree, replace_json};
+use super::files::{exists, move_folder, read_json, remove_tree, replace_json};
+use super::home::REMOVED;
 use super::lock::HomeLock;
 use super::migrate::CARRIED;
 use super::{Active, Home, StoreError};
@@ -29,22 +31,53 @@ use crate::model::ContainerId;
 pub(super) struct Journal {
     /// Which version gets the prepared folders.
     pub container: ContainerId,
+    /// Where they lie, a folder below the home.
+    pub prepared: PathBuf,
+    /// Which of `config`, `data` and `logs` are prepared.
+    pub folders: Vec<String>,
     /// Where its present ones go, a folder below the home.
     pub displaced: PathBuf,
     /// What the pointer says afterwards.
     pub active: Active,
 }
 
+/// Which of the user's folders lie in `prepared`.
+pub(super) fn folders_in(prepared: &Path) -> Vec<String> {
+    CARRIED.iter().filter(|folder| exists(&prepared.join(folder))).map(ToString::to_string).collect()
+}
+
 impl Journal {
-    /// Writes it down and performs it.
+    /// Writes it down and performs it. After an error everything is as it was.
     pub fn commit(&self, home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
         replace_json(&home.journal(), self)?;
-        self.perform(home)
+        self.perform_or_undo(home)
+    }
+
+    fn perform_or_undo(&self, home: &Home) -> Result<(), StoreError> {
+        let Err(error) = self.perform(home) else {
+            self.forget(home);
+            return Ok(());
+        };
+        if self.is_flipped(home) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the switch is done, but not yet durable");
+            self.forget(home);
+            return Ok(());
+        }
+        match self.undo(home) {
+            Ok(()) => self.forget(home),
+            // The version that is active has its own folders; only those of the other one are in disorder, and all are somewhere.
+            Err(undoing) => tracing::error!(error = &undoing as &dyn std::error::Error, "a failed switch cannot be undone now"),
+        }
+        Err(error)
+    }
+
+    fn is_flipped(&self, home: &Home) -> bool {
+        home.named().is_ok_and(|named| named.is_some_and(|active| active.container == self.container))
     }
 
     fn perform(&self, home: &Home) -> Result<(), StoreError> {
-        let (incoming, place, displaced) = (home.incoming(), home.container(&self.container), home.root().join(&self.displaced));
-        let waiting: Vec<&str> = CARRIED.into_iter().filter(|folder| exists(&incoming.join(folder))).collect();
+        let (prepared, place, displaced) = self.places(home);
+        let waiting: Vec<&String> = self.folders.iter().filter(|folder| exists(&prepared.join(folder))).collect();
         if !waiting.is_empty() {
             fs::create_dir_all(&displaced).map_err(StoreError::io("create", &displaced))?;
         }
@@ -53,50 +86,88 @@ impl Journal {
         }
         if !waiting.is_empty() {
             // Out before in, also on the disk.
-            let above = displaced.parent().unwrap_or(home.root());
-            [displaced.as_path(), above, &place].into_iter().try_for_each(sync)?;
+            let above = displaced.ancestors().skip(1).take_while(|above| above.starts_with(home.root()));
+            [displaced.as_path(), &place].into_iter().chain(above).try_for_each(sync)?;
         }
         for folder in &waiting {
-            move_to(&incoming.join(folder), &place.join(folder))?;
+            move_to(&prepared.join(folder), &place.join(folder))?;
         }
         if !waiting.is_empty() {
-            sync(&place)?;
+            [place.as_path(), &prepared].into_iter().try_for_each(sync)?;
         }
-        home.set_active(&self.active)?;
-        fs::remove_file(home.journal()).map_err(StoreError::io("remove", &home.journal()))?;
-        sync(home.root())
+        // A start after the flip may have changed the pointer's other fields already.
+        if self.is_flipped(home) { Ok(()) } else { home.set_active(&self.active) }
+    }
+
+    /// The way back, as far as the steps went.
+    fn undo(&self, home: &Home) -> Result<(), StoreError> {
+        let (prepared, place, displaced) = self.places(home);
+        for folder in &self.folders {
+            if !exists(&prepared.join(folder)) {
+                fs::create_dir_all(&prepared).map_err(StoreError::io("create", &prepared))?;
+                move_to(&place.join(folder), &prepared.join(folder))?;
+            }
+            move_to(&displaced.join(folder), &place.join(folder))?;
+        }
+        if exists(&prepared) {
+            sync(&prepared)?;
+        }
+        sync(&place)
+    }
+
+    /// It goes once nothing is left to be done. That it cannot be removed is told in the log: performing it again changes nothing.
+    fn forget(&self, home: &Home) {
+        let removed = fs::remove_file(home.journal()).and_then(|()| durable::sync_folder(home.root()));
+        if let Err(error) = removed {
+            tracing::warn!(%error, "the journal of a switch that is done stays");
+        }
+    }
+
+    /// Prepared folders, the version, displaced folders.
+    fn places(&self, home: &Home) -> (PathBuf, PathBuf, PathBuf) {
+        (home.root().join(&self.prepared), home.container(&self.container), home.root().join(&self.displaced))
     }
 }
 
 /// Finishes a switch that a kill interrupted, and throws away what was prepared for one that had not been decided yet. Called by whoever
-/// takes the lock.
-pub(super) fn recover(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
+/// takes the lock. What fails here is told in the log and never keeps the lock from anybody: the active version has its own folders.
+pub(super) fn recover(home: &Home, _lock: &HomeLock) {
     match read_json::<Journal>(&home.journal()) {
         Ok(None) => {}
         Ok(Some(journal)) => {
             tracing::warn!(?journal, "finishing an interrupted switch");
-            journal.perform(home)?;
+            if let Err(error) = journal.perform_or_undo(home) {
+                tracing::error!(error = &error as &dyn std::error::Error, "the interrupted switch is given up");
+                // One that can be neither finished nor undone must not stand in the way of the next.
+                journal.forget(home);
+            }
         }
         // It is written in one step; so this is a damaged disk. The pointer still names a version with its own folders.
         Err(StoreError::Damaged { path, source }) => {
             tracing::error!(path = %path.display(), %source, "the journal is damaged; the switch is given up");
-            fs::remove_file(home.journal()).map_err(StoreError::io("remove", &home.journal()))?;
+            let _ = fs::remove_file(path);
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the journal cannot be read");
+            return;
+        }
     }
-    remove_tree(&home.incoming())
+    discard_prepared(home);
+}
+
+/// Deletes what was prepared. What cannot be deleted is moved to where removed things go, and is tried again later.
+pub(super) fn discard_prepared(home: &Home) {
+    let incoming = home.incoming();
+    if let Err(error) = remove_tree(&incoming) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what was prepared for a switch could not be removed");
+        let aside = home.containers().join(format!("{REMOVED}incoming-{:08x}", fastrand::u32(..)));
+        let _ = fs::rename(&incoming, aside);
+    }
 }
 
 /// Renames, if there is something and nothing is in the way; both are so after the step was done once.
 fn move_to(from: &Path, to: &Path) -> Result<(), StoreError> {
-    if exists(from) && !exists(to) {
-        durable::rename(from, to).map_err(StoreError::io("rename", from))?;
-    }
-    Ok(())
-}
-
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+    if exists(from) && !exists(to) { move_folder(from, to) } else { Ok(()) }
 }
 
 fn sync(folder: &Path) -> Result<(), StoreError> {
@@ -109,59 +180,99 @@ mod tests {
     use crate::store::fixture::Fixture;
     use crate::store::switch::{Means, switch};
 
+    struct Prepared {
+        fixture: Fixture,
+        journal: Journal,
+        /// What is moved where, in order.
+        steps: Vec<(PathBuf, PathBuf)>,
+    }
+
+    fn prepared() -> Prepared {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        let home = &fixture.home;
+        switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        let (work, place, kept) = (home.incoming().join("x"), home.container(&two), home.snapshots().join("kept/files"));
+        for folder in CARRIED {
+            for (root, text) in [(&work, "new"), (&place, "old")] {
+                fs::create_dir_all(root.join(folder)).unwrap();
+                fs::write(root.join(folder).join("file"), text).unwrap();
+            }
+        }
+        let active = Active { container: two.clone(), previous: Some(one), pending: None, pending_failures: 0, probation: None };
+        let journal = Journal {
+            container: two,
+            prepared: "incoming/x".into(),
+            folders: folders_in(&work),
+            displaced: "snapshots/kept/files".into(),
+            active,
+        };
+        let mut steps: Vec<_> = CARRIED.iter().map(|folder| (place.join(folder), kept.join(folder))).collect();
+        steps.extend(CARRIED.iter().map(|folder| (work.join(folder), place.join(folder))));
+        Prepared { fixture, journal, steps }
+    }
+
+    fn read(root: &Path) -> Vec<String> {
+        CARRIED.iter().map(|folder| fs::read_to_string(root.join(folder).join("file")).unwrap()).collect()
+    }
+
     /// Every state that a kill can leave between the steps of a switch ends in the new version with all files.
     #[test]
     fn a_decided_switch_is_finished_from_every_step() {
         for step in 0..=8 {
-            let fixture = Fixture::new();
-            let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+            let Prepared { fixture, journal, steps } = prepared();
             let home = fixture.home.clone();
-            switch(&home, &one, Means::PLAIN, &fixture.lock).unwrap();
-            let (incoming, place) = (home.incoming(), home.container(&two));
-            for folder in CARRIED {
-                fs::create_dir_all(incoming.join(folder)).unwrap();
-                fs::create_dir_all(place.join(folder)).unwrap();
-                fs::write(incoming.join(folder).join("file"), "new").unwrap();
-                fs::write(place.join(folder).join("file"), "old").unwrap();
-            }
-            let active = Active { container: two.clone(), previous: Some(one.clone()), pending: None, probation: None };
-            let journal = Journal { container: two.clone(), displaced: "snapshots/kept".into(), active };
             replace_json(&home.journal(), &journal).unwrap();
-            let kept = home.snapshots().join("kept");
-            fs::create_dir_all(&kept).unwrap();
-            let mut steps: Vec<(PathBuf, PathBuf)> =
-                CARRIED.iter().map(|folder| (place.join(folder), kept.join(folder))).collect();
-            steps.extend(CARRIED.iter().map(|folder| (incoming.join(folder), place.join(folder))));
+            fs::create_dir_all(home.snapshots().join("kept/files")).unwrap();
             for (from, to) in steps.iter().take(step) {
                 fs::rename(from, to).unwrap();
             }
             if step > 6 {
                 home.set_active(&journal.active).unwrap();
             }
-            let fixture_folder = fixture.release();
+            let keep = fixture.release();
             let lock = HomeLock::take(&home).unwrap();
             assert_eq!(home.active().unwrap().0, journal.active, "step {step}");
-            for folder in CARRIED {
-                let read = |root: &Path| fs::read_to_string(root.join(folder).join("file")).unwrap();
-                assert_eq!((read(&place).as_str(), read(&kept).as_str()), ("new", "old"), "step {step}");
+            assert_eq!(read(&home.container(&journal.container)), ["new"; 3], "step {step}");
+            assert_eq!(read(&home.snapshots().join("kept/files")), ["old"; 3], "step {step}");
+            assert!(!home.journal().exists() && !home.incoming().exists());
+            drop((lock, keep));
+        }
+    }
+
+    #[test]
+    fn a_step_that_fails_is_followed_by_the_way_back() {
+        for pointer in [false, true] {
+            let Prepared { fixture, journal, .. } = prepared();
+            let home = &fixture.home;
+            let before = home.active().unwrap().0;
+            if pointer {
+                // All is moved, and the pointer cannot be replaced: a folder stands there.
+                fs::remove_file(home.root().join("active.json")).unwrap();
+                fs::create_dir(home.root().join("active.json")).unwrap();
+            } else {
+                // Nothing can be moved out: a file stands where the snapshot is to be.
+                fs::create_dir_all(home.snapshots()).unwrap();
+                fs::write(home.snapshots().join("kept"), "").unwrap();
             }
-            assert!(!home.journal().exists() && !incoming.exists());
-            drop((lock, fixture_folder));
+            assert!(journal.commit(home, &fixture.lock).is_err());
+            assert_eq!(read(&home.container(&journal.container)), ["old"; 3]);
+            assert_eq!(read(&home.incoming().join("x")), ["new"; 3]);
+            assert!(!home.journal().exists());
+            assert!(pointer || home.active().unwrap().0 == before);
         }
     }
 
     #[test]
     fn what_was_only_prepared_is_thrown_away() {
-        let fixture = Fixture::new();
-        let one = fixture.install("1.0.0", &[]);
+        let Prepared { fixture, .. } = prepared();
         let home = fixture.home.clone();
-        switch(&home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        let before = home.active().unwrap().0;
         let keep = fixture.release();
-        fs::create_dir_all(home.incoming().join("data")).unwrap();
         fs::write(home.journal(), "{\"container\":").unwrap();
         drop(HomeLock::take(&home).unwrap());
         assert!(!home.incoming().exists() && !home.journal().exists());
-        assert_eq!(home.active().unwrap().0.container, one);
+        assert_eq!(home.active().unwrap().0, before);
         drop(keep);
     }
 }

@@ -44,9 +44,14 @@ pub fn start(
     let folder = std::path::absolute(home.container(&record.container))
         .map_err(StoreError::io("find", &home.container(&record.container)))?;
     // The app starts also where the lock cannot be had (a read-only home): it only guards against removal.
-    let lock = RunningLock::hold(home, &record.container)
-        .inspect_err(|error| tracing::warn!(%error, "starting without a running lock"))
-        .ok();
+    let lock = match RunningLock::hold(home, &record.container) {
+        Ok(lock) => Some(lock),
+        Err(error @ StoreError::Switched { .. }) => return Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "starting without a running lock");
+            None
+        }
+    };
     let mut command = command(record, &folder, arguments, variable);
     let health = HealthFile::create(&lock::records(home, &record.container))
         .inspect_err(|error| tracing::warn!(%error, "the app cannot say that it is up"))
@@ -138,6 +143,12 @@ impl RunningApp {
         self.health.as_ref()?.said()
     }
 
+    /// Whether another process of the same version lives: another instance, or one that this one has started in its place.
+    pub fn has_successor(&self, home: &Home) -> bool {
+        // Our own hold on the lock went with the end of the app.
+        RunningLock::is_held(home, &self.container) || RunningLock::is_inherited(home, &self.container)
+    }
+
     /// Whether somebody here asked it to end.
     pub fn was_asked_to_end(&self) -> bool {
         self.asked.load(Ordering::Acquire)
@@ -218,9 +229,9 @@ impl RunningApp {
     }
 }
 
-/// What the last start of `id` said, also to a launcher that has ended since.
-pub fn said_last(home: &Home, id: &ContainerId) -> Option<Said> {
-    HealthFile::last(&lock::records(home, id))?.said()
+/// What the last start of `id` since `since` said, also to a launcher that has ended since.
+pub fn said_last(home: &Home, id: &ContainerId, since: jiff::Timestamp) -> Option<Said> {
+    HealthFile::last(&lock::records(home, id), since)?.said()
 }
 
 /// What a shell would report for `status`: the exit code, or 128 and the signal's number.

@@ -28,7 +28,7 @@ impl HomeLock {
         match file.try_lock() {
             Ok(()) => {
                 let lock = Self(file);
-                super::journal::recover(home, &lock)?;
+                super::journal::recover(home, &lock);
                 Ok(lock)
             }
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy { home: home.root().to_owned() }),
@@ -36,6 +36,10 @@ impl HomeLock {
         }
     }
 }
+
+/// As long as this lives, a version is not started.
+#[derive(Debug)]
+pub(super) struct NotStarting(#[allow(dead_code)] Option<File>);
 
 /// Shared by all processes that run a version. On Unix the app inherits it, so it outlives the launcher.
 #[derive(Debug)]
@@ -51,13 +55,42 @@ impl RunningLock {
         let path = home.running().join(id.to_string());
         std::fs::create_dir_all(home.running()).map_err(StoreError::io("create", &path))?;
         let file = open(&path)?;
-        file.lock_shared().map_err(StoreError::io("lock", &path))?;
+        match file.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                // Its files are being carried over to another version; which one is active is to be asked again then.
+                file.lock_shared().map_err(StoreError::io("lock", &path))?;
+                return Err(StoreError::Switched { id: id.to_string() });
+            }
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
+        }
         let lock = Self { file, records: records(home, id) };
         if let Err(error) = lock.write(std::process::id()) {
             tracing::warn!(%error, "the running version is known by its lock only");
         }
         lock.forget_dead();
         Ok(lock)
+    }
+
+    /// Keeps `id` from being started while its user files are carried over; a start waits for the value to be dropped.
+    /// [`StoreError::InUse`] if it runs.
+    pub(super) fn keep_from_starting(home: &Home, id: &ContainerId) -> Result<NotStarting, StoreError> {
+        // A process that was just made holds all of its parent's locks until it begins its own program.
+        let mut looks = 0..LOOKS_BEFORE_REFUSAL;
+        while Self::is_held(home, id) {
+            if looks.next().is_none() {
+                return Err(StoreError::InUse { id: id.to_string(), reason: "it is running" });
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        // Where there is no lock file (a read-only home), or a browser that the app opened holds it, there is nothing to be had.
+        let file = open(&home.running().join(id.to_string())).ok();
+        Ok(NotStarting(file.filter(|file| file.try_lock().is_ok())))
+    }
+
+    /// Whether any process at all has inherited the lock of `id`, also one that the app left behind.
+    pub fn is_inherited(home: &Home, id: &ContainerId) -> bool {
+        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
     }
 
     /// Says that it is `process` that runs the version; from its end on the version is not running, whoever has inherited the lock.
@@ -129,6 +162,8 @@ impl RunningLock {
     }
 }
 
+/// Looks at the lock of a version before it is taken for running where that has consequences.
+const LOOKS_BEFORE_REFUSAL: u32 = 50;
 /// Between two looks at a lock; asking holds it for microseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 

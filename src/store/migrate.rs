@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::StoreError;
 use super::contents::kept_at;
-use super::files::{clone_file, copy_link, digest_of, read_json, remove_file, with_ending};
+use super::files::{clone_file, copy_link, digest_of, exists, read_json, remove_file, with_ending};
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
 
@@ -59,12 +59,6 @@ pub(super) fn lay_out(
     Carrying::new(source, target, shipped.contents()).all(damaged, told)
 }
 
-/// Copies the user's files of a snapshot to `target`, an empty folder, as they are.
-pub(super) fn clone_exactly(snapshot: &Path, target: &Path) -> Result<(), StoreError> {
-    CARRIED.iter().try_for_each(|folder| create(&target.join(folder)))?;
-    Carrying::new(snapshot, target, HashMap::new()).all(false, &|_, _| ()).map(drop)
-}
-
 /// Bytes of the files that [`lay_out`] reads from `source`.
 pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
     Ok(Walk::of(source)?.bytes())
@@ -77,15 +71,19 @@ pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreErro
 }
 
 /// Whether nobody ever changed or made a file in the folders of `container` that are the user's.
-pub(super) fn is_pristine(container: &Path) -> Result<bool, StoreError> {
-    let defaults = Shipped::of(container).contents();
-    for (path, _) in &Walk::of(container)?.files {
-        let known = path.strip_prefix(container).ok().and_then(|relative| defaults.get(&key_of(relative)));
-        if known.copied() != content_of(path)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+pub(super) fn is_pristine(container: &Path) -> bool {
+    let shipped = Shipped::of(container);
+    let (sizes, contents) = (shipped.sizes(), shipped.contents());
+    // What cannot be read is not known to be nobody's.
+    let Ok(walk) = Walk::of(container) else { return false };
+    let is_default = |(path, size): &(PathBuf, u64)| {
+        let Ok(relative) = path.strip_prefix(container) else { return false };
+        let key = key_of(relative);
+        // The size first: no default's bytes are read because of a large file of the user's.
+        let same_size = sizes.get(&key).is_some_and(|known| *known == *size || *known == 0);
+        same_size && contents.get(&key).is_some_and(|known| content_of(path).is_ok_and(|content| content == Some(*known)))
+    };
+    walk.links.is_empty() && walk.files.iter().all(is_default)
 }
 
 /// What stands at a path, as far as carrying over compares it.
@@ -124,6 +122,11 @@ impl Shipped {
             },
             None => Self { entries: None, empty_folders: Vec::new() },
         }
+    }
+
+    /// Bytes of each default; 0 for a link.
+    fn sizes(&self) -> HashMap<String, u64> {
+        self.entries.iter().flatten().map(|(path, entry)| (path.to_string(), entry.size)).collect()
     }
 
     fn contents(&self) -> HashMap<String, Content> {
@@ -222,6 +225,11 @@ impl Carrying {
             told(done, total);
         }
         self.folders(&walk)?;
+        for link in &walk.links {
+            let Ok(relative) = link.strip_prefix(&self.source) else { continue };
+            super::files::remove_tree(&self.target.join(relative))?;
+            copy_link(link, &self.target.join(relative))?;
+        }
         Ok(self.migration)
     }
 
@@ -234,7 +242,16 @@ impl Carrying {
         let content = if old_default.is_some() || default_there.is_some() || beside.is_some() { content_of(path)? } else { None };
         if content.is_some() {
             // Untouched; or a new default that an earlier switch put beside the user's file: the next release brings its own.
-            if old_default == content || beside.copied() == content {
+            if beside.copied() == content {
+                return Ok(());
+            }
+            if old_default == content {
+                // The same default is shipped again, and its bytes were nowhere else any more.
+                let place = self.target.join(relative);
+                if default_there == content && !exists(&place) {
+                    create(place.parent().unwrap_or(&self.target))?;
+                    clone_or_link(path, &place)?;
+                }
                 return Ok(());
             }
         }
@@ -258,11 +275,7 @@ impl Carrying {
         };
         remove_file(&place)?;
         create(place.parent().unwrap_or(&self.target))?;
-        if fs::symlink_metadata(path).map_err(StoreError::io("look at", path))?.is_symlink() {
-            copy_link(path, &place)?;
-        } else {
-            clone_file(path, &place)?;
-        }
+        clone_or_link(path, &place)?;
         let list = if conflict { &mut self.migration.conflicts } else { &mut self.migration.carried };
         list.push(relative.to_owned());
         Ok(())
@@ -286,6 +299,14 @@ impl Carrying {
     }
 }
 
+fn clone_or_link(from: &Path, to: &Path) -> Result<(), StoreError> {
+    if fs::symlink_metadata(from).map_err(StoreError::io("look at", from))?.is_symlink() {
+        copy_link(from, to)
+    } else {
+        clone_file(from, to)
+    }
+}
+
 fn create(folder: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
 }
@@ -301,12 +322,23 @@ struct Walk {
     /// With their sizes in bytes.
     files: Vec<(PathBuf, u64)>,
     folders: Vec<PathBuf>,
+    /// `config`, `data` or `logs` themselves, where the user put a link to another disk: carried as it is, and what it leads to stays.
+    links: Vec<PathBuf>,
 }
 
 impl Walk {
     fn of(root: &Path) -> Result<Self, StoreError> {
         let mut walk = Self::default();
-        CARRIED.iter().try_for_each(|folder| walk.add(&root.join(folder)))?;
+        for folder in CARRIED.map(|folder| root.join(folder)) {
+            match fs::symlink_metadata(&folder) {
+                Ok(found) if found.is_symlink() && cfg!(unix) => walk.links.push(folder),
+                Ok(_) => {
+                    walk.folders.push(folder.clone());
+                    walk.add(&folder)?;
+                }
+                Err(_) => {}
+            }
+        }
         Ok(walk)
     }
 
@@ -333,6 +365,8 @@ impl Walk {
                 tracing::warn!(link = %path.display(), "a link is not carried over");
             } else if found.is_file() || found.is_symlink() {
                 self.files.push((path, found.len()));
+            } else {
+                tracing::info!(path = %path.display(), "neither a file nor a folder, and not carried over");
             }
         }
         Ok(())
@@ -457,7 +491,7 @@ mod tests {
         {
             fixture.write(&two, path, text);
         }
-        assert!(!is_pristine(&fixture.home.container(&one)).unwrap());
+        assert!(!is_pristine(&fixture.home.container(&one)));
         let laid = carry(&fixture, &two, &one);
         assert!(laid.migration.conflicts.is_empty(), "{:?}", laid.migration);
         for path in ["data/document", "config/default", "data/new"] {

@@ -117,6 +117,22 @@ pub enum StoreError {
         /// What it said, or what ended it.
         reason: String,
     },
+    /// A release's own migration took too long.
+    #[error("the migration to {id} was not done after {seconds} s: {}", script.display())]
+    MigrationTime {
+        /// The version that was to be switched to.
+        id: String,
+        /// Its script.
+        script: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Another launcher was just switching from or to the version; which one is active is to be asked again.
+    #[error("another launcher has just switched from or to {id}")]
+    Switched {
+        /// The version that was to be started.
+        id: String,
+    },
     /// Nothing is kept that could be gone back to.
     #[error("there is no earlier state to go back to from {id}")]
     NoRollbackPoint {

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::lock::HomeLock;
 use super::{Active, Home, Probation, StoreError};
@@ -80,10 +81,10 @@ impl HealthFile {
     /// machine, an app never waits for a launcher that has ended, and what it said outlives the launcher.
     pub(super) fn create(folder: &Path) -> std::io::Result<Self> {
         fs::create_dir_all(folder)?;
-        for entry in fs::read_dir(folder)?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-                // Of earlier starts; an app that still runs and writes to it was judged long ago.
-                let _ = fs::remove_file(entry.path());
+        for (file, modified) in files(folder) {
+            // Of starts that were judged long ago.
+            if modified.elapsed().is_ok_and(|age| age > KEPT) {
+                let _ = fs::remove_file(file);
             }
         }
         let path = folder.join(format!("{PREFIX}{:016x}", fastrand::u64(..)));
@@ -95,10 +96,10 @@ impl HealthFile {
         Ok(Self(path))
     }
 
-    /// The one of the last start in `folder`.
-    pub(super) fn last(folder: &Path) -> Option<Self> {
-        let is_health = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
-        fs::read_dir(folder).ok()?.flatten().find(is_health).map(|entry| Self(entry.path()))
+    /// The one that was written last in `folder`, if that was after `since`.
+    pub(super) fn last(folder: &Path, since: jiff::Timestamp) -> Option<Self> {
+        let since = SystemTime::from(since);
+        files(folder).filter(|(_, modified)| *modified >= since).max_by_key(|(_, modified)| *modified).map(|(path, _)| Self(path))
     }
 
     /// Where it lies.
@@ -108,9 +109,12 @@ impl HealthFile {
 
     /// What the app has said last.
     pub fn said(&self) -> Option<Said> {
-        use std::io::Read as _;
+        use std::io::{Read as _, Seek as _, SeekFrom};
         let mut text = Vec::new();
-        fs::File::open(&self.0).ok()?.take(MOST_SAID).read_to_end(&mut text).ok()?;
+        let mut file = fs::File::open(&self.0).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(MOST_SAID))).ok()?;
+        file.take(MOST_SAID).read_to_end(&mut text).ok()?;
         let text = String::from_utf8_lossy(&text);
         text.lines().rev().find_map(|line| {
             let line = line.trim();
@@ -123,6 +127,15 @@ impl HealthFile {
 }
 
 const PREFIX: &str = "health-";
+/// How long a health file stays; several instances of an app may be starting.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Health files in `folder`, with the time each was written.
+fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, SystemTime)> {
+    let is_health = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().filter(is_health);
+    entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.modified().ok()?)))
+}
 
 #[cfg(test)]
 mod tests {
@@ -160,9 +173,15 @@ mod tests {
         assert_eq!(after(b"starting\r\nup \r\n"), Some(Said::Up));
         assert_eq!(after(b"up\nfailed: no database\n"), Some(Said::Failed("no database".to_owned())));
         assert_eq!(after(&[0xFF; 100_000]), None);
+        assert_eq!(after(format!("{}\nup\n", "noise\n".repeat(2000)).as_bytes()), Some(Said::Up), "the end is read");
+        // Another instance starts: it has a file of its own, and what counts is who wrote last, after the given time.
         let next = HealthFile::create(folder.path()).unwrap();
-        assert!(!file.path().exists());
-        assert_eq!(HealthFile::last(folder.path()).unwrap().path(), next.path());
+        fs::File::options().write(true).open(file.path()).unwrap().set_modified(SystemTime::UNIX_EPOCH + KEPT).unwrap();
+        let since = jiff::Timestamp::from_second(90_000).unwrap();
+        assert_eq!(HealthFile::last(folder.path(), since).unwrap().path(), next.path());
+        assert!(HealthFile::last(folder.path(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).is_none());
+        HealthFile::create(folder.path()).unwrap();
+        assert!(!file.path().exists() && next.path().exists());
     }
 
     #[test]

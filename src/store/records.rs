@@ -17,6 +17,9 @@ pub struct Active {
     /// An installed version to switch to before the next start, when the app is not running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<ContainerId>,
+    /// How often that switch was tried and failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pending_failures: u32,
     /// Set while the active version has not proved yet that it comes up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probation: Option<Probation>,

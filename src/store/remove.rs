@@ -1,7 +1,9 @@
 //! Removing installed versions, by hand and by policy.
 
+use std::path::Path;
+
 use super::files::remove_tree;
-use super::home::REMOVED;
+use super::home::{LEAVING, REMOVED, entries_of};
 use super::lock::{HomeLock, RunningLock};
 use super::{Home, StoreError, snapshots};
 use crate::durable;
@@ -22,14 +24,36 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     if RunningLock::is_held(home, id) {
         return in_use("it is running");
     }
-    snapshots::take_in(home, id)?;
-    // Renamed first: a removal that is cut short leaves no half version under a version's name.
+    // Renamed first: a removal that is cut short leaves no half version under a version's name. Where a file is held open (Windows) this
+    // fails, and nothing has changed.
     let place = home.container(id);
-    let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
-    durable::rename(&place, &aside).map_err(StoreError::io("rename", &place))?;
-    remove_tree(&aside)?;
+    let leaving = home.containers().join(format!("{LEAVING}{id}"));
+    durable::rename(&place, &leaving).map_err(StoreError::io("rename", &place))?;
+    finish_removal(home, id, &leaving)?;
     RunningLock::forget(home, id);
+    snapshots::prune(home, None);
     Ok(())
+}
+
+/// Keeps the user's files, and deletes the rest.
+fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<(), StoreError> {
+    snapshots::take_in(home, id, leaving)?;
+    let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
+    durable::rename(leaving, &aside).map_err(StoreError::io("rename", leaving))?;
+    remove_tree(&aside)
+}
+
+/// Finishes removals that were cut short. What fails is told in the log, and tried again the next time.
+pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
+    let leaving = |entry: std::fs::DirEntry| {
+        let id = entry.file_name().to_str()?.strip_prefix(LEAVING)?.parse::<ContainerId>().ok()?;
+        Some((id, entry.path()))
+    };
+    for (id, folder) in entries_of(&home.containers()).filter_map(leaving) {
+        if let Err(error) = finish_removal(home, &id, &folder) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a removal could not be finished");
+        }
+    }
 }
 
 /// Removes versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is

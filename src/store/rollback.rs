@@ -1,15 +1,13 @@
 //! Going back to a version with the user's files as it had them, by a person or by itself. What the user wrote in the version that is
 //! left stays where it is and becomes a snapshot that can be opened. In: which point. Out: the pointer, and the point's files in place. Never:
-//! a probation: the version has been healthy before, and a rollback that is rolled back would never end.
+//! a probation for a version that has been healthy before: a rollback that is rolled back would never end.
 
 use std::path::PathBuf;
 
-use super::journal::Journal;
-use super::lock::HomeLock;
+use super::lock::{HomeLock, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
-use super::switch::{displaced, finish, fresh_incoming};
-use super::{Active, Home, InstalledRecord, StoreError, migrate};
-use crate::durable;
+use super::switch::{commit, displaced, finish};
+use super::{Active, Home, InstalledRecord, Probation, StoreError};
 use crate::model::ContainerId;
 
 /// What came of a rollback.
@@ -26,53 +24,79 @@ pub struct RolledBack {
 /// The points that can be gone back to now, the newest first: their version is installed, and not active.
 pub fn points(home: &Home) -> Vec<Snapshot> {
     let active = home.active().ok().map(|(active, _)| active.container);
-    let possible = |snapshot: &Snapshot| {
-        snapshot.reason != Reason::RolledBack
-            && active.as_ref() != Some(&snapshot.container)
-            && home.record(&snapshot.container).is_ok()
-    };
+    let possible = |snapshot: &Snapshot| active.as_ref() != Some(&snapshot.container) && home.record(&snapshot.container).is_ok();
     snapshots::list(home).into_iter().filter(possible).collect()
 }
 
-/// The point that a rollback without a wish goes to: what was left for the active version, else the newest.
+/// The point that a rollback without a wish goes to: what was left for the active version, else the newest; none that was rolled
+/// back itself, and none that never came up while there is another.
 pub fn default_point(home: &Home) -> Option<Snapshot> {
     let active = home.active().ok()?.0.container;
-    let points = points(home);
-    points.iter().find(|point| point.next == active && point.reason == Reason::Switched).or(points.first()).cloned()
+    let mut points = points(home);
+    points.retain(|point| point.reason != Reason::RolledBack);
+    let direct = |point: &&Snapshot| point.next == active && point.reason == Reason::Switched && point.healthy;
+    let healthy = |point: &&Snapshot| point.healthy;
+    points.iter().find(direct).or_else(|| points.iter().find(healthy)).or(points.first()).cloned()
 }
 
-/// Goes back to `to`, else to the default point.
-pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Result<RolledBack, StoreError> {
-    let (active, _) = home.active()?;
-    let point = match to {
+/// The point of `id`, else the default one.
+fn point(home: &Home, to: Option<&ContainerId>) -> Result<Snapshot, StoreError> {
+    let found = match to {
         Some(id) => {
             home.record(id)?;
-            points(home).into_iter().find(|point| point.container == *id)
+            let mut points = points(home);
+            points.retain(|point| point.container == *id);
+            // What was kept aside at a rollback is the second choice: it is the state that somebody wanted to leave.
+            points.sort_by_key(|point| point.reason == Reason::RolledBack);
+            points.into_iter().next()
         }
         None => default_point(home),
     };
-    let point = point.ok_or_else(|| StoreError::NoRollbackPoint {
-        id: to.map_or_else(|| active.container.to_string(), ToString::to_string),
-    })?;
+    let asked = || to.cloned().or_else(|| Some(home.active().ok()?.0.container));
+    found.ok_or_else(|| StoreError::NoRollbackPoint { id: asked().map_or_else(String::new, |id| id.to_string()) })
+}
+
+/// Refuses what [`roll_back`] would refuse, before anything is ended for it.
+pub fn check(home: &Home, to: Option<&ContainerId>) -> Result<(), StoreError> {
+    point(home, to).map(drop)
+}
+
+/// Goes back to `to`, else to the default point. The app must have ended.
+pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Result<RolledBack, StoreError> {
+    let (active, _) = home.active()?;
+    let point = point(home, to)?;
     let record = home.record(&point.container)?;
+    let _waiting = [&active.container, &point.container]
+        .into_iter()
+        .map(|id| RunningLock::keep_from_starting(home, id))
+        .collect::<Result<Vec<_>, _>>()?;
     let now = jiff::Timestamp::now();
-    let note = Snapshot::new(home, &active.container, &point.container, Reason::RolledBack, now);
+    let left_up = active.probation.as_ref().is_none_or(|probation| probation.up);
+    let note = Snapshot { healthy: left_up, ..Snapshot::new(home, &active.container, &point.container, Reason::RolledBack, now) };
     note.write(home)?;
-    let next = Active { container: point.container.clone(), previous: None, pending: None, probation: None };
+    let next = Active {
+        container: point.container.clone(),
+        // What this version could be rolled back to, if it was not known to come up.
+        previous: points(home).into_iter().find(|before| before.next == point.container).map(|before| before.container),
+        pending: None,
+        pending_failures: 0,
+        probation: (!point.healthy).then(|| Probation::begin(now)),
+    };
     if point.has_files() {
-        // The version was used again since: its files of now go to a snapshot of their own.
-        let work = fresh_incoming(home)?;
-        migrate::clone_exactly(point.folder(), &work)?;
-        durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
+        // The version was used again since: its files of now go to a snapshot of their own, and the point's come back.
         let displaced = displaced(home, &point.container, now)?;
-        Journal { container: point.container.clone(), displaced: displaced.clone(), active: next }.commit(home, lock)?;
+        commit(home, &point.files(), &displaced, next, lock)?;
         finish(home, &displaced, Some(&note));
     } else {
         home.set_active(&next)?;
-        // Its files are in use now, and no longer a point. A kill before this leaves a note that names nothing.
-        if let Err(error) = snapshots::remove(&point) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the note of a point stays");
-        }
+    }
+    // Its files are in use now, and no longer a point. A kill before this leaves a note that names nothing.
+    if let Err(error) = snapshots::remove(&point) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the note of a point stays");
+    }
+    // Out of the version that was left, which may soon be removed. Where a file is held open they stay in it.
+    if let Err(error) = snapshots::take_in(home, &active.container, &home.container(&active.container)) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the user's files stay in the version that was left");
     }
     tracing::warn!(from = %active.container, to = %record.container, "rolled back");
     Ok(RolledBack { record, from: active.container, kept: note.place(home) })
@@ -108,8 +132,14 @@ mod tests {
         assert_eq!(fs::read_to_string(back.kept.join("data/made")).unwrap(), "in two");
         let (active, _) = fixture.home.active().unwrap();
         assert_eq!((active.container, active.previous, active.probation), (one.clone(), None, None));
-        // There is nothing to go back to from here: what was rolled back is no state to return to by itself.
+        // There is nothing to go back to from here: what was rolled back is no state to return to by itself; but somebody who did it by
+        // mistake can ask for it.
         assert!(matches!(roll_back(&fixture.home, None, &fixture.lock), Err(StoreError::NoRollbackPoint { .. })));
+        assert!(matches!(check(&fixture.home, None), Err(StoreError::NoRollbackPoint { .. })));
+        roll_back(&fixture.home, Some(&two), &fixture.lock).unwrap();
+        assert_eq!(fixture.read(&two, "data/made").as_deref(), Some("in two"));
+        roll_back(&fixture.home, Some(&one), &fixture.lock).unwrap();
+        assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
         // The kept files outlive the version, and a version that comes next does not get them.
         remove::remove(&fixture.home, &two, &fixture.lock).unwrap();
         let snapshots = snapshots::list(&fixture.home);
@@ -149,6 +179,7 @@ mod tests {
         fs::create_dir_all(fixture.home.snapshots().join("my own")).unwrap();
         for id in &ids {
             switch(&fixture.home, id, Means::PLAIN, &fixture.lock).unwrap();
+            crate::store::probation::change(&fixture.home, id, &fixture.lock, |_| None).unwrap();
             fixture.write(id, "data/file", &id.version.to_string());
         }
         remove::prune(&fixture.home, 0, &fixture.lock).unwrap();

@@ -41,7 +41,7 @@ pub(super) fn run(
     let work = std::path::absolute(work).map_err(StoreError::io("find", work))?;
     let written = home.logs().join("migrate.txt");
     fs::create_dir_all(home.logs()).map_err(StoreError::io("create", &home.logs()))?;
-    let output = fs::File::create(&written).map_err(StoreError::io("create", &written))?;
+    let output = private(&written).map_err(StoreError::io("create", &written))?;
     let errors = output.try_clone().map_err(StoreError::io("open", &written))?;
     let mut command = match script.extension() {
         Some(ending) if ending == "py" => {
@@ -64,11 +64,15 @@ pub(super) fn run(
     let end = Instant::now() + limit;
     let status = loop {
         match child.try_wait() {
-            Ok(Some(status)) => break status,
+            Ok(Some(status)) => {
+                // What it started and left behind must not write to the copy any more.
+                end_all(&mut child);
+                break status;
+            }
             Ok(None) if Instant::now() < end => std::thread::sleep(LOOK),
             Ok(None) => {
                 end_all(&mut child);
-                return Err(refuse(format!("was not done after {} s", limit.as_secs())));
+                return Err(StoreError::MigrationTime { id: to.to_string(), script, seconds: limit.as_secs() });
             }
             Err(error) => return Err(refuse(error.to_string())),
         }
@@ -77,6 +81,15 @@ pub(super) fn run(
         return Ok(());
     }
     Err(refuse(format!("{status}; {}", end_of(&written))))
+}
+
+/// A file that only this user may read: a script may write what it finds in the user's data.
+fn private(path: &Path) -> std::io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn find(folder: &Path) -> Option<PathBuf> {

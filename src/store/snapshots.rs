@@ -1,16 +1,22 @@
 //! The user's files as a version had them when it was left: what a rollback goes back to, and what is kept of a version that was rolled
-//! back. `<home>/snapshots/<UTC time>-<version>/snapshot.json` says which version that was and when; the newest three stay.
+//! back or removed. The newest three stay.
+//!
+//! ```text
+//! <home>/snapshots/<UTC time>-<version>/snapshot.json     which version, when, why
+//!                                       files/            config data logs; absent while they still lie in the version's own folder
+//! ```
 //!
 //! Versions lie side by side, each with its own user files, so keeping them costs nothing: they stay in the version's folder. They move
-//! into the snapshot's folder when the version is switched to again with other files, or is removed. In: versions that are left,
-//! switched to again, removed. Out: [`Snapshot`]s. Never: a copy, or a folder in `snapshots/` that is no snapshot.
+//! into the snapshot when the version is switched to again with other files, is rolled back, or is removed. In: versions that are left,
+//! switched to again, removed. Out: [`Snapshot`]s. Never: a copy, half of the files as if they were all, or a folder in `snapshots/` that is
+//! no snapshot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{read_json, remove_tree, replace_json};
+use super::files::{exists, move_folder, read_json, remove_tree, replace_json};
 use super::home::entries_of;
 use super::migrate::{self, CARRIED};
 use super::{Home, StoreError};
@@ -20,6 +26,10 @@ use crate::model::ContainerId;
 /// How many snapshots stay.
 const KEPT: usize = 3;
 const NOTE: &str = "snapshot.json";
+/// The user's files in a snapshot's folder.
+const FILES: &str = "files";
+/// The same while they are being moved there: not yet all.
+const TAKING: &str = "taking";
 
 /// Why a version was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +39,7 @@ pub enum Reason {
     Switched,
     /// It was rolled back: what the user wrote in it is kept aside.
     RolledBack,
-    /// Its files were replaced by those of another version.
+    /// Its files were replaced by those of another version, or it was removed.
     Replaced,
 }
 
@@ -44,16 +54,21 @@ pub struct Snapshot {
     pub next: ContainerId,
     /// Why.
     pub reason: Reason,
+    /// Whether the version was known to come up when it was left.
+    pub healthy: bool,
     #[serde(skip)]
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl Snapshot {
     /// A snapshot of `container`, left at `now` for `next`.
     pub(super) fn new(home: &Home, container: &ContainerId, next: &ContainerId, reason: Reason, now: jiff::Timestamp) -> Self {
+        // Later than all others, also after the clock was set back: the order is what counts.
+        let newest = all(home).first().map(|newest| newest.left.saturating_add(jiff::SignedDuration::from_micros(1)));
+        let left = newest.and_then(Result::ok).map_or(now, |after| after.max(now));
         // One width, so that the order of names is the order of times.
-        let folder = home.snapshots().join(format!("{}-{container}", now.strftime("%Y%m%dT%H%M%S.%6fZ")));
-        Self { container: container.clone(), left: now, next: next.clone(), reason, folder }
+        let folder = home.snapshots().join(format!("{}-{container}", left.strftime("%Y%m%dT%H%M%S.%6fZ")));
+        Self { container: container.clone(), left, next: next.clone(), reason, healthy: true, folder }
     }
 
     /// Writes it down; repeating that changes nothing.
@@ -70,6 +85,11 @@ impl Snapshot {
         &self.folder
     }
 
+    /// Where the files lie once they are no longer in the version's own folder.
+    pub(super) fn files(&self) -> PathBuf {
+        self.folder.join(FILES)
+    }
+
     /// Whether the files lie in its own folder and no longer in the version's.
     pub fn has_files(&self) -> bool {
         has_files(&self.folder)
@@ -77,12 +97,12 @@ impl Snapshot {
 
     /// The folder that holds `config`, `data` and `logs`.
     pub fn place(&self, home: &Home) -> PathBuf {
-        if self.has_files() { self.folder.clone() } else { home.container(&self.container) }
+        if self.has_files() { self.files() } else { home.container(&self.container) }
     }
 }
 
 fn has_files(folder: &Path) -> bool {
-    CARRIED.iter().any(|carried| fs::symlink_metadata(folder.join(carried)).is_ok())
+    CARRIED.iter().any(|carried| exists(&folder.join(FILES).join(carried)))
 }
 
 /// All snapshots whose files are there, the newest first.
@@ -101,7 +121,7 @@ pub fn list(home: &Home) -> Vec<Snapshot> {
     snapshots
 }
 
-/// The newest snapshot of `id` whose files are in the version's folder.
+/// The newest snapshot of `id` if its files are in the version's folder, or on their way from there.
 pub(super) fn in_version(home: &Home, id: &ContainerId) -> Option<Snapshot> {
     all(home).into_iter().find(|snapshot| snapshot.container == *id).filter(|snapshot| !snapshot.has_files())
 }
@@ -119,20 +139,42 @@ fn all(home: &Home) -> Vec<Snapshot> {
     snapshots
 }
 
-/// Moves the user's files of `id`, which is about to be removed, into its snapshot, if it has one.
-pub(super) fn take_in(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
-    let Some(snapshot) = in_version(home, id) else { return Ok(()) };
-    let container = home.container(id);
-    if migrate::is_pristine(&container)? {
-        return remove(&snapshot);
+/// Moves the user's files in `folder`, a version that is about to go or was rolled back, into its snapshot; one is made if it has none and
+/// somebody used it. They are in the snapshot all together or not at all; what an interruption left is continued.
+pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<(), StoreError> {
+    let noted = in_version(home, id);
+    let is_under_way = noted.as_ref().is_some_and(|snapshot| exists(&snapshot.folder.join(TAKING)));
+    if !is_under_way && migrate::is_pristine(folder) {
+        return noted.map_or(Ok(()), |snapshot| remove(&snapshot));
     }
-    for folder in CARRIED.map(Path::new) {
-        let from = container.join(folder);
-        if fs::symlink_metadata(&from).is_ok() {
-            durable::rename(&from, &snapshot.folder.join(folder)).map_err(StoreError::io("rename", &from))?;
+    let snapshot = match noted {
+        Some(snapshot) => snapshot,
+        None => {
+            let snapshot = Snapshot::new(home, id, id, Reason::Replaced, jiff::Timestamp::now());
+            snapshot.write(home)?;
+            snapshot
+        }
+    };
+    let taking = snapshot.folder.join(TAKING);
+    fs::create_dir_all(&taking).map_err(StoreError::io("create", &taking))?;
+    for carried in CARRIED {
+        let (from, to) = (folder.join(carried), taking.join(carried));
+        if exists(&from) && !exists(&to) {
+            move_folder(&from, &to)?;
         }
     }
-    durable::sync_folder(&snapshot.folder).map_err(StoreError::io("make durable", &snapshot.folder))
+    durable::sync_folder(&taking).map_err(StoreError::io("make durable", &taking))?;
+    complete(&snapshot)
+}
+
+/// What a removal has begun to take in counts from now on: the version is switched to again, and what is left of its files follows.
+pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
+    let taking = snapshot.folder.join(TAKING);
+    if exists(&taking) {
+        durable::rename(&taking, &snapshot.files()).map_err(StoreError::io("rename", &taking))?;
+        durable::sync_folder(&snapshot.folder).map_err(StoreError::io("make durable", &snapshot.folder))?;
+    }
+    Ok(())
 }
 
 /// Forgets a snapshot and deletes what is in its own folder.
@@ -140,15 +182,23 @@ pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
     remove_tree(&snapshot.folder)
 }
 
-/// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`, the folders that were just made: a
-/// clock that was set back does not cost them. Called when all is done: what cannot be removed is told in the log and is no reason to fail.
-pub(super) fn prune(home: &Home, made: &[&Path]) {
-    let kept: Vec<PathBuf> = list(home).into_iter().map(|snapshot| snapshot.folder).take(KEPT).collect();
+/// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`, the folder that was just made. Called when
+/// all is done: what cannot be removed is told in the log and is no reason to fail.
+pub(super) fn prune(home: &Home, made: Option<&Path>) {
+    let mut kept: Vec<PathBuf> = list(home).into_iter().map(|snapshot| snapshot.folder).take(KEPT).collect();
+    // The note of files that are still in an installed version costs nothing, and says whose they are.
+    kept.extend(all(home).into_iter().filter(|note| !note.has_files() && home.record(&note.container).is_ok()).filter_map(
+        |note| {
+            let is_last = in_version(home, &note.container).is_some_and(|last| last.folder == note.folder);
+            let is_active = home.active().is_ok_and(|(active, _)| active.container == note.container);
+            (is_last && !is_active).then_some(note.folder)
+        },
+    ));
     let folder = home.snapshots();
     let old = entries_of(&folder).map(|entry| entry.path()).filter(|path| is_snapshot(path));
     // Files whose note cannot be read belong to somebody all the same.
     let is_lost = |path: &PathBuf| has_files(path) && !read_json::<Snapshot>(&path.join(NOTE)).is_ok_and(|note| note.is_some());
-    for old in old.filter(|path| !kept.contains(path) && !made.contains(&path.as_path()) && !is_lost(path)) {
+    for old in old.filter(|path| !kept.contains(path) && made != Some(path.as_path()) && !is_lost(path)) {
         if let Err(error) = remove_tree(&old) {
             tracing::warn!(error = &error as &dyn std::error::Error, "an old snapshot could not be removed");
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::remove_tree;
+use super::files::{exists, remove_tree};
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError, contents, migrate};
 use crate::durable;
@@ -135,10 +135,6 @@ impl Staging {
     pub fn discard(self) -> Result<(), StoreError> {
         remove_tree(&self.folder())
     }
-}
-
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {

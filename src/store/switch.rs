@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::files::{can_clone, remove_tree};
 use super::home::REMOVED;
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::launch::Variable;
 use super::lock::{HomeLock, RunningLock};
 use super::migrate::{self, Migration, Told};
@@ -28,6 +28,8 @@ use crate::model::ContainerId;
 
 /// Room that stays free on the disk, bytes.
 const RESERVE: u64 = 16 << 20;
+/// How often a pending switch is tried that fails for a reason that may pass: a full disk, a file that cannot be read.
+const MOST_TRIES: u32 = 2;
 /// How long a start waits for a launcher that is in the middle of a switch.
 const PATIENCE_WITH_SWITCH: Duration = Duration::from_secs(5);
 
@@ -58,33 +60,73 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     };
     let Some(source) = source else {
         let (previous, probation) = before.map(|(active, _)| (active.previous, active.probation)).unwrap_or_default();
-        home.set_active(&Active { container: id.clone(), previous, pending: None, probation })?;
+        home.set_active(&Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation })?;
         return Ok((record, Migration::default()));
     };
     let left = before.filter(|(active, _)| active.container != *id);
-    let now = jiff::Timestamp::now();
-    let migration = prepare(home, &source, left.as_ref().map(|(_, record)| record), &record, means)?;
-    let displaced = displaced(home, id, now)?;
-    let previous = left.as_ref().map(|(active, _)| active.container.clone());
-    let note = previous.as_ref().map(|from| Snapshot::new(home, from, id, Reason::Switched, now));
-    if let Some(note) = &note {
-        note.write(home)?;
+    // Nobody writes to the files while they are on their way.
+    let _waiting = [left.as_ref().map(|(active, _)| &active.container), Some(id)]
+        .into_iter()
+        .flatten()
+        .map(|id| RunningLock::keep_from_starting(home, id))
+        .collect::<Result<Vec<_>, _>>()?;
+    let switched = transfer(home, &source, left.as_ref(), &record, means, lock);
+    if switched.is_err() {
+        // On a full disk the app needs the room.
+        journal::discard_prepared(home);
     }
-    let probation = previous.as_ref().map(|_| Probation::begin(now));
-    let active = Active { container: id.clone(), previous, pending: None, probation };
-    Journal { container: id.clone(), displaced: displaced.clone(), active }.commit(home, lock)?;
-    finish(home, &displaced, note.as_ref());
-    Ok((record, migration))
+    Ok((record, switched?))
 }
 
-/// Lays out in `incoming` what `to` shall find.
+fn transfer(
+    home: &Home,
+    source: &Path,
+    left: Option<&(Active, InstalledRecord)>,
+    to: &InstalledRecord,
+    means: Means,
+    lock: &HomeLock,
+) -> Result<Migration, StoreError> {
+    let id = &to.container;
+    let (work, migration) = prepare(home, source, left.map(|(_, record)| record), to, means)?;
+    let now = jiff::Timestamp::now();
+    let displaced = displaced(home, id, now)?;
+    let note = match left {
+        Some((active, _)) => {
+            let healthy = active.probation.as_ref().is_none_or(|probation| probation.up);
+            let note = Snapshot { healthy, ..Snapshot::new(home, &active.container, id, Reason::Switched, now) };
+            note.write(home)?;
+            Some(note)
+        }
+        None => None,
+    };
+    // One that never came up is nothing to fall back on.
+    let previous = left.and_then(|(active, _)| match &active.probation {
+        Some(probation) if !probation.up => active.previous.clone().filter(|previous| previous != id),
+        _ => Some(active.container.clone()),
+    });
+    let probation = left.map(|_| Probation::begin(now));
+    let active = Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation };
+    commit(home, &work, &displaced, active, lock)?;
+    finish(home, &displaced, note.as_ref());
+    Ok(migration)
+}
+
+/// Writes the journal and carries the switch out.
+pub(super) fn commit(home: &Home, prepared: &Path, displaced: &Path, active: Active, lock: &HomeLock) -> Result<(), StoreError> {
+    let below = |path: &Path| path.strip_prefix(home.root()).unwrap_or(path).to_owned();
+    let folders = journal::folders_in(prepared);
+    let container = active.container.clone();
+    Journal { container, prepared: below(prepared), folders, displaced: below(displaced), active }.commit(home, lock)
+}
+
+/// Lays out what `to` shall find; gives the folder.
 fn prepare(
     home: &Home,
     source: &Path,
     from: Option<&InstalledRecord>,
     to: &InstalledRecord,
     means: Means,
-) -> Result<Migration, StoreError> {
+) -> Result<(PathBuf, Migration), StoreError> {
     let newer = from.filter(|from| from.container.version > to.container.version).unwrap_or(to);
     if let Some(from) = from
         && from.data_schema > to.data_schema
@@ -102,46 +144,46 @@ fn prepare(
         script::run(home, newer, versions, &work, means.migration_limit, means.variable)?;
     }
     durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
-    Ok(migration)
+    Ok((work, migration))
 }
 
-/// An empty folder that only this user may look into.
-pub(super) fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
-    let work = home.incoming();
-    remove_tree(&work)?;
+/// An empty folder that only this user may look into. Each has a name of its own: a migration script whose launcher was killed may still
+/// write to the one before.
+fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
+    let incoming = home.incoming();
+    remove_tree(&incoming)?;
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&work).map_err(StoreError::io("create", &work))?;
+    builder.create(&incoming).map_err(StoreError::io("create", &incoming))?;
+    let work = incoming.join(format!("{:08x}", fastrand::u32(..)));
+    fs::create_dir(&work).map_err(StoreError::io("create", &work))?;
     Ok(work)
 }
 
-/// Where the present user files of `id` go, below the home: to the snapshot of when it was left, to one made now, or, if nobody ever
-/// touched them, to where removed things go.
+/// Where the present user files of `id` go: to the snapshot of when it was left, to one made now, or, if nobody ever touched them, to
+/// where removed things go.
 pub(super) fn displaced(home: &Home, id: &ContainerId, now: jiff::Timestamp) -> Result<PathBuf, StoreError> {
-    let folder = if let Some(snapshot) = snapshots::in_version(home, id) {
-        snapshot.folder().to_owned()
-    } else if migrate::is_pristine(&home.container(id))? {
-        home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)))
-    } else {
-        let snapshot = Snapshot::new(home, id, id, Reason::Replaced, now);
-        snapshot.write(home)?;
-        snapshot.folder().to_owned()
-    };
-    Ok(folder.strip_prefix(home.root()).map(Path::to_owned).unwrap_or(folder))
+    if let Some(snapshot) = snapshots::in_version(home, id) {
+        snapshots::complete(&snapshot)?;
+        return Ok(snapshot.files());
+    }
+    if migrate::is_pristine(&home.container(id)) {
+        return Ok(home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..))));
+    }
+    let snapshot = Snapshot::new(home, id, id, Reason::Replaced, now);
+    snapshot.write(home)?;
+    Ok(snapshot.files())
 }
 
 /// What is left to be deleted after a switch. A failure is told in the log: the next one who cleans up tries again.
 pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
-    let displaced = home.root().join(displaced);
+    journal::discard_prepared(home);
     let is_removed = displaced.file_name().is_some_and(|name| name.to_string_lossy().starts_with(REMOVED));
-    for rest in [Some(home.incoming()), is_removed.then(|| displaced.clone())].into_iter().flatten() {
-        if let Err(error) = remove_tree(&rest) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what a switch left could not be removed");
-        }
+    if is_removed && let Err(error) = remove_tree(displaced) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what a switch left could not be removed");
     }
-    let made: Vec<&Path> = note.map(Snapshot::folder).into_iter().chain([displaced.as_path()]).collect();
-    snapshots::prune(home, &made);
+    snapshots::prune(home, note.map(Snapshot::folder));
 }
 
 /// The folder of the version that the pointer names, if that is another one than `id`, which only stands in for it: damaged as it is,
@@ -156,7 +198,7 @@ pub fn switch_at_next_start(home: &Home, id: &ContainerId, _lock: &HomeLock) -> 
     home.record(id)?;
     let (active, _) = home.active()?;
     let pending = (active.container != *id).then(|| id.clone());
-    home.set_active(&Active { pending, ..active })
+    home.set_active(&Active { pending, pending_failures: 0, ..active })
 }
 
 /// What a start found.
@@ -164,7 +206,7 @@ pub fn switch_at_next_start(home: &Home, id: &ContainerId, _lock: &HomeLock) -> 
 pub struct Resolved {
     /// The version to start.
     pub record: InstalledRecord,
-    /// A pending switch that was carried out, with what became of the user's files, or that failed.
+    /// A pending switch that was carried out, with what became of the user's files, or that failed and is given up.
     pub switched: Option<Result<Migration, (ContainerId, StoreError)>>,
 }
 
@@ -191,7 +233,7 @@ pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreErr
     }
     let (active, record) = home.active()?;
     let stay = |record| Ok(Resolved { record, switched: None });
-    let Some(pending) = active.pending else { return stay(record) };
+    let Some(pending) = active.pending.clone() else { return stay(record) };
     if RunningLock::is_held(home, &active.container) {
         return stay(record);
     }
@@ -207,18 +249,22 @@ pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreErr
             migration.log();
             Ok(Resolved { record, switched: Some(Ok(migration)) })
         }
+        Err(StoreError::InUse { .. }) => stay(record),
         Err(error) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "the pending switch failed; starting the version before it"
             );
+            let (active, record) = home.active()?;
+            let failures = active.pending_failures + 1;
             // It would fail again at each start, and cost each time.
-            if error.is_final()
-                && let Err(error) = home.set_active(&Active { pending: None, ..home.active()?.0 })
-            {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the pending switch is not forgotten");
+            let given_up = error.is_final() || failures >= MOST_TRIES;
+            let pending_failures = if given_up { 0 } else { failures };
+            let left = active.pending.clone().filter(|_| !given_up);
+            if let Err(error) = home.set_active(&Active { pending: left, pending_failures, ..active }) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the failure of a pending switch is not written down");
             }
-            Ok(Resolved { record, switched: Some(Err((pending, error))) })
+            Ok(Resolved { record, switched: given_up.then_some(Err((pending, error))) })
         }
     }
 }
@@ -386,7 +432,7 @@ mod tests {
             assert!(refused.to_string().contains("no such table") && refused.is_final(), "{refused}");
             let three = with_script(&fixture, "3.0.0", "echo half > data/file; sleep 60 & sleep 60");
             let short = Means { migration_limit: Duration::ZERO, ..Means::PLAIN };
-            assert!(matches!(switch(home, &three, short, lock), Err(StoreError::Migration { .. })));
+            assert!(matches!(switch(home, &three, short, lock), Err(StoreError::MigrationTime { seconds: 0, .. })));
             assert_eq!(home.active().unwrap().0.container, one);
             assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"));
             assert_eq!(fixture.read(&two, "data/file"), None);
