@@ -99,6 +99,10 @@ progress-fallen-back = { $count ->
     [one] One file fetched whole, since its patch did not fit. All is well.
    *[other] { $count } files fetched whole, since their patches did not fit. All is well.
 }
+progress-mended = { $count ->
+    [one] One installed file was damaged and is fetched again. All is well.
+   *[other] { $count } installed files were damaged and are fetched again. All is well.
+}
 progress-speed = { $speed }/s
 progress-left = { $duration } left
 progress-left-unknown = Estimating time left

@@ -93,6 +93,7 @@ progress-files = 已写入 { $done } / { $total } 个文件
 progress-step = 第 { $done } / { $total } 个文件
 progress-steps-title = 已写入的文件
 progress-fallen-back = 有 { $count } 个文件的补丁不适用，已改为下载完整文件，不影响更新结果。
+progress-mended = 有 { $count } 个已安装的文件损坏，已重新下载，不影响更新结果。
 progress-speed = { $speed }/s
 progress-left = 剩余 { $duration }
 progress-left-unknown = 正在估算剩余时间

@@ -133,6 +133,8 @@ struct Bars {
     installing: bool,
     /// Files fetched whole since their patches did not fit.
     fallen_back: u64,
+    /// Installed files that were damaged and fetched again.
+    mended: u64,
 }
 
 impl Bars {
@@ -150,15 +152,15 @@ impl Bars {
             }
         }
         self.installing = installing;
-        if matches!(phase, Phase::Ready { .. } | Phase::Launched { .. })
-            && let Some(told) = output.texts.fallen_back(std::mem::take(&mut self.fallen_back))
-        {
-            self.say(output, &told);
+        if matches!(phase, Phase::Ready { .. } | Phase::Launched { .. }) {
+            let counts = [std::mem::take(&mut self.fallen_back), std::mem::take(&mut self.mended)];
+            let told = [output.texts.fallen_back(counts[0]), output.texts.mended(counts[1])];
+            told.into_iter().flatten().for_each(|told| self.say(output, &told));
         }
     }
 
     fn show(&mut self, progress: &Progress, output: &Output) {
-        self.fallen_back = progress.fallen_back;
+        (self.fallen_back, self.mended) = (progress.fallen_back, progress.mended);
         if self.installing {
             self.show_files(progress, output);
         } else {

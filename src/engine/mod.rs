@@ -3,10 +3,13 @@
 //! [`protocol`] is the language, [`machine`] the pure core (`step(input) -> effects`), [`driver`] performs effects.
 
 pub mod app;
+mod applying;
 mod check;
 pub mod context;
 pub mod described;
 pub mod driver;
+mod entries;
+mod line;
 pub mod machine;
 pub mod mailbox;
 mod planning;

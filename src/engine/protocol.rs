@@ -166,6 +166,8 @@ pub struct Progress {
     pub files_total: u64,
     /// Files for which a patch did not work out, so that they are fetched whole.
     pub fallen_back: u64,
+    /// Installed files that turned out to be damaged or gone, whose content is fetched again.
+    pub mended: u64,
     /// One line a node, in a fixed order.
     pub nodes: Vec<NodeProgress>,
 }

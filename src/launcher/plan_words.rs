@@ -82,6 +82,11 @@ impl Texts {
     pub fn fallen_back(&self, count: u64) -> Option<String> {
         (count > 0).then(|| self.count("progress-fallen-back", count, &[]))
     }
+
+    /// That installed files were damaged and are fetched again; `None` if none was.
+    pub fn mended(&self, count: u64) -> Option<String> {
+        (count > 0).then(|| self.count("progress-mended", count, &[]))
+    }
 }
 
 /// How much less than the whole package is fetched, in percent, rounded down: `43%`, and near the end `99.9%`. `None` if it is less

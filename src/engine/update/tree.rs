@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use super::incremental::MOST_CORES;
 use crate::container::{ContainerError, Fault, Unpacker};
 use crate::delta::plan;
+use crate::engine::applying::MOST_CORES;
 use crate::engine::problem;
 use crate::engine::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath};
