@@ -35,6 +35,27 @@ failed-subtitle-safe = The installed version is unaffected and works as before
 failed-subtitle = No existing file was changed
 cancelled-title = Update cancelled
 cancelled-subtitle = Verified parts are kept and need no second download
+repairing-title = Checking and repairing { $version }
+repairing-subtitle = Comparing every file with the published release
+repaired-title = Version { $version } is repaired
+repaired-title-whole = Version { $version } is intact
+repaired-title-left = Version { $version } could not be fully repaired
+repaired-mended = { $count ->
+    [one] One damaged item was restored
+   *[other] { $count } damaged items were restored
+}
+repaired-left = { $count ->
+    [one] One item is still damaged
+   *[other] { $count } items are still damaged
+}
+repaired-nothing = All files are as they were published
+repaired-removed = Not part of this version, taken away: { $path }
+repaired-aside = Files that do not belong to this version, yet may be yours, are kept in { $path }
+how-cloned = copied from another file on this computer
+how-patched = rebuilt from another version with a patch
+how-fetched = downloaded
+how-made = made anew
+how-permissions = permissions set again
 
 ## Why there is no update
 
@@ -207,8 +228,8 @@ problem-no-such-version = This version cannot be found
     .why = Neither this computer nor the update server has { $subject }.
     .next = Choose another one under “Installed versions”, or check for updates.
 problem-version-in-use = This version is in use
-    .why = { $subject } is running, or is the active version, and cannot be removed.
-    .next = Switch to another version and close the app first.
+    .why = { $subject } is running, or is the active version, and cannot be changed now.
+    .next = Close the app first; to remove this version, switch to another one.
 problem-launch-failed = The app could not be started
     .why = Starting it failed: { $subject }
     .next = Try again, or switch to another version under “Installed versions”.

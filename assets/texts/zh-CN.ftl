@@ -35,6 +35,21 @@ failed-subtitle-safe = 已安装的版本不受影响，可以继续使用
 failed-subtitle = 没有改动任何已有文件
 cancelled-title = 已取消更新
 cancelled-subtitle = 已校验的部分会保留，下次无需重新下载
+repairing-title = 正在检查并修复 { $version }
+repairing-subtitle = 正在逐个与发布的文件比对
+repaired-title = 版本 { $version } 已修复
+repaired-title-whole = 版本 { $version } 完好无损
+repaired-title-left = 版本 { $version } 未能完全修复
+repaired-mended = 已恢复 { $count } 处损坏
+repaired-left = 仍有 { $count } 处损坏
+repaired-nothing = 所有文件都与发布时一致
+repaired-removed = 不属于此版本，已移走：{ $path }
+repaired-aside = 不属于此版本、但可能是您的文件，保存在 { $path }
+how-cloned = 从本机其他文件复制
+how-patched = 用补丁从其他版本生成
+how-fetched = 重新下载
+how-made = 重新创建
+how-permissions = 重新设置权限
 
 ## 为什么没有更新
 
@@ -192,8 +207,8 @@ problem-no-such-version = 找不到此版本
     .why = 本机和更新服务器上都没有 { $subject }。
     .next = 请在“已安装版本”中选择其他版本，或检查更新。
 problem-version-in-use = 此版本正在使用中
-    .why = { $subject } 正在运行，或者是当前版本，不能移除。
-    .next = 请先切换到其他版本并退出应用，然后再移除。
+    .why = { $subject } 正在运行，或者是当前版本，现在不能更改。
+    .next = 请先退出应用；若要移除此版本，请切换到其他版本。
 problem-launch-failed = 应用无法启动
     .why = 启动时出现错误：{ $subject }
     .next = 请重试，或在“已安装版本”中切换到其他版本。

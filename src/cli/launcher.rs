@@ -19,6 +19,7 @@ use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, NoUpdate, Phase, Problem, ProblemKind};
+use crate::engine::repair;
 use crate::host;
 use crate::launcher::texts::{Language, Texts};
 use crate::model::{ContainerId, Manifest, Version};
@@ -109,10 +110,13 @@ enum Verb {
         version: Version,
     },
     /// Hash an installed version's files again. Status 1: something is damaged.
-    #[command(after_help = "Example: kuzflow-launcher verify 1.8.6")]
+    #[command(after_help = "Example: kuzflow-launcher verify 1.8.6 --repair")]
     Verify {
         /// Which one; the active one if absent.
         version: Option<Version>,
+        /// Mend what is damaged: from other files on this computer, by a patch, or fetched again. Settings and data are not touched.
+        #[arg(long)]
+        repair: bool,
     },
     /// Remove old versions beyond the number to keep.
     #[command(after_help = "Example: kuzflow-launcher prune --keep 1")]
@@ -253,7 +257,8 @@ impl Session<'_> {
             Verb::List => self.list(),
             Verb::Switch { version } => self.switch(&version),
             Verb::Remove { version } => self.remove(&version),
-            Verb::Verify { version } => self.verify(version.as_ref()),
+            Verb::Verify { version, repair: true } => return self.repair(version.as_ref()),
+            Verb::Verify { version, repair: false } => self.verify(version.as_ref()),
             Verb::Prune { keep } => self.prune(keep),
         };
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))
@@ -398,6 +403,29 @@ impl Session<'_> {
         }
         self.output.result(json!({ "status": "done", "removed": removed }));
         Ok(if removed.is_empty() { Ending::NothingToDo } else { Ending::Done })
+    }
+
+    /// Mends a version, whole or not; without one that which the next start should use.
+    fn repair(&self, version: Option<&Version>) -> Ending {
+        let home = &self.place.home;
+        let named = || home.named().ok().flatten().map(|active| active.container);
+        let id = match version {
+            Some(version) => repair::find(&self.context(), version),
+            None => named().or_else(|| home.active().ok().map(|(active, _)| active.container)),
+        };
+        let Some(id) = id else {
+            let id = version.map(Version::to_string);
+            let error = match id {
+                Some(id) => StoreError::NotInstalled { id },
+                None => StoreError::NothingInstalled { home: home.root().to_owned() },
+            };
+            return self.output.problem(&problem::of_store(&error));
+        };
+        self.engine(Command::Repair(id), |phase| match phase {
+            Phase::Repaired(repaired) if repaired.left.is_empty() => Some(Ending::Done),
+            Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        })
     }
 
     fn verify(&self, version: Option<&Version>) -> Result<Ending, StoreError> {

@@ -2,6 +2,7 @@
 //! something to show. Whatever fails, an installed version starts (promises 1 and 2).
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
@@ -14,8 +15,10 @@ use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
+use crate::engine::repair;
 use crate::host;
 use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
+use crate::model::ContainerId;
 use crate::settings::{CheckTime, Renderer};
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::{Home, State};
@@ -43,7 +46,11 @@ pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
     }
     let app = match driver::start(context) {
         Ok(app) => app,
-        Err(error) => return told(context, options, output, &problem::of_store(&error)),
+        // No version can be started: mending the one that should is the only way left.
+        Err(error) => match mend_and_start(context, output) {
+            Some(app) => app,
+            None => return told(context, options, output, &problem::of_store(&error)),
+        },
     };
     if context.settings.update.check == CheckTime::Never {
         return Ending::App(exit_code(app.wait()));
@@ -77,6 +84,9 @@ fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output:
             return Ending::App(exit_code(app.wait()));
         }
     };
+    if let Some(damaged) = repair::stepped_over(context, &app.container) {
+        mend(&handle, damaged, output);
+    }
     handle.send(Command::Check { by_user: false });
     let mut view = ViewState::default();
     follow(&handle, &mut view, output, |phase, view| match phase {
@@ -96,6 +106,30 @@ fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output:
     }
     quit(&handle, engine);
     context.app.get().map_or(Ending::Failed, |app| Ending::App(exit_code(app.wait())))
+}
+
+/// Mends a version that could not be started while another one runs; the next start uses it again. What comes of it is in the log.
+fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
+    tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
+    handle.send(Command::Repair(damaged));
+    let ended = |phase: &Phase| matches!(phase, Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled);
+    follow(handle, &mut ViewState::default(), output, |phase, _| ended(phase));
+    match handle.phase() {
+        Phase::Repaired(repaired) if repaired.left.is_empty() => {
+            tracing::info!(version = %repaired.version, "the version is whole again; the next start uses it");
+        }
+        phase => tracing::error!(?phase, "the version could not be repaired"),
+    }
+}
+
+/// Mends the version that the next start should use, and starts it.
+fn mend_and_start(context: &Context, output: &Output) -> Option<Arc<RunningApp>> {
+    let damaged = context.home.named().ok().flatten()?.container;
+    let (handle, engine) = driver::spawn(context.clone(), Setup::default()).ok()?;
+    mend(&handle, damaged, output);
+    quit(&handle, engine);
+    let started = driver::start(context);
+    started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.

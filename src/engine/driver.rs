@@ -11,7 +11,7 @@ use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
-use super::{check, update};
+use super::{check, repair, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
@@ -122,6 +122,20 @@ impl Driver {
                 let inputs = self.inputs.clone();
                 self.download = Some(tokio::spawn(async move {
                     let _ = inputs.send(Input::Updated(job.run().await));
+                }));
+            }
+            Effect::Repair(id) => {
+                self.steer(RunState::Run);
+                let job = repair::Job {
+                    context: Arc::clone(&self.context),
+                    client: self.client.clone(),
+                    id,
+                    control: self.control.subscribe(),
+                    emitter: self.emitter.clone(),
+                };
+                let inputs = self.inputs.clone();
+                self.download = Some(tokio::spawn(async move {
+                    let _ = inputs.send(Input::Repaired(job.run().await.map(|repaired| repaired.map(Box::new))));
                 }));
             }
             Effect::Pause => self.steer(RunState::Pause),

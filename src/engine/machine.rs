@@ -3,7 +3,7 @@
 //! [`Machine::step`] takes one input and returns the effects to perform, in order; the driver performs them and reports what came of
 //! them as further inputs. An input that makes no sense in the present phase changes nothing: a second click is not an error.
 
-use super::protocol::{Command, Event, NoUpdate, Phase, Problem};
+use super::protocol::{Command, Event, NoUpdate, Phase, Problem, Repaired};
 use crate::model::{ContainerId, Offer, Version};
 
 /// What the engine was started for.
@@ -34,6 +34,8 @@ pub enum Input {
     Launched(Result<Version, Problem>),
     /// The running app has ended.
     AppEnded,
+    /// A repair has ended; `None` if somebody cancelled it.
+    Repaired(Result<Option<Box<Repaired>>, Problem>),
     /// A version was removed, or was refused.
     Removed(Result<(), Problem>),
 }
@@ -99,6 +101,8 @@ pub enum Effect {
         /// Switch to this version first.
         switch_to: Option<ContainerId>,
     },
+    /// Mend an installed version.
+    Repair(ContainerId),
     /// Remove an installed version.
     Remove(ContainerId),
     /// Tell what is installed.
@@ -121,6 +125,8 @@ pub struct Machine {
     loud: bool,
     /// Fetch what the check finds without asking.
     start_at_once: bool,
+    /// The version that is being repaired.
+    repairing: Option<ContainerId>,
     /// Somebody cancelled; until the download has ended nothing else steers it.
     cancelling: bool,
     /// What `Retry` does.
@@ -132,6 +138,7 @@ enum Failed {
     Check,
     Update,
     Choose(ContainerId),
+    Repair(ContainerId),
     Launch,
 }
 
@@ -145,6 +152,7 @@ impl Machine {
             chosen: None,
             loud: false,
             start_at_once: false,
+            repairing: None,
             cancelling: false,
             failed: None,
         }
@@ -165,6 +173,7 @@ impl Machine {
             Input::Chosen(result) => self.chosen(result),
             Input::Launched(result) => self.launched(result),
             Input::AppEnded => self.app_ended(),
+            Input::Repaired(result) => self.repaired(result),
             Input::Removed(Ok(())) => vec![Effect::List],
             Input::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
         }
@@ -198,6 +207,7 @@ impl Machine {
             },
             Command::Retry if matches!(self.phase, Phase::Failed { .. }) => self.retry(),
             Command::Switch(id) if self.at_rest() => self.choose(id),
+            Command::Repair(id) if self.at_rest() => self.repair(id),
             Command::Remove(id) => vec![Effect::Remove(id)],
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
             Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => vec![self.enter(Phase::Idle)],
@@ -216,13 +226,14 @@ impl Machine {
                 | Phase::Offered { .. }
                 | Phase::Ready { .. }
                 | Phase::Launched { .. }
+                | Phase::Repaired(_)
                 | Phase::Failed { .. }
                 | Phase::Cancelled
         )
     }
 
     fn fetching(&self) -> bool {
-        matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. }) && !self.cancelling
+        matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Repairing { .. }) && !self.cancelling
     }
 
     fn enter(&mut self, phase: Phase) -> Effect {
@@ -285,6 +296,22 @@ impl Machine {
         }
     }
 
+    fn repair(&mut self, id: ContainerId) -> Vec<Effect> {
+        self.repairing = Some(id.clone());
+        vec![self.enter(Phase::Repairing { version: id.version.clone() }), Effect::Repair(id)]
+    }
+
+    fn repaired(&mut self, result: Result<Option<Box<Repaired>>, Problem>) -> Vec<Effect> {
+        self.cancelling = false;
+        let repairing = self.repairing.take();
+        match (result, repairing) {
+            (Ok(Some(repaired)), _) => vec![Effect::List, self.enter(Phase::Repaired(repaired))],
+            (Ok(None), _) => vec![self.enter(Phase::Cancelled)],
+            (Err(problem), Some(id)) => self.fail(Failed::Repair(id), problem),
+            (Err(problem), None) => vec![Effect::Emit(Event::Notice { problem })],
+        }
+    }
+
     fn decline(&mut self) -> Vec<Effect> {
         if self.setup.start_anyway { self.restart() } else { vec![self.enter(Phase::Idle)] }
     }
@@ -343,6 +370,7 @@ impl Machine {
         match self.failed.take() {
             Some(Failed::Update) if self.offer.is_some() => self.update(),
             Some(Failed::Choose(id)) => self.choose(id),
+            Some(Failed::Repair(id)) => self.repair(id),
             Some(Failed::Launch) => self.restart(),
             _ => self.check(None, true, false),
         }

@@ -15,4 +15,5 @@ pub mod mailbox;
 mod planning;
 pub mod problem;
 pub mod protocol;
+pub mod repair;
 mod update;

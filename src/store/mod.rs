@@ -7,6 +7,7 @@
 //! <home>/state.json            installation id, skipped versions, language
 //! <home>/containers/<id>/      an installed version, immutable but for config data logs temp
 //! <home>/staging/<id>/         a version that is coming: tree/ and the package's verified pieces
+//! <home>/staging/repair-<id>/  files that are made anew for an installed version
 //! <home>/running/<id>          locked by the processes that run this version, which are noted in <id>.d/
 //! <home>/snapshots/            the user's own files that a switch replaced
 //! <home>/trust/ nodes.json logs/
@@ -24,6 +25,7 @@ pub mod lock;
 pub mod migrate;
 pub mod records;
 pub mod remove;
+pub mod repair;
 mod snapshots;
 pub mod staging;
 pub mod switch;

@@ -281,11 +281,16 @@ impl Dialog {
         }
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
-            Phase::Checking | Phase::Switching { .. } => self.waiting(ui),
+            Phase::Checking | Phase::Switching { .. } | Phase::Repairing { .. } => self.waiting(ui),
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {
                 let text = self.texts.no_update(reason);
                 self.statement(ui, &text);
+            }
+            Phase::Repaired(repaired) => {
+                if let Some(problem) = &repaired.problem {
+                    self.failure(ui, problem);
+                }
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
             Phase::Ready { .. } => self.release_notes(ui),
