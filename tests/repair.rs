@@ -300,7 +300,7 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
     let root = world.container("2.0.0");
     let before = state(&root);
     let start = || {
-        let output = world.launcher(&["--headless", "run"]).env("STAY", "4").output().unwrap();
+        let output = world.launcher(&["--headless", "run"]).env("STAY", "1").output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     for record in [false, true] {

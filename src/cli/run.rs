@@ -52,10 +52,11 @@ pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
             None => return told(context, options, output, &problem::of_store(&error)),
         },
     };
-    if context.settings.update.check == CheckTime::Never {
+    let stepped_over = repair::stepped_over(context, &app.container);
+    if context.settings.update.check == CheckTime::Never && stepped_over.is_none() {
         return Ending::App(exit_code(app.wait()));
     }
-    beside_the_app(context, &app, options, output)
+    beside_the_app(context, &app, stepped_over, options, output)
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
@@ -68,12 +69,19 @@ fn waits_for_check(context: &Context) -> bool {
     context.settings.update.check == CheckTime::BeforeStart || mandatory().unwrap_or(false)
 }
 
-/// The app runs; a release is looked for, and only if there is one the window opens.
-fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output: &Output) -> Ending {
+/// The app runs; a version that should have been started and could not is mended, a release is looked for, and only if there is one the
+/// window opens.
+fn beside_the_app(
+    context: &Context,
+    app: &RunningApp,
+    stepped_over: Option<ContainerId>,
+    options: Options,
+    output: &Output,
+) -> Ending {
     wait_for_end(app, context.settings.check_delay());
     // A version that fails at once is no reason to stop looking: the release that mends it may be there.
     let ended_well = || app.ended().is_some_and(|status| status.success());
-    if ended_well() {
+    if ended_well() && stepped_over.is_none() {
         return Ending::App(0);
     }
     let setup = Setup { launch_when_ready: true, start_anyway: false, running: app.ended().is_none() };
@@ -84,8 +92,12 @@ fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output:
             return Ending::App(exit_code(app.wait()));
         }
     };
-    if let Some(damaged) = repair::stepped_over(context, &app.container) {
+    if let Some(damaged) = stepped_over {
         mend(&handle, damaged, output);
+        if ended_well() || context.settings.update.check == CheckTime::Never {
+            quit(&handle, engine);
+            return Ending::App(exit_code(app.wait()));
+        }
     }
     handle.send(Command::Check { by_user: false });
     let mut view = ViewState::default();

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
-use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
+use super::protocol::{Command, Event, InstalledVersion, Phase, Problem, ProblemKind, Repaired};
 use super::{check, repair, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::model::{ContainerId, Version};
@@ -281,6 +281,10 @@ fn watch_app(app: Arc<RunningApp>, slot: AppSlot, inputs: mpsc::UnboundedSender<
 
 fn log(event: &Event) {
     match event {
+        Event::Phase { phase: Phase::Repaired(repaired) } => {
+            let Repaired { version, mended, left, removed, .. } = &**repaired;
+            tracing::info!(%version, ?mended, ?left, ?removed, "repaired");
+        }
         Event::Phase { phase } => tracing::info!(?phase, "phase"),
         Event::Notice { problem } => tracing::warn!(?problem, "notice"),
         _ => {}

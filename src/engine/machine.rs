@@ -584,6 +584,29 @@ mod tests {
     }
 
     #[test]
+    fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
+        let mut machine = Machine::new(Setup::default());
+        let repairing = Effect::Emit(Event::Phase { phase: Phase::Repairing { version: id().version } });
+        assert_eq!(machine.step(Input::Command(Command::Repair(id()))), [repairing.clone(), Effect::Repair(id())]);
+        // Nothing else begins meanwhile.
+        assert!(machine.step(Input::Command(Command::Repair(id()))).is_empty());
+        assert!(machine.step(Input::Command(Command::Check { by_user: true })).is_empty());
+        assert_eq!(machine.step(Input::Command(Command::Cancel)), [Effect::Cancel]);
+        assert!(machine.step(Input::Command(Command::Cancel)).is_empty());
+        machine.step(Input::Repaired(Ok(None)));
+        assert_eq!(machine.phase(), &Phase::Cancelled);
+
+        machine.step(Input::Command(Command::Repair(id())));
+        machine.step(Input::Repaired(Err(problem())));
+        assert_eq!(machine.step(Input::Command(Command::Retry)), [repairing, Effect::Repair(id())]);
+        let repaired = Box::new(Repaired::begun(id().version));
+        machine.step(Input::Repaired(Ok(Some(repaired.clone()))));
+        assert_eq!(machine.phase(), &Phase::Repaired(repaired));
+        // And then the check that waited for it.
+        assert_eq!(machine.step(Input::Command(Command::Check { by_user: false })).last(), Some(&Effect::Check(None)));
+    }
+
+    #[test]
     fn removing_tells_the_new_list_or_why_not() {
         let mut machine = Machine::new(TERMINAL);
         assert_eq!(command(&mut machine, Command::Remove(id())), [Effect::Remove(id())]);

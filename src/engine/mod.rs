@@ -1,6 +1,13 @@
 //! The update engine: commands in, events out. Window, headless mode and tests are three equal drivers of it.
 //!
 //! [`protocol`] is the language, [`machine`] the pure core (`step(input) -> effects`), [`driver`] performs effects.
+//!
+//! ```text
+//! check ── planning            what there is, and the cheapest way to it
+//! update  repair               a new version, an old one mended
+//!    └──┬────┘
+//! applying  entries  described   packs applied; single files and documents of a package, over a line
+//! ```
 
 pub mod app;
 mod applying;

@@ -119,7 +119,6 @@ impl Job {
         told.aside = repair.aside().map(Path::to_owned);
         told.mended.sort_by(|a, b| a.path.cmp(&b.path));
         told.mended.dedup_by(|later, first| later.path == first.path);
-        tracing::info!(container = %self.id, mended = ?told.mended, left = ?told.left, removed = ?told.removed, "a version was repaired");
         Ok(Some(told))
     }
 
