@@ -181,6 +181,8 @@ fn a_lost_manifest_or_record_comes_back_from_signed_metadata() {
     ];
     for (number, damage) in damages.into_iter().enumerate() {
         damage(&root.join("metadata"));
+        let looked = world.say(&["verify", "1.0.0"]);
+        assert_eq!(looked.code, 1, "{number}: {}", looked.errors);
         // Without a record the version is known by its folder, and by the pointer.
         let verb: &[&str] = if number % 2 == 0 { &["verify", "--repair", "1.0.0"] } else { &["verify", "--repair"] };
         let repaired = world.say(verb);
@@ -319,7 +321,18 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
 fn the_only_version_is_mended_before_it_starts() {
     let (world, node) = installed(1..=1, &[]);
     world.configure(&[&node.address], "");
-    fs::remove_file(world.container("1.0.0").join("app/run.sh")).unwrap();
-    let output = world.launcher(&["--headless", "run"]).output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "version=1.0.0 args=\n");
+    let root = world.container("1.0.0");
+    fs::write(root.join("data/mine.db"), "mine").unwrap();
+    for victim in ["app/run.sh", "metadata/installed.json", "metadata/container.json"] {
+        fs::remove_file(root.join(victim)).unwrap();
+        let output = world.launcher(&["--headless", "run"]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, "version=1.0.0 args=\n", "{victim}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(
+        world.say(&["verify", "--repair"]).result["mended"][0]["path"],
+        "metadata/container.json",
+        "not needed for a start"
+    );
+    assert_eq!(fs::read_to_string(root.join("data/mine.db")).unwrap(), "mine");
 }

@@ -48,6 +48,7 @@ repaired-left = { $count ->
     [one] One item is still damaged
    *[other] { $count } items are still damaged
 }
+repair-hint = To repair it: kuzflow-launcher verify --repair { $version }
 repaired-nothing = All files are as they were published
 repaired-removed = Not part of this version, taken away: { $path }
 repaired-aside = Files that do not belong to this version, yet may be yours, are kept in { $path }

@@ -42,6 +42,7 @@ repaired-title-whole = 版本 { $version } 完好无损
 repaired-title-left = 版本 { $version } 未能完全修复
 repaired-mended = 已恢复 { $count } 处损坏
 repaired-left = 仍有 { $count } 处损坏
+repair-hint = 修复方法：kuzflow-launcher verify --repair { $version }
 repaired-nothing = 所有文件都与发布时一致
 repaired-removed = 不属于此版本，已移走：{ $path }
 repaired-aside = 不属于此版本、但可能是您的文件，保存在 { $path }

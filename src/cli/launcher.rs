@@ -22,6 +22,7 @@ use crate::engine::protocol::{Command, NoUpdate, Phase, Problem, ProblemKind};
 use crate::engine::repair;
 use crate::host;
 use crate::launcher::texts::{Language, Texts};
+use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Manifest, Version};
 use crate::settings::Renderer;
 use crate::store::{InstalledRecord, StoreError, remove};
@@ -430,32 +431,48 @@ impl Session<'_> {
 
     fn verify(&self, version: Option<&Version>) -> Result<Ending, StoreError> {
         let record = match version {
-            Some(version) => self.record(version)?,
-            None => self.place.home.active()?.1,
+            Some(version) => self.record(version),
+            None => self.place.home.active().map(|(_, record)| record),
+        };
+        let record = match (record, version) {
+            (Ok(record), _) => record,
+            // Its folder is there, and what makes it a version is not.
+            (Err(error), Some(version)) => match repair::find(&self.context(), version) {
+                Some(id) => return Ok(self.damaged(&id, &["metadata/installed.json".to_owned()])),
+                None => return Err(error),
+            },
+            (Err(error), None) => return Err(error),
         };
         let path = self.place.home.manifest(&record.container);
         let json = std::fs::read(&path).unwrap_or_default();
         let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
         let Some(manifest) = manifest else {
-            let chain = vec![format!("{} is not the manifest that was installed", path.display())];
-            return Ok(self.output.problem(&Problem {
-                kind: ProblemKind::BadPackage,
-                subject: path.display().to_string(),
-                chain,
-            }));
+            self.output.say(&format!("{MANIFEST_PATH}: it is not the one that was installed"));
+            return Ok(self.damaged(&record.container, &[MANIFEST_PATH.to_owned()]));
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let verification = verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
         for damage in &verification.damaged {
             self.output.say(&format!("{}: {}", damage.path, damage.what));
         }
-        let damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
-        let whole = verification.is_whole();
-        self.output.say(&format!("{}: {}", record.container, if whole { "✓" } else { "✗" }));
-        self.output.result(
-            json!({ "status": if whole { "done" } else { "damaged" }, "container": record.container, "damaged": damaged }),
-        );
-        Ok(if whole { Ending::Done } else { Ending::Failed })
+        let mut damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
+        if InstalledRecord::of(&manifest, record.manifest, record.installed) != record {
+            self.output.say("metadata/installed.json: it says something else than the manifest");
+            damaged.push("metadata/installed.json".to_owned());
+        }
+        if !damaged.is_empty() {
+            return Ok(self.damaged(&record.container, &damaged));
+        }
+        self.output.say(&format!("{}: ✓", record.container));
+        self.output.result(json!({ "status": "done", "container": record.container, "damaged": damaged }));
+        Ok(Ending::Done)
+    }
+
+    fn damaged(&self, id: &ContainerId, damaged: &[String]) -> Ending {
+        self.output.say(&format!("{id}: ✗"));
+        self.output.say(&self.output.texts.with("repair-hint", &[("version", &id.version.to_string())]));
+        self.output.result(json!({ "status": "damaged", "container": id, "damaged": damaged }));
+        Ending::Failed
     }
 }
 

@@ -36,20 +36,26 @@ pub struct Options {
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
 pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
-    if let Err(error) = context.home.active() {
-        tracing::info!(%error, "first install");
-        return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output);
-    }
-    if waits_for_check(context) {
-        let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
-        return before_the_app(context, setup, options, output);
-    }
-    let app = match driver::start(context) {
-        Ok(app) => app,
-        // No version can be started: mending the one that should is the only way left.
+    let app = match context.home.active() {
+        Ok(_) if waits_for_check(context) => {
+            let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
+            return before_the_app(context, setup, options, output);
+        }
+        Ok(_) => match driver::start(context) {
+            Ok(app) => app,
+            // No version can be started: mending the one that should is the only way left.
+            Err(error) => match mend_and_start(context, output) {
+                Some(app) => app,
+                None => return told(context, options, output, &problem::of_store(&error)),
+            },
+        },
+        // No version is whole, not even by its record. One that is named is still worth mending: the user's files are in it.
         Err(error) => match mend_and_start(context, output) {
             Some(app) => app,
-            None => return told(context, options, output, &problem::of_store(&error)),
+            None => {
+                tracing::info!(%error, "first install");
+                return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output);
+            }
         },
     };
     let stepped_over = repair::stepped_over(context, &app.container);
@@ -134,9 +140,12 @@ fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
     }
 }
 
-/// Mends the version that the next start should use, and starts it.
+/// Mends the version that the next start should use, and starts it; `None` at once if there is none.
 fn mend_and_start(context: &Context, output: &Output) -> Option<Arc<RunningApp>> {
     let damaged = context.home.named().ok().flatten()?.container;
+    if !context.home.container(&damaged).is_dir() {
+        return None;
+    }
     let (handle, engine) = driver::spawn(context.clone(), Setup::default()).ok()?;
     mend(&handle, damaged, output);
     quit(&handle, engine);
