@@ -300,7 +300,7 @@ fn damage_is_found() {
     let manifest = world.container("1.0.0").join("metadata/container.json");
     let json = fs::read_to_string(&manifest).unwrap().replace("示例", "假的");
     fs::write(&manifest, json).unwrap();
-    assert_eq!(world.say(&["verify"]).result["problem"]["kind"], "bad_package");
+    assert_eq!(world.say(&["verify"]).result["damaged"], serde_json::json!(["metadata/container.json"]));
 }
 
 #[test]

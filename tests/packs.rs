@@ -469,6 +469,25 @@ fn it_stops_when_told() {
     }
 }
 
+/// A disk that is full: nothing of the file that was being written stays, and it is told as what it is.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_leaves_nothing() {
+    for length in [600, 400_000] {
+        let world = World::new(length);
+        let bytes = world.pack(Choice::Only(Algorithm::Zstd));
+        let opened = Pack::open(&bytes, &world.manifest).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let victim = opened.outline.made().position(|(path, _)| path.as_str() == "lib/b.bin").unwrap();
+        std::os::unix::fs::symlink("/dev/full", place.path().join(victim.to_string())).unwrap();
+        let (opened, (made, failed)) = apply_files(&bytes, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
+        let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
+        assert!(matches!(&failed[..], [Failed::File { action: "write", source, .. }] if full(source)), "{failed:?}");
+        assert!(made[victim].is_none());
+        assert_eq!(everything(place.path()).len(), world.check_files(&opened, &made).len());
+    }
+}
+
 // --- damage ---
 
 /// Bytes of a pack before its groups.

@@ -47,6 +47,28 @@ failed-subtitle-safe = The installed version is unaffected and works as before
 failed-subtitle = No existing file was changed
 cancelled-title = Update cancelled
 cancelled-subtitle = Verified parts are kept and need no second download
+repairing-title = Checking and repairing { $version }
+repairing-subtitle = Comparing every file with the published release
+repaired-title = Version { $version } is repaired
+repaired-title-whole = Version { $version } is intact
+repaired-title-left = Version { $version } could not be fully repaired
+repaired-mended = { $count ->
+    [one] One damaged item was restored
+   *[other] { $count } damaged items were restored
+}
+repaired-left = { $count ->
+    [one] One item is still damaged
+   *[other] { $count } items are still damaged
+}
+repair-hint = To repair it: kuzflow-launcher verify --repair { $version }
+repaired-nothing = All files are as they were published
+repaired-removed = Not part of this version, taken away: { $path }
+repaired-aside = Files that do not belong to this version, yet may be yours, are kept in { $path }
+how-cloned = copied from another file on this computer
+how-patched = rebuilt from another version with a patch
+how-fetched = downloaded
+how-made = made anew
+how-permissions = permissions set again
 
 ## Why there is no update
 
@@ -112,6 +134,10 @@ progress-steps-title = Files written
 progress-fallen-back = { $count ->
     [one] One file fetched whole, since its patch did not fit. All is well.
    *[other] { $count } files fetched whole, since their patches did not fit. All is well.
+}
+progress-mended = { $count ->
+    [one] One installed file was damaged and is fetched again. All is well.
+   *[other] { $count } installed files were damaged and are fetched again. All is well.
 }
 progress-speed = { $speed }/s
 progress-left = { $duration } left
@@ -217,8 +243,8 @@ problem-no-such-version = This version cannot be found
     .why = Neither this computer nor the update server has { $subject }.
     .next = Choose another one under “Installed versions”, or check for updates.
 problem-version-in-use = This version is in use
-    .why = { $subject } is running, or is the active version, and cannot be removed.
-    .next = Switch to another version and close the app first.
+    .why = { $subject } is running, or is the active version, and cannot be changed now.
+    .next = Close the app first; to remove this version, switch to another one.
 problem-data-too-new = Your files are too new for this version
     .why = Version { $subject } does not know the form in which a newer version has written your files.
     .next = Go back to it with your files as they were then (rollback), or stay at the newer version.

@@ -19,8 +19,10 @@ use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, NoUpdate, Phase, Problem, ProblemKind};
+use crate::engine::repair;
 use crate::host;
 use crate::launcher::texts::{Language, Texts};
+use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Manifest, Version};
 use crate::settings::Renderer;
 use crate::store::{InstalledRecord, StoreError, remove, rollback};
@@ -131,10 +133,13 @@ enum Verb {
         version: Version,
     },
     /// Hash an installed version's files again. Status 1: something is damaged.
-    #[command(after_help = "Example: kuzflow-launcher verify 1.8.6")]
+    #[command(after_help = "Example: kuzflow-launcher verify 1.8.6 --repair")]
     Verify {
         /// Which one; the active one if absent.
         version: Option<Version>,
+        /// Mend what is damaged: from other files on this computer, by a patch, or fetched again. Settings and data are not touched.
+        #[arg(long)]
+        repair: bool,
     },
     /// Remove old versions beyond the number to keep.
     #[command(after_help = "Example: kuzflow-launcher prune --keep 1")]
@@ -279,7 +284,8 @@ impl Session<'_> {
             Verb::Pin { release } => self.pin(release),
             Verb::Skip { version } => self.skip(version),
             Verb::Remove { version } => self.remove(&version),
-            Verb::Verify { version } => self.verify(version.as_ref()),
+            Verb::Verify { version, repair: true } => return self.repair(version.as_ref()),
+            Verb::Verify { version, repair: false } => self.verify(version.as_ref()),
             Verb::Prune { keep } => self.prune(keep),
         };
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))
@@ -471,34 +477,73 @@ impl Session<'_> {
         Ok(if removed.is_empty() { Ending::NothingToDo } else { Ending::Done })
     }
 
+    /// Mends a version, whole or not; without one that which the next start should use.
+    fn repair(&self, version: Option<&Version>) -> Ending {
+        let home = &self.place.home;
+        let named = || home.named().ok().flatten().map(|active| active.container);
+        let id = match version {
+            Some(version) => repair::find(&self.context(), version),
+            None => named().or_else(|| home.active().ok().map(|(active, _)| active.container)),
+        };
+        let Some(id) = id else {
+            let id = version.map(Version::to_string);
+            let error = match id {
+                Some(id) => StoreError::NotInstalled { id },
+                None => StoreError::NothingInstalled { home: home.root().to_owned() },
+            };
+            return self.output.problem(&problem::of_store(&error));
+        };
+        self.engine(Command::Repair(id), |phase| match phase {
+            Phase::Repaired(repaired) if repaired.left.is_empty() => Some(Ending::Done),
+            Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
     fn verify(&self, version: Option<&Version>) -> Result<Ending, StoreError> {
         let record = match version {
-            Some(version) => self.record(version)?,
-            None => self.place.home.active()?.1,
+            Some(version) => self.record(version),
+            None => self.place.home.active().map(|(_, record)| record),
+        };
+        let record = match (record, version) {
+            (Ok(record), _) => record,
+            // Its folder is there, and what makes it a version is not.
+            (Err(error), Some(version)) => match repair::find(&self.context(), version) {
+                Some(id) => return Ok(self.damaged(&id, &["metadata/installed.json".to_owned()])),
+                None => return Err(error),
+            },
+            (Err(error), None) => return Err(error),
         };
         let path = self.place.home.manifest(&record.container);
         let json = std::fs::read(&path).unwrap_or_default();
         let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
         let Some(manifest) = manifest else {
-            let chain = vec![format!("{} is not the manifest that was installed", path.display())];
-            return Ok(self.output.problem(&Problem {
-                kind: ProblemKind::BadPackage,
-                subject: path.display().to_string(),
-                chain,
-            }));
+            self.output.say(&format!("{MANIFEST_PATH}: it is not the one that was installed"));
+            return Ok(self.damaged(&record.container, &[MANIFEST_PATH.to_owned()]));
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let verification = verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
         for damage in &verification.damaged {
             self.output.say(&format!("{}: {}", damage.path, damage.what));
         }
-        let damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
-        let whole = verification.is_whole();
-        self.output.say(&format!("{}: {}", record.container, if whole { "✓" } else { "✗" }));
-        self.output.result(
-            json!({ "status": if whole { "done" } else { "damaged" }, "container": record.container, "damaged": damaged }),
-        );
-        Ok(if whole { Ending::Done } else { Ending::Failed })
+        let mut damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
+        if InstalledRecord::of(&manifest, record.manifest, record.installed) != record {
+            self.output.say("metadata/installed.json: it says something else than the manifest");
+            damaged.push("metadata/installed.json".to_owned());
+        }
+        if !damaged.is_empty() {
+            return Ok(self.damaged(&record.container, &damaged));
+        }
+        self.output.say(&format!("{}: ✓", record.container));
+        self.output.result(json!({ "status": "done", "container": record.container, "damaged": damaged }));
+        Ok(Ending::Done)
+    }
+
+    fn damaged(&self, id: &ContainerId, damaged: &[String]) -> Ending {
+        self.output.say(&format!("{id}: ✗"));
+        self.output.say(&self.output.texts.with("repair-hint", &[("version", &id.version.to_string())]));
+        self.output.result(json!({ "status": "damaged", "container": id, "damaged": damaged }));
+        Ending::Failed
     }
 }
 

@@ -59,13 +59,18 @@ impl Output {
 
     /// A failure: what happened, why, and what to do next on standard error; the cause chain for scripts.
     pub fn problem(&self, problem: &Problem) -> Ending {
+        self.complain(problem);
+        self.result(json!({ "status": "failed", "problem": problem }));
+        Ending::Failed
+    }
+
+    /// What happened, why, and what to do next, on standard error.
+    pub fn complain(&self, problem: &Problem) {
         let [what, why, next] = self.texts.problem(problem);
         eprintln!("{what}\n{why}\n{next}");
         for (depth, cause) in problem.chain.iter().enumerate() {
             eprintln!("{}{cause}", if depth == 0 { "  " } else { "  ← " });
         }
-        self.result(json!({ "status": "failed", "problem": problem }));
-        Ending::Failed
     }
 }
 

@@ -2,6 +2,7 @@
 //! something to show. Whatever fails, an installed version starts (promises 1 and 2).
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
@@ -14,10 +15,12 @@ use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
+use crate::engine::repair;
 use crate::host;
 use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
+use crate::model::ContainerId;
 use crate::settings::{CheckTime, Renderer};
-use crate::store::launch::exit_code;
+use crate::store::launch::{RunningApp, exit_code};
 use crate::store::{Home, State, probation};
 
 /// What the command line says about the window.
@@ -33,22 +36,35 @@ pub struct Options {
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
 pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
-    if let Err(error) = context.home.active() {
-        tracing::info!(%error, "first install");
-        return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output);
-    }
-    if waits_for_check(context) {
-        let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
-        return before_the_app(context, setup, options, output);
-    }
-    if let Err(error) = driver::start(context) {
-        return told(context, options, output, &problem::of_store(&error));
-    }
+    let started = match context.home.active() {
+        Ok(_) if waits_for_check(context) => {
+            let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
+            return before_the_app(context, setup, options, output);
+        }
+        Ok(_) => match driver::start(context) {
+            Ok(app) => app,
+            // No version can be started: mending the one that should is the only way left.
+            Err(error) => match mend_and_start(context, output) {
+                Some(app) => app,
+                None => return told(context, options, output, &problem::of_store(&error)),
+            },
+        },
+        // No version is whole, not even by its record. One that is named is still worth mending: the user's files are in it.
+        Err(error) => match mend_and_start(context, output) {
+            Some(app) => app,
+            None => {
+                tracing::info!(%error, "first install");
+                return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output);
+            }
+        },
+    };
+    let stepped_over = repair::stepped_over(context, &started.container);
+    drop(started);
     tell_what_happened(context, options, output);
-    if context.settings.update.check == CheckTime::Never {
+    if context.settings.update.check == CheckTime::Never && stepped_over.is_none() {
         return stay(context);
     }
-    beside_the_app(context, options, output)
+    beside_the_app(context, stepped_over, options, output)
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
@@ -61,13 +77,14 @@ fn waits_for_check(context: &Context) -> bool {
     context.settings.update.check == CheckTime::BeforeStart || mandatory().unwrap_or(false)
 }
 
-/// The app runs; a release is looked for, and only if there is one the window opens.
-fn beside_the_app(context: &Context, options: Options, output: &Output) -> Ending {
+/// The app runs; a version that should have been started and could not is mended, a release is looked for, and only if there is one the
+/// window opens.
+fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options: Options, output: &Output) -> Ending {
     wait_for_trial(&context.app, context.settings.check_delay());
     // A version that fails at once is no reason to stop looking: the release that mends it may be there.
     let ended_well =
         || context.app.is_over() && context.app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
-    if ended_well() {
+    if ended_well() && stepped_over.is_none() {
         return Ending::App(0);
     }
     let setup = Setup { launch_when_ready: true, start_anyway: false, running: !context.app.is_over() };
@@ -78,6 +95,13 @@ fn beside_the_app(context: &Context, options: Options, output: &Output) -> Endin
             return stay(context);
         }
     };
+    if let Some(damaged) = stepped_over {
+        mend(&handle, damaged, output);
+        if ended_well() || context.settings.update.check == CheckTime::Never {
+            quit(&handle, engine);
+            return stay(context);
+        }
+    }
     handle.send(Command::Check { by_user: false });
     let mut view = ViewState::default();
     follow(&handle, &mut view, output, |phase, view| match phase {
@@ -130,6 +154,33 @@ fn tell_what_happened(context: &Context, options: Options, output: &Output) {
         }
         Err(problem) => tracing::error!(?problem, "no engine"),
     }
+}
+
+/// Mends a version that could not be started while another one runs; the next start uses it again. What comes of it is in the log.
+fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
+    tracing::warn!(container = %damaged, "a version that could not be started is being repaired");
+    handle.send(Command::Repair(damaged));
+    let ended = |phase: &Phase| matches!(phase, Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled);
+    follow(handle, &mut ViewState::default(), output, |phase, _| ended(phase));
+    match handle.phase() {
+        Phase::Repaired(repaired) if repaired.left.is_empty() => {
+            tracing::info!(version = %repaired.version, "the version is whole again; the next start uses it");
+        }
+        phase => tracing::error!(?phase, "the version could not be repaired"),
+    }
+}
+
+/// Mends the version that the next start should use, and starts it; `None` at once if there is none.
+fn mend_and_start(context: &Context, output: &Output) -> Option<Arc<RunningApp>> {
+    let damaged = context.home.named().ok().flatten()?.container;
+    if !context.home.container(&damaged).is_dir() {
+        return None;
+    }
+    let (handle, engine) = driver::spawn(context.clone(), Setup::default()).ok()?;
+    mend(&handle, damaged, output);
+    quit(&handle, engine);
+    let started = driver::start(context);
+    started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.

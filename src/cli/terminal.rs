@@ -10,9 +10,10 @@ use serde_json::json;
 use super::Ending;
 use super::output::Output;
 use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Event, NodeState, Phase, Progress};
+use crate::engine::protocol::{Event, How, Mended, NodeState, Phase, Progress, Repaired, Unmended};
 use crate::launcher::texts::Texts;
 use crate::launcher::view_state::step;
+use crate::launcher::{repaired_subtitle, repaired_title};
 use crate::model::{Offer, Plan};
 
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
@@ -58,6 +59,7 @@ fn line(phase: &Phase, output: &Output) -> Option<String> {
         Phase::Offered { offer } => Some(offered(offer, texts)),
         Phase::Downloading { version: coming } => Some(version("downloading-title", coming)),
         Phase::Installing { version: coming } => Some(version("installing-title", coming)),
+        Phase::Repairing { version: bad } => Some(version("repairing-title", bad)),
         Phase::Switching { version: chosen } => Some(version("switching-title", chosen)),
         _ => None,
     }
@@ -119,6 +121,7 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
             output.say(&texts.with("rolled-back-kept", &[("version", &from.to_string()), ("path", &kept.display().to_string())]));
             output.result(json!({ "status": "rolled_back", "from": from, "version": to, "kept": kept }));
         }
+        Phase::Repaired(repaired) => tell_repaired(repaired, output),
         Phase::Cancelled => {
             output.say(&texts.get("cancelled-title"));
             output.result(json!({ "status": "cancelled" }));
@@ -126,6 +129,45 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
         _ => output.result(json!({ "status": "ended" })),
     }
     ending
+}
+
+/// What was mended, line by line, what was not and why.
+fn tell_repaired(repaired: &Repaired, output: &Output) {
+    let texts = &output.texts;
+    let line = |name: &str, value: &str| output.say(&texts.with("detail-line", &[("name", name), ("value", value)]));
+    for Mended { path, how } in &repaired.mended {
+        line(path, &texts.get(how_name(*how)));
+    }
+    for path in &repaired.removed {
+        output.say(&texts.with("repaired-removed", &[("path", &path.display().to_string())]));
+    }
+    if let Some(folder) = &repaired.aside {
+        output.say(&texts.with("repaired-aside", &[("path", &folder.display().to_string())]));
+    }
+    for Unmended { path, what } in &repaired.left {
+        line(path, what);
+    }
+    let title = texts.with(repaired_title(repaired), &[("version", &repaired.version.to_string())]);
+    line(&title, &repaired_subtitle(texts, repaired));
+    if let Some(problem) = &repaired.problem {
+        output.complain(problem);
+    }
+    let status = if repaired.left.is_empty() { "done" } else { "damaged" };
+    let mut result = json!({ "status": status });
+    if let (Some(result), Ok(serde_json::Value::Object(more))) = (result.as_object_mut(), serde_json::to_value(repaired)) {
+        result.extend(more);
+    }
+    output.result(result);
+}
+
+const fn how_name(how: How) -> &'static str {
+    match how {
+        How::Cloned => "how-cloned",
+        How::Patched => "how-patched",
+        How::Fetched => "how-fetched",
+        How::Made => "how-made",
+        How::Permissions => "how-permissions",
+    }
 }
 
 /// One bar for the bytes and one a node, then one for the files. Nothing is drawn where standard error is no terminal.
@@ -138,6 +180,8 @@ struct Bars {
     installing: bool,
     /// Files fetched whole since their patches did not fit.
     fallen_back: u64,
+    /// Installed files that were damaged and fetched again.
+    mended: u64,
 }
 
 impl Bars {
@@ -148,23 +192,24 @@ impl Bars {
 
     /// Another phase: the bars of the one before go, and what is worth knowing of it is said.
     fn enter(&mut self, phase: &Phase, output: &Output) {
-        let installing = matches!(phase, Phase::Installing { .. });
+        let installing = matches!(phase, Phase::Installing { .. } | Phase::Repairing { .. });
         if installing != self.installing {
             for bar in self.nodes.drain().map(|(_, bar)| bar).chain(self.total.take()) {
                 bar.finish_and_clear();
             }
         }
         self.installing = installing;
-        if matches!(phase, Phase::Ready { .. } | Phase::Launched { .. })
-            && let Some(told) = output.texts.fallen_back(std::mem::take(&mut self.fallen_back))
-        {
-            self.say(output, &told);
+        if matches!(phase, Phase::Ready { .. } | Phase::Launched { .. }) {
+            let counts = [std::mem::take(&mut self.fallen_back), std::mem::take(&mut self.mended)];
+            let told = [output.texts.fallen_back(counts[0]), output.texts.mended(counts[1])];
+            told.into_iter().flatten().for_each(|told| self.say(output, &told));
         }
     }
 
     fn show(&mut self, progress: &Progress, output: &Output) {
-        self.fallen_back = progress.fallen_back;
-        if self.installing {
+        (self.fallen_back, self.mended) = (progress.fallen_back, progress.mended);
+        // A repair counts files, and bytes once it fetches.
+        if self.installing && progress.files_total > 0 {
             self.show_files(progress, output);
         } else {
             self.show_bytes(progress, output);

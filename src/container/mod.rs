@@ -7,6 +7,7 @@
 
 mod decode;
 mod readiness;
+mod restore;
 mod tree;
 mod unpack;
 mod verify;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use decode::{Decoder, Fault, LARGEST_WINDOW_LOG, SpanReader};
 pub use readiness::Readiness;
+pub use restore::{Substance, copy_entry, dress, make_empty, make_link_at, substance};
 pub use unpack::{Unpacker, check_entry, unpack_entry, unpack_package};
 pub use verify::{Damage, Harm, Verification, verify_tree};
 
@@ -88,6 +90,11 @@ impl ContainerError {
     fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { action, path, source }
+    }
+
+    /// Whether it is the source's bytes that are wrong or unreadable, so that another source may do better.
+    pub fn is_the_sources(&self) -> bool {
+        matches!(self, Self::Entry { fault: Fault::Hash { .. } | Fault::Read(_), .. })
     }
 
     /// Whether the disk was full, so that waiting or freeing space helps, and fetching again does not.

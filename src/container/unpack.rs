@@ -238,13 +238,13 @@ pub fn unpack_package(
 }
 
 /// Why a file could not be created: the file system, or its content.
-enum Failure {
+pub(super) enum Failure {
     Create(std::io::Error),
     Content(Fault),
 }
 
 impl Failure {
-    fn at<E: FnOnce(Fault) -> ContainerError>(self, path: &Path, content: impl FnOnce() -> E) -> ContainerError {
+    pub(super) fn at<E: FnOnce(Fault) -> ContainerError>(self, path: &Path, content: impl FnOnce() -> E) -> ContainerError {
         match self {
             Self::Create(source) => ContainerError::file("create", path)(source),
             Self::Content(fault) => content()(fault),
@@ -253,7 +253,7 @@ impl Failure {
 }
 
 /// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that fails.
-fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), Failure> {
+pub(super) fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), Failure> {
     // "create new" also refuses a link at the path, wherever it leads.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(Failure::Create)?;
     let filled = fill(&mut file);
@@ -288,7 +288,7 @@ fn share_blocks(from: &Path, to: &Path) -> io::Result<File> {
 }
 
 /// Opens a file, and nothing that a link leads to.
-fn open_plain(path: &Path) -> io::Result<File> {
+pub(super) fn open_plain(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
@@ -308,7 +308,7 @@ fn digest_of(mut file: &File) -> Result<Digest, Fault> {
     }
 }
 
-fn system_time(seconds: i64) -> SystemTime {
+pub(super) fn system_time(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let time =
         if seconds >= 0 { SystemTime::UNIX_EPOCH.checked_add(distance) } else { SystemTime::UNIX_EPOCH.checked_sub(distance) };
@@ -316,22 +316,22 @@ fn system_time(seconds: i64) -> SystemTime {
 }
 
 #[cfg(unix)]
-fn set_permissions(file: &File, permissions: Permissions) -> std::io::Result<()> {
+pub(super) fn set_permissions(file: &File, permissions: Permissions) -> std::io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(permissions.mode()))
 }
 
 #[cfg(not(unix))]
-fn set_permissions(_: &File, _: Permissions) -> std::io::Result<()> {
+pub(super) fn set_permissions(_: &File, _: Permissions) -> std::io::Result<()> {
     Ok(())
 }
 
 #[cfg(unix)]
-fn make_link(target: &str, path: &Path) -> std::io::Result<()> {
+pub(super) fn make_link(target: &str, path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, path)
 }
 
 #[cfg(not(unix))]
-fn make_link(_: &str, _: &Path) -> std::io::Result<()> {
+pub(super) fn make_link(_: &str, _: &Path) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 

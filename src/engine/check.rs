@@ -52,7 +52,8 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds })))
 }
 
-async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {
+/// Fresh signed metadata.
+pub(super) async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     let source = |node: &Node| Arc::new(NodeSource { client: client.clone(), node: node.clone() }) as Arc<dyn MetadataSource>;
     let sources: Vec<_> = context.settings.nodes.iter().map(source).collect();
@@ -111,7 +112,7 @@ fn choose<'a>(
 
 /// All nodes that are known, the best first: those of the settings, of the repository's list, and of the API's answer. The last two
 /// are hints: whoever gives them can waste time, not change a byte.
-async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
+pub(super) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
     let settings = &context.settings;
     let mut nodes = settings.nodes.clone();
     node::rank(&mut nodes, &settings.region);

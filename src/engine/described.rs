@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::context::Context;
 use super::problem;
 use super::protocol::{Problem, ProblemKind};
 use crate::container;
@@ -12,6 +13,7 @@ use crate::fetch::{self, Client, FetchError};
 use crate::model::release::SignedRelease;
 use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
+use crate::trust::Trust;
 
 /// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients do not come back at once.
 const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
@@ -65,7 +67,27 @@ pub fn span(signed: &SignedRelease) -> Range<u64> {
     start..end.unwrap_or_default()
 }
 
+/// The release with this manifest, if the repository listed it when it was asked last. Its metadata may have expired since; that does not
+/// matter to whoever knows by a digest what has to come. Reads and verifies files.
+pub fn listed(context: &Context, manifest: &Digest) -> Option<SignedRelease> {
+    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+    trust.cached()?.releases.into_iter().find(|signed| signed.release.manifest.hash == *manifest)
+}
+
 impl Library<'_> {
+    /// The index of a package whose manifest is here already. Asks each node once.
+    pub async fn index(&self, signed: &SignedRelease, manifest: &Manifest) -> Result<Arc<PackageIndex>, Problem> {
+        if let Some(described) = self.slot.get(&signed.release.manifest.hash) {
+            return Ok(described.index);
+        }
+        let location = &signed.release.index;
+        let span = location.span().unwrap_or_default();
+        let accept = |packed: &[u8]| container::read_document(packed, location).is_ok();
+        let fetched = fetch::fetch_span(self.client, self.nodes, &signed.location(), signed.length, span, &accept).await;
+        let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
+        container::read_index(&packed, location, manifest).map(Arc::new).map_err(|error| problem::of_container(&error))
+    }
+
     /// The documents of a signed package.
     pub async fn describe(&self, signed: &SignedRelease) -> Result<Described, Problem> {
         let digest = signed.release.manifest.hash;

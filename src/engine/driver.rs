@@ -10,8 +10,8 @@ use super::context::Context;
 use super::machine::{Chosen, Effect, Input, Machine, RolledBackTo, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
-use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind, Progress};
-use super::{check, supervisor, update};
+use super::protocol::{Command, Event, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired};
+use super::{check, repair, supervisor, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::model::happened::Happened;
 use crate::model::{ContainerId, Version};
@@ -131,6 +131,20 @@ impl Driver {
                 let inputs = self.inputs.clone();
                 self.download = Some(tokio::spawn(async move {
                     let _ = inputs.send(Input::Updated(job.run().await));
+                }));
+            }
+            Effect::Repair(id) => {
+                self.steer(RunState::Run);
+                let job = repair::Job {
+                    context: Arc::clone(&self.context),
+                    client: self.client.clone(),
+                    id,
+                    control: self.control.subscribe(),
+                    emitter: self.emitter.clone(),
+                };
+                let inputs = self.inputs.clone();
+                self.download = Some(tokio::spawn(async move {
+                    let _ = inputs.send(Input::Repaired(job.run().await.map(|repaired| repaired.map(Box::new))));
                 }));
             }
             Effect::Pause => self.steer(RunState::Pause),
@@ -338,6 +352,10 @@ fn watch_app(app: Arc<RunningApp>, slot: AppSlot, inputs: mpsc::UnboundedSender<
 
 fn log(event: &Event) {
     match event {
+        Event::Phase { phase: Phase::Repaired(repaired) } => {
+            let Repaired { version, mended, left, removed, .. } = &**repaired;
+            tracing::info!(%version, ?mended, ?left, ?removed, "repaired");
+        }
         Event::Phase { phase } => tracing::info!(?phase, "phase"),
         Event::Notice { problem } => tracing::warn!(?problem, "notice"),
         _ => {}

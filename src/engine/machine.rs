@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::protocol::{Command, Event, NoUpdate, Phase, Problem};
+use super::protocol::{Command, Event, NoUpdate, Phase, Problem, Repaired};
 use crate::model::happened::Happened;
 use crate::model::{ContainerId, Offer, Version};
 
@@ -41,6 +41,8 @@ pub enum Input {
     RolledBack(Result<RolledBackTo, Problem>),
     /// Something happened to the running app without anybody having asked.
     Happened(Happened),
+    /// A repair has ended; `None` if somebody cancelled it.
+    Repaired(Result<Option<Box<Repaired>>, Problem>),
     /// A version was removed, or was refused.
     Removed(Result<(), Problem>),
 }
@@ -128,6 +130,8 @@ pub enum Effect {
     },
     /// Stay at this version, or no longer.
     Pin(Option<Version>),
+    /// Mend an installed version.
+    Repair(ContainerId),
     /// Remove an installed version.
     Remove(ContainerId),
     /// Tell what is installed.
@@ -150,6 +154,8 @@ pub struct Machine {
     loud: bool,
     /// Fetch what the check finds without asking.
     start_at_once: bool,
+    /// The version that is being repaired.
+    repairing: Option<ContainerId>,
     /// Somebody cancelled; until the download has ended nothing else steers it.
     cancelling: bool,
     /// What the rollback under way goes back to.
@@ -164,6 +170,7 @@ enum Failed {
     Update,
     Choose(ContainerId),
     RollBack(Option<ContainerId>),
+    Repair(ContainerId),
     Launch,
 }
 
@@ -177,6 +184,7 @@ impl Machine {
             chosen: None,
             loud: false,
             start_at_once: false,
+            repairing: None,
             cancelling: false,
             rolling_back: None,
             failed: None,
@@ -200,6 +208,7 @@ impl Machine {
             Input::AppEnded => self.app_ended(),
             Input::RolledBack(result) => self.rolled_back(result),
             Input::Happened(what) => vec![Effect::Emit(Event::Happened { what }), Effect::List],
+            Input::Repaired(result) => self.repaired(result),
             Input::Removed(Ok(())) => vec![Effect::List],
             Input::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
         }
@@ -235,6 +244,7 @@ impl Machine {
             Command::Switch(id) if self.at_rest() => self.choose(id),
             Command::RollBack(to) if self.at_rest() => self.roll_back(to),
             Command::Pin(version) => vec![Effect::Pin(version), Effect::List],
+            Command::Repair(id) if self.at_rest() => self.repair(id),
             Command::Remove(id) => vec![Effect::Remove(id)],
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
             Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => vec![self.enter(Phase::Idle)],
@@ -254,13 +264,14 @@ impl Machine {
                 | Phase::Ready { .. }
                 | Phase::Launched { .. }
                 | Phase::RolledBack { .. }
+                | Phase::Repaired(_)
                 | Phase::Failed { .. }
                 | Phase::Cancelled
         )
     }
 
     fn fetching(&self) -> bool {
-        matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. }) && !self.cancelling
+        matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Repairing { .. }) && !self.cancelling
     }
 
     fn enter(&mut self, phase: Phase) -> Effect {
@@ -320,6 +331,22 @@ impl Machine {
             Ok(Updated::Installed(id)) => std::iter::once(Effect::List).chain(self.choose(id)).collect(),
             Ok(Updated::Stopped) => vec![self.enter(Phase::Cancelled)],
             Err(problem) => self.fail(Failed::Update, problem),
+        }
+    }
+
+    fn repair(&mut self, id: ContainerId) -> Vec<Effect> {
+        self.repairing = Some(id.clone());
+        vec![self.enter(Phase::Repairing { version: id.version.clone() }), Effect::Repair(id)]
+    }
+
+    fn repaired(&mut self, result: Result<Option<Box<Repaired>>, Problem>) -> Vec<Effect> {
+        self.cancelling = false;
+        let repairing = self.repairing.take();
+        match (result, repairing) {
+            (Ok(Some(repaired)), _) => vec![Effect::List, self.enter(Phase::Repaired(repaired))],
+            (Ok(None), _) => vec![self.enter(Phase::Cancelled)],
+            (Err(problem), Some(id)) => self.fail(Failed::Repair(id), problem),
+            (Err(problem), None) => vec![Effect::Emit(Event::Notice { problem })],
         }
     }
 
@@ -402,6 +429,7 @@ impl Machine {
             Some(Failed::Update) if self.offer.is_some() => self.update(),
             Some(Failed::Choose(id)) => self.choose(id),
             Some(Failed::RollBack(to)) => self.roll_back(to),
+            Some(Failed::Repair(id)) => self.repair(id),
             Some(Failed::Launch) => self.restart(),
             _ => self.check(None, true, false),
         }
@@ -612,6 +640,29 @@ mod tests {
         let mut machine = downloading(TERMINAL);
         assert!(command(&mut machine, Command::Check { by_user: true }).is_empty(), "a check does not disturb a download");
         assert!(command(&mut machine, Command::Switch(id())).is_empty());
+    }
+
+    #[test]
+    fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
+        let mut machine = Machine::new(Setup::default());
+        let repairing = Effect::Emit(Event::Phase { phase: Phase::Repairing { version: id().version } });
+        assert_eq!(machine.step(Input::Command(Command::Repair(id()))), [repairing.clone(), Effect::Repair(id())]);
+        // Nothing else begins meanwhile.
+        assert!(machine.step(Input::Command(Command::Repair(id()))).is_empty());
+        assert!(machine.step(Input::Command(Command::Check { by_user: true })).is_empty());
+        assert_eq!(machine.step(Input::Command(Command::Cancel)), [Effect::Cancel]);
+        assert!(machine.step(Input::Command(Command::Cancel)).is_empty());
+        machine.step(Input::Repaired(Ok(None)));
+        assert_eq!(machine.phase(), &Phase::Cancelled);
+
+        machine.step(Input::Command(Command::Repair(id())));
+        machine.step(Input::Repaired(Err(problem())));
+        assert_eq!(machine.step(Input::Command(Command::Retry)), [repairing, Effect::Repair(id())]);
+        let repaired = Box::new(Repaired::begun(id().version));
+        machine.step(Input::Repaired(Ok(Some(repaired.clone()))));
+        assert_eq!(machine.phase(), &Phase::Repaired(repaired));
+        // And then the check that waited for it.
+        assert_eq!(machine.step(Input::Command(Command::Check { by_user: false })).last(), Some(&Effect::Check(None)));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum Command {
     Pin(Option<Version>),
     /// Delete an installed version (never the active or the running one).
     Remove(ContainerId),
+    /// Hold an installed version, whole or not, against its manifest, and mend what is bad.
+    Repair(ContainerId),
     /// After an update: end the running app, switch, start the new version.
     RestartNow,
     /// After an update: the new version starts the next time.
@@ -147,6 +149,13 @@ pub enum Phase {
         /// Which version.
         version: Version,
     },
+    /// An installed version is checked and mended.
+    Repairing {
+        /// Which version.
+        version: Version,
+    },
+    /// A repair has ended.
+    Repaired(Box<Repaired>),
     /// It failed. Retry begins again where it makes sense.
     Failed {
         /// What happened.
@@ -154,6 +163,64 @@ pub enum Phase {
     },
     /// Stopped by a person.
     Cancelled,
+}
+
+/// What came of a repair.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Repaired {
+    /// Which version.
+    pub version: Version,
+    /// What was bad and is right again, by path.
+    pub mended: Vec<Mended>,
+    /// What is still bad, by path. Empty: the version is whole.
+    pub left: Vec<Unmended>,
+    /// What did not belong to the release and was taken out of its folders.
+    pub removed: Vec<std::path::PathBuf>,
+    /// Where of that, and of what stood in the way, lies what may be somebody's work.
+    pub aside: Option<std::path::PathBuf>,
+    /// Why something is left.
+    pub problem: Option<Problem>,
+}
+
+impl Repaired {
+    /// Nothing was found yet.
+    pub const fn begun(version: Version) -> Self {
+        Self { version, mended: Vec::new(), left: Vec::new(), removed: Vec::new(), aside: None, problem: None }
+    }
+}
+
+/// A file, link, folder or record that was mended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mended {
+    /// Relative to the version's folder.
+    pub path: String,
+    /// How.
+    pub how: How,
+}
+
+/// How something was mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// Its content was in another file on this disk.
+    Cloned,
+    /// It was made by a patch pack from another installed version.
+    Patched,
+    /// It was fetched.
+    Fetched,
+    /// It needs no content: a folder, a link, an empty file, the record.
+    Made,
+    /// Its permissions were set again.
+    Permissions,
+}
+
+/// Something that could not be mended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unmended {
+    /// Relative to the version's folder.
+    pub path: String,
+    /// What is wrong with it, in English.
+    pub what: String,
 }
 
 /// Why there is nothing to do.
@@ -191,6 +258,8 @@ pub struct Progress {
     pub files_total: u64,
     /// Files for which a patch did not work out, so that they are fetched whole.
     pub fallen_back: u64,
+    /// Installed files that turned out to be damaged or gone, whose content is fetched again.
+    pub mended: u64,
     /// One line a node, in a fixed order.
     pub nodes: Vec<NodeProgress>,
 }

@@ -27,6 +27,7 @@ mod window;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use dialog::{Choices, CloseReason, Dialog, DialogOptions};
+pub use plan_words::{repaired_subtitle, repaired_title};
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;
 

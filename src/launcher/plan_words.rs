@@ -3,6 +3,7 @@
 //! In: [`Plan`], [`Offer`]. Out: text in the catalogue's language. Never: a choice between ways.
 
 use super::texts::Texts;
+use crate::engine::protocol::Repaired;
 use crate::model::plan::{FileCounts, Plan, Reason, Way};
 use crate::model::{Offer, Version};
 
@@ -82,6 +83,27 @@ impl Texts {
     pub fn fallen_back(&self, count: u64) -> Option<String> {
         (count > 0).then(|| self.count("progress-fallen-back", count, &[]))
     }
+
+    /// That installed files were damaged and are fetched again; `None` if none was.
+    pub fn mended(&self, count: u64) -> Option<String> {
+        (count > 0).then(|| self.count("progress-mended", count, &[]))
+    }
+}
+
+/// The title of a repair that has ended, as the catalogue calls it.
+pub fn repaired_title(repaired: &Repaired) -> &'static str {
+    match (repaired.left.is_empty(), repaired.mended.is_empty()) {
+        (true, true) => "repaired-title-whole",
+        (true, false) => "repaired-title",
+        (false, _) => "repaired-title-left",
+    }
+}
+
+/// What was mended and what was not, in a sentence or two.
+pub fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
+    let counts = [("repaired-left", repaired.left.len()), ("repaired-mended", repaired.mended.len())];
+    let told = counts.into_iter().find(|(_, count)| *count > 0);
+    told.map_or_else(|| texts.get("repaired-nothing"), |(name, count)| texts.count(name, whole(count), &[]))
 }
 
 /// How much less than the whole package is fetched, in percent, rounded down: `43%`, and near the end `99.9%`. `None` if it is less

@@ -252,6 +252,8 @@ impl ViewState {
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
             Phase::Failed { problem } if !worth_retrying(problem.kind) => actions(Some(Action::Close), None, None),
             Phase::Failed { .. } => actions(Some(Action::Retry), Some(Action::Close), None),
+            Phase::Repairing { .. } => actions(None, None, Some(Action::Cancel)),
+            Phase::Repaired(_) => actions(Some(Action::Close), None, None),
             Phase::Cancelled => actions(Some(Action::Check), Some(Action::Close), None),
         }
     }

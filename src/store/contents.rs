@@ -85,6 +85,21 @@ impl Contents {
         }
     }
 
+    /// Reads the files that seem to have this content, up to the first that has it, and forgets those that have not; how many those were.
+    pub fn prove(&mut self, digest: &Digest) -> usize {
+        let mut forgotten = 0;
+        while let Some(path) = self.places(digest).first().cloned() {
+            let plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+            if plain && digest_of(&path).is_ok_and(|found| found == *digest) {
+                break;
+            }
+            tracing::warn!(file = %path.display(), "an installed file is damaged or gone; it is not used");
+            self.forget(digest, &path);
+            forgotten += 1;
+        }
+        forgotten
+    }
+
     /// Opens a file that seems to have this content, but nothing that a link leads to.
     pub fn open(&self, digest: &Digest) -> Option<File> {
         let plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
@@ -186,5 +201,20 @@ mod tests {
         }
         contents.forget(&digest, &path);
         assert!(!contents.holds(&digest));
+    }
+
+    #[test]
+    fn of_many_places_the_first_that_is_sound_is_kept() {
+        let fixture = Fixture::new();
+        let ids = ["1.0.0", "2.0.0", "3.0.0"].map(|version| fixture.install(version, &[("app/file", "content")]));
+        let mut contents = Contents::of(&fixture.home);
+        let digest = Digest::of(b"content");
+        let paths = contents.places(&digest).to_vec();
+        fs::write(&paths[0], "CONTENT").unwrap();
+        fs::remove_file(&paths[1]).unwrap();
+        assert_eq!((paths.len(), contents.prove(&digest), contents.prove(&digest)), (ids.len(), 2, 0));
+        assert_eq!(contents.places(&digest), &paths[2..]);
+        fs::write(&paths[2], "").unwrap();
+        assert_eq!((contents.prove(&digest), contents.holds(&digest)), (1, false));
     }
 }

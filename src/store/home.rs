@@ -17,7 +17,7 @@ use crate::model::manifest::MANIFEST_PATH;
 pub(super) const LEAVING: &str = ".leaving-";
 /// Beginning of the name of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
-const RECORD: &str = "metadata/installed.json";
+pub(super) const RECORD: &str = "metadata/installed.json";
 /// Age from which a temporary file counts as left by a kill: others in this folder are written without the lock, in milliseconds.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
@@ -147,7 +147,7 @@ impl Home {
     }
 
     /// The version that `active.json` names, whole or not; `None` if it is missing or damaged.
-    pub(super) fn named(&self) -> Result<Option<Active>, StoreError> {
+    pub fn named(&self) -> Result<Option<Active>, StoreError> {
         match read_json(&self.active_path()) {
             Err(StoreError::Damaged { .. }) => Ok(None),
             result => result,
@@ -202,6 +202,14 @@ impl Home {
             .collect();
         records.sort_by(|a, b| b.container.version.cmp(&a.container.version));
         Ok(records)
+    }
+
+    /// Ids of all folders of versions, whole or not, the newest first.
+    pub fn folders(&self) -> Vec<ContainerId> {
+        let mut ids: Vec<ContainerId> =
+            entries_of(&self.containers()).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        ids.sort_by(|a, b| b.version.cmp(&a.version));
+        ids
     }
 
     /// What this installation remembers; a fresh one gets a new installation id, which is stored at once. A damaged file is replaced:

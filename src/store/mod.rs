@@ -9,6 +9,7 @@
 //! <home>/state.json            installation id, skipped versions, language
 //! <home>/containers/<id>/      an installed version, immutable but for config data logs temp
 //! <home>/staging/<id>/         a version that is coming: tree/ and the package's verified pieces
+//! <home>/staging/repair-<id>/  files that are made anew for an installed version
 //! <home>/running/<id>          locked by the processes that run this version, which are noted in <id>.d/
 //! <home>/snapshots/            user files as versions had them when they were left: the points to go back to
 //! <home>/trust/ nodes.json logs/
@@ -28,6 +29,7 @@ pub mod migrate;
 pub mod probation;
 pub mod records;
 pub mod remove;
+pub mod repair;
 pub mod rollback;
 mod script;
 pub mod snapshots;

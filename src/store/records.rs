@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::happened::Notice;
-use crate::model::{ContainerId, Digest, Launch, RelativePath, Version};
+use crate::model::{ContainerId, Digest, Launch, Manifest, RelativePath, Version};
 
 /// `active.json`: which version the next start uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,23 @@ pub struct InstalledRecord {
     pub installed: jiff::Timestamp,
     /// Digest of the manifest, which was covered by signed metadata when this was written.
     pub manifest: Digest,
+}
+
+impl InstalledRecord {
+    /// The record of the version that `manifest`, a document with this digest, describes.
+    pub fn of(manifest: &Manifest, digest: Digest, installed: jiff::Timestamp) -> Self {
+        let application = &manifest.application_info;
+        Self {
+            container: manifest.id(),
+            display_name: application.display_name.clone(),
+            icon: application.icon.clone(),
+            launch: application.launch.clone(),
+            data_schema: application.data_schema,
+            size: manifest.unpacked_size(),
+            installed,
+            manifest: digest,
+        }
+    }
 }
 
 // The form that serde's `skip_serializing_if` calls.

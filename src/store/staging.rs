@@ -91,17 +91,7 @@ impl Staging {
     /// Only what is no whole version can be in the way: a whole one would have been found before. It may still hold all of the user's
     /// files. They are carried into the tree before it takes its place, and what was in the way stays beside it.
     pub fn register(self, manifest: &Manifest, digest: Digest, now: jiff::Timestamp) -> Result<InstalledRecord, StoreError> {
-        let application = &manifest.application_info;
-        let record = InstalledRecord {
-            container: self.id.clone(),
-            display_name: application.display_name.clone(),
-            icon: application.icon.clone(),
-            launch: application.launch.clone(),
-            data_schema: application.data_schema,
-            size: manifest.unpacked_size(),
-            installed: now,
-            manifest: digest,
-        };
+        let record = InstalledRecord { container: self.id.clone(), ..InstalledRecord::of(manifest, digest, now) };
         let place = self.home.container(&self.id);
         let aside = self.home.containers().join(format!(".damaged-{}", self.id));
         // The first is there if a kill came between the renames below.

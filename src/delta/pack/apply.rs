@@ -196,15 +196,20 @@ impl Makers<'_> {
             let (now, rest) = bytes.split_at(count);
             open.hasher.update(now);
             let written = open.file.write_all(now);
-            written.map_err(|source| Failed::File { action: "write", path: open.path.clone(), source })?;
-            open.left -= count as u64;
+            let left = open.left - count as u64;
+            let written = if left == 0 { written.and_then(|()| open.file.flush()) } else { written };
+            if let Err(source) = written {
+                let path = open.path.clone();
+                // Still known, so that what is there of it is deleted with the others of its group.
+                self.open = Some(open);
+                return Err(Failed::File { action: "write", path, source });
+            }
+            open.left = left;
             bytes = rest;
             if open.left > 0 {
                 self.open = Some(open);
                 continue;
             }
-            let flushed = open.file.flush();
-            flushed.map_err(|source| Failed::File { action: "write", path: open.path.clone(), source })?;
             self.made.push(Applied { path: open.path, digest: open.hasher.finish() });
         }
         Ok(())

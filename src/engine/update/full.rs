@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::incremental::Counts;
 use super::unpacking::Unpacking;
 use super::{Ended, Job, blocking, cancelled};
 use crate::container::Readiness;
@@ -15,8 +16,8 @@ use crate::store::lock::HomeLock;
 use crate::store::staging::Staging;
 
 impl Job {
-    /// Fetches, unpacks and registers the whole package.
-    pub(super) async fn full(&mut self, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
+    /// Fetches, unpacks and registers the whole package; with what is told of a smaller way that was tried before.
+    pub(super) async fn full(&mut self, staging: &Staging, lock: HomeLock, before: &Counts) -> Result<Ended, Problem> {
         let library = self.library(staging);
         let described = tokio::select! {
             described = library.describe(&self.offer.signed) => described?,
@@ -24,7 +25,7 @@ impl Job {
         };
         let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
         let unpacking = Unpacking::begin(&described, &tree, &staging.package())?;
-        if let Ended::Stopped = self.pieces(staging, &described, &unpacking).await? {
+        if let Ended::Stopped = self.pieces(staging, &described, &unpacking, before).await? {
             return Ok(Ended::Stopped);
         }
         let _ = self.inputs.send(Input::Fetched);
@@ -33,29 +34,36 @@ impl Job {
         Ok(Ended::Complete)
     }
 
-    async fn pieces(&self, staging: &Staging, described: &Described, unpacking: &Unpacking) -> Result<Ended, Problem> {
+    async fn pieces(
+        &self,
+        staging: &Staging,
+        described: &Described,
+        unpacking: &Unpacking,
+        before: &Counts,
+    ) -> Result<Ended, Problem> {
         let signed = &self.offer.signed;
         let pieces = Arc::new(described.index.pieces.clone());
         let job = fetch::Job::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package());
         let mut readiness = Readiness::new(&described.index);
         let mut take = |event| {
-            self.take(event, &mut readiness, unpacking);
+            self.take(event, &mut readiness, unpacking, before);
             unpacking.failure()
         };
-        match self.download(job, &mut take).await? {
+        match self.line().download(job, &mut take).await? {
             Ok(_) => Ok(Ended::Complete),
             Err(FetchError::Cancelled) => Ok(Ended::Stopped),
             Err(error) => Err(problem::of_fetch(&error)),
         }
     }
 
-    fn take(&self, event: FetchEvent, readiness: &mut Readiness, unpacking: &Unpacking) {
+    fn take(&self, event: FetchEvent, readiness: &mut Readiness, unpacking: &Unpacking, before: &Counts) {
         match event {
             FetchEvent::Piece(index) => unpacking.send(readiness.arrived(index)),
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
                 let (files_done, files_total) = (unpacking.done(), unpacking.total);
-                let fallen_back = 0;
-                self.progress(Progress { done, total, speed, seconds_left, files_done, files_total, fallen_back, nodes });
+                let Counts { fallen_back, mended, .. } = *before;
+                let told = Progress { done, total, speed, seconds_left, files_done, files_total, fallen_back, mended, nodes };
+                self.progress(told);
             }
             FetchEvent::Fault(fault) => {
                 self.emitter.emit(Event::NodeFault(fault));

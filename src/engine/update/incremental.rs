@@ -6,11 +6,10 @@
 //! ```
 //!
 //! Nothing here is trusted until the end: what packs make counts only if its digests make up the signed manifest, and whatever is put
-//! into the tree is hashed against that. A pack that cannot be had or applied, a base that is damaged, a file that lies: each costs
-//! only its own files, which are then fetched whole; and that is tried a bounded number of times.
+//! into the tree is hashed against that. A base that is damaged or gone is fetched again by itself, out of its own release's package, and
+//! the pack goes on; a pack that cannot be had or applied, a file that lies: each costs only its own files, which are then fetched whole;
+//! and all of that is tried a bounded number of times.
 
-use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,8 +18,11 @@ use std::thread::available_parallelism;
 use super::tree::{self, Outcome};
 use super::{Ended, Job, blocking, cancelled};
 use crate::causes;
-use crate::delta::pack::{self, ApplyOptions, Bases, FileBytes, Pack, PackError};
+use crate::delta::pack::ApplyOptions;
 use crate::delta::plan;
+use crate::engine::applying::{Application, Failure, MOST_CORES, Target};
+use crate::engine::described::{self, Library};
+use crate::engine::entries::{self, Arrived, SHORT_PATIENCE, Source};
 use crate::engine::machine::Input;
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
@@ -33,12 +35,6 @@ use crate::store::staging::Staging;
 /// Times that a tree is put together: in the second, everything that turned out to be no good is fetched.
 const ROUNDS: usize = 3;
 
-/// The release's manifest, proved, with its bytes.
-struct Target {
-    manifest: Arc<Manifest>,
-    json: Arc<Vec<u8>>,
-}
-
 /// Counts that travel with each [`Progress`].
 #[derive(Default)]
 pub(super) struct Counts {
@@ -48,6 +44,8 @@ pub(super) struct Counts {
     pub files: Arc<AtomicU64>,
     /// Files for which a patch did not work out.
     pub fallen_back: u64,
+    /// Installed files that were damaged, whose content was fetched again.
+    pub mended: u64,
 }
 
 impl Job {
@@ -73,7 +71,9 @@ impl Job {
             }
         }
         let wanted = self.offer.signed.release.manifest.hash;
-        let target = match target.filter(|target: &Target| Digest::of(&target.json) == wanted) {
+        let target = target.filter(|target: &Target| Digest::of(&target.json) == wanted);
+        let by_packs = target.is_some();
+        let target = match target {
             Some(target) => target,
             None => {
                 let library = self.library(staging);
@@ -86,17 +86,22 @@ impl Job {
         };
         if !self.offer.plan.patches.is_empty() {
             let absent = plan::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
-            counts.fallen_back = counts.fallen_back.max(absent);
+            // Where all packs did their work, it is files to be taken over that are damaged.
+            if by_packs {
+                counts.mended += absent;
+            } else {
+                counts.fallen_back = counts.fallen_back.max(absent);
+            }
         }
         for round in 0..ROUNDS {
             let absent = plan::missing(&target.manifest, &|digest| contents.holds(digest));
             if !absent.is_empty() {
                 if self.is_too_much(staging, &absent).await? {
                     tracing::warn!(files = absent.len(), "too much is missing for single entries: the whole package is fetched");
-                    return self.full(staging, lock).await;
+                    return self.full(staging, lock, &counts).await;
                 }
                 let folder = made.join(format!("entries-{round}"));
-                match self.fetch_entries(staging, absent, &folder, &mut contents, &mut counts).await? {
+                match self.fetch_entries(staging, &absent, &folder, &mut contents, &mut counts).await? {
                     Ended::Complete => {}
                     Ended::Stopped => return Ok(Ended::Stopped),
                 }
@@ -115,7 +120,8 @@ impl Job {
                 }
                 Outcome::Stopped => return Ok(Ended::Stopped),
                 Outcome::Lacking(rest, files) => {
-                    counts.fallen_back += files;
+                    // Whatever was made here has been hashed: it is installed files that are not what they seemed.
+                    counts.mended += files;
                     contents = rest;
                 }
             }
@@ -142,9 +148,12 @@ impl Job {
         let table = Arc::new(signed.piece_table());
         let mut job = fetch::Job::new(signed.location(), signed.length, table, self.offer.nodes.clone(), file);
         // The whole package is there as well: no need to wait for long.
-        job.patience = std::time::Duration::from_secs(15);
-        let mut take = |event| self.take_bytes(event, counts);
-        match self.download(job, &mut take).await? {
+        job.patience = SHORT_PATIENCE;
+        let mut take = |event| {
+            self.take_bytes(event, counts);
+            None
+        };
+        match self.line().download(job, &mut take).await? {
             Ok(_) => {}
             Err(FetchError::Cancelled) => return Ok(Ended::Stopped),
             Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
@@ -162,7 +171,7 @@ impl Job {
     }
 
     /// Tells of bytes on top of what came before; faults of nodes.
-    pub(super) fn take_bytes(&self, event: FetchEvent, counts: &Counts) -> Option<Problem> {
+    fn take_bytes(&self, event: FetchEvent, counts: &Counts) {
         match event {
             FetchEvent::Piece(_) => {}
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
@@ -179,54 +188,176 @@ impl Job {
                     files_done: 0,
                     files_total: self.offer.signed.release.file_count,
                     fallen_back: counts.fallen_back,
+                    mended: counts.mended,
                     nodes,
                 });
             }
             FetchEvent::Fault(fault) => self.emitter.emit(Event::NodeFault(fault)),
         }
-        None
     }
 
-    /// Applies a pack; what it makes goes into the contents. The release that it leads to if all of it worked out.
+    /// Applies a pack; what it makes goes into the contents. The release that it leads to if all of it worked out. Where a base is damaged
+    /// the rest of the pack waits until that was mended, once.
     async fn apply_pack(
         &self,
         staging: &Staging,
         signed: &SignedPatch,
-        contents: Contents,
+        mut contents: Contents,
         folder: PathBuf,
         stop: &Arc<AtomicBool>,
         counts: &mut Counts,
     ) -> Result<(Contents, Option<Target>), Problem> {
-        let (file, signed, stop) = (staging.pack(&signed.target), signed.clone(), Arc::clone(stop));
-        let (files, emitter) = (Arc::clone(&counts.files), self.emitter.clone());
-        let base = Progress {
+        let Some(base) = contents.manifest(&signed.patch.base_manifest).cloned() else {
+            tracing::warn!(pack = signed.target, "the release that a patch pack starts from is not there; going on without");
+            return Ok((contents, None));
+        };
+        let (file, to, opening) = (staging.pack(&signed.target), folder.clone(), signed.clone());
+        let mut opened = blocking(move || Application::open(&file, opening, Arc::new(base), to)).await?;
+        for last in [false, true] {
+            let mut application = match opened {
+                Ok(application) => application,
+                Err(Failure::Local(problem)) => return Err(problem),
+                Err(Failure::Pack(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a patch pack is no good; going on without");
+                    return Ok((contents, None));
+                }
+            };
+            let (stop, progress) = (Arc::clone(stop), self.made_so_far(counts));
+            let memory = self.context.settings.performance.max_memory_usage;
+            (contents, opened) = blocking(move || {
+                let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
+                let options = ApplyOptions { threads, memory, stop: &stop };
+                let outcome = application.run(&mut contents, options, &progress);
+                (contents, outcome.map(|()| application))
+            })
+            .await?;
+            if let Ok(application) = &opened
+                && (last
+                    || !application.waits()
+                    || !self.mend(staging, signed, application, &folder, &mut contents, counts).await?)
+            {
+                counts.fallen_back += application.lost();
+                let target = application.target();
+                if let Some(Target { manifest, json }) = &target {
+                    contents.insert_manifest(Digest::of(json), Manifest::clone(manifest));
+                }
+                return Ok((contents, target));
+            }
+        }
+        Ok((contents, None))
+    }
+
+    /// Fetches the damaged and missing bases of a pack out of their own release's package, if that is to be had and not dearer than the
+    /// files themselves. Whether all are there now. The installed version stays as it is.
+    async fn mend(
+        &self,
+        staging: &Staging,
+        signed: &SignedPatch,
+        application: &Application,
+        folder: &Path,
+        contents: &mut Contents,
+        counts: &mut Counts,
+    ) -> Result<bool, Problem> {
+        let lacking = application.lacking();
+        if lacking.is_empty() {
+            return Ok(true);
+        }
+        let (bases, files) = application.at_stake();
+        let documents = described::span(&self.offer.signed);
+        if bases > files.saturating_add(documents.end - documents.start) {
+            tracing::info!(bases, files, "what is damaged is larger than what is made from it");
+            return Ok(false);
+        }
+        let (context, manifest) = (Arc::clone(&self.context), signed.patch.base_manifest);
+        let Some(release) = blocking(move || described::listed(&context, &manifest)).await? else {
+            tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
+            return Ok(false);
+        };
+        let slot = &self.context.described;
+        let library = Library { client: &self.client, nodes: &self.offer.nodes, slot, staging: None };
+        let fetched = async {
+            let base = application.base();
+            let index = library.index(&release, base).await?;
+            let partial = staging.pack(&format!("{}.bases", signed.target));
+            let source = Source { signed: &release, manifest: base, index: &index, partial, patient: false };
+            let packed = release.release.index.packed_size;
+            self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
+        };
+        let fetched = tokio::select! {
+            fetched = fetched => fetched,
+            () = cancelled(self.control.clone()) => Ok(None),
+        };
+        match fetched {
+            Ok(Some(placed)) => {
+                tracing::info!(release = %signed.patch.from, ?lacking, "damaged files are mended for a patch pack");
+                counts.mended += lacking.len() as u64;
+                placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(problem) if matches!(problem.kind, ProblemKind::DiskFull | ProblemKind::DiskError) => Err(problem),
+            Err(problem) => {
+                tracing::warn!(?problem, "a damaged base cannot be had again; what is made from it is fetched whole");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Fetches entries, with their bytes told on top of what came before and `ahead` bytes that came for them already.
+    async fn fetch_from(
+        &self,
+        source: &Source<'_>,
+        ahead: u64,
+        absent: &[RelativePath],
+        folder: &Path,
+        counts: &mut Counts,
+    ) -> Result<Option<Vec<entries::Placed>>, Problem> {
+        counts.fetched += ahead;
+        let mut told = |arrived| match arrived {
+            Arrived::Event(event) => self.take_bytes(event, counts),
+            Arrived::Bytes(count) => {
+                counts.fetched += count;
+                self.progress(Progress { total: self.offer.plan.bytes.max(counts.fetched), ..self.so_far(counts) });
+            }
+        };
+        entries::fetch(&self.line(), source, absent, folder, &mut told).await
+    }
+
+    /// Fetches the entries of `absent` into `folder`, proved, and notes them in `contents`.
+    async fn fetch_entries(
+        &self,
+        staging: &Staging,
+        absent: &[RelativePath],
+        folder: &Path,
+        contents: &mut Contents,
+        counts: &mut Counts,
+    ) -> Result<Ended, Problem> {
+        let described = self.library(staging).describe(&self.offer.signed).await?;
+        let (signed, partial) = (&self.offer.signed, staging.package());
+        let source = Source { signed, manifest: &described.manifest, index: &described.index, partial, patient: true };
+        let Some(placed) = self.fetch_from(&source, 0, absent, folder, counts).await? else { return Ok(Ended::Stopped) };
+        placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
+        Ok(Ended::Complete)
+    }
+
+    /// Progress as the counts tell it.
+    fn so_far(&self, counts: &Counts) -> Progress {
+        Progress {
             done: counts.fetched,
             total: self.offer.plan.bytes,
             files_total: self.offer.signed.release.file_count,
             fallen_back: counts.fallen_back,
+            mended: counts.mended,
             ..Progress::default()
-        };
-        let memory = self.context.settings.performance.max_memory_usage;
-        let work = move || {
-            let progress = |made: usize| {
-                files.store(made as u64, Ordering::Relaxed);
-                emitter.emit(Event::Progress(Progress { files_done: made as u64, ..base.clone() }));
-            };
-            let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
-            let options = ApplyOptions { threads, memory, stop: &stop };
-            apply(&file, &signed, contents, &folder, options, &progress)
-        };
-        let (contents, outcome) = blocking(work).await?;
-        match outcome {
-            Ok((target, lost)) => {
-                counts.fallen_back += lost;
-                Ok((contents, target))
-            }
-            Err(Failure::Local(problem)) => Err(problem),
-            Err(Failure::Pack(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a patch pack is no good; going on without");
-                Ok((contents, None))
-            }
+        }
+    }
+
+    /// A function that tells how many files packs have made.
+    fn made_so_far(&self, counts: &Counts) -> impl Fn(usize) + Sync + Send + 'static {
+        let (files, emitter, base) = (Arc::clone(&counts.files), self.emitter.clone(), self.so_far(counts));
+        move |made| {
+            files.store(made as u64, Ordering::Relaxed);
+            emitter.emit(Event::Progress(Progress { files_done: made as u64, ..base.clone() }));
         }
     }
 
@@ -244,11 +375,9 @@ impl Job {
     fn steps(&self, manifest: &Manifest, counts: &Counts) -> impl Fn() + Sync + Send + 'static {
         let (files, emitter) = (Arc::clone(&counts.files), self.emitter.clone());
         let base = Progress {
-            done: counts.fetched,
             total: counts.fetched.max(self.offer.plan.bytes),
             files_total: manifest.files_with_bytes().count() as u64,
-            fallen_back: counts.fallen_back,
-            ..Progress::default()
+            ..self.so_far(counts)
         };
         move || {
             let done = files.fetch_add(1, Ordering::Relaxed) + 1;
@@ -257,133 +386,6 @@ impl Job {
             }
         }
     }
-}
-
-/// Cores used at most while the user works.
-pub(super) const MOST_CORES: usize = 4;
-
-/// Why a pack was not applied.
-enum Failure {
-    /// It is the pack's fault, or its base's.
-    Pack(PackError),
-    /// It is this machine's: another way would not help.
-    Local(Problem),
-}
-
-impl From<PackError> for Failure {
-    fn from(error: PackError) -> Self {
-        match &error {
-            PackError::File { path, source, .. } => Self::Local(problem::of_disk(path, source)),
-            _ => Self::Pack(error),
-        }
-    }
-}
-
-impl Bases for Contents {
-    fn open(&self, _: &RelativePath, digest: &Digest) -> Option<File> {
-        Contents::open(self, digest)
-    }
-}
-
-/// The release that a pack leads to, if all of it worked out, and the number of files that did not.
-type AppliedPack = (Option<Target>, u64);
-
-fn apply(
-    file: &Path,
-    signed: &SignedPatch,
-    mut contents: Contents,
-    folder: &Path,
-    options: ApplyOptions<'_>,
-    progress: &(dyn Fn(usize) + Sync),
-) -> (Contents, Result<AppliedPack, Failure>) {
-    let Some(base) = contents.manifest(&signed.patch.base_manifest).cloned() else {
-        return (contents, Err(PackError::OtherBase.into()));
-    };
-    let outcome = apply_to(&base, file, signed, &contents, folder, options, progress);
-    let outcome = outcome.map(|Outcomes { made, bad_bases, target, lost }| {
-        for digest in bad_bases {
-            for place in contents.places(&digest).to_vec() {
-                contents.forget(&digest, &place);
-            }
-        }
-        for applied in made {
-            contents.insert(applied.digest, applied.path);
-        }
-        if let Some(Target { manifest, json }) = &target {
-            contents.insert_manifest(Digest::of(json), Manifest::clone(manifest));
-        }
-        (target, lost)
-    });
-    (contents, outcome)
-}
-
-struct Outcomes {
-    made: Vec<pack::Applied>,
-    bad_bases: BTreeSet<Digest>,
-    target: Option<Target>,
-    lost: u64,
-}
-
-fn apply_to(
-    base: &Manifest,
-    file: &Path,
-    signed: &SignedPatch,
-    contents: &Contents,
-    folder: &Path,
-    options: ApplyOptions<'_>,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<Outcomes, Failure> {
-    let local = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| Failure::Local(problem::of_disk(&path, &error))
-    };
-    std::fs::create_dir_all(folder).map_err(local(folder))?;
-    // A file that is not there was not fetched, and that was told.
-    let bytes = File::open(file).and_then(FileBytes::new).map_err(|_| Failure::Pack(PackError::NoPack))?;
-    let opened = Pack::open(&bytes, base)?;
-    // What is written is bounded by what was signed, whatever the pack says of itself.
-    let written = opened.outline.made().fold(0u64, |sum, (_, made)| sum.saturating_add(made.size));
-    if written > signed.patch.written {
-        return Err(Failure::Pack(PackError::Form("it makes more than its description says")));
-    }
-    let (made, failed) = pack::apply(&opened, &bytes, base, contents, folder, options, progress)?;
-    let mut bad_bases = BTreeSet::new();
-    for failed in &failed {
-        tracing::warn!(
-            error = failed as &dyn std::error::Error,
-            pack = signed.target,
-            "a part of a patch pack does not work out"
-        );
-        match failed {
-            pack::Failed::WrongBase { path } => bad_bases.extend(base.file_manifest.get(path).map(|entry| entry.hash)),
-            pack::Failed::File { path, source, .. } if is_full(source) => return Err(local(path)(clone_of(source))),
-            _ => {}
-        }
-    }
-    let lost = made.iter().filter(|made| made.is_none()).count() as u64;
-    let made: Vec<pack::Applied> = made.into_iter().flatten().collect();
-    let mut target = None;
-    if lost == 0 {
-        let digests: Vec<Digest> = made.iter().map(|applied| applied.digest).collect();
-        match opened.manifest(base, &digests) {
-            Ok((manifest, json)) if Digest::of(&json) == signed.patch.target_manifest => {
-                target = Some(Target { manifest: Arc::new(manifest), json: Arc::new(json) });
-            }
-            // All is made, and something of it is wrong: the signed manifest will tell what.
-            Ok(_) => tracing::warn!(pack = signed.target, "what a patch pack makes is not what was signed"),
-            Err(error) => tracing::warn!(error = causes::line(&error), pack = signed.target, "a patch pack makes no manifest"),
-        }
-    }
-    Ok(Outcomes { made, bad_bases, target, lost })
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-}
-
-/// The same error once more; the original goes to the log.
-fn clone_of(error: &std::io::Error) -> std::io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error)
 }
 
 fn finish(unpacker: crate::container::Unpacker, target: &Target, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {

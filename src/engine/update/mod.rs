@@ -6,7 +6,6 @@
 
 mod full;
 mod incremental;
-mod parts;
 mod tree;
 mod unpacking;
 
@@ -14,13 +13,15 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use self::incremental::Counts;
 use super::context::Context;
 use super::described::Library;
+use super::line::{Line, blocking, cancelled};
 use super::machine::{Input, Updated};
 use super::mailbox::Emitter;
 use super::problem;
-use super::protocol::{Event, Problem, ProblemKind, Progress};
-use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
+use super::protocol::{Event, Problem, Progress};
+use crate::fetch::{Client, Control};
 use crate::model::Offer;
 use crate::store::StoreError;
 use crate::store::staging::{self, Staging};
@@ -66,7 +67,7 @@ impl Job {
         let ended = if self.offer.plan.is_incremental() {
             self.incremental(&staging, lock).await?
         } else {
-            self.full(&staging, lock).await?
+            self.full(&staging, lock, &Counts::default()).await?
         };
         Ok(match ended {
             Ended::Complete => Updated::Installed(id),
@@ -78,50 +79,11 @@ impl Job {
         Library { client: &self.client, nodes: &self.offer.nodes, slot: &self.context.described, staging: Some(staging) }
     }
 
-    /// Runs a download, and hands its events to `take`, which may end it with a problem.
-    async fn download(
-        &self,
-        job: fetch::Job,
-        take: &mut (dyn FnMut(FetchEvent) -> Option<Problem> + Send),
-    ) -> Result<Result<Summary, FetchError>, Problem> {
-        let job = fetch::Job { memory: Some(self.context.home.node_memory()), ..job };
-        let (events, mut arriving) = mpsc::unbounded_channel();
-        let download = fetch::download(&self.client, job, self.control.clone(), events);
-        tokio::pin!(download);
-        let result = loop {
-            tokio::select! {
-                result = &mut download => break result,
-                Some(event) = arriving.recv() => if let Some(problem) = take(event) {
-                    return Err(problem);
-                },
-            }
-        };
-        // The last events may still wait when the download has ended.
-        while let Ok(event) = arriving.try_recv() {
-            if let Some(problem) = take(event) {
-                return Err(problem);
-            }
-        }
-        if let Ok(summary) = &result {
-            tracing::info!(?summary, "download ended");
-        }
-        Ok(result)
+    fn line(&self) -> Line {
+        Line::new(&self.context, &self.client, &self.offer.nodes, self.control.clone())
     }
 
     fn progress(&self, progress: Progress) {
         self.emitter.emit(Event::Progress(progress));
     }
-}
-
-/// Returns when somebody cancels.
-async fn cancelled(mut control: watch::Receiver<Control>) {
-    // Once the engine is gone nobody cancels any more.
-    if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Runs what blocks on a thread for such.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))
 }

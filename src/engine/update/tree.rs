@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-use super::incremental::MOST_CORES;
-use crate::container::{ContainerError, Fault, Unpacker};
+use crate::container::{ContainerError, Unpacker};
 use crate::delta::plan;
+use crate::engine::applying::MOST_CORES;
 use crate::engine::problem;
 use crate::engine::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath};
@@ -95,7 +95,7 @@ fn place(
                 done = true;
                 break;
             }
-            Err(error) if is_the_sources(&error) => {
+            Err(error) if error.is_the_sources() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, source = %place.display(), "a file is not what it should be");
                 held().forget(digest, &place);
             }
@@ -111,9 +111,4 @@ fn place(
         progress();
     }
     Ok(0)
-}
-
-/// Whether another source may do better.
-fn is_the_sources(error: &ContainerError) -> bool {
-    matches!(error, ContainerError::Entry { fault: Fault::Hash { .. } | Fault::Read(_), .. })
 }

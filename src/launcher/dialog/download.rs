@@ -66,7 +66,7 @@ impl Dialog {
         if !status.is_empty() {
             ui.label(RichText::new(status).size(13.0).color(colours.muted));
         }
-        if let Some(told) = texts.fallen_back(progress.fallen_back) {
+        for told in [texts.fallen_back(progress.fallen_back), texts.mended(progress.mended)].into_iter().flatten() {
             ui.label(RichText::new(told).size(13.0).color(colours.muted));
         }
     }

@@ -7,7 +7,7 @@ use crate::engine::protocol::Phase;
 use crate::launcher::texts::{Language, Texts};
 use crate::launcher::theme::Palette;
 use crate::launcher::widgets::{self, Emphasis, Mark};
-use crate::launcher::{fonts, icons};
+use crate::launcher::{fonts, icons, repaired_subtitle, repaired_title};
 use crate::settings::Theme;
 
 impl Dialog {
@@ -128,6 +128,11 @@ impl Dialog {
                     ("failed-title", "failed-subtitle-safe")
                 };
                 (self.texts.get(title), self.texts.get(subtitle), Some(Mark::Failed))
+            }
+            Phase::Repairing { version } => (versioned("repairing-title", version), texts.get("repairing-subtitle"), None),
+            Phase::Repaired(repaired) => {
+                let mark = if repaired.left.is_empty() { Mark::Done } else { Mark::Failed };
+                (versioned(repaired_title(repaired), &repaired.version), repaired_subtitle(texts, repaired), Some(mark))
             }
             Phase::Cancelled => (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused)),
         }

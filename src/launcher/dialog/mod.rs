@@ -281,7 +281,7 @@ impl Dialog {
         }
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
-            Phase::Checking | Phase::Switching { .. } | Phase::RollingBack => self.waiting(ui),
+            Phase::Checking | Phase::Switching { .. } | Phase::RollingBack | Phase::Repairing { .. } => self.waiting(ui),
             Phase::RolledBack { from, kept, .. } => {
                 let arguments = [("version", from.to_string()), ("path", kept.display().to_string())];
                 let text =
@@ -292,6 +292,11 @@ impl Dialog {
             Phase::UpToDate { reason, .. } => {
                 let text = self.texts.no_update(reason);
                 self.statement(ui, &text);
+            }
+            Phase::Repaired(repaired) => {
+                if let Some(problem) = &repaired.problem {
+                    self.failure(ui, problem);
+                }
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
             Phase::Ready { .. } => self.release_notes(ui),

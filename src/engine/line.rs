@@ -1,0 +1,81 @@
+//! The line to the nodes, as updates and repairs share it: whom to ask, and who may stop it.
+
+use std::path::PathBuf;
+
+use tokio::sync::{mpsc, watch};
+
+use super::context::Context;
+use super::protocol::{Problem, ProblemKind};
+use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
+use crate::model::Node;
+
+/// Whom to ask, and who may stop it.
+#[derive(Clone)]
+pub struct Line {
+    /// The HTTP client.
+    pub client: Client,
+    /// Whom to ask, the best first.
+    pub nodes: Vec<Node>,
+    /// Run, pause or cancel, and the bandwidth cap.
+    pub control: watch::Receiver<Control>,
+    /// Where measurements of nodes are kept.
+    memory: PathBuf,
+    /// Small parts that are fetched at a time.
+    pub at_once: usize,
+}
+
+impl Line {
+    /// A line to `nodes`.
+    pub fn new(context: &Context, client: &Client, nodes: &[Node], control: watch::Receiver<Control>) -> Self {
+        let at_once = context.settings.incremental_update.parallel_downloads.max(1);
+        Self { client: client.clone(), nodes: nodes.to_vec(), control, memory: context.home.node_memory(), at_once }
+    }
+
+    /// Runs a download, and hands its events to `take`, which may end it with a problem.
+    pub async fn download(
+        &self,
+        job: fetch::Job,
+        take: &mut (dyn FnMut(FetchEvent) -> Option<Problem> + Send),
+    ) -> Result<Result<Summary, FetchError>, Problem> {
+        let job = fetch::Job { memory: Some(self.memory.clone()), ..job };
+        let (events, mut arriving) = mpsc::unbounded_channel();
+        let download = fetch::download(&self.client, job, self.control.clone(), events);
+        tokio::pin!(download);
+        let result = loop {
+            tokio::select! {
+                result = &mut download => break result,
+                Some(event) = arriving.recv() => if let Some(problem) = take(event) {
+                    return Err(problem);
+                },
+            }
+        };
+        // The last events may still wait when the download has ended.
+        while let Ok(event) = arriving.try_recv() {
+            if let Some(problem) = take(event) {
+                return Err(problem);
+            }
+        }
+        if let Ok(summary) = &result {
+            tracing::info!(?summary, "download ended");
+        }
+        Ok(result)
+    }
+
+    /// Returns when somebody cancels.
+    pub async fn cancelled(&self) {
+        cancelled(self.control.clone()).await;
+    }
+}
+
+/// Returns when somebody cancels.
+pub async fn cancelled(mut control: watch::Receiver<Control>) {
+    // Once the engine is gone nobody cancels any more.
+    if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs what blocks on a thread for such.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))
+}

@@ -1,0 +1,339 @@
+//! An installed version mended in its place, file by file: what is new is made in a folder of its own under `staging/`, made durable, and
+//! takes its place by one rename. A kill at any time leaves the version no worse than it was; the next repair begins anew.
+//!
+//! Never: a write into a file of the version, a file of the user's in `config data logs temp`, a step through a link. What stands in the way
+//! and is not the release's own may be somebody's work: it is set aside in `containers/.damaged-…`, as a damaged version is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::files::{remove_tree, writable};
+use super::home::RECORD;
+use super::lock::HomeLock;
+use super::{Home, InstalledRecord, StoreError};
+use crate::container::{Verification, dress, verify_tree};
+use crate::durable;
+use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
+use crate::model::{ContainerId, Manifest, RelativePath};
+
+/// Folders of the release alone: whatever else lies in them does not belong there.
+const OWN_FOLDERS: [&str; 3] = ["app", "runtime", "scripts"];
+/// What Python writes beside modules, and writes again.
+const BYTECODE_FOLDER: &str = "__pycache__";
+
+/// What was done with something that does not belong to the release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Deleted: it can be made again at any time.
+    Deleted,
+    /// Moved to a folder beside the versions.
+    SetAside,
+    /// Left: it is in no folder of the release alone.
+    Left,
+}
+
+/// A version that is being mended. Dropping it removes what was staged.
+pub struct Repair {
+    home: Home,
+    id: ContainerId,
+    root: PathBuf,
+    place: PathBuf,
+    aside: PathBuf,
+    /// Folders with new names in them, not yet durable.
+    changed: BTreeSet<PathBuf>,
+    numbers: u64,
+}
+
+impl Repair {
+    /// Begins to mend `id`, whole or not. On Windows a running program's files cannot be replaced, so there it is refused.
+    pub fn begin(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<Self, StoreError> {
+        let root = home.container(id);
+        if !fs::symlink_metadata(&root).is_ok_and(|found| found.is_dir()) {
+            return Err(StoreError::NotInstalled { id: id.to_string() });
+        }
+        if cfg!(windows) && super::lock::RunningLock::is_held(home, id) {
+            return Err(StoreError::InUse { id: id.to_string(), reason: "running" });
+        }
+        let place = home.staging().join(format!("repair-{id}"));
+        remove_tree(&place)?;
+        fs::create_dir_all(&place).map_err(StoreError::io("create", &place))?;
+        let aside = home.containers().join(format!(".damaged-{id}-{:08x}", fastrand::u32(..)));
+        Ok(Self { home: home.clone(), id: id.clone(), root, place, aside, changed: BTreeSet::new(), numbers: 0 })
+    }
+
+    /// A path that is free, in the folder where new files are made.
+    pub fn fresh(&mut self) -> PathBuf {
+        self.numbers += 1;
+        self.place.join(self.numbers.to_string())
+    }
+
+    /// The manifest's bytes as they are on the disk.
+    pub fn manifest_on_disk(&self) -> Option<Vec<u8>> {
+        let path = self.root.join(MANIFEST_PATH);
+        fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()).then(|| fs::read(path).ok()).flatten()
+    }
+
+    /// Holds the version against its manifest, after giving back the right to enter its folders.
+    pub fn look(&self, manifest: &Manifest, threads: usize, progress: &(dyn Fn(u64) + Sync)) -> Verification {
+        self.open_up(&self.root);
+        for folder in manifest.file_manifest.keys().flat_map(|path| path.ancestors()).collect::<BTreeSet<_>>() {
+            if !is_mutable(Path::new(folder)) {
+                self.open_up(&self.root.join(folder));
+            }
+        }
+        verify_tree(&self.root, manifest, threads, progress)
+    }
+
+    #[cfg(unix)]
+    fn open_up(&self, folder: &Path) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Ok(found) = fs::symlink_metadata(folder) else { return };
+        let mode = found.permissions().mode();
+        if found.is_dir() && mode & 0o700 != 0o700 {
+            // If it stays closed, what is in it is told as damage.
+            let opened = fs::set_permissions(folder, fs::Permissions::from_mode(mode | 0o700));
+            tracing::warn!(folder = %folder.display(), ?opened, "a folder could not be entered");
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn open_up(&self, _: &Path) {}
+
+    /// Makes all that was staged durable, before any of it takes its place.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        durable::sync_tree(&self.place).map_err(StoreError::io("make durable", &self.place))
+    }
+
+    /// Moves the finished file or link `staged` to its place in the version.
+    pub fn put(&mut self, path: &RelativePath, staged: &Path) -> Result<(), StoreError> {
+        self.check_way(path)?;
+        let full = path.under(&self.root);
+        if fs::symlink_metadata(&full).is_ok_and(|found| found.is_dir()) {
+            self.set_aside(Path::new(path.as_str()))?;
+        }
+        writable(&full);
+        durable::rename(staged, &full).map_err(StoreError::io("replace", &full))?;
+        self.changed.extend(full.parent().map(Path::to_owned));
+        Ok(())
+    }
+
+    /// Makes a folder of the version; its parents are there.
+    pub fn make_folder(&mut self, path: &RelativePath) -> Result<(), StoreError> {
+        self.check_way(path)?;
+        let full = path.under(&self.root);
+        match fs::symlink_metadata(&full) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            // A link has nothing of its own.
+            Ok(found) if found.is_symlink() => fs::remove_file(&full).map_err(StoreError::io("remove", &full))?,
+            Ok(_) => self.set_aside(Path::new(path.as_str()))?,
+            Err(_) => {}
+        }
+        fs::create_dir(&full).map_err(StoreError::io("create", &full))?;
+        self.changed.extend(full.parent().map(Path::to_owned));
+        Ok(())
+    }
+
+    /// Gives a file, whose content is right, its permissions and time.
+    pub fn dress(&self, path: &RelativePath, entry: &Entry) -> Result<(), StoreError> {
+        self.check_way(path)?;
+        let full = path.under(&self.root);
+        dress(entry, &full).map_err(|error| StoreError::io("change", &full)(io::Error::other(error)))
+    }
+
+    /// Replaces the manifest.
+    pub fn put_manifest(&mut self, json: &[u8]) -> Result<(), StoreError> {
+        self.put_document(MANIFEST_PATH, json)
+    }
+
+    /// Writes the record that makes the folder a whole version, unless it is there already.
+    pub fn put_record(&mut self, record: &InstalledRecord) -> Result<bool, StoreError> {
+        if self.home.record(&self.id).is_ok_and(|found| InstalledRecord { installed: record.installed, ..found } == *record) {
+            return Ok(false);
+        }
+        let mut json =
+            serde_json::to_vec_pretty(record).map_err(|source| StoreError::Damaged { path: self.root.join(RECORD), source })?;
+        json.push(b'\n');
+        self.put_document(RECORD, &json)?;
+        Ok(true)
+    }
+
+    fn put_document(&mut self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let full = self.root.join(path);
+        let wrong = |_| StoreError::io("replace", &full)(io::ErrorKind::InvalidInput.into());
+        let path: RelativePath = path.parse().map_err(wrong)?;
+        if let Some(folder) = path.ancestors().last() {
+            self.make_folder(&folder.parse().map_err(wrong)?)?;
+        }
+        let staged = self.fresh();
+        durable::replace(&staged, bytes).map_err(StoreError::io("write", &staged))?;
+        self.put(&path, &staged)
+    }
+
+    /// Takes away what does not belong to the release, as [`Verification::extra`] names it.
+    pub fn take_away(&mut self, extra: &Path) -> Result<Removal, StoreError> {
+        let first = extra.iter().next().and_then(|first| first.to_str()).unwrap_or_default();
+        let left = is_ours(extra) || !OWN_FOLDERS.contains(&first) && !is_temporary(extra);
+        if left || extra.iter().count() < 2 {
+            return Ok(Removal::Left);
+        }
+        let full = self.root.join(extra);
+        let bytecode =
+            extra.iter().any(|part| part == BYTECODE_FOLDER) || extra.extension().is_some_and(|ending| ending == "pyc");
+        if !bytecode && !is_temporary(extra) {
+            self.set_aside(extra)?;
+            return Ok(Removal::SetAside);
+        }
+        let away = self.fresh();
+        durable::rename(&full, &away).map_err(StoreError::io("remove", &full))?;
+        Ok(Removal::Deleted)
+    }
+
+    /// Moves something of the version to the folder beside the versions.
+    fn set_aside(&mut self, path: &Path) -> Result<(), StoreError> {
+        let (from, to) = (self.root.join(path), self.aside.join(path));
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+        }
+        tracing::warn!(path = %from.display(), to = %to.display(), "what does not belong to the release is set aside");
+        durable::rename(&from, &to).map_err(StoreError::io("set aside", &from))?;
+        self.changed.extend([from.parent(), to.parent()].into_iter().flatten().map(Path::to_owned));
+        Ok(())
+    }
+
+    /// The folder that holds what was set aside, if anything was.
+    pub fn aside(&self) -> Option<&Path> {
+        fs::symlink_metadata(&self.aside).is_ok().then_some(self.aside.as_path())
+    }
+
+    /// Makes what was done durable.
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        for folder in std::mem::take(&mut self.changed) {
+            durable::sync_folder(&folder).map_err(StoreError::io("make durable", &folder))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a path that leads through anything but folders: what is put there would be put elsewhere.
+    fn check_way(&self, path: &RelativePath) -> Result<(), StoreError> {
+        for folder in path.ancestors() {
+            let full = self.root.join(folder);
+            let found = fs::symlink_metadata(&full).map_err(StoreError::io("enter", &full))?;
+            if !found.is_dir() {
+                return Err(StoreError::io("enter", &full)(io::ErrorKind::NotADirectory.into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Repair {
+    fn drop(&mut self) {
+        // What stays is removed by the next repair or update.
+        let _ = remove_tree(&self.place);
+    }
+}
+
+fn is_mutable(path: &Path) -> bool {
+    MUTABLE_FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+/// Files of this program's own beside the manifest.
+fn is_ours(path: &Path) -> bool {
+    path == Path::new(RECORD)
+}
+
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    path.starts_with("metadata") && name.starts_with(durable::TEMPORARY_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+
+    fn begin(fixture: &Fixture, id: &ContainerId) -> Repair {
+        Repair::begin(&fixture.home, id, &fixture.lock).unwrap()
+    }
+
+    fn path(text: &str) -> RelativePath {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_file_takes_its_place_whatever_stands_there() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[("app/a", "a"), ("app/b", "b"), ("app/c", "c")]);
+        let root = fixture.home.container(&id);
+        fs::remove_file(root.join("app/b")).unwrap();
+        fs::create_dir(root.join("app/b")).unwrap();
+        fs::write(root.join("app/b/work"), "mine").unwrap();
+        let mut repair = begin(&fixture, &id);
+        let outside = fixture.home.root().join("outside");
+        fs::write(&outside, "outside").unwrap();
+        #[cfg(unix)]
+        {
+            fs::remove_file(root.join("app/c")).unwrap();
+            std::os::unix::fs::symlink(&outside, root.join("app/c")).unwrap();
+        }
+        for name in ["app/a", "app/b", "app/c"] {
+            let staged = repair.fresh();
+            fs::write(&staged, "new").unwrap();
+            repair.put(&path(name), &staged).unwrap();
+            assert_eq!(fixture.read(&id, name).as_deref(), Some("new"));
+        }
+        repair.finish().unwrap();
+        assert_eq!(fs::read_to_string(repair.aside().unwrap().join("app/b/work")).unwrap(), "mine");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "outside");
+        let place = repair.place.clone();
+        drop(repair);
+        assert!(!place.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_put_through_a_link() {
+        use std::os::unix::fs::symlink;
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[("app/sub/a", "a")]);
+        let root = fixture.home.container(&id);
+        let outside = fixture.home.root().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::remove_dir_all(root.join("app/sub")).unwrap();
+        symlink(&outside, root.join("app/sub")).unwrap();
+        let mut repair = begin(&fixture, &id);
+        let staged = repair.fresh();
+        fs::write(&staged, "new").unwrap();
+        assert!(repair.put(&path("app/sub/a"), &staged).is_err());
+        repair.make_folder(&path("app/sub")).unwrap();
+        repair.put(&path("app/sub/a"), &staged).unwrap();
+        assert_eq!(fixture.read(&id, "app/sub/a").as_deref(), Some("new"));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_does_not_belong_is_taken_away_only_from_the_releases_own_folders() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[("app/a.py", "a")]);
+        let extras = [
+            ("app/__pycache__/a.pyc", "app/__pycache__", Removal::Deleted),
+            ("app/work.txt", "app/work.txt", Removal::SetAside),
+            ("metadata/.tmp-x", "metadata/.tmp-x", Removal::Deleted),
+            ("metadata/installed.json", "metadata/installed.json", Removal::Left),
+            ("metadata/something", "metadata/something", Removal::Left),
+            ("elsewhere/x", "elsewhere", Removal::Left),
+            ("app", "app", Removal::Left),
+        ];
+        for (file, _, _) in extras.iter().filter(|(file, _, _)| !["metadata/installed.json", "app"].contains(file)) {
+            fixture.write(&id, file, "extra");
+        }
+        let mut repair = begin(&fixture, &id);
+        for (file, extra, expected) in extras {
+            assert_eq!(repair.take_away(Path::new(extra)).unwrap(), expected, "{file}");
+            assert_eq!(fixture.home.container(&id).join(file).exists(), expected == Removal::Left, "{file}");
+        }
+        assert!(repair.aside().unwrap().join("app/work.txt").exists());
+    }
+}
