@@ -70,6 +70,10 @@ impl Window {
                     Some(path) if path.contains("1.8.4") => Ok(()),
                     _ => Err(std::io::Error::other("no file manager")),
                 },
+                pick_file: |question, answer| {
+                    assert_eq!(question.extension, "kuzflow-bundle");
+                    answer(Some("/media/stick/labelimg.kuzflow-bundle".into()));
+                },
             },
         );
         let mut prepared = false;
@@ -272,6 +276,96 @@ fn a_failure_says_what_to_do_and_can_be_copied() {
     assert!(copied.contains("NoNetwork") && copied.contains("connection refused"), "{copied}");
     window.click("Try again");
     assert_eq!(window.commands(), [Command::Retry]);
+}
+
+/// What the dialog of the tests answers.
+fn on_the_stick() -> Command {
+    Command::InstallFile("/media/stick/labelimg.kuzflow-bundle".into())
+}
+
+/// A file that is let go over the window.
+#[derive(Debug)]
+struct Dropped(&'static str);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        self.0.as_ref()
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("the window reads no file".to_owned())
+    }
+}
+
+#[test]
+fn a_file_can_be_chosen_or_dropped() {
+    for scene in ["idle", "up-to-date", "offer", "ready", "failed", "cancelled"] {
+        let mut window = Window::scene(scene);
+        let button = window.harness.get_all_by_label("Install from a file…").next();
+        button.unwrap_or_else(|| panic!("no button in {scene}")).click();
+        window.settle();
+        assert_eq!(window.commands(), [on_the_stick()], "{scene}");
+    }
+    let mut window = Window::scene("idle");
+    let hovered = egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() };
+    window.harness.input_mut().hovered_files.push(hovered);
+    window.harness.step();
+    window.settle();
+    assert!(window.sees("Drop to install"));
+    window.harness.input_mut().hovered_files.clear();
+    for path in ["/media/other", "/media/stick/labelimg.kuzflow-bundle"] {
+        window.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+    }
+    window.harness.step();
+    window.settle();
+    assert!(!window.sees("Drop to install"));
+    assert_eq!(window.commands(), [on_the_stick()]);
+    window.emit(Event::Phase { phase: Phase::Checking });
+    assert!(window.sees("Checking the file"));
+}
+
+#[test]
+fn a_file_waits_until_an_update_is_done() {
+    for scene in ["checking", "downloading", "installing", "switching"] {
+        let mut window = Window::scene(scene);
+        assert!(!window.sees("Install from a file…"), "{scene}");
+        let input = window.harness.input_mut();
+        input.hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
+        window.harness.step();
+        window.settle();
+        assert!(window.sees("Please wait until the current step is done"), "{scene}");
+        let input = window.harness.input_mut();
+        input.dropped_files.push(std::sync::Arc::new(Dropped("/tmp/x")));
+        window.harness.step();
+        window.settle();
+        assert!(window.commands().is_empty(), "{scene}");
+    }
+}
+
+#[test]
+fn what_comes_from_a_file_says_so() {
+    let mut window = Window::scene("offer-file");
+    for text in ["Version 1.8.6 is available", "From a file • no download", "labelimg-1.8.6.kuzflow-bundle", "no download"] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    assert!(!window.sees("Shanghai") && !window.sees("Skip this version") && !window.sees("about 14 seconds"));
+    window.click("Install");
+    assert_eq!(window.commands(), [Command::Start]);
+    window.emit(Event::Phase { phase: Phase::Installing { version: Version::new(1, 8, 6) } });
+    assert!(window.sees("Reading it from the file, verifying and writing"));
+    assert!(Window::scene("offer-prefetched").sees("Ready on this computer • no download"));
+}
+
+#[test]
+fn an_old_file_is_installed_only_after_a_word() {
+    let mut window = Window::scene("file-expired");
+    assert!(window.sees("This file is old"));
+    assert!(window.harness.query_by_label_contains("2026-09-30").is_some());
+    window.press(egui::Key::Enter);
+    assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)), "Enter is no consent");
+    let mut window = Window::scene("file-expired");
+    window.click("Install anyway");
+    assert_eq!(window.commands(), [Command::AcceptExpired]);
 }
 
 #[test]

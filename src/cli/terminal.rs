@@ -13,6 +13,7 @@ use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Event, NodeState, Phase, Progress};
 use crate::launcher::texts::Texts;
 use crate::launcher::view_state::step;
+use crate::model::plan::Way;
 use crate::model::{Offer, Plan};
 
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
@@ -80,7 +81,9 @@ pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
         format!("  {from} → {to}  {}", texts.size(pack.length))
     }));
     lines.extend(texts.reason(plan).map(|reason| line("detail-reason", reason)));
-    lines.push(texts.files(plan.files));
+    if !plan.is_local() {
+        lines.push(texts.files(plan.files));
+    }
     lines.push(line("detail-restart", texts.restart(plan)));
     lines
 }
@@ -102,6 +105,7 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
                 "version": offer.version(),
                 "current": offer.current,
                 "bytes": offer.bytes_to_fetch,
+                "ready": offer.plan.way == Way::Installed,
                 "mandatory": offer.signed.release.mandatory,
                 "plan": plan,
             }));
@@ -226,7 +230,7 @@ impl Bars {
 mod tests {
     use super::*;
     use crate::launcher::Language;
-    use crate::model::plan::{FileCounts, Reason, Way};
+    use crate::model::plan::{FileCounts, Reason};
     use crate::model::{SignedPatch, Version};
     use serde_json::json;
 

@@ -11,12 +11,13 @@ use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{Command, Event, InstalledVersion, Problem, ProblemKind};
-use super::{check, update};
+use super::{check, from_file, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::{StoreError, remove, switch};
+use crate::trust::Freshness;
 
 /// How long an app that is asked to end may take before it is ended.
 const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
@@ -109,6 +110,13 @@ impl Driver {
                     let _ = inputs.send(Input::Checked(result));
                 });
             }
+            Effect::CheckFile { path, accept_expired } => {
+                let (context, client, inputs) = (Arc::clone(&self.context), self.client.clone(), self.inputs.clone());
+                let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
+                tokio::spawn(async move {
+                    let _ = inputs.send(Input::Checked(from_file::check(&context, &client, path, freshness).await));
+                });
+            }
             Effect::Update(offer) => {
                 self.steer(RunState::Run);
                 let job = update::Job {
@@ -183,12 +191,17 @@ impl Driver {
 /// The installed versions as the version menu shows them.
 pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
     let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
+    let skipped = context.home.state().map(|state| state.skipped).unwrap_or_default();
+    let waits = |id: &ContainerId| {
+        active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version)
+    };
     let records = context.home.installed()?;
     Ok(records
         .into_iter()
         .map(|record| InstalledVersion {
             active: active.as_ref() == Some(&record.container),
             running: RunningLock::is_held(&context.home, &record.container),
+            ready: waits(&record.container),
             folder: context.home.container(&record.container),
             size: record.size,
             installed: record.installed,

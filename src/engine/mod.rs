@@ -7,6 +7,7 @@ mod check;
 pub mod context;
 pub mod described;
 pub mod driver;
+mod from_file;
 pub mod machine;
 pub mod mailbox;
 mod planning;

@@ -68,6 +68,8 @@ pub struct UpdateSettings {
     pub max_nodes: usize,
     /// Installed versions to keep besides the active one.
     pub keep_versions: usize,
+    /// Fetch a release that was found by itself, and offer it when nothing is left to fetch.
+    pub prefetch: bool,
 }
 
 /// When to look for a release.
@@ -120,7 +122,7 @@ pub enum Renderer {
 
 impl Default for UpdateSettings {
     fn default() -> Self {
-        Self { check: CheckTime::AfterStart, delay_seconds: 3, max_bytes_per_second: 0, max_nodes: 8, keep_versions: 2 }
+        Self { check: CheckTime::AfterStart, delay_seconds: 3, max_bytes_per_second: 0, max_nodes: 8, keep_versions: 2, prefetch: false }
     }
 }
 

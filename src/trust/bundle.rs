@@ -19,8 +19,6 @@ use async_trait::async_trait;
 use super::repository::is_plain_name;
 use super::source::{MetadataSource, SourceError};
 
-/// How a bundle's name ends.
-pub const BUNDLE_SUFFIX: &str = ".kuzflow-bundle";
 /// Headers that are read at most: a thousand roots, and releases for more platforms than there are.
 const MOST_HEADERS: usize = 4096;
 /// Longest name that an entry may have, bytes: folder, digest, and a target's name of 200.

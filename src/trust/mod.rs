@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use tough::schema::{Role, Root, Signed, Targets};
 use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
 
-pub use bundle::{BUNDLE_SUFFIX, Bundle, BundleError};
+pub use bundle::{Bundle, BundleError};
 pub use error::{Expired, MirrorFault, MirrorFaultKind, TrustError};
 pub use patches::{PATCH_KEY, PATCHES_ROLE};
 pub use repository::{RELEASE_KEY, Repository, Target, Versions, is_plain_name};
