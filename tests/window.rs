@@ -321,7 +321,7 @@ fn a_file_can_be_chosen_or_dropped() {
     assert!(!window.sees("Drop to install"));
     assert_eq!(window.commands(), [on_the_stick()]);
     window.emit(Event::Phase { phase: Phase::Checking });
-    assert!(window.sees("Checking the file"));
+    assert!(window.sees("Verifying the publisher’s signature…"));
 }
 
 #[test]
@@ -501,7 +501,7 @@ fn pictures() {
     ];
     let named = std::env::var_os("KUZFLOW_PICTURES").is_some();
     for (language, theme) in looks.into_iter().take(if named { looks.len() } else { 2 }) {
-        for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details"]) {
+        for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details", "drop"]) {
             if wanted == "all" || wanted.split(',').any(|name| name == scene) {
                 let picture = picture(scene, Look { language, theme, scale });
                 let colours: std::collections::HashSet<_> = picture.pixels().collect();
@@ -517,10 +517,14 @@ fn picture(scene: &str, look: Look) -> RgbaImage {
     let start = match scene {
         "versions" | "remove" => "offer",
         "details" => "failed",
+        "drop" => "offer",
         other => other,
     };
     let mut window = Window::open(scenes::state(start, look.language), look);
-    if start == "offer" && scene != "offer" {
+    if scene == "drop" {
+        window.harness.input_mut().hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
+        window.harness.step();
+    } else if start == "offer" && scene != "offer" {
         window.click(text("已安装版本", "Installed versions"));
     }
     if scene == "remove" {

@@ -402,7 +402,7 @@ impl Session<'_> {
             Err(problem) => return self.output.problem(&problem),
         };
         handle.send(Command::InstallFile(file));
-        let ending = terminal::follow(&handle, self.output, |phase| match phase {
+        let ending = terminal::follow_check(&handle, self.output, "checking-file-title", |phase| match phase {
             Phase::Offered { .. } => {
                 handle.send(Command::Start);
                 None

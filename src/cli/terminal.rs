@@ -18,6 +18,11 @@ use crate::model::{Offer, Plan};
 
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
 pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
+    follow_check(handle, output, "checking-title", until)
+}
+
+/// The same, where a check is called otherwise.
+pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
     let mut bars = Bars::default();
     let mut plan = None;
     loop {
@@ -36,7 +41,7 @@ pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option
                         bars.clear();
                         return tell(phase, plan.as_ref(), output, ending);
                     }
-                    if let Some(line) = line(phase, output) {
+                    if let Some(line) = line(phase, output, check) {
                         bars.say(output, &line);
                     }
                 }
@@ -51,11 +56,11 @@ pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option
     }
 }
 
-fn line(phase: &Phase, output: &Output) -> Option<String> {
+fn line(phase: &Phase, output: &Output, check: &str) -> Option<String> {
     let texts = &output.texts;
     let version = |name: &str, version: &crate::model::Version| texts.with(name, &[("version", &version.to_string())]);
     match phase {
-        Phase::Checking => Some(texts.get("checking-title")),
+        Phase::Checking => Some(texts.get(check)),
         Phase::Offered { offer } => Some(offered(offer, texts)),
         Phase::Downloading { version: coming } => Some(version("downloading-title", coming)),
         Phase::Installing { version: coming } => Some(version("installing-title", coming)),

@@ -30,9 +30,9 @@ pub async fn check(context: &Context, client: &Client, path: PathBuf, freshness:
     let opened = tokio::task::spawn_blocking(move || Bundle::open(&path)).await;
     let opened = opened.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;
     let bundle = opened.map_err(|error| problem::of_bundle(&error))?;
-    let repository = judge(context, client, &bundle, freshness).await?;
+    let Judged { repository, genuine, .. } = judge(context, client, &bundle, freshness).await?;
     let current = check::current(context);
-    let signed = choose(context, &repository, &bundle, current.as_ref())?.clone();
+    let signed = choose(context, &repository, &bundle, genuine, current.as_ref())?.clone();
     let container = &signed.release.container;
     let installed = context.home.record(container).is_ok();
     if installed && current.as_ref() == Some(&container.version) {
@@ -49,17 +49,18 @@ pub async fn check(context: &Context, client: &Client, path: PathBuf, freshness:
 
 /// The newest metadata that can be had: the bundle's; where that is older than what was seen before or has expired, the nodes' if
 /// they answer; else what was trusted before.
-async fn judge(context: &Context, client: &Client, bundle: &Bundle, freshness: Freshness) -> Result<Repository, Problem> {
+async fn judge(context: &Context, client: &Client, bundle: &Bundle, freshness: Freshness) -> Result<Judged, Problem> {
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     let judged = trust.judge(bundle, host::now(), freshness).await;
-    let wants_news = match &judged {
-        Ok(Judged { older, .. }) => *older,
-        Err(error) => error.expired().is_some(),
+    // What has expired was verified before that was noticed.
+    let (wants_news, genuine) = match &judged {
+        Ok(Judged { older, genuine, .. }) => (*older, *genuine),
+        Err(error) => (error.expired().is_some(), true),
     };
-    if wants_news && let Ok(Ok(fresh)) = tokio::time::timeout(PATIENCE_WITH_NODES, check::refresh(context, client)).await {
-        return Ok(fresh);
+    if wants_news && let Ok(Ok(repository)) = tokio::time::timeout(PATIENCE_WITH_NODES, check::refresh(context, client)).await {
+        return Ok(Judged { repository, older: true, genuine });
     }
-    judged.map(|judged| judged.repository).map_err(|error| problem::of_judgement(bundle.path(), &error))
+    judged.map_err(|error| problem::of_judgement(bundle.path(), &error))
 }
 
 /// The newest release in the bundle for this installation.
@@ -67,6 +68,7 @@ fn choose<'a>(
     context: &Context,
     repository: &'a Repository,
     bundle: &Bundle,
+    genuine: bool,
     current: Option<&Version>,
 ) -> Result<&'a SignedRelease, Problem> {
     let is_in = |signed: &&SignedRelease| {
@@ -78,7 +80,11 @@ fn choose<'a>(
     if inside.is_empty() {
         let packages: Vec<&str> = bundle.locations().filter(|location| location.ends_with(".kuzflow")).collect();
         let why = "the newest signed metadata names no package that is in it";
-        return Err(refused(ProblemKind::BundleWithdrawn, path, name_of(&packages), why.to_owned()));
+        return Err(if genuine {
+            refused(ProblemKind::BundleWithdrawn, path, name_of(&packages), why.to_owned())
+        } else {
+            refused(ProblemKind::BundleNotTrusted, path, path.display().to_string(), why.to_owned())
+        });
     }
     let platform = Platform::current();
     let (app, channel) = (&context.settings.app, &context.settings.channel);

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tough::schema::{Signed, Targets};
 
+use super::LIMITS;
 use super::repository::is_plain_name;
 use super::source::{MetadataSource, SourceError};
 
@@ -70,8 +72,9 @@ impl Bundle {
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let places = read_places(&file, length).map_err(|error| match error.kind() {
-            // What the tar reader says of a form that it does not know.
-            io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => refuse(&error.to_string()),
+            io::ErrorKind::InvalidData => refuse(&error.to_string()),
+            // What the tar reader says of a form that it does not know; it would repeat the bytes.
+            io::ErrorKind::Other | io::ErrorKind::UnexpectedEof => refuse("its headers are not those of a tar"),
             _ => failed(error),
         })?;
         if !places.contains_key("metadata/timestamp.json") {
@@ -112,7 +115,18 @@ impl Bundle {
 
     /// The highest version of a root in it, by its name; nothing is proved.
     pub(super) fn newest_root(&self) -> Option<u64> {
-        let version = |location: &str| location.strip_prefix("metadata/")?.strip_suffix(".root.json")?.parse().ok();
+        self.newest("root")
+    }
+
+    /// The list of releases with the highest version in its name; nothing is proved.
+    pub(super) async fn newest_targets(&self) -> Option<Signed<Targets>> {
+        let location = format!("metadata/{}.targets.json", self.newest("targets")?);
+        serde_json::from_slice(&self.get(&location, LIMITS.max_targets_size).await.ok()?).ok()
+    }
+
+    fn newest(&self, role: &str) -> Option<u64> {
+        let ending = format!(".{role}.json");
+        let version = |location: &str| location.strip_prefix("metadata/")?.strip_suffix(&ending)?.parse().ok();
         self.locations().filter_map(version).max()
     }
 }

@@ -62,6 +62,8 @@ pub struct Judged {
     pub repository: Repository,
     /// The bundle's metadata is older than what was trusted before, and was not used.
     pub older: bool,
+    /// The bundle's list of releases is signed by the keys in force, so that it once was the publisher's; for messages only.
+    pub genuine: bool,
 }
 
 /// Whether the roles that only say "this is the newest" may have expired.
@@ -159,10 +161,11 @@ impl Trust {
             && let Some((root, documents)) = self.verified()
         {
             check(&root, &documents, now, freshness).map_err(blame)?;
-            return Ok(Judged { repository: Repository::new(&root, &documents), older: true });
+            let genuine = bundle.newest_targets().await.is_some_and(|targets| root.signed.verify_role(&targets).is_ok());
+            return Ok(Judged { repository: Repository::new(&root, &documents), older: true, genuine });
         }
         let loaded = self.load(&mirror, &[], now, freshness).await;
-        loaded.map(|repository| Judged { repository, older: false }).map_err(blame)
+        loaded.map(|repository| Judged { repository, older: false, genuine: true }).map_err(blame)
     }
 
     /// Whether `bundle` itself says that it is older than what is trusted already: by its timestamp, or by a root that it lacks.
