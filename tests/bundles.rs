@@ -183,7 +183,8 @@ fn what_is_made_is_whole_and_always_the_same() {
     assert!(matches!(make(&beta), Err(PublishError::NoSuchRelease { .. })));
     // A disk that lost a bit is noticed before anybody carries the file away.
     let targets = std::fs::read_dir(publisher.project.repository().join("targets")).unwrap();
-    let package = targets.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "kuzflow")).unwrap();
+    let package =
+        targets.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "kuzflow")).unwrap();
     let mut bytes = std::fs::read(&package).unwrap();
     bytes[10] ^= 1;
     std::fs::write(&package, bytes).unwrap();

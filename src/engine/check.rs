@@ -78,8 +78,16 @@ fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> 
     let signed = chosen.ok()?.ok().filter(|signed| context.home.record(&signed.release.container).is_ok())?.clone();
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
     let plan = Plan::without_fetching(Way::Installed, signed.length);
-    let offer =
-        Offer { signed, current, plan, bytes_to_fetch: 0, notes: String::new(), nodes: Vec::new(), estimated_seconds: None, file: None };
+    let offer = Offer {
+        signed,
+        current,
+        plan,
+        bytes_to_fetch: 0,
+        notes: String::new(),
+        nodes: Vec::new(),
+        estimated_seconds: None,
+        file: None,
+    };
     Some(Checked::Offer(Box::new(offer)))
 }
 

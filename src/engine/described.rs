@@ -127,12 +127,7 @@ impl Described {
                 vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
             return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
         }
-        Ok(Self {
-            manifest: Arc::new(manifest),
-            json: Arc::new(json),
-            index: Arc::new(index),
-            index_json: Arc::new(index_json),
-        })
+        Ok(Self { manifest: Arc::new(manifest), json: Arc::new(json), index: Arc::new(index), index_json: Arc::new(index_json) })
     }
 
     /// The same for a package that begins `offset` bytes behind the start of its file: its entries are found there. Pieces are not

@@ -192,9 +192,8 @@ impl Driver {
 pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
     let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
     let skipped = context.home.state().map(|state| state.skipped).unwrap_or_default();
-    let waits = |id: &ContainerId| {
-        active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version)
-    };
+    let waits =
+        |id: &ContainerId| active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version);
     let records = context.home.installed()?;
     Ok(records
         .into_iter()

@@ -42,8 +42,7 @@ pub async fn check(context: &Context, client: &Client, path: PathBuf, freshness:
     let way = if installed { Way::Installed } else { Way::File };
     let plan = Plan::without_fetching(way, signed.length);
     let file = (!installed).then(|| bundle.path().to_owned());
-    let offer =
-        Offer { signed, current, plan, bytes_to_fetch: 0, notes, nodes: Vec::new(), estimated_seconds: None, file };
+    let offer = Offer { signed, current, plan, bytes_to_fetch: 0, notes, nodes: Vec::new(), estimated_seconds: None, file };
     Ok(Checked::Offer(Box::new(offer)))
 }
 
@@ -71,9 +70,8 @@ fn choose<'a>(
     genuine: bool,
     current: Option<&Version>,
 ) -> Result<&'a SignedRelease, Problem> {
-    let is_in = |signed: &&SignedRelease| {
-        bundle.place(&signed.location()).is_some_and(|place| place.end - place.start == signed.length)
-    };
+    let is_in =
+        |signed: &&SignedRelease| bundle.place(&signed.location()).is_some_and(|place| place.end - place.start == signed.length);
     let mut inside: Vec<&SignedRelease> = repository.releases.iter().filter(is_in).collect();
     inside.sort_by(|a, b| b.release.container.version.cmp(&a.release.container.version));
     let path = bundle.path();

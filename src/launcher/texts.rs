@@ -363,8 +363,7 @@ mod tests {
             ] {
                 assert!(!texts.fault(fault).starts_with("fault-"));
             }
-            for reason in
-                [NoUpdate::Newest, NoUpdate::Skipped, NoUpdate::NotYet, NoUpdate::NothingPublished, NoUpdate::Installed]
+            for reason in [NoUpdate::Newest, NoUpdate::Skipped, NoUpdate::NotYet, NoUpdate::NothingPublished, NoUpdate::Installed]
             {
                 assert!(!texts.no_update(reason).starts_with("no-update-"));
             }

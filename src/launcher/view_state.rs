@@ -302,13 +302,12 @@ impl ViewState {
         self.file_given &= phase == Phase::Checking;
         if let Phase::Offered { offer } = &phase {
             self.from_file = offer.file.is_some();
-            if offer.plan.is_local() {
-                self.nodes.clear();
-            }
             self.incremental = offer.plan.is_incremental();
             self.notes.clone_from(&offer.notes);
             self.progress.total = offer.bytes_to_fetch;
-            if !offer.nodes.is_empty() {
+            if offer.plan.is_local() {
+                self.nodes.clear();
+            } else if !offer.nodes.is_empty() {
                 self.nodes = offer.nodes.iter().map(NodeView::published).collect();
             }
         }

@@ -63,7 +63,8 @@ impl Project {
                 continue;
             };
             if release.halted {
-                let what = format!("{} is halted, no client would install it; resume it with kuzflow rollout first", release.container);
+                let what =
+                    format!("{} is halted, no client would install it; resume it with kuzflow rollout first", release.container);
                 return Err(PublishError::Options(what));
             }
             packages.extend(digest(target).map(|hash| (name.raw().to_owned(), hash)));
@@ -91,11 +92,8 @@ impl Project {
         let documents = ["timestamp.json".to_owned(), format!("{snapshot}.snapshot.json")];
         let documents = documents.into_iter().chain([format!("{}.targets.json", current.targets.signed.signed.version)]);
         let roots = (1..=current.root.signed.signed.version.get()).map(|version| format!("{version}.root.json"));
-        let metadata = roots.chain(documents).map(|name| Member {
-            folder: "metadata",
-            path: self.metadata_folder().join(name),
-            hash: None,
-        });
+        let metadata =
+            roots.chain(documents).map(|name| Member { folder: "metadata", path: self.metadata_folder().join(name), hash: None });
         let members: Vec<Member> = metadata.chain(notes.into_iter().chain(packages).map(file)).collect();
         let length = write(&members, out)?;
         // The list of patches is not in it: a whole package needs none.

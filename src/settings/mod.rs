@@ -122,7 +122,14 @@ pub enum Renderer {
 
 impl Default for UpdateSettings {
     fn default() -> Self {
-        Self { check: CheckTime::AfterStart, delay_seconds: 3, max_bytes_per_second: 0, max_nodes: 8, keep_versions: 2, prefetch: false }
+        Self {
+            check: CheckTime::AfterStart,
+            delay_seconds: 3,
+            max_bytes_per_second: 0,
+            max_nodes: 8,
+            keep_versions: 2,
+            prefetch: false,
+        }
     }
 }
 

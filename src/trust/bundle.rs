@@ -224,7 +224,8 @@ mod tests {
     #[tokio::test]
     async fn files_are_found_by_location_and_read_in_place() {
         let target = format!("targets/{}.{}.kuzflow", "a".repeat(64), "long-name".repeat(20));
-        let (file, bundle) = open(&tar_of(&[TIMESTAMP, (&target, b"package"), ("else/where", b"1"), ("metadata/../x", b"2")])).unwrap();
+        let (file, bundle) =
+            open(&tar_of(&[TIMESTAMP, (&target, b"package"), ("else/where", b"1"), ("metadata/a/b", b"2")])).unwrap();
         assert_eq!(bundle.locations().collect::<Vec<_>>(), ["metadata/timestamp.json", target.as_str()]);
         assert_eq!(bundle.read(&bundle.place(&target).unwrap()).unwrap(), b"package");
         assert_eq!(bundle.get("metadata/timestamp.json", 2).await.unwrap(), b"{}");
@@ -240,7 +241,7 @@ mod tests {
         let whole = tar_of(&[TIMESTAMP, ("metadata/1.root.json", &[7; 3000])]);
         assert!(open(&whole).is_ok());
         assert!(reason(&whole[..whole.len() - 1024 - 512]).contains("cut short"));
-        assert!(reason(&whole[..700]).contains("no whole bundle"));
+        assert!(reason(&whole[..400]).contains("no whole bundle"));
         assert!(reason(&tar_of(&[TIMESTAMP, TIMESTAMP])).contains("twice"));
         assert!(reason(&tar_of(&[("metadata/1.root.json", b"")])).contains("no signed metadata"));
         assert!(reason(b"").contains("no signed metadata"));
@@ -248,6 +249,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(Bundle::open(folder.path()), Err(BundleError::Form { .. })));
         assert!(matches!(Bundle::open(&folder.path().join("none")), Err(BundleError::Io { .. })));
+    }
+
+    #[test]
+    fn only_plain_names_in_the_two_folders_count() {
+        let target = format!("targets/{}.notes.md", "0".repeat(64));
+        for good in ["metadata/1.root.json", "./metadata/timestamp.json", target.as_str()] {
+            assert!(location(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in
+            ["metadata/../x", "../metadata/x", "/metadata/x", "metadata/", "metadata/.x", "targets/x", "other/x", "metadata\\x"]
+        {
+            assert!(location(bad.as_bytes()).is_none(), "{bad}");
+        }
+        assert_eq!(location(b"metadata/\xff"), None);
     }
 
     #[test]

@@ -65,8 +65,7 @@ impl Dialog {
                 self.give(path);
             }
         }
-        let dropped: Vec<PathBuf> =
-            ui.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
+        let dropped: Vec<PathBuf> = ui.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
         let is_bundle = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == BUNDLE_EXTENSION);
         if let Some(path) = dropped.iter().find(is_bundle).or(dropped.first()) {
             self.give(path.clone());
@@ -88,8 +87,7 @@ impl Dialog {
         }
         let colours = Palette::of(ui);
         let screen = ui.ctx().content_rect();
-        let (text, colour) =
-            if self.view.at_rest() { ("drop-title", colours.accent_text) } else { ("drop-busy", colours.muted) };
+        let (text, colour) = if self.view.at_rest() { ("drop-title", colours.accent_text) } else { ("drop-busy", colours.muted) };
         let area = egui::Area::new(egui::Id::unique("drop")).order(egui::Order::Foreground).fixed_pos(screen.min);
         area.interactable(false).show(ui.ctx(), |ui| {
             let shade = colours.background.gamma_multiply(0.92);
