@@ -8,7 +8,7 @@ mod client;
 #[path = "support/published.rs"]
 mod published;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use client::{Client, versions};
 use kuzflow::publish::bundle::BundleRequest;
@@ -28,7 +28,7 @@ fn bundled(publisher: &Publisher, version: &str) -> PathBuf {
     out
 }
 
-async fn judge(client: &Client, file: &PathBuf, day: i64, freshness: Freshness) -> Result<Judged, TrustError> {
+async fn judge(client: &Client, file: &Path, day: i64, freshness: Freshness) -> Result<Judged, TrustError> {
     client.trust.judge(&Bundle::open(file).unwrap(), start() + days(day), freshness).await
 }
 
@@ -116,7 +116,7 @@ async fn an_old_bundle_is_judged_by_newer_metadata() {
     // the old ones do not fit.
     publisher.project.refresh(&publisher.keyring(), start()).unwrap().run().unwrap();
     let fresh = bundled(&publisher, "1.2.0");
-    let parts = |file: &PathBuf| (Bundle::open(file).unwrap(), std::fs::read(file).unwrap());
+    let parts = |file: &Path| (Bundle::open(file).unwrap(), std::fs::read(file).unwrap());
     let ((fresh, fresh_bytes), (stale, mut bytes)) = (parts(&fresh), parts(&old));
     let [from, to] = [&fresh, &stale].map(|bundle| bundle.place("metadata/timestamp.json").unwrap());
     let range = |span: &std::ops::Range<u64>| span.start as usize..span.end as usize;

@@ -292,6 +292,8 @@ fn what_was_prefetched_needs_no_network_any_more() {
     assert_eq!((list[0]["ready"].as_bool(), list[0]["active"].as_bool()), (Some(true), Some(false)), "{list}");
     assert_eq!((list[1]["ready"].as_bool(), list[1]["active"].as_bool()), (Some(false), Some(true)), "{list}");
     assert_eq!(world.say(&["update", "--prefetch"]).code, 3, "once is enough");
+    world.say(&["prune", "--keep", "0"]);
+    assert_eq!(versions(&world), ["1.1.0", "1.0.0"], "what was fetched ahead is not old");
     // With a network: offered without a byte to fetch.
     let check = world.say(&["check"]);
     assert_eq!((check.code, check.result["bytes"].as_u64(), check.result["ready"].as_bool()), (0, Some(0), Some(true)));

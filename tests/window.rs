@@ -12,7 +12,7 @@ use image::RgbaImage;
 use kuzflow::engine::mailbox::{self, EngineEnd};
 use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
 use kuzflow::launcher::rasteriser::{Canvas, Rasteriser};
-use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, ViewState, theme};
+use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, ViewState, theme};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 
@@ -72,7 +72,9 @@ impl Window {
                 },
                 pick_file: |question, answer| {
                     assert_eq!(question.extension, "kuzflow-bundle");
-                    answer(Some("/media/stick/labelimg.kuzflow-bundle".into()));
+                    // The system of the Chinese window has no dialog.
+                    let chosen = Picked::File("/media/stick/labelimg.kuzflow-bundle".into());
+                    answer(if question.kind == "Update files" { chosen } else { Picked::NoDialog });
                 },
             },
         );
@@ -322,6 +324,15 @@ fn a_file_can_be_chosen_or_dropped() {
     assert_eq!(window.commands(), [on_the_stick()]);
     window.emit(Event::Phase { phase: Phase::Checking });
     assert!(window.sees("Verifying the publisher’s signature…"));
+}
+
+#[test]
+fn without_a_dialog_there_is_another_way() {
+    let chinese = Look { language: Language::Chinese, ..ENGLISH };
+    let mut window = Window::open(scenes::state("idle", Language::Chinese), chinese);
+    window.click("从文件安装…");
+    assert!(window.commands().is_empty());
+    assert!(window.sees("无法打开系统的文件选择框。请把文件拖到此窗口上。"));
 }
 
 #[test]

@@ -188,6 +188,7 @@ folder-failed = Cannot open the folder { $path }
 ## Installing from a file
 
 file-kind = Update files
+file-dialog-failed = The system’s file dialog cannot be opened. Drop the file on this window instead.
 drop-title = Drop to install
 drop-busy = Please wait until the current step is done
 

@@ -176,6 +176,7 @@ folder-failed = 无法打开文件夹 { $path }
 ## 从文件安装
 
 file-kind = 更新文件
+file-dialog-failed = 无法打开系统的文件选择框。请把文件拖到此窗口上。
 drop-title = 松开即可安装
 drop-busy = 请等待当前步骤完成
 

@@ -44,7 +44,7 @@ struct Driver {
     outcomes: mpsc::UnboundedReceiver<Input>,
     control: watch::Sender<Control>,
     download: Option<tokio::task::JoinHandle<()>>,
-    /// Switches and starts under way: the engine does not end in the middle of one.
+    /// Switches, starts and prunings under way: the engine does not end in the middle of one.
     starting: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -150,6 +150,16 @@ impl Driver {
                 let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
                 Input::Removed(removed.map_err(|error| problem::of_store(&error)))
             })),
+            Effect::Prune => {
+                let pruning = self.blocking(|context| {
+                    if let Ok(lock) = context.lock() {
+                        prune(context, &lock);
+                    }
+                    // The list is told anew, whatever came of it.
+                    Input::Removed(Ok(()))
+                });
+                self.starting.push(pruning);
+            }
             Effect::List => self.list(),
             Effect::Stop => {}
         }

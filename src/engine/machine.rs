@@ -111,6 +111,8 @@ pub enum Effect {
     },
     /// Remove an installed version.
     Remove(ContainerId),
+    /// Remove old versions beyond the number to keep.
+    Prune,
     /// Tell what is installed.
     List,
     /// Change the bandwidth cap.
@@ -331,7 +333,7 @@ impl Machine {
                 let plan = Plan::without_fetching(Way::Installed, offer.plan.full_bytes);
                 let offer = Box::new(Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, ..*offer });
                 self.offer = Some(offer.clone());
-                vec![Effect::List, self.enter(Phase::Offered { offer })]
+                vec![Effect::Prune, self.enter(Phase::Offered { offer })]
             }
             (result, offer) => {
                 self.offer = offer;

@@ -28,7 +28,7 @@ mod window;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use dialog::{Choices, CloseReason, Dialog, DialogOptions};
+pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;
 

@@ -31,18 +31,22 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     Ok(())
 }
 
-/// Removes the oldest versions beyond `keep` (the active one not counted). The one to go back to is always kept. Returns what was removed.
+/// Removes the oldest versions beyond `keep` (the active one not counted). The one to go back to is always kept, and the newest one if
+/// it is newer than the active one: it was fetched ahead. Returns what was removed.
 pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
     home.clean(lock);
     let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
-    let protected =
-        |id: &ContainerId| *id == active.container || active.previous.as_ref() == Some(id) || active.pending.as_ref() == Some(id);
     let others: Vec<ContainerId> =
         home.installed()?.into_iter().map(|record| record.container).filter(|id| *id != active.container).collect();
+    let ahead = others.first().filter(|newest| newest.version > active.container.version);
+    let protected = |id: &ContainerId| {
+        let kept = [active.previous.as_ref(), active.pending.as_ref(), ahead];
+        *id == active.container || kept.contains(&Some(id))
+    };
     let mut removed = Vec::new();
-    for id in others.into_iter().skip(keep).filter(|id| !protected(id)) {
-        match remove(home, &id, lock) {
-            Ok(()) => removed.push(id),
+    for id in others.iter().skip(keep).filter(|id| !protected(id)) {
+        match remove(home, id, lock) {
+            Ok(()) => removed.push(id.clone()),
             Err(StoreError::InUse { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -88,5 +92,18 @@ mod tests {
         assert_eq!(removed, [ids[2].clone(), ids[1].clone()]);
         assert_eq!(fixture.versions(), ["5.0.0", "4.0.0", "1.0.0"]);
         assert!(!home.containers().join(".removed-x").exists());
+    }
+
+    #[test]
+    fn what_was_fetched_ahead_stays_until_something_newer_is() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[]);
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &one, lock).unwrap();
+        let two = fixture.install("2.0.0", &[]);
+        assert!(prune(home, 0, lock).unwrap().is_empty());
+        fixture.install("3.0.0", &[]);
+        assert_eq!(prune(home, 0, lock).unwrap(), [two]);
+        assert_eq!(fixture.versions(), ["3.0.0", "1.0.0"]);
     }
 }

@@ -25,7 +25,7 @@ const WHILE_PAUSED: Duration = Duration::from_millis(50);
 
 impl Job {
     /// Unpacks and registers the package in the bundle at `file`.
-    pub(super) async fn from_file(&self, file: &Path, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
+    pub(super) async fn take_file(&self, file: &Path, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
         let (file, signed, staging) = (file.to_owned(), self.offer.signed.clone(), staging.clone());
         let (emitter, control) = (self.emitter.clone(), self.control.clone());
         blocking(move || {

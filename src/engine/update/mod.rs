@@ -65,7 +65,7 @@ impl Job {
         tracing::info!(way = ?self.offer.plan.way, reason = ?self.offer.plan.reason, bytes = self.offer.plan.bytes,
             full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
         let ended = if let Some(file) = self.offer.file.clone() {
-            self.from_file(&file, &staging, lock).await?
+            self.take_file(&file, &staging, lock).await?
         } else if self.offer.plan.is_incremental() {
             self.incremental(&staging, lock).await?
         } else {

@@ -21,13 +21,24 @@ pub struct FileQuestion {
     pub extension: &'static str,
 }
 
-/// Takes the answer, `None` if there was no choice, from any thread.
-pub type FileAnswer = Box<dyn FnOnce(Option<PathBuf>) + Send>;
+/// What came of the question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Picked {
+    /// A file.
+    File(PathBuf),
+    /// The person thought better of it.
+    Nothing,
+    /// This system has no dialog to show.
+    NoDialog,
+}
+
+/// Takes the answer, from any thread.
+pub type FileAnswer = Box<dyn FnOnce(Picked) + Send>;
 
 /// The way of a file into the window.
 pub(super) struct Inbox {
-    sender: mpsc::Sender<Option<PathBuf>>,
-    answers: mpsc::Receiver<Option<PathBuf>>,
+    sender: mpsc::Sender<Picked>,
+    answers: mpsc::Receiver<Picked>,
     /// The system's dialog is to be opened with the next frame.
     pub wanted: bool,
     /// It is open.
@@ -61,8 +72,10 @@ impl Dialog {
         }
         while let Ok(chosen) = self.inbox.answers.try_recv() {
             self.inbox.asking = false;
-            if let Some(path) = chosen {
-                self.give(path);
+            match chosen {
+                Picked::File(path) => self.give(path),
+                Picked::Nothing => {}
+                Picked::NoDialog => self.trouble = Some(self.texts.get("file-dialog-failed")),
             }
         }
         let dropped: Vec<PathBuf> = ui.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());

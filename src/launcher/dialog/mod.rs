@@ -13,7 +13,7 @@ mod versions;
 use std::path::Path;
 use std::time::Duration;
 
-pub use file::{FileAnswer, FileQuestion};
+pub use file::{FileAnswer, FileQuestion, Picked};
 
 use egui::{Key, Margin, RichText, Sense, Ui, vec2};
 
