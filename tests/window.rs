@@ -12,7 +12,7 @@ use image::RgbaImage;
 use kuzflow::engine::mailbox::{self, EngineEnd};
 use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
 use kuzflow::launcher::rasteriser::{Canvas, Rasteriser};
-use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, ViewState, theme};
+use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, ViewState, theme};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 
@@ -69,6 +69,12 @@ impl Window {
                 open_folder: |folder| match folder.to_str() {
                     Some(path) if path.contains("1.8.4") => Ok(()),
                     _ => Err(std::io::Error::other("no file manager")),
+                },
+                pick_file: |question, answer| {
+                    assert_eq!(question.extension, "kuzflow-bundle");
+                    // The system of the Chinese window has no dialog.
+                    let chosen = Picked::File("/media/stick/labelimg.kuzflow-bundle".into());
+                    answer(if question.kind == "Update files" { chosen } else { Picked::NoDialog });
                 },
             },
         );
@@ -274,6 +280,106 @@ fn a_failure_says_what_to_do_and_can_be_copied() {
     assert_eq!(window.commands(), [Command::Retry]);
 }
 
+/// What the dialog of the tests answers.
+fn on_the_stick() -> Command {
+    Command::InstallFile("/media/stick/labelimg.kuzflow-bundle".into())
+}
+
+/// A file that is let go over the window.
+#[derive(Debug)]
+struct Dropped(&'static str);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        self.0.as_ref()
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("the window reads no file".to_owned())
+    }
+}
+
+#[test]
+fn a_file_can_be_chosen_or_dropped() {
+    for scene in ["idle", "up-to-date", "offer", "ready", "failed", "cancelled"] {
+        let mut window = Window::scene(scene);
+        let button = window.harness.get_all_by_label("Install from a file…").next();
+        button.unwrap_or_else(|| panic!("no button in {scene}")).click();
+        window.settle();
+        assert_eq!(window.commands(), [on_the_stick()], "{scene}");
+    }
+    let mut window = Window::scene("idle");
+    let hovered = egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() };
+    window.harness.input_mut().hovered_files.push(hovered);
+    window.harness.step();
+    window.settle();
+    assert!(window.sees("Drop to install"));
+    window.harness.input_mut().hovered_files.clear();
+    for path in ["/media/other", "/media/stick/labelimg.kuzflow-bundle"] {
+        window.harness.input_mut().dropped_files.push(std::sync::Arc::new(Dropped(path)));
+    }
+    window.harness.step();
+    window.settle();
+    assert!(!window.sees("Drop to install"));
+    assert_eq!(window.commands(), [on_the_stick()]);
+    window.emit(Event::Phase { phase: Phase::Checking });
+    assert!(window.sees("Verifying the publisher’s signature…"));
+}
+
+#[test]
+fn without_a_dialog_there_is_another_way() {
+    let chinese = Look { language: Language::Chinese, ..ENGLISH };
+    let mut window = Window::open(scenes::state("idle", Language::Chinese), chinese);
+    window.click("从文件安装…");
+    assert!(window.commands().is_empty());
+    assert!(window.sees("无法打开系统的文件选择框。请把文件拖到此窗口上。"));
+}
+
+#[test]
+fn a_file_waits_until_an_update_is_done() {
+    for scene in ["checking", "downloading", "installing", "switching"] {
+        let mut window = Window::scene(scene);
+        assert!(!window.sees("Install from a file…"), "{scene}");
+        let input = window.harness.input_mut();
+        input.hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
+        window.harness.step();
+        window.settle();
+        assert!(window.sees("Please wait until the current step is done"), "{scene}");
+        let input = window.harness.input_mut();
+        input.dropped_files.push(std::sync::Arc::new(Dropped("/tmp/x")));
+        window.harness.step();
+        window.settle();
+        assert!(window.commands().is_empty(), "{scene}");
+    }
+}
+
+#[test]
+fn what_comes_from_a_file_says_so() {
+    let mut window = Window::scene("offer-file");
+    for text in ["Version 1.8.6 is available", "From a file • no download", "labelimg-1.8.6.kuzflow-bundle", "no download"] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    assert!(!window.sees("Shanghai") && !window.sees("Skip this version") && !window.sees("about 14 seconds"));
+    window.click("Install");
+    assert_eq!(window.commands(), [Command::Start]);
+    window.emit(Event::Phase { phase: Phase::Installing { version: Version::new(1, 8, 6) } });
+    assert!(window.sees("Reading it from the file, verifying and writing"));
+    let window = Window::scene("offer-prefetched");
+    assert!(window.sees("Ready on this computer • no download") && !window.sees("Shanghai"));
+}
+
+#[test]
+fn an_old_file_is_installed_only_after_a_word() {
+    let mut window = Window::scene("file-expired");
+    assert!(window.sees("This file is old"));
+    assert!(window.harness.query_by_label_contains("2026-09-30").is_some());
+    window.press(egui::Key::Enter);
+    assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)), "Enter is no consent");
+    let mut window = Window::scene("file-expired");
+    window.click("Install anyway");
+    assert_eq!(window.commands(), [Command::AcceptExpired]);
+}
+
 #[test]
 fn versions_can_be_switched_to_and_removed_after_a_question() {
     let mut window = Window::scene("offer");
@@ -407,7 +513,7 @@ fn pictures() {
     ];
     let named = std::env::var_os("KUZFLOW_PICTURES").is_some();
     for (language, theme) in looks.into_iter().take(if named { looks.len() } else { 2 }) {
-        for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details"]) {
+        for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details", "drop"]) {
             if wanted == "all" || wanted.split(',').any(|name| name == scene) {
                 let picture = picture(scene, Look { language, theme, scale });
                 let colours: std::collections::HashSet<_> = picture.pixels().collect();
@@ -423,10 +529,14 @@ fn picture(scene: &str, look: Look) -> RgbaImage {
     let start = match scene {
         "versions" | "remove" => "offer",
         "details" => "failed",
+        "drop" => "offer",
         other => other,
     };
     let mut window = Window::open(scenes::state(start, look.language), look);
-    if start == "offer" && scene != "offer" {
+    if scene == "drop" {
+        window.harness.input_mut().hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
+        window.harness.step();
+    } else if start == "offer" && scene != "offer" {
         window.click(text("已安装版本", "Installed versions"));
     }
     if scene == "remove" {

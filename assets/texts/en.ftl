@@ -6,6 +6,8 @@ idle-title = { $app }
 idle-subtitle = Check whether a new version is available
 checking-title = Checking for updates
 checking-subtitle = Asking the update nodes…
+checking-file-title = Checking the file
+checking-file-subtitle = Verifying the publisher’s signature…
 current-title = You’re up to date
 current-subtitle = Current version { $version }
 current-subtitle-none = No version is installed yet
@@ -22,6 +24,7 @@ paused-subtitle = What has been downloaded is kept
 installing-title = Installing { $version }
 installing-subtitle = Writing and verifying the last files
 installing-subtitle-incremental = Building it from what is already on this computer
+installing-subtitle-file = Reading it from the file, verifying and writing
 ready-title = Version { $version } is ready
 ready-subtitle-running = Restart to use the new version
 ready-subtitle-stopped = Start the new version whenever you like
@@ -37,6 +40,7 @@ happened-conflicts = { $count ->
     [one] In version { $version } one file was changed both by you and by the release: yours is in use, the other lies beside it.
    *[other] In version { $version } { $count } files were changed both by you and by the release: yours are in use, the others lie beside them.
 }
+ready-subtitle-elsewhere = It starts the next time you open the app
 switching-title = Switching to { $version }
 switching-subtitle = Waiting for the app to close, then starting the new version
 launched-title = Version { $version } has started
@@ -78,6 +82,7 @@ no-update-failed-here = There is a newer version, but it did not start properly 
 no-update-pinned = You chose to stay at this version. Newer ones are not offered until you let it go.
 no-update-not-yet = There is a newer version. It is being rolled out step by step and has not reached this computer yet.
 no-update-nothing = The update server has no version for this computer yet.
+no-update-installed = The version in this file is installed and in use already.
 
 ## Details
 
@@ -89,6 +94,8 @@ way-patches = { $count ->
 }
 way-entries = Changed files only, the rest comes from { $from }
 way-entries-here = Changed files only, the rest is already here
+way-file = From a file
+way-installed = Ready on this computer
 reason-cheapest = This is the smallest download
 reason-sooner = On this fast connection the full package is ready sooner
 reason-nothing-installed = Nothing is installed yet
@@ -116,6 +123,8 @@ detail-files = Contents
 detail-restart = Afterwards
 detail-line = { $name }: { $value }
 detail-none = Not installed
+detail-file = File
+detail-no-download = no download
 detail-time-unknown = Known once it starts
 detail-already = { $size }, { $done } already here
 detail-saved = { $size }, { $percent } less than the full package
@@ -181,6 +190,8 @@ action-start-now = Start now
 action-restart-later = Later
 action-retry = Try again
 action-check = Check for updates
+action-install-file = Install from a file…
+action-accept-expired = Install anyway
 action-close = Close
 action-versions = Installed versions
 action-back = Back
@@ -209,9 +220,17 @@ versions-empty = No version is installed yet.
 version-facts = { $size } • installed { $date }
 version-active = Active
 version-running = Running
+version-ready = Ready
 remove-title = Remove { $version }?
 remove-text = This version will be deleted from the disk, which frees { $size }. Other versions are not affected.
 folder-failed = Cannot open the folder { $path }
+
+## Installing from a file
+
+file-kind = Update files
+file-dialog-failed = The system’s file dialog cannot be opened. Drop the file on this window instead.
+drop-title = Drop to install
+drop-busy = Please wait until the current step is done
 
 ## When something fails: what happened, why, what to do next
 
@@ -266,6 +285,24 @@ problem-bad-settings = The launcher’s settings cannot be read
 problem-launcher-too-old = The launcher is too old
     .why = This update needs a newer launcher.
     .next = Get the newest launcher from the publisher.
+problem-bundle-damaged = This file cannot be used
+    .why = It is not an update file, or a part of it is missing: { $subject }
+    .next = Copy it again completely, or get it from the publisher once more.
+problem-bundle-not-trusted = The file failed its security check
+    .why = What is in it does not match this publisher’s signature. It was damaged while copying, changed by someone, or belongs to another program: { $subject }
+    .next = To be safe, nothing was installed. Copy the file again, or get it directly from the publisher.
+problem-bundle-expired = This file is old
+    .why = It is genuine, but only until { $subject } did the publisher vouch that nothing newer replaces it. There may be a newer version, with important fixes.
+    .next = Better: connect to the network, or get a newer file. If you trust whoever gave you this one, you can install it anyway.
+problem-bundle-unsuitable = This file is not for this installation
+    .why = It holds { $subject }, which is another program, system or channel.
+    .next = Ask the publisher for the file that fits this computer.
+problem-bundle-withdrawn = The publisher has withdrawn this version
+    .why = Newer information from the publisher no longer allows it: { $subject }
+    .next = Get a newer file from the publisher, or check for updates.
+problem-bundle-too-far = Another version has to be installed first
+    .why = This version can only follow { $subject } or a newer one.
+    .next = Install that one first, or check for updates over the network.
 problem-internal = An error inside the launcher
     .why = This is a fault of the launcher, not of anything you did.
     .next = Try again, and send the details below to the publisher.

@@ -6,6 +6,8 @@ idle-title = { $app }
 idle-subtitle = 点击“检查更新”，查看是否有新版本
 checking-title = 正在检查更新
 checking-subtitle = 正在联系更新节点…
+checking-file-title = 正在检查文件
+checking-file-subtitle = 正在核对发布者的签名…
 current-title = 已是最新版本
 current-subtitle = 当前版本 { $version }
 current-subtitle-none = 尚未安装任何版本
@@ -22,6 +24,7 @@ paused-subtitle = 已下载的部分会保留
 installing-title = 正在安装 { $version }
 installing-subtitle = 正在写入并校验最后的文件
 installing-subtitle-incremental = 正在用本机已有的文件组装新版本
+installing-subtitle-file = 正在从文件读取、校验并写入
 ready-title = { $version } 已准备就绪
 ready-subtitle-running = 重新启动后使用新版本
 ready-subtitle-stopped = 现在即可启动新版本
@@ -34,6 +37,7 @@ unpinned = 将重新提示新版本。
 happened-rolled-back = 版本 { $from } 没有正常启动，已为您恢复到 { $to }，您的文件也保持原样。
 happened-not-switched = 版本 { $version } 无法接管您的文件，原来的版本继续可用，没有任何改动。
 happened-conflicts = 版本 { $version } 中有 { $count } 个文件您和新版本都改过：正在使用您的文件，新的默认文件放在旁边。
+ready-subtitle-elsewhere = 下次打开应用时使用新版本
 switching-title = 正在切换到 { $version }
 switching-subtitle = 正在等待应用退出并启动新版本
 launched-title = { $version } 已启动
@@ -69,6 +73,7 @@ no-update-failed-here = 有新版本，但它在这台电脑上没有正常启�
 no-update-pinned = 您选择了停留在当前版本，解除之前不会提示新版本。
 no-update-not-yet = 有更新的版本，正在分批推送，尚未轮到本机。
 no-update-nothing = 更新服务器上还没有适用于本机的版本。
+no-update-installed = 此文件中的版本已经安装并在使用。
 
 ## 详情
 
@@ -80,6 +85,8 @@ way-patches = { $count ->
 }
 way-entries = 只下载有变化的文件，其余沿用 { $from }
 way-entries-here = 只下载有变化的文件，其余沿用本机已有的
+way-file = 从文件安装
+way-installed = 已在本机备好
 reason-cheapest = 这样下载量最小
 reason-sooner = 按当前网络，下载完整包用时更少
 reason-nothing-installed = 本机尚未安装任何版本
@@ -104,6 +111,8 @@ detail-files = 文件
 detail-restart = 更新之后
 detail-line = { $name }：{ $value }
 detail-none = 尚未安装
+detail-file = 文件
+detail-no-download = 无需下载
 detail-time-unknown = 开始后估算
 detail-already = { $size }，其中 { $done } 已下载
 detail-saved = { $size }，比完整包少 { $percent }
@@ -160,6 +169,8 @@ action-start-now = 立即启动
 action-restart-later = 稍后
 action-retry = 重试
 action-check = 检查更新
+action-install-file = 从文件安装…
+action-accept-expired = 仍然安装
 action-close = 关闭
 action-versions = 已安装版本
 action-back = 返回
@@ -185,9 +196,17 @@ versions-empty = 尚未安装任何版本。
 version-facts = { $size } • 安装于 { $date }
 version-active = 当前
 version-running = 运行中
+version-ready = 已备好
 remove-title = 移除 { $version }？
 remove-text = 将从磁盘删除此版本，释放 { $size }。其他版本不受影响。
 folder-failed = 无法打开文件夹 { $path }
+
+## 从文件安装
+
+file-kind = 更新文件
+file-dialog-failed = 无法打开系统的文件选择框。请把文件拖到此窗口上。
+drop-title = 松开即可安装
+drop-busy = 请等待当前步骤完成
 
 ## 出错时：发生了什么，为什么，接下来怎么办
 
@@ -242,6 +261,24 @@ problem-bad-settings = 无法读取启动器的设置
 problem-launcher-too-old = 启动器版本过旧
     .why = 此更新需要更新的启动器。
     .next = 请从软件发布者处下载最新的启动器。
+problem-bundle-damaged = 此文件无法使用
+    .why = 它不是更新文件，或者内容不完整：{ $subject }
+    .next = 请重新完整复制一次，或向软件发布者重新索取。
+problem-bundle-not-trusted = 文件未通过安全校验
+    .why = 文件内容与本软件发布者的签名不符，可能在复制时损坏、被人改动，或者属于另一个软件：{ $subject }
+    .next = 为安全起见没有安装任何内容。请重新复制，或直接向软件发布者索取。
+problem-bundle-expired = 此文件比较旧
+    .why = 文件是真实的，但发布者只保证到 { $subject } 为止没有更新的版本。现在可能已有更新的版本，其中可能包含重要修复。
+    .next = 建议连接网络，或索取较新的文件。如果您信任提供此文件的人，也可以仍然安装。
+problem-bundle-unsuitable = 此文件不适用于本机
+    .why = 它包含的是 { $subject }，属于另一个软件、系统或渠道。
+    .next = 请向软件发布者索取适用于本机的文件。
+problem-bundle-withdrawn = 发布者已撤回此版本
+    .why = 发布者较新的信息不再允许安装它：{ $subject }
+    .next = 请向软件发布者索取较新的文件，或检查更新。
+problem-bundle-too-far = 需要先安装另一个版本
+    .why = 只有 { $subject } 或更新的版本才能直接升级到此版本。
+    .next = 请先安装那个版本，或联网检查更新。
 problem-internal = 启动器内部错误
     .why = 这是启动器的缺陷，不是您的操作造成的。
     .next = 请重试，并将下面的详情发送给软件发布者。

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 
 use super::output::Output;
@@ -23,6 +24,7 @@ use crate::engine::repair;
 use crate::host;
 use crate::launcher::texts::{Language, Texts};
 use crate::model::manifest::MANIFEST_PATH;
+use crate::model::release::BUNDLE_EXTENSION;
 use crate::model::{ContainerId, Manifest, Version};
 use crate::settings::Renderer;
 use crate::store::{InstalledRecord, StoreError, remove, rollback};
@@ -33,6 +35,9 @@ use crate::store::{InstalledRecord, StoreError, remove, rollback};
 pub struct Arguments {
     #[command(flatten)]
     common: Common,
+    /// Open the window with what is in this bundle, as a file manager does.
+    #[arg(value_name = "FILE", value_parser = OsStringValueParser::new().try_map(bundle))]
+    file: Option<PathBuf>,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -94,6 +99,18 @@ enum Verb {
         /// Only tell what would be fetched, in what way, and why.
         #[arg(long)]
         dry_run: bool,
+        /// Fetch and unpack, but do not choose it: a later update or switch needs no network then. Status 3: it was done before.
+        #[arg(long, conflicts_with = "dry_run")]
+        prefetch: bool,
+    },
+    /// Install the release in a bundle (a file that `kuzflow bundle` made), with the same checks as over the network.
+    #[command(after_help = "Example: kuzflow-launcher install /media/stick/my-app-1.2.0.kuzflow-bundle")]
+    Install {
+        /// The bundle.
+        file: PathBuf,
+        /// Also if its metadata is too old to say that there is nothing newer.
+        #[arg(long)]
+        accept_expired: bool,
     },
     /// Tell what is installed.
     #[command(after_help = "Example: kuzflow-launcher list --json")]
@@ -159,9 +176,20 @@ fn renderer(text: &str) -> Result<Renderer, String> {
     }
 }
 
+/// A file without a verb must be seen to be a bundle, or every misspelt verb would be one.
+fn bundle(text: OsString) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_bundle = path.extension().is_some_and(|extension| extension == BUNDLE_EXTENSION);
+    if is_bundle { Ok(path) } else { Err(format!("neither a verb nor a file that ends in .{BUNDLE_EXTENSION}")) }
+}
+
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
     let arguments = Arguments::parse_from(host::arguments());
+    if arguments.file.is_some() && arguments.verb.is_some() {
+        let conflict = "a file without a verb before it, or a verb: not both";
+        Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, conflict).exit();
+    }
     let common = &arguments.common;
     let place = Place::find(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
@@ -182,13 +210,16 @@ pub fn main() -> Ending {
     }
     let place = match place {
         Ok(place) => place,
-        Err(error) if matches!(arguments.verb, None | Some(Verb::Run { .. })) => {
+        Err(error) if arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. })) => {
             let home = Place::home_anyway(common.config.as_deref(), common.home.as_deref());
             return run::without_settings(home.as_ref(), &error, &app_arguments, &output);
         }
         Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, "", &error)),
     };
     let session = Session { place, common, output: &output, app_arguments, language };
+    if let (Some(file), None) = (&arguments.file, &arguments.verb) {
+        return session.open(file.clone());
+    }
     session.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
 }
 
@@ -275,8 +306,10 @@ impl Session<'_> {
             #[cfg(feature = "publisher")]
             Verb::Demo { .. } => return Ending::Failed,
             Verb::Check => return self.check(),
-            Verb::Update { to, dry_run: true } => return self.plan(to),
-            Verb::Update { to, dry_run: false } => return self.update(to),
+            Verb::Update { to, dry_run: true, .. } => return self.plan(to),
+            Verb::Update { to, prefetch: true, .. } => return self.prefetch(to),
+            Verb::Update { to, .. } => return self.update(to),
+            Verb::Install { file, accept_expired } => return self.install(file, accept_expired),
             Verb::List => self.list(),
             Verb::Switch { version } => self.switch(&version),
             Verb::Rollback { list: true, .. } => Ok(self.points()),
@@ -369,6 +402,73 @@ impl Session<'_> {
         ending
     }
 
+    /// Fetches a release without choosing it.
+    fn prefetch(&self, to: Option<Version>) -> Ending {
+        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(to.map_or(Command::Check { by_user: true }, Command::CheckVersion));
+        let began = std::cell::Cell::new(false);
+        let ending = terminal::follow(&handle, self.output, |phase| match phase {
+            Phase::Offered { offer } if offer.plan.is_local() => {
+                Some(if began.get() { Ending::Done } else { Ending::NothingToDo })
+            }
+            Phase::Offered { .. } => {
+                began.set(true);
+                handle.send(Command::Prefetch);
+                None
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        });
+        quit(&handle, thread);
+        ending
+    }
+
+    /// Installs the release in a bundle.
+    fn install(&self, file: PathBuf, accept_expired: bool) -> Ending {
+        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(Command::InstallFile(file));
+        let ending = terminal::follow_check(&handle, self.output, "checking-file-title", |phase| match phase {
+            Phase::Offered { .. } => {
+                handle.send(Command::Start);
+                None
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Ready { .. } => Some(Ending::Done),
+            Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired && accept_expired => {
+                let [what, why, _] = self.output.texts.problem(problem);
+                self.output.say(&what);
+                self.output.say(&why);
+                handle.send(Command::AcceptExpired);
+                None
+            }
+            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        });
+        quit(&handle, thread);
+        ending
+    }
+
+    /// Shows what is in a bundle and asks; without a window it is installed, as the verb does.
+    fn open(&self, file: PathBuf) -> Ending {
+        if self.common.headless || self.common.json {
+            log::to_terminal(self.common.verbose);
+            return self.install(file, false);
+        }
+        if self.common.verbose {
+            log::to_terminal(true);
+        } else {
+            log::to_folder(&self.place.home.logs());
+        }
+        run::open(&self.context(), file, self.options(), self.output)
+    }
+
     fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
         let records = self.place.home.installed()?;
         let found = records.into_iter().find(|record| record.container.version == *version);
@@ -379,10 +479,14 @@ impl Session<'_> {
         let versions = driver::installed(&self.context())?;
         for version in &versions {
             let mark = if version.active { "*" } else { " " };
-            let running = if version.running { self.output.texts.get("version-running") } else { String::new() };
+            let state = match (version.running, version.ready) {
+                (true, _) => self.output.texts.get("version-running"),
+                (false, true) => self.output.texts.get("version-ready"),
+                (false, false) => String::new(),
+            };
             let date = self.output.texts.date(version.installed, &jiff::tz::TimeZone::system());
             let size = self.output.texts.size(version.size);
-            self.output.say(&format!("{mark} {:<16} {size:>10}  {date}  {running}", version.id.version.to_string()));
+            self.output.say(&format!("{mark} {:<16} {size:>10}  {date}  {state}", version.id.version.to_string()));
         }
         self.output.result(json!({ "status": "done", "versions": versions }));
         Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })

@@ -6,6 +6,8 @@
 #[cfg(feature = "publisher")]
 mod build;
 #[cfg(feature = "publisher")]
+mod bundle;
+#[cfg(feature = "publisher")]
 mod diff;
 mod log;
 mod output;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use super::build::{self, BuildArguments};
+use super::bundle::BundleArguments;
 use super::output::Say;
 use super::patches::PATIENCE;
 use super::{Ending, log, patches, serve};
@@ -93,6 +94,11 @@ enum Verb {
     /// Apply a patch pack to a folder, without a launcher.
     #[command(after_help = "Example: kuzflow apply 1.2-to-1.3.kuzpatch --old containers/my-app_1.2.0_Linux_x86_64 --out 1.3")]
     Apply(super::diff::ApplyArguments),
+    /// Put a release with its signed metadata into one file, for computers without a network.
+    #[command(
+        after_help = "Example: kuzflow bundle --repo my-app --version 1.2.0 --platform Windows_AMD64 --out my-app-1.2.0.kuzflow-bundle"
+    )]
+    Bundle(BundleArguments),
     /// Serve a repository over HTTP.
     #[command(
         after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific --make-patches"
@@ -245,6 +251,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         }
         Verb::Diff(arguments) => super::diff::diff(&arguments, say),
         Verb::Apply(arguments) => super::diff::apply(&arguments, say),
+        Verb::Bundle(arguments) => super::bundle::bundle(arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
     }
 }

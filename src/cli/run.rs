@@ -2,6 +2,7 @@
 //! something to show. Whatever fails, an installed version starts (promises 1 and 2).
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
 use crate::model::ContainerId;
 use crate::settings::{CheckTime, Renderer};
 use crate::store::launch::{RunningApp, exit_code};
+use crate::store::lock::RunningLock;
 use crate::store::{Home, State, probation};
 
 /// What the command line says about the window.
@@ -104,9 +106,16 @@ fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options:
     }
     handle.send(Command::Check { by_user: false });
     let mut view = ViewState::default();
+    let prefetch = context.settings.update.prefetch;
     follow(&handle, &mut view, output, |phase, view| match phase {
         // A check that failed quietly leaves a notice and goes back to idle.
         Phase::Idle | Phase::Checking => view.notice.is_some() || ended_well(),
+        Phase::Offered { offer } if prefetch && !offer.plan.is_local() => {
+            handle.send(Command::Prefetch);
+            ended_well()
+        }
+        // Fetched by itself: offered once nothing is left to fetch, and nothing is said if that fails.
+        Phase::Downloading { .. } | Phase::Installing { .. } if prefetch => ended_well(),
         _ => true,
     });
     if view.offer().is_some() && !options.headless {
@@ -205,6 +214,33 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
     }
 }
 
+/// The window with what is in a bundle. An app that runs already, started by another launcher, goes on: the new version waits for
+/// its next start.
+pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output) -> Ending {
+    let active = context.home.active().ok().map(|(active, _)| active.container);
+    let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
+    let setup = Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
+    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+        Ok(engine) => engine,
+        Err(problem) => return told(context, options, output, &problem),
+    };
+    handle.send(Command::InstallFile(file));
+    let view = ViewState { file_given: true, elsewhere, ..ViewState::default() };
+    let shown = show(context, &handle, view, options);
+    if shown {
+        // A window that was closed on the way does not stop what was begun.
+        follow(&handle, &mut ViewState::default(), output, |phase, _| {
+            !matches!(phase, Phase::Installing { .. } | Phase::Switching { .. })
+        });
+    }
+    quit(&handle, engine);
+    match context.app.get() {
+        Some(app) => Ending::App(exit_code(app.wait())),
+        None if shown => Ending::Done,
+        None => Ending::Failed,
+    }
+}
+
 fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
     terminal::follow(handle, output, |phase| match phase {
         Phase::Offered { .. } => {
@@ -265,6 +301,11 @@ fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl F
             output.event(&event);
             view.apply(event);
         }
+    }
+    // The phase is known before the events that tell of it are taken.
+    for event in handle.take() {
+        output.event(&event);
+        view.apply(event);
     }
 }
 

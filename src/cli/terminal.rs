@@ -14,10 +14,16 @@ use crate::engine::protocol::{Event, How, Mended, NodeState, Phase, Progress, Re
 use crate::launcher::texts::Texts;
 use crate::launcher::view_state::step;
 use crate::launcher::{repaired_subtitle, repaired_title};
+use crate::model::plan::Way;
 use crate::model::{Offer, Plan};
 
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
 pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
+    follow_check(handle, output, "checking-title", until)
+}
+
+/// The same, where a check is called otherwise.
+pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
     let mut bars = Bars::default();
     let mut plan = None;
     loop {
@@ -36,7 +42,7 @@ pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option
                         bars.clear();
                         return tell(phase, plan.as_ref(), output, ending);
                     }
-                    if let Some(line) = line(phase, output) {
+                    if let Some(line) = line(phase, output, check) {
                         bars.say(output, &line);
                     }
                 }
@@ -51,11 +57,11 @@ pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option
     }
 }
 
-fn line(phase: &Phase, output: &Output) -> Option<String> {
+fn line(phase: &Phase, output: &Output, check: &str) -> Option<String> {
     let texts = &output.texts;
     let version = |name: &str, version: &crate::model::Version| texts.with(name, &[("version", &version.to_string())]);
     match phase {
-        Phase::Checking => Some(texts.get("checking-title")),
+        Phase::Checking => Some(texts.get(check)),
         Phase::Offered { offer } => Some(offered(offer, texts)),
         Phase::Downloading { version: coming } => Some(version("downloading-title", coming)),
         Phase::Installing { version: coming } => Some(version("installing-title", coming)),
@@ -82,7 +88,9 @@ pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
         format!("  {from} → {to}  {}", texts.size(pack.length))
     }));
     lines.extend(texts.reason(plan).map(|reason| line("detail-reason", reason)));
-    lines.push(texts.files(plan.files));
+    if !plan.is_local() {
+        lines.push(texts.files(plan.files));
+    }
     lines.push(line("detail-restart", texts.restart(plan)));
     lines
 }
@@ -104,6 +112,7 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
                 "version": offer.version(),
                 "current": offer.current,
                 "bytes": offer.bytes_to_fetch,
+                "ready": offer.plan.way == Way::Installed,
                 "mandatory": offer.signed.release.mandatory,
                 "plan": plan,
             }));
@@ -276,7 +285,7 @@ impl Bars {
 mod tests {
     use super::*;
     use crate::launcher::Language;
-    use crate::model::plan::{FileCounts, Reason, Way};
+    use crate::model::plan::{FileCounts, Reason};
     use crate::model::{SignedPatch, Version};
     use serde_json::json;
 

@@ -12,6 +12,7 @@ use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::causes;
 use crate::fetch::{Client, FetchError, NodeMemory};
+use crate::model::plan::{Plan, Way};
 use crate::model::release::{Audience, Choice, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version, node};
 use crate::store::{State, StoreError};
@@ -20,17 +21,19 @@ use crate::trust::{MetadataSource, Repository, SourceError, Trust};
 /// Largest `nodes.json` and answer of the API that are read, bytes.
 const LARGEST_NODE_LIST: u64 = 256 << 10;
 /// Largest release notes that are shown, bytes.
-const LARGEST_NOTES: u64 = 256 << 10;
+pub(super) const LARGEST_NOTES: u64 = 256 << 10;
 
 /// Looks for a release: the best one, or `wanted`.
 pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) -> Result<Checked, Problem> {
     let store = |error: StoreError| problem::of_store(&error);
     context.home.create().map_err(store)?;
     // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's network.
-    let repository = refresh(context, client).await?;
+    let repository = match refresh(context, client).await {
+        Ok(repository) => repository,
+        Err(problem) => return prefetched(context, &problem, wanted).ok_or(problem),
+    };
     let mut state = context.home.state().map_err(store)?;
-    // A version that waits for the next start counts as installed.
-    let current = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container).version);
+    let current = current(context);
     let asked_for = wanted.is_some();
     let chosen = choose(context, &repository, &state, current.as_ref(), wanted)?;
     // A release that was mandatory and is halted, or installed, no longer holds anybody up.
@@ -46,10 +49,46 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     let nodes = nodes(context, client).await;
     let notes = notes(context, client, &repository, &nodes, &signed).await;
     let memory = NodeMemory::load(&context.home.node_memory());
-    let plan = planning::plan(context, client, &repository, &signed, &nodes, &memory).await?;
+    let plan = if context.home.record(&signed.release.container).is_ok() {
+        Plan::without_fetching(Way::Installed, signed.length)
+    } else {
+        planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
+    };
     let bytes_to_fetch = plan.bytes.saturating_sub(planning::already_here(context, &signed, &plan));
     let estimated_seconds = memory.estimated_seconds(&nodes, bytes_to_fetch).map(|seconds| seconds.ceil() as u64);
-    Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds })))
+    let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
+    Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds, file: None })))
+}
+
+/// The version to move on from. One that waits for the next start counts as active.
+pub(super) fn current(context: &Context) -> Option<Version> {
+    context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container).version)
+}
+
+/// Without a network: the release that would be offered by the metadata trusted last, if that has not expired and the release is
+/// installed already. `problem` is why there is nothing newer.
+fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> Option<Checked> {
+    if !matches!(problem.kind, ProblemKind::NoNetwork | ProblemKind::NodesUnusable) {
+        return None;
+    }
+    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+    let repository = trust.cached().filter(|cached| cached.expires > crate::host::now())?;
+    let current = current(context);
+    let chosen = choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
+    let signed = chosen.ok()?.ok().filter(|signed| context.home.record(&signed.release.container).is_ok())?.clone();
+    tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
+    let plan = Plan::without_fetching(Way::Installed, signed.length);
+    let offer = Offer {
+        signed,
+        current,
+        plan,
+        bytes_to_fetch: 0,
+        notes: String::new(),
+        nodes: Vec::new(),
+        estimated_seconds: None,
+        file: None,
+    };
+    Some(Checked::Offer(Box::new(offer)))
 }
 
 /// Fresh signed metadata.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::context::Context;
 use super::problem;
 use super::protocol::{Problem, ProblemKind};
-use crate::container;
+use crate::container::{self, ContainerError};
 use crate::fetch::{self, Client, FetchError};
-use crate::model::release::SignedRelease;
+use crate::model::release::{DocumentLocation, SignedRelease};
 use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
 use crate::trust::Trust;
@@ -113,6 +113,34 @@ impl Library<'_> {
                 documents
             }
         };
+        let described = Described::new(signed, documents)?;
+        self.slot.set(digest, described.clone());
+        Ok(described)
+    }
+
+    async fn fetch(&self, signed: &SignedRelease) -> Result<[Vec<u8>; 2], Problem> {
+        // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
+        let accept = |packed: &[u8]| documents(signed, packed).is_ok();
+        let fetched = patiently(self.client, self.nodes, (&signed.location(), signed.length), span(signed), &accept).await;
+        let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
+        documents(signed, &packed).map_err(|error| problem::of_container(&error))
+    }
+}
+
+/// Manifest and index out of the bytes of [`span`], each exactly the signed one.
+pub fn documents(signed: &SignedRelease, packed: &[u8]) -> Result<[Vec<u8>; 2], ContainerError> {
+    let start = span(signed).start;
+    let read = |location: &DocumentLocation| {
+        let from = usize::try_from(location.offset - start).unwrap_or(usize::MAX);
+        let length = usize::try_from(location.packed_size).unwrap_or(usize::MAX);
+        container::read_document(packed.get(from..from.saturating_add(length)).unwrap_or_default(), location)
+    };
+    Ok([read(&signed.release.manifest)?, read(&signed.release.index)?])
+}
+
+impl Described {
+    /// Reads proved documents, and refuses what contradicts the signed release.
+    pub fn new(signed: &SignedRelease, documents: [Vec<u8>; 2]) -> Result<Self, Problem> {
         let [json, index_json] = documents;
         let manifest = Manifest::from_json(&json).map_err(|error| problem::of_container(&error.into()))?;
         let index = PackageIndex::from_json(&index_json, &manifest).map_err(|error| problem::of_container(&error.into()))?;
@@ -121,32 +149,17 @@ impl Library<'_> {
                 vec![format!("the manifest describes {}, the signed release is {}", manifest.id(), signed.release.container)];
             return Err(Problem { kind: ProblemKind::BadPackage, subject: signed.target.clone(), chain });
         }
-        let described = Described {
-            manifest: Arc::new(manifest),
-            json: Arc::new(json),
-            index: Arc::new(index),
-            index_json: Arc::new(index_json),
-        };
-        self.slot.set(digest, described.clone());
-        Ok(described)
+        Ok(Self { manifest: Arc::new(manifest), json: Arc::new(json), index: Arc::new(index), index_json: Arc::new(index_json) })
     }
 
-    async fn fetch(&self, signed: &SignedRelease) -> Result<[Vec<u8>; 2], Problem> {
-        let locations = [&signed.release.manifest, &signed.release.index];
-        let span = span(signed);
-        let start = span.start;
-        let read = |packed: &[u8], number: usize| {
-            let from = usize::try_from(locations[number].offset - start).unwrap_or(usize::MAX);
-            let length = usize::try_from(locations[number].packed_size).unwrap_or(usize::MAX);
-            let part = packed.get(from..from.saturating_add(length)).unwrap_or_default();
-            container::read_document(part, locations[number])
-        };
-        // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
-        let accept = |packed: &[u8]| read(packed, 0).is_ok() && read(packed, 1).is_ok();
-        let fetched = patiently(self.client, self.nodes, (&signed.location(), signed.length), span, &accept).await;
-        let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
-        let failed = |error| problem::of_container(&error);
-        Ok([read(&packed, 0).map_err(failed)?, read(&packed, 1).map_err(failed)?])
+    /// The same for a package that begins `offset` bytes behind the start of its file: its entries are found there. Pieces are not
+    /// moved.
+    pub fn moved_by(&self, offset: u64) -> Self {
+        let mut index = PackageIndex::clone(&self.index);
+        for packed in index.places.values_mut() {
+            packed.offset = packed.offset.saturating_add(offset);
+        }
+        Self { index: Arc::new(index), ..self.clone() }
     }
 }
 

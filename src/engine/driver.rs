@@ -11,7 +11,7 @@ use super::machine::{Chosen, Effect, Input, Machine, RolledBackTo, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{Command, Event, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired};
-use super::{check, repair, supervisor, update};
+use super::{check, from_file, repair, supervisor, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::model::happened::Happened;
 use crate::model::{ContainerId, Version};
@@ -19,6 +19,7 @@ use crate::store::launch::RunningApp;
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::switch::Means;
 use crate::store::{State, StoreError, remove, rollback, switch};
+use crate::trust::Freshness;
 
 /// How long an app that is asked to end may take before it is ended.
 const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
@@ -47,7 +48,7 @@ struct Driver {
     outcomes: mpsc::UnboundedReceiver<Input>,
     control: watch::Sender<Control>,
     download: Option<tokio::task::JoinHandle<()>>,
-    /// Switches and starts under way: the engine does not end in the middle of one.
+    /// Switches, starts and prunings under way: the engine does not end in the middle of one.
     starting: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -118,6 +119,13 @@ impl Driver {
                     let _ = inputs.send(Input::Checked(result));
                 });
             }
+            Effect::CheckFile { path, accept_expired } => {
+                let (context, client, inputs) = (Arc::clone(&self.context), self.client.clone(), self.inputs.clone());
+                let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
+                tokio::spawn(async move {
+                    let _ = inputs.send(Input::Checked(from_file::check(&context, &client, path, freshness).await));
+                });
+            }
             Effect::Update(offer) => {
                 self.steer(RunState::Run);
                 let job = update::Job {
@@ -177,6 +185,16 @@ impl Driver {
                 });
                 self.starting.push(removing);
             }
+            Effect::Prune => {
+                let pruning = self.blocking(|context| {
+                    if let Ok(lock) = context.lock() {
+                        prune(context, &lock);
+                    }
+                    // The list is told anew, whatever came of it.
+                    Input::Removed(Ok(()))
+                });
+                self.starting.push(pruning);
+            }
             Effect::List => self.list(),
             Effect::Stop => {}
         }
@@ -224,6 +242,9 @@ impl Driver {
 /// The installed versions as the version menu shows them.
 pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
     let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
+    let skipped = context.home.state().map(|state| state.skipped).unwrap_or_default();
+    let waits =
+        |id: &ContainerId| active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version);
     let records = context.home.installed()?;
     let points = rollback::points(&context.home);
     let failed = context.home.state().map(|state| state.failed).unwrap_or_default();
@@ -232,6 +253,7 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
         .map(|record| InstalledVersion {
             active: active.as_ref() == Some(&record.container),
             running: RunningLock::is_held(&context.home, &record.container),
+            ready: waits(&record.container),
             folder: context.home.container(&record.container),
             size: record.size,
             installed: record.installed,

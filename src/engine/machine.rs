@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 
-use super::protocol::{Command, Event, NoUpdate, Phase, Problem, Repaired};
+use super::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind, Repaired};
 use crate::model::happened::Happened;
+use crate::model::plan::{Plan, Way};
 use crate::model::{ContainerId, Offer, Version};
 
 /// What the engine was started for.
@@ -99,6 +100,13 @@ pub enum Effect {
     Emit(Event),
     /// Ask the repository: for the best release, or for this one.
     Check(Option<Version>),
+    /// Look into this bundle.
+    CheckFile {
+        /// Where it is.
+        path: PathBuf,
+        /// Whether it may be old.
+        accept_expired: bool,
+    },
     /// Fetch and install.
     Update(Box<Offer>),
     /// Stop fetching for now.
@@ -134,6 +142,8 @@ pub enum Effect {
     Repair(ContainerId),
     /// Remove an installed version.
     Remove(ContainerId),
+    /// Remove old versions beyond the number to keep.
+    Prune,
     /// Tell what is installed.
     List,
     /// Change the bandwidth cap.
@@ -156,6 +166,10 @@ pub struct Machine {
     start_at_once: bool,
     /// The version that is being repaired.
     repairing: Option<ContainerId>,
+    /// The check in progress is of this bundle.
+    file: Option<PathBuf>,
+    /// What is being fetched is not to be chosen.
+    prefetching: bool,
     /// Somebody cancelled; until the download has ended nothing else steers it.
     cancelling: bool,
     /// What the rollback under way goes back to.
@@ -167,6 +181,7 @@ pub struct Machine {
 #[derive(Clone, Debug, PartialEq)]
 enum Failed {
     Check,
+    File(PathBuf),
     Update,
     Choose(ContainerId),
     RollBack(Option<ContainerId>),
@@ -185,6 +200,8 @@ impl Machine {
             loud: false,
             start_at_once: false,
             repairing: None,
+            file: None,
+            prefetching: false,
             cancelling: false,
             rolling_back: None,
             failed: None,
@@ -219,6 +236,20 @@ impl Machine {
             Command::Check { by_user } if self.at_rest() => self.check(None, by_user, false),
             Command::CheckVersion(version) if self.at_rest() => self.check(Some(version), true, false),
             Command::StartVersion(version) if self.at_rest() => self.check(Some(version), true, true),
+            Command::InstallFile(path) if self.at_rest() => self.check_file(path, false),
+            Command::AcceptExpired => match (&self.phase, &self.failed) {
+                (Phase::Failed { problem }, Some(Failed::File(path))) if problem.kind == ProblemKind::BundleExpired => {
+                    self.check_file(path.clone(), true)
+                }
+                _ => Vec::new(),
+            },
+            Command::Prefetch => match &self.phase {
+                Phase::Offered { offer } if !offer.plan.is_local() => {
+                    self.prefetching = true;
+                    self.update()
+                }
+                _ => Vec::new(),
+            },
             Command::Start if matches!(self.phase, Phase::Offered { .. } | Phase::Cancelled) => self.update(),
             Command::Pause if !self.cancelling => match self.phase.clone() {
                 Phase::Downloading { version } => vec![Effect::Pause, self.enter(Phase::Paused { version })],
@@ -287,7 +318,15 @@ impl Machine {
     fn check(&mut self, version: Option<Version>, loud: bool, start_at_once: bool) -> Vec<Effect> {
         self.loud = loud;
         self.start_at_once = start_at_once;
+        self.file = None;
         vec![self.enter(Phase::Checking), Effect::Check(version)]
+    }
+
+    fn check_file(&mut self, path: PathBuf, accept_expired: bool) -> Vec<Effect> {
+        self.loud = true;
+        self.start_at_once = false;
+        self.file = Some(path.clone());
+        vec![self.enter(Phase::Checking), Effect::CheckFile { path, accept_expired }]
     }
 
     fn checked(&mut self, result: Result<Checked, Problem>) -> Vec<Effect> {
@@ -301,7 +340,12 @@ impl Machine {
                 let begun = if self.start_at_once { self.update() } else { Vec::new() };
                 std::iter::once(shown).chain(begun).collect()
             }
-            Ok(Checked::Nothing { .. }) if self.setup.start_anyway => self.restart(),
+            // Whoever gave a file wants to know what came of it, also where the app waits to be started.
+            Err(problem) if self.file.is_some() => {
+                let file = self.file.take().unwrap_or_default();
+                self.fail(Failed::File(file), problem)
+            }
+            Ok(Checked::Nothing { .. }) if self.setup.start_anyway && self.file.is_none() => self.restart(),
             Ok(Checked::Nothing { reason, current }) => vec![self.enter(Phase::UpToDate { reason, current })],
             Err(problem) if self.setup.start_anyway => {
                 let told = Effect::Emit(Event::Notice { problem });
@@ -314,6 +358,9 @@ impl Machine {
 
     fn update(&mut self) -> Vec<Effect> {
         let Some(offer) = self.offer.clone() else { return Vec::new() };
+        if offer.plan.is_local() {
+            return vec![self.enter(Phase::Installing { version: offer.version().clone() }), Effect::Update(offer)];
+        }
         vec![self.enter(Phase::Downloading { version: offer.version().clone() }), Effect::Update(offer)]
     }
 
@@ -327,6 +374,22 @@ impl Machine {
 
     fn updated(&mut self, result: Result<Updated, Problem>) -> Vec<Effect> {
         self.cancelling = false;
+        let prefetched = std::mem::take(&mut self.prefetching);
+        match (result, self.offer.take()) {
+            (Ok(Updated::Installed(_)), Some(offer)) if prefetched => {
+                let plan = Plan::without_fetching(Way::Installed, offer.plan.full_bytes);
+                let offer = Box::new(Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, ..*offer });
+                self.offer = Some(offer.clone());
+                vec![Effect::Prune, self.enter(Phase::Offered { offer })]
+            }
+            (result, offer) => {
+                self.offer = offer;
+                self.installed(result)
+            }
+        }
+    }
+
+    fn installed(&mut self, result: Result<Updated, Problem>) -> Vec<Effect> {
         match result {
             Ok(Updated::Installed(id)) => std::iter::once(Effect::List).chain(self.choose(id)).collect(),
             Ok(Updated::Stopped) => vec![self.enter(Phase::Cancelled)],
@@ -427,6 +490,7 @@ impl Machine {
     fn retry(&mut self) -> Vec<Effect> {
         match self.failed.take() {
             Some(Failed::Update) if self.offer.is_some() => self.update(),
+            Some(Failed::File(path)) => self.check_file(path, false),
             Some(Failed::Choose(id)) => self.choose(id),
             Some(Failed::RollBack(to)) => self.roll_back(to),
             Some(Failed::Repair(id)) => self.repair(id),
@@ -479,6 +543,7 @@ mod tests {
             notes: String::new(),
             nodes: Vec::new(),
             estimated_seconds: None,
+            file: None,
         })
     }
 
@@ -640,6 +705,61 @@ mod tests {
         let mut machine = downloading(TERMINAL);
         assert!(command(&mut machine, Command::Check { by_user: true }).is_empty(), "a check does not disturb a download");
         assert!(command(&mut machine, Command::Switch(id())).is_empty());
+    }
+
+    /// The same release out of a file.
+    fn in_file() -> Input {
+        let plan = Plan::without_fetching(Way::File, 1);
+        Input::Checked(Ok(Checked::Offer(Box::new(Offer { plan, file: Some("f".into()), ..*offer() }))))
+    }
+
+    #[test]
+    fn a_file_is_looked_into_offered_and_installed_without_a_download() {
+        let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+        let effects = command(&mut machine, Command::InstallFile("f".into()));
+        assert_eq!(effects[1], Effect::CheckFile { path: "f".into(), accept_expired: false });
+        assert!(command(&mut machine, Command::InstallFile("g".into())).is_empty(), "one after the other");
+        machine.step(in_file());
+        assert!(matches!(machine.phase(), Phase::Offered { .. }), "nothing is installed without a word");
+        command(&mut machine, Command::Start);
+        assert!(matches!(machine.phase(), Phase::Installing { .. }));
+        let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+        assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_shown_and_only_its_age_can_be_accepted() {
+        let expired = Problem { kind: ProblemKind::BundleExpired, ..problem() };
+        // Also where a check without result would start the app.
+        let mut machine = Machine::new(BEFORE_START);
+        command(&mut machine, Command::InstallFile("f".into()));
+        machine.step(Input::Checked(Err(problem())));
+        assert!(matches!(machine.phase(), Phase::Failed { .. }));
+        assert!(command(&mut machine, Command::AcceptExpired).is_empty());
+        let again = command(&mut machine, Command::Retry);
+        assert!(again.contains(&Effect::CheckFile { path: "f".into(), accept_expired: false }));
+        machine.step(Input::Checked(Err(expired)));
+        let accepted = command(&mut machine, Command::AcceptExpired);
+        assert!(accepted.contains(&Effect::CheckFile { path: "f".into(), accept_expired: true }));
+        machine.step(nothing());
+        assert!(matches!(machine.phase(), Phase::UpToDate { .. }));
+    }
+
+    #[test]
+    fn what_is_prefetched_is_offered_again_and_not_chosen() {
+        let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+        command(&mut machine, Command::Check { by_user: false });
+        machine.step(found());
+        assert!(command(&mut machine, Command::Prefetch).contains(&Effect::Update(offer())));
+        machine.step(Input::Fetched);
+        let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Choose { .. } | Effect::Restart { .. })), "{effects:?}");
+        let Phase::Offered { offer } = machine.phase().clone() else { panic!("{:?}", machine.phase()) };
+        assert_eq!((offer.plan.way, offer.bytes_to_fetch), (Way::Installed, 0));
+        assert!(command(&mut machine, Command::Prefetch).is_empty(), "there is nothing left to fetch");
+        command(&mut machine, Command::Start);
+        let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+        assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
     }
 
     #[test]

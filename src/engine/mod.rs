@@ -16,6 +16,7 @@ pub mod context;
 pub mod described;
 pub mod driver;
 mod entries;
+mod from_file;
 mod health;
 mod line;
 pub mod machine;

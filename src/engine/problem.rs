@@ -6,7 +6,7 @@ use super::protocol::{Problem, ProblemKind};
 use crate::container::{ContainerError, Fault};
 use crate::fetch::FetchError;
 use crate::store::StoreError;
-use crate::trust::{MirrorFaultKind, TrustError};
+use crate::trust::{BundleError, MirrorFaultKind, TrustError};
 
 /// From the store.
 pub fn of_store(error: &StoreError) -> Problem {
@@ -54,6 +54,33 @@ pub fn of_trust(error: &TrustError) -> Problem {
     let subject = match error {
         TrustError::Io { path, .. } => path.display().to_string(),
         _ => String::new(),
+    };
+    Problem::new(kind, subject, error)
+}
+
+/// From a file that is no bundle, or cannot be read.
+pub fn of_bundle(error: &BundleError) -> Problem {
+    match error {
+        BundleError::Io { path, source } => of_disk(path, source),
+        BundleError::Form { path, .. } => Problem::new(ProblemKind::BundleDamaged, path.display().to_string(), error),
+    }
+}
+
+/// From a bundle's metadata.
+pub fn of_judgement(path: &Path, error: &TrustError) -> Problem {
+    let kind = match error.fault() {
+        None => return of_trust(error),
+        // It was opened a moment ago.
+        Some(MirrorFaultKind::Unreachable) => ProblemKind::DiskError,
+        Some(MirrorFaultKind::Unusable) => ProblemKind::BundleDamaged,
+        // What no later word can save is no question to be asked.
+        Some(MirrorFaultKind::Expired) if error.expired().is_none_or(|expired| !expired.waivable) => ProblemKind::MetadataExpired,
+        Some(MirrorFaultKind::Expired) => ProblemKind::BundleExpired,
+        Some(MirrorFaultKind::NotTrusted) => ProblemKind::BundleNotTrusted,
+    };
+    let subject = match error.expired() {
+        Some(expired) => expired.at.strftime("%Y-%m-%d").to_string(),
+        None => path.display().to_string(),
     };
     Problem::new(kind, subject, error)
 }

@@ -19,8 +19,14 @@ pub enum Command {
     },
     /// Look for this version, also an older one, and offer it.
     CheckVersion(Version),
+    /// Look into this bundle, and offer the release in it.
+    InstallFile(std::path::PathBuf),
+    /// After a bundle was refused only since it is old: offer its release all the same.
+    AcceptExpired,
     /// Fetch and install what is on offer.
     Start,
+    /// Fetch and install what is on offer, but do not choose it: it is offered again, with nothing left to fetch.
+    Prefetch,
     /// Fetch and install this version, also an older one.
     StartVersion(Version),
     /// Keep what is there and stop fetching.
@@ -239,6 +245,8 @@ pub enum NoUpdate {
     Pinned,
     /// The repository has nothing for this app, platform and channel.
     NothingPublished,
+    /// The version in the file is the active one already.
+    Installed,
 }
 
 /// How far a download is.
@@ -281,6 +289,8 @@ pub struct InstalledVersion {
     pub left: Option<jiff::Timestamp>,
     /// Whether it did not come up here.
     pub failed: bool,
+    /// Whether it is newer than the active one and only waits to be chosen.
+    pub ready: bool,
     /// Its folder.
     pub folder: std::path::PathBuf,
 }
@@ -334,13 +344,25 @@ pub enum ProblemKind {
     BadSettings,
     /// The release needs a newer launcher.
     LauncherTooOld,
+    /// The file is no bundle, or not all of it is there.
+    BundleDamaged,
+    /// What is in the bundle is not what the publisher signed.
+    BundleNotTrusted,
+    /// The bundle is genuine but old; the subject is the day until which it counted. [`Command::AcceptExpired`] takes it all the same.
+    BundleExpired,
+    /// The bundle is genuine, but is for another app, system or channel; the subject says what it has.
+    BundleUnsuitable,
+    /// The bundle is genuine, but the publisher has withdrawn what it has, as the subject says.
+    BundleWithdrawn,
+    /// The bundle is genuine, but its release can only follow the version that the subject says, or a newer one.
+    BundleTooFar,
     /// A fault of this program.
     Internal,
 }
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -358,6 +380,12 @@ impl ProblemKind {
         Self::NothingInstalled,
         Self::BadSettings,
         Self::LauncherTooOld,
+        Self::BundleDamaged,
+        Self::BundleNotTrusted,
+        Self::BundleExpired,
+        Self::BundleUnsuitable,
+        Self::BundleWithdrawn,
+        Self::BundleTooFar,
         Self::Internal,
     ];
 }

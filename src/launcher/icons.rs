@@ -48,6 +48,15 @@ pub fn half_circle(painter: &Painter, rect: Rect, colour: Color32) {
     painter.circle_stroke(centre, radius, Stroke::new(1.5, colour));
 }
 
+/// Something that comes in from outside: an arrow into a tray.
+pub fn file_in(painter: &Painter, rect: Rect, colour: Color32) {
+    let stroke = Stroke::new(1.5, colour);
+    let at = |x: f32, y: f32| rect.lerp_inside(egui::vec2(x, y));
+    painter.line(vec![at(0.5, 0.0), at(0.5, 0.68)], stroke);
+    painter.line(vec![at(0.2, 0.38), at(0.5, 0.68), at(0.8, 0.38)], stroke);
+    painter.line(vec![at(0.0, 0.6), at(0.0, 1.0), at(1.0, 1.0), at(1.0, 0.6)], stroke);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,10 +8,12 @@
 //! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
 //! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
 //! plan_words  what an update costs, and why
+//! file_dialog  the system's
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
 //! ```
 
 pub mod dialog;
+mod file_dialog;
 pub mod fonts;
 pub mod icons;
 pub mod markdown;
@@ -26,7 +28,7 @@ mod window;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use dialog::{Choices, CloseReason, Dialog, DialogOptions};
+pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
 pub use plan_words::{repaired_subtitle, repaired_title};
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;
@@ -96,6 +98,7 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
             dark: crate::host::desktop_is_dark(DESKTOP_ANSWER).unwrap_or(false),
             zone: crate::host::time_zone(),
             open_folder: crate::host::open_folder,
+            pick_file: file_dialog::pick,
         },
     );
     let run = match options.renderer {

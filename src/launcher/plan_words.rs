@@ -11,7 +11,9 @@ impl Texts {
     /// What an offer costs, in one line: `Incremental update • 5.4 KB (full package 82.6 MB)`.
     pub fn price(&self, plan: &Plan) -> String {
         let (size, full) = (self.size(plan.bytes), self.size(plan.full_bytes));
-        if plan.is_incremental() {
+        if plan.is_local() {
+            self.with("offer-subtitle", &[("way", &self.way(plan)), ("size", &self.get("detail-no-download"))])
+        } else if plan.is_incremental() {
             self.with("offer-subtitle-incremental", &[("size", &size), ("full", &full)])
         } else {
             self.with("offer-subtitle", &[("way", &self.get("way-full")), ("size", &size)])
@@ -20,6 +22,9 @@ impl Texts {
 
     /// What is fetched: what an interrupted download left is told, else how much less it is than the whole package.
     pub fn fetched(&self, plan: &Plan, bytes_to_fetch: u64) -> String {
+        if plan.is_local() {
+            return self.get("detail-no-download");
+        }
         let size = self.size(plan.bytes);
         let already = plan.bytes.saturating_sub(bytes_to_fetch);
         match saving(plan) {
@@ -38,13 +43,15 @@ impl Texts {
             (Way::Patches, None) => self.get("way-incremental"),
             (Way::Entries, Some(from)) => self.with("way-entries", &[("from", &from)]),
             (Way::Entries, None) => self.get("way-entries-here"),
+            (Way::File, _) => self.get("way-file"),
+            (Way::Installed, _) => self.get("way-installed"),
         }
     }
 
-    /// Why the whole package is fetched; `None` where less is, since what it saves is reason enough.
+    /// Why the whole package is fetched; `None` where less or nothing is, since what it saves is reason enough.
     pub fn reason(&self, plan: &Plan) -> Option<String> {
         let name = match plan.reason {
-            _ if plan.is_incremental() => return None,
+            _ if plan.is_incremental() || plan.is_local() => return None,
             Reason::Cheapest => "reason-cheapest",
             Reason::Sooner => "reason-sooner",
             Reason::NothingInstalled => "reason-nothing-installed",
@@ -181,6 +188,18 @@ mod tests {
             assert_eq!(seen.len(), 10, "{seen:?}");
             assert!(seen.iter().all(|text| !text.contains('-') && !text.contains('{')), "{seen:?}");
         }
+    }
+
+    #[test]
+    fn nothing_to_fetch_is_no_saving() {
+        let english = Texts::new(Language::English);
+        let told = |way| {
+            let plan = Plan::without_fetching(way, 82_617_013);
+            (english.price(&plan), english.fetched(&plan, 0), english.reason(&plan))
+        };
+        let free = "no download".to_owned();
+        assert_eq!(told(Way::File), ("From a file • no download".to_owned(), free.clone(), None));
+        assert_eq!(told(Way::Installed), ("Ready on this computer • no download".to_owned(), free, None));
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl Texts {
             NoUpdate::Pinned => "no-update-pinned",
             NoUpdate::NotYet => "no-update-not-yet",
             NoUpdate::NothingPublished => "no-update-nothing",
+            NoUpdate::Installed => "no-update-installed",
         })
     }
 
@@ -233,6 +234,12 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::NothingInstalled => "problem-nothing-installed",
         ProblemKind::BadSettings => "problem-bad-settings",
         ProblemKind::LauncherTooOld => "problem-launcher-too-old",
+        ProblemKind::BundleDamaged => "problem-bundle-damaged",
+        ProblemKind::BundleNotTrusted => "problem-bundle-not-trusted",
+        ProblemKind::BundleExpired => "problem-bundle-expired",
+        ProblemKind::BundleUnsuitable => "problem-bundle-unsuitable",
+        ProblemKind::BundleWithdrawn => "problem-bundle-withdrawn",
+        ProblemKind::BundleTooFar => "problem-bundle-too-far",
         ProblemKind::Internal => "problem-internal",
     }
 }
@@ -376,7 +383,8 @@ mod tests {
             ] {
                 assert!(!texts.fault(fault).starts_with("fault-"));
             }
-            for reason in [NoUpdate::Newest, NoUpdate::Skipped, NoUpdate::NotYet, NoUpdate::NothingPublished] {
+            for reason in [NoUpdate::Newest, NoUpdate::Skipped, NoUpdate::NotYet, NoUpdate::NothingPublished, NoUpdate::Installed]
+            {
                 assert!(!texts.no_update(reason).starts_with("no-update-"));
             }
         }

@@ -24,6 +24,12 @@ pub struct ViewState {
     pub notes: String,
     /// Whether the newest offer is of less than the whole package; it stays while that is fetched and installed.
     pub incremental: bool,
+    /// Whether the newest offer comes from a file; it stays while that is installed.
+    pub from_file: bool,
+    /// What is checked is a file that a person gave, until the check has ended.
+    pub file_given: bool,
+    /// The app runs, but another launcher has started it: this one cannot start it anew.
+    pub elsewhere: bool,
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
     /// What happened to the app or the user's files, and has not been dismissed.
@@ -78,6 +84,10 @@ pub enum Action {
     Retry,
     /// Look for a release.
     Check,
+    /// Choose a bundle to install from.
+    InstallFile,
+    /// Install from a bundle although it is old.
+    AcceptExpired,
     /// Close the window.
     Close,
 }
@@ -107,7 +117,8 @@ impl Action {
             Self::RestartLater => Command::RestartLater,
             Self::Retry => Command::Retry,
             Self::Check => Command::Check { by_user: true },
-            Self::Close => return None,
+            Self::AcceptExpired => Command::AcceptExpired,
+            Self::InstallFile | Self::Close => return None,
         })
     }
 
@@ -131,6 +142,8 @@ impl Action {
             Self::RestartLater => "action-restart-later",
             Self::Retry => "action-retry",
             Self::Check => "action-check",
+            Self::InstallFile => "action-install-file",
+            Self::AcceptExpired => "action-accept-expired",
             Self::Close => "action-close",
         }
     }
@@ -145,6 +158,9 @@ impl Default for ViewState {
             installed: Vec::new(),
             notes: String::new(),
             incremental: false,
+            from_file: false,
+            file_given: false,
+            elsewhere: false,
             notice: None,
             happened: Vec::new(),
         }
@@ -239,6 +255,7 @@ impl ViewState {
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
             Phase::Checking => actions(None, Some(Action::Close), None),
             Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
+            Phase::Offered { offer } if offer.file.is_some() => actions(Some(Action::Install), Some(Action::Later), None),
             Phase::Offered { offer } if offer.current.is_none() => actions(Some(Action::Install), Some(Action::Close), None),
             Phase::Offered { offer } if offer.signed.release.mandatory => actions(Some(Action::Start), Some(Action::Close), None),
             Phase::Offered { .. } => actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip)),
@@ -248,8 +265,18 @@ impl ViewState {
                 Actions::default()
             }
             Phase::RolledBack { .. } => actions(Some(Action::Close), None, None),
+            Phase::Ready { running: true, .. } if self.elsewhere => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
+            Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired => {
+                actions(Some(Action::Close), Some(Action::InstallFile), Some(Action::AcceptExpired))
+            }
+            Phase::Failed { problem } if wants_another_file(problem.kind) => {
+                actions(Some(Action::InstallFile), Some(Action::Close), None)
+            }
+            Phase::Failed { problem } if wants_network(problem.kind) => {
+                actions(Some(Action::Retry), Some(Action::Close), Some(Action::InstallFile))
+            }
             Phase::Failed { problem } if !worth_retrying(problem.kind) => actions(Some(Action::Close), None, None),
             Phase::Failed { .. } => actions(Some(Action::Retry), Some(Action::Close), None),
             Phase::Repairing { .. } => actions(None, None, Some(Action::Cancel)),
@@ -283,11 +310,15 @@ impl ViewState {
                 (node.state, node.speed) = (NodeState::Idle, 0.0);
             }
         }
+        self.file_given &= phase == Phase::Checking;
         if let Phase::Offered { offer } = &phase {
+            self.from_file = offer.file.is_some();
             self.incremental = offer.plan.is_incremental();
             self.notes.clone_from(&offer.notes);
             self.progress.total = offer.bytes_to_fetch;
-            if !offer.nodes.is_empty() {
+            if offer.plan.is_local() {
+                self.nodes.clear();
+            } else if !offer.nodes.is_empty() {
                 self.nodes = offer.nodes.iter().map(NodeView::published).collect();
             }
         }
@@ -355,6 +386,23 @@ pub fn step(progress: &Progress) -> (u64, u64) {
 /// Whether trying again can help without anyone changing a file or a program first.
 const fn worth_retrying(kind: ProblemKind) -> bool {
     !matches!(kind, ProblemKind::BadSettings | ProblemKind::LauncherTooOld | ProblemKind::NoSuchVersion)
+}
+
+/// Whether another file is what helps.
+const fn wants_another_file(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BundleDamaged
+            | ProblemKind::BundleNotTrusted
+            | ProblemKind::BundleUnsuitable
+            | ProblemKind::BundleWithdrawn
+            | ProblemKind::BundleTooFar
+    )
+}
+
+/// Whether a file would be a way without a network.
+const fn wants_network(kind: ProblemKind) -> bool {
+    matches!(kind, ProblemKind::NoNetwork | ProblemKind::NodesUnusable | ProblemKind::NothingInstalled)
 }
 
 /// A part of a whole; an unknown whole gives 0, a part that is too large 1.

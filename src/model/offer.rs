@@ -1,6 +1,8 @@
 //! An offer: a release that this installation may move to, with the way it would be fetched and its price in bytes.
 
-use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
 
 use super::node::Node;
 use super::plan::Plan;
@@ -24,6 +26,14 @@ pub struct Offer {
     pub nodes: Vec<Node>,
     /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
     pub estimated_seconds: Option<u64>,
+    /// The bundle that it comes from, for [`super::plan::Way::File`].
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "readable")]
+    pub file: Option<PathBuf>,
+}
+
+/// A path as people read it: JSON has no other text than Unicode.
+fn readable<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(Path::display).map(|path| path.to_string()).serialize(serializer)
 }
 
 impl Offer {

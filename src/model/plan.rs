@@ -38,6 +38,10 @@ pub enum Way {
     Patches,
     /// Single entries of the package; all else is taken from installed versions.
     Entries,
+    /// Nothing is fetched: the package lies in a file on this computer.
+    File,
+    /// Nothing is fetched: the version is installed, and only waits to be chosen.
+    Installed,
 }
 
 /// Why a way was chosen.
@@ -85,8 +89,18 @@ impl Plan {
         }
     }
 
-    /// Whether less than the whole package is fetched.
+    /// Nothing to fetch, since everything is on this computer: in a file, or installed.
+    pub fn without_fetching(way: Way, full_bytes: u64) -> Self {
+        Self { way, bytes: 0, files: FileCounts::default(), ..Self::full(full_bytes, 0, Reason::Cheapest) }
+    }
+
+    /// Whether a part of the package is fetched.
     pub fn is_incremental(&self) -> bool {
-        self.way != Way::Full
+        matches!(self.way, Way::Patches | Way::Entries)
+    }
+
+    /// Whether nothing is fetched.
+    pub fn is_local(&self) -> bool {
+        matches!(self.way, Way::File | Way::Installed)
     }
 }

@@ -69,6 +69,9 @@ impl DocumentLocation {
 /// Largest manifest or index that is read, bytes unpacked: 200,000 files.
 pub const LARGEST_DOCUMENT: u64 = 96 << 20;
 
+/// How the name of a bundle ends, behind the dot: a release with its signed metadata in one file.
+pub const BUNDLE_EXTENSION: &str = "kuzflow-bundle";
+
 impl Release {
     /// Not halted, and reachable directly from `current` (`None`: a first install).
     pub fn open_to(&self, current: Option<&Version>) -> bool {

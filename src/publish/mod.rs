@@ -4,6 +4,7 @@
 //! Never: a state in which clients see half of a change; anything the launcher needs at run time (it is built without this room).
 
 pub mod build;
+pub mod bundle;
 pub mod error;
 pub mod keys;
 pub mod making;

@@ -71,6 +71,8 @@ pub struct UpdateSettings {
     pub max_nodes: usize,
     /// Installed versions to keep besides the active one.
     pub keep_versions: usize,
+    /// Fetch a release that was found by itself, and offer it when nothing is left to fetch.
+    pub prefetch: bool,
     /// Seconds that a release's own migration of user data may take.
     pub migration_seconds: u64,
 }
@@ -160,6 +162,7 @@ impl Default for UpdateSettings {
             max_bytes_per_second: 0,
             max_nodes: 8,
             keep_versions: 2,
+            prefetch: false,
             migration_seconds: 300,
         }
     }

@@ -57,21 +57,25 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
 }
 
 /// Removes versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
-/// always kept. Returns what was removed.
+/// always kept, and the newest one if it is newer than the active one: it was fetched ahead. Returns what was removed.
 pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
     home.clean(lock);
     let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
-    let protected =
-        |id: &ContainerId| *id == active.container || active.previous.as_ref() == Some(id) || active.pending.as_ref() == Some(id);
     let mut others: Vec<ContainerId> =
         home.installed()?.into_iter().map(|record| record.container).filter(|id| *id != active.container).collect();
     let failed = home.state().map(|state| state.failed).unwrap_or_default();
     // Stable: the newest stay first among equals.
     others.sort_by_key(|id| failed.contains(&id.version));
+    let is_ahead = |newest: &&ContainerId| newest.version > active.container.version && !failed.contains(&newest.version);
+    let ahead = others.first().filter(is_ahead);
+    let protected = |id: &ContainerId| {
+        let kept = [active.previous.as_ref(), active.pending.as_ref(), ahead];
+        *id == active.container || kept.contains(&Some(id))
+    };
     let mut removed = Vec::new();
-    for id in others.into_iter().skip(keep).filter(|id| !protected(id)) {
-        match remove(home, &id, lock) {
-            Ok(()) => removed.push(id),
+    for id in others.iter().skip(keep).filter(|id| !protected(id)) {
+        match remove(home, id, lock) {
+            Ok(()) => removed.push(id.clone()),
             Err(StoreError::InUse { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -127,5 +131,18 @@ mod tests {
         assert_eq!(removed, [ids[2].clone(), ids[1].clone()]);
         assert_eq!(fixture.versions(), ["5.0.0", "4.0.0", "1.0.0"]);
         assert!(!home.containers().join(".removed-x").exists());
+    }
+
+    #[test]
+    fn what_was_fetched_ahead_stays_until_something_newer_is() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[]);
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &one, lock).unwrap();
+        let two = fixture.install("2.0.0", &[]);
+        assert!(prune(home, 0, lock).unwrap().is_empty());
+        fixture.install("3.0.0", &[]);
+        assert_eq!(prune(home, 0, lock).unwrap(), [two]);
+        assert_eq!(fixture.versions(), ["3.0.0", "1.0.0"]);
     }
 }

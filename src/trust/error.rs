@@ -73,6 +73,28 @@ impl TrustError {
     }
 }
 
+impl TrustError {
+    /// What has expired, if that is why a bundle was refused.
+    pub fn expired(&self) -> Option<&Expired> {
+        match self {
+            Self::Mirrors { faults } => faults.iter().find_map(|fault| fault.cause.downcast_ref()),
+            _ => None,
+        }
+    }
+}
+
+/// A role whose document has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{role} metadata expired at {at}")]
+pub struct Expired {
+    /// Which role.
+    pub role: &'static str,
+    /// When it expired.
+    pub at: jiff::Timestamp,
+    /// It only says that nothing is newer, see [`super::Freshness`].
+    pub waivable: bool,
+}
+
 /// One mirror's fault.
 #[derive(Debug, thiserror::Error)]
 #[error("mirror {mirror} {kind}")]

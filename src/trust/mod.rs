@@ -8,6 +8,7 @@
 //! is replaced in one step and only after everything was checked; a damaged state that does not brick the installation; time as
 //! an argument.
 
+mod bundle;
 mod error;
 mod patches;
 mod repository;
@@ -21,7 +22,8 @@ use jiff::Timestamp;
 use tough::schema::{Role, Root, Signed, Targets};
 use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
 
-pub use error::{MirrorFault, MirrorFaultKind, TrustError};
+pub use bundle::{Bundle, BundleError};
+pub use error::{Expired, MirrorFault, MirrorFaultKind, TrustError};
 pub use patches::{PATCH_KEY, PATCHES_ROLE};
 pub use repository::{RELEASE_KEY, Repository, Target, Versions, is_plain_name};
 use source::SourceTransport;
@@ -53,6 +55,26 @@ pub struct Refreshed {
     pub faults: Vec<MirrorFault>,
 }
 
+/// What a bundle's metadata was good for.
+#[derive(Debug)]
+pub struct Judged {
+    /// The newest verified metadata there is: the bundle's, or what was trusted before.
+    pub repository: Repository,
+    /// The bundle's metadata is older than what was trusted before, and was not used.
+    pub older: bool,
+    /// The bundle's list of releases is signed by the keys in force, so that it once was the publisher's; for messages only.
+    pub genuine: bool,
+}
+
+/// Whether the roles that only say "this is the newest" may have expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// They may not.
+    Required,
+    /// They may: a person was told and wants it so.
+    Waived,
+}
+
 /// Why one mirror's load did not succeed: its own fault, or this machine's (then no other mirror can help).
 enum Failure {
     Mirror(MirrorFaultKind, error::Cause),
@@ -73,6 +95,10 @@ impl Trust {
     /// It may have expired: whoever installs from it compares [`Repository::expires`] with the time, whoever uses its patches
     /// [`Repository::patches_expire`] too.
     pub fn cached(&self) -> Option<Repository> {
+        self.verified().map(|(root, documents)| Repository::new(&root, &documents))
+    }
+
+    fn verified(&self) -> Option<(Signed<Root>, Documents)> {
         let root = self.state.root(&self.shipped_root).ok()?;
         let (mut documents, texts) = self.state.documents()?;
         if !documents.verify(&root) {
@@ -83,7 +109,7 @@ impl Trust {
             let verified = wanted.verify(text.as_bytes());
             verified.inspect_err(|cause| tracing::warn!("the stored patches are damaged and not used: {cause}")).ok()
         });
-        Some(Repository::new(&root, &documents))
+        Some((root, documents))
     }
 
     /// Asks the mirrors, in their order, until one has metadata that passes every check, and remembers it.
@@ -98,7 +124,7 @@ impl Trust {
     pub async fn refresh(&self, mirrors: &[Arc<dyn MetadataSource>], now: Timestamp) -> Result<Refreshed, TrustError> {
         let mut faults = Vec::new();
         for (index, mirror) in mirrors.iter().enumerate() {
-            match self.load(mirror, &mirrors[index..], now).await {
+            match self.load(mirror, &mirrors[index..], now, Freshness::Required).await {
                 Ok(repository) => return Ok(Refreshed { repository, faults }),
                 Err(Failure::Local(error)) => return Err(error),
                 Err(Failure::Mirror(kind, cause)) => {
@@ -111,12 +137,54 @@ impl Trust {
         Err(TrustError::Mirrors { faults })
     }
 
+    /// Judges a bundle: its metadata gets the checks of a mirror's, and what passes is remembered as after a [`Trust::refresh`].
+    ///
+    /// - A bundle with older metadata than was seen before is no attack but an old file, so it is not refused for its age: the newer
+    ///   metadata that is trusted already says what of it may be installed. Version numbers never go back, and what was withdrawn
+    ///   since stays withdrawn. That a bundle claims to be old needs no proof, since the claim only takes its own word from it.
+    /// - The timestamp and the snapshot last for days, a file on a stick for months. They say nothing of a release but that none is
+    ///   newer, which a file cannot know anyway: whoever hands it over chooses what is in it. So a person who was told may waive
+    ///   their expiry. That of the root and the targets, which say what is genuine, is never waived.
+    /// - Metadata that counts although it has expired is remembered too: that only raises the lowest version accepted from then on.
+    ///
+    /// # Errors
+    /// As [`Trust::refresh`]; [`TrustError::expired`] tells what has expired.
+    pub async fn judge(&self, bundle: &Bundle, now: Timestamp, freshness: Freshness) -> Result<Judged, TrustError> {
+        let mirror: Arc<dyn MetadataSource> = Arc::new(bundle.clone());
+        let blame = |failure| match failure {
+            Failure::Local(error) => error,
+            Failure::Mirror(kind, cause) => {
+                TrustError::Mirrors { faults: vec![MirrorFault { mirror: mirror.name().to_owned(), kind, cause }] }
+            }
+        };
+        if self.is_ahead_of(bundle).await
+            && let Some((root, documents)) = self.verified()
+        {
+            check(&root, &documents, now, freshness).map_err(blame)?;
+            let genuine = bundle.newest_targets().await.is_some_and(|targets| root.signed.verify_role(&targets).is_ok());
+            return Ok(Judged { repository: Repository::new(&root, &documents), older: true, genuine });
+        }
+        let loaded = self.load(&mirror, &[], now, freshness).await;
+        loaded.map(|repository| Judged { repository, older: false, genuine: true }).map_err(blame)
+    }
+
+    /// Whether `bundle` itself says that it is older than what is trusted already: by its timestamp, or by a root that it lacks.
+    async fn is_ahead_of(&self, bundle: &Bundle) -> bool {
+        let Some((stored, _)) = self.state.documents() else { return false };
+        let Ok(root) = self.state.root(&self.shipped_root) else { return false };
+        let timestamp = bundle.get("metadata/timestamp.json", LIMITS.max_timestamp_size).await;
+        let claimed = timestamp.ok().and_then(|json| serde_json::from_slice::<Signed<tough::schema::Timestamp>>(&json).ok());
+        claimed.is_some_and(|claimed| claimed.signed.version < stored.timestamp.signed.version)
+            || bundle.newest_root().is_some_and(|newest| newest < root.signed.version.get())
+    }
+
     /// Loads all from `mirror`, but the list of patches from the first of `with_patches` that has it.
     async fn load(
         &self,
         mirror: &Arc<dyn MetadataSource>,
         with_patches: &[Arc<dyn MetadataSource>],
         now: Timestamp,
+        freshness: Freshness,
     ) -> Result<Repository, Failure> {
         let root = self.state.root(&self.shipped_root).map_err(Failure::Local)?;
         let root_json = serde_json::to_vec(&root).map_err(|source| Failure::Local(TrustError::Root { source: source.into() }))?;
@@ -146,7 +214,7 @@ impl Trust {
             // A load that got as far as the delegated roles ends there, since it is not given them.
             Err(error) => state::before_delegations(scratch.path()).ok_or_else(|| error::classify(error)),
         };
-        let checked = found.and_then(|(root, documents)| check(&root, &documents, now).map(|()| (root, documents)));
+        let checked = found.and_then(|(root, documents)| check(&root, &documents, now, freshness).map(|()| (root, documents)));
         match checked {
             Ok((new_root, mut documents)) => {
                 let mut texts = documents.texts(|location| transport.used(location)).ok_or_else(|| {
@@ -172,21 +240,21 @@ impl Trust {
 
 /// What `tough` leaves to its caller: nothing may have expired, and file names must carry versions and digests, since that is
 /// where nodes are asked for them.
-fn check(root: &Signed<Root>, documents: &Documents, now: Timestamp) -> Result<(), Failure> {
+fn check(root: &Signed<Root>, documents: &Documents, now: Timestamp, freshness: Freshness) -> Result<(), Failure> {
     if !root.signed.consistent_snapshot {
         return Err(Failure::Mirror(MirrorFaultKind::Unusable, "the repository has no consistent snapshots".into()));
     }
     let Documents { timestamp, snapshot, targets, patches: _ } = documents;
+    // First what cannot be waived.
     let expiries = [
-        ("root", root.signed.expires()),
-        ("timestamp", timestamp.signed.expires()),
-        ("snapshot", snapshot.signed.expires()),
-        ("targets", targets.signed.expires()),
+        Expired { role: "root", at: root.signed.expires(), waivable: false },
+        Expired { role: "targets", at: targets.signed.expires(), waivable: false },
+        Expired { role: "timestamp", at: timestamp.signed.expires(), waivable: true },
+        Expired { role: "snapshot", at: snapshot.signed.expires(), waivable: true },
     ];
-    match expiries.into_iter().find(|(_, expires)| *expires < now) {
-        Some((role, expires)) => {
-            Err(Failure::Mirror(MirrorFaultKind::Expired, format!("{role} metadata expired at {expires}").into()))
-        }
+    let counts = |expired: &Expired| !(expired.waivable && freshness == Freshness::Waived);
+    match expiries.into_iter().find(|expired| expired.at < now && counts(expired)) {
+        Some(expired) => Err(Failure::Mirror(MirrorFaultKind::Expired, expired.into())),
         None => Ok(()),
     }
 }

@@ -51,6 +51,7 @@ pub fn offer(language: Language) -> Offer {
         notes: if language == Language::Chinese { NOTES_CHINESE } else { NOTES_ENGLISH }.to_owned(),
         nodes: nodes(language),
         estimated_seconds: Some(14),
+        file: None,
     }
 }
 
@@ -138,6 +139,7 @@ pub fn installed() -> Vec<InstalledVersion> {
         left: None,
         failed: false,
         running: active,
+        ready: false,
         folder: format!("/home/user/.local/share/labelimg/containers/labelimg_{version}_Linux_x86_64").into(),
     };
     vec![
@@ -205,7 +207,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 31] = [
     "idle",
     "checking",
     "up-to-date",
@@ -215,6 +217,9 @@ pub const NAMES: [&str; 28] = [
     "offer-chain",
     "offer-entries",
     "offer-above-threshold",
+    "offer-file",
+    "offer-prefetched",
+    "file-expired",
     "mandatory",
     "first-install",
     "downloading",
@@ -271,6 +276,13 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             vec![with_plan(Plan { way: Way::Entries, patches: Vec::new(), files, ..patches(&["1.8.4"], 12_480_000) })]
         }
         "offer-above-threshold" => vec![with_plan(Plan::full(PACKAGE, FILES, Reason::AboveThreshold))],
+        "offer-file" => vec![offered(|offer| {
+            offer.plan = Plan::without_fetching(Way::File, PACKAGE);
+            (offer.bytes_to_fetch, offer.estimated_seconds, offer.nodes) = (0, None, Vec::new());
+            offer.file = Some("/media/stick/labelimg-1.8.6.kuzflow-bundle".into());
+        })],
+        "offer-prefetched" => vec![with_plan(Plan::without_fetching(Way::Installed, PACKAGE))],
+        "file-expired" => vec![phase(Phase::Failed { problem: problem(ProblemKind::BundleExpired, "2026-09-30") })],
         "applying" => vec![with_plan(patches(&["1.8.5"], PACK)), downloading, installing, step(643, 0)],
         "fallen-back" => vec![
             with_plan(patches(&["1.8.5"], PACK)),

@@ -73,7 +73,7 @@ impl Job {
 }
 
 /// What comes after the last byte: the last entries, links and empty files, durability, one rename.
-fn finish(unpacking: Unpacking, described: &Described, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
+pub(super) fn finish(unpacking: Unpacking, described: &Described, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
     let unpacker = unpacking.join()?;
     unpacker.finish(&described.json).map_err(|error| problem::of_container(&error))?;
     let registered = staging.register(&described.manifest, Digest::of(&described.json), crate::host::now());

@@ -2,8 +2,9 @@
 //!
 //! [`full`] takes the whole package: pieces from several nodes, each entry unpacked as soon as its pieces are there. [`incremental`]
 //! takes patch packs or single entries, and everything else from installed versions; what does not work out there is fetched another
-//! way, file by file, and in the end by the whole package.
+//! way, file by file, and in the end by the whole package. [`from_file`] reads the package out of a bundle.
 
+mod from_file;
 mod full;
 mod incremental;
 mod tree;
@@ -64,7 +65,9 @@ impl Job {
         staging.check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size).map_err(store)?;
         tracing::info!(way = ?self.offer.plan.way, reason = ?self.offer.plan.reason, bytes = self.offer.plan.bytes,
             full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
-        let ended = if self.offer.plan.is_incremental() {
+        let ended = if let Some(file) = self.offer.file.clone() {
+            self.take_file(&file, &staging, lock).await?
+        } else if self.offer.plan.is_incremental() {
             self.incremental(&staging, lock).await?
         } else {
             self.full(&staging, lock, &Counts::default()).await?

@@ -63,6 +63,10 @@ impl Dialog {
                 self.choices.theme = Some(next);
                 ui.ctx().set_theme(preference(next));
             }
+            let hint = self.texts.get("action-install-file");
+            if self.view.at_rest() && widgets::icon_button(ui, &hint, icons::file_in).clicked() {
+                self.inbox.wanted = true;
+            }
             let (name, page) = match self.page {
                 Page::Update => ("action-versions", Page::Versions),
                 Page::Versions => ("action-back", Page::Update),
@@ -91,6 +95,9 @@ impl Dialog {
         let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
         match &self.view.phase {
             Phase::Idle => (texts.with("idle-title", &[app]), texts.get("idle-subtitle"), None),
+            Phase::Checking if self.view.file_given => {
+                (texts.get("checking-file-title"), texts.get("checking-file-subtitle"), None)
+            }
             Phase::Checking => (texts.get("checking-title"), texts.get("checking-subtitle"), None),
             Phase::UpToDate { current, .. } => {
                 let subtitle = current.as_ref().map(|current| versioned("current-subtitle", current));
@@ -105,12 +112,19 @@ impl Dialog {
             }
             Phase::Paused { .. } => (texts.get("paused-title"), texts.get("paused-subtitle"), Some(Mark::Paused)),
             Phase::Installing { version } => {
-                let incremental = self.view.incremental;
-                let subtitle = if incremental { "installing-subtitle-incremental" } else { "installing-subtitle" };
+                let subtitle = match (self.view.incremental, self.view.from_file) {
+                    (true, _) => "installing-subtitle-incremental",
+                    (false, true) => "installing-subtitle-file",
+                    (false, false) => "installing-subtitle",
+                };
                 (versioned("installing-title", version), self.texts.get(subtitle), None)
             }
             Phase::Ready { version, running } => {
-                let subtitle = if *running { "ready-subtitle-running" } else { "ready-subtitle-stopped" };
+                let subtitle = match (running, self.view.elsewhere) {
+                    (true, true) => "ready-subtitle-elsewhere",
+                    (true, false) => "ready-subtitle-running",
+                    (false, _) => "ready-subtitle-stopped",
+                };
                 (versioned("ready-title", version), self.texts.get(subtitle), Some(Mark::Done))
             }
             Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),

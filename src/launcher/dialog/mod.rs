@@ -4,6 +4,7 @@
 //! decision about updates, or a text that is not in the catalogue.
 
 mod download;
+mod file;
 mod head;
 mod offer;
 mod outcome;
@@ -11,6 +12,8 @@ mod versions;
 
 use std::path::Path;
 use std::time::Duration;
+
+pub use file::{FileAnswer, FileQuestion, Picked};
 
 use egui::{Key, Margin, RichText, Sense, Ui, vec2};
 
@@ -66,6 +69,8 @@ pub struct DialogOptions {
     pub zone: jiff::tz::TimeZone,
     /// Shows a folder in the system's file manager.
     pub open_folder: fn(&Path) -> std::io::Result<()>,
+    /// Asks for a file in the system's dialog, without waiting for it.
+    pub pick_file: fn(FileQuestion, FileAnswer),
 }
 
 /// The window's contents. Any program that can draw egui can show it: eframe, the software window, a test.
@@ -85,6 +90,7 @@ pub struct Dialog {
     copied: bool,
     /// A message about a folder that could not be opened.
     trouble: Option<String>,
+    inbox: file::Inbox,
     closed: Option<CloseReason>,
     height: Height,
 }
@@ -118,6 +124,7 @@ impl Dialog {
             details_open: false,
             copied: false,
             trouble: None,
+            inbox: file::Inbox::default(),
             closed: None,
             height: Height::default(),
         };
@@ -172,6 +179,9 @@ impl Dialog {
         if self.closed.is_none() {
             self.take_keys(ui);
         }
+        if self.closed.is_none() {
+            self.take_files(ui);
+        }
         // The window's own button; or the answer to this dialog's wish to be closed.
         if self.closed.is_none() && ui.input(|input| input.viewport().close_requested()) {
             match self.view.dismissal() {
@@ -199,6 +209,7 @@ impl Dialog {
         // The window's name for screen readers.
         ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
         self.confirm_removal(ui.ctx());
+        self.drop_hint(ui);
         self.fit(ui.ctx(), top + body + bottom);
         // What was drawn before a click was answered shows the state before it.
         let answered = |event: &egui::Event| {
@@ -262,6 +273,9 @@ impl Dialog {
     }
 
     fn act(&mut self, action: Action) {
+        if action == Action::InstallFile {
+            self.inbox.wanted = true;
+        }
         if let Some(command) = action.command() {
             self.handle.send(command);
         }

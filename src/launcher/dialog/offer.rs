@@ -17,7 +17,8 @@ const NOTES_HEIGHT: f32 = 190.0;
 pub(super) fn headline(texts: &Texts, offer: &Offer, app: &str) -> (String, String, Option<Mark>) {
     let version = offer.version().to_string();
     if offer.current.is_none() {
-        let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &texts.size(offer.plan.bytes))]);
+        let price = if offer.plan.is_local() { texts.way(&offer.plan) } else { texts.size(offer.plan.bytes) };
+        let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &price)]);
         return (texts.with("install-title", &[("app", app)]), subtitle, None);
     }
     (texts.with("offer-title", &[("version", &version)]), texts.price(&offer.plan), None)
@@ -56,15 +57,22 @@ impl Dialog {
         let texts = &self.texts;
         let plan = &offer.plan;
         let current = offer.current.as_ref().map(ToString::to_string);
-        let rows = [
+        let mut rows = vec![
             ("detail-current", current.unwrap_or_else(|| texts.get("detail-none"))),
             ("detail-target", offer.version().to_string()),
             ("detail-size", texts.fetched(plan, offer.bytes_to_fetch)),
-            ("detail-time", texts.time(offer)),
-            ("detail-way", texts.way(plan)),
-            // Less than the whole package is reason enough; then it is of interest what becomes of the files.
-            texts.reason(plan).map_or_else(|| ("detail-files", texts.files(plan.files)), |reason| ("detail-reason", reason)),
         ];
+        if plan.is_local() {
+            let name = offer.file.as_ref().and_then(|file| file.file_name());
+            rows.push(("detail-way", texts.way(plan)));
+            rows.extend(name.map(|name| ("detail-file", name.to_string_lossy().into_owned())));
+        } else {
+            rows.push(("detail-time", texts.time(offer)));
+            rows.push(("detail-way", texts.way(plan)));
+            // Less than the whole package is reason enough; then it is of interest what becomes of the files.
+            let files = || ("detail-files", texts.files(plan.files));
+            rows.push(texts.reason(plan).map_or_else(files, |reason| ("detail-reason", reason)));
+        }
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 5.0;
         for (name, value) in rows {

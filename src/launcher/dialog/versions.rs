@@ -42,6 +42,9 @@ impl Dialog {
             if version.running {
                 widgets::badge(ui, &self.texts.get("version-running"), colours.success);
             }
+            if version.ready && !version.running {
+                widgets::badge(ui, &self.texts.get("version-ready"), colours.success);
+            }
         });
         let date = self.texts.date(version.installed, &self.options.zone);
         let facts = self.texts.with("version-facts", &[("size", &self.texts.size(version.size)), ("date", &date)]);

@@ -35,6 +35,7 @@ fn offer() -> Offer {
         notes: String::new(),
         nodes: Vec::new(),
         estimated_seconds: None,
+        file: None,
     }
 }
 
@@ -181,4 +182,27 @@ fn every_action_that_is_not_about_the_window_is_a_command() {
     for action in [Start, Install, Later, Skip, Pause, Resume, Cancel, RestartNow, StartNow, RestartLater, Retry, Check, Close] {
         assert_eq!(action.command().is_none(), action == Close, "{action:?}");
     }
+}
+
+#[test]
+fn what_is_on_this_computer_needs_no_node() {
+    let mut state = ViewState::with_nodes(&[Node::at("http://127.0.0.1:9/".parse().unwrap())]);
+    let mut local = offer();
+    local.plan = crate::model::Plan::without_fetching(crate::model::plan::Way::File, 40);
+    local.file = Some("f".into());
+    for (offer, from_file) in [(offer(), false), (local, true)] {
+        state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
+        assert_eq!((state.from_file, state.nodes.is_empty()), (from_file, from_file));
+    }
+    let actions = state.actions();
+    assert_eq!((actions.primary, actions.quiet), (Some(Action::Install), None), "a file that was given is not skipped for ever");
+}
+
+#[test]
+fn an_app_of_another_launcher_is_not_started_anew() {
+    let ready = Phase::Ready { version: "2.0.0".parse().unwrap(), running: true };
+    let state = |elsewhere| ViewState { phase: ready.clone(), elsewhere, ..ViewState::default() };
+    assert_eq!(state(false).actions().primary, Some(Action::RestartNow));
+    let actions = state(true).actions();
+    assert_eq!((actions.primary, actions.secondary), (Some(Action::Close), None));
 }

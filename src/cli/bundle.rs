@@ -1,0 +1,60 @@
+//! `kuzflow bundle`: a release in one file, for computers without a network.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Ending;
+use super::output::Say;
+use super::patches::PATIENCE;
+use super::publisher::project_folder;
+use crate::host;
+use crate::model::release::BUNDLE_EXTENSION;
+use crate::model::{Platform, Version};
+use crate::publish::Project;
+use crate::publish::bundle::BundleRequest;
+use crate::publish::transaction::when_free;
+
+/// Arguments of `kuzflow bundle`.
+#[derive(Debug, Args)]
+pub struct BundleArguments {
+    /// The publisher's folder (the one that `init` made), or the repository in it. No key is needed.
+    #[arg(long, value_name = "DIR")]
+    repo: PathBuf,
+    /// Which release.
+    #[arg(long, value_name = "VERSION")]
+    version: Version,
+    /// For this platform only; may be given several times. All that the release was published for if absent.
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    platforms: Vec<Platform>,
+    /// Refuse a release of another channel.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// The bundle; its name should end in .kuzflow-bundle, by which systems know what opens it.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Makes the bundle.
+pub fn bundle(arguments: BundleArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
+    let project = Project::open(&project_folder(&arguments.repo))?;
+    let BundleArguments { version, platforms, channel, out, .. } = arguments;
+    let request = BundleRequest { version, platforms, channel };
+    let made = when_free(PATIENCE, || project.bundle(&request, &out))?;
+    if out.extension().is_none_or(|extension| extension != BUNDLE_EXTENSION) {
+        eprintln!("warning: a name that ends in .{BUNDLE_EXTENSION} is opened by the launcher");
+    }
+    let now = host::now();
+    if made.fresh_until <= now {
+        eprintln!("warning: its metadata has expired; run kuzflow refresh and make it again");
+    }
+    for container in &made.containers {
+        say.line(&container.to_string());
+    }
+    say.line(&format!("{}: {} bytes, installs without a question until {}", out.display(), made.length, made.fresh_until));
+    say.result(json!({
+        "status": "done", "file": out, "length": made.length, "containers": made.containers, "fresh_until": made.fresh_until,
+    }));
+    Ok(Ending::Done)
+}

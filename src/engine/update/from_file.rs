@@ -1,0 +1,115 @@
+//! The package out of a bundle: read in place, piece by piece; each piece is proved before an entry in it is unpacked.
+//!
+//! What the bundle was when its release was offered does not count: it is opened again, and every byte is held against the signed
+//! release.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::full::finish;
+use super::unpacking::Unpacking;
+use super::{Ended, Job, blocking};
+use crate::container::Readiness;
+use crate::engine::described::{self, Described};
+use crate::engine::problem;
+use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
+use crate::fetch::RunState;
+use crate::model::Digest;
+use crate::model::release::SignedRelease;
+use crate::store::lock::HomeLock;
+use crate::store::staging::Staging;
+use crate::trust::Bundle;
+
+/// How often a pause is looked at.
+const WHILE_PAUSED: Duration = Duration::from_millis(50);
+
+impl Job {
+    /// Unpacks and registers the package in the bundle at `file`.
+    pub(super) async fn take_file(&self, file: &Path, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
+        let (file, signed, staging) = (file.to_owned(), self.offer.signed.clone(), staging.clone());
+        let (emitter, control) = (self.emitter.clone(), self.control.clone());
+        blocking(move || {
+            let bundle = Bundle::open(&file).map_err(|error| problem::of_bundle(&error))?;
+            let source = Source::find(&bundle, &signed)?;
+            let described = source.describe()?;
+            let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
+            let unpacking = Unpacking::begin(&described.moved_by(source.start), &tree, &file)?;
+            let steer = || control.borrow().state;
+            let progress = |done, files_done| {
+                let (total, files_total) = (described.index.pieces.length, unpacking.total);
+                emitter.emit(Event::Progress(Progress { done, total, files_done, files_total, ..Progress::default() }));
+            };
+            if let Ended::Stopped = source.pieces(&described, &unpacking, &steer, &progress)? {
+                return Ok(Ended::Stopped);
+            }
+            finish(unpacking, &described, staging, &lock)?;
+            Ok(Ended::Complete)
+        })
+        .await?
+    }
+}
+
+/// A signed package in a bundle.
+struct Source<'a> {
+    bundle: &'a Bundle,
+    signed: &'a SignedRelease,
+    /// Where the package begins in the bundle.
+    start: u64,
+}
+
+impl<'a> Source<'a> {
+    fn find(bundle: &'a Bundle, signed: &'a SignedRelease) -> Result<Self, Problem> {
+        let place = bundle.place(&signed.location()).filter(|place| place.end - place.start == signed.length);
+        let missing = || {
+            let chain = vec![format!("it does not hold {} any more", signed.target)];
+            Problem { kind: ProblemKind::BundleDamaged, subject: bundle.path().display().to_string(), chain }
+        };
+        Ok(Self { bundle, signed, start: place.ok_or_else(missing)?.start })
+    }
+
+    fn read(&self, span: std::ops::Range<u64>) -> Result<Vec<u8>, Problem> {
+        // The package lies inside the bundle, and the span inside the package: both were checked.
+        let span = self.start + span.start..self.start + span.end;
+        self.bundle.read(&span).map_err(|error| problem::of_bundle(&error))
+    }
+
+    fn untrue(&self, what: String) -> Problem {
+        Problem { kind: ProblemKind::BundleNotTrusted, subject: self.bundle.path().display().to_string(), chain: vec![what] }
+    }
+
+    fn describe(&self) -> Result<Described, Problem> {
+        let packed = self.read(described::span(self.signed))?;
+        let documents = described::documents(self.signed, &packed).map_err(|error| self.untrue(error.to_string()))?;
+        Described::new(self.signed, documents)
+    }
+
+    /// Proves piece after piece and hands on the entries that are whole.
+    fn pieces(
+        &self,
+        described: &Described,
+        unpacking: &Unpacking,
+        steer: &dyn Fn() -> RunState,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<Ended, Problem> {
+        let table = &described.index.pieces;
+        let mut readiness = Readiness::new(&described.index);
+        for (piece, expected) in (0u32..).zip(&table.hashes) {
+            while steer() == RunState::Pause {
+                std::thread::sleep(WHILE_PAUSED);
+            }
+            if steer() == RunState::Cancel {
+                return Ok(Ended::Stopped);
+            }
+            let span = table.span(piece);
+            if Digest::of(&self.read(span.clone())?) != *expected {
+                return Err(self.untrue(format!("piece {piece} of {} is not what was signed", self.signed.target)));
+            }
+            unpacking.send(readiness.arrived(piece));
+            if let Some(problem) = unpacking.failure() {
+                return Err(problem);
+            }
+            progress(span.end, unpacking.done());
+        }
+        Ok(Ended::Complete)
+    }
+}

@@ -1,0 +1,115 @@
+//! Files that a person gives the window: chosen in the system's dialog, or dropped.
+
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use egui::{Align2, Color32, RichText, Stroke, StrokeKind, Ui};
+
+use super::{Dialog, Page};
+use crate::engine::protocol::Command;
+use crate::launcher::theme::{self, Palette};
+use crate::model::release::BUNDLE_EXTENSION;
+
+/// What the system's file dialog says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileQuestion {
+    /// Its title.
+    pub title: String,
+    /// What the files are called that it shows.
+    pub kind: String,
+    /// How their names end, without the dot.
+    pub extension: &'static str,
+}
+
+/// What came of the question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Picked {
+    /// A file.
+    File(PathBuf),
+    /// The person thought better of it.
+    Nothing,
+    /// This system has no dialog to show.
+    NoDialog,
+}
+
+/// Takes the answer, from any thread.
+pub type FileAnswer = Box<dyn FnOnce(Picked) + Send>;
+
+/// The way of a file into the window.
+pub(super) struct Inbox {
+    sender: mpsc::Sender<Picked>,
+    answers: mpsc::Receiver<Picked>,
+    /// The system's dialog is to be opened with the next frame.
+    pub wanted: bool,
+    /// It is open.
+    asking: bool,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        let (sender, answers) = mpsc::channel();
+        Self { sender, answers, wanted: false, asking: false }
+    }
+}
+
+impl Dialog {
+    /// Opens the system's dialog if somebody wants it, and takes what was chosen or dropped.
+    pub(super) fn take_files(&mut self, ui: &Ui) {
+        if std::mem::take(&mut self.inbox.wanted) && !self.inbox.asking {
+            self.inbox.asking = true;
+            let (sender, context) = (self.inbox.sender.clone(), ui.ctx().clone());
+            let question = FileQuestion {
+                title: self.texts.get("action-install-file"),
+                kind: self.texts.get("file-kind"),
+                extension: BUNDLE_EXTENSION,
+            };
+            let answer: FileAnswer = Box::new(move |chosen| {
+                // The window may be gone by then.
+                let _ = sender.send(chosen);
+                context.request_repaint();
+            });
+            (self.options.pick_file)(question, answer);
+        }
+        while let Ok(chosen) = self.inbox.answers.try_recv() {
+            self.inbox.asking = false;
+            match chosen {
+                Picked::File(path) => self.give(path),
+                Picked::Nothing => {}
+                Picked::NoDialog => self.trouble = Some(self.texts.get("file-dialog-failed")),
+            }
+        }
+        let dropped: Vec<PathBuf> = ui.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
+        let is_bundle = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == BUNDLE_EXTENSION);
+        if let Some(path) = dropped.iter().find(is_bundle).or(dropped.first()) {
+            self.give(path.clone());
+        }
+    }
+
+    fn give(&mut self, path: PathBuf) {
+        if self.view.at_rest() {
+            self.view.file_given = true;
+            self.page = Page::Update;
+            self.handle.send(Command::InstallFile(path));
+        }
+    }
+
+    /// While a file hovers over the window: what happens when it is let go.
+    pub(super) fn drop_hint(&self, ui: &Ui) {
+        if ui.input(|input| input.raw.hovered_files.is_empty()) {
+            return;
+        }
+        let colours = Palette::of(ui);
+        let screen = ui.ctx().content_rect();
+        let (text, colour) = if self.view.at_rest() { ("drop-title", colours.accent_text) } else { ("drop-busy", colours.muted) };
+        let area = egui::Area::new(egui::Id::unique("drop")).order(egui::Order::Foreground).fixed_pos(screen.min);
+        area.interactable(false).show(ui.ctx(), |ui| {
+            let shade = colours.background.gamma_multiply(0.92);
+            ui.painter().rect_filled(screen, 0.0, shade);
+            let stroke = Stroke::new(2.0, colour);
+            ui.painter().rect(screen.shrink(14.0), 12.0, Color32::TRANSPARENT, stroke, StrokeKind::Inside);
+            let label = RichText::new(self.texts.get(text)).font(theme::title(20.0)).color(colour);
+            let place = Align2::CENTER_CENTER.align_size_within_rect(egui::vec2(screen.width() - 60.0, 60.0), screen);
+            ui.put(place, egui::Label::new(label).selectable(false));
+        });
+    }
+}

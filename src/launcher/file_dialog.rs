@@ -1,0 +1,29 @@
+//! The system's file dialog: through the desktop portal on Linux, natively elsewhere. The window goes on meanwhile.
+
+use std::time::{Duration, Instant};
+
+use super::dialog::{FileAnswer, FileQuestion, Picked};
+
+/// Nobody closes a dialog faster than this. An answer without a file that comes sooner means that there was none: the library tells
+/// its log and nobody else.
+const FASTEST_PERSON: Duration = Duration::from_millis(250);
+
+/// Asks for a file. Call it on the window's thread (macOS insists); the answer comes on another one.
+pub fn pick(question: FileQuestion, answer: FileAnswer) {
+    let dialog = rfd::AsyncFileDialog::new().set_title(question.title).add_filter(question.kind, &[question.extension]);
+    let asked = Instant::now();
+    let choosing = dialog.pick_file();
+    let waiting = std::thread::Builder::new().name("file dialog".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let chosen = runtime.inspect_err(|error| tracing::error!(%error, "no file dialog")).ok();
+        let chosen = chosen.and_then(|runtime| runtime.block_on(choosing));
+        answer(match chosen {
+            Some(file) => Picked::File(file.path().to_owned()),
+            None if asked.elapsed() < FASTEST_PERSON => Picked::NoDialog,
+            None => Picked::Nothing,
+        });
+    });
+    if let Err(error) = waiting {
+        tracing::error!(%error, "no file dialog");
+    }
+}

@@ -1,0 +1,164 @@
+//! Bundles: a release with everything that a client without a network needs, in one file (its form: `trust::bundle`).
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp as Time;
+
+use super::error::{PublishError, at};
+use super::keys::KeyRole;
+use super::project::Project;
+use super::repository::release_of;
+use crate::durable;
+use crate::model::digest::Hasher;
+use crate::model::{ContainerId, Digest, Platform, Version};
+
+/// What goes into a bundle.
+#[derive(Clone, Debug)]
+pub struct BundleRequest {
+    /// The release.
+    pub version: Version,
+    /// For these platforms only; empty for all that it was published for.
+    pub platforms: Vec<Platform>,
+    /// Refuse it if it is in another channel.
+    pub channel: Option<String>,
+}
+
+/// A bundle that was made.
+#[derive(Clone, Debug)]
+pub struct Bundled {
+    /// The packages in it.
+    pub containers: Vec<ContainerId>,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Until when it can be installed without a question: the first expiry of its metadata.
+    pub fresh_until: Time,
+}
+
+/// A file of the repository, and the digest that signed metadata names.
+struct Member {
+    folder: &'static str,
+    path: PathBuf,
+    hash: Option<Digest>,
+}
+
+impl Project {
+    /// Writes a bundle to `out`, in one step. Needs no key. The same repository gives the same bytes.
+    ///
+    /// # Errors
+    /// [`PublishError::NoSuchRelease`] if nothing fits the request, [`PublishError::Options`] if a release is halted, since no client
+    /// would take it, [`PublishError::Damaged`] if a package in the repository is not the signed one.
+    pub fn bundle(&self, request: &BundleRequest, out: &Path) -> Result<Bundled, PublishError> {
+        // Nobody publishes in between: the documents belong together.
+        let _lock = self.lock()?;
+        let current = self.current()?;
+        let targets = &current.targets.signed.signed.targets;
+        let digest = |target: &tough::schema::Target| <[u8; 32]>::try_from(&target.hashes.sha256[..]).map(Digest::from).ok();
+        let mut containers = Vec::new();
+        let (mut notes, mut packages, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (name, target) in targets {
+            let Some(release) = release_of(target).filter(|release| request.fits(&release.container, &release.channel)) else {
+                continue;
+            };
+            if release.halted {
+                let what =
+                    format!("{} is halted, no client would install it; resume it with kuzflow rollout first", release.container);
+                return Err(PublishError::Options(what));
+            }
+            packages.extend(digest(target).map(|hash| (name.raw().to_owned(), hash)));
+            // Several platforms may share their notes.
+            for (note, target) in targets.iter().filter(|(note, _)| release.notes.values().any(|name| name == note.raw())) {
+                if named.insert(note.raw().to_owned()) {
+                    notes.extend(digest(target).map(|hash| (note.raw().to_owned(), hash)));
+                }
+            }
+            containers.push(release.container);
+        }
+        if containers.is_empty() {
+            return Err(PublishError::NoSuchRelease { version: request.version.clone() });
+        }
+        containers.sort();
+        // The order in which a reader needs them; the large ones last.
+        notes.sort();
+        packages.sort();
+        let file = |(name, hash): (String, Digest)| Member {
+            folder: "targets",
+            path: self.targets_folder().join(format!("{hash}.{name}")),
+            hash: Some(hash),
+        };
+        let snapshot = current.snapshot.signed.signed.version;
+        let documents = ["timestamp.json".to_owned(), format!("{snapshot}.snapshot.json")];
+        let documents = documents.into_iter().chain([format!("{}.targets.json", current.targets.signed.signed.version)]);
+        let roots = (1..=current.root.signed.signed.version.get()).map(|version| format!("{version}.root.json"));
+        let metadata =
+            roots.chain(documents).map(|name| Member { folder: "metadata", path: self.metadata_folder().join(name), hash: None });
+        let members: Vec<Member> = metadata.chain(notes.into_iter().chain(packages).map(file)).collect();
+        let length = write(&members, out)?;
+        // The list of patches is not in it: a whole package needs none.
+        let expiries = self.expiries()?.into_iter().filter(|(role, _)| *role != KeyRole::Patches).map(|(_, expires)| expires);
+        Ok(Bundled { containers, length, fresh_until: expiries.min().unwrap_or(Time::MIN) })
+    }
+}
+
+impl BundleRequest {
+    fn fits(&self, container: &ContainerId, channel: &str) -> bool {
+        container.version == self.version
+            && (self.platforms.is_empty() || self.platforms.contains(&container.platform))
+            && self.channel.as_deref().is_none_or(|wanted| wanted == channel)
+    }
+}
+
+/// Writes a tar of `members`; gives its length.
+fn write(members: &[Member], out: &Path) -> Result<u64, PublishError> {
+    let file = durable::temporary(out).map_err(at(out))?;
+    let mut tar = tar::Builder::new(io::BufWriter::with_capacity(1 << 20, file));
+    for member in members {
+        append(&mut tar, member, out)?;
+    }
+    let file = tar.into_inner().and_then(|buffered| buffered.into_inner().map_err(io::IntoInnerError::into_error));
+    let mut file = file.map_err(at(out))?;
+    file.flush().map_err(at(out))?;
+    let length = file.as_file().metadata().map_err(at(out))?.len();
+    durable::persist(file, out).map_err(at(out))?;
+    Ok(length)
+}
+
+fn append(tar: &mut tar::Builder<impl io::Write>, member: &Member, out: &Path) -> Result<(), PublishError> {
+    let path = &member.path;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = File::open(path).map_err(at(path))?;
+    let length = file.metadata().map_err(at(path))?.len();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(length);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    // Exactly as much as the header says, whatever becomes of the file meanwhile.
+    let mut source = Hashed { file: file.take(length), hasher: Hasher::default(), read: 0 };
+    tar.append_data(&mut header, format!("{}/{name}", member.folder), &mut source).map_err(at(out))?;
+    let damaged = |reason: &str| PublishError::Damaged { file: name.clone(), reason: reason.to_owned() };
+    if source.read != length {
+        return Err(damaged("it has changed while it was read"));
+    }
+    match member.hash {
+        Some(hash) if source.hasher.finish() != hash => Err(damaged("it is not the file that was signed")),
+        _ => Ok(()),
+    }
+}
+
+/// Hashes what is read.
+struct Hashed {
+    file: io::Take<File>,
+    hasher: Hasher,
+    read: u64,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.read += count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,292 @@
+//! A bundle: a part of a repository in one file, for computers without a network.
+//!
+//! It is a plain tar of `metadata/…` and `targets/…` as nodes serve them: every root, the other roles, and of the targets a release's
+//! packages and notes. Nothing in it is packed, so that a package is read in place. It is one more mirror: what it holds gets the
+//! same checks as a node's answers, and the tar itself is trusted in nothing.
+//!
+//! A hostile one costs a bounded number of headers, each of 512 bytes: names and sizes are read, nothing else, and what a size
+//! promises must lie inside the file. That entries overlap or a header lies changes nothing, since every byte is proved.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tough::schema::{Signed, Targets};
+
+use super::LIMITS;
+use super::repository::is_plain_name;
+use super::source::{MetadataSource, SourceError};
+
+/// Headers that are read at most: a thousand roots, and releases for more platforms than there are.
+const MOST_HEADERS: usize = 4096;
+/// Longest name that an entry may have, bytes: folder, digest, and a target's name of 200.
+const LONGEST_NAME: u64 = 512;
+
+/// A bundle that is open: where each file of the repository lies in it. Clones share the file.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    path: PathBuf,
+    name: String,
+    file: Arc<Mutex<File>>,
+    places: Arc<BTreeMap<String, Range<u64>>>,
+}
+
+/// Why a file is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// It cannot be opened or read.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is something else, or a part of it is missing.
+    #[error("{} is no whole bundle: {reason}", path.display())]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Bundle {
+    /// Opens `path` and reads its headers; blocks.
+    ///
+    /// # Errors
+    /// [`BundleError::Io`] if it cannot be read, [`BundleError::Form`] if it is no plain file, no tar, cut short, names a file twice,
+    /// or has no metadata.
+    pub fn open(path: &Path) -> Result<Self, BundleError> {
+        let failed = |source| BundleError::Io { path: path.to_owned(), source };
+        let refuse = |reason: &str| BundleError::Form { path: path.to_owned(), reason: reason.to_owned() };
+        // Asked before it is opened: opening a pipe would wait for its other end.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(refuse("it is no file"));
+        }
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let places = read_places(&file, length).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => refuse(&error.to_string()),
+            // What the tar reader says of a form that it does not know; it would repeat the bytes.
+            io::ErrorKind::Other | io::ErrorKind::UnexpectedEof => refuse("its headers are not those of a tar"),
+            _ => failed(error),
+        })?;
+        if !places.contains_key("metadata/timestamp.json") {
+            return Err(refuse("it has no signed metadata"));
+        }
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        Ok(Self { path: path.to_owned(), name, file: Arc::new(Mutex::new(file)), places: Arc::new(places) })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the file of the repository at `location` (for example `targets/…`) lies in the bundle, bytes; `None` if it does not hold it.
+    pub fn place(&self, location: &str) -> Option<Range<u64>> {
+        self.places.get(location).cloned()
+    }
+
+    /// The locations of all files in it.
+    pub fn locations(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
+    /// The bytes of `span` of the bundle; blocks.
+    pub fn read(&self, span: &Range<u64>) -> Result<Vec<u8>, BundleError> {
+        let read = || {
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(span.start))?;
+            let wanted = span.end.saturating_sub(span.start);
+            let mut bytes = Vec::new();
+            // Grows as bytes come: that they are there is not yet known.
+            (&mut *file).take(wanted).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 == wanted { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        };
+        read().map_err(|source| BundleError::Io { path: self.path.clone(), source })
+    }
+
+    /// The highest version of a root in it, by its name; nothing is proved.
+    pub(super) fn newest_root(&self) -> Option<u64> {
+        self.newest("root")
+    }
+
+    /// The list of releases with the highest version in its name; nothing is proved.
+    pub(super) async fn newest_targets(&self) -> Option<Signed<Targets>> {
+        let location = format!("metadata/{}.targets.json", self.newest("targets")?);
+        serde_json::from_slice(&self.get(&location, LIMITS.max_targets_size).await.ok()?).ok()
+    }
+
+    fn newest(&self, role: &str) -> Option<u64> {
+        let ending = format!(".{role}.json");
+        let version = |location: &str| location.strip_prefix("metadata/")?.strip_suffix(&ending)?.parse().ok();
+        self.locations().filter_map(version).max()
+    }
+}
+
+#[async_trait]
+impl MetadataSource for Bundle {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
+        let Some(place) = self.place(location) else { return Err(SourceError::NotFound) };
+        if place.end - place.start > limit {
+            return Err(SourceError::TooLong { limit });
+        }
+        let bundle = self.clone();
+        let read = tokio::task::spawn_blocking(move || bundle.read(&place)).await;
+        read.map_err(|error| SourceError::Other(error.into()))?.map_err(|error| SourceError::Other(error.into()))
+    }
+}
+
+/// The files that a repository has, by location. What else is in the tar is passed over.
+fn read_places(file: &File, length: u64) -> io::Result<BTreeMap<String, Range<u64>>> {
+    let refuse = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason);
+    let mut places = BTreeMap::new();
+    let mut archive = tar::Archive::new(io::BufReader::with_capacity(512, file));
+    // A name that does not fit into a header comes before it, as an entry of its own.
+    let mut long_name = None;
+    // Raw: otherwise the reader follows extensions, some of which it keeps in memory whole.
+    for (number, entry) in archive.entries_with_seek()?.raw(true).enumerate() {
+        if number == MOST_HEADERS {
+            return Err(refuse("it has too many entries"));
+        }
+        let mut entry = entry?;
+        let (kind, size, start) = (entry.header().entry_type(), entry.header().entry_size()?, entry.raw_file_position());
+        let end = start.checked_add(size).filter(|end| *end <= length).ok_or_else(|| refuse("it is cut short"))?;
+        if kind.is_gnu_longname() {
+            if size > LONGEST_NAME {
+                return Err(refuse("it has a name that is too long"));
+            }
+            let mut name = Vec::new();
+            entry.read_to_end(&mut name)?;
+            long_name = Some(name);
+            continue;
+        }
+        let name = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+        let Some(location) = location(&name).filter(|_| kind.is_file()) else { continue };
+        if places.insert(location, start..end).is_some() {
+            return Err(refuse("it names a file twice"));
+        }
+    }
+    Ok(places)
+}
+
+/// `metadata/…` or `targets/…` with one plain name; `None` for any other name.
+fn location(name: &[u8]) -> Option<String> {
+    let name = std::str::from_utf8(name).ok()?.trim_end_matches('\0');
+    let name = name.strip_prefix("./").unwrap_or(name);
+    let (folder, file) = name.split_once('/')?;
+    // A target's name has its digest and a dot before it.
+    let plain = match folder {
+        "metadata" => is_plain_name(file),
+        "targets" => file.split_once('.').is_some_and(|(digest, file)| digest.len() == 64 && is_plain_name(file)),
+        _ => false,
+    };
+    plain.then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tar_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, bytes) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, name, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn open(bytes: &[u8]) -> Result<(tempfile::NamedTempFile, Bundle), BundleError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        Bundle::open(file.path()).map(|bundle| (file, bundle))
+    }
+
+    fn reason(bytes: &[u8]) -> String {
+        open(bytes).map(drop).unwrap_err().to_string()
+    }
+
+    const TIMESTAMP: (&str, &[u8]) = ("metadata/timestamp.json", b"{}");
+
+    #[tokio::test]
+    async fn files_are_found_by_location_and_read_in_place() {
+        let target = format!("targets/{}.{}.kuzflow", "a".repeat(64), "long-name".repeat(20));
+        let (file, bundle) =
+            open(&tar_of(&[TIMESTAMP, (&target, b"package"), ("else/where", b"1"), ("metadata/a/b", b"2")])).unwrap();
+        assert_eq!(bundle.locations().collect::<Vec<_>>(), ["metadata/timestamp.json", target.as_str()]);
+        assert_eq!(bundle.read(&bundle.place(&target).unwrap()).unwrap(), b"package");
+        assert_eq!(bundle.get("metadata/timestamp.json", 2).await.unwrap(), b"{}");
+        assert!(matches!(bundle.get("metadata/timestamp.json", 1).await, Err(SourceError::TooLong { limit: 1 })));
+        assert!(matches!(bundle.get("metadata/1.root.json", 9).await, Err(SourceError::NotFound)));
+        // The stick is pulled out, or something else is written in its place.
+        file.as_file().set_len(600).unwrap();
+        assert!(bundle.read(&bundle.place(&target).unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_whole_bundle_is_refused() {
+        let whole = tar_of(&[TIMESTAMP, ("metadata/1.root.json", &[7; 3000])]);
+        assert!(open(&whole).is_ok());
+        assert!(reason(&whole[..whole.len() - 1024 - 512]).contains("cut short"));
+        assert!(reason(&whole[..400]).contains("no whole bundle"));
+        assert!(reason(&tar_of(&[TIMESTAMP, TIMESTAMP])).contains("twice"));
+        assert!(reason(&tar_of(&[("metadata/1.root.json", b"")])).contains("no signed metadata"));
+        assert!(reason(b"").contains("no signed metadata"));
+        assert!(reason(&[b'P'; 5000]).contains("no whole bundle"));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Bundle::open(folder.path()), Err(BundleError::Form { .. })));
+        assert!(matches!(Bundle::open(&folder.path().join("none")), Err(BundleError::Io { .. })));
+    }
+
+    #[test]
+    fn only_plain_names_in_the_two_folders_count() {
+        let target = format!("targets/{}.notes.md", "0".repeat(64));
+        for good in ["metadata/1.root.json", "./metadata/timestamp.json", target.as_str()] {
+            assert!(location(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in
+            ["metadata/../x", "../metadata/x", "/metadata/x", "metadata/", "metadata/.x", "targets/x", "other/x", "metadata\\x"]
+        {
+            assert!(location(bad.as_bytes()).is_none(), "{bad}");
+        }
+        assert_eq!(location(b"metadata/\xff"), None);
+    }
+
+    #[test]
+    fn a_hostile_tar_costs_little() {
+        let empty: Vec<(String, &[u8])> = (0..=MOST_HEADERS).map(|number| (format!("x/{number}"), b"".as_slice())).collect();
+        let empty: Vec<(&str, &[u8])> = empty.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+        assert!(reason(&tar_of(&empty)).contains("too many"));
+        // A size beyond all numbers, and one beyond the file.
+        for size in [u64::MAX, u64::MAX - 511, 1 << 40] {
+            let mut bytes = tar_of(&[TIMESTAMP]);
+            let mut header = tar::Header::new_gnu();
+            header.set_path("metadata/1.root.json").unwrap();
+            header.set_size(size);
+            header.set_cksum();
+            bytes.splice(1024..1024, header.as_bytes().iter().copied());
+            assert!(open(&bytes).is_err(), "{size}");
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_path("././@LongLink").unwrap();
+        header.set_size(1 << 20);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.resize(bytes.len() + (2 << 20), b'n');
+        assert!(reason(&bytes).contains("too long"));
+    }
+}
