@@ -19,7 +19,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("trust", &["causes", "model", "durable"]),
     ("fetch", &["causes", "model", "durable"]),
     ("store", &["causes", "model", "durable", "container"]),
-    ("engine", &["causes", "model", "host", "settings", "container", "delta", "trust", "fetch", "store"]),
+    ("desktop", &["causes", "model", "host", "durable", "store"]),
+    ("engine", &["causes", "model", "host", "settings", "container", "delta", "trust", "fetch", "store", "desktop"]),
     ("launcher", &["model", "host", "settings", "engine"]),
     ("publish", &["causes", "model", "host", "settings", "durable", "container", "delta", "trust"]),
     ("server", &["causes", "model", "host", "settings", "durable", "trust", "publish"]),
@@ -34,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "container",
             "delta",
             "store",
+            "desktop",
             "engine",
             "launcher",
             "publish",
@@ -122,6 +124,7 @@ fn libraries_stay_in_their_rooms() {
         ("zip", &["publish"]),
         ("clap", &["cli"]),
         ("rfd", &["launcher"]),
+        ("image", &["desktop"]),
     ];
     let mut broken = Vec::new();
     for (room, path, code) in sources() {

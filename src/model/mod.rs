@@ -4,6 +4,7 @@
 //! In: text and JSON. Out: checked values. Never: I/O, clock, environment, another room of this crate.
 
 pub mod digest;
+pub mod launcher;
 pub mod manifest;
 pub mod node;
 pub mod offer;
@@ -20,6 +21,7 @@ pub mod version;
 pub mod version_tree;
 
 pub use digest::{Digest, Hasher};
+pub use launcher::{Launcher, SignedLauncher};
 pub use manifest::{Launch, Manifest};
 pub use node::Node;
 pub use offer::Offer;

@@ -9,6 +9,9 @@
 //! <home>/staging/<id>/         a version that is coming: tree/ and the package's verified pieces
 //! <home>/running/<id>          locked by the processes that run this version, which are noted in <id>.d/
 //! <home>/snapshots/            the user's own files that a switch replaced
+//! <home>/user-data/            the user's files that uninstalling kept
+//! <home>/desktop.json          what was made on the user's desktop
+//! <home>/own-update/           a newer launcher that is coming
 //! <home>/trust/ nodes.json logs/
 //! ```
 //!
@@ -19,6 +22,7 @@ mod files;
 #[cfg(test)]
 mod fixture;
 pub mod home;
+pub mod kept;
 pub mod launch;
 pub mod lock;
 pub mod migrate;

@@ -1,0 +1,707 @@
+//! The launcher's own executable, exchanged for a newer one, and put back if that does not come up (FAULTS 25).
+//!
+//! ```text
+//! kuzflow-launcher               always a whole executable (on Windows: but for an instant between two renames)
+//! kuzflow-launcher.new           one that is coming; proved by its digest, and by starting it, before it takes the place
+//! kuzflow-launcher.old           the one before, until the new one has started the app once
+//! kuzflow-launcher.update.json   what is under way, and which builds did not come up here
+//! kuzflow-launcher.update.lock   held by whoever exchanges it, and by a new one until it is confirmed
+//! ```
+//!
+//! A new one that cannot run at all is found out before the exchange: it must answer `self-test`. One that answers, but then dies before
+//! it has started the app, notes each start as the very first thing it does. The second time nobody has confirmed it, and it puts the old
+//! one back and hands over to it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{DesktopError, remove_file};
+use crate::durable;
+use crate::model::{Digest, Hasher, Version};
+
+/// Starts of a new launcher that nobody confirmed, after which the old one is put back.
+const STARTS: u32 = 1;
+/// How often a build may fail its self-test before it is not fetched again: a busy machine can make one late.
+const FAILED_TESTS: u32 = 2;
+/// Builds that are remembered as failed.
+const REMEMBERED: usize = 8;
+/// How long a new launcher may take for its self-test.
+pub const TEST_TIME: Duration = Duration::from_secs(20);
+/// Between two looks at a self-test.
+const LOOK: Duration = Duration::from_millis(10);
+/// Longest answer to a self-test that is read, bytes.
+const LONGEST_ANSWER: u64 = 64 << 10;
+
+/// The executable at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    path: PathBuf,
+}
+
+/// What is under way, and what failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Note {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchange: Option<Exchange>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
+}
+
+/// An exchange that is not confirmed yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Exchange {
+    from: Version,
+    to: Version,
+    /// Of the new executable.
+    hash: Digest,
+    /// How often the new one has begun to start.
+    #[serde(default)]
+    starts: u32,
+}
+
+/// A build that did not come up here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Failed {
+    version: Version,
+    hash: Digest,
+    times: u32,
+}
+
+/// What the first look at the note says.
+#[derive(Debug)]
+pub enum Begun {
+    /// Nothing is under way.
+    Usual,
+    /// This is a new launcher that nobody has confirmed; to be handed to [`Program::confirm`] once the app has started.
+    Unproved(Attempt),
+    /// The old launcher is back in its place, and is to be started instead of this one: [`Program::hand_over`].
+    PutBack,
+}
+
+/// A start of an unproved launcher; holds the lock, so that a second start at the same moment does not count as a second try.
+#[derive(Debug)]
+pub struct Attempt {
+    #[allow(dead_code)]
+    lock: Option<File>,
+}
+
+/// Why a new launcher does not take the place of this one.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The bytes are not the signed ones.
+    #[error("the new launcher has the digest {found}, signed is {signed}")]
+    Digest {
+        /// Of the bytes.
+        found: Digest,
+        /// What was signed.
+        signed: Digest,
+    },
+    /// It could not be started.
+    #[error("the new launcher cannot be started")]
+    Start(#[source] io::Error),
+    /// It did not answer in time.
+    #[error("the new launcher did not answer within {0:?}")]
+    Late(Duration),
+    /// It ended with an error, or said something else than it should.
+    #[error("the new launcher failed its self-test: {0}")]
+    Answer(String),
+    /// This build has failed here before.
+    #[error("this build of the launcher has failed here before")]
+    Known,
+    /// Another launcher is just exchanging the executable, or waits to be confirmed.
+    #[error("another launcher is exchanging the executable")]
+    Busy,
+    /// A file of ours could not be written.
+    #[error(transparent)]
+    Desktop(#[from] DesktopError),
+}
+
+impl Unfit {
+    /// Whether it is the build's own fault.
+    fn is_the_builds(&self) -> bool {
+        matches!(self, Self::Start(_) | Self::Late(_) | Self::Answer(_))
+    }
+}
+
+/// A new executable that lies beside the old one, proved by its digest.
+#[derive(Debug)]
+pub struct Staged<'a> {
+    program: &'a Program,
+    version: Version,
+    hash: Digest,
+    /// Of the exchange; from the first byte written on.
+    lock: File,
+}
+
+/// The steps of an exchange, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// What is about to happen is noted.
+    Note,
+    /// The old executable gets its second name.
+    KeepOld,
+    /// The new one takes the place.
+    Replace,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Note, Self::KeepOld, Self::Replace];
+}
+
+impl Program {
+    /// The executable at `path`, links resolved. To be asked for at the start of a process: after an exchange the system may name another
+    /// path for the file that runs.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file beside it; a program keeps the ending that makes it one.
+    fn beside(&self, what: &str, is_program: bool) -> PathBuf {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        match self.path.extension() {
+            Some(extension) if extension.eq_ignore_ascii_case("exe") => {
+                name.push(format!(".{what}"));
+                if is_program {
+                    name.push(".");
+                    name.push(extension);
+                }
+            }
+            Some(extension) => {
+                name.push(".");
+                name.push(extension);
+                name.push(format!(".{what}"));
+            }
+            None => name.push(format!(".{what}")),
+        }
+        self.path.with_file_name(name)
+    }
+
+    fn staged(&self) -> PathBuf {
+        self.beside("new", true)
+    }
+
+    fn old(&self) -> PathBuf {
+        self.beside("old", true)
+    }
+
+    fn note_path(&self) -> PathBuf {
+        self.beside("update.json", false)
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.beside("update.lock", false)
+    }
+
+    /// `None` while somebody else holds it.
+    fn lock(&self) -> Result<Option<File>, DesktopError> {
+        let path = self.lock_path();
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(DesktopError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(DesktopError::io("lock", &path)(error)),
+        }
+    }
+
+    /// A damaged note is none: what it said of failures costs one more try.
+    fn note(&self) -> Result<Option<Note>, DesktopError> {
+        let path = self.note_path();
+        match fs::read(&path) {
+            Ok(json) => Ok(serde_json::from_slice(&json)
+                .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the note of an exchange is damaged"))
+                .ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DesktopError::io("read", &path)(error)),
+        }
+    }
+
+    fn write_note(&self, note: &Note) -> Result<(), DesktopError> {
+        let path = self.note_path();
+        if *note == Note::default() {
+            return remove_file(&path).map(drop);
+        }
+        let json = serde_json::to_vec_pretty(note).map_err(|error| DesktopError::io("write", &path)(error.into()))?;
+        durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
+    }
+
+    /// What stands in the way of an exchange; `None` if nothing does. A folder that this user cannot write to is usual: a package manager
+    /// or an administrator put the launcher there, and brings the next one.
+    pub fn fixed(&self) -> Option<io::Error> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if !found.is_file() => return Some(io::Error::other("it is no plain file")),
+            Ok(_) => {}
+            Err(error) => return Some(error),
+        }
+        tempfile::Builder::new().prefix(durable::TEMPORARY_PREFIX).tempfile_in(folder).err()
+    }
+
+    /// The very first thing a start does. One read of a file that usually is not there; nothing is written then.
+    ///
+    /// `own` is the version of the running program. Whatever goes wrong in here is told in the log and does not keep the app from starting.
+    pub fn begin(&self, own: &Version) -> Begun {
+        self.try_begin(own).unwrap_or_else(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "the exchange of the launcher cannot be looked after");
+            Begun::Usual
+        })
+    }
+
+    fn try_begin(&self, own: &Version) -> Result<Begun, DesktopError> {
+        if self.note()?.is_none_or(|note| note.exchange.is_none()) {
+            return Ok(Begun::Usual);
+        }
+        // Whoever holds it is at work on the exchange, or a new launcher on its way to the app: alive in both cases.
+        let Some(lock) = self.lock()? else { return Ok(Begun::Usual) };
+        let Some(mut note) = self.note()? else { return Ok(Begun::Usual) };
+        let Some(exchange) = note.exchange.clone() else { return Ok(Begun::Usual) };
+        if exchange.to != *own {
+            // It did not take place, or was undone; by a kill, or by somebody who put another launcher here.
+            if exchange.starts >= STARTS {
+                note.fail(&exchange.to, exchange.hash, FAILED_TESTS);
+            }
+            note.exchange = None;
+            self.write_note(&note)?;
+            self.clean();
+            return Ok(Begun::Usual);
+        }
+        if exchange.starts >= STARTS && self.old().is_file() {
+            tracing::error!(new = %exchange.to, old = %exchange.from, "the new launcher did not come up; the old one is put back");
+            self.put_back()?;
+            // Only now: were it noted first, a kill in between would leave the new one for good.
+            note.fail(&exchange.to, exchange.hash, FAILED_TESTS);
+            note.exchange = None;
+            self.write_note(&note)?;
+            return Ok(Begun::PutBack);
+        }
+        note.exchange = Some(Exchange { starts: exchange.starts + 1, ..exchange });
+        self.write_note(&note)?;
+        Ok(Begun::Unproved(Attempt { lock: Some(lock) }))
+    }
+
+    /// The new launcher has started the app: the old one goes.
+    pub fn confirm(&self, attempt: Attempt) {
+        let confirm = || {
+            let mut note = self.note()?.unwrap_or_default();
+            note.exchange = None;
+            self.write_note(&note)
+        };
+        match confirm() {
+            Ok(()) => {
+                self.clean();
+                tracing::info!(program = %self.path.display(), "the new launcher is confirmed");
+            }
+            // The next start takes it for a failure, and goes back: a pity, and safe.
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the new launcher cannot be confirmed"),
+        }
+        drop(attempt);
+    }
+
+    /// Removes what an exchange leaves. On Windows the old one may still be running; then the next call removes it.
+    fn clean(&self) {
+        for path in [self.old(), self.staged()] {
+            if let Err(error) = remove_file(&path) {
+                tracing::info!(error = &error as &dyn std::error::Error, "what an exchange of the launcher left stays for now");
+            }
+        }
+    }
+
+    /// Removes all that exchanges leave beside the executable, notes and lock included. Nothing while one is under way.
+    ///
+    /// # Errors
+    /// [`DesktopError::Io`] if a file cannot be removed.
+    pub fn forget(&self) -> Result<Vec<PathBuf>, DesktopError> {
+        let mut removed = Vec::new();
+        if self.note()?.is_some_and(|note| note.exchange.is_some()) {
+            return Ok(removed);
+        }
+        for path in [self.old(), self.staged(), self.note_path(), self.lock_path()] {
+            if remove_file(&path)? {
+                removed.push(path);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Whether this build has failed here as often as it may.
+    pub fn has_failed(&self, hash: &Digest) -> bool {
+        let note = self.note().ok().flatten().unwrap_or_default();
+        note.failed.iter().any(|failed| failed.hash == *hash && failed.times >= FAILED_TESTS)
+    }
+
+    /// Writes the new executable beside the old one, with the old one's permissions, and proves its digest.
+    ///
+    /// # Errors
+    /// [`Unfit`]; nothing is left beside the executable then but perhaps a file that the next try replaces.
+    pub fn stage(&self, bytes: &mut dyn io::Read, version: &Version, hash: Digest, most: u64) -> Result<Staged<'_>, Unfit> {
+        if self.has_failed(&hash) {
+            return Err(Unfit::Known);
+        }
+        let lock = self.lock()?.ok_or(Unfit::Busy)?;
+        // One that waits to be confirmed must not lose what it would go back to.
+        if self.note()?.is_some_and(|note| note.exchange.is_some()) {
+            return Err(Unfit::Busy);
+        }
+        let path = self.staged();
+        remove_file(&path)?;
+        let failed = |action| DesktopError::io(action, &path);
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed("create"))?;
+        let mut hasher = Hasher::default();
+        let mut part = vec![0; 128 << 10];
+        let mut limited = bytes.take(most.saturating_add(1));
+        loop {
+            let count = limited.read(&mut part).map_err(failed("write"))?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&part[..count]);
+            file.write_all(&part[..count]).map_err(failed("write"))?;
+        }
+        let found = hasher.finish();
+        if found != hash {
+            drop(file);
+            remove_file(&path)?;
+            return Err(Unfit::Digest { found, signed: hash });
+        }
+        let permissions = fs::metadata(&self.path).map_err(DesktopError::io("read", &self.path))?.permissions();
+        file.set_permissions(permissions).map_err(failed("make executable"))?;
+        file.sync_all().map_err(failed("write"))?;
+        Ok(Staged { program: self, version: version.clone(), hash, lock })
+    }
+
+    /// The old executable takes the place of the new one again.
+    fn put_back(&self) -> Result<(), DesktopError> {
+        self.take_place(&self.old(), &self.staged())
+    }
+
+    /// `from` takes the executable's place. Where a running program cannot be replaced it is moved to `aside`.
+    fn take_place(&self, from: &Path, aside: &Path) -> Result<(), DesktopError> {
+        let failed = |error| DesktopError::io("replace", &self.path)(error);
+        if cfg!(windows) {
+            remove_file(aside)?;
+            durable::rename(&self.path, aside).map_err(failed)?;
+            if let Err(error) = durable::rename(from, &self.path) {
+                durable::rename(aside, &self.path).map_err(failed)?;
+                return Err(failed(error));
+            }
+        } else {
+            durable::rename(from, &self.path).map_err(failed)?;
+        }
+        durable::sync_folder(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)
+    }
+
+    /// Starts the executable in the place of this process, with the same arguments. Returns only if that is not possible, or, on Windows,
+    /// with the status it ended with.
+    ///
+    /// # Errors
+    /// Why it could not be started.
+    pub fn hand_over(&self, arguments: &[OsString]) -> io::Result<u8> {
+        let mut command = Command::new(&self.path);
+        command.args(arguments);
+        #[cfg(unix)]
+        {
+            Err(std::os::unix::process::CommandExt::exec(&mut command))
+        }
+        #[cfg(not(unix))]
+        {
+            command.status().map(|status| status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1))
+        }
+    }
+}
+
+impl Note {
+    fn fail(&mut self, version: &Version, hash: Digest, times: u32) {
+        match self.failed.iter_mut().find(|failed| failed.hash == hash) {
+            Some(failed) => failed.times = failed.times.saturating_add(times),
+            None => self.failed.push(Failed { version: version.clone(), hash, times }),
+        }
+        let surplus = self.failed.len().saturating_sub(REMEMBERED);
+        self.failed.drain(..surplus);
+    }
+}
+
+impl Staged<'_> {
+    /// Starts the new executable with `arguments`, which make it test itself, and exchanges it if it says within `limit` that it is well.
+    /// `own` is the version of the running program. A build that fails is remembered.
+    ///
+    /// # Errors
+    /// [`Unfit`]; the executable is as it was.
+    pub fn take_over(self, arguments: &[OsString], own: &Version, limit: Duration) -> Result<(), Unfit> {
+        let path = self.program.staged();
+        if let Err(unfit) = test(&path, arguments, &self.version, limit) {
+            if unfit.is_the_builds() {
+                let mut note = self.program.note()?.unwrap_or_default();
+                note.fail(&self.version, self.hash, 1);
+                self.program.write_note(&note)?;
+            }
+            remove_file(&path)?;
+            return Err(unfit);
+        }
+        for step in Step::ALL {
+            self.perform(step, own)?;
+        }
+        Ok(())
+    }
+
+    /// One step of the exchange. After each the path names a whole executable, and the next start knows what to do.
+    fn perform(&self, step: Step, own: &Version) -> Result<(), DesktopError> {
+        let program = self.program;
+        let _held = &self.lock;
+        match step {
+            Step::Note => {
+                let exchange = Exchange { from: own.clone(), to: self.version.clone(), hash: self.hash, starts: 0 };
+                program.write_note(&Note { exchange: Some(exchange), ..program.note()?.unwrap_or_default() })
+            }
+            Step::KeepOld => {
+                remove_file(&program.old())?;
+                // On Windows it gets its second name by being moved there.
+                if cfg!(windows) { Ok(()) } else { keep(&program.path, &program.old()) }
+            }
+            Step::Replace => program.take_place(&program.staged(), &program.old()),
+        }
+    }
+}
+
+/// A second name for a file; a copy where the file system has only one for each.
+fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
+    if fs::hard_link(path, second).is_ok() {
+        return Ok(());
+    }
+    let failed = |error| DesktopError::io("keep", path)(error);
+    let mut copy = durable::temporary(second).map_err(failed)?;
+    io::copy(&mut File::open(path).map_err(failed)?, &mut copy).map_err(failed)?;
+    copy.as_file().set_permissions(fs::metadata(path).map_err(failed)?.permissions()).map_err(failed)?;
+    durable::persist(copy, second).map_err(failed)
+}
+
+/// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and a status of 0.
+fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration) -> Result<(), Unfit> {
+    let end = Instant::now() + limit;
+    let mut child = spawn(path, arguments, end).map_err(Unfit::Start)?;
+    let (sender, answer) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = output.take(LONGEST_ANSWER).read_to_string(&mut text);
+            // Nobody waits any more after the limit.
+            let _ = sender.send(text);
+        });
+    }
+    let status = loop {
+        match child.try_wait().map_err(Unfit::Start)? {
+            Some(status) => break status,
+            None if Instant::now() >= end => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Unfit::Late(limit));
+            }
+            None => std::thread::sleep(LOOK),
+        }
+    };
+    // Whatever it left behind may hold the pipe open.
+    let text = answer.recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK)).unwrap_or_default();
+    let said = text.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).unwrap_or_default();
+    let (state, version) = (said["result"]["status"].as_str(), said["result"]["version"].as_str());
+    if !status.success() || state != Some("done") {
+        return Err(Unfit::Answer(format!("{status}, it said {:?}", text.chars().take(500).collect::<String>())));
+    }
+    if version != Some(expected.to_string().as_str()) {
+        return Err(Unfit::Answer(format!("it is version {version:?}, signed is {expected}")));
+    }
+    Ok(())
+}
+
+/// A child of another thread that was started while the file was being written may hold it open for writing for a moment; the system then
+/// refuses to run it.
+fn spawn(path: &Path, arguments: &[OsString], end: Instant) -> io::Result<Child> {
+    loop {
+        let mut command = Command::new(path);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < end => std::thread::sleep(LOOK),
+            result => return result,
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    /// A launcher that is a script: it answers a self-test as version 2.0.0.
+    const NEW: &str = "#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"2.0.0\"}}'\n";
+    const OLD: &str = "#!/bin/sh\necho old\n";
+
+    struct Place {
+        folder: tempfile::TempDir,
+        program: Program,
+    }
+
+    fn place() -> Place {
+        let folder = tempfile::Builder::new().prefix("启动 器").tempdir().unwrap();
+        let path = folder.path().join("launcher");
+        fs::write(&path, OLD).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+        Place { program: Program::new(path), folder }
+    }
+
+    impl Place {
+        fn stage(&self, content: &str) -> Result<Staged<'_>, Unfit> {
+            let hash = Digest::of(content.as_bytes());
+            self.program.stage(&mut content.as_bytes(), &version("2.0.0"), hash, 1 << 20)
+        }
+
+        fn exchange(&self, content: &str) -> Result<(), Unfit> {
+            self.stage(content)?.take_over(&[], &version("1.0.0"), Duration::from_secs(20))
+        }
+
+        fn content(&self) -> String {
+            assert_eq!(fs::metadata(self.program.path()).unwrap().permissions().mode() & 0o777, 0o750);
+            fs::read_to_string(self.program.path()).unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.retain(|name| !name.ends_with(".lock"));
+            names.sort();
+            names
+        }
+    }
+
+    #[test]
+    fn the_old_one_goes_once_the_new_one_has_started_the_app() {
+        let place = place();
+        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
+        assert_eq!(place.names(), ["launcher"], "a usual start writes nothing");
+        place.exchange(NEW).unwrap();
+        assert_eq!((place.content().as_str(), fs::read_to_string(place.program.old()).unwrap().as_str()), (NEW, OLD));
+        // A third one does not come before the second is confirmed.
+        assert!(matches!(place.stage("#!/bin/sh\n"), Err(Unfit::Busy)));
+        let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!() };
+        // A second start while the first is on its way is no second try.
+        assert!(matches!(place.program.begin(&version("2.0.0")), Begun::Usual));
+        place.program.confirm(attempt);
+        assert_eq!(place.names(), ["launcher"]);
+        assert!(matches!(place.program.begin(&version("2.0.0")), Begun::Usual));
+    }
+
+    #[test]
+    fn one_that_dies_on_its_way_is_replaced_by_the_old_one_at_the_second_start() {
+        let place = place();
+        place.exchange(NEW).unwrap();
+        drop(place.program.begin(&version("2.0.0")));
+        assert_eq!(place.content(), NEW);
+        assert!(matches!(place.program.begin(&version("2.0.0")), Begun::PutBack));
+        assert_eq!(place.content(), OLD);
+        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
+        assert!(matches!(place.exchange(NEW), Err(Unfit::Known)), "it is not tried again");
+        place.exchange(&format!("{NEW}# another build\n")).unwrap();
+        assert!(place.program.forget().unwrap().is_empty(), "nothing is forgotten on the way");
+    }
+
+    #[test]
+    fn a_kill_between_any_two_steps_leaves_a_whole_launcher_and_the_next_start_converges() {
+        for done in 0..=Step::ALL.len() {
+            let place = place();
+            let staged = place.stage(NEW).unwrap();
+            for step in &Step::ALL[..done] {
+                staged.perform(*step, &version("1.0.0")).unwrap();
+            }
+            drop(staged);
+            let now = if place.content() == NEW { "2.0.0" } else { "1.0.0" };
+            assert_eq!(now == "2.0.0", done == Step::ALL.len());
+            match place.program.begin(&version(now)) {
+                Begun::Unproved(attempt) if now == "2.0.0" => place.program.confirm(attempt),
+                Begun::Usual if now == "1.0.0" => {}
+                other => panic!("{done}: {other:?}"),
+            }
+            // Whatever happened, an update goes through afterwards.
+            if now == "1.0.0" {
+                place.exchange(NEW).unwrap();
+                let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!("{done}") };
+                place.program.confirm(attempt);
+            }
+            assert_eq!(place.names(), ["launcher"], "{done}");
+        }
+    }
+
+    #[test]
+    fn a_kill_after_the_old_one_was_put_back_leaves_it_there() {
+        let place = place();
+        place.exchange(NEW).unwrap();
+        drop(place.program.begin(&version("2.0.0")));
+        // Put back, and killed before it was noted.
+        place.program.put_back().unwrap();
+        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
+        assert!(matches!(place.exchange(NEW), Err(Unfit::Known)));
+        assert_eq!(place.content(), OLD);
+    }
+
+    #[test]
+    fn one_that_does_not_start_never_takes_the_place() {
+        let place = place();
+        let limit = Duration::from_millis(700);
+        for (content, late) in [
+            ("#!/no/such/interpreter\n", false),
+            ("#!/bin/sh\nexit 1\n", false),
+            ("#!/bin/sh\nexec sleep 60\n", true),
+            ("#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"1.9.9\"}}'\n", false),
+            ("#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"2.0.0\"}}'\nexit 3\n", false),
+            ("#!/bin/sh\nyes\n", true),
+        ] {
+            for expected in [1, 1, 0] {
+                let limit = if late { limit } else { Duration::from_secs(20) };
+                let result = place.stage(content).and_then(|staged| staged.take_over(&[], &version("1.0.0"), limit));
+                let unfit = result.unwrap_err();
+                assert_eq!(unfit.is_the_builds(), expected == 1, "{content}: {unfit}");
+                assert_eq!(place.content(), OLD, "{content}");
+            }
+        }
+        assert_eq!(place.names(), ["launcher", "launcher.update.json"]);
+        place.exchange(NEW).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_byte_or_one_too_many_is_refused() {
+        let place = place();
+        let stage =
+            |bytes: &str, most| place.program.stage(&mut bytes.as_bytes(), &version("2.0.0"), Digest::of(NEW.as_bytes()), most);
+        assert!(matches!(stage(&NEW.replace("done", "dome"), 1 << 20), Err(Unfit::Digest { .. })));
+        assert!(matches!(stage(NEW, 10), Err(Unfit::Digest { .. })));
+        assert_eq!(place.names(), ["launcher"]);
+        fs::write(place.program.note_path(), "{").unwrap();
+        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual), "a damaged note keeps nothing from starting");
+        place.exchange(NEW).unwrap();
+    }
+
+    #[test]
+    fn what_lies_beside_keeps_the_ending_of_programs() {
+        let beside = |path: &str| {
+            let program = Program::new(path);
+            [program.staged(), program.note_path()].map(|path| path.to_str().unwrap().to_owned())
+        };
+        assert_eq!(beside("/a/launcher.EXE"), ["/a/launcher.new.EXE", "/a/launcher.update.json"]);
+        assert_eq!(beside("/a/launcher-1.2"), ["/a/launcher-1.2.new", "/a/launcher-1.2.update.json"]);
+    }
+}
