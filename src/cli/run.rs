@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
+use super::own::Own;
 use super::place::PlaceError;
-use super::{Ending, terminal};
+use super::{Ending, desktop, terminal};
 use crate::engine::app;
 use crate::engine::context::Context;
 use crate::engine::driver;
@@ -32,23 +33,27 @@ pub struct Options {
 }
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
-pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
+pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> Ending {
     if let Err(error) = context.home.active() {
         tracing::info!(%error, "first install");
-        return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output);
+        return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output, own);
     }
     if waits_for_check(context) {
         let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
-        return before_the_app(context, setup, options, output);
+        return before_the_app(context, setup, options, output, own);
     }
     let app = match driver::start(context) {
         Ok(app) => app,
-        Err(error) => return told(context, options, output, &problem::of_store(&error)),
+        Err(error) => {
+            own.confirm();
+            return told(context, options, output, &problem::of_store(&error));
+        }
     };
+    own.confirm();
     if context.settings.update.check == CheckTime::Never {
         return Ending::App(exit_code(app.wait()));
     }
-    beside_the_app(context, &app, options, output)
+    beside_the_app(context, &app, options, output, own)
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
@@ -62,7 +67,7 @@ fn waits_for_check(context: &Context) -> bool {
 }
 
 /// The app runs; a release is looked for, and only if there is one the window opens.
-fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output: &Output) -> Ending {
+fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output: &Output, own: &Own) -> Ending {
     wait_for_end(app, context.settings.check_delay());
     // A version that fails at once is no reason to stop looking: the release that mends it may be there.
     let ended_well = || app.ended().is_some_and(|status| status.success());
@@ -95,11 +100,13 @@ fn beside_the_app(context: &Context, app: &RunningApp, options: Options, output:
         });
     }
     quit(&handle, engine);
+    afterwards(context, own, false);
     context.app.get().map_or(Ending::Failed, |app| Ending::App(exit_code(app.wait())))
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
-fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output) -> Ending {
+fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output, own: &Own) -> Ending {
+    let was_empty = desktop::is_empty(&context.home);
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) if setup.start_anyway => {
@@ -111,13 +118,33 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
     handle.send(Command::Check { by_user: !setup.start_anyway });
     let shown = !options.headless && show(context, &handle, ViewState::default(), options);
     let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
+    let too_old = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld);
     quit(&handle, engine);
+    // It has shown that it works, also where the network did not.
+    own.confirm();
+    // Nothing can be installed by this launcher; a newer one can do it, from the beginning.
+    if context.app.get().is_none()
+        && too_old
+        && own.update(context, &|| true)
+        && let Some(ending) = own.hand_over()
+    {
+        return ending;
+    }
     match context.app.get() {
-        Some(app) => Ending::App(exit_code(app.wait())),
+        Some(app) => {
+            afterwards(context, own, was_empty);
+            Ending::App(exit_code(app.wait()))
+        }
         // The window was closed before the check was over, or the check failed: the installed version starts all the same.
         None if setup.start_anyway => start_and_wait(context, options, output),
         None => ending,
     }
+}
+
+/// What a running launcher does for itself and for the desktop, as long as the app runs.
+fn afterwards(context: &Context, own: &Own, was_empty: bool) {
+    desktop::follow(context, own, was_empty);
+    own.update(context, &|| context.app.running().is_some());
 }
 
 fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {

@@ -12,6 +12,7 @@ use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::causes;
 use crate::fetch::{Client, FetchError, NodeMemory};
+use crate::model::launcher::own_version;
 use crate::model::release::{Audience, Choice, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version, node};
 use crate::store::{State, StoreError};
@@ -43,6 +44,10 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         Ok(signed) => signed.clone(),
         Err(reason) => return Ok(Checked::Nothing { reason, current }),
     };
+    if let Some(needed) = signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version()) {
+        let chain = vec![format!("{} needs the launcher {needed}, this is {}", signed.release.container, own_version())];
+        return Err(Problem { kind: ProblemKind::LauncherTooOld, subject: needed.to_string(), chain });
+    }
     let nodes = nodes(context, client).await;
     let notes = notes(context, client, &repository, &nodes, &signed).await;
     let memory = NodeMemory::load(&context.home.node_memory());
@@ -107,7 +112,7 @@ fn choose<'a>(
 
 /// All nodes that are known, the best first: those of the settings, of the repository's list, and of the API's answer. The last two
 /// are hints: whoever gives them can waste time, not change a byte.
-async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
+pub(super) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
     let settings = &context.settings;
     let mut nodes = settings.nodes.clone();
     node::rank(&mut nodes, &settings.region);

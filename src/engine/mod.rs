@@ -9,6 +9,7 @@ pub mod described;
 pub mod driver;
 pub mod machine;
 pub mod mailbox;
+pub mod own_update;
 mod planning;
 pub mod problem;
 pub mod protocol;

@@ -222,6 +222,8 @@ pub enum ProblemKind {
     NoSuchVersion,
     /// The version is in use and cannot be removed.
     VersionInUse,
+    /// The app is running, and what was asked for needs it closed.
+    AppRunning,
     /// The app could not be started.
     LaunchFailed,
     /// Nothing is installed and nothing can be fetched.
@@ -236,7 +238,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -247,6 +249,7 @@ impl ProblemKind {
         Self::BadPackage,
         Self::NoSuchVersion,
         Self::VersionInUse,
+        Self::AppRunning,
         Self::LaunchFailed,
         Self::NothingInstalled,
         Self::BadSettings,

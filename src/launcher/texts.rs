@@ -209,6 +209,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::BadPackage => "problem-bad-package",
         ProblemKind::NoSuchVersion => "problem-no-such-version",
         ProblemKind::VersionInUse => "problem-version-in-use",
+        ProblemKind::AppRunning => "problem-app-running",
         ProblemKind::LaunchFailed => "problem-launch-failed",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
         ProblemKind::BadSettings => "problem-bad-settings",
