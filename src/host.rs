@@ -50,7 +50,9 @@ pub struct UserFolders {
 /// The folders of the user who runs this program; `None` if the system names none.
 pub fn user_folders() -> Option<UserFolders> {
     let base = directories::BaseDirs::new()?;
-    let desktop = directories::UserDirs::new().and_then(|folders| folders.desktop_dir().map(PathBuf::from));
+    let named = directories::UserDirs::new().and_then(|folders| folders.desktop_dir().map(PathBuf::from));
+    // Without the file that names the user's folders this is its name.
+    let desktop = named.or_else(|| Some(base.home_dir().join("Desktop")).filter(|folder| folder.is_dir()));
     Some(UserFolders { home: base.home_dir().to_path_buf(), data: base.data_dir().to_path_buf(), desktop })
 }
 

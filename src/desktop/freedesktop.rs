@@ -54,9 +54,16 @@ fn head(entry: &Entry) -> Result<Vec<String>, DesktopError> {
     Ok(lines)
 }
 
+/// Starts what follows it.
+const DETOUR: [&str; 3] = ["sh", "-c", "exec \"$0\" \"$@\""];
+
 /// The launcher with what stands before its verb.
 fn command(entry: &Entry) -> Result<String, DesktopError> {
-    let mut words = vec![argument(text(&entry.program)?)];
+    let program = text(&entry.program)?;
+    // The specification allows no equals sign in the program's name, and GLib looks for the program before it has made one percent sign
+    // of two. As an argument of another program the same name is fine.
+    let detour = if program.contains(['=', '%']) { DETOUR.as_slice() } else { &[] };
+    let mut words: Vec<String> = detour.iter().copied().chain([program]).map(argument).collect();
     for word in &entry.arguments {
         words.push(argument(text(word.as_ref())?));
     }
@@ -182,7 +189,7 @@ mod tests {
         for path in [
             "/opt/app/kuzflow-launcher",
             "/home/张三/我的 应用/kuzflow-launcher",
-            "/tmp/a \"b\" `c` $d \\e 100% %f 'g' ;#&|<>()*?~!",
+            "/tmp/a \"b\" `c` $d \\e 'g' ;#&|<>()*?~!",
             "/tmp/two\nlines\tand a tab",
             " ",
             "",
@@ -191,6 +198,12 @@ mod tests {
             let text = application(&entry).unwrap();
             let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
             assert_eq!(read_back(exec), [path, "--home", path, "run"], "{exec}");
+        }
+        for path in ["/tmp/100% %f", "/tmp/a=b"] {
+            let entry = Entry { program: path.into(), arguments: vec!["--home".into(), path.into()], ..entry() };
+            let text = application(&entry).unwrap();
+            let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
+            assert_eq!(read_back(exec), ["sh", "-c", "exec \"$0\" \"$@\"", path, "--home", path, "run"], "{exec}");
         }
     }
 

@@ -36,6 +36,8 @@ const REMEMBERED: usize = 8;
 pub const TEST_TIME: Duration = Duration::from_secs(20);
 /// Between two looks at a self-test.
 const LOOK: Duration = Duration::from_millis(10);
+/// How often a lock that is held is looked at.
+const LOCK_LOOKS: u32 = 20;
 /// Longest answer to a self-test that is read, bytes.
 const LONGEST_ANSWER: u64 = 64 << 10;
 
@@ -206,16 +208,19 @@ impl Program {
         self.beside("update.lock", false)
     }
 
-    /// `None` while somebody else holds it.
+    /// `None` while somebody else holds it. A process that another thread is just starting holds it for a moment without meaning to.
     fn lock(&self) -> Result<Option<File>, DesktopError> {
         let path = self.lock_path();
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(DesktopError::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(DesktopError::io("lock", &path)(error)),
+        for _ in 0..LOCK_LOOKS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::Error(error)) => return Err(DesktopError::io("lock", &path)(error)),
+            }
         }
+        Ok(None)
     }
 
     /// A damaged note is none: what it said of failures costs one more try.

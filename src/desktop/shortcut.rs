@@ -200,7 +200,8 @@ pub fn refresh(entry: &Entry, home: &Home, folders: &UserFolders, system: System
     let wanted = artifacts(entry, home, folders, on_desktop, system)?;
     let ours = |made: Option<&Made>, artifact: &Artifact| match made {
         Some(made) => {
-            made.source != artifact.content.digest() && digest_of(&made.path).is_some_and(|found| made.file == Some(found))
+            let outdated = made.source != artifact.content.digest() || made.path != artifact.path;
+            outdated && digest_of(&made.path).is_some_and(|found| made.file == Some(found))
         }
         // A size of the icon that the one before had no pixels for.
         None => artifact.kind.starts_with("icon"),

@@ -210,13 +210,11 @@ mod tests {
         assert!(!kept[0].join("sample_2.0.0_Linux_x86_64/runtime").exists());
         assert!(settle(&fixture.home, true, &fixture.lock).unwrap().is_empty());
 
+        fixture.home.create().unwrap();
         let three = fixture.install("3.0.0", &[]);
-        let tree = fixture.home.container(&three);
-        let migration = take_over(&fixture.home, &tree).unwrap().unwrap();
-        assert!(!migration.carried.is_empty());
         assert_eq!(fixture.read(&three, "data/图/mine.txt").as_deref(), Some("the user's"));
-        taken_over(&fixture.home);
-        assert!(take_over(&fixture.home, &tree).unwrap().is_none(), "once");
+        assert_eq!(fixture.read(&three, "data/old.txt").as_deref(), Some("of the old version"));
+        assert!(take_over(&fixture.home, &fixture.home.container(&three)).unwrap().is_none(), "once");
         assert!(fixture.home.user_data().join("taken-over-2026-03-01T12-00-00Z").is_dir(), "nothing is deleted");
     }
 
