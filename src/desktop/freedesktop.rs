@@ -95,7 +95,7 @@ fn string(value: &str) -> String {
 fn argument(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:+@=".contains(c);
     let doubled = word.replace('%', "%%");
-    if !word.is_empty() && word.chars().all(|character| plain(character)) {
+    if !word.is_empty() && word.chars().all(plain) {
         return doubled;
     }
     let mut quoted = String::from("\"");

@@ -12,19 +12,22 @@
 //! it has started the app, notes each start as the very first thing it does. The second time nobody has confirmed it, and it puts the old
 //! one back and hands over to it.
 
+mod staged;
+
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{DesktopError, remove_file};
 use crate::durable;
 use crate::model::{Digest, Hasher, Version};
+
+pub use staged::{Staged, Step};
 
 /// Starts of a new launcher that nobody confirmed, after which the old one is put back.
 const STARTS: u32 = 1;
@@ -38,8 +41,6 @@ pub const TEST_TIME: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(10);
 /// How often a lock that is held is looked at.
 const LOCK_LOOKS: u32 = 20;
-/// Longest answer to a self-test that is read, bytes.
-const LONGEST_ANSWER: u64 = 64 << 10;
 
 /// The executable at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,32 +132,6 @@ impl Unfit {
     fn is_the_builds(&self) -> bool {
         matches!(self, Self::Start(_) | Self::Late(_) | Self::Answer(_))
     }
-}
-
-/// A new executable that lies beside the old one, proved by its digest.
-#[derive(Debug)]
-pub struct Staged<'a> {
-    program: &'a Program,
-    version: Version,
-    hash: Digest,
-    /// Of the exchange; from the first byte written on.
-    lock: File,
-}
-
-/// The steps of an exchange, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// What is about to happen is noted.
-    Note,
-    /// The old executable gets its second name.
-    KeepOld,
-    /// The new one takes the place.
-    Replace,
-}
-
-impl Step {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Note, Self::KeepOld, Self::Replace];
 }
 
 impl Program {
@@ -439,274 +414,6 @@ impl Note {
     }
 }
 
-impl Staged<'_> {
-    /// Starts the new executable with `arguments`, which make it test itself, and exchanges it if it says within `limit` that it is well.
-    /// `own` is the version of the running program. A build that fails is remembered.
-    ///
-    /// # Errors
-    /// [`Unfit`]; the executable is as it was.
-    pub fn take_over(self, arguments: &[OsString], own: &Version, limit: Duration) -> Result<(), Unfit> {
-        let path = self.program.staged();
-        if let Err(unfit) = test(&path, arguments, &self.version, limit) {
-            if unfit.is_the_builds() {
-                let mut note = self.program.note()?.unwrap_or_default();
-                note.fail(&self.version, self.hash, 1);
-                self.program.write_note(&note)?;
-            }
-            remove_file(&path)?;
-            return Err(unfit);
-        }
-        for step in Step::ALL {
-            self.perform(step, own)?;
-        }
-        Ok(())
-    }
-
-    /// One step of the exchange. After each the path names a whole executable, and the next start knows what to do.
-    fn perform(&self, step: Step, own: &Version) -> Result<(), DesktopError> {
-        let program = self.program;
-        let _held = &self.lock;
-        match step {
-            Step::Note => {
-                let exchange = Exchange { from: own.clone(), to: self.version.clone(), hash: self.hash, starts: 0 };
-                program.write_note(&Note { exchange: Some(exchange), ..program.note()?.unwrap_or_default() })
-            }
-            Step::KeepOld => {
-                remove_file(&program.old())?;
-                // On Windows it gets its second name by being moved there.
-                if cfg!(windows) { Ok(()) } else { keep(&program.path, &program.old()) }
-            }
-            Step::Replace => program.take_place(&program.staged(), &program.old()),
-        }
-    }
-}
-
-/// A second name for a file; a copy where the file system has only one for each.
-fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
-    if fs::hard_link(path, second).is_ok() {
-        return Ok(());
-    }
-    let failed = |error| DesktopError::io("keep", path)(error);
-    let mut copy = durable::temporary(second).map_err(failed)?;
-    io::copy(&mut File::open(path).map_err(failed)?, &mut copy).map_err(failed)?;
-    copy.as_file().set_permissions(fs::metadata(path).map_err(failed)?.permissions()).map_err(failed)?;
-    durable::persist(copy, second).map_err(failed)
-}
-
-/// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and a status of 0.
-fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration) -> Result<(), Unfit> {
-    let end = Instant::now() + limit;
-    let mut child = spawn(path, arguments, end).map_err(Unfit::Start)?;
-    let (sender, answer) = mpsc::channel();
-    if let Some(output) = child.stdout.take() {
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = output.take(LONGEST_ANSWER).read_to_string(&mut text);
-            // Nobody waits any more after the limit.
-            let _ = sender.send(text);
-        });
-    }
-    let status = loop {
-        match child.try_wait().map_err(Unfit::Start)? {
-            Some(status) => break status,
-            None if Instant::now() >= end => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Unfit::Late(limit));
-            }
-            None => std::thread::sleep(LOOK),
-        }
-    };
-    // Whatever it left behind may hold the pipe open.
-    let text = answer.recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK)).unwrap_or_default();
-    let said = text.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).unwrap_or_default();
-    let (state, version) = (said["result"]["status"].as_str(), said["result"]["version"].as_str());
-    if !status.success() || state != Some("done") {
-        return Err(Unfit::Answer(format!("{status}, it said {:?}", text.chars().take(500).collect::<String>())));
-    }
-    if version != Some(expected.to_string().as_str()) {
-        return Err(Unfit::Answer(format!("it is version {version:?}, signed is {expected}")));
-    }
-    Ok(())
-}
-
-/// A child of another thread that was started while the file was being written may hold it open for writing for a moment; the system then
-/// refuses to run it.
-fn spawn(path: &Path, arguments: &[OsString], end: Instant) -> io::Result<Child> {
-    loop {
-        let mut command = Command::new(path);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        match command.spawn() {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < end => std::thread::sleep(LOOK),
-            result => return result,
-        }
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn version(text: &str) -> Version {
-        text.parse().unwrap()
-    }
-
-    /// A launcher that is a script: it answers a self-test as version 2.0.0.
-    const NEW: &str = "#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"2.0.0\"}}'\n";
-    const OLD: &str = "#!/bin/sh\necho old\n";
-
-    struct Place {
-        folder: tempfile::TempDir,
-        program: Program,
-    }
-
-    fn place() -> Place {
-        let folder = tempfile::Builder::new().prefix("启动 器").tempdir().unwrap();
-        let path = folder.path().join("launcher");
-        fs::write(&path, OLD).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
-        Place { program: Program::new(path), folder }
-    }
-
-    impl Place {
-        fn stage(&self, content: &str) -> Result<Staged<'_>, Unfit> {
-            let hash = Digest::of(content.as_bytes());
-            self.program.stage(&mut content.as_bytes(), &version("2.0.0"), hash, 1 << 20)
-        }
-
-        fn exchange(&self, content: &str) -> Result<(), Unfit> {
-            self.stage(content)?.take_over(&[], &version("1.0.0"), Duration::from_secs(20))
-        }
-
-        fn content(&self) -> String {
-            assert_eq!(fs::metadata(self.program.path()).unwrap().permissions().mode() & 0o777, 0o750);
-            fs::read_to_string(self.program.path()).unwrap()
-        }
-
-        fn names(&self) -> Vec<String> {
-            let entries = fs::read_dir(self.folder.path()).unwrap();
-            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-            names.retain(|name| !name.ends_with(".lock"));
-            names.sort();
-            names
-        }
-    }
-
-    #[test]
-    fn the_old_one_goes_once_the_new_one_has_started_the_app() {
-        let place = place();
-        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
-        assert_eq!(place.names(), ["launcher"], "a usual start writes nothing");
-        place.exchange(NEW).unwrap();
-        assert_eq!((place.content().as_str(), fs::read_to_string(place.program.old()).unwrap().as_str()), (NEW, OLD));
-        // A third one does not come before the second is confirmed.
-        assert!(matches!(place.stage("#!/bin/sh\n"), Err(Unfit::Busy)));
-        let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!() };
-        // A second start while the first is on its way is no second try.
-        assert!(matches!(place.program.begin(&version("2.0.0")), Begun::Usual));
-        place.program.confirm(attempt);
-        assert_eq!(place.names(), ["launcher"]);
-        assert!(matches!(place.program.begin(&version("2.0.0")), Begun::Usual));
-    }
-
-    #[test]
-    fn one_that_dies_on_its_way_is_replaced_by_the_old_one_at_the_second_start() {
-        let place = place();
-        place.exchange(NEW).unwrap();
-        drop(place.program.begin(&version("2.0.0")));
-        assert_eq!(place.content(), NEW);
-        assert!(matches!(place.program.begin(&version("2.0.0")), Begun::PutBack));
-        assert_eq!(place.content(), OLD);
-        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
-        assert!(matches!(place.exchange(NEW), Err(Unfit::Known)), "it is not tried again");
-        place.exchange(&format!("{NEW}# another build\n")).unwrap();
-        assert!(place.program.forget().unwrap().is_empty(), "nothing is forgotten on the way");
-    }
-
-    #[test]
-    fn a_kill_between_any_two_steps_leaves_a_whole_launcher_and_the_next_start_converges() {
-        for done in 0..=Step::ALL.len() {
-            let place = place();
-            let staged = place.stage(NEW).unwrap();
-            for step in &Step::ALL[..done] {
-                staged.perform(*step, &version("1.0.0")).unwrap();
-            }
-            drop(staged);
-            let now = if place.content() == NEW { "2.0.0" } else { "1.0.0" };
-            assert_eq!(now == "2.0.0", done == Step::ALL.len());
-            match place.program.begin(&version(now)) {
-                Begun::Unproved(attempt) if now == "2.0.0" => place.program.confirm(attempt),
-                Begun::Usual if now == "1.0.0" => {}
-                other => panic!("{done}: {other:?}"),
-            }
-            // Whatever happened, an update goes through afterwards.
-            if now == "1.0.0" {
-                place.exchange(NEW).unwrap();
-                let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!("{done}") };
-                place.program.confirm(attempt);
-            }
-            assert_eq!(place.names(), ["launcher"], "{done}");
-        }
-    }
-
-    #[test]
-    fn a_kill_after_the_old_one_was_put_back_leaves_it_there() {
-        let place = place();
-        place.exchange(NEW).unwrap();
-        drop(place.program.begin(&version("2.0.0")));
-        // Put back, and killed before it was noted.
-        place.program.put_back().unwrap();
-        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual));
-        assert!(matches!(place.exchange(NEW), Err(Unfit::Known)));
-        assert_eq!(place.content(), OLD);
-    }
-
-    #[test]
-    fn one_that_does_not_start_never_takes_the_place() {
-        let place = place();
-        let limit = Duration::from_millis(700);
-        for (content, late) in [
-            ("#!/no/such/interpreter\n", false),
-            ("#!/bin/sh\nexit 1\n", false),
-            ("#!/bin/sh\nexec sleep 60\n", true),
-            ("#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"1.9.9\"}}'\n", false),
-            ("#!/bin/sh\necho '{\"result\":{\"status\":\"done\",\"version\":\"2.0.0\"}}'\nexit 3\n", false),
-            ("#!/bin/sh\nyes\n", true),
-        ] {
-            for expected in [1, 1, 0] {
-                let limit = if late { limit } else { Duration::from_secs(20) };
-                let result = place.stage(content).and_then(|staged| staged.take_over(&[], &version("1.0.0"), limit));
-                let unfit = result.unwrap_err();
-                assert_eq!(unfit.is_the_builds(), expected == 1, "{content}: {unfit}");
-                assert_eq!(place.content(), OLD, "{content}");
-            }
-        }
-        assert_eq!(place.names(), ["launcher", "launcher.update.json"]);
-        place.exchange(NEW).unwrap();
-    }
-
-    #[test]
-    fn a_wrong_byte_or_one_too_many_is_refused() {
-        let place = place();
-        let stage =
-            |bytes: &str, most| place.program.stage(&mut bytes.as_bytes(), &version("2.0.0"), Digest::of(NEW.as_bytes()), most);
-        assert!(matches!(stage(&NEW.replace("done", "dome"), 1 << 20), Err(Unfit::Digest { .. })));
-        assert!(matches!(stage(NEW, 10), Err(Unfit::Digest { .. })));
-        assert_eq!(place.names(), ["launcher"]);
-        fs::write(place.program.note_path(), "{").unwrap();
-        assert!(matches!(place.program.begin(&version("1.0.0")), Begun::Usual), "a damaged note keeps nothing from starting");
-        place.exchange(NEW).unwrap();
-    }
-
-    #[test]
-    fn what_lies_beside_keeps_the_ending_of_programs() {
-        let beside = |path: &str| {
-            let program = Program::new(path);
-            [program.staged(), program.note_path()].map(|path| path.to_str().unwrap().to_owned())
-        };
-        assert_eq!(beside("/a/launcher.EXE"), ["/a/launcher.new.EXE", "/a/launcher.update.json"]);
-        assert_eq!(beside("/a/launcher-1.2"), ["/a/launcher-1.2.new", "/a/launcher-1.2.update.json"]);
-    }
-}
+#[cfg(unix)]
+#[cfg(test)]
+mod tests;
