@@ -74,6 +74,7 @@ impl Own {
     /// Exchanges the executable if a newer one is published; whether it was. What goes wrong is told in the log only.
     pub fn update(&self, context: &Context, go_on: &dyn Fn() -> bool) -> bool {
         let Some(program) = &self.program else { return false };
+        program.tidy();
         let test: Vec<OsString> = self.place().into_iter().chain(["--json".into(), "self-test".into()]).collect();
         match own_update::perform(context, program, &test, go_on) {
             Ok(outcome) => matches!(outcome, Outcome::Exchanged(_)),

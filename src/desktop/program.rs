@@ -255,8 +255,8 @@ impl Program {
                 note.fail(&exchange.to, exchange.hash, FAILED_TESTS);
             }
             note.exchange = None;
-            self.write_note(&note)?;
             self.clean();
+            self.write_note(&note)?;
             return Ok(Begun::Usual);
         }
         if exchange.starts >= STARTS && self.old().is_file() {
@@ -275,23 +275,29 @@ impl Program {
 
     /// The new launcher has started the app: the old one goes.
     pub fn confirm(&self, attempt: Attempt) {
+        // First what there would be to go back to: a kill before the note leaves a new one that is simply confirmed once more.
+        self.clean();
         let confirm = || {
             let mut note = self.note()?.unwrap_or_default();
             note.exchange = None;
             self.write_note(&note)
         };
         match confirm() {
-            Ok(()) => {
-                self.clean();
-                tracing::info!(program = %self.path.display(), "the new launcher is confirmed");
-            }
-            // The next start takes it for a failure, and goes back: a pity, and safe.
+            Ok(()) => tracing::info!(program = %self.path.display(), "the new launcher is confirmed"),
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the new launcher cannot be confirmed"),
         }
         drop(attempt);
     }
 
-    /// Removes what an exchange leaves. On Windows the old one may still be running; then the next call removes it.
+    /// Removes an old launcher that was still running when the new one was confirmed: Windows keeps the files of running programs.
+    pub fn tidy(&self) {
+        let is_idle = |note: Option<Note>| note.is_none_or(|note| note.exchange.is_none());
+        if self.old().is_file() && self.note().is_ok_and(is_idle) && matches!(self.lock(), Ok(Some(_))) {
+            self.clean();
+        }
+    }
+
+    /// Removes what an exchange leaves, as far as the system lets it.
     fn clean(&self) {
         for path in [self.old(), self.staged()] {
             if let Err(error) = remove_file(&path) {

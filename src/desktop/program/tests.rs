@@ -107,6 +107,21 @@ fn a_kill_between_any_two_steps_leaves_a_whole_launcher_and_the_next_start_conve
 }
 
 #[test]
+fn a_kill_while_it_is_confirmed_confirms_it() {
+    let place = place();
+    place.exchange(NEW).unwrap();
+    drop(place.program.begin(&version("2.0.0")));
+    place.program.clean();
+    let Begun::Unproved(attempt) = place.program.begin(&version("2.0.0")) else { panic!() };
+    place.program.confirm(attempt);
+    assert_eq!((place.content().as_str(), place.names()), (NEW, vec!["launcher".to_owned()]));
+    // What a running program of Windows leaves behind goes later.
+    fs::write(place.program.old(), OLD).unwrap();
+    place.program.tidy();
+    assert_eq!(place.names(), ["launcher"]);
+}
+
+#[test]
 fn a_kill_after_the_old_one_was_put_back_leaves_it_there() {
     let place = place();
     place.exchange(NEW).unwrap();
