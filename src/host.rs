@@ -36,6 +36,26 @@ pub fn default_home(app: &str) -> Option<PathBuf> {
     directories::ProjectDirs::from("", "Kuzflow", app).map(|folders| folders.data_local_dir().to_path_buf())
 }
 
+/// Where a user's own things are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserFolders {
+    /// The user's folder itself.
+    pub home: PathBuf,
+    /// `$XDG_DATA_HOME`, `%APPDATA%`, `~/Library/Application Support`.
+    pub data: PathBuf,
+    /// What lies on the desktop, if there is one.
+    pub desktop: Option<PathBuf>,
+}
+
+/// The folders of the user who runs this program; `None` if the system names none.
+pub fn user_folders() -> Option<UserFolders> {
+    let base = directories::BaseDirs::new()?;
+    let named = directories::UserDirs::new().and_then(|folders| folders.desktop_dir().map(PathBuf::from));
+    // Without the file that names the user's folders this is its name.
+    let desktop = named.or_else(|| Some(base.home_dir().join("Desktop")).filter(|folder| folder.is_dir()));
+    Some(UserFolders { home: base.home_dir().to_path_buf(), data: base.data_dir().to_path_buf(), desktop })
+}
+
 /// Lets a program without a console of its own (a shortcut must not flash one up) write to the console it was typed in. Elsewhere
 /// than on Windows there is nothing to do.
 pub fn attach_console() {

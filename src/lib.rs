@@ -8,6 +8,7 @@
 //! engine/                 commands in, events out: pure machine, driver
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
+//! desktop/                shortcuts, uninstalling, the launcher's own executable
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
 //! host  settings  model/  the door to the system | resolved settings | values only
@@ -19,6 +20,7 @@ pub mod container;
 pub mod delta;
 #[cfg(feature = "publisher")]
 pub mod demo;
+pub mod desktop;
 pub mod durable;
 pub mod engine;
 pub mod fetch;

@@ -273,6 +273,9 @@ problem-migration-failed = Your files could not be prepared for the new version
 problem-no-rollback-point = There is nothing to go back to
     .why = No earlier state of your files is kept for { $subject }.
     .next = Choose another installed version in the version menu: your present files go along.
+problem-app-running = { $subject } is running
+    .why = Uninstalling would take the files away that it works with.
+    .next = Save your work, close the app, then try again.
 problem-launch-failed = The app could not be started
     .why = Starting it failed: { $subject }
     .next = Try again, or switch to another version under “Installed versions”.
@@ -284,7 +287,7 @@ problem-bad-settings = The launcher’s settings cannot be read
     .next = Install the launcher again, or ask the publisher.
 problem-launcher-too-old = The launcher is too old
     .why = This update needs a newer launcher.
-    .next = Get the newest launcher from the publisher.
+    .next = Close this window: the launcher updates itself first, if it can, and starts again. If this message comes back, get the newest launcher from the publisher.
 problem-bundle-damaged = This file cannot be used
     .why = It is not an update file, or a part of it is missing: { $subject }
     .next = Copy it again completely, or get it from the publisher once more.
@@ -308,6 +311,22 @@ problem-internal = An error inside the launcher
     .next = Try again, and send the details below to the publisher.
 problem-subject-unknown = see the details
 no-window = The update window cannot be opened. The app will be started without it.
+
+## Desktop
+
+shortcut-comment = Start { $app } and keep it up to date
+shortcut-bundle = Update bundle
+shortcut-made = { $app } is in the menu:
+shortcut-removed = The shortcut of { $app } is removed:
+shortcut-nothing = There is nothing to do.
+uninstall-question = Uninstall { $app } from { $folder }?
+uninstall-question-data = Keep your settings and data for the next installation?
+uninstall-done = { $app } is uninstalled.
+uninstall-nothing = { $app } is not installed.
+uninstall-left = Nothing was changed.
+uninstall-kept = Your settings and data are kept in { $folder }. The next installation takes them over.
+uninstall-foreign = Left alone, since it does not belong to the launcher: { $folder }
+uninstall-launcher = The launcher itself was not removed: { $folder }
 
 ## Durations and dates
 

@@ -249,6 +249,9 @@ problem-migration-failed = 无法为新版本准备您的文件
 problem-no-rollback-point = 没有可以恢复的状态
     .why = 没有为 { $subject } 保存更早的文件状态。
     .next = 可在版本菜单中切换到其他已安装的版本，当前文件会一并带过去。
+problem-app-running = { $subject } 正在运行
+    .why = 卸载会删除它正在使用的文件。
+    .next = 请先保存工作并退出应用，然后重试。
 problem-launch-failed = 应用无法启动
     .why = 启动时出现错误：{ $subject }
     .next = 请重试，或在“已安装版本”中切换到其他版本。
@@ -260,7 +263,7 @@ problem-bad-settings = 无法读取启动器的设置
     .next = 请重新安装启动器，或联系软件发布者。
 problem-launcher-too-old = 启动器版本过旧
     .why = 此更新需要更新的启动器。
-    .next = 请从软件发布者处下载最新的启动器。
+    .next = 请关闭此窗口：启动器会尽可能先更新自身，然后重新启动。如果仍出现此提示，请从软件发布者处下载最新的启动器。
 problem-bundle-damaged = 此文件无法使用
     .why = 它不是更新文件，或者内容不完整：{ $subject }
     .next = 请重新完整复制一次，或向软件发布者重新索取。
@@ -284,6 +287,22 @@ problem-internal = 启动器内部错误
     .next = 请重试，并将下面的详情发送给软件发布者。
 problem-subject-unknown = 原因见详情
 no-window = 无法打开更新窗口，将直接启动应用。
+
+## 桌面
+
+shortcut-comment = 启动 { $app } 并保持更新
+shortcut-bundle = 更新包
+shortcut-made = { $app } 已添加到菜单：
+shortcut-removed = 已移除 { $app } 的快捷方式：
+shortcut-nothing = 无需任何操作。
+uninstall-question = 要从 { $folder } 卸载 { $app } 吗？
+uninstall-question-data = 是否保留您的设置和数据，供下次安装使用？
+uninstall-done = { $app } 已卸载。
+uninstall-nothing = { $app } 尚未安装。
+uninstall-left = 没有做任何更改。
+uninstall-kept = 您的设置和数据保存在 { $folder }，下次安装时会自动恢复。
+uninstall-foreign = 不属于启动器，因此保留：{ $folder }
+uninstall-launcher = 启动器本身没有删除：{ $folder }
 
 ## 时长与日期
 

@@ -8,8 +8,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 
 use super::output::Output;
+use super::own::Own;
 use super::place::Place;
-use super::{Ending, log, run, terminal};
+use super::{Ending, desktop, log, run, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
 use crate::container::verify_tree;
@@ -18,6 +19,7 @@ use crate::engine::described::DescribedSlot;
 use crate::engine::driver;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
+use crate::engine::own_update;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, NoUpdate, Phase, Problem, ProblemKind};
 use crate::engine::repair;
@@ -158,6 +160,32 @@ enum Verb {
         #[arg(long)]
         repair: bool,
     },
+    /// Put the app into the menu: this launcher with these settings and this home.
+    #[command(after_help = "Example: kuzflow-launcher shortcut --desktop")]
+    Shortcut {
+        /// Take it away again.
+        #[arg(long)]
+        remove: bool,
+        /// An icon on the desktop too.
+        #[arg(long, conflicts_with = "remove")]
+        desktop: bool,
+    },
+    /// Remove all versions, caches and shortcuts; the user's settings and data are kept, unless told otherwise.
+    #[command(after_help = "Example: kuzflow-launcher uninstall --keep-data --yes")]
+    Uninstall {
+        /// Keep the user's settings and data for the next installation; what happens if nobody can be asked.
+        #[arg(long, conflicts_with = "delete_data")]
+        keep_data: bool,
+        /// Delete the user's settings and data as well.
+        #[arg(long)]
+        delete_data: bool,
+        /// Ask nothing.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// What a new launcher is asked before it takes the place of the old one.
+    #[command(hide = true)]
+    SelfTest,
     /// Remove old versions beyond the number to keep.
     #[command(after_help = "Example: kuzflow-launcher prune --keep 1")]
     Prune {
@@ -191,6 +219,7 @@ pub fn main() -> Ending {
         Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, conflict).exit();
     }
     let common = &arguments.common;
+    let own = Own::new(common.config.as_deref(), common.home.as_deref());
     let place = Place::find(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
     let output = Output::new(common.json, Texts::new(language));
@@ -216,7 +245,7 @@ pub fn main() -> Ending {
         }
         Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, "", &error)),
     };
-    let session = Session { place, common, output: &output, app_arguments, language };
+    let session = Session { place, common, output: &output, app_arguments, language, own: &own };
     if let (Some(file), None) = (&arguments.file, &arguments.verb) {
         return session.open(file.clone());
     }
@@ -249,10 +278,12 @@ fn demo(
     })?;
     bar.finish_and_clear();
     let silent = Output::silent(Texts::new(language));
+    // The demo's launcher is not what is demonstrated: it stays as it is.
+    let own = Own::default();
     let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
         let place = Place::find(Some(&demo.config()), Some(&demo.home()))?;
         let app_arguments = arguments.iter().map(OsString::from).collect();
-        Ok(Session { place, common, output, app_arguments, language })
+        Ok(Session { place, common, output, app_arguments, language, own: &own })
     };
     // The old release is not what is shown.
     if session(&silent, &[])?.update(None) != Ending::Done {
@@ -261,7 +292,7 @@ fn demo(
     demo.go_on()?;
     if !common.headless && !common.json {
         let session = session(output, &[])?;
-        return Ok(run::run(&session.context(), session.options(), output));
+        return Ok(run::run(&session.context(), session.options(), output, &own));
     }
     let session = session(output, &["--once"])?;
     let ending = session.update(None);
@@ -285,6 +316,7 @@ struct Session<'a> {
     output: &'a Output,
     app_arguments: Vec<OsString>,
     language: Language,
+    own: &'a Own,
 }
 
 impl Session<'_> {
@@ -297,7 +329,10 @@ impl Session<'_> {
         }
         let result = match verb {
             Verb::Run { .. } => {
-                let ending = run::run(&self.context(), self.options(), self.output);
+                let ending = match self.own.begin() {
+                    Some(ending) => return ending,
+                    None => run::run(&self.context(), self.options(), self.output, self.own),
+                };
                 if let Ending::App(status) = ending {
                     self.output.result(json!({ "status": "ended", "code": status }));
                 }
@@ -310,6 +345,16 @@ impl Session<'_> {
             Verb::Update { to, prefetch: true, .. } => return self.prefetch(to),
             Verb::Update { to, .. } => return self.update(to),
             Verb::Install { file, accept_expired } => return self.install(file, accept_expired),
+            Verb::Shortcut { remove, desktop } => {
+                return desktop::shortcut(&self.context(), self.own, remove, desktop, self.output);
+            }
+            Verb::Uninstall { keep_data, delete_data, yes } => {
+                let keep_data = if delete_data { Some(false) } else { keep_data.then_some(true) };
+                let unattended = self.common.json || self.common.headless;
+                let options = desktop::UninstallOptions { keep_data, yes, unattended };
+                return desktop::uninstall(&self.context(), self.own, options, self.output);
+            }
+            Verb::SelfTest => return self.test_self(),
             Verb::List => self.list(),
             Verb::Switch { version } => self.switch(&version),
             Verb::Rollback { list: true, .. } => Ok(self.points()),
@@ -353,6 +398,16 @@ impl Session<'_> {
         ending
     }
 
+    fn test_self(&self) -> Ending {
+        match own_update::test_self(&self.context()) {
+            Ok(version) => {
+                self.output.result(json!({ "status": "done", "version": version }));
+                Ending::Done
+            }
+            Err(problem) => self.output.problem(&problem),
+        }
+    }
+
     fn check(&self) -> Ending {
         self.engine(Command::Check { by_user: true }, |phase| match phase {
             Phase::Offered { .. } => Some(Ending::Done),
@@ -383,6 +438,8 @@ impl Session<'_> {
             return self.switch(version).unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
         }
         let handle_offer = to.is_none();
+        let context = self.context();
+        let was_empty = desktop::is_empty(&context.home);
         let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
@@ -395,10 +452,18 @@ impl Session<'_> {
             }
             Phase::UpToDate { .. } => Some(Ending::NothingToDo),
             Phase::Ready { .. } => Some(Ending::Done),
+            // The newer launcher does what this one cannot.
+            Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld && self.own.update(&context, &|| true) => {
+                Some(self.own.hand_over().unwrap_or(Ending::Failed))
+            }
             Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
             _ => None,
         });
         quit(&handle, thread);
+        if matches!(ending, Ending::Done | Ending::NothingToDo) {
+            desktop::follow(&context, self.own, was_empty);
+            self.own.update(&context, &|| true);
+        }
         ending
     }
 

@@ -7,13 +7,17 @@
 mod build;
 #[cfg(feature = "publisher")]
 mod bundle;
+mod desktop;
 #[cfg(feature = "publisher")]
 mod diff;
 mod log;
 mod output;
+mod own;
 #[cfg(feature = "publisher")]
 mod patches;
 mod place;
+#[cfg(feature = "publisher")]
+mod publish_launcher;
 mod run;
 #[cfg(feature = "publisher")]
 mod serve;

@@ -58,6 +58,9 @@ enum Verb {
     /// Make the patch packs from one published version to another, also to an older one. `publish` makes the usual ones by itself.
     #[command(after_help = "Example: kuzflow patch --repo my-app --from 1.1.0 --to 1.3.0 --platform Windows_AMD64")]
     Patch(patches::PatchArguments),
+    /// Sign a newer launcher: installed ones exchange themselves for it.
+    #[command(after_help = "Example: kuzflow publish-launcher target/ship/kuzflow-launcher --repo my-app")]
+    PublishLauncher(super::publish_launcher::PublishLauncherArguments),
     /// Sign snapshot, timestamp and the list of patches again, and take old patches out; run it by a timer, more often than the
     /// timestamp lasts.
     #[command(after_help = "Example: kuzflow refresh --repo my-app")]
@@ -166,6 +169,9 @@ struct PublishArguments {
     /// The oldest installed version that may move here directly.
     #[arg(long, value_name = "VERSION")]
     minimum_version: Option<Version>,
+    /// The oldest launcher that can install it; older ones update themselves first, if a newer one is published.
+    #[arg(long, value_name = "VERSION")]
+    minimum_launcher: Option<Version>,
     /// Make no patch packs; `kuzflow patch` can make them later.
     #[arg(long)]
     no_patches: bool,
@@ -226,6 +232,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Publish(arguments) => publish(arguments, say),
         Verb::Rollout(arguments) => rollout(&arguments, say),
         Verb::Patch(arguments) => patches::patch(&arguments, say),
+        Verb::PublishLauncher(arguments) => super::publish_launcher::publish(arguments, say),
         Verb::Refresh { place } => refresh(&place, say),
         Verb::Rotate { place, replace } => {
             let (project, keyring) = place.open()?;
@@ -358,6 +365,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
         release.mandatory = arguments.mandatory;
         release.rollout_permille = rollout_permille;
         release.minimum_version = arguments.minimum_version.clone();
+        release.minimum_launcher = arguments.minimum_launcher.clone();
         say.line(&format!("{} ({} bytes)", release.container, package.length));
         packages.push(PackageToPublish { path, release, manifest: package.manifest, notes: notes.clone() });
     }
@@ -436,6 +444,11 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
         let state = if release.halted { "halted".to_owned() } else { format!("{share} %") };
         say.line(&format!("{:<44} {:<8} {state:>8}  {}", release.container.to_string(), release.channel, release.published));
     }
+    let launchers = project.launchers()?;
+    for launcher in &launchers {
+        let name = format!("launcher {} for {}", launcher.version, launcher.platform);
+        say.line(&format!("{name:<44} {:>10} bytes", launcher.pieces.length));
+    }
     let patches = project.patches()?;
     for signed in &patches {
         let (from, restart) = (&signed.patch.from.version, if signed.patch.requires_restart { "restart" } else { "hot" });
@@ -459,6 +472,8 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
             line
         })
         .collect();
-    say.result(json!({ "status": "done", "releases": releases, "patches": patches, "expires": expiries }));
+    say.result(
+        json!({ "status": "done", "releases": releases, "launchers": launchers, "patches": patches, "expires": expiries }),
+    );
     Ok(Ending::Done)
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
+use super::own::Own;
 use super::place::PlaceError;
-use super::{Ending, terminal};
+use super::{Ending, desktop, terminal};
 use crate::engine::app::{self, AppSlot};
 use crate::engine::context::Context;
 use crate::engine::driver;
@@ -37,18 +38,21 @@ pub struct Options {
 }
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
-pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
+pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> Ending {
     let started = match context.home.active() {
         Ok(_) if waits_for_check(context) => {
             let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
-            return before_the_app(context, setup, options, output);
+            return before_the_app(context, setup, options, output, own);
         }
         Ok(_) => match driver::start(context) {
             Ok(app) => app,
             // No version can be started: mending the one that should is the only way left.
             Err(error) => match mend_and_start(context, output) {
                 Some(app) => app,
-                None => return told(context, options, output, &problem::of_store(&error)),
+                None => {
+                    own.confirm();
+                    return told(context, options, output, &problem::of_store(&error));
+                }
             },
         },
         // No version is whole, not even by its record. One that is named is still worth mending: the user's files are in it.
@@ -56,17 +60,18 @@ pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
             Some(app) => app,
             None => {
                 tracing::info!(%error, "first install");
-                return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output);
+                return before_the_app(context, Setup { launch_when_ready: true, ..Setup::default() }, options, output, own);
             }
         },
     };
     let stepped_over = repair::stepped_over(context, &started.container);
     drop(started);
+    own.confirm();
     tell_what_happened(context, options, output);
     if context.settings.update.check == CheckTime::Never && stepped_over.is_none() {
         return stay(context);
     }
-    beside_the_app(context, stepped_over, options, output)
+    beside_the_app(context, stepped_over, options, output, own)
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
@@ -81,7 +86,7 @@ fn waits_for_check(context: &Context) -> bool {
 
 /// The app runs; a version that should have been started and could not is mended, a release is looked for, and only if there is one the
 /// window opens.
-fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options: Options, output: &Output) -> Ending {
+fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options: Options, output: &Output, own: &Own) -> Ending {
     wait_for_trial(&context.app, context.settings.check_delay());
     // A version that fails at once is no reason to stop looking: the release that mends it may be there.
     let ended_well =
@@ -129,6 +134,7 @@ fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options:
         });
     }
     quit(&handle, engine);
+    afterwards(context, own, false);
     stay(context)
 }
 
@@ -193,7 +199,8 @@ fn mend_and_start(context: &Context, output: &Output) -> Option<Arc<RunningApp>>
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
-fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output) -> Ending {
+fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output, own: &Own) -> Ending {
+    let was_empty = desktop::is_empty(&context.home);
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) if setup.start_anyway => {
@@ -205,9 +212,23 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
     handle.send(Command::Check { by_user: !setup.start_anyway });
     let shown = !options.headless && show(context, &handle, ViewState::default(), options);
     let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
+    let too_old = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld);
     quit(&handle, engine);
+    // It has shown that it works, also where the network did not.
+    own.confirm();
+    // Nothing can be installed by this launcher; a newer one can do it, from the beginning.
+    if context.app.get().is_none()
+        && too_old
+        && own.update(context, &|| true)
+        && let Some(ending) = own.hand_over()
+    {
+        return ending;
+    }
     match context.app.get() {
-        Some(_) => stay(context),
+        Some(_) => {
+            afterwards(context, own, was_empty);
+            stay(context)
+        }
         // The window was closed before the check was over, or the check failed: the installed version starts all the same.
         None if setup.start_anyway => start_and_wait(context, options, output),
         None => ending,
@@ -239,6 +260,12 @@ pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output)
         None if shown => Ending::Done,
         None => Ending::Failed,
     }
+}
+
+/// What a running launcher does for itself and for the desktop, as long as the app runs.
+fn afterwards(context: &Context, own: &Own, was_empty: bool) {
+    desktop::follow(context, own, was_empty);
+    own.update(context, &|| context.app.running().is_some());
 }
 
 fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {

@@ -12,6 +12,7 @@ use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::causes;
 use crate::fetch::{Client, FetchError, NodeMemory};
+use crate::model::launcher::own_version;
 use crate::model::plan::{Plan, Way};
 use crate::model::release::{Audience, Choice, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version, node};
@@ -46,6 +47,10 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         Ok(signed) => signed.clone(),
         Err(reason) => return Ok(Checked::Nothing { reason, current }),
     };
+    if let Some(needed) = signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version()) {
+        let chain = vec![format!("{} needs the launcher {needed}, this is {}", signed.release.container, own_version())];
+        return Err(Problem { kind: ProblemKind::LauncherTooOld, subject: needed.to_string(), chain });
+    }
     let nodes = nodes(context, client).await;
     let notes = notes(context, client, &repository, &nodes, &signed).await;
     let memory = NodeMemory::load(&context.home.node_memory());

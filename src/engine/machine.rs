@@ -532,6 +532,7 @@ mod tests {
             rollout_permille: 1000,
             halted: false,
             minimum_version: None,
+            minimum_launcher: None,
             notes: BTreeMap::new(),
         };
         let signed = SignedRelease { target: "t".to_owned(), length: 1, hash: Digest::of(b""), release };

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::protocol::{Problem, ProblemKind};
 use crate::container::{ContainerError, Fault};
+use crate::desktop::DesktopError;
 use crate::fetch::FetchError;
 use crate::store::StoreError;
 use crate::trust::{BundleError, MirrorFaultKind, TrustError};
@@ -97,6 +98,16 @@ pub fn of_fetch(error: &FetchError) -> Problem {
         _ => (ProblemKind::NodesUnusable, String::new()),
     };
     Problem::new(kind, subject, error)
+}
+
+/// From the user's desktop.
+pub fn of_desktop(error: &DesktopError) -> Problem {
+    match error {
+        DesktopError::Store(error) => of_store(error),
+        DesktopError::Io { path, source, .. } => Problem { chain: crate::causes::list(error), ..of_disk(path, source) },
+        DesktopError::NotUnicode { path } => Problem::new(ProblemKind::DiskError, path.display().to_string(), error),
+        DesktopError::NoFolder(_) | DesktopError::System { .. } => Problem::new(ProblemKind::DiskError, error.to_string(), error),
+    }
 }
 
 /// From a file of our own.

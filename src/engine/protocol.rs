@@ -336,6 +336,8 @@ pub enum ProblemKind {
     MigrationFailed,
     /// Nothing is kept that could be gone back to.
     NoRollbackPoint,
+    /// The app is running, and what was asked for needs it closed.
+    AppRunning,
     /// The app could not be started.
     LaunchFailed,
     /// Nothing is installed and nothing can be fetched.
@@ -362,7 +364,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -376,6 +378,7 @@ impl ProblemKind {
         Self::DataTooNew,
         Self::MigrationFailed,
         Self::NoRollbackPoint,
+        Self::AppRunning,
         Self::LaunchFailed,
         Self::NothingInstalled,
         Self::BadSettings,

@@ -2,7 +2,8 @@
 
 use egui::{Color32, ColorImage, IconData, Painter, Rect, Shape, Stroke};
 
-const LAUNCHER: &[u8] = include_bytes!("../../assets/icons/launcher.png");
+/// The launcher's own icon as PNG.
+pub const LAUNCHER: &[u8] = include_bytes!("../../assets/icons/launcher.png");
 /// Largest width and height of an app's icon, pixels; larger ones are not used.
 const LARGEST: u32 = 1024;
 

@@ -230,6 +230,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::DataTooNew => "problem-data-too-new",
         ProblemKind::MigrationFailed => "problem-migration-failed",
         ProblemKind::NoRollbackPoint => "problem-no-rollback-point",
+        ProblemKind::AppRunning => "problem-app-running",
         ProblemKind::LaunchFailed => "problem-launch-failed",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
         ProblemKind::BadSettings => "problem-bad-settings",

@@ -5,6 +5,7 @@
 
 pub mod digest;
 pub mod happened;
+pub mod launcher;
 pub mod manifest;
 pub mod node;
 pub mod offer;
@@ -21,6 +22,7 @@ pub mod version;
 pub mod version_tree;
 
 pub use digest::{Digest, Hasher};
+pub use launcher::{Launcher, SignedLauncher};
 pub use manifest::{Launch, Manifest};
 pub use node::Node;
 pub use offer::Offer;

@@ -41,6 +41,9 @@ pub struct Release {
     /// Oldest installed version that may move here directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_version: Option<Version>,
+    /// Oldest launcher that can install it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_launcher: Option<Version>,
     /// Language tag (`zh-CN`, `en`; empty for any) to the target that holds the release notes in Markdown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
@@ -232,6 +235,7 @@ mod tests {
                 rollout_permille: permille,
                 halted: false,
                 minimum_version: None,
+                minimum_launcher: None,
                 notes: BTreeMap::new(),
             },
         }

@@ -7,6 +7,7 @@ pub mod build;
 pub mod bundle;
 pub mod error;
 pub mod keys;
+pub mod launcher;
 pub mod making;
 mod metadata;
 pub mod package;

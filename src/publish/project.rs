@@ -22,7 +22,9 @@ use super::transaction::{Lock, Step, Transaction};
 use crate::model::Node;
 use crate::model::platform::AppName;
 use crate::settings::incremental::{self, LAUNCHER_EXAMPLE, PUBLISHER_EXAMPLE};
-use crate::settings::{Fallback, IncrementalUpdate, Performance, Settings, UpdateSettings, WindowSettings};
+use crate::settings::{
+    DesktopSettings, Fallback, IncrementalUpdate, LauncherSettings, Performance, Settings, UpdateSettings, WindowSettings,
+};
 
 const SETTINGS: &str = "kuzflow.toml";
 
@@ -335,6 +337,8 @@ impl Project {
             incremental_update: self.settings.incremental_update.clone(),
             performance: self.settings.performance.clone(),
             fallback: self.settings.fallback.clone(),
+            desktop: DesktopSettings::default(),
+            launcher: LauncherSettings::default(),
             home: None,
         };
         let example = if self.settings.has_usual_patches() { LAUNCHER_EXAMPLE } else { "" };

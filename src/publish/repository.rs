@@ -141,7 +141,7 @@ impl Project {
     }
 
     /// Signs `targets`, then what names them. A repository that was made before there were patches gets a role for them.
-    fn new_targets(
+    pub(super) fn new_targets(
         &self,
         current: &Current,
         mut targets: Targets,

@@ -52,6 +52,12 @@ pub struct Settings {
     /// When the full package is fetched instead.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub fallback: Fallback,
+    /// What is made on the user's desktop.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub desktop: DesktopSettings,
+    /// The launcher itself.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub launcher: LauncherSettings,
     /// Where versions are installed; the user's data folder if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<PathBuf>,
@@ -128,6 +134,30 @@ pub struct WindowSettings {
     pub theme: Theme,
     /// `auto` (software), `opengl` or `software`.
     pub renderer: Renderer,
+}
+
+/// `[desktop]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DesktopSettings {
+    /// Whether the first installation makes a menu entry. Not by itself: an installer or a package that brings the launcher brings its
+    /// own entry, and nobody wants to find two.
+    pub shortcut: bool,
+}
+
+/// `[launcher]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LauncherSettings {
+    /// Whether the launcher exchanges its own executable for a newer one that is published. A package manager that looks after it
+    /// switches this off.
+    pub self_update: bool,
+}
+
+impl Default for LauncherSettings {
+    fn default() -> Self {
+        Self { self_update: true }
+    }
 }
 
 /// Light or dark.

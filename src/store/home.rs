@@ -100,6 +100,21 @@ impl Home {
         self.root.join("nodes.json")
     }
 
+    /// What was made on the user's desktop from this home.
+    pub fn desktop_record(&self) -> PathBuf {
+        self.root.join("desktop.json")
+    }
+
+    /// Where a newer launcher is collected.
+    pub fn own_update(&self) -> PathBuf {
+        self.root.join("own-update")
+    }
+
+    /// The user's files that uninstalling kept.
+    pub fn user_data(&self) -> PathBuf {
+        self.root.join("user-data")
+    }
+
     fn active_path(&self) -> PathBuf {
         self.root.join("active.json")
     }

@@ -12,6 +12,9 @@
 //! <home>/staging/repair-<id>/  files that are made anew for an installed version
 //! <home>/running/<id>          locked by the processes that run this version, which are noted in <id>.d/
 //! <home>/snapshots/            user files as versions had them when they were left: the points to go back to
+//! <home>/user-data/            the user's files that uninstalling kept
+//! <home>/desktop.json          what was made on the user's desktop
+//! <home>/own-update/           a newer launcher that is coming
 //! <home>/trust/ nodes.json logs/
 //! ```
 //!
@@ -23,6 +26,7 @@ mod files;
 mod fixture;
 pub mod home;
 mod journal;
+pub mod kept;
 pub mod launch;
 pub mod lock;
 pub mod migrate;

@@ -138,7 +138,7 @@ mod tests {
         let fixture = Fixture::new();
         let one = fixture.install("1.0.0", &[]);
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &one, lock).unwrap();
+        switch(home, &one, Means::PLAIN, lock).unwrap();
         let two = fixture.install("2.0.0", &[]);
         assert!(prune(home, 0, lock).unwrap().is_empty());
         fixture.install("3.0.0", &[]);

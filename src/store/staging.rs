@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{exists, remove_tree};
 use super::lock::HomeLock;
-use super::{Home, InstalledRecord, StoreError, contents, migrate};
+use super::{Home, InstalledRecord, StoreError, contents, kept, migrate};
 use crate::durable;
 use crate::model::{ContainerId, Digest, Manifest};
 
@@ -23,6 +23,7 @@ impl Staging {
     /// The staging place of `id`. The lock shows that nobody else uses it; what a kill left in the home is put right first.
     pub fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
         home.clean(lock);
+        kept::settle(home, true, lock)?;
         // If the pointer names just this version, damaged, it becomes right again with it, and with the user's files in it.
         if home.named()?.is_none_or(|active| active.container != *id) {
             home.ensure_active(lock)?;
@@ -101,6 +102,9 @@ impl Staging {
                 migrate::rescue(damaged, &self.tree())?.log();
             }
         }
+        // The first version here takes over what an uninstalled one left of the user's.
+        let is_first = self.home.installed()?.is_empty();
+        let taken = if is_first { kept::take_over(&self.home, &self.tree())? } else { None };
         contents::keep(&self.tree(), manifest)?;
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
@@ -117,6 +121,10 @@ impl Staging {
             rename(&aside, &kept())?;
         }
         durable::sync_folder(&self.home.containers()).map_err(StoreError::io("make durable", &place))?;
+        if let Some(migration) = taken {
+            migration.log();
+            kept::taken_over(&self.home);
+        }
         self.discard()?;
         Ok(record)
     }

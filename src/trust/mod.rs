@@ -25,7 +25,7 @@ use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
 pub use bundle::{Bundle, BundleError};
 pub use error::{Expired, MirrorFault, MirrorFaultKind, TrustError};
 pub use patches::{PATCH_KEY, PATCHES_ROLE};
-pub use repository::{RELEASE_KEY, Repository, Target, Versions, is_plain_name};
+pub use repository::{LAUNCHER_KEY, RELEASE_KEY, Repository, Target, Versions, is_plain_name};
 use source::SourceTransport;
 pub use source::{FolderSource, MetadataSource, SourceError};
 use state::{Documents, State};
@@ -88,6 +88,14 @@ impl Trust {
     /// cannot take over an installation (FAULTS 10).
     pub fn new(folder: impl Into<PathBuf>, shipped_root: impl Into<Vec<u8>>) -> Self {
         Self { state: State::new(folder.into()), shipped_root: shipped_root.into() }
+    }
+
+    /// Whether there is a root to begin with: a stored one, or the shipped one.
+    ///
+    /// # Errors
+    /// [`TrustError::Root`] if neither can be used, [`TrustError::Io`] if the stored one cannot be read.
+    pub fn check_root(&self) -> Result<(), TrustError> {
+        self.state.root(&self.shipped_root).map(drop)
     }
 
     /// What the last successful refresh found, verified once more; `None` if there is none or it is damaged.

@@ -10,11 +10,14 @@ use super::error::{MirrorFault, MirrorFaultKind, TrustError};
 use super::patches;
 use super::source::{MetadataSource, SourceError, within};
 use super::state::Documents;
+use crate::model::launcher::LARGEST_LAUNCHER;
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, SignedRelease};
-use crate::model::{Digest, Release, SignedPatch};
+use crate::model::{Digest, Launcher, Release, SignedLauncher, SignedPatch};
 
 /// The key in a target's custom metadata that holds its [`Release`].
 pub const RELEASE_KEY: &str = "release";
+/// The key in a target's custom metadata that holds its [`Launcher`].
+pub const LAUNCHER_KEY: &str = "launcher";
 
 /// What signed metadata says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,9 @@ pub struct Repository {
     /// Patch packs to these releases, ordered by target name. Empty if their role is broken, expired or missing: packs save bytes,
     /// nothing depends on them.
     pub patches: Vec<SignedPatch>,
+    /// Launchers, ordered by target name.
+    #[serde(default)]
+    pub launchers: Vec<SignedLauncher>,
     /// When the first of the four roles expires.
     pub expires: Timestamp,
     /// When the role for patches expires; `None` if there is none, or if it cannot be used.
@@ -66,6 +72,7 @@ impl Repository {
         let mut repository = Self {
             releases: Vec::new(),
             patches: Vec::new(),
+            launchers: Vec::new(),
             patches_expire: patches.as_ref().map(|patches| patches.signed.expires),
             expires: root.signed.expires.min(timestamp.signed.expires).min(snapshot.signed.expires).min(targets.signed.expires),
             versions: Versions {
@@ -79,6 +86,10 @@ impl Repository {
         };
         // What this program does not understand may be meant for a newer one: left out, not fatal.
         for (name, target) in &targets.signed.targets {
+            match read_launcher(name.raw(), target) {
+                Ok(launcher) => repository.launchers.extend(launcher),
+                Err(reason) => tracing::warn!("the launcher {:?} is left out: {reason}", name.raw()),
+            }
             match read_target(name.raw(), target) {
                 Ok((target, release)) => {
                     repository.releases.extend(release);
@@ -88,6 +99,7 @@ impl Repository {
             }
         }
         repository.releases.sort_by(|a, b| a.target.cmp(&b.target));
+        repository.launchers.sort_by(|a, b| a.target.cmp(&b.target));
         if let Some(patches) = patches {
             repository.patches = patches::packs(&targets.signed, &patches.signed, &repository.releases);
         }
@@ -147,6 +159,23 @@ fn read_target(name: &str, target: &schema::Target) -> Result<(Target, Option<Si
         }
     };
     Ok((Target { location: format!("targets/{hash}.{name}"), length, hash }, release))
+}
+
+/// The launcher that a target is, if it is one.
+fn read_launcher(name: &str, target: &schema::Target) -> Result<Option<SignedLauncher>, String> {
+    let Some(value) = target.custom.get(LAUNCHER_KEY) else { return Ok(None) };
+    let launcher = Launcher::deserialize(value).map_err(|error| error.to_string())?;
+    let (length, hash) = signed_length_and_hash(target)?;
+    launcher.pieces.check().map_err(|error| error.to_string())?;
+    if name != launcher.target() || !is_plain_name(name) {
+        Err(format!("it describes {}", launcher.target()))
+    } else if launcher.pieces.length != length {
+        Err(format!("its pieces have {} bytes, it has {length}", launcher.pieces.length))
+    } else if launcher.size > LARGEST_LAUNCHER {
+        Err(format!("it has {} bytes, at most {LARGEST_LAUNCHER} are unpacked", launcher.size))
+    } else {
+        Ok(Some(SignedLauncher { target: name.to_owned(), length, hash, launcher }))
+    }
 }
 
 /// A target's length and digest.
@@ -221,6 +250,33 @@ mod tests {
         let mut generous = release();
         generous["rollout_permille"] = json!(1001);
         assert!(read_target(NAME, &target(json!({"release": generous}))).is_err());
+    }
+
+    #[test]
+    fn a_launcher_that_contradicts_its_target_is_left_out() {
+        const NAME: &str = "kuzflow-launcher_2.0.0_Linux_x86_64.launcher";
+        let good = json!({
+            "version": "2.0.0", "platform": "Linux_x86_64", "size": 300, "hash": Digest::of(b"x").to_string(),
+            "pieces": {"piece_size": 64, "length": 100, "hashes": vec![Digest::of(b"").to_string(); 2]},
+        });
+        let with = |pointer: &str, value: serde_json::Value| {
+            let mut json = good.clone();
+            *json.pointer_mut(pointer).unwrap() = value;
+            read_launcher(NAME, &target(json!({"launcher": json})))
+        };
+        assert_eq!(with("/size", json!(301)).unwrap().unwrap().launcher.version.to_string(), "2.0.0");
+        for (pointer, value) in [
+            ("/version", json!("2.0.1")),
+            ("/version", json!("../2")),
+            ("/platform", json!("Windows_AMD64")),
+            ("/size", json!(LARGEST_LAUNCHER + 1)),
+            ("/pieces/length", json!(99)),
+            ("/pieces/piece_size", json!(0)),
+            ("/hash", json!("abc")),
+        ] {
+            assert!(with(pointer, value).is_err(), "{pointer}");
+        }
+        assert!(read_launcher(NAME, &target(json!({}))).unwrap().is_none());
     }
 
     #[test]

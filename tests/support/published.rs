@@ -89,6 +89,7 @@ impl Publisher {
             rollout_permille: 1000,
             halted: false,
             minimum_version: None,
+            minimum_launcher: None,
             notes: BTreeMap::new(),
         };
         let path = self.folder.path().join(format!("build-{version}-{}.kuzflow", Digest::of(&payload)));

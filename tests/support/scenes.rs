@@ -42,6 +42,7 @@ pub fn offer(language: Language) -> Offer {
                 rollout_permille: 1000,
                 halted: false,
                 minimum_version: None,
+                minimum_launcher: None,
                 notes: std::collections::BTreeMap::new(),
             },
         },

@@ -26,6 +26,7 @@ fn offer() -> Offer {
                 rollout_permille: 1000,
                 halted: false,
                 minimum_version: None,
+                minimum_launcher: None,
                 notes: std::collections::BTreeMap::new(),
             },
         },

@@ -224,6 +224,7 @@ pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) 
         rollout_permille: 1000,
         halted: false,
         minimum_version: None,
+        minimum_launcher: None,
         notes: BTreeMap::new(),
     }
 }

@@ -1,0 +1,50 @@
+//! `kuzflow publish-launcher`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Ending;
+use super::output::Say;
+use super::patches::PATIENCE;
+use super::publisher::RepositoryPlace;
+use crate::host;
+use crate::model::{Platform, Version};
+use crate::publish::launcher::LauncherToPublish;
+use crate::publish::transaction::when_free;
+
+/// The arguments of `kuzflow publish-launcher`.
+#[derive(Debug, Args)]
+pub struct PublishLauncherArguments {
+    /// The launcher's executable, as users run it.
+    file: PathBuf,
+    #[command(flatten)]
+    place: RepositoryPlace,
+    /// What it runs on; this machine's if absent.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
+    /// Its version; only for a file that does not say it itself.
+    #[arg(long, value_name = "VERSION")]
+    launcher_version: Option<Version>,
+    /// How hard it is packed, 1 to 19.
+    #[arg(long, value_name = "N", default_value_t = 19, value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
+}
+
+/// Signs an executable, so that installed launchers exchange themselves for it.
+pub fn publish(arguments: PublishLauncherArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
+    let PublishLauncherArguments { file, place, platform, launcher_version, level } = arguments;
+    let (project, keyring) = place.open()?;
+    let platform = platform.unwrap_or_else(Platform::current);
+    let launcher = LauncherToPublish { path: file, platform, version: launcher_version, level };
+    let (transaction, described) = when_free(PATIENCE, || project.publish_launcher(&launcher, &keyring, host::now()))?;
+    let changes = !transaction.is_empty();
+    transaction.run()?;
+    let (version, platform) = (&described.version, &described.platform);
+    let what = if changes { "published" } else { "published already" };
+    say.line(&format!("launcher {version} for {platform} ({} bytes): {what}", described.pieces.length));
+    let status = if changes { "done" } else { "nothing_to_do" };
+    say.result(json!({ "status": status, "version": version, "platform": platform, "length": described.pieces.length }));
+    Ok(if changes { Ending::Done } else { Ending::NothingToDo })
+}

@@ -1,0 +1,229 @@
+//! Menu entries and the kind of file that bundles are, for Linux and its relatives: Desktop Entry Specification 1.5, Shared MIME-info
+//! Database 0.22, Icon Theme Specification 0.13. Pure: an entry in, texts out.
+
+use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
+
+/// The kind of file that bundles are.
+pub const BUNDLE_TYPE: &str = "application/vnd.kuzflow.bundle";
+/// The version of the specification that has all keys used here.
+const SPECIFICATION: &str = "1.1";
+
+/// The menu entry that starts the app.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+pub fn application(entry: &Entry) -> Result<String, DesktopError> {
+    let mut lines = head(entry)?;
+    lines.push(format!("Exec={} run", command(entry)?));
+    lines.push("Categories=Utility;".to_owned());
+    let keywords: String = entry.keywords.iter().map(|word| format!("{};", string(word).replace(';', "\\;"))).collect();
+    if !keywords.is_empty() {
+        lines.push(format!("Keywords={keywords}"));
+    }
+    lines.push(format!("StartupWMClass={}", string(&entry.window_class)));
+    Ok(lines.join("\n") + "\n")
+}
+
+/// The entry that opens a bundle; no menu shows it.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+pub fn opener(entry: &Entry) -> Result<String, DesktopError> {
+    let mut lines = head(entry)?;
+    lines.push(format!("Exec={} install %f", command(entry)?));
+    lines.push(format!("MimeType={BUNDLE_TYPE};"));
+    lines.push("NoDisplay=true".to_owned());
+    Ok(lines.join("\n") + "\n")
+}
+
+fn head(entry: &Entry) -> Result<Vec<String>, DesktopError> {
+    let mut lines = vec![
+        "[Desktop Entry]".to_owned(),
+        "Type=Application".to_owned(),
+        format!("Version={SPECIFICATION}"),
+        format!("Name={}", string(&entry.name)),
+    ];
+    lines.extend(entry.comments.iter().map(|(tag, comment)| format!("Comment{}={}", locale(tag), string(comment))));
+    lines.extend([
+        format!("Icon={}", string(&entry.id)),
+        // The menu hides the entry while the launcher is not there.
+        format!("TryExec={}", string(text(&entry.program)?)),
+        "Terminal=false".to_owned(),
+        "StartupNotify=false".to_owned(),
+    ]);
+    Ok(lines)
+}
+
+/// Starts what follows it.
+const DETOUR: [&str; 3] = ["sh", "-c", "exec \"$0\" \"$@\""];
+
+/// The launcher with what stands before its verb.
+fn command(entry: &Entry) -> Result<String, DesktopError> {
+    let program = text(&entry.program)?;
+    // The specification allows no equals sign in the program's name, and GLib looks for the program before it has made one percent sign
+    // of two. As an argument of another program the same name is fine.
+    let detour = if program.contains(['=', '%']) { DETOUR.as_slice() } else { &[] };
+    let mut words: Vec<String> = detour.iter().copied().chain([program]).map(argument).collect();
+    for word in &entry.arguments {
+        words.push(argument(text(word.as_ref())?));
+    }
+    Ok(words.join(" "))
+}
+
+/// `[zh_CN]` for the tag `zh-CN`.
+fn locale(tag: &str) -> String {
+    if tag.is_empty() { String::new() } else { format!("[{}]", tag.replace('-', "_")) }
+}
+
+/// A value of the type string: what ends a line or begins an escape is escaped.
+fn string(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for character in value.chars() {
+        match character {
+            '\\' => escaped.push_str("\\\\"),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            other => escaped.push(other),
+        }
+    }
+    // A reader drops spaces at the beginning.
+    if escaped.starts_with(' ') { escaped.replacen(' ', "\\s", 1) } else { escaped }
+}
+
+/// One word of `Exec`: a percent sign is doubled, and the word quoted unless it is plain, before the rule for strings is applied.
+fn argument(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.,:+@=".contains(c);
+    let doubled = word.replace('%', "%%");
+    if !word.is_empty() && word.chars().all(plain) {
+        return doubled;
+    }
+    let mut quoted = String::from("\"");
+    for character in doubled.chars() {
+        if "\"`$\\".contains(character) {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    string(&quoted)
+}
+
+/// The package for the shared database of kinds of files.
+pub fn mime_package(entry: &Entry) -> String {
+    let comments: String = entry
+        .bundle_names
+        .iter()
+        .map(|(tag, name)| match tag.as_str() {
+            "" => format!("    <comment>{}</comment>\n", xml(name)),
+            tag => format!("    <comment xml:lang=\"{}\">{}</comment>\n", xml(&tag.replace('-', "_")), xml(name)),
+        })
+        .collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<mime-info xmlns=\"http://www.freedesktop.org/standards/shared-mime-info\">\n  \
+         <mime-type type=\"{BUNDLE_TYPE}\">\n{comments}    <glob pattern=\"*.{BUNDLE_SUFFIX}\"/>\n  </mime-type>\n</mime-info>\n"
+    )
+}
+
+/// Text between or inside tags of XML; control characters, which XML cannot have, are left out.
+pub(super) fn xml(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            other if other.is_control() => {}
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desktop::shortcut::tests::entry;
+
+    /// What a desktop does with `Exec`: the string's escapes, the words and their quotes, the percent signs.
+    fn read_back(exec: &str) -> Vec<String> {
+        let mut unescaped = String::new();
+        let mut characters = exec.chars();
+        while let Some(character) = characters.next() {
+            match (character, character == '\\') {
+                (_, true) => match characters.next().unwrap() {
+                    's' => unescaped.push(' '),
+                    'n' => unescaped.push('\n'),
+                    't' => unescaped.push('\t'),
+                    'r' => unescaped.push('\r'),
+                    other => unescaped.push(other),
+                },
+                (other, false) => unescaped.push(other),
+            }
+        }
+        let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
+        let mut characters = unescaped.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                '"' => (quoted, any) = (!quoted, true),
+                '\\' if quoted => word.push(characters.next().unwrap()),
+                ' ' if !quoted => {
+                    if any {
+                        words.push(std::mem::take(&mut word));
+                    }
+                    any = false;
+                }
+                other => {
+                    word.push(other);
+                    any = true;
+                }
+            }
+        }
+        words.push(word);
+        words.into_iter().map(|word| word.replace("%%", "%")).collect()
+    }
+
+    #[test]
+    fn any_path_comes_back_from_exec() {
+        for path in [
+            "/opt/app/kuzflow-launcher",
+            "/home/张三/我的 应用/kuzflow-launcher",
+            "/tmp/a \"b\" `c` $d \\e 'g' ;#&|<>()*?~!",
+            "/tmp/two\nlines\tand a tab",
+            " ",
+            "",
+        ] {
+            let entry = Entry { program: path.into(), arguments: vec!["--home".into(), path.into()], ..entry() };
+            let text = application(&entry).unwrap();
+            let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
+            assert_eq!(read_back(exec), [path, "--home", path, "run"], "{exec}");
+        }
+        for path in ["/tmp/100% %f", "/tmp/a=b"] {
+            let entry = Entry { program: path.into(), arguments: vec!["--home".into(), path.into()], ..entry() };
+            let text = application(&entry).unwrap();
+            let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
+            assert_eq!(read_back(exec), ["sh", "-c", "exec \"$0\" \"$@\"", path, "--home", path, "run"], "{exec}");
+        }
+    }
+
+    #[test]
+    fn texts_cannot_break_out_of_their_line() {
+        let entry = Entry { name: "A\nExec=evil\\".to_owned(), keywords: vec!["a;b".to_owned(), "数据".to_owned()], ..entry() };
+        let text = application(&entry).unwrap();
+        assert!(text.contains("\nName=A\\nExec=evil\\\\\n") && text.contains("\nKeywords=a\\;b;数据;\n"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("Exec=")).count(), 1);
+        assert!(opener(&entry).unwrap().contains("install %f\nMimeType=application/vnd.kuzflow.bundle;\nNoDisplay=true\n"));
+        let entry = Entry { bundle_names: vec![("zh-CN".to_owned(), "<更新> & \"包\"".to_owned())], ..entry };
+        assert!(mime_package(&entry).contains("<comment xml:lang=\"zh_CN\">&lt;更新&gt; &amp; &quot;包&quot;</comment>"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_no_text_is_refused() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let path = std::ffi::OsString::from_vec(b"/tmp/\xff".to_vec());
+        let entry = Entry { program: path.into(), ..entry() };
+        assert!(matches!(application(&entry), Err(DesktopError::NotUnicode { .. })));
+    }
+}

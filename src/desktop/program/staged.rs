@@ -1,0 +1,147 @@
+//! A new launcher between its last byte and its place: tried, then exchanged in steps.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::{Exchange, LOOK, Note, Program, Unfit};
+use crate::desktop::{DesktopError, remove_file};
+use crate::durable;
+use crate::model::{Digest, Version};
+
+/// Longest answer to a self-test that is read, bytes.
+const LONGEST_ANSWER: u64 = 64 << 10;
+
+/// A new executable that lies beside the old one, proved by its digest.
+#[derive(Debug)]
+pub struct Staged<'a> {
+    pub(super) program: &'a Program,
+    pub(super) version: Version,
+    pub(super) hash: Digest,
+    /// Of the exchange; from the first byte written on.
+    pub(super) lock: File,
+}
+
+/// The steps of an exchange, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// What is about to happen is noted.
+    Note,
+    /// The old executable gets its second name.
+    KeepOld,
+    /// The new one takes the place.
+    Replace,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Note, Self::KeepOld, Self::Replace];
+}
+
+impl Staged<'_> {
+    /// Starts the new executable with `arguments`, which make it test itself, and exchanges it if it says within `limit` that it is well.
+    /// `own` is the version of the running program. A build that fails is remembered.
+    ///
+    /// # Errors
+    /// [`Unfit`]; the executable is as it was.
+    pub fn take_over(self, arguments: &[OsString], own: &Version, limit: Duration) -> Result<(), Unfit> {
+        let path = self.program.staged();
+        if let Err(unfit) = test(&path, arguments, &self.version, limit) {
+            if unfit.is_the_builds() {
+                let mut note = self.program.note()?.unwrap_or_default();
+                note.fail(&self.version, self.hash, 1);
+                self.program.write_note(&note)?;
+            }
+            remove_file(&path)?;
+            return Err(unfit);
+        }
+        for step in Step::ALL {
+            self.perform(step, own)?;
+        }
+        Ok(())
+    }
+
+    /// One step of the exchange. After each the path names a whole executable, and the next start knows what to do.
+    pub(super) fn perform(&self, step: Step, own: &Version) -> Result<(), DesktopError> {
+        let program = self.program;
+        let _held = &self.lock;
+        match step {
+            Step::Note => {
+                let exchange = Exchange { from: own.clone(), to: self.version.clone(), hash: self.hash, starts: 0 };
+                program.write_note(&Note { exchange: Some(exchange), ..program.note()?.unwrap_or_default() })
+            }
+            Step::KeepOld => {
+                remove_file(&program.old())?;
+                // On Windows it gets its second name by being moved there.
+                if cfg!(windows) { Ok(()) } else { keep(&program.path, &program.old()) }
+            }
+            Step::Replace => program.take_place(&program.staged(), &program.old()),
+        }
+    }
+}
+
+/// A second name for a file; a copy where the file system has only one for each.
+fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
+    if fs::hard_link(path, second).is_ok() {
+        return Ok(());
+    }
+    let failed = |error| DesktopError::io("keep", path)(error);
+    let mut copy = durable::temporary(second).map_err(failed)?;
+    io::copy(&mut File::open(path).map_err(failed)?, &mut copy).map_err(failed)?;
+    copy.as_file().set_permissions(fs::metadata(path).map_err(failed)?.permissions()).map_err(failed)?;
+    durable::persist(copy, second).map_err(failed)
+}
+
+/// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and a status of 0.
+fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration) -> Result<(), Unfit> {
+    let end = Instant::now() + limit;
+    let mut child = spawn(path, arguments, end).map_err(Unfit::Start)?;
+    let (sender, answer) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = output.take(LONGEST_ANSWER).read_to_string(&mut text);
+            // Nobody waits any more after the limit.
+            let _ = sender.send(text);
+        });
+    }
+    let status = loop {
+        match child.try_wait().map_err(Unfit::Start)? {
+            Some(status) => break status,
+            None if Instant::now() >= end => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(Unfit::Late(limit));
+            }
+            None => std::thread::sleep(LOOK),
+        }
+    };
+    // Whatever it left behind may hold the pipe open.
+    let text = answer.recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK)).unwrap_or_default();
+    let said = text.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).unwrap_or_default();
+    let (state, version) = (said["result"]["status"].as_str(), said["result"]["version"].as_str());
+    if !status.success() || state != Some("done") {
+        return Err(Unfit::Answer(format!("{status}, it said {:?}", text.chars().take(500).collect::<String>())));
+    }
+    if version != Some(expected.to_string().as_str()) {
+        return Err(Unfit::Answer(format!("it is version {version:?}, signed is {expected}")));
+    }
+    Ok(())
+}
+
+/// A child of another thread that was started while the file was being written may hold it open for writing for a moment; the system then
+/// refuses to run it.
+fn spawn(path: &Path, arguments: &[OsString], end: Instant) -> io::Result<Child> {
+    loop {
+        let mut command = Command::new(path);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < end => std::thread::sleep(LOOK),
+            result => return result,
+        }
+    }
+}

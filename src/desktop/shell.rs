@@ -1,0 +1,79 @@
+//! Windows' own calls: the shell makes links (COM, so that any name in any language works), the registry holds kinds of files.
+
+use std::path::Path;
+
+use windows::Win32::System::Com::{
+    CLSCTX_INPROC_SERVER, COINIT_APARTMENTTHREADED, CoCreateInstance, CoInitializeEx, IPersistFile,
+};
+use windows::Win32::UI::Shell::{IShellLinkW, SHCNE_ASSOCCHANGED, SHCNF_IDLIST, SHChangeNotify, ShellLink};
+use windows::core::{HSTRING, Interface as _};
+use windows_registry::CURRENT_USER;
+
+use super::DesktopError;
+use super::windows::{ClassValue, Link};
+
+const CLASSES: &str = "Software\\Classes";
+
+fn refused(action: &'static str) -> impl Fn(windows::core::Error) -> DesktopError {
+    move |error| DesktopError::System { action, source: error.into() }
+}
+
+/// Writes `link` as a `.lnk` file at `path`, on a thread of its own: this one may be set up for COM in another way.
+pub fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
+    let (path, link) = (path.to_owned(), link.clone());
+    let made = std::thread::spawn(move || make_link(&path, &link).map_err(refused("make a link"))).join();
+    made.unwrap_or_else(|_| {
+        Err(DesktopError::System { action: "make a link", source: "the thread that makes it has panicked".into() })
+    })
+}
+
+#[allow(unsafe_code)]
+fn make_link(path: &Path, link: &Link) -> windows::core::Result<()> {
+    // SAFETY: all pointers are to strings that live through their call; the objects are reference-counted by their wrappers. That COM
+    // is not closed again costs nothing: the thread ends after this.
+    unsafe {
+        CoInitializeEx(None, COINIT_APARTMENTTHREADED).ok()?;
+        let shell: IShellLinkW = CoCreateInstance(&ShellLink, None, CLSCTX_INPROC_SERVER)?;
+        shell.SetPath(&HSTRING::from(link.target.as_path()))?;
+        shell.SetArguments(&HSTRING::from(link.arguments.as_str()))?;
+        shell.SetWorkingDirectory(&HSTRING::from(link.folder.as_path()))?;
+        shell.SetDescription(&HSTRING::from(link.description.as_str()))?;
+        shell.SetIconLocation(&HSTRING::from(link.icon.as_path()), 0)?;
+        let file: IPersistFile = shell.cast()?;
+        file.Save(&HSTRING::from(path), true)
+    }
+}
+
+/// Sets these values of the user's classes.
+pub fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
+    let set = || {
+        for ClassValue { key, name, value } in values {
+            CURRENT_USER.create(format!("{CLASSES}\\{key}"))?.set_string(name, value)?;
+        }
+        Ok(())
+    };
+    set().map_err(refused("set a kind of file"))?;
+    classes_changed();
+    Ok(())
+}
+
+/// Forgets a class, and that it opens bundles.
+pub fn dissociate(class: &str) -> Result<(), DesktopError> {
+    let classes = CURRENT_USER.create(CLASSES).map_err(refused("open the kinds of files"))?;
+    // What is not there is gone already.
+    let _ = classes.remove_tree(class);
+    if let Ok(openers) = classes.options().read().write().open(format!(".{}\\OpenWithProgids", super::BUNDLE_SUFFIX)) {
+        let _ = openers.remove_value(class);
+    }
+    classes_changed();
+    Ok(())
+}
+
+/// The shell shows the new icons and programs at once.
+fn classes_changed() {
+    // SAFETY: with these values the call takes no pointer.
+    #[allow(unsafe_code)]
+    unsafe {
+        SHChangeNotify(SHCNE_ASSOCCHANGED, SHCNF_IDLIST, None, None);
+    }
+}

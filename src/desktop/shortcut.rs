@@ -1,0 +1,430 @@
+//! Making, refreshing and removing what a user's desktop shows of the app. What was made stands in `<home>/desktop.json`, which is written
+//! before the first file is: a launcher that is killed leaves nothing that nobody knows of.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::windows::Link;
+use super::{DesktopError, Entry, freedesktop, icon, mac, remove_file, windows};
+use crate::causes;
+use crate::durable;
+use crate::host::UserFolders;
+use crate::model::Digest;
+use crate::store::Home;
+
+/// Whose desktop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// Linux and its relatives.
+    Freedesktop,
+    /// Windows.
+    Windows,
+    /// macOS.
+    Mac,
+}
+
+impl System {
+    /// The system this program runs on.
+    pub const fn current() -> Self {
+        if cfg!(windows) {
+            Self::Windows
+        } else if cfg!(target_os = "macos") {
+            Self::Mac
+        } else {
+            Self::Freedesktop
+        }
+    }
+}
+
+/// A file that belongs to a shortcut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// What it is for; the same in every version of the app.
+    pub kind: String,
+    /// Where it is put.
+    pub path: PathBuf,
+    /// What is in it.
+    pub content: Content,
+    /// Whether it is a program.
+    pub executable: bool,
+}
+
+/// What is in such a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// What Windows makes of this.
+    Link(Link),
+}
+
+impl Content {
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Bytes(bytes) => Digest::of(bytes),
+            Self::Link(link) => Digest::of(link.facts().as_bytes()),
+        }
+    }
+}
+
+/// `<home>/desktop.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    /// Whether an icon on the desktop was wanted.
+    desktop: bool,
+    files: Vec<Made>,
+    /// The class in Windows' registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Made {
+    kind: String,
+    path: PathBuf,
+    /// Of what it was made from.
+    source: Digest,
+    /// Of the file; absent until it is known to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<Digest>,
+}
+
+/// The name of a shortcut's files: of the app, and of its home if that is not the usual one, so that two installations of an app can both
+/// have a shortcut.
+pub fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
+    if usual_home == Some(home) {
+        return format!("kuzflow-{app}");
+    }
+    let digest = Digest::of(home.as_os_str().as_encoded_bytes()).to_string();
+    format!("kuzflow-{app}-{}", &digest[..8])
+}
+
+/// All files of a shortcut on `system`. Pure.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path cannot stand in them, [`DesktopError::NoFolder`] if the user has no folder for them.
+pub fn artifacts(
+    entry: &Entry,
+    home: &Home,
+    folders: &UserFolders,
+    on_desktop: bool,
+    system: System,
+) -> Result<Vec<Artifact>, DesktopError> {
+    let file = |kind: &str, path: PathBuf, bytes: Vec<u8>, executable| Artifact {
+        kind: kind.to_owned(),
+        path,
+        content: Content::Bytes(bytes),
+        executable,
+    };
+    let desktop = match (on_desktop, &folders.desktop) {
+        (true, Some(folder)) => Some(folder),
+        (true, None) => return Err(DesktopError::NoFolder("icons on the desktop")),
+        (false, _) => None,
+    };
+    let (id, data) = (&entry.id, &folders.data);
+    let mut all = Vec::new();
+    match system {
+        System::Freedesktop => {
+            for (side, png) in icon::for_hicolor(&entry.icon) {
+                let path = data.join(format!("icons/hicolor/{side}x{side}/apps/{id}.png"));
+                all.push(file(&format!("icon-{side}"), path, png, false));
+            }
+            let application = freedesktop::application(entry)?.into_bytes();
+            all.push(file(
+                "bundles",
+                data.join(format!("mime/packages/{id}.xml")),
+                freedesktop::mime_package(entry).into(),
+                false,
+            ));
+            let opener = freedesktop::opener(entry)?.into_bytes();
+            all.push(file("opener", data.join(format!("applications/{id}-install.desktop")), opener, false));
+            all.push(file("menu", data.join(format!("applications/{id}.desktop")), application.clone(), false));
+            // Desktops start only what is marked as a program.
+            all.extend(desktop.map(|folder| file("desktop", folder.join(format!("{id}.desktop")), application, true)));
+        }
+        System::Windows => {
+            let icon_file = home.root().join("icon.ico");
+            all.extend(icon::for_windows(&entry.icon).map(|icon| file("icon", icon_file.clone(), icon, false)));
+            let link = windows::link(entry, &icon_file)?;
+            let name = windows::link_name(entry);
+            let mut add = |kind: &str, folder: PathBuf| {
+                let content = Content::Link(link.clone());
+                all.push(Artifact { kind: kind.to_owned(), path: folder.join(&name), content, executable: false });
+            };
+            add("menu", data.join("Microsoft\\Windows\\Start Menu\\Programs"));
+            desktop.into_iter().for_each(|folder| add("desktop", folder.clone()));
+        }
+        System::Mac => {
+            let name = mac::bundle_name(entry);
+            let folder = folders.home.join("Applications").join(&name).join("Contents");
+            all.extend(icon::for_mac(&entry.icon).map(|icon| file("icon", folder.join("Resources/icon.icns"), icon, false)));
+            all.push(file("information", folder.join("Info.plist"), mac::information(entry).into_bytes(), false));
+            all.push(file("menu", folder.join("MacOS/start"), mac::script(entry)?.into_bytes(), true));
+            if let Some(desktop) = desktop {
+                // Finder opens such a script in a terminal, which is more than an icon; there is no text that is an alias.
+                let path = desktop.join(format!("{}.command", name.trim_end_matches(".app")));
+                all.push(file("desktop", path, mac::script(entry)?.into_bytes(), true));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Makes the shortcut, or brings it up to date; also what a person changed or deleted is made again. Gives the files that were written.
+///
+/// # Errors
+/// Those of [`artifacts`]; [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be written.
+pub fn make(
+    entry: &Entry,
+    home: &Home,
+    folders: &UserFolders,
+    on_desktop: bool,
+    system: System,
+) -> Result<Vec<PathBuf>, DesktopError> {
+    let wanted = artifacts(entry, home, folders, on_desktop, system)?;
+    let before = read(home).unwrap_or_default();
+    bring(entry, home, folders, system, before, wanted, on_desktop, |_, _| true)
+}
+
+/// Brings a shortcut that was made before up to date with the app's name and icon. What a person deleted stays away, what a person
+/// changed stays as it is; without a shortcut there is nothing to do.
+///
+/// # Errors
+/// As [`make`].
+pub fn refresh(entry: &Entry, home: &Home, folders: &UserFolders, system: System) -> Result<Vec<PathBuf>, DesktopError> {
+    let Some(before) = read(home) else { return Ok(Vec::new()) };
+    let on_desktop = before.desktop;
+    let wanted = artifacts(entry, home, folders, on_desktop, system)?;
+    let ours = |made: Option<&Made>, artifact: &Artifact| match made {
+        Some(made) => {
+            let outdated = made.source != artifact.content.digest() || made.path != artifact.path;
+            outdated && digest_of(&made.path).is_some_and(|found| made.file == Some(found))
+        }
+        // A size of the icon that the one before had no pixels for.
+        None => artifact.kind.starts_with("icon"),
+    };
+    bring(entry, home, folders, system, before, wanted, on_desktop, ours)
+}
+
+/// Whether a shortcut was made from this home.
+pub fn is_made(home: &Home) -> bool {
+    read(home).is_some()
+}
+
+#[allow(clippy::too_many_arguments)] // the one way for both of the above
+fn bring(
+    entry: &Entry,
+    home: &Home,
+    folders: &UserFolders,
+    system: System,
+    before: Record,
+    wanted: Vec<Artifact>,
+    desktop: bool,
+    may_write: impl Fn(Option<&Made>, &Artifact) -> bool,
+) -> Result<Vec<PathBuf>, DesktopError> {
+    let earlier = |artifact: &Artifact| before.files.iter().find(|made| made.kind == artifact.kind);
+    let is_there = |artifact: &Artifact| {
+        earlier(artifact).is_some_and(|made| {
+            made.path == artifact.path
+                && made.source == artifact.content.digest()
+                && made.file.is_some()
+                && digest_of(&made.path) == made.file
+        })
+    };
+    let (to_write, mut kept): (Vec<Artifact>, Vec<Made>) = {
+        let mut to_write = Vec::new();
+        let mut kept = Vec::new();
+        for artifact in wanted {
+            let made = earlier(&artifact);
+            if !is_there(&artifact) && may_write(made, &artifact) {
+                to_write.push(artifact);
+            } else {
+                kept.extend(made.cloned());
+            }
+        }
+        (to_write, kept)
+    };
+    let outdated: Vec<Made> = before
+        .files
+        .iter()
+        .filter(|made| !kept.contains(made) && !to_write.iter().any(|artifact| artifact.path == made.path))
+        .cloned()
+        .collect();
+    let class = (system == System::Windows).then(|| windows::class(entry));
+    if to_write.is_empty() && outdated.is_empty() && before.desktop == desktop {
+        return Ok(Vec::new());
+    }
+    // All that is there or will be, before any of it is touched.
+    let planned = to_write.iter().map(|artifact| Made {
+        kind: artifact.kind.clone(),
+        path: artifact.path.clone(),
+        source: artifact.content.digest(),
+        file: None,
+    });
+    let files = kept.iter().chain(&outdated).cloned().chain(planned).collect();
+    write(home, &Record { desktop, files, class: class.clone() })?;
+    let mut written = Vec::new();
+    for artifact in to_write {
+        put(&artifact)?;
+        kept.push(Made {
+            source: artifact.content.digest(),
+            file: digest_of(&artifact.path),
+            kind: artifact.kind,
+            path: artifact.path.clone(),
+        });
+        written.push(artifact.path);
+    }
+    for made in outdated {
+        remove_made(&made.path)?;
+    }
+    associate(entry, home, system)?;
+    write(home, &Record { desktop, files: kept, class })?;
+    tell_system(system, folders, &written);
+    Ok(written)
+}
+
+/// Removes all that was made from this home. Gives the files that were there.
+///
+/// # Errors
+/// [`DesktopError::Io`] and [`DesktopError::System`] if something cannot be removed; a repeated call goes on there.
+pub fn remove(home: &Home, folders: Option<&UserFolders>, system: System) -> Result<Vec<PathBuf>, DesktopError> {
+    let Some(record) = read(home) else { return Ok(Vec::new()) };
+    let mut removed = Vec::new();
+    for made in &record.files {
+        if remove_made(&made.path)? {
+            removed.push(made.path.clone());
+        }
+    }
+    if let Some(class) = &record.class {
+        dissociate(class)?;
+    }
+    remove_file(&home.desktop_record())?;
+    if let Some(folders) = folders {
+        tell_system(system, folders, &[]);
+    }
+    Ok(removed)
+}
+
+fn put(artifact: &Artifact) -> Result<(), DesktopError> {
+    let path = &artifact.path;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(DesktopError::io("create", folder))?;
+    }
+    match &artifact.content {
+        Content::Bytes(bytes) => durable::replace(path, bytes).map_err(DesktopError::io("write", path))?,
+        Content::Link(link) => write_link(path, link)?,
+    }
+    #[cfg(unix)]
+    if artifact.executable {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).map_err(DesktopError::io("make executable", path))?;
+    }
+    Ok(())
+}
+
+/// Deletes a file, and the folders of an application bundle once they are empty.
+fn remove_made(path: &Path) -> Result<bool, DesktopError> {
+    let removed = remove_file(path)?;
+    let bundle =
+        |folder: &&Path| folder.components().any(|part| Path::new(part.as_os_str()).extension().is_some_and(|e| e == "app"));
+    for folder in path.ancestors().skip(1).take(3).take_while(bundle) {
+        if std::fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
+    Ok(removed)
+}
+
+fn digest_of(path: &Path) -> Option<Digest> {
+    std::fs::read(path).ok().map(|bytes| Digest::of(&bytes))
+}
+
+/// `None` if there is none. A damaged one counts as none: what it named stays where it is.
+fn read(home: &Home) -> Option<Record> {
+    let path = home.desktop_record();
+    let json = match std::fs::read(&path) {
+        Ok(json) => json,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "the list of shortcuts cannot be read");
+            return None;
+        }
+    };
+    serde_json::from_slice(&json)
+        .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the list of shortcuts is damaged"))
+        .ok()
+}
+
+fn write(home: &Home, record: &Record) -> Result<(), DesktopError> {
+    let path = home.desktop_record();
+    let json = serde_json::to_vec_pretty(record).map_err(|error| DesktopError::io("write", &path)(error.into()))?;
+    std::fs::create_dir_all(home.root()).map_err(DesktopError::io("create", home.root()))?;
+    durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
+}
+
+/// Lets the desktop notice the change at once. Without these programs it notices it later.
+fn tell_system(system: System, folders: &UserFolders, written: &[PathBuf]) {
+    if system != System::Freedesktop {
+        return;
+    }
+    let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+        let silent =
+            Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        match silent {
+            Ok(status) if status.success() => {}
+            Ok(status) => tracing::info!(program, %status, "the desktop may notice the shortcut later"),
+            Err(error) => tracing::info!(program, error = causes::line(&error), "the desktop may notice the shortcut later"),
+        }
+    };
+    for (program, folder) in [("update-desktop-database", "applications"), ("update-mime-database", "mime")] {
+        let folder = folders.data.join(folder);
+        if folder.is_dir() {
+            run(program, &[folder.as_os_str()]);
+        }
+    }
+    // GNOME asks before it starts what lies on the desktop, unless this says that the user has agreed.
+    for path in written.iter().filter(|path| folders.desktop.as_deref() == path.parent()) {
+        run("gio", &["set".as_ref(), path.as_os_str(), "metadata::trusted".as_ref(), "true".as_ref()]);
+    }
+}
+
+#[cfg(windows)]
+fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
+    super::shell::write_link(path, link)
+}
+
+#[cfg(windows)]
+fn associate(entry: &Entry, home: &Home, system: System) -> Result<(), DesktopError> {
+    if system != System::Windows {
+        return Ok(());
+    }
+    super::shell::associate(&windows::classes(entry, &home.root().join("icon.ico"))?)
+}
+
+#[cfg(windows)]
+fn dissociate(class: &str) -> Result<(), DesktopError> {
+    super::shell::dissociate(class)
+}
+
+/// Links are what Windows makes of them; for another system none are asked for.
+#[cfg(not(windows))]
+fn write_link(path: &Path, _link: &Link) -> Result<(), DesktopError> {
+    Err(DesktopError::io("make the link", path)(io::ErrorKind::Unsupported.into()))
+}
+
+/// There is no registry.
+#[cfg(not(windows))]
+fn associate(_entry: &Entry, _home: &Home, _system: System) -> Result<(), DesktopError> {
+    Ok(())
+}
+
+#[cfg(not(windows))]
+fn dissociate(_class: &str) -> Result<(), DesktopError> {
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,152 @@
+//! What a shortcut and a kind of file are on Windows. Pure: an entry in, values out; [`super::shell`] hands them to the system.
+
+use std::path::{Path, PathBuf};
+
+use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
+
+/// A `.lnk` file, as Windows makes it from these values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What it starts.
+    pub target: PathBuf,
+    /// Its command line behind the program, quoted.
+    pub arguments: String,
+    /// The folder it starts in.
+    pub folder: PathBuf,
+    /// Its icon file.
+    pub icon: PathBuf,
+    /// What is shown while the mouse rests on it.
+    pub description: String,
+}
+
+impl Link {
+    /// Everything the link says, for comparing it with what was made before.
+    pub fn facts(&self) -> String {
+        let Self { target, arguments, folder, icon, description } = self;
+        format!("{}\n{arguments}\n{}\n{}\n{description}", target.display(), folder.display(), icon.display())
+    }
+}
+
+/// One value below `HKEY_CURRENT_USER\Software\Classes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassValue {
+    /// The key, from there on.
+    pub key: String,
+    /// The value's name; empty for the key's own.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+/// The link that starts the app.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+pub fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
+    let mut words = arguments(entry)?;
+    words.push("run".to_owned());
+    Ok(Link {
+        target: entry.program.clone(),
+        arguments: words.join(" "),
+        folder: entry.program.parent().map(Path::to_path_buf).unwrap_or_default(),
+        icon: icon.to_owned(),
+        description: entry.comments.first().map(|(_, comment)| comment.clone()).unwrap_or_default(),
+    })
+}
+
+/// The file name of the link: characters that Windows forbids are replaced.
+pub fn link_name(entry: &Entry) -> String {
+    let name: String = entry.name.chars().map(|c| if "<>:\"/\\|?*".contains(c) || c.is_control() { '-' } else { c }).collect();
+    let name = name.trim().trim_end_matches(['.', ' ']);
+    // CON.lnk and the like are devices, whatever their ending.
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let digit = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() == 1);
+    let reserved = ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()) || digit("COM") || digit("LPT");
+    format!("{}.lnk", if name.is_empty() || reserved { &entry.id } else { name })
+}
+
+/// The class of bundles that this app's launcher opens.
+pub fn class(entry: &Entry) -> String {
+    format!("{}.{BUNDLE_SUFFIX}", entry.id)
+}
+
+/// What makes Windows offer this launcher for bundles. Which of several programs opens them by itself the user decides there.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+pub fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
+    let class = class(entry);
+    let value = |key: String, name: &str, value: String| ClassValue { key, name: name.to_owned(), value };
+    let mut words = vec![quoted(text(&entry.program)?)];
+    words.extend(arguments(entry)?);
+    let bundle = entry.bundle_names.first().map(|(_, name)| name.clone()).unwrap_or_default();
+    Ok(vec![
+        value(class.clone(), "", bundle),
+        value(format!("{class}\\DefaultIcon"), "", text(icon)?.to_owned()),
+        value(format!("{class}\\shell\\open\\command"), "", format!("{} install \"%1\"", words.join(" "))),
+        value(format!(".{BUNDLE_SUFFIX}\\OpenWithProgids"), &class, String::new()),
+    ])
+}
+
+fn arguments(entry: &Entry) -> Result<Vec<String>, DesktopError> {
+    entry.arguments.iter().map(|word| text(word.as_ref()).map(quoted)).collect()
+}
+
+/// One word of a command line, as `CommandLineToArgvW` reads it: backslashes count only before a quote.
+fn quoted(word: &str) -> String {
+    if !word.is_empty() && !word.contains([' ', '\t', '\n', '"']) {
+        return word.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    let mut backslashes = 0;
+    for character in word.chars() {
+        if character == '"' {
+            quoted.push_str(&"\\".repeat(backslashes + 1));
+        }
+        backslashes = if character == '\\' { backslashes + 1 } else { 0 };
+        quoted.push(character);
+    }
+    quoted.push_str(&"\\".repeat(backslashes));
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desktop::shortcut::tests::entry;
+
+    #[test]
+    fn words_are_quoted_as_windows_reads_them() {
+        for (word, expected) in [
+            ("plain", "plain"),
+            ("", "\"\""),
+            ("C:\\My Folder\\", "\"C:\\My Folder\\\\\""),
+            ("a\"b", "\"a\\\"b\""),
+            ("a \\\"b", "\"a \\\\\\\"b\""),
+            ("C:\\数据\\x", "C:\\数据\\x"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+
+    #[test]
+    fn the_link_and_the_class_name_the_launcher() {
+        let program = "C:\\Program Files\\应用\\kuzflow-launcher.exe";
+        let entry = Entry { program: program.into(), arguments: vec!["--home".into(), "D:\\my data".into()], ..entry() };
+        let link = link(&entry, Path::new("D:\\icon.ico")).unwrap();
+        assert_eq!((link.target.to_str().unwrap(), link.arguments.as_str()), (program, "--home \"D:\\my data\" run"));
+        let classes = classes(&entry, Path::new("D:\\icon.ico")).unwrap();
+        assert_eq!(classes[2].value, format!("\"{program}\" --home \"D:\\my data\" install \"%1\""));
+        assert_eq!((classes[3].key.as_str(), classes[3].name.as_str()), (".kuzflow\\OpenWithProgids", "kuzflow-sample.kuzflow"));
+    }
+
+    #[test]
+    fn names_of_links_are_names_of_files() {
+        let named = |name: &str| link_name(&Entry { name: name.to_owned(), ..entry() });
+        assert_eq!((named("A: B/C?").as_str(), named("示例 Sample").as_str()), ("A- B-C-.lnk", "示例 Sample.lnk"));
+        for reserved in ["CON", "nul.x", "com1", "LPT9 ", "...", " "] {
+            assert_eq!(named(reserved), "kuzflow-sample.lnk", "{reserved}");
+        }
+    }
+}

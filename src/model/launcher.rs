@@ -1,0 +1,120 @@
+//! The launcher's own executable as signed metadata describes it, and the version that this one is.
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::pieces::PieceTable;
+use super::platform::Platform;
+use super::version::Version;
+
+/// Largest executable that is unpacked, bytes. A debug build with all symbols has some 400 MB.
+pub const LARGEST_LAUNCHER: u64 = 1 << 30;
+/// Ending of the targets that hold launchers, one zstd frame each.
+pub const LAUNCHER_SUFFIX: &str = ".launcher";
+
+/// The description of a published launcher: the custom part of its target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launcher {
+    /// Its version.
+    pub version: Version,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Bytes of the executable.
+    pub size: u64,
+    /// Digest of the executable.
+    pub hash: Digest,
+    /// Pieces of the target, as it is fetched.
+    pub pieces: PieceTable,
+}
+
+impl Launcher {
+    /// The name of its target.
+    pub fn target(&self) -> String {
+        format!("kuzflow-launcher_{}_{}{LAUNCHER_SUFFIX}", self.version, self.platform)
+    }
+}
+
+/// A launcher with the signed length and digest of its target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedLauncher {
+    /// Name of the target.
+    pub target: String,
+    /// Bytes of the target.
+    pub length: u64,
+    /// Digest of the target.
+    pub hash: Digest,
+    /// The description.
+    pub launcher: Launcher,
+}
+
+impl SignedLauncher {
+    /// Where nodes serve it, relative to their base address.
+    pub fn location(&self) -> String {
+        format!("targets/{}.{}", self.hash, self.target)
+    }
+}
+
+/// The newest launcher for `platform` that is newer than `than`.
+pub fn newer<'a>(launchers: &'a [SignedLauncher], platform: &Platform, than: &Version) -> Option<&'a SignedLauncher> {
+    let fitting = launchers.iter().filter(|signed| signed.launcher.platform == *platform && signed.launcher.version > *than);
+    fitting.max_by(|a, b| a.launcher.version.cmp(&b.launcher.version))
+}
+
+/// How the executable says its version to whoever reads the file: a publisher who signs it need not be told, and cannot mistake it.
+const STAMP_BEGIN: &str = "kuzflow-launcher-version:[";
+const STAMP_END: u8 = b']';
+/// Longest version in a stamp, bytes.
+const LONGEST_VERSION: usize = 64;
+#[used]
+static STAMP: &str = concat!("kuzflow-launcher-version:[", env!("CARGO_PKG_VERSION"), "]");
+
+/// The version of this program.
+pub fn own_version() -> Version {
+    // Read from where the file has it, so that the program and whoever reads its file say the same.
+    version_in(std::hint::black_box(STAMP).as_bytes()).unwrap_or(Version::new(0, 0, 0))
+}
+
+/// The version that the launcher with these bytes says it has; `None` if it says none.
+pub fn version_in(bytes: &[u8]) -> Option<Version> {
+    let begin = STAMP_BEGIN.as_bytes();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(begin.len()).position(|window| window == begin) {
+        rest = &rest[at + begin.len()..];
+        let end = rest.iter().take(LONGEST_VERSION).position(|byte| *byte == STAMP_END);
+        let version = end.and_then(|end| std::str::from_utf8(&rest[..end]).ok()?.parse().ok());
+        if version.is_some() {
+            return version;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stamp_is_found_and_its_own_beginning_is_no_stamp() {
+        assert_eq!(own_version().to_string(), env!("CARGO_PKG_VERSION"));
+        let mut bytes = format!("\x7fELF {STAMP_BEGIN}\0 not a version] {STAMP_BEGIN}").into_bytes();
+        assert_eq!(version_in(&bytes), None);
+        bytes.extend(b"1.2.3-beta.1] and more");
+        assert_eq!(version_in(&bytes).unwrap().to_string(), "1.2.3-beta.1");
+    }
+
+    #[test]
+    fn the_newest_for_this_platform_is_taken_and_never_an_older_one() {
+        let signed = |version: &str, platform: &str| {
+            let pieces = PieceTable { piece_size: 1, length: 0, hashes: Vec::new() };
+            let (version, platform) = (version.parse().unwrap(), platform.parse().unwrap());
+            let launcher = Launcher { version, platform, size: 1, hash: Digest::of(b""), pieces };
+            SignedLauncher { target: launcher.target(), length: 1, hash: Digest::of(b""), launcher }
+        };
+        let all = [signed("1.0.0", "Linux_x86_64"), signed("1.10.0", "Linux_x86_64"), signed("2.0.0", "Windows_AMD64")];
+        let linux = "Linux_x86_64".parse().unwrap();
+        let found = |than: &str| newer(&all, &linux, &than.parse().unwrap()).map(|signed| signed.launcher.version.to_string());
+        assert_eq!((found("1.2.0").as_deref(), found("1.10.0"), found("3.0.0")), (Some("1.10.0"), None, None));
+        let windows = newer(&all, &"Windows_AMD64".parse().unwrap(), &Version::new(1, 0, 0)).unwrap();
+        assert_eq!(windows.location(), format!("targets/{}.kuzflow-launcher_2.0.0_Windows_AMD64.launcher", Digest::of(b"")));
+    }
+}

@@ -1,0 +1,144 @@
+//! The launcher's own executable as a signed target: packed, described, in the place of the one before it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp as Time;
+
+use super::error::{PublishError, at};
+use super::keys::Keyring;
+use super::project::Project;
+use super::repository::{is_there, target, target_name, to_value};
+use super::transaction::{Step, Transaction};
+use crate::model::launcher::{LARGEST_LAUNCHER, version_in};
+use crate::model::{Digest, Launcher, PieceTable, Platform, Version};
+use crate::trust::LAUNCHER_KEY;
+
+/// Smallest piece, bytes: an executable is small and its table travels with every check.
+const PIECE: u32 = 1 << 20;
+
+/// An executable on its way into the repository.
+#[derive(Clone, Debug)]
+pub struct LauncherToPublish {
+    /// The executable.
+    pub path: PathBuf,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its version; what the file itself says if absent.
+    pub version: Option<Version>,
+    /// How hard it is packed, 1 to 19 (zstd).
+    pub level: i32,
+}
+
+impl Project {
+    /// Prepares a launcher for publication. Clients that have an older one exchange it for this one; the one that was published for this
+    /// platform before is no longer offered. Publishing the same executable again changes nothing.
+    ///
+    /// # Errors
+    /// [`PublishError::Package`] if the file is for another system, says another version or none, or is older than the published one.
+    pub fn publish_launcher(
+        &self,
+        launcher: &LauncherToPublish,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<(Transaction, Launcher), PublishError> {
+        let refuse = |reason: String| PublishError::Package { path: launcher.path.clone(), reason };
+        let executable = std::fs::read(&launcher.path).map_err(at(&launcher.path))?;
+        if executable.len() as u64 > LARGEST_LAUNCHER {
+            return Err(refuse(format!("a launcher may have {LARGEST_LAUNCHER} bytes")));
+        }
+        if let Some(os) = system_of(&executable).filter(|os| *os != launcher.platform.os) {
+            return Err(refuse(format!("it is a program for {os}, not for {}", launcher.platform)));
+        }
+        let version = match (version_in(&executable), &launcher.version) {
+            (Some(found), Some(said)) if found != *said => {
+                return Err(refuse(format!("it says that it is version {found}, not {said}")));
+            }
+            (Some(found), _) => found,
+            (None, Some(said)) => said.clone(),
+            (None, None) => return Err(refuse("it does not say its version, so that must be given".to_owned())),
+        };
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let mut targets = current.targets.signed.signed.clone();
+        let hash = Digest::of(&executable);
+        let earlier: Vec<_> = targets
+            .targets
+            .iter()
+            .filter_map(|(name, target)| Some((name.clone(), launcher_of(target)?)))
+            .filter(|(_, earlier)| earlier.platform == launcher.platform)
+            .collect();
+        for (name, earlier) in earlier {
+            if earlier.version == version && earlier.hash == hash {
+                return Ok((Transaction::new(lock, Vec::new()), earlier));
+            }
+            if earlier.version >= version {
+                return Err(refuse(format!("{} is published for {} already", earlier.version, launcher.platform)));
+            }
+            targets.targets.remove(&name);
+        }
+        let packed = pack(&executable, launcher)?;
+        let length = packed.len() as u64;
+        let piece_size = PieceTable::size_for(length).max(PIECE);
+        let hashes = packed.chunks(usize::try_from(piece_size).unwrap_or(usize::MAX)).map(Digest::of).collect();
+        let pieces = PieceTable { piece_size, length, hashes };
+        let description = Launcher { version, platform: launcher.platform.clone(), size: executable.len() as u64, hash, pieces };
+        let (name, packed_hash) = (description.target(), Digest::of(&packed));
+        let destination = self.targets_folder().join(format!("{packed_hash}.{name}"));
+        let mut steps = Vec::new();
+        if !is_there(&destination, packed_hash, length)? {
+            steps.push(Step::Write { path: destination, bytes: packed });
+        }
+        let custom = HashMap::from([(LAUNCHER_KEY.to_owned(), to_value(&description)?)]);
+        targets.targets.insert(target_name(&name)?, target(packed_hash, length, custom));
+        steps.extend(self.new_targets(&current, targets, keyring, now)?);
+        Ok((Transaction::new(lock, steps), description))
+    }
+
+    /// The launchers that are published.
+    ///
+    /// # Errors
+    /// Those of reading the repository.
+    pub fn launchers(&self) -> Result<Vec<Launcher>, PublishError> {
+        Ok(self.current()?.targets.signed.signed.targets.values().filter_map(launcher_of).collect())
+    }
+}
+
+fn launcher_of(target: &tough::schema::Target) -> Option<Launcher> {
+    target.custom.get(LAUNCHER_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
+}
+
+fn pack(executable: &[u8], launcher: &LauncherToPublish) -> Result<Vec<u8>, PublishError> {
+    let failed = at(Path::new(&launcher.path));
+    let pack = || {
+        let mut encoder = zstd::Encoder::new(Vec::new(), launcher.level)?;
+        encoder.include_checksum(false)?;
+        std::io::Write::write_all(&mut encoder, executable)?;
+        encoder.finish()
+    };
+    pack().map_err(failed)
+}
+
+/// For which system a program is, by its first bytes; `None` for anything else, such as a script.
+fn system_of(executable: &[u8]) -> Option<&'static str> {
+    match executable {
+        [0x7f, b'E', b'L', b'F', ..] => Some("Linux"),
+        [b'M', b'Z', ..] => Some("Windows"),
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => Some("Darwin"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_known_by_their_beginning() {
+        assert_eq!(system_of(b"\x7fELF\x02"), Some("Linux"));
+        assert_eq!(system_of(b"MZ\x90"), Some("Windows"));
+        assert_eq!(system_of(&[0xcf, 0xfa, 0xed, 0xfe, 7]), Some("Darwin"));
+        assert_eq!(system_of(b"#!/bin/sh"), None);
+        assert_eq!(system_of(b""), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! The user's files of an app that was uninstalled, until somebody installs it again.
+//!
+//! ```text
+//! <home>/uninstalling-<time>/        the versions, from the moment the app counts as uninstalled
+//! <home>/user-data/<time>/<id>/      config, data and logs of a version, and the manifest, which tells the user's from the shipped ones
+//! <home>/user-data/<time>/kept.json  which of them the user worked with last
+//! <home>/user-data/taken-over-<time>/  the same once a new installation has copied what it holds
+//! ```
+//!
+//! Uninstalling is one rename; what comes after only moves and removes, so an interrupted one is ended by the next call, or by the next
+//! installation.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{read_json, remove_tree, replace_json};
+use super::lock::HomeLock;
+use super::migrate::{self, Migration};
+use super::{Home, StoreError};
+use crate::durable;
+use crate::model::manifest::MANIFEST_PATH;
+
+/// Beginning of the name of versions that are on their way out.
+const UNINSTALLING: &str = "uninstalling-";
+/// Beginning of the name of what a new installation has taken over.
+const TAKEN_OVER: &str = "taken-over-";
+/// What a version holds of the user's.
+const KEPT: [&str; 3] = ["config", "data", "logs"];
+const NOTE: &str = "kept.json";
+
+/// `kept.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    /// The folder of the version that was active.
+    active: String,
+}
+
+/// Makes the app uninstalled in one step: all versions get out of the way at once. `now` names them. Nothing if there is none.
+///
+/// # Errors
+/// [`StoreError::Io`]; then everything is as it was.
+pub fn put_away(home: &Home, now: jiff::Timestamp, _lock: &HomeLock) -> Result<(), StoreError> {
+    let containers = home.containers();
+    if fs::read_dir(&containers).is_ok_and(|mut entries| entries.next().is_some()) {
+        let place = home.root().join(format!("{UNINSTALLING}{}", now.strftime("%Y-%m-%dT%H-%M-%SZ")));
+        durable::rename(&containers, &place).map_err(StoreError::io("rename", &containers))?;
+        durable::sync_folder(home.root()).map_err(StoreError::io("make durable", home.root()))?;
+    }
+    Ok(())
+}
+
+/// Ends what [`put_away`] began: the user's files move to [`Home::user_data`], or go, and the rest is deleted. Gives the folders with the
+/// user's files.
+///
+/// # Errors
+/// [`StoreError::Io`]; a repeated call goes on there.
+pub fn settle(home: &Home, keep: bool, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
+    let active = home.named()?.map(|active| active.container.to_string());
+    let mut kept = Vec::new();
+    for (place, time) in named(home.root(), UNINSTALLING) {
+        let folder = home.user_data().join(&time);
+        if keep {
+            let mut any = false;
+            for version in folders(&place) {
+                any |= keep_version(&version, &folder)?;
+            }
+            // What switches had replaced of the user's own belongs to the newest of them.
+            any |= move_if_there(&home.snapshots(), &folder.join("snapshots"))?;
+            if any {
+                if let Some(active) = &active {
+                    replace_json(&folder.join(NOTE), &Note { active: active.clone() })?;
+                }
+                durable::sync_tree(&folder).map_err(StoreError::io("make durable", &folder))?;
+                kept.push(folder);
+            }
+        }
+        remove_tree(&place)?;
+    }
+    Ok(kept)
+}
+
+/// The user's files of one version, moved; whether there were any.
+fn keep_version(version: &Path, folder: &Path) -> Result<bool, StoreError> {
+    let Some(name) = version.file_name() else { return Ok(false) };
+    let to = folder.join(name);
+    // The manifest first: files without it would count as the user's own, all of them.
+    let holds = KEPT.iter().any(|part| has_files(&version.join(part))) || KEPT.iter().any(|part| to.join(part).exists());
+    if holds {
+        move_if_there(&version.join(MANIFEST_PATH), &to.join(MANIFEST_PATH))?;
+    }
+    for part in KEPT {
+        if has_files(&version.join(part)) {
+            move_if_there(&version.join(part), &to.join(part))?;
+        }
+    }
+    Ok(holds)
+}
+
+fn move_if_there(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    if fs::symlink_metadata(from).is_err() {
+        return Ok(false);
+    }
+    if let Some(above) = to.parent() {
+        fs::create_dir_all(above).map_err(StoreError::io("create", above))?;
+    }
+    durable::rename(from, to).map_err(StoreError::io("move", from))?;
+    Ok(true)
+}
+
+/// Whether anything but folders is in it.
+fn has_files(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => has_files(&entry.path()),
+        _ => true,
+    })
+}
+
+/// Brings kept files into `tree`, a version that is about to be the first one here: those of the version the user worked with last, file
+/// by file as at a switch. `None` if none are kept. [`taken_over`] is to follow once the version is registered.
+///
+/// # Errors
+/// [`StoreError::Io`] if the disk is full; the kept files stay whatever happens.
+pub fn take_over(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
+    let Some(version) = last_used(home)? else { return Ok(None) };
+    migrate::rescue(&version, tree).map(Some)
+}
+
+/// Notes that a new installation has copied the kept files. They stay until a person deletes them: what could not be read or had no
+/// place is only there. A failure costs a second copying at most.
+pub fn taken_over(home: &Home) {
+    for (folder, time) in named(&home.user_data(), "") {
+        if !time.starts_with(TAKEN_OVER)
+            && let Err(error) = durable::rename(&folder, &home.user_data().join(format!("{TAKEN_OVER}{time}")))
+        {
+            tracing::warn!(%error, folder = %folder.display(), "kept files could not be marked as taken over");
+        }
+    }
+}
+
+/// The kept folder of the version that was used last.
+fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
+    let mut kept = named(&home.user_data(), "");
+    kept.retain(|(_, time)| !time.starts_with(TAKEN_OVER));
+    // Times are written so that their order is that of the letters.
+    kept.sort_by(|a, b| b.1.cmp(&a.1));
+    for (folder, _) in kept {
+        let note: Option<Note> = read_json(&folder.join(NOTE)).unwrap_or_default();
+        let active = note.and_then(|note| folders(&folder).into_iter().find(|version| version.ends_with(&note.active)));
+        let newest = || {
+            let mut versions: Vec<(crate::model::ContainerId, PathBuf)> =
+                folders(&folder).into_iter().filter_map(|path| Some((path.file_name()?.to_str()?.parse().ok()?, path))).collect();
+            versions.sort_by(|a, b| a.0.version.cmp(&b.0.version));
+            versions.pop().map(|(_, path)| path)
+        };
+        if let Some(version) = active.or_else(newest) {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+/// Folders in `above` whose names begin with `prefix`, with the rest of their names.
+fn named(above: &Path, prefix: &str) -> Vec<(PathBuf, String)> {
+    let name = |path: PathBuf| {
+        let rest = path.file_name()?.to_str()?.strip_prefix(prefix)?.to_owned();
+        Some((path, rest))
+    };
+    folders(above).into_iter().filter_map(name).collect()
+}
+
+fn folders(above: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(above).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+    use crate::store::switch::switch;
+
+    fn now() -> jiff::Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    /// 1.0.0 and 2.0.0, which is active; the user has a file in both.
+    fn used() -> Fixture {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        switch(&fixture.home, &one, &fixture.lock).unwrap();
+        fixture.write(&one, "data/old.txt", "of the old version");
+        switch(&fixture.home, &two, &fixture.lock).unwrap();
+        fixture.write(&two, "data/图/mine.txt", "the user's");
+        fixture
+    }
+
+    #[test]
+    fn the_users_files_of_every_version_are_kept_and_come_back() {
+        let fixture = used();
+        put_away(&fixture.home, now(), &fixture.lock).unwrap();
+        assert!(fixture.home.active().is_err(), "in one step nothing is installed any more");
+        let kept = settle(&fixture.home, true, &fixture.lock).unwrap();
+        assert_eq!(kept, [fixture.home.user_data().join("2026-03-01T12-00-00Z")]);
+        let read = |path: &str| fs::read_to_string(kept[0].join(path)).unwrap();
+        assert_eq!(read("sample_2.0.0_Linux_x86_64/data/图/mine.txt"), "the user's");
+        assert_eq!(read("sample_1.0.0_Linux_x86_64/data/old.txt"), "of the old version");
+        assert!(!kept[0].join("sample_2.0.0_Linux_x86_64/runtime").exists());
+        assert!(settle(&fixture.home, true, &fixture.lock).unwrap().is_empty());
+
+        fixture.home.create().unwrap();
+        let three = fixture.install("3.0.0", &[]);
+        assert_eq!(fixture.read(&three, "data/图/mine.txt").as_deref(), Some("the user's"));
+        assert_eq!(fixture.read(&three, "data/old.txt").as_deref(), Some("of the old version"));
+        assert!(take_over(&fixture.home, &fixture.home.container(&three)).unwrap().is_none(), "once");
+        assert!(fixture.home.user_data().join("taken-over-2026-03-01T12-00-00Z").is_dir(), "nothing is deleted");
+    }
+
+    #[test]
+    fn an_interrupted_one_is_ended_by_the_next() {
+        let fixture = used();
+        put_away(&fixture.home, now(), &fixture.lock).unwrap();
+        // Killed between the two moves of one version.
+        let place = fixture.home.root().join("uninstalling-2026-03-01T12-00-00Z/sample_2.0.0_Linux_x86_64");
+        let to = fixture.home.user_data().join("2026-03-01T12-00-00Z/sample_2.0.0_Linux_x86_64");
+        fs::create_dir_all(place.join("config")).unwrap();
+        fs::write(place.join("config/own"), "x").unwrap();
+        move_if_there(&place.join(MANIFEST_PATH), &to.join(MANIFEST_PATH)).unwrap();
+        move_if_there(&place.join("data"), &to.join("data")).unwrap();
+        put_away(&fixture.home, now(), &fixture.lock).unwrap();
+        let kept = settle(&fixture.home, true, &fixture.lock).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert!(to.join("config/own").is_file() && to.join("data/图/mine.txt").is_file() && to.join(MANIFEST_PATH).is_file());
+        assert!(last_used(&fixture.home).unwrap().unwrap().ends_with("sample_2.0.0_Linux_x86_64"));
+    }
+
+    #[test]
+    fn what_nobody_wants_to_keep_goes() {
+        let fixture = used();
+        put_away(&fixture.home, now(), &fixture.lock).unwrap();
+        assert!(settle(&fixture.home, false, &fixture.lock).unwrap().is_empty());
+        assert!(!fixture.home.user_data().exists() && named(fixture.home.root(), UNINSTALLING).is_empty());
+    }
+}
