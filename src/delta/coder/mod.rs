@@ -21,6 +21,7 @@ mod models;
 mod numbers;
 mod range;
 mod residual;
+mod rows;
 mod steps;
 mod swift;
 #[cfg(test)]
@@ -142,7 +143,7 @@ impl Options {
 
     /// Size of the table of places, as a power of two.
     fn places(self, old: u64) -> u32 {
-        if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 18 }
+        if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 20 }
     }
 
     /// Bytes of memory that the models take, roughly.

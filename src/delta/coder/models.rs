@@ -64,6 +64,12 @@ impl Logistic {
         u32::from(self.0.squash[(stretched.clamp(-LIMIT, LIMIT) + LIMIT + 1) as usize])
     }
 
+    /// Stretched probabilities in 4096ths.
+    #[inline]
+    pub fn coarse(self) -> &'static [i16; 4096] {
+        &self.0.stretch
+    }
+
     /// ln(p / (1 - p)) of a probability in 65536ths.
     #[inline]
     pub fn stretch(self, probability: u32) -> i32 {
@@ -79,7 +85,7 @@ impl Logistic {
 
 /// How often a bit was a one: 22 bits of probability and 10 bits that count, so that the first bits teach most.
 #[derive(Clone, Copy)]
-pub struct Counter(u32);
+pub struct Counter(pub u32);
 
 /// 65536 / (n + 1.5): what the n-th bit weighs.
 pub static SHARES: [u32; 1024] = {

@@ -1,103 +1,109 @@
-//! The light model of fresh bytes, for packs in which there are many: a few contexts without checks, two voices, one mixer.
+//! The light model of fresh bytes: a guess that is right or wrong, and a few contexts for what was not guessed.
 //!
-//! It takes about a quarter of the time of the [`Mixture`](super::mixture::Mixture), and more bytes. The encoder chooses;
-//! the choice is part of the stream.
+//! Whoever follows a place in the old or new bytes says what comes next. One flag tells whether that is so; only where it is not, or
+//! nobody says anything, eight bits are coded. It takes about a sixth of the time of the [`Mixture`](super::mixture::Mixture), and
+//! more bytes. The encoder chooses; the choice is part of the stream.
 
 use super::mixture::{VOICES, Voice, hash};
 use super::models::{Counter, Logistic, Mixer};
 use super::range::Coder;
+use super::rows::{HALF, Rows, learned};
 
-/// Contexts: the last one to four bytes, two bytes behind the last, and what stands in the old file.
+/// Contexts of a byte that was not guessed.
 const CONTEXTS: usize = 6;
-/// Voices that are heard: all.
-const HEARD: usize = VOICES;
-/// One input for each context and voice, one that is constant.
-const INPUTS: usize = CONTEXTS + HEARD + 1;
+/// Contexts of a guess.
+const FLAGS: usize = 7;
 /// Size of a context's table: 2^this rows of 16 counters.
-const ROWS: u32 = 14;
-/// How far a counter's average reaches back, bits.
-const REACH: u32 = 120;
+const ROWS: u32 = 15;
+/// Size of the table of guesses.
+const GUESSES: u32 = 14;
 
 /// The model.
 pub struct Swift {
     logistic: Logistic,
-    rows: Vec<[Counter; 16]>,
-    /// The row of each context for the current half byte.
-    places: [usize; CONTEXTS],
-    hashes: [u32; CONTEXTS],
-    inputs: [i16; INPUTS],
-    mixer: Mixer<INPUTS>,
-    sure: [[Counter; 64]; HEARD],
+    bytes: Rows<CONTEXTS, { CONTEXTS + 2 }>,
+    flags: Vec<u16>,
+    flag_mixer: Mixer<{ FLAGS + 1 }>,
+    sure: Counter,
+    wrong: u32,
 }
 
 impl Swift {
-    /// A model that knows nothing; 6 MiB, which a processor's caches hold.
+    /// A model that knows nothing.
     pub fn new() -> Self {
         Self {
             logistic: Logistic::new(),
-            rows: vec![[Counter::NEW; 16]; CONTEXTS << ROWS],
-            places: [0; CONTEXTS],
-            hashes: [0; CONTEXTS],
-            inputs: [0; INPUTS],
-            mixer: Mixer::new(64 * 8, 4096 * 3 / 10, 260),
-            sure: [[Counter::NEW; 64]; HEARD],
+            bytes: Rows::new(ROWS, 3),
+            flags: vec![HALF; FLAGS << GUESSES],
+            flag_mixer: Mixer::new(256, 4096 * 3 / 10, 260),
+            sure: Counter::NEW,
+            wrong: 0,
         }
     }
 
     /// Codes one byte, of which `voices` expect something, behind the bytes `newest`; `known` is what it is (the encoder).
     #[inline]
     pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, newest: u64, voices: &[Voice; VOICES]) -> u8 {
-        let front = voices[1].expected.map_or(256, u32::from);
+        let front = &voices[1];
         let last = newest as u32;
-        self.hashes = [
+        self.bytes.expect([
             hash(last & 0xFF, 1),
             hash(last & 0xFFFF, 2),
             hash(last & 0xFF_FFFF, 3),
             hash(last, 4),
             hash(last >> 8 & 0xFFFF, 5),
-            hash(front << 2 | voices[1].grade & 3, last & 0xFF),
-        ];
-        let logistic = self.logistic;
-        let mut partial = 1_usize;
-        for shift in (0..8).rev() {
-            if shift == 7 || shift == 3 {
-                for index in 0..CONTEXTS {
-                    let row = hash(self.hashes[index], partial as u32) >> (32 - ROWS);
-                    self.places[index] = index << ROWS | row as usize;
-                }
-            }
-            let node = if shift > 3 { partial } else { partial & ((1 << (3 - shift)) - 1) | 1 << (3 - shift) } & 15;
-            for index in 0..CONTEXTS {
-                self.inputs[index] = logistic.stretch(self.rows[self.places[index]][node].probability()) as i16;
-            }
-            let mut heard = [None; HEARD];
-            let mut set = 0;
-            for (index, voice) in voices.iter().take(HEARD).enumerate() {
-                let expected = voice.expected.map(|byte| usize::from(byte) | 256).filter(|byte| byte >> (shift + 1) == partial);
-                let bit = expected.map(|byte| byte >> shift & 1 == 1);
-                let stretched = logistic.stretch(self.sure[index][voice.state as usize & 63].probability());
-                self.inputs[CONTEXTS + index] = match bit {
-                    Some(true) => stretched as i16,
-                    Some(false) => -stretched as i16,
-                    None => 0,
-                };
-                set = set << 2 | if bit.is_some() { voice.grade as usize & 3 } else { 0 };
-                heard[index] = bit;
-            }
-            self.inputs[INPUTS - 1] = 256;
-            let mixed = self.mixer.mix(logistic, &self.inputs, (7 - shift as usize) << 6 | set);
-            let bit = coder.code(known >> shift & 1 == 1, logistic.squash(mixed).clamp(16, 65520));
-            self.mixer.update(&self.inputs, bit);
-            for index in 0..CONTEXTS {
-                self.rows[self.places[index]][node].update(bit, REACH);
-            }
-            for (index, expected) in heard.iter().enumerate() {
-                if let Some(expected) = expected {
-                    self.sure[index][voices[index].state as usize & 63].update(*expected == bit, 255);
-                }
-            }
-            partial = partial << 1 | usize::from(bit);
+            hash(front.expected.map_or(256, u32::from) << 2 | front.grade & 3, last & 0xFF),
+        ]);
+        let (which, guess, state) = match (voices[0].expected, front.expected, voices[2].expected) {
+            (Some(byte), _, _) => (0, byte, voices[0].state),
+            (None, Some(byte), _) if front.grade > 1 => (1, byte, front.state),
+            (None, _, Some(byte)) if voices[2].grade > 1 => (2, byte, voices[2].state),
+            (None, Some(byte), _) => (3, byte, front.state),
+            _ => return self.bytes.code(coder, known, 0, None),
+        };
+        let agree = if front.expected == Some(guess) { 1 } else { 0 };
+        let two = if voices[2].expected == Some(guess) { 2 } else { 0 };
+        if self.code_guess(coder, known == guess, newest, u32::from(guess), which, state, agree | two) {
+            return guess;
         }
-        partial as u8
+        let other = front.expected.filter(|byte| *byte != guess);
+        let sure = self.logistic.stretch(self.sure.probability()) as i16;
+        let byte = self.bytes.code(coder, known, 1 + usize::from(other.is_some()), other.map(|byte| (byte, sure)));
+        if let Some(other) = other {
+            self.sure.update(other == byte, 255);
+        }
+        byte
     }
+
+    #[inline]
+    fn code_guess<C: Coder>(&mut self, coder: &mut C, right: bool, newest: u64, guess: u32, which: u32, state: u32, agree: u32) -> bool {
+        let last = newest as u32;
+        let state = state & 63;
+        let contexts = [
+            which << 8 | state << 2 | agree,
+            which << 12 | self.wrong & 0xFFF,
+            hash(guess, which << 2 | (state >> 2)),
+            hash(guess << 8 | last & 0xFF, 1),
+            hash(guess << 16 | last & 0xFFFF, 2),
+            hash(guess << 24 | last & 0xFF_FFFF, 3),
+            hash(last & 0xFFFF, which << 6 | state),
+        ];
+        let mut inputs = [256_i16; FLAGS + 1];
+        let mut places = [0; FLAGS];
+        let stretches = self.logistic.coarse();
+        for index in 0..FLAGS {
+            let place = if index < 2 { contexts[index] & ((1 << GUESSES) - 1) } else { contexts[index] >> (32 - GUESSES) };
+            places[index] = index << GUESSES | place as usize;
+            inputs[index] = stretches[usize::from(self.flags[places[index]] >> 4)];
+        }
+        let mixed = self.flag_mixer.mix(self.logistic, &inputs, (which << 6 | state) as usize);
+        let right = coder.code(right, self.logistic.squash(mixed).clamp(16, 65520));
+        self.flag_mixer.update(&inputs, right);
+        for place in places {
+            self.flags[place] = learned(self.flags[place], right);
+        }
+        self.wrong = self.wrong << 1 | u32::from(!right);
+        right
+    }
+
 }
