@@ -75,8 +75,8 @@ impl Gap {
         // Where do the last three bytes stand in the old text? The nearest place counts.
         let last = [(newest >> 16) as u8, (newest >> 8) as u8, newest as u8];
         let at = self.at.min(around.front.len());
-        let start = at.saturating_sub(64);
-        let end = around.front.len().min(at + 256);
+        let start = at.saturating_sub(32);
+        let end = around.front.len().min(at + 128);
         let found = around.front[start..end].windows(3).enumerate().filter(|(_, window)| *window == last);
         if let Some((index, _)) = found.min_by_key(|(index, _)| (start + index).abs_diff(at)) {
             self.at = start + index + 3;

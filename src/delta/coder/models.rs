@@ -85,7 +85,7 @@ impl Logistic {
 
 /// How often a bit was a one: 22 bits of probability and 10 bits that count, so that the first bits teach most.
 #[derive(Clone, Copy)]
-pub struct Counter(pub u32);
+pub struct Counter(u32);
 
 /// 65536 / (n + 1.5): what the n-th bit weighs.
 pub static SHARES: [u32; 1024] = {
@@ -111,12 +111,6 @@ impl Counter {
     #[inline]
     pub fn probability(self) -> u32 {
         (self.0 >> 16).clamp(1, 65535)
-    }
-
-    /// How many bits it has seen, up to the limit of its updates.
-    #[inline]
-    pub fn count(self) -> u32 {
-        self.0 & 1023
     }
 
     /// Learns a bit, as an average over at most about `limit` (below 1024) bits.

@@ -10,9 +10,9 @@ use super::rows::{Rows, learned};
 use crate::delta::forecast;
 
 /// Contexts of a flag.
-const FLAGS: usize = 7;
+const FLAGS: usize = 5;
 /// Contexts of a byte that differs.
-const VALUES: usize = 8;
+const VALUES: usize = 6;
 /// Bytes covered by one flag, by level.
 pub const SPANS: [u64; 4] = [1, 32, 256, 4096];
 const LIMIT: u32 = 250;
@@ -61,18 +61,18 @@ fn scale(distance: u64) -> u32 {
 }
 
 impl Residual {
-    /// A model that knows nothing, with 2^`bits` counters for each of its two tables.
+    /// A model that knows nothing, in about 2^(`bits` + 1) bytes.
     pub fn new(bits: u32) -> Self {
         let logistic = Logistic::new();
         let bits = bits.clamp(12, 22);
         Self {
             logistic,
             spans: [[Counter::at(1 << 12, 0); 32]; 4],
-            flags: vec![[0, UNLIKELY]; FLAGS << (bits - 5)],
+            flags: vec![[0, UNLIKELY]; FLAGS << (bits - 6)],
             flag_mixer: Mixer::new(32 + KINDS, 4096 / 4, RATE),
             flag_correction: Correction::new(logistic, (32 + KINDS) * 16, 6),
-            values: Rows::new(bits - 7, 24),
-            flag_bits: bits - 5,
+            values: Rows::new(bits - 8, 24),
+            flag_bits: bits - 6,
             recent: 0,
             recent_fields: [0; KINDS],
             calm: 32,
@@ -132,12 +132,10 @@ impl Residual {
         let foretold = u32::from(forecast);
         let differs = known.is_some_and(|byte| byte != forecast);
         let contexts = [
-            hash(self.recent & 0xFF, 1),
             hash(foretold << 3 | self.recent & 7, 2),
             hash(foretold << 8 | self.newest & 0xFF, 3 << 8 | self.recent & 1),
             hash(foretold << 16 | self.newest & 0xFFFF, 4),
             hash(scale(self.calm) << 8 | scale(self.rhythm), 5),
-            hash(foretold << 16 | u32::from(self.last_forecast) << 8 | u32::from(self.last_actual), 6 + scale(self.calm)),
             hash(foretold << 8 | u32::from(ahead), 7),
         ];
         let set = scale(self.calm).min(31) as usize;
@@ -167,8 +165,6 @@ impl Residual {
             hash(number << 16 | self.newest & 0xFFFF, 12),
             hash(number << 8 | u32::from(field[0]), 13),
             hash(number << 8 | scale(self.calm), 14),
-            hash(number << 3 | past & 3, 15),
-            hash(number, self.recent & 0xF),
             hash(
                 u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16,
                 17 + number,
@@ -251,11 +247,9 @@ impl Residual {
         let contexts = [
             hash(place << 8 | foretold, 101),
             hash(place << 16 | foretold << 8 | newest & 0xFF, 102),
-            hash(newest & 0xFFFF, 103 + (place << 8)),
             hash(place << 8 | expected, 104 + state),
             hash(place << 16 | foretold << 8 | u32::from(self.last_actual), 105 + (u32::from(self.last_forecast) << 8)),
             hash(place, 106 + state),
-            hash(newest & 0xFF_FFFF, 107),
             hash(foretold << 8 | change, 108 + (place << 8)),
         ];
         self.values.expect(contexts);

@@ -24,10 +24,15 @@ pub fn learned(counter: u16, bit: bool) -> u16 {
     (moved as u16) << 3 | (count + u16::from(count < 7))
 }
 
+/// A check, and the 15 nodes of a tree; aligned, so that it never lies in two cache lines.
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct Row([u16; 16]);
+
 /// Counters for bytes under `CONTEXTS` contexts; `INPUTS` is two more: a voice, and one that is constant.
 pub struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
     logistic: Logistic,
-    rows: Vec<[u16; 16]>,
+    rows: Vec<Row>,
     bits: u32,
     hashes: [u32; CONTEXTS],
     /// The row of each context for the current half byte.
@@ -47,7 +52,7 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
         inputs[INPUTS - 1] = 256;
         Self {
             logistic: Logistic::new(),
-            rows: vec![[HALF; 16]; CONTEXTS << bits],
+            rows: vec![Row([HALF; 16]); CONTEXTS << bits],
             bits,
             hashes: [0; CONTEXTS],
             places: [0; CONTEXTS],
@@ -64,7 +69,7 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
             self.places[index] = index << self.bits | (hashed >> (32 - self.bits)) as usize;
         }
         for index in 0..CONTEXTS {
-            self.found[index] = self.rows[self.places[index]][0];
+            self.found[index] = self.rows[self.places[index]].0[0];
         }
     }
 
@@ -87,8 +92,8 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
             }
             for index in 0..CONTEXTS {
                 let check = hash(self.hashes[index], partial as u32) as u16;
-                if self.found[index] != check || self.rows[self.places[index]][0] != check {
-                    let row = &mut self.rows[self.places[index]];
+                if self.found[index] != check {
+                    let row = &mut self.rows[self.places[index]].0;
                     *row = [HALF; 16];
                     row[0] = check;
                 }
@@ -97,11 +102,15 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
             for step in 0..4 {
                 let shift = 7 - (half * 4 + step);
                 for index in 0..CONTEXTS {
-                    self.inputs[index] = stretches[usize::from(self.rows[self.places[index]][node & 15] >> 4)];
+                    self.inputs[index] = stretches[usize::from(self.rows[self.places[index]].0[node & 15] >> 4)];
                 }
                 self.inputs[CONTEXTS] = match voice {
                     Some((byte, sure)) if (usize::from(byte) | 256) >> (shift + 1) == partial => {
-                        if byte >> shift & 1 == 1 { sure } else { -sure }
+                        if byte >> shift & 1 == 1 {
+                            sure
+                        } else {
+                            -sure
+                        }
                     }
                     _ => 0,
                 };
@@ -109,7 +118,7 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
                 let bit = coder.code(known >> shift & 1 == 1, logistic.squash(mixed).clamp(16, 65520));
                 self.mixer.update(&self.inputs, bit);
                 for index in 0..CONTEXTS {
-                    let slot = &mut self.rows[self.places[index]][node & 15];
+                    let slot = &mut self.rows[self.places[index]].0[node & 15];
                     *slot = learned(*slot, bit);
                 }
                 partial = partial << 1 | usize::from(bit);
