@@ -206,13 +206,12 @@ impl Residual {
         let mut inputs = [0_i16; FLAGS + 1];
         let mut places = [0; FLAGS];
         let stretches = self.logistic.coarse();
-        for (index, &context) in contexts.iter().enumerate() {
-            places[index] = index << self.flag_bits | (context >> (32 - self.flag_bits)) as usize;
+        for (index, (place, &context)) in places.iter_mut().zip(contexts).enumerate() {
+            *place = index << self.flag_bits | (context >> (32 - self.flag_bits)) as usize;
         }
-        for index in 0..FLAGS {
-            let [check, counter] = self.flags[places[index]];
-            let counter = if check == contexts[index] as u16 { counter } else { UNLIKELY };
-            inputs[index] = stretches[usize::from(counter >> 4)];
+        for ((input, &place), &context) in inputs.iter_mut().zip(&places).zip(contexts) {
+            let [check, counter] = self.flags[place];
+            *input = stretches[usize::from(if check == context as u16 { counter } else { UNLIKELY } >> 4)];
         }
         inputs[FLAGS] = 256;
         let mixed = self.flag_mixer.mix(self.logistic, &inputs, set);

@@ -151,10 +151,11 @@ impl Swift {
         let mut inputs = [256_i16; FLAGS + 1];
         let mut places = [0; FLAGS];
         let stretches = self.logistic.coarse();
-        for index in 0..FLAGS {
-            let place = if index == 1 { contexts[index] & ((1 << GUESSES) - 1) } else { contexts[index] >> (32 - GUESSES) };
-            places[index] = index << GUESSES | place as usize;
-            inputs[index] = stretches[usize::from(self.flags[places[index]] >> 4)];
+        for (index, (place, input)) in places.iter_mut().zip(&mut inputs).enumerate() {
+            let context = contexts[index];
+            let within = if index == 1 { context & ((1 << GUESSES) - 1) } else { context >> (32 - GUESSES) };
+            *place = index << GUESSES | within as usize;
+            *input = stretches[usize::from(self.flags[*place] >> 4)];
         }
         let mixed = self.flag_mixer.mix(self.logistic, &inputs, (which << 6 | state) as usize);
         let right = coder.code(right, self.logistic.squash(mixed).clamp(16, 65520));
