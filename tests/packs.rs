@@ -608,7 +608,7 @@ fn forge(base: &Manifest, check: &[u8], streams: &[Vec<u8>; 3], groups: &[u8]) -
     let options = coder::Options::for_target(Nature::Text, joined.len() as u64, joined.len() as u64);
     let mut packed = Vec::new();
     coder::encode(&old, &joined, &steps, options, &mut PlainForecast::new(&old), &mut packed).unwrap();
-    let mut out = b"KZP1".to_vec();
+    let mut out = b"KZP2".to_vec();
     out.extend_from_slice(check);
     for length in [packed.len(), streams[0].len(), streams[1].len(), streams[2].len()] {
         put_number(&mut out, length as u64);

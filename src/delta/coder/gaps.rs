@@ -56,11 +56,11 @@ impl Gap {
             space.push(byte);
             matches.follow(space, mixture.newest());
             self.back_hits = if back.expected == Some(byte) { (self.back_hits + 1).min(7) } else { 0 };
-            self.step(front.expected == Some(byte), mixture.newest(), around);
+            self.step(front.expected == Some(byte), mixture.newest(), around, matches.hits == 0);
         }
     }
 
-    fn step(&mut self, hit: bool, newest: u64, around: &Surroundings) {
+    fn step(&mut self, hit: bool, newest: u64, around: &Surroundings, search: bool) {
         self.at += 1;
         if hit {
             self.hits = (self.hits + 1).min(15);
@@ -69,11 +69,14 @@ impl Gap {
         }
         self.hits = 0;
         self.misses = (self.misses + 1).min(15);
+        if !search {
+            return;
+        }
         // Where do the last three bytes stand in the old text? The nearest place counts.
         let last = [(newest >> 16) as u8, (newest >> 8) as u8, newest as u8];
         let at = self.at.min(around.front.len());
-        let start = at.saturating_sub(64);
-        let end = around.front.len().min(at + 256);
+        let start = at.saturating_sub(32);
+        let end = around.front.len().min(at + 128);
         let found = around.front[start..end].windows(3).enumerate().filter(|(_, window)| *window == last);
         if let Some((index, _)) = found.min_by_key(|(index, _)| (start + index).abs_diff(at)) {
             self.at = start + index + 3;

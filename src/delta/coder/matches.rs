@@ -3,33 +3,54 @@
 use super::history::Space;
 use super::mixture::Voice;
 
-/// Shortest match that is looked up, in bytes.
-const MATCHED: u64 = 6;
+/// Bytes whose sequence is looked up; the byte behind them must be the same as well.
+const MATCHED: u64 = 5;
 /// Matches are told apart up to this length.
 pub const LONGEST: u32 = 32;
 /// Every so many bytes of copied text are noted.
 const STRIDE: u64 = 4;
 
+/// Low bits of an entry that tell a position; those above are a check. Larger histories are not kept.
+const POSITION: u32 = 25;
+
 /// Where each sequence of bytes stood last, and the place that is followed now.
 pub struct Matches {
-    positions: Vec<u32>,
+    /// What followed a sequence stood here: the low bits of the position, and a check.
+    entries: Vec<u32>,
     noted: u64,
+    /// The entry for what came before the newest byte was asked for when that was not known yet, so that memory is not waited for.
+    pending: Pending,
     /// What comes next stands here, if `hits` is above 0.
     pub at: u64,
     /// Bytes before it that are the same as the newest, up to [`LONGEST`].
     pub hits: u32,
 }
 
+/// An entry that was looked up.
+#[derive(Clone, Copy, Default)]
+struct Pending {
+    place: usize,
+    check: u32,
+    entry: u32,
+}
+
 impl Matches {
     /// Nothing was seen yet; 2^`bits` places are kept.
     pub fn new(bits: u32) -> Self {
-        Self { positions: vec![0; 1 << bits.clamp(10, 24)], noted: 0, at: 0, hits: 0 }
+        Self { entries: vec![0; 1 << bits.clamp(10, 24)], noted: 0, pending: Pending::default(), at: 0, hits: 0 }
+    }
+
+    /// The place of a sequence, and its check.
+    #[inline]
+    fn place(&self, window: u64) -> (usize, u32) {
+        let hashed = (window & ((1 << (8 * MATCHED)) - 1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((hashed >> 36) as usize & (self.entries.len() - 1), (hashed >> 20) as u32 >> POSITION << POSITION)
     }
 
     #[inline]
-    fn place(&self, window: u64) -> usize {
-        let window = window & ((1 << (8 * MATCHED)) - 1);
-        (window.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & (self.positions.len() - 1)
+    fn set(&mut self, window: u64, at: u64) {
+        let (place, check) = self.place(window);
+        self.entries[place] = check | at as u32 & ((1 << POSITION) - 1);
     }
 
     /// Takes note of old or copied bytes that were not noted yet. Not every place, so that long copies stay fast: a match is found a
@@ -40,8 +61,7 @@ impl Matches {
         if self.noted < base_length {
             for (index, window) in base.windows(8).step_by(STRIDE as usize).enumerate() {
                 let window = window[2..].iter().fold(0_u64, |window, &byte| window << 8 | u64::from(byte));
-                let place = self.place(window);
-                self.positions[place] = (index as u64 * STRIDE + 8) as u32;
+                self.set(window, index as u64 * STRIDE + 8);
             }
             self.noted = base_length;
         }
@@ -49,8 +69,7 @@ impl Matches {
         let mut at = (self.noted + MATCHED).next_multiple_of(STRIDE);
         while at <= space.at() {
             let window = (1..=MATCHED).rev().fold(0_u64, |window, back| window << 8 | u64::from(space.byte(at - back)));
-            let place = self.place(window);
-            self.positions[place] = at as u32;
+            self.set(window, at);
             at += STRIDE;
         }
         self.noted = self.noted.max(space.at().saturating_sub(MATCHED - 1));
@@ -62,6 +81,7 @@ impl Matches {
     }
 
     /// The newest byte of the output came: `newest` are the last eight.
+    #[inline]
     pub fn follow(&mut self, space: &Space, newest: u64) {
         if self.hits > 0 {
             if space.byte(self.at) == newest as u8 && space.ahead(self.at) > 1 {
@@ -71,26 +91,45 @@ impl Matches {
                 self.hits = 0;
             }
         }
-        self.look_up(space, newest);
+        let Pending { place, check, entry } = self.pending;
+        if self.hits == 0 && entry != 0 && (entry ^ check) >> POSITION == 0 {
+            self.try_follow(space, newest, entry);
+        }
+        self.entries[place] = check | (space.at() - 1) as u32 & ((1 << POSITION) - 1);
+        self.noted = space.at();
+        self.expect(newest);
     }
 
-    /// Finds a place to follow, unless there is one, and notes this one.
-    pub fn look_up(&mut self, space: &Space, newest: u64) {
-        let place = self.place(newest);
-        if self.hits == 0 {
-            let now = space.at();
-            let back = u64::from((now as u32).wrapping_sub(self.positions[place]));
-            if back > 0 && back <= now && self.positions[place] != 0 {
-                let at = now - back;
-                let longest = u64::from(LONGEST).min(space.behind(at)).min(space.written());
-                let same = (1..=longest).take_while(|&step| space.byte(at - step) == space.byte(now - step)).count();
-                if same as u64 >= MATCHED && space.ahead(at) > 0 {
-                    (self.at, self.hits) = (at, same as u32);
-                }
-            }
+    /// Asks for the place to follow once one more byte is known.
+    #[inline]
+    fn expect(&mut self, newest: u64) {
+        let (place, check) = self.place(newest);
+        self.pending = Pending { place, check, entry: self.entries[place] };
+    }
+
+    /// Follows what an entry tells, if the bytes before it are the same as the newest.
+    fn try_follow(&mut self, space: &Space, newest: u64, entry: u32) {
+        let now = space.at();
+        let back = u64::from(((now - 1) as u32).wrapping_sub(entry) & ((1 << POSITION) - 1));
+        if back == 0 || back >= now || space.byte(now - 1 - back) != newest as u8 {
+            return;
         }
-        self.positions[place] = space.at() as u32;
-        self.noted = space.at();
+        let at = now - back;
+        let longest = u64::from(LONGEST).min(space.behind(at)).min(space.written());
+        let same = (1..=longest).take_while(|&step| space.byte(at - step) == space.byte(now - step)).count();
+        if same as u64 > MATCHED && space.ahead(at) > 0 {
+            (self.at, self.hits) = (at, same as u32);
+        }
+    }
+
+    /// Finds a place to follow at the begin of a gap.
+    pub fn look_up(&mut self, space: &Space, newest: u64) {
+        if space.written() == 0 {
+            self.pending = Pending::default();
+            return;
+        }
+        self.expect(newest >> 8);
+        self.follow(space, newest);
     }
 
     /// What is expected next.

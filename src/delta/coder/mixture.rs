@@ -150,7 +150,8 @@ impl Mixture {
     #[inline]
     pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, voices: [Voice; VOICES]) -> u8 {
         if let Some(swift) = &mut self.swift {
-            let byte = swift.code(coder, known, self.newest, &voices);
+            let word = if self.nature == Nature::Text { self.word } else { (self.newest >> 8 & 0xFFFF) as u32 };
+            let byte = swift.code(coder, known, self.newest, word, &voices);
             self.advance(byte);
             return byte;
         }

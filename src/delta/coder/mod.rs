@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! numbers, steps      where the copies are              residual   differences within a copy
-//! range, models       bits, probabilities, mixers       gaps       fresh bytes: mixture predicts, matches and history remember
+//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes: mixture or swift predict, matches and history remember
 //! ```
 //!
 //! There is one piece of code for both directions (`Work`): it asks a [`range::Coder`] for each bit and says what the bit would be,
@@ -21,6 +21,7 @@ mod models;
 mod numbers;
 mod range;
 mod residual;
+mod rows;
 mod steps;
 mod swift;
 #[cfg(test)]
@@ -135,21 +136,21 @@ impl Options {
         Self { nature, training, tables, history, recall, swift }
     }
 
-    /// Size of each of the two tables for differences, as a power of two.
+    /// Size of the tables for differences, as a power of two: bytes, about twice.
     fn differences(self) -> u32 {
         (self.tables + 4).clamp(12, if self.nature == Nature::Text { 18 } else { 21 })
     }
 
     /// Size of the table of places, as a power of two.
     fn places(self, old: u64) -> u32 {
-        if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 18 }
+        if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 19 }
     }
 
     /// Bytes of memory that the models take, roughly.
     fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
-        let fresh = if self.swift { 6 << 20 } else { 64 << self.tables };
-        let tables = fresh + (8 << self.differences()) + (4 << self.places(old));
+        let fresh = if self.swift { 4 << 20 } else { 64 << self.tables };
+        let tables = fresh + (2 << self.differences()) + (4 << self.places(old));
         recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
     }
 }

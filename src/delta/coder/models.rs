@@ -64,6 +64,12 @@ impl Logistic {
         u32::from(self.0.squash[(stretched.clamp(-LIMIT, LIMIT) + LIMIT + 1) as usize])
     }
 
+    /// Stretched probabilities in 4096ths.
+    #[inline]
+    pub fn coarse(self) -> &'static [i16; 4096] {
+        &self.0.stretch
+    }
+
     /// ln(p / (1 - p)) of a probability in 65536ths.
     #[inline]
     pub fn stretch(self, probability: u32) -> i32 {
@@ -105,12 +111,6 @@ impl Counter {
     #[inline]
     pub fn probability(self) -> u32 {
         (self.0 >> 16).clamp(1, 65535)
-    }
-
-    /// How many bits it has seen, up to the limit of its updates.
-    #[inline]
-    pub fn count(self) -> u32 {
-        self.0 & 1023
     }
 
     /// Learns a bit, as an average over at most about `limit` (below 1024) bits.

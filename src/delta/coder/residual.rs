@@ -6,15 +6,18 @@
 use super::mixture::RATE;
 use super::models::{Correction, Counter, Logistic, Mixer};
 use super::range::Coder;
+use super::rows::{Rows, learned};
 use crate::delta::forecast;
 
 /// Contexts of a flag.
-const FLAGS: usize = 7;
+const FLAGS: usize = 5;
 /// Contexts of a byte that differs.
-const VALUES: usize = 8;
+const VALUES: usize = 6;
 /// Bytes covered by one flag, by level.
 pub const SPANS: [u64; 4] = [1, 32, 256, 4096];
 const LIMIT: u32 = 250;
+/// A flag's counter that knows nothing.
+const UNLIKELY: u16 = 1 << 12;
 /// Kinds of fields.
 const KINDS: usize = forecast::KINDS as usize;
 const _: () = assert!(KINDS.is_power_of_two());
@@ -23,13 +26,12 @@ const _: () = assert!(KINDS.is_power_of_two());
 pub struct Residual {
     logistic: Logistic,
     spans: [[Counter; 32]; 4],
-    flags: Vec<Counter>,
+    /// For each context a table of small counters with checks.
+    flags: Vec<[u16; 2]>,
     flag_mixer: Mixer<{ FLAGS + 1 }>,
     flag_correction: Correction,
-    values: Vec<Counter>,
-    value_mixer: Mixer<{ VALUES * 2 }>,
-    value_correction: Correction,
-    mask: usize,
+    values: Rows<VALUES, { VALUES + 2 }>,
+    flag_bits: u32,
     /// The newest flags of plain bytes, a one for a difference.
     recent: u32,
     /// The newest flags of fields, by kind.
@@ -59,20 +61,18 @@ fn scale(distance: u64) -> u32 {
 }
 
 impl Residual {
-    /// A model that knows nothing, with 2^`bits` counters for each of its two tables.
+    /// A model that knows nothing, in about 2^(`bits` + 1) bytes.
     pub fn new(bits: u32) -> Self {
         let logistic = Logistic::new();
         let bits = bits.clamp(12, 22);
         Self {
             logistic,
             spans: [[Counter::at(1 << 12, 0); 32]; 4],
-            flags: vec![Counter::at(1 << 12, 0); 1 << bits],
+            flags: vec![[0, UNLIKELY]; FLAGS << (bits - 6)],
             flag_mixer: Mixer::new(32 + KINDS, 4096 / 4, RATE),
             flag_correction: Correction::new(logistic, (32 + KINDS) * 16, 6),
-            values: vec![Counter::NEW; 1 << bits],
-            value_mixer: Mixer::new(512, 4096 / 4, RATE),
-            value_correction: Correction::new(logistic, 256, 6),
-            mask: (1 << bits) - 1,
+            values: Rows::new(bits - 8, 24),
+            flag_bits: bits - 6,
             recent: 0,
             recent_fields: [0; KINDS],
             calm: 32,
@@ -132,12 +132,10 @@ impl Residual {
         let foretold = u32::from(forecast);
         let differs = known.is_some_and(|byte| byte != forecast);
         let contexts = [
-            hash(self.recent & 0xFF, 1),
             hash(foretold << 3 | self.recent & 7, 2),
             hash(foretold << 8 | self.newest & 0xFF, 3 << 8 | self.recent & 1),
             hash(foretold << 16 | self.newest & 0xFFFF, 4),
             hash(scale(self.calm) << 8 | scale(self.rhythm), 5),
-            hash(foretold << 16 | u32::from(self.last_forecast) << 8 | u32::from(self.last_actual), 6 + scale(self.calm)),
             hash(foretold << 8 | u32::from(ahead), 7),
         ];
         let set = scale(self.calm).min(31) as usize;
@@ -167,8 +165,6 @@ impl Residual {
             hash(number << 16 | self.newest & 0xFFFF, 12),
             hash(number << 8 | u32::from(field[0]), 13),
             hash(number << 8 | scale(self.calm), 14),
-            hash(number << 3 | past & 3, 15),
-            hash(number, self.recent & 0xF),
             hash(
                 u32::from(field[0]) | u32::from(field[1 % field.len()]) << 8 | u32::from(field[2 % field.len()]) << 16,
                 17 + number,
@@ -208,9 +204,14 @@ impl Residual {
 
     fn code_flag<C: Coder>(&mut self, coder: &mut C, contexts: &[u32; FLAGS], set: usize, differs: bool) -> bool {
         let mut inputs = [0_i16; FLAGS + 1];
-        let mask = self.mask;
-        for (input, &context) in inputs.iter_mut().zip(contexts) {
-            *input = self.logistic.stretch(self.flags[context as usize & mask].probability()) as i16;
+        let mut places = [0; FLAGS];
+        let stretches = self.logistic.coarse();
+        for (index, (place, &context)) in places.iter_mut().zip(contexts).enumerate() {
+            *place = index << self.flag_bits | (context >> (32 - self.flag_bits)) as usize;
+        }
+        for ((input, &place), &context) in inputs.iter_mut().zip(&places).zip(contexts) {
+            let [check, counter] = self.flags[place];
+            *input = stretches[usize::from(if check == context as u16 { counter } else { UNLIKELY } >> 4)];
         }
         inputs[FLAGS] = 256;
         let mixed = self.flag_mixer.mix(self.logistic, &inputs, set);
@@ -219,8 +220,12 @@ impl Residual {
         let differs = coder.code(differs, probability.clamp(1, 65535));
         self.flag_mixer.update(&inputs, differs);
         self.flag_correction.update(differs);
-        for &context in contexts {
-            self.flags[context as usize & mask].update(differs, LIMIT);
+        for (&place, &context) in places.iter().zip(contexts) {
+            let slot = &mut self.flags[place];
+            if slot[0] != context as u16 {
+                *slot = [context as u16, UNLIKELY];
+            }
+            slot[1] = learned(slot[1], differs);
         }
         differs
     }
@@ -241,48 +246,12 @@ impl Residual {
         let contexts = [
             hash(place << 8 | foretold, 101),
             hash(place << 16 | foretold << 8 | newest & 0xFF, 102),
-            hash(newest & 0xFFFF, 103 + (place << 8)),
             hash(place << 8 | expected, 104 + state),
             hash(place << 16 | foretold << 8 | u32::from(self.last_actual), 105 + (u32::from(self.last_forecast) << 8)),
             hash(place, 106 + state),
-            hash(newest & 0xFF_FFFF, 107),
             hash(foretold << 8 | change, 108 + (place << 8)),
         ];
-        let mut partial = 1_u32;
-        let mut inputs = [0_i16; VALUES * 2];
-        let known = known.unwrap_or(0);
-        let mut rows = [0; VALUES];
-        for shift in (0..8).rev() {
-            if shift == 7 || shift == 3 {
-                // Sixteen counters side by side serve half a byte, so that memory is waited for twice and not eight times.
-                for (row, &context) in rows.iter_mut().zip(&contexts) {
-                    *row = hash(context, partial) as usize & self.mask & !15;
-                }
-            }
-            let node =
-                if shift > 3 { partial as usize } else { partial as usize & ((1 << (3 - shift)) - 1) | 1 << (3 - shift) } & 15;
-            let mut places = [0; VALUES];
-            for index in 0..VALUES {
-                let at = rows[index] | node;
-                places[index] = at;
-                let counter = self.values[at];
-                let stretched = self.logistic.stretch(counter.probability()) as i16;
-                let count = counter.count();
-                inputs[index * 2] = if count == 0 { 0 } else { stretched };
-                inputs[index * 2 + 1] = if count > 3 { stretched } else { 0 };
-            }
-            let set = (state * 8 + shift) as usize + 24 * (place as usize & 7);
-            let mixed = self.value_mixer.mix(self.logistic, &inputs, set);
-            let refined = self.value_correction.refine(mixed, partial as usize & 255);
-            let probability = (self.logistic.squash(mixed) * 3 + refined) / 4;
-            let bit = coder.code(known >> shift & 1 == 1, probability.clamp(1, 65535));
-            self.value_mixer.update(&inputs, bit);
-            self.value_correction.update(bit);
-            for &at in &places {
-                self.values[at].update(bit, LIMIT);
-            }
-            partial = partial << 1 | u32::from(bit);
-        }
-        partial as u8
+        self.values.expect(contexts);
+        self.values.code(coder, known.unwrap_or(0), (state + 3 * (place & 7)) as usize, None)
     }
 }

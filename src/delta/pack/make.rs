@@ -120,9 +120,9 @@ pub enum MakePackError {
 const LARGEST_GROUP: u64 = 8 << 20;
 /// A file from this size on, bytes, is its own group.
 const OWN_GROUP: u64 = 1 << 20;
-/// Bytes without a counterpart that have the heavy model at most, in one pack: about 2 microseconds each, so that applying stays faster
-/// than fetching the whole package over a fast line.
-const MOST_HEAVY: u64 = 3 << 20;
+/// Bytes without a counterpart that have the heavy model at most, in one pack. They take about 3 microseconds each, those of the light
+/// model 0.4: enough for a small update, which should be as small as can be, and less than a second in a large one.
+const MOST_HEAVY: u64 = 288 << 10;
 /// Memory that coding one byte of a group takes about, bytes: suffixes, lanes, both sides.
 const MEMORY_A_BYTE: u64 = 16;
 

@@ -1,7 +1,7 @@
 //! Packs: all that turns the files of one release into those of another, in one file.
 //!
 //! ```text
-//! "KZP1"  check: 4 bytes of the target manifest's digest
+//! "KZP2"  check: 4 bytes of the target manifest's digest
 //! outline  lengths, then one coded stream: head of the manifest, names, numbers (what becomes of each file; the groups)
 //! groups   one behind the other: files that are coded together
 //! ```
@@ -35,7 +35,7 @@ use super::forecast::{PlainForecast, ReadAt};
 use crate::model::{Digest, Manifest, RelativePath};
 
 /// The first bytes of every pack.
-const MAGIC: &[u8; 4] = b"KZP1";
+const MAGIC: &[u8; 4] = b"KZP2";
 /// Bytes of the outline's streams together that are read at most: about 500,000 changed files.
 const LARGEST_OUTLINE: u64 = 64 << 20;
 /// Memory that the outline's models may take, bytes.

@@ -1,0 +1,130 @@
+//! Bytes under a few contexts, bit by bit: small counters in rows, one row for each context and half byte.
+//!
+//! A row is half a cache line: a check, so that contexts do not disturb each other, and the 15 nodes of a tree over four bits. Memory
+//! is what takes time here, so all rows of a half byte are asked for at once, and as early as their contexts are known
+//! ([`Rows::expect`]).
+
+use super::mixture::hash;
+use super::models::{Logistic, Mixer};
+use super::range::Coder;
+
+/// A counter that knows nothing: 13 bits of probability, and 3 bits that count how much it has learned.
+pub const HALF: u16 = 1 << 15;
+
+/// What the next bit weighs by that count, in 65536ths.
+static SHARES: [i32; 8] = [43690, 26214, 18724, 14563, 10000, 7000, 5000, 3300];
+
+/// A small counter after one more bit.
+#[inline]
+pub fn learned(counter: u16, bit: bool) -> u16 {
+    let count = counter & 7;
+    let probability = i32::from(counter >> 3);
+    let target = if bit { (1 << 13) - 1 } else { 0 };
+    let moved = probability + (((target - probability) * SHARES[usize::from(count)] + (1 << 15)) >> 16);
+    (moved as u16) << 3 | (count + u16::from(count < 7))
+}
+
+/// A check, and the 15 nodes of a tree; aligned, so that it never lies in two cache lines.
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct Row([u16; 16]);
+
+/// Counters for bytes under `CONTEXTS` contexts; `INPUTS` is two more: a voice, and one that is constant.
+pub struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
+    logistic: Logistic,
+    rows: Vec<Row>,
+    bits: u32,
+    hashes: [u32; CONTEXTS],
+    /// The row of each context for the current half byte.
+    places: [usize; CONTEXTS],
+    /// The checks found there.
+    found: [u16; CONTEXTS],
+    inputs: [i16; INPUTS],
+    mixer: Mixer<INPUTS>,
+}
+
+impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
+    /// Knows nothing; 2^`bits` rows of 32 bytes for each context. The mixer has 256 weights for each of `sets`.
+    pub fn new(bits: u32, sets: usize) -> Self {
+        const { assert!(INPUTS == CONTEXTS + 2) };
+        let bits = bits.clamp(4, 20);
+        let mut inputs = [0; INPUTS];
+        inputs[INPUTS - 1] = 256;
+        Self {
+            logistic: Logistic::new(),
+            rows: vec![Row([HALF; 16]); CONTEXTS << bits],
+            bits,
+            hashes: [0; CONTEXTS],
+            places: [0; CONTEXTS],
+            found: [0; CONTEXTS],
+            inputs,
+            mixer: Mixer::new(256 * sets, 4096 * 3 / 10, 260),
+        }
+    }
+
+    #[inline]
+    fn find(&mut self, partial: u32) {
+        for index in 0..CONTEXTS {
+            let hashed = hash(self.hashes[index], partial);
+            self.places[index] = index << self.bits | (hashed >> (32 - self.bits)) as usize;
+        }
+        for index in 0..CONTEXTS {
+            self.found[index] = self.rows[self.places[index]].0[0];
+        }
+    }
+
+    /// Sets the contexts of the next byte, so that memory can be on its way.
+    #[inline]
+    pub fn expect(&mut self, contexts: [u32; CONTEXTS]) {
+        self.hashes = contexts;
+        self.find(1);
+    }
+
+    /// Codes a byte under the contexts that were set. `voice` may say what it will be, and how sure that is (a stretched probability).
+    #[inline]
+    pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, set: usize, voice: Option<(u8, i16)>) -> u8 {
+        let logistic = self.logistic;
+        let stretches = logistic.coarse();
+        let mut partial = 1_usize;
+        for half in 0..2 {
+            if half == 1 {
+                self.find(partial as u32);
+            }
+            for index in 0..CONTEXTS {
+                let check = hash(self.hashes[index], partial as u32) as u16;
+                if self.found[index] != check {
+                    let row = &mut self.rows[self.places[index]].0;
+                    *row = [HALF; 16];
+                    row[0] = check;
+                }
+            }
+            let mut node = 1_usize;
+            for step in 0..4 {
+                let shift = 7 - (half * 4 + step);
+                for index in 0..CONTEXTS {
+                    self.inputs[index] = stretches[usize::from(self.rows[self.places[index]].0[node & 15] >> 4)];
+                }
+                self.inputs[CONTEXTS] = match voice {
+                    Some((byte, sure)) if (usize::from(byte) | 256) >> (shift + 1) == partial => {
+                        if byte >> shift & 1 == 1 {
+                            sure
+                        } else {
+                            -sure
+                        }
+                    }
+                    _ => 0,
+                };
+                let mixed = self.mixer.mix(logistic, &self.inputs, set << 8 | partial & 255);
+                let bit = coder.code(known >> shift & 1 == 1, logistic.squash(mixed).clamp(16, 65520));
+                self.mixer.update(&self.inputs, bit);
+                for index in 0..CONTEXTS {
+                    let slot = &mut self.rows[self.places[index]].0[node & 15];
+                    *slot = learned(*slot, bit);
+                }
+                partial = partial << 1 | usize::from(bit);
+                node = node << 1 | usize::from(bit);
+            }
+        }
+        partial as u8
+    }
+}
