@@ -44,6 +44,7 @@ pub fn run(context: &Context, options: Options, output: &Output) -> Ending {
     if let Err(error) = driver::start(context) {
         return told(context, options, output, &problem::of_store(&error));
     }
+    context.home.tidy();
     tell_what_happened(context, options, output);
     if context.settings.update.check == CheckTime::Never {
         return stay(context);

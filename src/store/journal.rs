@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{read_json, remove_tree, replace_json};
 use super::lock::HomeLock;
 use super::migrate::CARRIED;
-use super::{Active, Home, StoreError};
+use super::{Active, Home, StoreError, snapshots};
 use crate::durable;
 use crate::model::ContainerId;
 
@@ -70,7 +70,8 @@ impl Journal {
 
 /// Finishes a switch that a kill interrupted, and throws away what was prepared for one that had not been decided yet. Called by whoever
 /// takes the lock.
-pub(super) fn recover(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
+pub(super) fn recover(home: &Home, lock: &HomeLock) -> Result<(), StoreError> {
+    home.sweep(lock);
     match read_json::<Journal>(&home.journal()) {
         Ok(None) => {}
         Ok(Some(journal)) => {
@@ -84,6 +85,7 @@ pub(super) fn recover(home: &Home, _lock: &HomeLock) -> Result<(), StoreError> {
         }
         Err(error) => return Err(error),
     }
+    snapshots::tidy(home);
     remove_tree(&home.incoming())
 }
 

@@ -73,6 +73,7 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
         if let Err(error) = snapshots::remove(&point) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the note of a point stays");
         }
+        snapshots::prune(home, &[note.folder()]);
     }
     tracing::warn!(from = %active.container, to = %record.container, "rolled back");
     Ok(RolledBack { record, from: active.container, kept: note.place(home) })

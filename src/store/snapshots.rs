@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{read_json, remove_tree, replace_json};
+use super::files::{read_json, remove_file, remove_tree, replace_json};
 use super::home::entries_of;
 use super::migrate::{self, CARRIED};
 use super::{Home, StoreError};
@@ -72,7 +72,7 @@ impl Snapshot {
 
     /// Whether the files lie in its own folder and no longer in the version's.
     pub fn has_files(&self) -> bool {
-        CARRIED.iter().any(|folder| fs::symlink_metadata(self.folder.join(folder)).is_ok())
+        CARRIED.iter().any(|folder| exists(&self.folder.join(folder)))
     }
 
     /// The folder that holds `config`, `data` and `logs`.
@@ -115,25 +115,74 @@ fn all(home: &Home) -> Vec<Snapshot> {
     snapshots
 }
 
-/// Moves the user's files of `id`, which is about to be removed, into its snapshot, if it has one.
+/// Moves the user's files of `id`, which is about to be removed, into its snapshot, if it has one. What a kill cut short there is done by
+/// [`tidy`] before anybody can come here again.
 pub(super) fn take_in(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
     let Some(snapshot) = in_version(home, id) else { return Ok(()) };
-    let container = home.container(id);
-    if migrate::is_pristine(&container)? {
+    if migrate::is_pristine(&home.container(id))? {
         return remove(&snapshot);
     }
+    move_in(home, &snapshot)
+}
+
+/// Moves what is not there yet.
+fn move_in(home: &Home, snapshot: &Snapshot) -> Result<(), StoreError> {
     for folder in CARRIED.map(Path::new) {
-        let from = container.join(folder);
-        if fs::symlink_metadata(&from).is_ok() {
-            durable::rename(&from, &snapshot.folder.join(folder)).map_err(StoreError::io("rename", &from))?;
+        let (from, to) = (home.container(&snapshot.container).join(folder), snapshot.folder.join(folder));
+        if exists(&from) && !exists(&to) {
+            durable::rename(&from, &to).map_err(StoreError::io("rename", &from))?;
         }
     }
     durable::sync_folder(&snapshot.folder).map_err(StoreError::io("make durable", &snapshot.folder))
 }
 
-/// Forgets a snapshot and deletes what is in its own folder.
+/// Puts right what a kill left: the files of one version are not in two places, and what names nothing is gone. A failure is told in
+/// the log: the next one who comes tries again.
+pub(super) fn tidy(home: &Home) {
+    let active = home.active().ok().filter(|_| !home.has_lost_pointer()).map(|(active, _)| active.container);
+    let mut seen = Vec::new();
+    for snapshot in all(home) {
+        let is_last = !seen.contains(&snapshot.container);
+        let is_active = active.as_ref() == Some(&snapshot.container);
+        let done = match snapshot.has_files() {
+            // Only the way in of a version that is being removed goes folder by folder without a journal.
+            true if is_last
+                && !is_active
+                && active.is_some()
+                && CARRIED.iter().any(|folder| !exists(&snapshot.folder.join(folder))) =>
+            {
+                move_in(home, &snapshot)
+            }
+            // The files of the active version are in use.
+            false if is_active => remove(&snapshot),
+            _ => Ok(()),
+        };
+        if let Err(error) = done {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a snapshot could not be put right");
+        }
+        seen.push(snapshot.container);
+    }
+    // The note is written first and deleted first.
+    let folders = entries_of(&home.snapshots()).map(|entry| entry.path());
+    for half in folders.filter(|path| is_snapshot(path) && !exists(&path.join(NOTE))) {
+        if let Err(error) = remove_tree(&half) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
+        }
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Forgets a snapshot and deletes what is in its own folder; cut short, it is no snapshot any more.
 pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
-    remove_tree(&snapshot.folder)
+    remove_folder(&snapshot.folder)
+}
+
+fn remove_folder(folder: &Path) -> Result<(), StoreError> {
+    remove_file(&folder.join(NOTE))?;
+    remove_tree(folder)
 }
 
 /// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`, the folders that were just made: a
@@ -143,7 +192,7 @@ pub(super) fn prune(home: &Home, made: &[&Path]) {
     let folder = home.snapshots();
     let old = entries_of(&folder).map(|entry| entry.path()).filter(|path| is_snapshot(path));
     for old in old.filter(|path| !kept.contains(path) && !made.contains(&path.as_path())) {
-        if let Err(error) = remove_tree(&old) {
+        if let Err(error) = remove_folder(&old) {
             tracing::warn!(error = &error as &dyn std::error::Error, "an old snapshot could not be removed");
         }
     }
@@ -154,4 +203,53 @@ fn is_snapshot(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let Some((time, id)) = name.and_then(|name| name.split_once("Z-")) else { return false };
     time.len() == "20260131T235959.000000".len() && id.parse::<ContainerId>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+    use crate::store::switch::{Means, switch};
+
+    #[test]
+    fn a_removal_cut_short_keeps_the_files_of_a_version_together() {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        let home = &fixture.home;
+        switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        fixture.write(&one, "config/file", "mine");
+        fixture.write(&one, "data/file", "mine");
+        switch(home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        let snapshot = in_version(home, &one).unwrap();
+        fs::rename(home.container(&one).join("config"), snapshot.folder().join("config")).unwrap();
+        tidy(home);
+        crate::store::remove::remove(home, &one, &fixture.lock).unwrap();
+        let kept = &list(home)[0];
+        for file in ["config/file", "data/file"] {
+            assert_eq!(fs::read_to_string(kept.place(home).join(file)).unwrap(), "mine", "{file}");
+        }
+    }
+
+    #[test]
+    fn notes_that_name_nothing_go_and_those_of_other_versions_stay() {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        let home = &fixture.home;
+        for id in [&one, &two] {
+            switch(home, id, Means::PLAIN, &fixture.lock).unwrap();
+            fixture.write(id, "data/file", "mine");
+        }
+        // A rollback that was cut short before the pointer flipped, and a snapshot that was cut short before its note was written.
+        Snapshot::new(home, &two, &one, Reason::RolledBack, jiff::Timestamp::now()).write(home).unwrap();
+        let half = home.snapshots().join(format!("20260131T235959.000000Z-{one}"));
+        fs::create_dir(&half).unwrap();
+        tidy(home);
+        let left: Vec<_> = all(home).into_iter().map(|snapshot| snapshot.container).collect();
+        assert_eq!((left, half.exists()), (vec![one.clone()], false));
+        // While another version only stands in for the active one, nothing is known.
+        fs::remove_file(home.root().join("active.json")).unwrap();
+        fs::remove_dir_all(home.container(&two)).unwrap();
+        tidy(home);
+        assert_eq!(all(home).len(), 1, "the pointer may come back");
+    }
 }
