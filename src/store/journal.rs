@@ -1,6 +1,6 @@
 //! The journal of a switch: what was decided, written down before the first step that others can see, so that whoever takes the lock
-//! next can finish it. A switch is prepared in `<home>/incoming/`, where a failure or a kill changes nothing; once the journal is on
-//! disk it goes forward only.
+//! next can finish it. A switch is prepared in a folder in `<home>/incoming/`, where a failure or a kill changes nothing; once the
+//! journal is on disk it goes forward only.
 //!
 //! ```text
 //! 1  the folders that the version to come had are moved out      (to a snapshot; to be deleted if nobody ever used them)
@@ -29,6 +29,8 @@ use crate::model::ContainerId;
 pub(super) struct Journal {
     /// Which version gets the prepared folders.
     pub container: ContainerId,
+    /// Where those are, a folder below the home.
+    pub prepared: PathBuf,
     /// Where its present ones go, a folder below the home.
     pub displaced: PathBuf,
     /// What the pointer says afterwards.
@@ -43,7 +45,8 @@ impl Journal {
     }
 
     fn perform(&self, home: &Home) -> Result<(), StoreError> {
-        let (incoming, place, displaced) = (home.incoming(), home.container(&self.container), home.root().join(&self.displaced));
+        let (incoming, displaced) = (home.root().join(&self.prepared), home.root().join(&self.displaced));
+        let place = home.container(&self.container);
         let waiting: Vec<&str> = CARRIED.into_iter().filter(|folder| exists(&incoming.join(folder))).collect();
         if !waiting.is_empty() {
             fs::create_dir_all(&displaced).map_err(StoreError::io("create", &displaced))?;
@@ -86,7 +89,11 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) -> Result<(), StoreError> {
         Err(error) => return Err(error),
     }
     snapshots::tidy(home);
-    remove_tree(&home.incoming())
+    if let Err(error) = remove_tree(&home.incoming()) {
+        // A migration whose launcher was killed is still at work in it.
+        tracing::warn!(error = &error as &dyn std::error::Error, "what was prepared stays for now");
+    }
+    Ok(())
 }
 
 /// Renames, if there is something and nothing is in the way; both are so after the step was done once.
@@ -119,7 +126,7 @@ mod tests {
             let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
             let home = fixture.home.clone();
             switch(&home, &one, Means::PLAIN, &fixture.lock).unwrap();
-            let (incoming, place) = (home.incoming(), home.container(&two));
+            let (incoming, place) = (home.incoming().join("one"), home.container(&two));
             for folder in CARRIED {
                 fs::create_dir_all(incoming.join(folder)).unwrap();
                 fs::create_dir_all(place.join(folder)).unwrap();
@@ -127,7 +134,8 @@ mod tests {
                 fs::write(place.join(folder).join("file"), "old").unwrap();
             }
             let active = Active { container: two.clone(), previous: Some(one.clone()), pending: None, probation: None };
-            let journal = Journal { container: two.clone(), displaced: "snapshots/kept".into(), active };
+            let (prepared, displaced) = ("incoming/one".into(), "snapshots/kept".into());
+            let journal = Journal { container: two.clone(), prepared, displaced, active };
             replace_json(&home.journal(), &journal).unwrap();
             let kept = home.snapshots().join("kept");
             fs::create_dir_all(&kept).unwrap();
@@ -147,7 +155,7 @@ mod tests {
                 let read = |root: &Path| fs::read_to_string(root.join(folder).join("file")).unwrap();
                 assert_eq!((read(&place).as_str(), read(&kept).as_str()), ("new", "old"), "step {step}");
             }
-            assert!(!home.journal().exists() && !incoming.exists());
+            assert!(!home.journal().exists() && !home.incoming().exists());
             drop((lock, fixture_folder));
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::journal::Journal;
 use super::lock::HomeLock;
 use super::snapshots::{self, Reason, Snapshot};
-use super::switch::{displaced, finish, fresh_incoming};
+use super::switch::{below, displaced, finish, fresh_incoming};
 use super::{Active, Home, InstalledRecord, StoreError, migrate};
 use crate::durable;
 use crate::model::ContainerId;
@@ -64,8 +64,9 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
         let work = fresh_incoming(home)?;
         migrate::clone_exactly(point.folder(), &work)?;
         durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
-        let displaced = displaced(home, &point.container, now)?;
-        Journal { container: point.container.clone(), displaced: displaced.clone(), active: next }.commit(home, lock)?;
+        let (prepared, displaced) = (below(home, work), displaced(home, &point.container, now)?);
+        let journal = Journal { container: point.container.clone(), prepared, displaced: displaced.clone(), active: next };
+        journal.commit(home, lock)?;
         finish(home, &displaced, Some(&note));
     } else {
         home.set_active(&next)?;

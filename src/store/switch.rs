@@ -63,7 +63,7 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     };
     let left = before.filter(|(active, _)| active.container != *id);
     let now = jiff::Timestamp::now();
-    let migration = prepare(home, &source, left.as_ref().map(|(_, record)| record), &record, means)?;
+    let (prepared, migration) = prepare(home, &source, left.as_ref().map(|(_, record)| record), &record, means)?;
     let displaced = displaced(home, id, now)?;
     let previous = left.as_ref().map(|(active, _)| active.container.clone());
     let note = previous.as_ref().map(|from| Snapshot::new(home, from, id, Reason::Switched, now));
@@ -72,19 +72,19 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     }
     let probation = previous.as_ref().map(|_| Probation::begin(now));
     let active = Active { container: id.clone(), previous, pending: None, probation };
-    Journal { container: id.clone(), displaced: displaced.clone(), active }.commit(home, lock)?;
+    Journal { container: id.clone(), prepared, displaced: displaced.clone(), active }.commit(home, lock)?;
     finish(home, &displaced, note.as_ref());
     Ok((record, migration))
 }
 
-/// Lays out in `incoming` what `to` shall find.
+/// Lays out in a folder in `incoming` what `to` shall find; which one, below the home.
 fn prepare(
     home: &Home,
     source: &Path,
     from: Option<&InstalledRecord>,
     to: &InstalledRecord,
     means: Means,
-) -> Result<Migration, StoreError> {
+) -> Result<(PathBuf, Migration), StoreError> {
     let newer = from.filter(|from| from.container.version > to.container.version).unwrap_or(to);
     if let Some(from) = from
         && from.data_schema > to.data_schema
@@ -102,13 +102,18 @@ fn prepare(
         script::run(home, newer, versions, &work, means.migration_limit, means.variable)?;
     }
     durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
-    Ok(migration)
+    Ok((below(home, work), migration))
 }
 
-/// An empty folder that only this user may look into.
+pub(super) fn below(home: &Home, path: PathBuf) -> PathBuf {
+    path.strip_prefix(home.root()).map(Path::to_owned).unwrap_or(path)
+}
+
+/// An empty folder that only this user may look into. Each time another one: a migration whose launcher was killed may still be at work
+/// in an earlier one.
 pub(super) fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
-    let work = home.incoming();
-    remove_tree(&work)?;
+    fs::create_dir_all(home.incoming()).map_err(StoreError::io("create", &home.incoming()))?;
+    let work = home.incoming().join(format!("{:08x}", fastrand::u32(..)));
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -128,7 +133,7 @@ pub(super) fn displaced(home: &Home, id: &ContainerId, now: jiff::Timestamp) -> 
         snapshot.write(home)?;
         snapshot.folder().to_owned()
     };
-    Ok(folder.strip_prefix(home.root()).map(Path::to_owned).unwrap_or(folder))
+    Ok(below(home, folder))
 }
 
 /// What is left to be deleted after a switch. A failure is told in the log: the next one who cleans up tries again.
@@ -372,6 +377,14 @@ mod tests {
             // Back again it is the newer one's script that knows both forms.
             switch(home, &one, Means::PLAIN, lock).unwrap();
             assert_eq!(fixture.read(&one, "data/told").as_deref(), Some("2.0.0 1.0.0 2.0.0\n"));
+        }
+
+        #[test]
+        fn no_two_migrations_have_the_same_folder() {
+            // One may have outlived its launcher.
+            let fixture = Fixture::new();
+            let [first, second] = [(); 2].map(|()| fresh_incoming(&fixture.home).unwrap());
+            assert!(first != second && first.exists());
         }
 
         #[test]

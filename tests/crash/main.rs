@@ -36,7 +36,7 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
         .collect();
     let mut all = Vec::new();
     for (index, (scene, _)) in played.iter().enumerate() {
-        for fault in Fault::ALL {
+        for fault in Fault::AT_EACH {
             let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
             let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
             let count = tracer.count(&command, fault, &home);

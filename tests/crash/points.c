@@ -1,12 +1,13 @@
 /* Runs a command and counts its changes of files below a folder, over all of its threads, in the order in which they come; at the
  * one with a given number it kills the process, or answers with an error instead of performing it.
  *
- *   points LOG kill|error|full|none NUMBER FOLDER PROGRAM ARGUMENT…
+ *   points LOG kill|error|full|readonly|none NUMBER FOLDER PROGRAM ARGUMENT…
  *
- * kill    SIGKILL before the change with that number
- * error   EIO instead of it, once
- * full    ENOSPC instead of it and of every later one that needs room
- * none    only counts
+ * kill      SIGKILL before the change with that number
+ * error     EIO instead of it, once
+ * full      ENOSPC instead of it and of every later one that needs room
+ * readonly  EROFS instead of it and of every later one
+ * none      only counts
  *
  * LOG gets a line for each change: its number, the call, the path. Ends with the program's status, or 137 if it was killed; 125 if
  * processes cannot be traced here. Only the program itself is counted, not what it starts.
@@ -120,7 +121,7 @@ static int read_text(pid_t thread, uint64_t address, char *text, size_t size) {
 }
 
 static int link_of(pid_t thread, const char *what, char *text, size_t size) {
-    char path[64];
+    char path[128];
     snprintf(path, sizeof path, "/proc/%d/%s", thread, what);
     ssize_t count = readlink(path, text, size - 1);
     if (count < 0) return 0;
@@ -178,14 +179,14 @@ static void answer(pid_t thread, int error) {
 
 int main(int count, char **arguments) {
     if (count < 6) {
-        fprintf(stderr, "points LOG kill|error|full|none NUMBER FOLDER PROGRAM ARGUMENT…\n");
+        fprintf(stderr, "points LOG kill|error|full|readonly|none NUMBER FOLDER PROGRAM ARGUMENT…\n");
         return 2;
     }
     FILE *log = fopen(arguments[1], "we");
     if (!log) give_up(arguments[1]);
     const char *kind = arguments[2], *folder = arguments[4];
     long wanted = atol(arguments[3]), number = 0;
-    int full = !strcmp(kind, "full");
+    int full = !strcmp(kind, "full"), readonly = !strcmp(kind, "readonly");
 
     pid_t program = fork();
     if (program < 0) give_up("fork");
@@ -248,6 +249,7 @@ int main(int count, char **arguments) {
                 }
                 if (number == wanted && !strcmp(kind, "error")) answer(thread, EIO);
                 if (number >= wanted && full) answer(thread, ENOSPC);
+                if (number >= wanted && readonly) answer(thread, EROFS);
             }
         }
         ptrace(PTRACE_CONT, thread, 0, 0);

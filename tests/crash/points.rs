@@ -13,16 +13,20 @@ pub enum Fault {
     Error,
     /// ENOSPC instead of it and of every later call that needs room.
     Full,
+    /// EROFS instead of it and of every later call.
+    ReadOnly,
 }
 
 impl Fault {
-    pub const ALL: [Self; 3] = [Self::Kill, Self::Error, Self::Full];
+    /// Those that are tried at each point.
+    pub const AT_EACH: [Self; 3] = [Self::Kill, Self::Error, Self::Full];
 
     fn word(self) -> &'static str {
         match self {
             Self::Kill => "kill",
             Self::Error => "error",
             Self::Full => "full",
+            Self::ReadOnly => "readonly",
         }
     }
 }

@@ -249,10 +249,10 @@ pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
     fs::write(path, serde_json::to_vec(&value).unwrap()).unwrap();
 }
 
-/// What the app wrote to standard output at its last start; what the launcher itself says stands around it.
+/// What the app wrote to standard output at its last start, all in lower case; what the launcher itself says stands between.
 pub fn said_by_app(stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stdout).into_owned();
-    let lines = text.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>();
+    let lines = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase())).collect::<Vec<_>>();
     let Some(start) = lines.iter().rposition(|line| line.starts_with("version=")) else { return String::new() };
     let end = lines[start..].iter().position(|line| *line == "end");
     end.map_or_else(String::new, |end| lines[start..start + end].join("\n"))
