@@ -7,6 +7,7 @@ use super::StoreError;
 use super::files::{read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, InstalledRecord, State};
+use super::staging;
 use crate::durable;
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
@@ -216,13 +217,14 @@ impl Home {
         Ok(())
     }
 
-    /// Removes what a kill left: half removed versions, files that were to replace a record, locks of versions that are gone. What
-    /// cannot be removed is told in the log and is no reason to fail. The user's files of a damaged version (`.damaged-…`) stay.
+    /// Removes what a kill left: half removed versions, pieces of installed ones, files that were to replace a record, locks of
+    /// versions that are gone. What cannot be removed is told in the log and is no reason to fail. The user's files of a damaged
+    /// version (`.damaged-…`) stay.
     pub fn clean(&self, lock: &HomeLock) {
         self.sweep(lock);
-        for half in self.half_removed() {
+        for half in self.half_removed().chain(staging::left_by_installed(self)) {
             if let Err(error) = remove_tree(&half) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what a removal left could not be removed");
+                tracing::warn!(error = &error as &dyn std::error::Error, "what a kill left could not be removed");
             }
         }
         for entry in entries_of(&self.running()) {
@@ -242,7 +244,7 @@ impl Home {
     pub fn tidy(&self) {
         let is_left = self.journal().exists()
             || self.incoming().exists()
-            || self.half_removed().next().is_some()
+            || self.half_removed().chain(staging::left_by_installed(self)).next().is_some()
             || self.replaced_in().iter().any(|folder| durable::has_left(folder));
         if is_left {
             match HomeLock::take(self) {
@@ -353,11 +355,13 @@ mod tests {
         let left = home.root().join(format!("{}{}-x", durable::TEMPORARY_PREFIX, i32::MAX));
         let fresh = durable::temporary(&home.root().join("state.json")).unwrap();
         fs::write(&left, "").unwrap();
+        let done = home.staging().join(fixture.install("2.0.0", &[]).to_string());
+        fs::create_dir_all(done.join("tree")).unwrap();
         let forgotten = home.running().join(id("9.0.0").to_string());
         fs::write(&forgotten, "").unwrap();
         fixture.install("1.0.0", &[]);
-        let are_there = [&half, &forgotten, &damaged].map(|path| path.exists());
-        assert_eq!(are_there, [false, false, true]);
+        let are_there = [&half, &done, &forgotten, &damaged].map(|path| path.exists());
+        assert_eq!(are_there, [false, false, false, true]);
         assert_eq!(left.exists(), cfg!(not(unix)));
         assert!(fresh.path().exists(), "another launcher may be writing the fresh one");
     }
