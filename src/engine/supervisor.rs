@@ -107,7 +107,7 @@ fn count(context: &Context, record: InstalledRecord) -> (InstalledRecord, Option
     if probation.starts >= health::MOST_UNKNOWN_STARTS {
         return match go_back(context, &record, Failure::NeverUp) {
             Ok(back) => (back.record, None),
-            Err(_) => (record, Some(probation)),
+            Err(_) => version_before(context, &record).map_or((record, Some(probation)), |before| (before, None)),
         };
     }
     let counted = change(context, &record, |probation| Some(Probation { starts: probation.starts + 1, ..probation }));
@@ -169,7 +169,10 @@ fn attend(
         let next = if health::is_beaten(&rules, failures, probation.up) {
             match go_back(context, &record, failure) {
                 Ok(back) => back.record,
-                Err(_) => return,
+                Err(_) => match version_before(context, &record) {
+                    Some(before) => before,
+                    None => return,
+                },
             }
         } else if probation.up {
             // It worked for a while; whoever saw it crash decides whether to start it again.
@@ -223,6 +226,18 @@ fn watch(
             }
             verdict => return verdict,
         }
+    }
+}
+
+/// The version to start although going back to it could not be written down, or not to the end: on a full or read-only disk the app
+/// starts all the same, and the next start tries again.
+fn version_before(context: &Context, failed: &InstalledRecord) -> Option<InstalledRecord> {
+    if !context.settings.health.automatic_rollback {
+        return None;
+    }
+    match context.home.active() {
+        Ok((_, active)) if active.container != failed.container => Some(active),
+        _ => context.home.record(&rollback::default_point(&context.home)?.container).ok(),
     }
 }
 

@@ -63,7 +63,8 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     };
     let left = before.filter(|(active, _)| active.container != *id);
     let now = jiff::Timestamp::now();
-    let (prepared, migration) = prepare(home, &source, left.as_ref().map(|(_, record)| record), &record, means)?;
+    let (prepared, migration) =
+        prepare(home, &source, left.as_ref().map(|(_, record)| record), &record, means).inspect_err(|_| forget_prepared(home))?;
     let displaced = displaced(home, id, now)?;
     let previous = left.as_ref().map(|(active, _)| active.container.clone());
     let note = previous.as_ref().map(|from| Snapshot::new(home, from, id, Reason::Switched, now));
@@ -119,6 +120,13 @@ pub(super) fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(&work).map_err(StoreError::io("create", &work))?;
     Ok(work)
+}
+
+/// After a failure: a copy of the user's files takes room that may be scarce. Whoever takes the lock next tries again.
+fn forget_prepared(home: &Home) {
+    if let Err(error) = remove_tree(&home.incoming()) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what was prepared stays for now");
+    }
 }
 
 /// Where the present user files of `id` go, below the home: to the snapshot of when it was left, to one made now, or, if nobody ever
