@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::points::{Fault, Tracer};
+use crate::points::Fault;
 use crate::release::said;
 use crate::scenes::{Scene, Stage, said_by_app};
 
@@ -40,10 +41,10 @@ impl Reference {
 }
 
 /// Disturbs the scene at one point, and looks at what comes of it.
-pub fn try_point(stage: &Stage, tracer: &Tracer, scene: &Scene, reference: &Reference, (fault, number): (Fault, usize)) -> Point {
+pub fn try_point(stage: &Stage, scene: &Scene, reference: &Reference, (fault, number): (Fault, usize)) -> Point {
     let home = stage.copy(&scene.template, &format!("{} {fault:?} {number}", scene.name));
     let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
-    let traced = tracer.run(&command, Some((fault, number)), &home);
+    let traced = stage.tracer.run(&command, Some((fault, number)), &home);
     let reached = traced.changes.len() >= number;
     let place = traced.changes.get(number - 1).map_or("never reached", |change| change).replace(home.to_str().unwrap(), "~");
     let failure = look_at(fault, scene, reference, &traced.output)
@@ -62,6 +63,18 @@ pub fn try_point(stage: &Stage, tracer: &Tracer, scene: &Scene, reference: &Refe
         let _ = fs::remove_dir_all(&home);
     }
     Point { reached, failure }
+}
+
+/// Kills the scene's verb after `delay`, and looks at what comes of it.
+pub fn try_time(stage: &Stage, scene: &Scene, reference: &Reference, delay: Duration) -> Result<(), String> {
+    let home = stage.copy(&scene.template, &format!("{} killed", scene.name));
+    let mut command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(delay);
+    let _ = child.kill();
+    child.wait().unwrap();
+    look_after(stage, scene, reference, &home, false)
+        .map_err(|problem| format!("{} killed after {delay:?}\n{problem}", scene.name))
 }
 
 /// The disturbed run itself: no panic, no hang, a problem of the disk told as one; and it starts the app if that is what it is for.
@@ -123,7 +136,7 @@ fn converge(stage: &Stage, scene: &Scene, home: &Path) -> Result<String, String>
 }
 
 /// Everything in a home, as far as two homes in the same state agree: times, random names and measurements left out.
-fn listing(home: &Path) -> BTreeMap<String, String> {
+pub fn listing(home: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     list(home, Path::new(""), &mut found);
     found
@@ -188,9 +201,4 @@ fn without_times(value: &mut Value) {
 /// FNV-1a.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
-}
-
-/// Unused homes of failed points stay for whoever looks into them.
-pub fn kept(stage: &Stage) -> PathBuf {
-    stage.homes.path().to_owned()
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
 
 mod check;
+mod faults;
 mod points;
 #[path = "../support/release.rs"]
 mod release;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use check::Reference;
-use points::{Fault, Tracer};
+use points::Fault;
 use scenes::Stage;
 
 /// Points that are tried if nobody asks for all of them.
@@ -24,8 +25,7 @@ const SAMPLE: usize = 400;
 
 #[test]
 fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
-    let stage = Stage::set();
-    let tracer = Tracer::compile(stage.homes.path());
+    let stage = Stage::shared();
     let wanted = std::env::var("KUZFLOW_CRASH").unwrap_or_default();
     let begun = Instant::now();
     let played: Vec<_> = stage
@@ -39,7 +39,7 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
         for fault in Fault::AT_EACH {
             let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
             let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
-            let count = tracer.count(&command, fault, &home);
+            let count = stage.tracer.count(&command, fault, &home);
             all.extend((1..=count + 1).map(|number| (index, (fault, number))));
         }
     }
@@ -54,7 +54,7 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
             scope.spawn(|| {
                 while let Some((index, point)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let (scene, reference) = &played[*index];
-                    let done = check::try_point(&stage, &tracer, scene, reference, *point);
+                    let done = check::try_point(&stage, scene, reference, *point);
                     *tried.lock().unwrap().entry((scene.name, point.0)).or_insert(0) += usize::from(done.reached);
                     if let Some(failure) = done.failure {
                         eprintln!("{failure}");

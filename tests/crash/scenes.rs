@@ -4,16 +4,26 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::points::Tracer;
 use crate::release::{NodeProcess, Said, World, said, text};
 
-/// Prints which version runs and what it finds of the user's; `app/crash` beside it makes it a release that does not come up.
+/// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it a release that does not come up.
 const APP: &str = r#"#!/bin/sh
 cd "$KUZFLOW_HOME" || exit 9
-if [ -e app/crash ]; then echo broken > data/broken; exit 7; fi
+fault=$(cat app/fault 2>/dev/null)
+[ -z "$STARTS" ] || echo "$KUZFLOW_VERSION" >> "$STARTS"
+case $fault in
+    crash) echo broken > data/broken; exit 7;;
+    hang) exec sleep 600;;
+    quit) exit 0;;
+    later) echo up > "$KUZFLOW_HEALTH"; sleep 0.3; exit 7;;
+esac
 echo "version=$KUZFLOW_VERSION"
 cat config/settings data/document data/notes/* data/link
 echo end
@@ -46,36 +56,51 @@ pub struct Stage {
     /// Where homes lie; in memory if the machine has room there, since the disk is not what is tested.
     pub homes: tempfile::TempDir,
     pub scenes: Vec<Scene>,
-    _node: NodeProcess,
+    pub tracer: Tracer,
+    node: NodeProcess,
+    copies: AtomicUsize,
 }
 
 impl Stage {
-    pub fn set() -> Self {
+    /// The one of all tests that run at the same time; it goes with the last of them.
+    pub fn shared() -> Arc<Self> {
+        static STAGE: Mutex<Weak<Stage>> = Mutex::new(Weak::new());
+        let mut stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
+        stage.upgrade().unwrap_or_else(|| {
+            let set = Arc::new(Self::set());
+            *stage = Arc::downgrade(&set);
+            set
+        })
+    }
+
+    fn set() -> Self {
         let world = World::new();
         let node = world.serve();
         let memory = Path::new("/dev/shm");
         let folder =
             if fs4::available_space(memory).is_ok_and(|free| free > 1 << 30) { memory.to_owned() } else { std::env::temp_dir() };
         let homes = tempfile::Builder::new().prefix("kuzflow 家 ").tempdir_in(folder).unwrap();
-        let mut stage = Self { world, homes, scenes: Vec::new(), _node: node };
+        let tracer = Tracer::compile(homes.path());
+        let mut stage = Self { world, homes, scenes: Vec::new(), tracer, node, copies: AtomicUsize::new(0) };
         stage.configure();
         stage.scenes();
         stage
     }
 
     fn configure(&self) {
-        self.world.configure(&[&self._node.address], "[update]\ncheck = 'never'\n");
+        self.world.configure(&[&self.node.address], "[update]\ncheck = 'never'\n");
         let settings = fs::read_to_string(self.world.config()).unwrap();
         for (name, more) in [
             ("plain", ""),
             ("full", "[incremental_update]\nenabled = false\n"),
             ("entries", "[incremental_update]\nmax_patch_size = 10\n"),
+            ("impatient", "[health]\nup_within_seconds = 1\n"),
         ] {
             fs::write(self.settings(name), format!("{settings}{more}")).unwrap();
         }
     }
 
-    fn settings(&self, name: &str) -> PathBuf {
+    pub fn settings(&self, name: &str) -> PathBuf {
         self.world.config().with_file_name(format!("{name}.toml"))
     }
 
@@ -98,10 +123,15 @@ impl Stage {
         (said_by_app(&output.stdout), format!("{:?} {}", output.status, String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// A copy of a home under another name.
+    /// The home of a scene.
+    pub fn template(&self, scene: &str) -> &Path {
+        &self.scenes.iter().find(|known| known.name == scene).unwrap().template
+    }
+
+    /// A copy of a home, named after what it is for.
     pub fn copy(&self, home: &Path, name: &str) -> PathBuf {
-        let copy = self.homes.path().join(name);
-        let _ = fs::remove_dir_all(&copy);
+        let number = self.copies.fetch_add(1, Ordering::Relaxed);
+        let copy = self.homes.path().join(format!("{number} {name}"));
         assert!(Command::new("cp").args(["-a", "-T"]).args([home, &copy]).status().unwrap().success());
         copy
     }
@@ -131,13 +161,18 @@ impl Stage {
         self.configure();
     }
 
-    fn container(&self, home: &Path, version: &str) -> PathBuf {
+    /// The 2.0.0 of this home does not come up, in this way.
+    pub fn spoil(&self, home: &Path, fault: &str) {
+        fs::write(self.container(home, "2.0.0").join("app/fault"), fault).unwrap();
+    }
+
+    pub fn container(&self, home: &Path, version: &str) -> PathBuf {
         let name = self.world.container(version);
         home.join("containers").join(name.file_name().unwrap())
     }
 
     /// The user works in `version`.
-    fn edit(&self, home: &Path, version: &str, what: &str) {
+    pub fn edit(&self, home: &Path, version: &str, what: &str) {
         let container = self.container(home, version);
         fs::create_dir_all(container.join("data/notes")).unwrap();
         fs::create_dir_all(container.join("data/empty folder")).unwrap();
@@ -148,7 +183,7 @@ impl Stage {
         let _ = symlink("document", container.join("data/link"));
     }
 
-    fn must(&self, home: &Path, verb: &[&str]) {
+    pub fn must(&self, home: &Path, verb: &[&str]) {
         let said = self.say(home, "plain", verb);
         assert_eq!(said.code, 0, "{verb:?}: {}", said.errors);
     }
@@ -188,7 +223,7 @@ impl Stage {
         fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
 
         let broken = self.copy(&fresh, "broken");
-        fs::write(self.container(&broken, "2.0.0").join("app/crash"), "").unwrap();
+        self.spoil(&broken, "crash");
         let returned = self.copy(&two, "returned");
         self.must(&returned, &["switch", "1.0.0"]);
         self.edit(&returned, "1.0.0", "later");
@@ -220,16 +255,39 @@ impl Stage {
 
     /// The new version is installed beside the running one, and waits.
     fn update_while_it_runs(&self, home: &Path) {
-        let mut app =
-            self.launcher(home, "plain", &["--headless", "run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+        let running = self.start_and_stay(home);
+        self.must(home, &["update"]);
+        running.end();
+    }
+
+    /// Starts the active version, which stays.
+    pub fn start_and_stay(&self, home: &Path) -> Staying {
+        let mut command = self.launcher(home, "plain", &["--headless", "run"]);
+        let launcher = command.env("STAY", "600").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let staying = Staying { launcher, home: home.to_owned() };
         let end = Instant::now() + Duration::from_secs(30);
-        while self.say(home, "plain", &["list"]).result["versions"][0]["running"] != true {
+        let runs = || {
+            let list = self.say(home, "plain", &["list"]).result;
+            list["versions"].as_array().is_some_and(|versions| versions.iter().any(|version| version["running"] == true))
+        };
+        while !runs() {
             assert!(Instant::now() < end, "the app does not start");
             std::thread::sleep(Duration::from_millis(20));
         }
-        self.must(home, &["update"]);
-        end_app(home);
-        app.wait().unwrap();
+        staying
+    }
+}
+
+/// A running app with its launcher.
+pub struct Staying {
+    launcher: std::process::Child,
+    home: PathBuf,
+}
+
+impl Staying {
+    pub fn end(mut self) {
+        end_app(&self.home);
+        self.launcher.wait().unwrap();
     }
 }
 
@@ -238,7 +296,8 @@ fn end_app(home: &Path) {
     let folders = fs::read_dir(home.join("running")).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
     for entry in folders.flat_map(|folder| fs::read_dir(folder).unwrap().flatten()) {
         if entry.file_name().to_str().unwrap().parse::<u32>().is_ok() {
-            let _ = Command::new("kill").arg(entry.file_name()).status();
+            // Records of earlier starts name processes that are gone.
+            let _ = Command::new("kill").arg(entry.file_name()).stderr(Stdio::null()).status();
         }
     }
 }
