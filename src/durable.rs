@@ -4,11 +4,13 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
-#[cfg(any(windows, test))]
 use std::time::Duration;
 
-/// Prefix of the files that a killed process may leave behind; whoever holds the folder's lock may delete them.
+/// Prefix of the files that a killed process may leave behind; whoever holds the folder's lock may delete them. Where files are also
+/// replaced without that lock, [`sweep`] deletes them.
 pub const TEMPORARY_PREFIX: &str = ".tmp-";
+/// Age from which a temporary file counts as left behind whoever wrote it: writing one takes milliseconds.
+const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// Writes `bytes` beside `path`, makes them durable, and renames them to `path`.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -20,7 +22,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A temporary file beside `path`, for [`persist`]. Readable by everyone: what a web server of another user must serve.
 pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX);
+    // Who writes it, for `sweep`.
+    let prefix = format!("{TEMPORARY_PREFIX}{}-", std::process::id());
+    builder.prefix(&prefix);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     builder.tempfile_in(folder_of(path))
@@ -38,6 +42,44 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
         None => Ok(()),
     })?;
     sync_folder(folder_of(path))
+}
+
+/// Deletes the temporary files in `folder` that killed processes left: those whose writer is no longer alive, and old ones. Needs no lock.
+/// What cannot be deleted stays for the next time.
+pub fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_left(&entry) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether [`sweep`] would find something in `folder`.
+pub fn has_left(folder: &Path) -> bool {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| is_left(&entry))
+}
+
+fn is_left(entry: &std::fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY_PREFIX)) else { return false };
+    let writer = rest.split_once('-').and_then(|(writer, _)| writer.parse().ok());
+    let modified = entry.metadata().and_then(|found| found.modified());
+    let is_old = || modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age >= LEFT_BEHIND));
+    writer.is_some_and(|writer| !may_be_alive(writer)) || is_old()
+}
+
+/// A process id that is used again counts as alive, and so does every process where the system does not tell.
+fn may_be_alive(process: u32) -> bool {
+    #[cfg(unix)]
+    {
+        let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+        id.is_some_and(|id| rustix::process::test_kill_process(id) != Err(rustix::io::Errno::SRCH))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = process;
+        true
+    }
 }
 
 /// Renames as [`std::fs::rename`] does. Windows refuses while a virus scanner or an indexer has a file open; there it is tried again for
@@ -166,6 +208,30 @@ mod tests {
         sync_tree(folder.path()).unwrap();
         assert!(replace(&folder.path().join("missing/value"), b"").is_err());
     }
+
+    #[test]
+    fn what_killed_writers_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: String| folder.path().join(name);
+        let ours = temporary(&place("value".to_owned())).unwrap();
+        // The highest process id is 2^22 on Linux and lower elsewhere.
+        let dead = place(format!("{TEMPORARY_PREFIX}{}-abcdef", i32::MAX));
+        let [old, fresh, other] =
+            [format!("{TEMPORARY_PREFIX}old"), format!("{TEMPORARY_PREFIX}fresh"), "old".to_owned()].map(place);
+        for path in [&dead, &old, &fresh, &other] {
+            std::fs::write(path, "").unwrap();
+        }
+        for path in [&old, &other] {
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(std::time::SystemTime::now() - 2 * LEFT_BEHIND).unwrap();
+        }
+        assert!(has_left(folder.path()));
+        sweep(folder.path());
+        assert_eq!([&dead, &old].map(|path| path.exists()), [cfg!(not(unix)), false]);
+        assert!([&fresh, &other, ours.path()].into_iter().all(Path::exists));
+        sweep(&folder.path().join("missing"));
+    }
+
     #[test]
     fn renaming_waits_for_a_file_that_somebody_has_open_and_not_for_other_errors() {
         let calls = std::cell::Cell::new(0);

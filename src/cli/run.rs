@@ -67,6 +67,7 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
     let stepped_over = repair::stepped_over(context, &started.container);
     drop(started);
     own.confirm();
+    context.home.tidy();
     tell_what_happened(context, options, output);
     if context.settings.update.check == CheckTime::Never && stepped_over.is_none() {
         return stay(context);

@@ -138,8 +138,11 @@ impl Unpacker {
         let mtime = self.manifest.container_info.build_date.as_second();
         let size = json.len() as u64;
         let own = Entry { size, mtime, hash: Digest::of(json), permissions: Permissions::FILE, symlink: None };
-        create(&manifest_path, &own, |file| file.write_all(json).map_err(Fault::Write))
-            .map_err(|failure| failure.at(&manifest_path, || ContainerError::Document))?;
+        create(&manifest_path, &own, |file| file.write_all(json).map_err(Fault::Write)).map_err(|failure| match failure {
+            // These bytes have been proved; so it is the disk.
+            Failure::Content(Fault::Write(source)) => ContainerError::file("write", &manifest_path)(source),
+            failure => failure.at(&manifest_path, || ContainerError::Document),
+        })?;
         for (path, entry) in self.manifest.file_manifest.iter().filter(|(_, entry)| !entry.has_bytes()) {
             let full = path.under(&self.root);
             match &entry.symlink {

@@ -131,8 +131,8 @@ pub(super) fn kept_at(root: &Path, digest: &Digest) -> PathBuf {
     root.join(KEPT_FOLDER).join(digest.to_string())
 }
 
-/// Keeps what came with a release in the folders that the user may change. To be called on a fresh tree; a failure costs only bytes of a
-/// later update, so it is told and no reason to fail, but for a full disk.
+/// Keeps what came with a release in the folders that the user may change: bytes of a later update, and the defaults that a switch back
+/// lays out. To be called on a fresh tree.
 pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
     let wanted = manifest.files_with_bytes().filter(|(path, entry)| mutable(path) && entry.size <= LARGEST_KEPT);
@@ -141,13 +141,7 @@ pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
         if fs::symlink_metadata(&kept).is_ok() {
             continue;
         }
-        match keep_one(&full, &kept) {
-            Ok(()) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                return Err(StoreError::io("write", &kept)(error));
-            }
-            Err(error) => tracing::warn!(%error, path = %full.display(), "no copy of this default is kept"),
-        }
+        keep_one(&full, &kept).map_err(StoreError::io("write", &kept))?;
     }
     Ok(())
 }

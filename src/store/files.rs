@@ -114,13 +114,19 @@ pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
         }
         Err(_) => copy_bytes(from, to)?,
     };
-    // Some file systems (FAT, network shares) have neither; the bytes are what counts.
     let time = metadata.modified().and_then(|modified| copy.set_modified(modified));
-    let permissions = copy.set_permissions(metadata.permissions());
-    if let Err(error) = time.and(permissions) {
-        tracing::debug!(%error, path = %to.display(), "time and permissions are not kept");
+    as_far_as_can_be(time.and(copy.set_permissions(metadata.permissions()))).map_err(StoreError::io("change", to))
+}
+
+/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes are what counts. Other failures stand.
+pub fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+            tracing::debug!(%error, "time and permissions are not kept");
+            Ok(())
+        }
+        done => done,
     }
-    Ok(())
 }
 
 fn set_owner_writable(path: &Path) {

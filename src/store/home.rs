@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use std::time::Duration;
-
 use super::StoreError;
 use super::files::{read_json, remove_tree, replace_json};
-use super::lock::HomeLock;
+use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, InstalledRecord, State};
+use super::staging;
 use crate::durable;
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
@@ -18,8 +17,6 @@ pub(super) const LEAVING: &str = ".leaving-";
 /// Beginning of the name of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
 pub(super) const RECORD: &str = "metadata/installed.json";
-/// Age from which a temporary file counts as left by a kill: others in this folder are written without the lock, in milliseconds.
-const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,30 +254,57 @@ impl Home {
         Ok(())
     }
 
-    /// Removes what a kill left: half removed versions, and files that were to replace a record. What cannot be removed is told in the
-    /// log and is no reason to fail. The user's files of a damaged version (`.damaged-…`) stay.
+    /// Removes what a kill left: half removed versions, pieces of installed ones, files that were to replace a record, locks of
+    /// versions that are gone. What cannot be removed is told in the log and is no reason to fail. The user's files of a damaged
+    /// version (`.damaged-…`) stay.
     pub fn clean(&self, lock: &HomeLock) {
+        self.sweep(lock);
         super::remove::finish_removals(self, lock);
-        let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
-        let is_left = |entry: &fs::DirEntry| {
-            let modified = entry.metadata().ok().and_then(|found| found.modified().ok());
-            entry.file_name().to_string_lossy().starts_with(durable::TEMPORARY_PREFIX)
-                && modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|age| age >= LEFT_BEHIND)
-        };
-        for entry in entries_of(&self.containers()).filter(is_removed) {
-            if let Err(error) = remove_tree(&entry.path()) {
-                tracing::warn!(error = &error as &dyn std::error::Error, "what a removal left could not be removed");
+        for half in self.half_removed().chain(staging::left_by_installed(self)) {
+            if let Err(error) = remove_tree(&half) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what a kill left could not be removed");
             }
         }
-        for entry in entries_of(&self.root).filter(is_left) {
-            if let Err(error) = fs::remove_file(entry.path()) {
-                tracing::warn!(%error, file = %entry.path().display(), "a temporary file could not be removed");
+        for entry in entries_of(&self.running()) {
+            let id = entry.file_name().to_str().and_then(|name| name.trim_end_matches(".d").parse::<ContainerId>().ok());
+            if let Some(id) = id.filter(|id| !self.container(id).exists() && !RunningLock::is_held(self, id)) {
+                RunningLock::forget(self, &id);
             }
         }
     }
+
+    /// The part of [`Home::clean`] that never takes long.
+    pub(super) fn sweep(&self, _lock: &HomeLock) {
+        self.replaced_in().iter().for_each(|folder| durable::sweep(folder));
+    }
+
+    /// Cleans if a kill left something and nobody else is at work. To be called when nobody waits: half a version may be large.
+    pub fn tidy(&self) {
+        let is_left = self.journal().exists()
+            || self.incoming().exists()
+            || self.half_removed().chain(staging::left_by_installed(self)).next().is_some()
+            || self.replaced_in().iter().any(|folder| durable::has_left(folder));
+        if is_left {
+            match HomeLock::take(self) {
+                Ok(lock) => self.clean(&lock),
+                Err(error) => tracing::info!(%error, "what a kill left stays for now"),
+            }
+        }
+    }
+
+    fn half_removed(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
+        entries_of(&self.containers()).filter(is_removed).map(|entry| entry.path())
+    }
+
+    /// Folders in which records are replaced, also without the lock.
+    fn replaced_in(&self) -> Vec<PathBuf> {
+        let snapshots = entries_of(&self.snapshots()).map(|entry| entry.path());
+        [self.root.clone(), self.trust()].into_iter().chain(snapshots).collect()
+    }
 }
 
-pub(super) fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+pub(super) fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
     fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
@@ -366,13 +390,17 @@ mod tests {
         fs::create_dir_all(half.join("app")).unwrap();
         let damaged = home.containers().join(".damaged-x");
         fs::create_dir(&damaged).unwrap();
-        let [left, fresh] = ["left", "fresh"].map(|name| home.root().join(format!("{}{name}", durable::TEMPORARY_PREFIX)));
-        fs::write(&fresh, "").unwrap();
-        let file = fs::File::create(&left).unwrap();
-        file.set_modified(std::time::SystemTime::now() - 2 * LEFT_BEHIND).unwrap();
-        drop(file);
+        let left = home.root().join(format!("{}{}-x", durable::TEMPORARY_PREFIX, i32::MAX));
+        let fresh = durable::temporary(&home.root().join("state.json")).unwrap();
+        fs::write(&left, "").unwrap();
+        let done = home.staging().join(fixture.install("2.0.0", &[]).to_string());
+        fs::create_dir_all(done.join("tree")).unwrap();
+        let forgotten = home.running().join(id("9.0.0").to_string());
+        fs::write(&forgotten, "").unwrap();
         fixture.install("1.0.0", &[]);
-        let are_there = [&half, &left, &fresh, &damaged].map(|path| path.exists());
-        assert_eq!(are_there, [false, false, true, true], "another launcher may be writing the fresh one");
+        let are_there = [&half, &done, &forgotten, &damaged].map(|path| path.exists());
+        assert_eq!(are_there, [false, false, false, true]);
+        assert_eq!(left.exists(), cfg!(not(unix)));
+        assert!(fresh.path().exists(), "another launcher may be writing the fresh one");
     }
 }

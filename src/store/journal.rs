@@ -22,7 +22,7 @@ use super::files::{exists, move_folder, read_json, remove_tree, replace_json};
 use super::home::REMOVED;
 use super::lock::HomeLock;
 use super::migrate::CARRIED;
-use super::{Active, Home, StoreError};
+use super::{Active, Home, StoreError, snapshots};
 use crate::durable;
 use crate::model::ContainerId;
 
@@ -131,7 +131,8 @@ impl Journal {
 
 /// Finishes a switch that a kill interrupted, and throws away what was prepared for one that had not been decided yet. Called by whoever
 /// takes the lock. What fails here is told in the log and never keeps the lock from anybody: the active version has its own folders.
-pub(super) fn recover(home: &Home, _lock: &HomeLock) {
+pub(super) fn recover(home: &Home, lock: &HomeLock) {
+    home.sweep(lock);
     match read_json::<Journal>(&home.journal()) {
         Ok(None) => {}
         Ok(Some(journal)) => {
@@ -152,6 +153,7 @@ pub(super) fn recover(home: &Home, _lock: &HomeLock) {
             return;
         }
     }
+    snapshots::tidy(home);
     discard_prepared(home);
 }
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::StoreError;
 use super::contents::kept_at;
-use super::files::{clone_file, copy_link, digest_of, exists, read_json, remove_file, with_ending};
+use super::files::{as_far_as_can_be, clone_file, copy_link, digest_of, exists, read_json, remove_file, with_ending};
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
 
@@ -159,7 +159,7 @@ impl Shipped {
             match found {
                 Some(from) => {
                     clone_file(&from, &place)?;
-                    set_mode(&place, entry.permissions.mode());
+                    set_mode(&place, entry.permissions.mode())?;
                 }
                 None => tracing::warn!(default = %path, "this default is nowhere any more"),
             }
@@ -179,14 +179,15 @@ fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), StoreE
 }
 
 #[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) {
+fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
     use std::os::unix::fs::PermissionsExt as _;
-    // Some file systems have no modes.
-    let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    as_far_as_can_be(fs::set_permissions(path, fs::Permissions::from_mode(mode))).map_err(StoreError::io("change", path))
 }
 
 #[cfg(not(unix))]
-fn set_mode(_path: &Path, _mode: u32) {}
+fn set_mode(_path: &Path, _mode: u32) -> Result<(), StoreError> {
+    Ok(())
+}
 
 struct Carrying {
     source: PathBuf,
@@ -291,8 +292,7 @@ impl Carrying {
             }
             create(&place)?;
             if let Ok(found) = fs::metadata(folder) {
-                // Some file systems have no modes.
-                let _ = fs::set_permissions(&place, found.permissions());
+                as_far_as_can_be(fs::set_permissions(&place, found.permissions())).map_err(StoreError::io("change", &place))?;
             }
         }
         Ok(())

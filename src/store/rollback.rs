@@ -89,6 +89,7 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
         finish(home, &displaced, Some(&note));
     } else {
         home.set_active(&next)?;
+        snapshots::prune(home, Some(note.folder()));
     }
     // Its files are in use now, and no longer a point. A kill before this leaves a note that names nothing.
     if let Err(error) = snapshots::remove(&point) {

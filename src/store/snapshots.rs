@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{exists, move_folder, read_json, remove_tree, replace_json};
+use super::files::{exists, move_folder, read_json, remove_file, remove_tree, replace_json};
 use super::home::entries_of;
 use super::migrate::{self, CARRIED};
 use super::{Home, StoreError};
@@ -179,7 +179,34 @@ pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
 
 /// Forgets a snapshot and deletes what is in its own folder.
 pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
-    remove_tree(&snapshot.folder)
+    remove_folder(&snapshot.folder)
+}
+
+/// The note first: cut short, it is no snapshot any more, and [`tidy`] does the rest.
+fn remove_folder(folder: &Path) -> Result<(), StoreError> {
+    remove_file(&folder.join(NOTE))?;
+    remove_tree(folder)
+}
+
+/// Puts right what a kill left: notes that name nothing, and what is left of a snapshot whose note is gone. A failure is told in the log:
+/// the next one who comes tries again.
+pub(super) fn tidy(home: &Home) {
+    let active = home.active().ok().filter(|_| !home.has_lost_pointer()).map(|(active, _)| active.container);
+    let is_nothing = |snapshot: &Snapshot| {
+        // The files of the active version are in use; those of a version that is gone are nowhere.
+        let is_gone = || active.is_some() && !home.container(&snapshot.container).exists();
+        let is_taking = exists(&snapshot.folder.join(TAKING));
+        !snapshot.has_files() && !is_taking && (active.as_ref() == Some(&snapshot.container) || is_gone())
+    };
+    let nothing = all(home).into_iter().filter(is_nothing).map(|snapshot| snapshot.folder);
+    // The note is written first and deleted first.
+    let half =
+        entries_of(&home.snapshots()).map(|entry| entry.path()).filter(|path| is_snapshot(path) && !exists(&path.join(NOTE)));
+    for folder in nothing.chain(half) {
+        if let Err(error) = remove_folder(&folder) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
+        }
+    }
 }
 
 /// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`, the folder that was just made. Called when
@@ -199,7 +226,7 @@ pub(super) fn prune(home: &Home, made: Option<&Path>) {
     // Files whose note cannot be read belong to somebody all the same.
     let is_lost = |path: &PathBuf| has_files(path) && !read_json::<Snapshot>(&path.join(NOTE)).is_ok_and(|note| note.is_some());
     for old in old.filter(|path| !kept.contains(path) && made != Some(path.as_path()) && !is_lost(path)) {
-        if let Err(error) = remove_tree(&old) {
+        if let Err(error) = remove_folder(&old) {
             tracing::warn!(error = &error as &dyn std::error::Error, "an old snapshot could not be removed");
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::{exists, remove_tree};
+use super::home::entries_of;
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError, contents, kept, migrate};
 use crate::durable;
@@ -125,7 +126,10 @@ impl Staging {
             migration.log();
             kept::taken_over(&self.home);
         }
-        self.discard()?;
+        // The version is installed, whatever becomes of its pieces.
+        if let Err(error) = self.discard() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the pieces of an installed version are not deleted");
+        }
         Ok(record)
     }
 
@@ -142,6 +146,15 @@ fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
 /// The staging place of `id` as an interrupted download may have left it; for looking only.
 pub fn left_by(home: &Home, id: &ContainerId) -> Staging {
     Staging { home: home.clone(), id: id.clone() }
+}
+
+/// Staging places of versions that are installed: a kill or an error came before the last step of [`Staging::register`].
+pub(super) fn left_by_installed(home: &Home) -> impl Iterator<Item = PathBuf> {
+    let places = entries_of(&home.staging()).map(|entry| entry.path());
+    places.filter(|place| {
+        let id = place.file_name().and_then(|name| name.to_str()?.parse().ok());
+        id.is_some_and(|id| home.record(&id).is_ok())
+    })
 }
 
 /// Bytes that a file really takes on disk: a preallocated or sparse one may take fewer than its length.

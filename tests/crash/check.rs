@@ -1,0 +1,204 @@
+//! What must hold after an interruption: one plain run starts a healthy version with the user's files as they were before or after, the
+//! same verb can be done again, and then the home is what it would have been without the interruption.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::points::Fault;
+use crate::release::said;
+use crate::scenes::{Scene, Stage, said_by_app};
+
+/// A scene played without a disturbance.
+pub struct Reference {
+    /// What the app says afterwards.
+    after: String,
+    home: BTreeMap<String, String>,
+}
+
+/// What a disturbed run did.
+pub struct Point {
+    /// Whether the number was reached at all.
+    pub reached: bool,
+    pub failure: Option<String>,
+}
+
+impl Reference {
+    pub fn play(stage: &Stage, scene: &Scene) -> Self {
+        let home = stage.copy(&scene.template, &format!("{} undisturbed", scene.name));
+        let output = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat()).output().unwrap();
+        assert!(output.status.success(), "{}: {}", scene.name, String::from_utf8_lossy(&output.stderr));
+        let after = stage.start(&home).0;
+        let converged = converge(stage, scene, &home).unwrap_or_else(|problem| panic!("{}: {problem}", scene.name));
+        assert!(!after.is_empty() && after == converged, "{}: {after} {converged}", scene.name);
+        Self { after, home: listing(&home) }
+    }
+}
+
+/// Disturbs the scene at one point, and looks at what comes of it.
+pub fn try_point(stage: &Stage, scene: &Scene, reference: &Reference, (fault, number): (Fault, usize)) -> Point {
+    let home = stage.copy(&scene.template, &format!("{} {fault:?} {number}", scene.name));
+    let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
+    let traced = stage.tracer.run(&command, Some((fault, number)), &home);
+    let reached = traced.changes.len() >= number;
+    let place = traced.changes.get(number - 1).map_or("never reached", |change| change).replace(home.to_str().unwrap(), "~");
+    let failure = look_at(fault, scene, reference, &traced.output)
+        .and_then(|done| look_after(stage, scene, reference, &home, done))
+        .err()
+        .map(|problem| {
+            format!(
+                "{} · {fault:?} {number} · {place}\n  {}\n  ({}; {})",
+                scene.name,
+                problem.replace('\n', "\n  "),
+                traced.output.status,
+                String::from_utf8_lossy(&traced.output.stderr).trim().replace('\n', "\n  ")
+            )
+        });
+    if failure.is_none() {
+        let _ = fs::remove_dir_all(&home);
+    }
+    Point { reached, failure }
+}
+
+/// Kills the scene's verb after `delay`, and looks at what comes of it.
+pub fn try_time(stage: &Stage, scene: &Scene, reference: &Reference, delay: Duration) -> Result<(), String> {
+    let home = stage.copy(&scene.template, &format!("{} killed", scene.name));
+    let mut command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(delay);
+    let _ = child.kill();
+    child.wait().unwrap();
+    look_after(stage, scene, reference, &home, false)
+        .map_err(|problem| format!("{} killed after {delay:?}\n{problem}", scene.name))
+}
+
+/// The disturbed run itself: no panic, no hang, a problem of the disk told as one; and it starts the app if that is what it is for.
+/// Gives whether it said that it is done.
+fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::process::Output) -> Result<bool, String> {
+    let code = output.status.code().unwrap_or(-1);
+    let said = said(output);
+    if said.errors.contains("panicked") || [124, 125, 126, 101, 134].contains(&code) {
+        return Err(format!("the disturbed run ended with {code}"));
+    }
+    if fault == Fault::Kill {
+        return Ok(code == 0);
+    }
+    let kind = said.result["problem"]["kind"].as_str().unwrap_or_default();
+    if scene.verb == ["run"] {
+        let told = said_by_app(&output.stdout);
+        if told != reference.after && (told != scene.before || told.is_empty()) {
+            return Err(format!("the disturbed run did not start the app: {told:?}"));
+        }
+        return Ok(false);
+    }
+    match (code, kind) {
+        (0, _) => Ok(true),
+        (1, "disk_full" | "disk_error") => Ok(false),
+        _ => Err(format!("the disturbed run ended with {code} {kind:?}")),
+    }
+}
+
+/// The home afterwards.
+fn look_after(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, done: bool) -> Result<(), String> {
+    let (told, how) = stage.start(home);
+    let is_before = told == scene.before && !done && !told.is_empty();
+    if !is_before && told != reference.after {
+        return Err(format!("a plain run says {told:?}\n{how}"));
+    }
+    let told = converge(stage, scene, home)?;
+    if told != reference.after {
+        return Err(format!("after the second try a plain run says {told:?}, not {:?}", reference.after));
+    }
+    let listing = listing(home);
+    let lacking = reference.home.iter().filter(|(path, what)| listing.get(*path) != Some(*what));
+    let surplus = listing.iter().filter(|(path, what)| reference.home.get(*path) != Some(*what));
+    let lines: Vec<String> = lacking
+        .map(|(path, what)| format!("- {path} {what}"))
+        .chain(surplus.map(|(path, what)| format!("+ {path} {what}")))
+        .collect();
+    if lines.is_empty() { Ok(()) } else { Err(format!("the home is not as without the disturbance:\n{}", lines.join("\n"))) }
+}
+
+/// The verb again, then a plain run.
+fn converge(stage: &Stage, scene: &Scene, home: &Path) -> Result<String, String> {
+    let again = stage.launcher(home, scene.settings, &[&["--json"], scene.verb].concat()).stdin(Stdio::null()).output().unwrap();
+    let said = said(&again);
+    let kind = said.result["problem"]["kind"].as_str().unwrap_or_default();
+    if !matches!(said.code, 0 | 3) && !scene.nothing_left.contains(&kind) {
+        return Err(format!("the second try ended with {} {kind}\n{}", said.code, said.errors));
+    }
+    Ok(stage.start(home).0)
+}
+
+/// Everything in a home, as far as two homes in the same state agree: times, random names and measurements left out.
+pub fn listing(home: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    list(home, Path::new(""), &mut found);
+    found
+}
+
+fn list(home: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(home.join(folder)).unwrap().flatten() {
+        let path = folder.join(entry.file_name());
+        let name = same_name(&path);
+        let metadata = entry.metadata().unwrap();
+        let what = if metadata.is_symlink() {
+            format!("link to {}", fs::read_link(entry.path()).unwrap().display())
+        } else {
+            let content = if metadata.is_dir() { "folder".to_owned() } else { content(&path, &entry.path()) };
+            format!("{:o} {content}", metadata.permissions().mode() & 0o7777)
+        };
+        // Health files and notes of processes are cleared away by the next start of that version; measurements differ.
+        let is_passing = matches!(path.components().count(), 3) && path.starts_with("running");
+        if is_passing || path.starts_with("logs/") || path == Path::new("nodes.json") {
+            continue;
+        }
+        if let Some(twin) = found.insert(name.clone(), what) {
+            found.insert(format!("{name} (twin)"), twin);
+        }
+        if metadata.is_dir() {
+            list(home, &path, found);
+        }
+    }
+}
+
+/// The path without the times in the names of snapshots.
+fn same_name(path: &Path) -> String {
+    let parts = path.iter().map(|part| part.to_str().unwrap());
+    let parts = parts.map(|part| match part.split_once("Z-") {
+        Some((time, id)) if time.len() == "20260131T235959.000000".len() => format!("(time)-{id}"),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn content(path: &Path, file: &Path) -> String {
+    let bytes = fs::read(file).unwrap();
+    // Records in the order of their names: theirs is not the same each time.
+    let value = path.extension().filter(|ending| *ending == "json").and_then(|_| serde_json::from_slice::<Value>(&bytes).ok());
+    let Some(mut value) = value else { return format!("{} bytes, {:016x}", bytes.len(), hash(&bytes)) };
+    without_times(&mut value);
+    let text = value.to_string();
+    if text.len() > 500 { format!("record {:016x}", hash(text.as_bytes())) } else { text }
+}
+
+fn without_times(value: &mut Value) {
+    let Value::Object(object) = value else { return };
+    for key in ["since", "installed", "left", "installation_id", "when", "kept"] {
+        object.remove(key);
+    }
+    object.values_mut().for_each(|value| match value {
+        Value::Array(values) => values.iter_mut().for_each(without_times),
+        value => without_times(value),
+    });
+}
+
+/// FNV-1a.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}

@@ -1,0 +1,101 @@
+//! Runs a command under `points.c`, which counts its changes of files and interferes with one of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// What happens at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// SIGKILL before the call.
+    Kill,
+    /// EIO instead of the call, once.
+    Error,
+    /// ENOSPC instead of it and of every later call that needs room.
+    Full,
+    /// EROFS instead of it and of every later call.
+    ReadOnly,
+}
+
+impl Fault {
+    /// Those that are tried at each point.
+    pub const AT_EACH: [Self; 3] = [Self::Kill, Self::Error, Self::Full];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Error => "error",
+            Self::Full => "full",
+            Self::ReadOnly => "readonly",
+        }
+    }
+}
+
+/// The compiled tool.
+pub struct Tracer {
+    program: PathBuf,
+}
+
+/// What became of a command.
+pub struct Traced {
+    pub output: Output,
+    /// The changes in their order: `openat /path`.
+    pub changes: Vec<String>,
+}
+
+impl Tracer {
+    /// Compiles the tool into `folder` and tries it. Where processes cannot be traced this fails: a crash test that tests nothing must
+    /// not pass.
+    pub fn compile(folder: &Path) -> Self {
+        let program = folder.join("points");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/points.c");
+        let compiled = Command::new("cc").args(["-O1", "-o"]).arg(&program).arg(&source).output();
+        let compiled = compiled.expect("this test needs a C compiler (cc)");
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        let tracer = Self { program };
+        let probe = folder.join("probe");
+        fs::create_dir(&probe).unwrap();
+        let mut touch = Command::new("touch");
+        touch.arg(probe.join("file"));
+        let traced = tracer.run(&touch, None, &probe);
+        let told = String::from_utf8_lossy(&traced.output.stderr);
+        assert!(
+            traced.output.status.success() && !traced.changes.is_empty(),
+            "processes cannot be traced here, so nothing can be tested: in a container, allow ptrace (--cap-add=SYS_PTRACE \
+             --security-opt seccomp=unconfined). {told}"
+        );
+        tracer
+    }
+
+    /// Runs `command`; `fault` happens at its change with that number of a file below `folder`.
+    pub fn run(&self, command: &Command, fault: Option<(Fault, usize)>, folder: &Path) -> Traced {
+        let log = self.log(folder);
+        let (word, number) = fault.map_or(("none", 0), |(fault, number)| (fault.word(), number));
+        // A point at which it hangs is a failure, and does not hang the test.
+        let mut traced = Command::new("timeout");
+        traced.args(["--kill-after=1", "120"]).arg(&self.program).arg(&log).args([word, &number.to_string()]).arg(folder);
+        traced.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => traced.env(name, value),
+                None => traced.env_remove(name),
+            };
+        }
+        let output = traced.stdin(Stdio::null()).output().unwrap();
+        let changes = fs::read(&log).unwrap_or_default();
+        let _ = fs::remove_file(&log);
+        let changes = String::from_utf8_lossy(&changes).lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        Traced { output, changes }
+    }
+
+    /// How many changes of that kind `command` makes.
+    pub fn count(&self, command: &Command, fault: Fault, folder: &Path) -> usize {
+        // A number that is never reached.
+        self.run(command, Some((fault, usize::MAX >> 1)), folder).changes.len()
+    }
+
+    fn log(&self, folder: &Path) -> PathBuf {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        self.program.with_file_name(format!("log of {name}"))
+    }
+}

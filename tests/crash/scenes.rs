@@ -1,0 +1,318 @@
+//! What is interrupted: homes before something is done in them, made by the real executables, and the verb that does it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::points::Tracer;
+use crate::release::{NodeProcess, Said, World, said, text};
+
+/// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it a release that does not come up.
+const APP: &str = r#"#!/bin/sh
+cd "$KUZFLOW_HOME" || exit 9
+fault=$(cat app/fault 2>/dev/null)
+[ -z "$STARTS" ] || echo "$KUZFLOW_VERSION" >> "$STARTS"
+case $fault in
+    crash) echo broken > data/broken; exit 7;;
+    hang) exec sleep 600;;
+    quit) exit 0;;
+    later) echo up > "$KUZFLOW_HEALTH"; sleep 0.3; exit 7;;
+esac
+echo "version=$KUZFLOW_VERSION"
+cat config/settings data/document data/notes/* data/link
+echo end
+[ -z "$KUZFLOW_HEALTH" ] || echo up > "$KUZFLOW_HEALTH"
+[ -z "$STAY" ] || exec sleep "$STAY"
+exit 0
+"#;
+
+/// A release's own migration, in several steps.
+const MIGRATE: &str =
+    "#!/bin/sh\nset -e\necho \"migrated $1 to $2\" >> data/document\necho made > data/made\nmv data/made data/table\n";
+
+/// A home, and something that is done in it.
+pub struct Scene {
+    pub name: &'static str,
+    /// The home before.
+    pub template: PathBuf,
+    pub verb: &'static [&'static str],
+    /// Which settings, by the name of their file.
+    pub settings: &'static str,
+    /// What the app says if nothing was done; empty if it cannot start then.
+    pub before: String,
+    /// Kinds of problems with which the verb, repeated, says that there is nothing left to do.
+    pub nothing_left: &'static [&'static str],
+}
+
+/// The publisher, its node, and all scenes.
+pub struct Stage {
+    pub world: World,
+    /// Where homes lie; in memory if the machine has room there, since the disk is not what is tested.
+    pub homes: tempfile::TempDir,
+    pub scenes: Vec<Scene>,
+    pub tracer: Tracer,
+    node: NodeProcess,
+    copies: AtomicUsize,
+}
+
+impl Stage {
+    /// The one of all tests that run at the same time; it goes with the last of them.
+    pub fn shared() -> Arc<Self> {
+        static STAGE: Mutex<Weak<Stage>> = Mutex::new(Weak::new());
+        let mut stage = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
+        stage.upgrade().unwrap_or_else(|| {
+            let set = Arc::new(Self::set());
+            *stage = Arc::downgrade(&set);
+            set
+        })
+    }
+
+    fn set() -> Self {
+        let world = World::new();
+        let node = world.serve();
+        let memory = Path::new("/dev/shm");
+        let folder =
+            if fs4::available_space(memory).is_ok_and(|free| free > 1 << 30) { memory.to_owned() } else { std::env::temp_dir() };
+        let homes = tempfile::Builder::new().prefix("kuzflow 家 ").tempdir_in(folder).unwrap();
+        let tracer = Tracer::compile(homes.path());
+        let mut stage = Self { world, homes, scenes: Vec::new(), tracer, node, copies: AtomicUsize::new(0) };
+        stage.configure();
+        stage.scenes();
+        stage
+    }
+
+    fn configure(&self) {
+        self.world.configure(&[&self.node.address], "[update]\ncheck = 'never'\n");
+        let settings = fs::read_to_string(self.world.config()).unwrap();
+        for (name, more) in [
+            ("plain", ""),
+            ("full", "[incremental_update]\nenabled = false\n"),
+            ("entries", "[incremental_update]\nmax_patch_size = 10\n"),
+            ("impatient", "[health]\nup_within_seconds = 1\n"),
+        ] {
+            fs::write(self.settings(name), format!("{settings}{more}")).unwrap();
+        }
+    }
+
+    pub fn settings(&self, name: &str) -> PathBuf {
+        self.world.config().with_file_name(format!("{name}.toml"))
+    }
+
+    /// The launcher in a home.
+    pub fn launcher(&self, home: &Path, settings: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
+        command.args(["--home", text(home), "--config", text(&self.settings(settings)), "--language", "en"]).args(arguments);
+        command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
+        command
+    }
+
+    /// A verb with `--json`.
+    pub fn say(&self, home: &Path, settings: &str, verb: &[&str]) -> Said {
+        said(&self.launcher(home, settings, &[&["--json"], verb].concat()).output().unwrap())
+    }
+
+    /// A plain run; what the app said, and what the launcher did.
+    pub fn start(&self, home: &Path) -> (String, String) {
+        let output = self.launcher(home, "plain", &["--headless", "run"]).stdin(Stdio::null()).output().unwrap();
+        (said_by_app(&output.stdout), format!("{:?} {}", output.status, String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// The home of a scene.
+    pub fn template(&self, scene: &str) -> &Path {
+        &self.scenes.iter().find(|known| known.name == scene).unwrap().template
+    }
+
+    /// A copy of a home, named after what it is for.
+    pub fn copy(&self, home: &Path, name: &str) -> PathBuf {
+        let number = self.copies.fetch_add(1, Ordering::Relaxed);
+        let copy = self.homes.path().join(format!("{number} {name}"));
+        assert!(Command::new("cp").args(["-a", "-T"]).args([home, &copy]).status().unwrap().success());
+        copy
+    }
+
+    fn publish(&self, version: &str, words: usize) {
+        let app = self.world.path(&format!("app {version}"));
+        let config = self.world.path(&format!("config {version}"));
+        fs::create_dir_all(&app).unwrap();
+        fs::create_dir_all(&config).unwrap();
+        fs::write(app.join("run.sh"), APP).unwrap();
+        fs::set_permissions(app.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut lines: Vec<String> = (0..200).map(|number| format!("line {number} says {}\n", random.u64(..))).collect();
+        lines[words] = format!("version {version} was here\n");
+        fs::write(app.join("words.txt"), lines.concat()).unwrap();
+        fs::write(app.join("same.bin"), std::iter::repeat_with(|| random.u8(..)).take(20_000).collect::<Vec<_>>()).unwrap();
+        fs::write(app.join("empty"), "").unwrap();
+        symlink("words.txt", app.join("link")).unwrap();
+        fs::write(config.join("settings"), format!("default of {version}\n")).unwrap();
+        fs::write(config.join("plain"), format!("plain {version}\n")).unwrap();
+        let out = self.world.path(&format!("{version}.kuzflow"));
+        let arguments = ["build", "--app", text(&app), "--name", "sample", "--app-version", version, "--entry", "exe:run.sh"];
+        let rest = ["--runtime", "none", "--config-defaults", text(&config), "--level", "1", "--out", text(&out)];
+        self.world.kuzflow(&[arguments.as_slice(), &rest].concat());
+        self.world.publish(&out, &[]);
+        // Publishing names the made-up node again.
+        self.configure();
+    }
+
+    /// The 2.0.0 of this home does not come up, in this way.
+    pub fn spoil(&self, home: &Path, fault: &str) {
+        fs::write(self.container(home, "2.0.0").join("app/fault"), fault).unwrap();
+    }
+
+    pub fn container(&self, home: &Path, version: &str) -> PathBuf {
+        let name = self.world.container(version);
+        home.join("containers").join(name.file_name().unwrap())
+    }
+
+    /// The user works in `version`.
+    pub fn edit(&self, home: &Path, version: &str, what: &str) {
+        let container = self.container(home, version);
+        fs::create_dir_all(container.join("data/notes")).unwrap();
+        fs::create_dir_all(container.join("data/empty folder")).unwrap();
+        fs::write(container.join("config/settings"), format!("settings of {what}\n")).unwrap();
+        fs::write(container.join("data/document"), format!("document of {what}\n")).unwrap();
+        fs::write(container.join("data/notes/笔 记.txt"), format!("note of {what}\n")).unwrap();
+        fs::set_permissions(container.join("data/document"), fs::Permissions::from_mode(0o600)).unwrap();
+        let _ = symlink("document", container.join("data/link"));
+    }
+
+    pub fn must(&self, home: &Path, verb: &[&str]) {
+        let said = self.say(home, "plain", verb);
+        assert_eq!(said.code, 0, "{verb:?}: {}", said.errors);
+    }
+
+    fn scenes(&mut self) {
+        let at = |name: &str| self.homes.path().join(name);
+        self.publish("1.0.0", 10);
+        let [nothing, one] = ["nothing", "one"].map(at);
+        fs::create_dir(&nothing).unwrap();
+        self.must(&one, &["update"]);
+        self.edit(&one, "1.0.0", "one");
+        let says_one = self.start(&one).0;
+        self.publish("1.5.0", 20);
+        self.publish("2.0.0", 30);
+
+        let half = self.copy(&one, "half");
+        self.must(&half, &["update", "--to", "1.5.0"]);
+        self.edit(&half, "1.5.0", "half");
+        self.start(&half);
+        let three = self.copy(&half, "three");
+        self.must(&three, &["update"]);
+        let fresh = self.copy(&one, "fresh");
+        self.must(&fresh, &["update"]);
+        let two = self.copy(&fresh, "two");
+        self.edit(&two, "2.0.0", "two");
+        let says_two = self.start(&two).0;
+        self.edit(&three, "2.0.0", "two");
+        assert_eq!(self.start(&three).0, says_two);
+
+        let pending = self.copy(&one, "pending");
+        self.update_while_it_runs(&pending);
+        let ready = self.copy(&pending, "ready");
+        change_json(&ready.join("active.json"), |active| drop(active.as_object_mut().unwrap().remove("pending")));
+        let migrating = self.copy(&ready, "migrating");
+        let script = self.container(&migrating, "2.0.0").join("scripts/migrate");
+        fs::write(&script, MIGRATE).unwrap();
+        fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
+
+        let broken = self.copy(&fresh, "broken");
+        self.spoil(&broken, "crash");
+        let returned = self.copy(&two, "returned");
+        self.must(&returned, &["switch", "1.0.0"]);
+        self.edit(&returned, "1.0.0", "later");
+        self.start(&returned);
+        self.must(&returned, &["rollback", "2.0.0"]);
+        assert_eq!(self.start(&returned).0, says_two);
+
+        let mut add = |name, template, verb, settings, before: &str, nothing_left| {
+            self.scenes.push(Scene { name, template, verb, settings, before: before.to_owned(), nothing_left });
+        };
+        let none: &[&str] = &[];
+        add("check", one.clone(), &["check"][..], "plain", &says_one, none);
+        add("install", nothing, &["update"], "plain", "", none);
+        add("update in full", one.clone(), &["update"], "full", &says_one, none);
+        add("update by packs", one.clone(), &["update"], "plain", &says_one, none);
+        add("update by entries", one.clone(), &["update"], "entries", &says_one, none);
+        add("switch", ready, &["switch", "2.0.0"], "plain", &says_one, none);
+        add("switch back", two.clone(), &["switch", "1.0.0"], "plain", &says_two, none);
+        add("switch at the next start", pending, &["run"], "plain", &says_one, none);
+        add("switch with a migration", migrating, &["switch", "2.0.0"], "plain", &says_one, none);
+        add("rollback", two.clone(), &["rollback"], "plain", &says_two, &["no_rollback_point"]);
+        add("rollback to a snapshot", returned, &["rollback", "1.0.0"], "plain", &says_two, &["no_rollback_point"]);
+        add("rollback by itself", broken, &["run"], "plain", "", none);
+        add("first start on probation", fresh, &["run"], "plain", &says_one, none);
+        add("plain start", two, &["run"], "plain", &says_two, none);
+        add("prune", three.clone(), &["prune", "--keep", "0"], "plain", &says_two, none);
+        add("remove", three, &["remove", "1.0.0"], "plain", &says_two, &["no_such_version"]);
+    }
+
+    /// The new version is installed beside the running one, and waits.
+    fn update_while_it_runs(&self, home: &Path) {
+        let running = self.start_and_stay(home);
+        self.must(home, &["update"]);
+        running.end();
+    }
+
+    /// Starts the active version, which stays.
+    pub fn start_and_stay(&self, home: &Path) -> Staying {
+        let mut command = self.launcher(home, "plain", &["--headless", "run"]);
+        let launcher = command.env("STAY", "600").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let staying = Staying { launcher, home: home.to_owned() };
+        let end = Instant::now() + Duration::from_secs(30);
+        let runs = || {
+            let list = self.say(home, "plain", &["list"]).result;
+            list["versions"].as_array().is_some_and(|versions| versions.iter().any(|version| version["running"] == true))
+        };
+        while !runs() {
+            assert!(Instant::now() < end, "the app does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        staying
+    }
+}
+
+/// A running app with its launcher.
+pub struct Staying {
+    launcher: std::process::Child,
+    home: PathBuf,
+}
+
+impl Staying {
+    pub fn end(mut self) {
+        end_app(&self.home);
+        self.launcher.wait().unwrap();
+    }
+}
+
+/// Ends the app that runs in a home, by the process ids that the home knows.
+fn end_app(home: &Path) {
+    let folders = fs::read_dir(home.join("running")).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    for entry in folders.flat_map(|folder| fs::read_dir(folder).unwrap().flatten()) {
+        if entry.file_name().to_str().unwrap().parse::<u32>().is_ok() {
+            // Records of earlier starts name processes that are gone.
+            let _ = Command::new("kill").arg(entry.file_name()).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut value);
+    fs::write(path, serde_json::to_vec(&value).unwrap()).unwrap();
+}
+
+/// What the app wrote to standard output at its last start, all in lower case; what the launcher itself says stands between.
+pub fn said_by_app(stdout: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stdout).into_owned();
+    let lines = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase())).collect::<Vec<_>>();
+    let Some(start) = lines.iter().rposition(|line| line.starts_with("version=")) else { return String::new() };
+    let end = lines[start..].iter().position(|line| *line == "end");
+    end.map_or_else(String::new, |end| lines[start..start + end].join("\n"))
+}
