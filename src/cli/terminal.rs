@@ -25,6 +25,7 @@ pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option
             match &event {
                 Event::Progress(progress) if output.shows_bars() => bars.show(progress, output),
                 Event::NodeFault(fault) => bars.say(output, &format!("{}: {}", fault.name, output.texts.fault(fault.fault))),
+                Event::Happened { what, .. } if output.shows_bars() => bars.all.suspend(|| output.happened(what)),
                 Event::Notice { problem } => tracing::warn!(?problem, "notice"),
                 Event::Phase { phase } => {
                     if let Phase::Offered { offer } = phase {

@@ -32,10 +32,9 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     Ok(())
 }
 
-/// Removes versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
-/// always kept. Returns what was removed.
-pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
-    home.clean(lock);
+/// Versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
+/// always kept, and what is running.
+pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
     let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
     let protected =
         |id: &ContainerId| *id == active.container || active.previous.as_ref() == Some(id) || active.pending.as_ref() == Some(id);
@@ -44,8 +43,14 @@ pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerI
     let failed = home.state().map(|state| state.failed).unwrap_or_default();
     // Stable: the newest stay first among equals.
     others.sort_by_key(|id| failed.contains(&id.version));
+    Ok(others.into_iter().skip(keep).filter(|id| !protected(id) && !RunningLock::is_held(home, id)).collect())
+}
+
+/// Removes the [`surplus`]. Returns what was removed.
+pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
+    home.clean(lock);
     let mut removed = Vec::new();
-    for id in others.into_iter().skip(keep).filter(|id| !protected(id)) {
+    for id in surplus(home, keep)? {
         match remove(home, &id, lock) {
             Ok(()) => removed.push(id),
             Err(StoreError::InUse { .. }) => {}
@@ -99,8 +104,12 @@ mod tests {
         switch(home, &ids[0], Means::PLAIN, lock).unwrap();
         switch(home, &ids[4], Means::PLAIN, lock).unwrap();
         fs::create_dir(home.containers().join(".removed-x")).unwrap();
+        let running = RunningLock::hold(home, &ids[2]).unwrap();
+        assert_eq!(surplus(home, 1).unwrap(), [ids[1].clone()]);
+        drop(running);
         let removed = prune(home, 1, lock).unwrap();
         assert_eq!(removed, [ids[2].clone(), ids[1].clone()]);
+        assert!(surplus(home, 1).unwrap().is_empty());
         assert_eq!(fixture.versions(), ["5.0.0", "4.0.0", "1.0.0"]);
         assert!(!home.containers().join(".removed-x").exists());
     }

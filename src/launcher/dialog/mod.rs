@@ -7,6 +7,8 @@ mod download;
 mod head;
 mod offer;
 mod outcome;
+mod question;
+mod told;
 mod versions;
 
 use std::path::Path;
@@ -21,9 +23,10 @@ use super::view_state::{Action, ViewState};
 use super::widgets::{self, Emphasis};
 use super::{fonts, icons};
 use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Phase, Problem};
-use crate::model::ContainerId;
+use crate::engine::protocol::{Command, Event, Phase, Problem};
+use crate::model::happened::Notice;
 use crate::settings::Theme;
+use question::Question;
 
 /// The window is drawn at most this often while events come in: about 15 times a second.
 const FRAME: Duration = Duration::from_millis(66);
@@ -77,8 +80,10 @@ pub struct Dialog {
     choices: Choices,
     icon: Option<egui::TextureHandle>,
     page: Page,
-    /// The version whose removal waits for a second click.
-    removing: Option<ContainerId>,
+    /// What waits for a second click.
+    asking: Option<Question>,
+    /// What happened and is shown in full.
+    unfolded: Vec<Notice>,
     /// The notes, and the text they were read from.
     notes: (String, Document),
     details_open: bool,
@@ -114,7 +119,8 @@ impl Dialog {
             choices: Choices::default(),
             icon: None,
             page: Page::Update,
-            removing: None,
+            asking: None,
+            unfolded: Vec::new(),
             details_open: false,
             copied: false,
             trouble: None,
@@ -122,6 +128,7 @@ impl Dialog {
             height: Height::default(),
         };
         dialog.read_notes();
+        dialog.unfold_what_is_a_list();
         dialog
     }
 
@@ -198,7 +205,7 @@ impl Dialog {
             .y;
         // The window's name for screen readers.
         ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
-        self.confirm_removal(ui.ctx());
+        self.ask(ui.ctx());
         self.fit(ui.ctx(), top + body + bottom);
         // What was drawn before a click was answered shows the state before it.
         let answered = |event: &egui::Event| {
@@ -224,6 +231,9 @@ impl Dialog {
     fn take_events(&mut self) {
         let ended = self.handle.closed();
         for event in self.handle.take() {
+            if matches!(event, Event::Installed { .. }) && self.page == Page::Versions {
+                self.handle.send(Command::MeasureDisk);
+            }
             self.view.apply(event);
             self.copied = false;
             self.read_notes();
@@ -244,9 +254,9 @@ impl Dialog {
     /// Enter presses the primary button unless another control has the focus; Escape goes back or answers "not now".
     fn take_keys(&mut self, ui: &Ui) {
         let (enter, escape) = ui.input(|input| (input.key_pressed(Key::Enter), input.key_pressed(Key::Escape)));
-        let free = ui.memory(|memory| memory.focused().is_none()) && self.removing.is_none();
+        let free = ui.memory(|memory| memory.focused().is_none()) && self.asking.is_none();
         if escape {
-            if self.removing.take().is_some() {
+            if self.asking.take().is_some() {
             } else if self.page == Page::Versions {
                 self.page = Page::Update;
             } else if let Some(action) = self.view.dismissal() {
@@ -270,6 +280,20 @@ impl Dialog {
         }
     }
 
+    fn turn_to(&mut self, page: Page) {
+        self.page = page;
+        if page == Page::Versions {
+            self.handle.send(Command::MeasureDisk);
+        }
+    }
+
+    /// Shows a folder, or says that it cannot be shown.
+    fn open_folder(&mut self, folder: &Path) {
+        if (self.options.open_folder)(folder).is_err() {
+            self.trouble = Some(self.texts.with("folder-failed", &[("path", &folder.display().to_string())]));
+        }
+    }
+
     fn close(&mut self, reason: CloseReason) {
         self.closed.get_or_insert(reason);
     }
@@ -279,15 +303,11 @@ impl Dialog {
         if self.page == Page::Versions {
             return self.versions(ui);
         }
+        self.told(ui);
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
             Phase::Checking | Phase::Switching { .. } | Phase::RollingBack => self.waiting(ui),
-            Phase::RolledBack { from, kept, .. } => {
-                let arguments = [("version", from.to_string()), ("path", kept.display().to_string())];
-                let text =
-                    self.texts.with("rolled-back-kept", &arguments.each_ref().map(|(name, value)| (*name, value.as_str())));
-                self.statement(ui, &text);
-            }
+            Phase::RolledBack { from, kept, .. } => self.rolled_back(ui, &from, &kept),
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {
                 let text = self.texts.no_update(reason);
@@ -383,9 +403,13 @@ impl Dialog {
 
     /// The text that "copy details" puts on the clipboard: English, for whoever helps.
     fn report(&self, problem: &Problem) -> String {
+        self.report_of(&format!("{:?} {}", problem.kind, problem.subject), &problem.chain)
+    }
+
+    fn report_of(&self, what: &str, chain: &[String]) -> String {
         let mut text = format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        text.push_str(&format!("{}\n{:?} {}\n", self.options.app_name, problem.kind, problem.subject));
-        for (depth, cause) in problem.chain.iter().enumerate() {
+        text.push_str(&format!("{}\n{what}\n", self.options.app_name));
+        for (depth, cause) in chain.iter().enumerate() {
             text.push_str(&format!("{}{cause}\n", "  ".repeat(depth)));
         }
         text
