@@ -58,18 +58,21 @@ told-several = { $count } things you should know
 told-several-subtitle = The newest comes first. Your files are safe.
 told-rolled-back = Version { $version } did not start properly
 told-rolled-back-now = You are back on { $version }, and your files are as they were.
-told-not-switched = Version { $version } could not take over your files
+told-not-switched = { $version } could not take over your files
 told-not-switched-now = The version before stays active. Nothing was changed.
 told-conflicts = { $count ->
-    [one] One file of yours was also changed by { $version }
-   *[other] { $count } files of yours were also changed by { $version }
+    [one] One of your files is kept twice
+   *[other] { $count } of your files are kept twice
 }
-told-conflicts-now = Yours stays in use; what the new version brought lies beside it.
+told-conflicts-now = { $count ->
+    [one] You had changed it, and so has version { $version }. Yours stays in use.
+   *[other] You had changed them, and so has version { $version }. Yours stay in use.
+}
 told-why = What happened
 told-when = When
 told-kept = Your files from { $version }
 told-kept-text = What you did in this version is kept. You can open it and copy from it.
-told-next = And now
+told-next = What happens now
 told-next-text = { $version } is not offered again on this computer. The next version will be.
 told-not-switched-why = Preparing your files for it did not succeed. The lines below help whoever looks into it.
 told-files = Your files
@@ -249,7 +252,7 @@ switch-title = Switch to { $version }?
 switch-text = Your present files go along.
 switch-text-back = { $version } stays installed, with your files as they are now, so that you can go back to it.
 switch-text-failed = This version did not start properly on this computer before.
-switch-text-running = The app restarts when you say so, or the next time you start it.
+switch-text-running = It takes effect when the app restarts.
 go-back-title = Go back to { $version }?
 go-back-text = Version { $version } comes back, and your files as they were on { $date }.
 go-back-text-kept = What you did since then is kept in a folder that you can open.
@@ -258,7 +261,8 @@ prune-title = Free up space?
 prune-text = Will be deleted: { $list }. That frees up to { $size }.
 prune-text-stays = The active version and the one to go back to stay. So do your present files and the kept ones.
 remove-title = Remove { $version }?
-remove-text = This version will be deleted from the disk, which frees { $size }. Other versions are not affected.
+remove-text = This version will be deleted from the disk, which frees up to { $size }. Other versions are not affected.
+remove-text-kept = Your own files from it stay kept.
 folder-failed = Cannot open the folder { $path }
 
 ## When something fails: what happened, why, what to do next

@@ -55,10 +55,12 @@ told-several = 有 { $count } 件事需要告诉您
 told-several-subtitle = 最近的在最前面。您的文件都在。
 told-rolled-back = 版本 { $version } 没有正常启动
 told-rolled-back-now = 已为您恢复到 { $version }，您的文件也保持原样。
-told-not-switched = 版本 { $version } 无法接管您的文件
+told-not-switched = { $version } 无法接管您的文件
 told-not-switched-now = 原来的版本继续可用，没有任何改动。
-told-conflicts = 您的 { $count } 个文件在 { $version } 中也有改动
-told-conflicts-now = 继续使用您的文件，新版本带来的放在旁边。
+told-conflicts = 您的 { $count } 个文件各有两份
+told-conflicts-now = { $count ->
+   *[other] 您改过，{ $version } 也改过。继续使用您的，新版本带来的放在旁边。
+}
 told-why = 发生了什么
 told-when = 时间
 told-kept = 您在 { $version } 中的文件
@@ -187,7 +189,7 @@ action-pin = 停留在此版本
 action-unpin = 重新提示新版本
 action-prune = 释放空间…
 action-prune-now = 释放空间
-action-ok = 好
+action-ok = 确定
 action-details = 详情
 action-open-folder = 打开文件夹
 action-remove = 移除
@@ -222,7 +224,7 @@ switch-title = 切换到 { $version }？
 switch-text = 您当前的文件会一并带过去。
 switch-text-back = { $version } 会保留，连同您现在的文件，之后可以恢复回来。
 switch-text-failed = 此版本之前在这台电脑上没有正常启动。
-switch-text-running = 由您决定何时重启应用，或在下次启动时切换。
+switch-text-running = 应用重新启动后生效。
 go-back-title = 恢复到 { $version }？
 go-back-text = 将恢复版本 { $version }，以及您在 { $date } 时的文件。
 go-back-text-kept = 此后的改动会保存在一个文件夹里，可以随时打开。
@@ -231,7 +233,8 @@ prune-title = 释放空间？
 prune-text = 将删除：{ $list }，最多释放 { $size }。
 prune-text-stays = 当前版本和可恢复的上一个版本会保留，您当前的文件和保存的文件也会保留。
 remove-title = 移除 { $version }？
-remove-text = 将从磁盘删除此版本，释放 { $size }。其他版本不受影响。
+remove-text = 将从磁盘删除此版本，最多释放 { $size }。其他版本不受影响。
+remove-text-kept = 您在此版本中的文件会继续保存。
 folder-failed = 无法打开文件夹 { $path }
 
 ## 出错时：发生了什么，为什么，接下来怎么办

@@ -21,8 +21,8 @@ impl Texts {
             }
             Happened::Conflicts { version, files } => {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
-                let title = self.count("told-conflicts", count, &[("version", &version.to_string())]);
-                [title, self.get("told-conflicts-now")]
+                let text = self.count("told-conflicts-now", count, &[("version", &version.to_string())]);
+                [self.count("told-conflicts", count, &[]), text]
             }
         }
     }

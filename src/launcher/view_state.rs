@@ -180,6 +180,14 @@ impl ViewState {
         self.only_tells && self.phase == Phase::Idle && !self.happened.is_empty()
     }
 
+    /// The only thing that this screen tells, if it is one.
+    pub fn tells_one(&self) -> Option<&Notice> {
+        match self.happened.as_slice() {
+            [notice] if self.tells() => Some(notice),
+            _ => None,
+        }
+    }
+
     /// Forgets something that was told, once a person has seen it. Gives the command that makes the engine forget it too.
     pub fn seen(&mut self, notice: &Notice) -> Command {
         self.happened.retain(|told| told != notice);

@@ -190,7 +190,7 @@ fn own_folder() -> std::path::PathBuf {
 }
 
 /// The room on the disk, as if it had been measured.
-fn disk_use() -> Event {
+fn disk_use(whole: u64) -> Event {
     let measured = |(folder, bytes)| FolderUse { folder, bytes };
     let folders = [
         (folder("1.8.6"), 245_900_000),
@@ -199,7 +199,7 @@ fn disk_use() -> Event {
         (folder("1.8.0"), 233_000_000),
         (own_folder(), 12_400_000),
     ];
-    Event::DiskUse(DiskUse { whole: 748_600_000, folders: folders.map(measured).to_vec() })
+    Event::DiskUse(DiskUse { whole, folders: folders.map(measured).to_vec() })
 }
 
 /// What happened while nobody looked, the oldest first.
@@ -292,7 +292,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 42] = [
+pub const NAMES: [&str; 41] = [
     "idle",
     "checking",
     "up-to-date",
@@ -333,7 +333,6 @@ pub const NAMES: [&str; 42] = [
     "taking-along",
     "rolling-back",
     "rolled-back",
-    "launched",
     "launched-told",
 ];
 
@@ -347,7 +346,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         phase(Phase::Offered { offer: Box::new(offer) })
     };
     let current = Some(Version::new(1, 8, 5));
-    let known = || vec![Event::Installed { versions: installed(), kept: kept() }, disk_use()];
+    let known = || vec![Event::Installed { versions: installed(), kept: kept() }, disk_use(748_600_000)];
     if name.starts_with("told-") || name == "told" {
         let besides = (name == "told-beside").then(|| events("offer", language).into_iter().chain(happened("told")));
         return besides.map_or_else(known, Iterator::collect);
@@ -404,7 +403,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
         "cancelled" => vec![phase(Phase::Cancelled)],
-        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind()],
+        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000)],
         "taking-along" => {
             let progress = Progress { done: 312_400_000, total: 1_024_000_000, ..Progress::default() };
             vec![phase(Phase::Switching { version }), Event::Progress(progress)]
@@ -414,7 +413,6 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             let to = Version::new(1, 8, 4);
             vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, kept: folder("1.8.5") })]
         }
-        "launched" => vec![phase(Phase::Launched { version })],
         "launched-told" => happened("told-conflicts").chain([phase(Phase::Launched { version })]).collect(),
         "long-offer" => vec![offered(|offer| {
             offer.signed.release.container.version = LONG_VERSION.parse().unwrap();

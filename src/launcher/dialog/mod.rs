@@ -103,7 +103,7 @@ enum Page {
 /// The height that was asked for last, and for which screen.
 #[derive(Default)]
 struct Height {
-    screen: Option<(std::mem::Discriminant<Phase>, bool)>,
+    screen: Option<(std::mem::Discriminant<Phase>, bool, usize)>,
     asked: f32,
 }
 
@@ -383,6 +383,12 @@ impl Dialog {
             add(ui, quiet)
         });
         let chosen = left.inner.or(right.inner);
+        if let Some(notice) = self.view.tells_one().cloned() {
+            ui.scope_builder(side(egui::Layout::left_to_right(egui::Align::Center)), |ui| {
+                ui.add_space(-widgets::QUIET_SIDE);
+                self.fold(ui, &notice, |ui, name| widgets::button(ui, name, Emphasis::Quiet));
+            });
+        }
         if let Some(action) = chosen {
             self.act(action);
         }
@@ -390,7 +396,8 @@ impl Dialog {
 
     /// Asks for the height that the contents need: always on a new screen, and when they have grown.
     fn fit(&mut self, context: &egui::Context, wanted: f32) {
-        let screen = Some((std::mem::discriminant(&self.view.phase), self.page == Page::Versions));
+        let unfolded = if self.view.tells() { self.unfolded.len() } else { 0 };
+        let screen = Some((std::mem::discriminant(&self.view.phase), self.page == Page::Versions, unfolded));
         let monitor = context.input(|input| input.viewport().monitor_size).map_or(f32::INFINITY, |size| size.y * 0.85);
         let wanted = wanted.ceil().clamp(*HEIGHT.start(), HEIGHT.end().min(monitor).max(*HEIGHT.start()));
         if self.height.screen != screen || wanted > self.height.asked + 0.5 {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use egui::{RichText, Ui};
+use egui::{Align, Layout, RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::Dialog;
 use crate::engine::protocol::Problem;
@@ -30,6 +30,7 @@ impl Dialog {
     pub(super) fn rolled_back(&mut self, ui: &mut Ui, from: &Version, kept: &Path) {
         let text = self.texts.with("rolled-back-kept-here", &[("version", &from.to_string())]);
         let opened = widgets::card(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
             ui.label(text);
             self.place(ui, kept)
         });
@@ -61,24 +62,26 @@ impl Dialog {
             ui.label(RichText::new(why).color(colours.muted));
             ui.label(next);
         });
-        ui.horizontal(|ui| {
-            ui.add_space(-widgets::QUIET_SIDE);
-            let toggle = if self.details_open { "action-hide-details" } else { "action-show-details" };
-            if widgets::small_button(ui, &self.texts.get(toggle), Emphasis::Quiet).clicked() {
-                self.details_open = !self.details_open;
-            }
-            let report = self.report(problem);
-            self.copy_button(ui, report);
-        });
+        // A part of its own: quiet buttons begin left of the cards, and what follows must not.
+        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::hover());
+        let row = row.with_min_x(row.left() - widgets::QUIET_SIDE);
+        let layout = Layout::left_to_right(Align::Center);
+        let mut row = ui.new_child(UiBuilder::new().max_rect(row).layout(layout));
+        let toggle = if self.details_open { "action-hide-details" } else { "action-show-details" };
+        if widgets::small_button(&mut row, &self.texts.get(toggle), Emphasis::Quiet).clicked() {
+            self.details_open = !self.details_open;
+        }
+        let report = self.report(problem);
+        self.copy_button(&mut row, report, Emphasis::Quiet);
         if self.details_open {
             widgets::card(ui, |ui| monospaced(ui, &self.report(problem)));
         }
     }
 
     /// Puts a text on the clipboard, and says so.
-    pub(super) fn copy_button(&mut self, ui: &mut Ui, report: String) {
+    pub(super) fn copy_button(&mut self, ui: &mut Ui, report: String, emphasis: Emphasis) {
         let copy = if self.copied { "action-copied" } else { "action-copy-details" };
-        if widgets::small_button(ui, &self.texts.get(copy), Emphasis::Quiet).clicked() {
+        if widgets::small_button(ui, &self.texts.get(copy), emphasis).clicked() {
             ui.ctx().copy_text(report);
             self.copied = true;
         }

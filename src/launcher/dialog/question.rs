@@ -84,7 +84,9 @@ impl Dialog {
         match question {
             Question::Remove(_) => Some(Words {
                 title: with("remove-title"),
-                paragraphs: vec![texts.with("remove-text", &[("size", &texts.size(self.view.size_of(version)))])],
+                paragraphs: std::iter::once(texts.with("remove-text", &[("size", &texts.size(self.view.size_of(version)))]))
+                    .chain(version.left.map(|_| texts.get("remove-text-kept")))
+                    .collect(),
                 yes: "action-remove",
                 emphasis: Emphasis::Danger,
                 command: Command::Remove(id),

@@ -2,61 +2,53 @@
 
 use std::path::Path;
 
-use egui::{RichText, Ui};
+use egui::{Response, RichText, Ui};
 
 use super::Dialog;
 use super::outcome::monospaced;
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis, Mark};
 use crate::model::Version;
-use crate::model::happened::{Conflict, Failure, Happened, Notice};
+use crate::model::happened::{Conflict, Happened, Notice};
 
 /// Files that are named; of more there is the number.
 const NAMED: usize = 8;
+/// Between two particulars, points.
+const PAUSE: f32 = 8.0;
 
 impl Dialog {
     /// Title and subtitle of a window that tells what happened.
     pub(super) fn headline_told(&self) -> (String, String, Option<Mark>) {
         let texts = &self.texts;
-        match self.view.happened.as_slice() {
-            [notice] => {
-                let [title, text] = texts.told(&notice.what);
-                (title, text, Some(Mark::Note))
+        let (title, text) = match self.view.tells_one() {
+            Some(notice) => texts.told(&notice.what).into(),
+            None => {
+                let count = u64::try_from(self.view.happened.len()).unwrap_or(u64::MAX);
+                (texts.count("told-several", count, &[]), texts.get("told-several-subtitle"))
             }
-            several => {
-                let count = u64::try_from(several.len()).unwrap_or(u64::MAX);
-                (texts.count("told-several", count, &[]), texts.get("told-several-subtitle"), Some(Mark::Note))
-            }
-        }
+        };
+        (title, text, Some(Mark::Note))
     }
 
     /// A list of files is what a person needs; it is unfolded where nothing else is shown.
     pub(super) fn unfold_what_is_a_list(&mut self) {
-        if self.view.tells()
-            && let [notice @ Notice { what: Happened::Conflicts { .. }, .. }] = self.view.happened.as_slice()
-        {
-            self.unfolded.push(notice.clone());
-        }
+        let list = |notice: &&Notice| matches!(notice.what, Happened::Conflicts { .. });
+        self.unfolded.extend(self.view.tells_one().filter(list).cloned());
     }
 
     /// What happened, the newest first.
     pub(super) fn told(&mut self, ui: &mut Ui) {
+        // The headline says what it is, and the foot has the button for the rest.
+        if let Some(notice) = self.view.tells_one().cloned() {
+            if self.unfolded.contains(&notice) {
+                widgets::card(ui, |ui| self.particulars(ui, &notice));
+            }
+            return;
+        }
         let tells = self.view.tells();
-        let alone = tells && self.view.happened.len() == 1;
         for notice in self.view.happened.clone() {
             ui.push_id((notice.when, std::mem::discriminant(&notice.what)), |ui| {
-                if alone {
-                    // The headline says what it is.
-                    ui.horizontal(|ui| {
-                        ui.add_space(-widgets::QUIET_SIDE);
-                        self.fold(ui, &notice, Emphasis::Quiet);
-                    });
-                    if self.unfolded.contains(&notice) {
-                        widgets::card(ui, |ui| self.particulars(ui, &notice));
-                    }
-                } else {
-                    widgets::card(ui, |ui| self.told_card(ui, &notice, tells));
-                }
+                widgets::card(ui, |ui| self.told_card(ui, &notice, tells));
             });
         }
     }
@@ -74,7 +66,7 @@ impl Dialog {
                 let command = self.view.seen(notice);
                 self.handle.send(command);
             }
-            self.fold(ui, notice, Emphasis::Secondary);
+            self.fold(ui, notice, |ui, name| widgets::small_button(ui, name, Emphasis::Secondary));
         });
         if self.unfolded.contains(notice) {
             ui.add_space(6.0);
@@ -82,10 +74,11 @@ impl Dialog {
         }
     }
 
-    fn fold(&mut self, ui: &mut Ui, notice: &Notice, emphasis: Emphasis) {
+    /// Shows the rest or hides it.
+    pub(super) fn fold(&mut self, ui: &mut Ui, notice: &Notice, button: fn(&mut Ui, &str) -> Response) {
         let open = self.unfolded.contains(notice);
         let name = if open { "action-hide-details" } else { "action-details" };
-        if widgets::small_button(ui, &self.texts.get(name), emphasis).clicked() {
+        if button(ui, &self.texts.get(name)).clicked() {
             if open {
                 self.unfolded.retain(|unfolded| unfolded != notice);
             } else {
@@ -98,39 +91,32 @@ impl Dialog {
     fn particulars(&mut self, ui: &mut Ui, notice: &Notice) {
         ui.spacing_mut().item_spacing.y = 2.0;
         match &notice.what {
-            Happened::RolledBack { from, failure, kept, .. } => self.rolled_back_by_itself(ui, (from, failure, kept)),
-            Happened::NotSwitched { to, chain } => self.not_switched(ui, to, chain),
+            Happened::RolledBack { failure, .. } => self.particular(ui, "told-why", &self.texts.failure(failure)),
+            Happened::NotSwitched { to, chain } => {
+                self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
+                let report = self.report_of(&format!("not switched to {to}"), chain);
+                ui.add_space(4.0);
+                monospaced(ui, &report);
+                ui.add_space(4.0);
+                self.copy_button(ui, report, Emphasis::Secondary);
+            }
             Happened::Conflicts { version, files } => self.conflicts(ui, version, files),
         }
         let when = self.texts.moment(notice.when, &self.options.zone);
-        ui.add_space(8.0);
+        ui.add_space(PAUSE);
         self.particular(ui, "told-when", &when);
-    }
-
-    fn rolled_back_by_itself(&mut self, ui: &mut Ui, (from, failure, kept): (&Version, &Failure, &Path)) {
-        let version = from.to_string();
-        self.particular(ui, "told-why", &self.texts.failure(failure));
-        ui.add_space(8.0);
-        self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &version)]));
-        ui.add_space(8.0);
-        let name = self.texts.with("told-kept", &[("version", &version)]);
-        self.named(ui, &name, &self.texts.get("told-kept-text"));
-        if self.place(ui, kept) {
-            self.open_folder(kept);
+        if let Happened::RolledBack { from: failed, .. } | Happened::NotSwitched { to: failed, .. } = &notice.what {
+            ui.add_space(PAUSE);
+            self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &failed.to_string())]));
         }
-    }
-
-    fn not_switched(&mut self, ui: &mut Ui, to: &Version, chain: &[String]) {
-        self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
-        let report = self.report_of(&format!("not switched to {to}"), chain);
-        ui.add_space(4.0);
-        monospaced(ui, &report);
-        ui.horizontal(|ui| {
-            ui.add_space(-widgets::QUIET_SIDE);
-            self.copy_button(ui, report);
-        });
-        ui.add_space(4.0);
-        self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &to.to_string())]));
+        if let Happened::RolledBack { from, kept, .. } = &notice.what {
+            ui.add_space(PAUSE);
+            widgets::card_title(ui, &self.texts.with("told-kept", &[("version", &from.to_string())]));
+            ui.add(egui::Label::new(self.texts.get("told-kept-text")).wrap());
+            if self.place(ui, kept) {
+                self.open_folder(kept);
+            }
+        }
     }
 
     fn conflicts(&mut self, ui: &mut Ui, version: &Version, files: &[Conflict]) {
@@ -157,11 +143,7 @@ impl Dialog {
     }
 
     fn particular(&self, ui: &mut Ui, name: &str, text: &str) {
-        self.named(ui, &self.texts.get(name), text);
-    }
-
-    fn named(&self, ui: &mut Ui, name: &str, text: &str) {
-        widgets::card_title(ui, name);
+        widgets::card_title(ui, &self.texts.get(name));
         ui.add(egui::Label::new(text).wrap());
     }
 }
