@@ -65,8 +65,8 @@ told-conflicts = { $count ->
    *[other] { $count } of your files are kept twice
 }
 told-conflicts-now = { $count ->
-    [one] You had changed it, and so has version { $version }. Yours stays in use.
-   *[other] You had changed them, and so has version { $version }. Yours stay in use.
+    [one] You and version { $version } both changed it. Yours stays in use.
+   *[other] You and version { $version } both changed them. Yours stay in use.
 }
 told-why = What happened
 told-when = When
