@@ -221,7 +221,8 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
     let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
     let records = context.home.installed()?;
     let points = rollback::points(&context.home);
-    let State { failed, pinned, .. } = context.home.state()?;
+    // Where nothing is installed yet there is no folder to remember anything in.
+    let State { failed, pinned, .. } = context.home.state().unwrap_or_default();
     let surplus = remove::surplus(&context.home, context.settings.update.keep_versions)?;
     Ok(records
         .into_iter()
