@@ -322,6 +322,11 @@ impl ViewState {
     }
 
     fn enter(&mut self, phase: Phase) {
+        if self.tells() && phase != Phase::Idle {
+            // It was read; whoever goes on from there need not be told again, and what it says may no longer hold.
+            self.happened.clear();
+            self.only_tells = false;
+        }
         // Another download, another progress; pausing and installing belong to the same one.
         if matches!(phase, Phase::Switching { .. } | Phase::RollingBack) {
             // From here on it is of the user's files.
