@@ -4,7 +4,7 @@
 # are not all embedded)
 set -eu
 cd "$(dirname "$0")/.."
-scenes=offer,offer-incremental,downloading,applying,troubled,ready,not-trusted,versions
+scenes=offer,offer-incremental,downloading,applying,troubled,ready,not-trusted,versions,told-crashed-details
 KUZFLOW_PICTURES=$scenes KUZFLOW_SCALE=1.5 cargo test --quiet --test window pictures
 mkdir -p assets/screenshots
 for scene in $(echo $scenes | tr ',' ' '); do

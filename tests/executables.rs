@@ -41,6 +41,7 @@ fn the_whole_way() {
     let update = world.say(&["update"]);
     assert_eq!((update.code, update.result["version"].as_str()), (0, Some("1.0.0")), "{}", update.errors);
     assert!(update.events.iter().any(|event| event["phase"] == "downloading"));
+    assert!(!update.events.iter().any(|event| event["event"] == "notice"), "a first installation finds nothing amiss");
     let progress = update.events.iter().rev().find(|event| event["event"] == "progress").unwrap();
     assert_eq!(progress["done"], progress["total"]);
     assert_eq!(progress["nodes"].as_array().unwrap().len(), 2);
@@ -78,6 +79,14 @@ fn the_whole_way() {
         .map(|version| (version["id"].as_str().unwrap().split('_').nth(1).unwrap().to_owned(), version["active"] == true))
         .collect();
     assert_eq!(versions, [("1.1.0".to_owned(), true), ("1.0.0".to_owned(), false)]);
+    let (newest, before) = (&list.result["versions"][0], &list.result["versions"][1]);
+    assert!(newest["left"].is_null() && before["left"].is_string(), "the version before can be gone back to");
+    assert_eq!(list.result["kept"][0]["folder"], before["folder"]);
+    let disk_use = &list.result["disk_use"];
+    let parts = disk_use["folders"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap());
+    assert!(parts.sum::<u64>() <= disk_use["whole"].as_u64().unwrap() && disk_use["whole"].as_u64().unwrap() > MEGABYTE as u64);
+    assert_eq!((world.say(&["pin"]).code, world.say(&["list"]).result["versions"][0]["pinned"].as_bool()), (0, Some(true)));
+    assert_eq!(world.say(&["pin", "--release"]).code, 0);
 
     assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
     assert_eq!(world.say(&["remove", "1.0.0"]).result["problem"]["kind"], "version_in_use");

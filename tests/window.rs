@@ -132,12 +132,30 @@ impl Window {
     }
 
     fn sees(&self, text: &str) -> bool {
-        self.harness.query_by_label(text).is_some()
+        self.harness.query_all_by_label(text).next().is_some()
     }
 
-    /// What was sent since the last call.
+    /// What was sent since the last call, but for questions how much room is taken.
     fn commands(&mut self) -> Vec<Command> {
+        self.all_commands().into_iter().filter(|command| *command != Command::MeasureDisk).collect()
+    }
+
+    fn all_commands(&mut self) -> Vec<Command> {
         std::iter::from_fn(|| self.engine.commands.try_recv().ok()).collect()
+    }
+
+    /// Clicks the button of this name that comes at this place from the top; it may have to be scrolled to.
+    fn click_nth(&mut self, label: &str, place: usize) {
+        self.harness.get_all_by_label(label).nth(place).unwrap().click_accesskit();
+        self.settle();
+    }
+
+    fn count(&self, label: &str) -> usize {
+        self.harness.query_all_by_label(label).count()
+    }
+
+    fn sees_part(&self, text: &str) -> bool {
+        self.harness.query_all_by_label_contains(text).next().is_some()
     }
 
     fn closed(&self) -> Option<CloseReason> {
@@ -384,13 +402,13 @@ fn an_old_file_is_installed_only_after_a_word() {
 fn versions_can_be_switched_to_and_removed_after_a_question() {
     let mut window = Window::scene("offer");
     window.click("Installed versions");
-    assert!(window.sees("239 MB • installed March 17, 2026") && window.sees("Active"));
+    assert!(window.sees("241 MB • installed March 17, 2026") && window.sees("Active"));
     // The active version, which also runs, can be neither switched to nor removed.
     assert_eq!(window.harness.get_all_by_label("Remove").count(), 2);
-    assert_eq!(window.harness.get_all_by_label("Switch to this version").count(), 2);
+    assert_eq!(window.harness.get_all_by_label("Switch to this…").count(), 2);
     window.harness.get_all_by_label("Remove").next().unwrap().click();
     window.settle();
-    assert!(window.sees("Remove 1.8.4?") && window.commands().is_empty());
+    assert!(window.sees("Remove 1.8.4?") && window.sees("Your own files from it stay kept.") && window.commands().is_empty());
     window.click("Cancel");
     assert!(window.commands().is_empty());
     window.harness.get_all_by_label("Remove").next().unwrap().click();
@@ -399,9 +417,192 @@ fn versions_can_be_switched_to_and_removed_after_a_question() {
     window.settle();
     let id = scenes::installed()[1].id.clone();
     assert_eq!(window.commands(), [Command::Remove(id.clone())]);
-    window.harness.get_all_by_label("Switch to this version").next().unwrap().click();
-    window.settle();
+    window.click_nth("Switch to this…", 0);
+    assert!(window.sees("Switch to 1.8.4?") && window.sees("Your present files go along."));
+    assert!(window.sees_part("1.8.5 stays installed") && window.sees("It takes effect when the app restarts."));
+    assert!(!window.sees_part("did not start properly"));
+    window.press(egui::Key::Escape);
+    assert!(window.commands().is_empty() && !window.sees("Switch to 1.8.4?") && window.sees("Active"));
+    window.click_nth("Switch to this…", 0);
+    window.click("Switch");
     assert_eq!(window.commands(), [Command::Switch(id)]);
+}
+
+#[test]
+fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_point() {
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    // 1.8.6 was rolled back and is no point, 1.8.5 is active.
+    assert_eq!((window.count("Switch to this…"), window.count("Go back to this…")), (3, 2));
+    window.click_nth("Switch to this…", 0);
+    assert!(window.sees("Switch to 1.8.6?") && window.sees_part("did not start properly on this computer"));
+    window.click("Cancel");
+    window.click_nth("Go back to this…", 0);
+    for text in [
+        "Go back to 1.8.4?",
+        "Version 1.8.4 comes back, and your files as they were on September 3, 2026, 08:02.",
+        "What you did since then is kept in a folder that you can open.",
+        "The app is closed for it and starts again.",
+    ] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    assert!(window.commands().is_empty());
+    window.click("Go back");
+    let id = scenes::installed()[1].id.clone();
+    assert_eq!(window.commands(), [Command::RollBack(Some(id))]);
+    window.emit(Event::Phase { phase: Phase::RollingBack });
+    assert!(window.sees("Going back…") && window.closed().is_none());
+    let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
+    window.emit(Event::Phase { phase: Phase::RolledBack { from, to, kept: "/kept/1.8.4".into() } });
+    assert!(window.sees("Version 1.8.4 is back") && window.sees("/kept/1.8.4"));
+    window.click("Open folder");
+    assert!(!window.sees_part("Cannot open the folder"));
+    window.press(egui::Key::Enter);
+    assert_eq!(window.closed(), Some(CloseReason::ByUser));
+}
+
+#[test]
+fn a_question_goes_with_what_it_was_about() {
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    window.click_nth("Go back to this…", 0);
+    assert!(window.sees("Go back to 1.8.4?"));
+    window.emit(Event::Installed { versions: scenes::installed().into_iter().take(1).collect(), kept: Vec::new() });
+    assert!(!window.sees("Go back to 1.8.4?"));
+    assert!(window.commands().is_empty());
+}
+
+#[test]
+fn the_active_version_can_be_pinned_and_let_go() {
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert_eq!((window.count("Stay at this version"), window.sees("Pinned")), (1, false));
+    window.click("Stay at this version");
+    assert_eq!(window.commands(), [Command::Pin(Some(Version::new(1, 8, 5)))]);
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    assert!(window.sees("Pinned") && window.sees("Did not start here") && window.sees("Running"));
+    window.click("Offer newer versions again");
+    assert_eq!(window.commands(), [Command::Pin(None)]);
+}
+
+#[test]
+fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_question() {
+    let mut window = Window::scene("offer");
+    assert!(window.all_commands().is_empty());
+    window.click("Installed versions");
+    assert_eq!(window.all_commands(), [Command::MeasureDisk]);
+    assert!(window.sees("3 versions, up to 749 MB on the disk") && !window.sees("Free up space…"));
+    // Another version is there or gone: the figures are others too.
+    window.emit(Event::Installed { versions: scenes::installed(), kept: scenes::kept() });
+    assert_eq!(window.all_commands(), [Command::MeasureDisk]);
+
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    assert!(window.sees("One old version can go: up to 233 MB"));
+    window.click("Free up space…");
+    assert!(window.sees("Will be deleted: 1.8.0. That frees up to 233 MB.") && window.commands().is_empty());
+    window.click("Free up space");
+    assert_eq!(window.commands(), [Command::Prune]);
+}
+
+#[test]
+fn kept_files_are_listed_and_can_be_opened() {
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    assert!(window.sees("Your files from version 1.8.6") && window.sees("November 21, 2026, 19:44 • 12.4 MB"));
+    // The files lie in the version's folder, whose size stands above.
+    assert!(window.sees("September 3, 2026, 08:02"));
+    let last = window.count("Open folder") - 1;
+    window.click_nth("Open folder", last - 1);
+    assert!(!window.sees_part("Cannot open the folder"), "1.8.4 can be opened");
+    window.click_nth("Open folder", last);
+    assert!(window.sees_part("Cannot open the folder"));
+}
+
+#[test]
+fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
+    let mut window = Window::scene("told-crashed");
+    let sentence = "You are back on 1.8.5, and your files are as they were.";
+    assert!(window.sees("Version 1.8.6 did not start properly") && window.sees(sentence));
+    // Nothing is asked, and nothing is offered.
+    assert!(!window.sees("Check for updates") && !window.sees("Close") && !window.sees_part("signal 11"));
+    window.click("Details");
+    for text in [
+        "It crashed (signal 11).",
+        "1.8.6 is not offered again on this computer. The next version will be.",
+        "Your files from 1.8.6",
+        "November 21, 2026, 19:44",
+        "Open folder",
+    ] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    window.click("Hide details");
+    assert!(!window.sees("Open folder"));
+    window.click("OK");
+    assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)));
+    for key in [egui::Key::Enter, egui::Key::Escape] {
+        let mut window = Window::scene("told");
+        window.press(key);
+        assert_eq!(window.closed(), Some(CloseReason::ByUser));
+    }
+}
+
+#[test]
+fn conflicts_are_listed_with_what_lies_beside() {
+    let mut window = Window::scene("told-conflicts");
+    assert!(window.sees("3 of your files are kept twice"));
+    assert!(window.sees("config/settings.ini") && window.sees("beside it: settings.ini.new-default"));
+    window.click("Open folder");
+    let told = "Cannot open the folder /home/user/.local/share/labelimg/containers/labelimg_1.8.5_Linux_x86_64/config";
+    assert!(window.sees(told));
+    let window = Window::scene("told-many-conflicts");
+    assert!(window.sees("and 4 more"));
+    assert!(window.sees_part("template-7.json") && !window.sees_part("template-8.json"));
+}
+
+#[test]
+fn several_things_are_told_the_newest_first() {
+    let mut window = Window::scene("told-several");
+    assert!(window.sees("3 things you should know"));
+    let top = |window: &Window, label: &str| window.harness.get_by_label(label).rect().top();
+    let order =
+        ["Version 1.8.6 did not start properly", "1.8.6 could not take over your files", "One of your files is kept twice"]
+            .map(|title| top(&window, title));
+    assert!(order.is_sorted(), "{order:?}");
+    assert_eq!((window.count("Details"), window.count("Got it")), (3, 0));
+    window.click_nth("Details", 1);
+    assert!(window.sees_part("connection refused") && window.sees("Copy details"));
+    assert!(!window.sees_part("It closed again at once"));
+}
+
+#[test]
+fn what_happens_beside_another_screen_is_a_card_that_can_be_dismissed() {
+    let mut window = Window::scene("told-beside");
+    assert!(window.sees("Version 1.8.6 is available") && window.sees("Version 1.8.6 did not start properly"));
+    window.click("Got it");
+    assert!(!window.sees("Version 1.8.6 did not start properly") && window.sees("Update now"));
+    let what = scenes::notices("told").remove(0).what;
+    assert_eq!(window.commands(), [Command::Seen(Box::new(what))]);
+}
+
+#[test]
+fn a_window_with_something_to_tell_stays_when_the_app_has_started() {
+    let mut window = Window::scene("launched-told");
+    assert!(window.closed().is_none() && window.sees("There is something you should know"));
+    window.click("Got it");
+    assert_eq!(window.closed(), Some(CloseReason::Launched));
+    let mut window = Window::scene("launched-told");
+    window.click("Close");
+    assert_eq!(window.closed(), Some(CloseReason::ByUser));
+}
+
+#[test]
+fn files_that_are_taken_along_are_counted() {
+    let window = Window::scene("taking-along");
+    assert!(window.sees("Switching to 1.8.6") && window.sees("Taking your files along: 312 of 1,024 MB"));
+    let bar = window.harness.get_all_by_label("Switching to 1.8.6").find(|node| node.accesskit_node().numeric_value().is_some());
+    assert_eq!(bar.unwrap().accesskit_node().numeric_value(), Some(30.0));
 }
 
 #[test]
@@ -473,8 +674,8 @@ fn keys_are_enough() {
 #[test]
 fn nothing_is_drawn_while_nothing_happens() {
     for scene in scenes::NAMES {
-        // Those two show that they wait.
-        if !["checking", "switching"].contains(&scene) {
+        // Those show that they wait.
+        if !["checking", "switching", "rolling-back"].contains(&scene) {
             let mut window = Window::scene(scene);
             assert!(window.harness.run_ok().is_some_and(|steps| steps <= 2), "{scene} keeps drawing");
         }
@@ -513,7 +714,7 @@ fn pictures() {
     ];
     let named = std::env::var_os("KUZFLOW_PICTURES").is_some();
     for (language, theme) in looks.into_iter().take(if named { looks.len() } else { 2 }) {
-        for scene in scenes::NAMES.into_iter().chain(["versions", "remove", "details", "drop"]) {
+        for scene in scenes::NAMES.into_iter().chain(STEPS.into_iter().map(|(name, ..)| name)).chain(["drop"]) {
             if wanted == "all" || wanted.split(',').any(|name| name == scene) {
                 let picture = picture(scene, Look { language, theme, scale });
                 let colours: std::collections::HashSet<_> = picture.pixels().collect();
@@ -524,27 +725,38 @@ fn pictures() {
     }
 }
 
+/// A label in Chinese and English, and which of several from the top.
+type Click = ((&'static str, &'static str), usize);
+const MENU: Click = (("已安装版本", "Installed versions"), 0);
+const DETAILS: (&str, &str) = ("详情", "Details");
+/// Pictures of what comes after clicks: a name, the scene it begins with, the clicks.
+const STEPS: [(&str, &str, &[Click]); 12] = [
+    ("versions", "offer", &[MENU]),
+    ("remove", "offer", &[MENU, (("移除", "Remove"), 0)]),
+    ("details", "failed", &[(("查看详情", "Show details"), 0)]),
+    ("versions-every", "versions-all", &[MENU]),
+    ("switch-to", "versions-all", &[MENU, (("切换到此版本…", "Switch to this…"), 0)]),
+    ("go-back-to", "versions-all", &[MENU, (("恢复到此版本…", "Go back to this…"), 0)]),
+    ("free-space", "versions-all", &[MENU, (("释放空间…", "Free up space…"), 0)]),
+    ("told-crashed-details", "told-crashed", &[(DETAILS, 0)]),
+    ("told-said-details", "told-said", &[(DETAILS, 0)]),
+    ("told-not-switched-details", "told-not-switched", &[(DETAILS, 0)]),
+    ("told-several-details", "told-several", &[(DETAILS, 0)]),
+    ("told-beside-details", "told-beside", &[(DETAILS, 0)]),
+];
+
 fn picture(scene: &str, look: Look) -> RgbaImage {
-    let text = |chinese, english| if look.language == Language::Chinese { chinese } else { english };
-    let start = match scene {
-        "versions" | "remove" => "offer",
-        "details" => "failed",
-        "drop" => "offer",
-        other => other,
-    };
+    let text = |(chinese, english)| if look.language == Language::Chinese { chinese } else { english };
+    let (start, clicks) =
+        STEPS.into_iter().find(|(name, ..)| *name == scene).map_or((scene, &[][..]), |(_, start, clicks)| (start, clicks));
+    let start = if scene == "drop" { "offer" } else { start };
     let mut window = Window::open(scenes::state(start, look.language), look);
     if scene == "drop" {
         window.harness.input_mut().hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
         window.harness.step();
-    } else if start == "offer" && scene != "offer" {
-        window.click(text("已安装版本", "Installed versions"));
     }
-    if scene == "remove" {
-        window.harness.get_all_by_label(text("移除", "Remove")).next().unwrap().click();
-        window.settle();
-    }
-    if scene == "details" {
-        window.click(text("查看详情", "Show details"));
+    for (label, place) in clicks {
+        window.click_nth(text(*label), *place);
     }
     window.harness.remove_cursor();
     window.settle();

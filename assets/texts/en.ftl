@@ -31,6 +31,7 @@ ready-subtitle-stopped = Start the new version whenever you like
 rolling-back-title = Going back…
 rolled-back-title = Version { $version } is back
 rolled-back-subtitle = With your files as they were when you left it.
+rolled-back-kept-here = What you did in version { $version } since then is kept. You can open it and copy from it.
 rolled-back-kept = What you did in version { $version } since then is kept in { $path }
 pinned = Staying at version { $version }.
 unpinned = Newer versions are offered again.
@@ -41,10 +42,13 @@ happened-conflicts = { $count ->
    *[other] In version { $version } { $count } files were changed both by you and by the release: yours are in use, the others lie beside them.
 }
 ready-subtitle-elsewhere = It starts the next time you open the app
+happened-file = { $yours } (beside it: { $beside })
+switching-progress = Taking your files along: { $done } of { $total } MB
 switching-title = Switching to { $version }
 switching-subtitle = Waiting for the app to close, then starting the new version
 launched-title = Version { $version } has started
 launched-subtitle = This window will close
+launched-subtitle-told = There is something you should know
 failed-title = The update was not completed
 failed-title-first = The installation was not completed
 failed-subtitle-safe = The installed version is unaffected and works as before
@@ -73,6 +77,44 @@ how-patched = rebuilt from another version with a patch
 how-fetched = downloaded
 how-made = made anew
 how-permissions = permissions set again
+
+## What happened while nobody looked
+
+told-several = { $count } things you should know
+told-several-subtitle = The newest comes first. Your files are safe.
+told-rolled-back = Version { $version } did not start properly
+told-rolled-back-now = You are back on { $version }, and your files are as they were.
+told-not-switched = { $version } could not take over your files
+told-not-switched-now = The version before stays active. Nothing was changed.
+told-conflicts = { $count ->
+    [one] One of your files is kept twice
+   *[other] { $count } of your files are kept twice
+}
+told-conflicts-now = { $count ->
+    [one] You and version { $version } both changed it. Yours stays in use.
+   *[other] You and version { $version } both changed them. Yours stay in use.
+}
+told-why = What happened
+told-when = When
+told-kept = Your files from { $version }
+told-kept-text = What you did in this version is kept. You can open it and copy from it.
+told-next = What happens now
+told-next-text = { $version } is not offered again on this computer. The next version will be.
+told-not-switched-why = Preparing your files for it did not succeed. The lines below help whoever looks into it.
+told-files = Your files
+told-beside = beside it: { $name }
+told-more = { $count ->
+    [one] and one more
+   *[other] and { $count } more
+}
+failure-crashed = It closed by itself with error code { $status }.
+failure-signal = It crashed (signal { $signal }).
+failure-ended-at-once = It closed again at once, without saying why.
+failure-hung = It started, but never said that it was ready.
+failure-said = It said itself that something is wrong: “{ $reason }”
+failure-said-nothing = It said itself that something is wrong.
+failure-not-started = It could not be started at all.
+failure-never-up = It was started several times, and each time it was interrupted before it was ready.
 
 ## Why there is no update
 
@@ -195,7 +237,16 @@ action-accept-expired = Install anyway
 action-close = Close
 action-versions = Installed versions
 action-back = Back
-action-switch = Switch to this version
+action-switch = Switch to this…
+action-switch-now = Switch
+action-go-back = Go back to this…
+action-go-back-now = Go back
+action-pin = Stay at this version
+action-unpin = Offer newer versions again
+action-prune = Free up space…
+action-prune-now = Free up space
+action-ok = OK
+action-details = Details
 action-open-folder = Open folder
 action-remove = Remove
 action-show-details = Show details
@@ -216,13 +267,40 @@ versions-subtitle = { $count ->
     [one] One version, { $size }
    *[other] { $count } versions, { $size } in all
 }
+versions-subtitle-measured = { $count ->
+    [one] One version, up to { $size } on the disk
+   *[other] { $count } versions, up to { $size } on the disk
+}
 versions-empty = No version is installed yet.
 version-facts = { $size } • installed { $date }
 version-active = Active
 version-running = Running
 version-ready = Ready
+version-failed = Did not start here
+version-pinned = Pinned
+version-left = your files of { $date } are kept
+surplus = { $count ->
+    [one] One old version can go: up to { $size }
+   *[other] { $count } old versions can go: up to { $size }
+}
+kept-title = Kept files
+kept-text = Your files as they were when you left a version. The newest three stay.
+kept-of = Your files from version { $version }
+switch-title = Switch to { $version }?
+switch-text = Your present files go along.
+switch-text-back = { $version } stays installed, with your files as they are now, so that you can go back to it.
+switch-text-failed = This version did not start properly on this computer before.
+switch-text-running = It takes effect when the app restarts.
+go-back-title = Go back to { $version }?
+go-back-text = Version { $version } comes back, and your files as they were on { $date }.
+go-back-text-kept = What you did since then is kept in a folder that you can open.
+go-back-text-running = The app is closed for it and starts again.
+prune-title = Free up space?
+prune-text = Will be deleted: { $list }. That frees up to { $size }.
+prune-text-stays = The active version and the one to go back to stay. So do your present files and the kept ones.
 remove-title = Remove { $version }?
-remove-text = This version will be deleted from the disk, which frees { $size }. Other versions are not affected.
+remove-text = This version will be deleted from the disk, which frees up to { $size }. Other versions are not affected.
+remove-text-kept = Your own files from it stay kept.
 folder-failed = Cannot open the folder { $path }
 
 ## Installing from a file
@@ -337,4 +415,5 @@ duration-seconds = { $seconds ->
 duration-minutes = { $minutes } min { $seconds } s
 duration-hours = { $hours } h { $minutes } min
 about = about { $duration }
+moment = { $date }, { $time }
 date = { $monthname } { $day }, { $year }

@@ -21,7 +21,7 @@ use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::own_update;
 use crate::engine::problem;
-use crate::engine::protocol::{Command, NoUpdate, Phase, Problem, ProblemKind};
+use crate::engine::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind};
 use crate::engine::repair;
 use crate::host;
 use crate::launcher::texts::{Language, Texts};
@@ -541,19 +541,32 @@ impl Session<'_> {
     }
 
     fn list(&self) -> Result<Ending, StoreError> {
-        let versions = driver::installed(&self.context())?;
+        let context = self.context();
+        let versions = driver::installed(&context)?;
+        let (kept, disk_use) = (driver::kept(&context), driver::disk_use(&context));
+        let (texts, zone) = (&self.output.texts, jiff::tz::TimeZone::system());
         for version in &versions {
             let mark = if version.active { "*" } else { " " };
-            let state = match (version.running, version.ready) {
-                (true, _) => self.output.texts.get("version-running"),
-                (false, true) => self.output.texts.get("version-ready"),
-                (false, false) => String::new(),
-            };
-            let date = self.output.texts.date(version.installed, &jiff::tz::TimeZone::system());
-            let size = self.output.texts.size(version.size);
-            self.output.say(&format!("{mark} {:<16} {size:>10}  {date}  {state}", version.id.version.to_string()));
+            let left = version.left.map(|left| texts.with("version-left", &[("date", &texts.date(left, &zone))]));
+            let marks = [
+                version.running.then(|| texts.get("version-running")),
+                (version.ready && !version.running).then(|| texts.get("version-ready")),
+                version.pinned.then(|| texts.get("version-pinned")),
+                version.failed.then(|| texts.get("version-failed")),
+                left,
+            ];
+            let marks =
+                marks.into_iter().flatten().reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]));
+            let date = texts.date(version.installed, &zone);
+            let size = texts.size(disk_use.of(&version.folder).unwrap_or(version.size));
+            let line = format!("{mark} {:<16} {size:>10}  {date}  {}", version.id.version.to_string(), marks.unwrap_or_default());
+            self.output.say(line.trim_end());
         }
-        self.output.result(json!({ "status": "done", "versions": versions }));
+        if !versions.is_empty() {
+            let count = u64::try_from(versions.len()).unwrap_or(u64::MAX);
+            self.output.say(&texts.count("versions-subtitle-measured", count, &[("size", &texts.size(disk_use.whole))]));
+        }
+        self.output.result(json!({ "status": "done", "versions": versions, "kept": kept, "disk_use": disk_use }));
         Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
     }
 
@@ -562,7 +575,13 @@ impl Session<'_> {
         if self.chosen().as_ref() == Some(&record.container) {
             return Ok(self.nothing_to_do(version));
         }
-        match driver::choose(&self.context(), record.container, false, &|event| self.output.event(&event)) {
+        let told = |event: Event| {
+            self.output.event(&event);
+            if let Event::Happened { what, .. } = &event {
+                self.output.happened(what);
+            }
+        };
+        match driver::choose(&self.context(), record.container, false, &told) {
             Ok(chosen) => {
                 self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
                 self.output.result(json!({ "status": "done", "version": version, "at_next_start": chosen.at_next_start }));

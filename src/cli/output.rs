@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Ending;
 use crate::engine::protocol::Problem;
 use crate::launcher::texts::Texts;
+use crate::model::happened::{Conflict, Happened};
 
 /// Where words and events go.
 pub struct Output {
@@ -38,6 +39,17 @@ impl Output {
     pub fn say(&self, line: &str) {
         if !self.json && !self.silent {
             write_line(line);
+        }
+    }
+
+    /// What happened while nobody looked, for people: a sentence, and each file that is kept twice.
+    pub fn happened(&self, what: &Happened) {
+        self.say(&self.texts.happened(what));
+        if let Happened::Conflicts { files, .. } = what {
+            for Conflict { yours, beside } in files {
+                let [yours, beside] = [yours, beside].map(|path| path.display().to_string());
+                self.say(&format!("  {}", self.texts.with("happened-file", &[("yours", &yours), ("beside", &beside)])));
+            }
         }
     }
 

@@ -155,8 +155,8 @@ fn tell_what_happened(context: &Context, options: Options, output: &Output) {
         Vec::new()
     });
     for notice in &notices {
-        output.event(&Event::Happened { what: notice.what.clone() });
-        output.say(&output.texts.happened(&notice.what));
+        output.event(&Event::Happened { when: notice.when, what: notice.what.clone() });
+        output.happened(&notice.what);
     }
     if notices.is_empty() || options.headless {
         return;
@@ -164,8 +164,7 @@ fn tell_what_happened(context: &Context, options: Options, output: &Output) {
     let setup = Setup { running: true, ..Setup::default() };
     match driver::spawn(context.clone(), setup) {
         Ok((handle, engine)) => {
-            let happened = notices.into_iter().map(|notice| notice.what).collect();
-            show(context, &handle, ViewState { happened, ..ViewState::default() }, options);
+            show(context, &handle, ViewState::telling(notices), options);
             quit(&handle, engine);
         }
         Err(problem) => tracing::error!(?problem, "no engine"),
@@ -247,7 +246,7 @@ pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output)
         Err(problem) => return told(context, options, output, &problem),
     };
     handle.send(Command::InstallFile(file));
-    let view = ViewState { file_given: true, elsewhere, ..ViewState::default() };
+    let view = ViewState::of_file(elsewhere);
     let shown = show(context, &handle, view, options);
     if shown {
         // A window that was closed on the way does not stop what was begun.

@@ -32,6 +32,7 @@ pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl F
             match &event {
                 Event::Progress(progress) if output.shows_bars() => bars.show(progress, output),
                 Event::NodeFault(fault) => bars.say(output, &format!("{}: {}", fault.name, output.texts.fault(fault.fault))),
+                Event::Happened { what, .. } if output.shows_bars() => bars.all.suspend(|| output.happened(what)),
                 Event::Notice { problem } => tracing::warn!(?problem, "notice"),
                 Event::Phase { phase } => {
                     if let Phase::Offered { offer } = phase {

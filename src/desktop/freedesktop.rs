@@ -30,7 +30,7 @@ pub fn application(entry: &Entry) -> Result<String, DesktopError> {
 /// [`DesktopError::NotUnicode`] if a path of the entry is no text.
 pub fn opener(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
-    lines.push(format!("Exec={} install %f", command(entry)?));
+    lines.push(format!("Exec={} %f", command(entry)?));
     lines.push(format!("MimeType={BUNDLE_TYPE};"));
     lines.push("NoDisplay=true".to_owned());
     Ok(lines.join("\n") + "\n")
@@ -213,7 +213,7 @@ mod tests {
         let text = application(&entry).unwrap();
         assert!(text.contains("\nName=A\\nExec=evil\\\\\n") && text.contains("\nKeywords=a\\;b;数据;\n"), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("Exec=")).count(), 1);
-        assert!(opener(&entry).unwrap().contains("install %f\nMimeType=application/vnd.kuzflow.bundle;\nNoDisplay=true\n"));
+        assert!(opener(&entry).unwrap().contains("%f\nMimeType=application/vnd.kuzflow.bundle;\nNoDisplay=true\n"));
         let entry = Entry { bundle_names: vec![("zh-CN".to_owned(), "<更新> & \"包\"".to_owned())], ..entry };
         assert!(mime_package(&entry).contains("<comment xml:lang=\"zh_CN\">&lt;更新&gt; &amp; &quot;包&quot;</comment>"));
     }

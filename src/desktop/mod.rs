@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use crate::store::StoreError;
 
 /// Ending of the files that hold a release with its proof, which the launcher can install.
-pub const BUNDLE_SUFFIX: &str = "kuzflow";
+pub use crate::model::release::BUNDLE_EXTENSION as BUNDLE_SUFFIX;
 
 /// What a shortcut says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopErr
     Ok(vec![
         value(class.clone(), "", bundle),
         value(format!("{class}\\DefaultIcon"), "", text(icon)?.to_owned()),
-        value(format!("{class}\\shell\\open\\command"), "", format!("{} install \"%1\"", words.join(" "))),
+        value(format!("{class}\\shell\\open\\command"), "", format!("{} \"%1\"", words.join(" "))),
         value(format!(".{BUNDLE_SUFFIX}\\OpenWithProgids"), &class, String::new()),
     ])
 }
@@ -137,8 +137,11 @@ mod tests {
         let link = link(&entry, Path::new("D:\\icon.ico")).unwrap();
         assert_eq!((link.target.to_str().unwrap(), link.arguments.as_str()), (program, "--home \"D:\\my data\" run"));
         let classes = classes(&entry, Path::new("D:\\icon.ico")).unwrap();
-        assert_eq!(classes[2].value, format!("\"{program}\" --home \"D:\\my data\" install \"%1\""));
-        assert_eq!((classes[3].key.as_str(), classes[3].name.as_str()), (".kuzflow\\OpenWithProgids", "kuzflow-sample.kuzflow"));
+        assert_eq!(classes[2].value, format!("\"{program}\" --home \"D:\\my data\" \"%1\""));
+        assert_eq!(
+            (classes[3].key.as_str(), classes[3].name.as_str()),
+            (".kuzflow-bundle\\OpenWithProgids", "kuzflow-sample.kuzflow-bundle")
+        );
     }
 
     #[test]

@@ -10,15 +10,18 @@ use super::context::Context;
 use super::machine::{Chosen, Effect, Input, Machine, RolledBackTo, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
-use super::protocol::{Command, Event, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired};
+use super::protocol::{
+    Command, DiskUse, Event, FolderUse, InstalledVersion, KeptFiles, Phase, Problem, ProblemKind, Progress, Repaired,
+};
 use super::{check, from_file, repair, supervisor, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
-use crate::model::happened::Happened;
+use crate::host;
+use crate::model::happened::{Happened, Notice};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::switch::Means;
-use crate::store::{State, StoreError, remove, rollback, switch};
+use crate::store::{State, StoreError, remove, rollback, snapshots, switch, usage};
 use crate::trust::Freshness;
 
 /// How long an app that is asked to end may take before it is ended.
@@ -70,7 +73,7 @@ impl Driver {
         let happenings = driver.inputs.clone();
         driver.context.app.on_happening(move |what| {
             // Nobody is left to hear it once the engine has ended.
-            let _ = happenings.send(Input::Happened(what.clone()));
+            let _ = happenings.send(Input::Happened(Notice { when: host::now(), what: what.clone() }));
         });
         if let Some(app) = driver.context.app.running() {
             watch_app(app, driver.context.app.clone(), driver.inputs.clone());
@@ -187,14 +190,19 @@ impl Driver {
             }
             Effect::Prune => {
                 let pruning = self.blocking(|context| {
-                    if let Ok(lock) = context.lock() {
-                        prune(context, &lock);
-                    }
+                    let pruned = context
+                        .lock()
+                        .and_then(|lock| remove::prune(&context.home, context.settings.update.keep_versions, &lock).map(drop));
                     // The list is told anew, whatever came of it.
-                    Input::Removed(Ok(()))
+                    Input::Removed(pruned.map_err(|error| problem::of_store(&error)))
                 });
                 self.starting.push(pruning);
             }
+            Effect::MeasureDisk => {
+                let (context, emitter) = (Arc::clone(&self.context), self.emitter.clone());
+                tokio::task::spawn_blocking(move || emitter.emit(Event::DiskUse(disk_use(&context))));
+            }
+            Effect::Forget(what) => self.remember(|state| state.notices.retain(|notice| notice.what != *what)),
             Effect::List => self.list(),
             Effect::Stop => {}
         }
@@ -233,7 +241,7 @@ impl Driver {
 
     fn list(&self) {
         match installed(&self.context) {
-            Ok(versions) => self.emitter.emit(Event::Installed { versions }),
+            Ok(versions) => self.emitter.emit(Event::Installed { versions, kept: kept(&self.context) }),
             Err(error) => self.emitter.emit(Event::Notice { problem: problem::of_store(&error) }),
         }
     }
@@ -247,7 +255,9 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
         |id: &ContainerId| active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version);
     let records = context.home.installed()?;
     let points = rollback::points(&context.home);
-    let failed = context.home.state().map(|state| state.failed).unwrap_or_default();
+    // Where nothing is installed yet there is no folder to remember anything in.
+    let State { failed, pinned, .. } = context.home.state().unwrap_or_default();
+    let surplus = remove::surplus(&context.home, context.settings.update.keep_versions)?;
     Ok(records
         .into_iter()
         .map(|record| InstalledVersion {
@@ -259,9 +269,28 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
             installed: record.installed,
             left: points.iter().find(|point| point.container == record.container).map(|point| point.left),
             failed: failed.contains(&record.container.version),
+            pinned: pinned.is_some() && active.as_ref() == Some(&record.container),
+            surplus: surplus.contains(&record.container),
             id: record.container,
         })
         .collect())
+}
+
+/// The user's files that are kept of versions that were left.
+pub fn kept(context: &Context) -> Vec<KeptFiles> {
+    let home = &context.home;
+    let kept = |snapshot: &snapshots::Snapshot| KeptFiles {
+        version: snapshot.container.version.clone(),
+        left: snapshot.left,
+        folder: snapshot.place(home),
+    };
+    snapshots::list(home).iter().map(kept).collect()
+}
+
+/// The room that the installation takes; looks at every file.
+pub fn disk_use(context: &Context) -> DiskUse {
+    let usage::Usage { whole, folders } = usage::measure(&context.home);
+    DiskUse { whole, folders: folders.into_iter().map(|(folder, bytes)| FolderUse { folder, bytes }).collect() }
 }
 
 /// Switches to `id`: now, or at the next start while the app is running in another version, whoever started it.
@@ -282,7 +311,8 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
             migration.log();
             if !migration.conflicts.is_empty() {
                 let version = record.container.version.clone();
-                tell(Event::Happened { what: Happened::Conflicts { version, files: migration.conflicts } });
+                let what = Happened::Conflicts { version, files: migration.conflicts };
+                tell(Event::Happened { when: host::now(), what });
             }
         }
         prune(context, &lock);

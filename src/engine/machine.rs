@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind, Repaired};
-use crate::model::happened::Happened;
+use crate::model::happened::{Happened, Notice};
 use crate::model::plan::{Plan, Way};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -41,7 +41,7 @@ pub enum Input {
     /// The user's earlier state is back, or could not be had.
     RolledBack(Result<RolledBackTo, Problem>),
     /// Something happened to the running app without anybody having asked.
-    Happened(Happened),
+    Happened(Notice),
     /// A repair has ended; `None` if somebody cancelled it.
     Repaired(Result<Option<Box<Repaired>>, Problem>),
     /// A version was removed, or was refused.
@@ -142,8 +142,12 @@ pub enum Effect {
     Repair(ContainerId),
     /// Remove an installed version.
     Remove(ContainerId),
-    /// Remove old versions beyond the number to keep.
+    /// Remove the versions that are too many.
     Prune,
+    /// Measure and tell the room on the disk.
+    MeasureDisk,
+    /// Do not tell this at the next start.
+    Forget(Box<Happened>),
     /// Tell what is installed.
     List,
     /// Change the bandwidth cap.
@@ -224,7 +228,7 @@ impl Machine {
             Input::Launched(result) => self.launched(result),
             Input::AppEnded => self.app_ended(),
             Input::RolledBack(result) => self.rolled_back(result),
-            Input::Happened(what) => vec![Effect::Emit(Event::Happened { what }), Effect::List],
+            Input::Happened(Notice { when, what }) => vec![Effect::Emit(Event::Happened { when, what }), Effect::List],
             Input::Repaired(result) => self.repaired(result),
             Input::Removed(Ok(())) => vec![Effect::List],
             Input::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
@@ -277,6 +281,9 @@ impl Machine {
             Command::Pin(version) => vec![Effect::Pin(version), Effect::List],
             Command::Repair(id) if self.at_rest() => self.repair(id),
             Command::Remove(id) => vec![Effect::Remove(id)],
+            Command::Prune => vec![Effect::Prune],
+            Command::MeasureDisk => vec![Effect::MeasureDisk],
+            Command::Seen(what) => vec![Effect::Forget(what)],
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
             Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => vec![self.enter(Phase::Idle)],
             Command::LimitBandwidth(limit) => vec![Effect::LimitBandwidth(limit)],
@@ -792,5 +799,19 @@ mod tests {
         assert_eq!(command(&mut machine, Command::Remove(id())), [Effect::Remove(id())]);
         assert_eq!(machine.step(Input::Removed(Ok(()))), [Effect::List]);
         assert_eq!(machine.step(Input::Removed(Err(problem()))), [Effect::Emit(Event::Notice { problem: problem() })]);
+    }
+
+    #[test]
+    fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
+        let mut machine = downloading(TERMINAL);
+        let what = Happened::NotSwitched { to: id().version, chain: Vec::new() };
+        let when = jiff::Timestamp::UNIX_EPOCH;
+        let told = machine.step(Input::Happened(Notice { when, what: what.clone() }));
+        assert_eq!(told, [Effect::Emit(Event::Happened { when, what: what.clone() }), Effect::List]);
+        let seen = Box::new(what);
+        assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::Forget(seen)]);
+        assert_eq!(command(&mut machine, Command::Prune), [Effect::Prune]);
+        assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
+        assert!(matches!(machine.phase(), Phase::Downloading { .. }));
     }
 }

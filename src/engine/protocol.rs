@@ -51,6 +51,12 @@ pub enum Command {
     Remove(ContainerId),
     /// Hold an installed version, whole or not, against its manifest, and mend what is bad.
     Repair(ContainerId),
+    /// Delete the versions that are more than the settings want to keep.
+    Prune,
+    /// Tell how much room versions and kept files take on the disk.
+    MeasureDisk,
+    /// A person has seen this; it is not told again at the next start.
+    Seen(Box<Happened>),
     /// After an update: end the running app, switch, start the new version.
     RestartNow,
     /// After an update: the new version starts the next time.
@@ -79,9 +85,15 @@ pub enum Event {
     Installed {
         /// All of them, the newest first.
         versions: Vec<InstalledVersion>,
+        /// The user's files that are kept of versions that were left, the newest first.
+        kept: Vec<KeptFiles>,
     },
+    /// How much room the installation takes on the disk.
+    DiskUse(DiskUse),
     /// Something happened to the app or to its files that a person should know.
     Happened {
+        /// When.
+        when: jiff::Timestamp,
         /// What.
         what: Happened,
     },
@@ -291,8 +303,48 @@ pub struct InstalledVersion {
     pub failed: bool,
     /// Whether it is newer than the active one and only waits to be chosen.
     pub ready: bool,
+    /// Whether the user stays at it: it is active, and newer ones are not offered.
+    pub pinned: bool,
+    /// Whether it is more than the settings want to keep.
+    pub surplus: bool,
     /// Its folder.
     pub folder: std::path::PathBuf,
+}
+
+/// The user's files as a version had them when it was left.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KeptFiles {
+    /// Whose.
+    pub version: Version,
+    /// When it was left.
+    pub left: jiff::Timestamp,
+    /// Where they are: the version's folder, or one of their own.
+    pub folder: std::path::PathBuf,
+}
+
+/// Room on the disk, bytes. Blocks that files share are counted for each of them, so it is at most as much.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DiskUse {
+    /// Of all: versions, kept files, downloads under way, logs.
+    pub whole: u64,
+    /// Of single folders: those of versions, and those of kept files that have their own.
+    pub folders: Vec<FolderUse>,
+}
+
+/// A folder's part of the room.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FolderUse {
+    /// Which folder.
+    pub folder: std::path::PathBuf,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+impl DiskUse {
+    /// Bytes on disk of a folder, if it was looked at.
+    pub fn of(&self, folder: &std::path::Path) -> Option<u64> {
+        self.folders.iter().find(|found| found.folder == folder).map(|found| found.bytes)
+    }
 }
 
 /// What a person is told when something fails: the catalogue has, for each kind, what happened, why, and what to do next.

@@ -7,7 +7,7 @@
 //! ```text
 //! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
 //! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
-//! plan_words  what an update costs, and why
+//! plan_words  what an update costs, and why         told_words  what happened while nobody looked
 //! file_dialog  the system's
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
 //! ```
@@ -22,6 +22,7 @@ pub mod rasteriser;
 mod software;
 pub mod texts;
 pub mod theme;
+mod told_words;
 pub mod view_state;
 pub mod widgets;
 mod window;

@@ -4,9 +4,10 @@
 //! command each of them stands for.
 
 use crate::engine::protocol::{
-    Command, Event, FaultKind, InstalledVersion, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
+    Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NodeFault, NodeProgress, NodeState, Phase, Problem,
+    ProblemKind, Progress,
 };
-use crate::model::happened::Happened;
+use crate::model::happened::Notice;
 use crate::model::{Node, Offer};
 
 /// Everything a screen is drawn from.
@@ -20,6 +21,10 @@ pub struct ViewState {
     pub nodes: Vec<NodeView>,
     /// The installed versions, the newest first.
     pub installed: Vec<InstalledVersion>,
+    /// The user's files that are kept of versions that were left, the newest first.
+    pub kept: Vec<KeptFiles>,
+    /// The room on the disk, once it was measured.
+    pub disk_use: Option<DiskUse>,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
     /// Whether the newest offer is of less than the whole package; it stays while that is fetched and installed.
@@ -32,8 +37,10 @@ pub struct ViewState {
     pub elsewhere: bool,
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
-    /// What happened to the app or the user's files, and has not been dismissed.
-    pub happened: Vec<Happened>,
+    /// What happened to the app or the user's files, and has not been dismissed; the newest first.
+    pub happened: Vec<Notice>,
+    /// The window was opened for that and for nothing else.
+    only_tells: bool,
 }
 
 /// A node as the window shows it.
@@ -90,6 +97,8 @@ pub enum Action {
     AcceptExpired,
     /// Close the window.
     Close,
+    /// What was told has been read; close the window.
+    Ok,
 }
 
 /// The buttons of a screen.
@@ -118,13 +127,13 @@ impl Action {
             Self::Retry => Command::Retry,
             Self::Check => Command::Check { by_user: true },
             Self::AcceptExpired => Command::AcceptExpired,
-            Self::InstallFile | Self::Close => return None,
+            Self::InstallFile | Self::Close | Self::Ok => return None,
         })
     }
 
     /// Whether the window closes with it.
     pub const fn closes(self) -> bool {
-        matches!(self, Self::Later | Self::Skip | Self::RestartLater | Self::Close)
+        matches!(self, Self::Later | Self::Skip | Self::RestartLater | Self::Close | Self::Ok)
     }
 
     /// The name of its text in the catalogue.
@@ -145,6 +154,7 @@ impl Action {
             Self::InstallFile => "action-install-file",
             Self::AcceptExpired => "action-accept-expired",
             Self::Close => "action-close",
+            Self::Ok => "action-ok",
         }
     }
 }
@@ -156,6 +166,8 @@ impl Default for ViewState {
             progress: Progress::default(),
             nodes: Vec::new(),
             installed: Vec::new(),
+            kept: Vec::new(),
+            disk_use: None,
             notes: String::new(),
             incremental: false,
             from_file: false,
@@ -163,6 +175,7 @@ impl Default for ViewState {
             elsewhere: false,
             notice: None,
             happened: Vec::new(),
+            only_tells: false,
         }
     }
 }
@@ -173,15 +186,45 @@ impl ViewState {
         Self { nodes: nodes.iter().map(NodeView::published).collect(), ..Self::default() }
     }
 
+    /// A state for a file that a person gave; `elsewhere` if the app runs, started by another launcher.
+    pub fn of_file(elsewhere: bool) -> Self {
+        Self { file_given: true, elsewhere, ..Self::default() }
+    }
+
+    /// A state of a window that only tells what happened while nobody looked; `notices` are the oldest first.
+    pub fn telling(notices: Vec<Notice>) -> Self {
+        Self { happened: notices.into_iter().rev().collect(), only_tells: true, ..Self::default() }
+    }
+
+    /// Whether this screen tells what happened and asks nothing: until something else is chosen in the version menu.
+    pub fn tells(&self) -> bool {
+        self.only_tells && self.phase == Phase::Idle && !self.happened.is_empty()
+    }
+
+    /// The only thing that this screen tells, if it is one.
+    pub fn tells_one(&self) -> Option<&Notice> {
+        match self.happened.as_slice() {
+            [notice] if self.tells() => Some(notice),
+            _ => None,
+        }
+    }
+
+    /// Forgets something that was told, once a person has seen it. Gives the command that makes the engine forget it too.
+    pub fn seen(&mut self, notice: &Notice) -> Command {
+        self.happened.retain(|told| told != notice);
+        Command::Seen(Box::new(notice.what.clone()))
+    }
+
     /// Takes in what happened.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Phase { phase } => self.enter(phase),
             Event::Progress(progress) => self.advance(progress),
             Event::NodeFault(fault) => self.blame(&fault),
-            Event::Installed { versions } => self.installed = versions,
+            Event::Installed { versions, kept } => (self.installed, self.kept) = (versions, kept),
+            Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
-            Event::Happened { what } => self.happened.push(what),
+            Event::Happened { when, what } => self.happened.insert(0, Notice { when, what }),
         }
     }
 
@@ -197,6 +240,26 @@ impl ViewState {
     /// Whether progress is that of writing files and no longer that of fetching bytes.
     pub const fn counts_files(&self) -> bool {
         matches!(self.phase, Phase::Installing { .. }) && self.progress.files_total > 0
+    }
+
+    /// Whether progress is that of the user's files, which are taken along to another version.
+    pub const fn takes_files_along(&self) -> bool {
+        matches!(self.phase, Phase::Switching { .. }) && self.progress.total > 0
+    }
+
+    /// Bytes on disk of a version: as measured, else as its manifest says.
+    pub fn size_of(&self, version: &InstalledVersion) -> u64 {
+        self.disk_use.as_ref().and_then(|disk_use| disk_use.of(&version.folder)).unwrap_or(version.size)
+    }
+
+    /// The versions that freeing up space would remove.
+    pub fn surplus(&self) -> impl Iterator<Item = &InstalledVersion> {
+        self.installed.iter().filter(|version| version.surplus)
+    }
+
+    /// The active version, as far as is known.
+    pub fn active(&self) -> Option<&InstalledVersion> {
+        self.installed.iter().find(|version| version.active)
     }
 
     /// Whether nodes are of interest: they are while bytes come, and when files are fetched whole since their patches did not fit.
@@ -243,15 +306,16 @@ impl ViewState {
         )
     }
 
-    /// Whether the window has nothing more to show: the app runs.
-    pub const fn finished(&self) -> bool {
-        matches!(self.phase, Phase::Launched { .. })
+    /// Whether the window has nothing more to show: the app runs, and whatever should be known was seen.
+    pub fn finished(&self) -> bool {
+        matches!(self.phase, Phase::Launched { .. }) && self.happened.is_empty()
     }
 
     /// Which buttons make sense.
     pub fn actions(&self) -> Actions {
         let actions = |primary, secondary, quiet| Actions { primary, secondary, quiet };
         match &self.phase {
+            Phase::Idle if self.tells() => actions(Some(Action::Ok), None, None),
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
             Phase::Checking => actions(None, Some(Action::Close), None),
             Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
@@ -261,10 +325,9 @@ impl ViewState {
             Phase::Offered { .. } => actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip)),
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
-            Phase::Installing { .. } | Phase::Switching { .. } | Phase::RollingBack | Phase::Launched { .. } => {
-                Actions::default()
-            }
-            Phase::RolledBack { .. } => actions(Some(Action::Close), None, None),
+            Phase::Launched { .. } if self.happened.is_empty() => Actions::default(),
+            Phase::Installing { .. } | Phase::Switching { .. } | Phase::RollingBack => Actions::default(),
+            Phase::RolledBack { .. } | Phase::Launched { .. } => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } if self.elsewhere => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
@@ -293,7 +356,16 @@ impl ViewState {
     }
 
     fn enter(&mut self, phase: Phase) {
+        if self.tells() && phase != Phase::Idle {
+            // It was read; whoever goes on from there need not be told again, and what it says may no longer hold.
+            self.happened.clear();
+            self.only_tells = false;
+        }
         // Another download, another progress; pausing and installing belong to the same one.
+        if matches!(phase, Phase::Switching { .. } | Phase::RollingBack) {
+            // From here on it is of the user's files.
+            self.progress = Progress::default();
+        }
         if matches!(phase, Phase::Checking | Phase::Offered { .. }) {
             self.progress = Progress::default();
             for node in &mut self.nodes {

@@ -204,6 +204,8 @@ pub enum Mark {
     Paused,
     /// Went wrong.
     Failed,
+    /// Should be known; nothing is wrong now.
+    Note,
 }
 
 /// Draws a mark with its centre at the corner of an icon.
@@ -214,6 +216,7 @@ pub fn mark(ui: &Ui, centre: egui::Pos2, mark: Mark) {
         Mark::Done => colours.success,
         Mark::Paused => colours.warning,
         Mark::Failed => colours.danger,
+        Mark::Note => colours.accent_text,
     };
     let ink = Stroke::new(2.4, colours.background);
     painter.circle_filled(centre, 14.0, colours.background);
@@ -230,6 +233,10 @@ pub fn mark(ui: &Ui, centre: egui::Pos2, mark: Mark) {
         }
         Mark::Failed => {
             painter.text(centre, Align2::CENTER_CENTER, "!", theme::title(15.0), colours.background);
+        }
+        Mark::Note => {
+            painter.circle_filled(centre - vec2(0.0, 4.6), 1.6, colours.background);
+            painter.line_segment([centre - vec2(0.0, 0.8), centre + vec2(0.0, 5.2)], ink);
         }
     }
 }

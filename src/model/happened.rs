@@ -42,9 +42,19 @@ pub enum Happened {
     Conflicts {
         /// The version that was switched to.
         version: Version,
-        /// The user's files, below the version's folder.
-        files: Vec<PathBuf>,
+        /// Which files.
+        files: Vec<Conflict>,
     },
+}
+
+/// A file that both the user and a release had changed, or whose place something of another kind has taken. Both paths are below the
+/// version's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// Where the user's own file is.
+    pub yours: PathBuf,
+    /// What the release brought.
+    pub beside: PathBuf,
 }
 
 /// How a version failed to come up.

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::StoreError;
 use super::contents::kept_at;
 use super::files::{as_far_as_can_be, clone_file, copy_link, digest_of, exists, read_json, remove_file, with_ending};
+use crate::model::happened::Conflict;
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
 
@@ -32,7 +33,7 @@ pub struct Migration {
     /// Carried over.
     pub carried: Vec<PathBuf>,
     /// Carried over, and both kept: the new default beside the user's file, or the user's file beside what took its place.
-    pub conflicts: Vec<PathBuf>,
+    pub conflicts: Vec<Conflict>,
 }
 
 impl Migration {
@@ -277,9 +278,29 @@ impl Carrying {
         remove_file(&place)?;
         create(place.parent().unwrap_or(&self.target))?;
         clone_or_link(path, &place)?;
-        let list = if conflict { &mut self.migration.conflicts } else { &mut self.migration.carried };
-        list.push(relative.to_owned());
+        if conflict {
+            self.migration.conflicts.push(self.conflict(relative, &place, moved));
+        } else {
+            self.migration.carried.push(relative.to_owned());
+        }
         Ok(())
+    }
+
+    /// Both sides of a conflict: a file that had to move lies beside what took its place, else a new default lies beside the file.
+    fn conflict(&self, relative: &Path, place: &Path, moved: bool) -> Conflict {
+        let yours = place.strip_prefix(&self.target).unwrap_or(relative).to_owned();
+        if !moved {
+            return Conflict { beside: with_ending(&yours, NEW_DEFAULT), yours };
+        }
+        // The first part whose name differs is the one that moved.
+        let mut beside = PathBuf::new();
+        for (wanted, found) in relative.iter().zip(yours.iter()) {
+            beside.push(wanted);
+            if wanted != found {
+                break;
+            }
+        }
+        Conflict { yours, beside }
     }
 
     /// The user's empty folders, and who may look into his folders. Called last: a folder may be read-only.
@@ -426,6 +447,10 @@ mod tests {
         folder: PathBuf,
     }
 
+    fn conflict(yours: &str, beside: &str) -> Conflict {
+        Conflict { yours: PathBuf::from(yours), beside: PathBuf::from(beside) }
+    }
+
     impl Laid {
         fn read(&self, path: &str) -> Option<String> {
             fs::read_to_string(self.folder.join(path)).ok()
@@ -460,7 +485,7 @@ mod tests {
         fs::create_dir(fixture.home.container(&one).join("data/empty")).unwrap();
         for round in 0..2 {
             let laid = carry(&fixture, &one, &two);
-            assert_eq!(laid.migration.conflicts, [Path::new("config/both")], "round {round}");
+            assert_eq!(laid.migration.conflicts, [conflict("config/both", "config/both.new-default")], "round {round}");
             assert_eq!(laid.migration.carried, [Path::new("config/changed"), Path::new("data/folder/made")]);
             assert!(laid.folder.join("data/empty").is_dir() && laid.folder.join("logs").is_dir());
             let read = |path: &str| laid.read(path);
@@ -515,7 +540,8 @@ mod tests {
         fixture.write(&one, "config/folder/deep/inside", "mine");
         for _ in 0..2 {
             let laid = carry(&fixture, &one, &two);
-            assert_eq!(laid.migration.conflicts, [Path::new("config/file"), Path::new("config/folder/deep/inside")]);
+            let folder = conflict("config/folder.kept/deep/inside", "config/folder");
+            assert_eq!(laid.migration.conflicts, [conflict("config/file.kept", "config/file"), folder]);
             let read = |path: &str| laid.read(path);
             assert_eq!(read("config/file/inside").as_deref(), Some("b"));
             assert_eq!(read("config/file.kept").as_deref(), Some("mine"));
@@ -597,7 +623,7 @@ mod tests {
         let (one, two) = (fixture.install("1.0.0", &[("config/x", "a")]), fixture.install("2.0.0", &[("config/x", "b")]));
         fs::write(fixture.home.manifest(&one), "{").unwrap();
         let laid = carry(&fixture, &one, &two);
-        assert_eq!(laid.migration.conflicts, [Path::new("config/x")]);
+        assert_eq!(laid.migration.conflicts, [conflict("config/x", "config/x.new-default")]);
         assert_eq!(laid.read("config/x").as_deref(), Some("a"));
         assert_eq!(laid.read("config/x.new-default").as_deref(), Some("b"));
         // In the version to come: what lies there has to do.

@@ -39,6 +39,7 @@ mod script;
 pub mod snapshots;
 pub mod staging;
 pub mod switch;
+pub mod usage;
 
 use std::io;
 use std::path::{Path, PathBuf};

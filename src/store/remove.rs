@@ -56,10 +56,9 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
     }
 }
 
-/// Removes versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
-/// always kept, and the newest one if it is newer than the active one: it was fetched ahead. Returns what was removed.
-pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
-    home.clean(lock);
+/// Versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
+/// always kept, what is running, and the newest one if it is newer than the active one: it was fetched ahead.
+pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
     let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
     let mut others: Vec<ContainerId> =
         home.installed()?.into_iter().map(|record| record.container).filter(|id| *id != active.container).collect();
@@ -67,15 +66,21 @@ pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerI
     // Stable: the newest stay first among equals.
     others.sort_by_key(|id| failed.contains(&id.version));
     let is_ahead = |newest: &&ContainerId| newest.version > active.container.version && !failed.contains(&newest.version);
-    let ahead = others.first().filter(is_ahead);
+    let ahead = others.first().filter(is_ahead).cloned();
     let protected = |id: &ContainerId| {
-        let kept = [active.previous.as_ref(), active.pending.as_ref(), ahead];
+        let kept = [active.previous.as_ref(), active.pending.as_ref(), ahead.as_ref()];
         *id == active.container || kept.contains(&Some(id))
     };
+    Ok(others.into_iter().skip(keep).filter(|id| !protected(id) && !RunningLock::is_held(home, id)).collect())
+}
+
+/// Removes the [`surplus`]. Returns what was removed.
+pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
+    home.clean(lock);
     let mut removed = Vec::new();
-    for id in others.iter().skip(keep).filter(|id| !protected(id)) {
-        match remove(home, id, lock) {
-            Ok(()) => removed.push(id.clone()),
+    for id in surplus(home, keep)? {
+        match remove(home, &id, lock) {
+            Ok(()) => removed.push(id),
             Err(StoreError::InUse { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -127,8 +132,12 @@ mod tests {
         switch(home, &ids[0], Means::PLAIN, lock).unwrap();
         switch(home, &ids[4], Means::PLAIN, lock).unwrap();
         fs::create_dir(home.containers().join(".removed-x")).unwrap();
+        let running = RunningLock::hold(home, &ids[2]).unwrap();
+        assert_eq!(surplus(home, 1).unwrap(), [ids[1].clone()]);
+        drop(running);
         let removed = prune(home, 1, lock).unwrap();
         assert_eq!(removed, [ids[2].clone(), ids[1].clone()]);
+        assert!(surplus(home, 1).unwrap().is_empty());
         assert_eq!(fixture.versions(), ["5.0.0", "4.0.0", "1.0.0"]);
         assert!(!home.containers().join(".removed-x").exists());
     }

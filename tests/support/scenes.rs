@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)] // of texts that stand here
 
 use kuzflow::engine::protocol::{
-    Event, FaultKind, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
+    DiskUse, Event, FaultKind, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState, Phase,
+    Problem, ProblemKind, Progress,
 };
 use kuzflow::launcher::ViewState;
 use kuzflow::launcher::texts::Language;
 use kuzflow::model::digest::Digest;
+use kuzflow::model::happened::{Conflict, Failure, Happened, Notice};
 use kuzflow::model::patch::{Patch, SignedPatch};
 use kuzflow::model::plan::{FileCounts, Plan, Reason, Way};
 use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
@@ -130,7 +132,7 @@ pub fn nodes(language: Language) -> Vec<Node> {
         .collect()
 }
 
-/// Two installed versions; the older one is active and runs.
+/// Three installed versions; the newest is active and runs, the others can be gone back to.
 pub fn installed() -> Vec<InstalledVersion> {
     let version = |version: &str, size, installed: &str, active| InstalledVersion {
         id: format!("labelimg_{version}_Linux_x86_64").parse().unwrap(),
@@ -139,15 +141,101 @@ pub fn installed() -> Vec<InstalledVersion> {
         active,
         left: None,
         failed: false,
+        pinned: false,
+        surplus: false,
         running: active,
         ready: false,
-        folder: format!("/home/user/.local/share/labelimg/containers/labelimg_{version}_Linux_x86_64").into(),
+        folder: folder(version),
     };
-    vec![
+    let mut versions = vec![
         version("1.8.5", 244_700_000, "2026-09-03T08:00:00Z", true),
         version("1.8.4", 239_100_000, "2026-03-17T08:00:00Z", false),
         version("1.8.0", 231_500_000, "2025-11-02T08:00:00Z", false),
-    ]
+    ];
+    for (version, kept) in versions.iter_mut().skip(1).zip(kept()) {
+        version.left = Some(kept.left);
+    }
+    versions
+}
+
+fn folder(version: &str) -> std::path::PathBuf {
+    format!("/home/user/.local/share/labelimg/containers/labelimg_{version}_Linux_x86_64").into()
+}
+
+/// The user's files of the versions that were left.
+pub fn kept() -> Vec<KeptFiles> {
+    let kept = |version: &str, left: &str| KeptFiles {
+        version: version.parse().unwrap(),
+        left: left.parse().unwrap(),
+        folder: folder(version),
+    };
+    vec![kept("1.8.4", "2026-09-03T08:02:00Z"), kept("1.8.0", "2026-03-17T08:01:00Z")]
+}
+
+/// Every badge and every button: the newest did not start, the active one is pinned, the oldest is too many.
+fn every_kind() -> Event {
+    let mut versions = installed();
+    let (active, oldest) = (0, versions.len() - 1);
+    versions[active].pinned = true;
+    versions[oldest].surplus = true;
+    let id = "labelimg_1.8.6_Linux_x86_64".parse().unwrap();
+    let installed = "2026-11-20T08:00:00Z".parse().unwrap();
+    let (active, running, pinned) = (false, false, false);
+    let failed =
+        InstalledVersion { id, installed, active, running, pinned, failed: true, folder: folder("1.8.6"), ..versions[0].clone() };
+    versions.insert(0, failed);
+    let own = KeptFiles { version: Version::new(1, 8, 6), left: "2026-11-21T19:44:00Z".parse().unwrap(), folder: own_folder() };
+    Event::Installed { versions, kept: std::iter::once(own).chain(kept()).collect() }
+}
+
+fn own_folder() -> std::path::PathBuf {
+    "/home/user/.local/share/labelimg/snapshots/20261121T194400.000000Z-labelimg_1.8.6_Linux_x86_64".into()
+}
+
+/// The room on the disk, as if it had been measured.
+fn disk_use(whole: u64) -> Event {
+    let measured = |(folder, bytes)| FolderUse { folder, bytes };
+    let folders = [
+        (folder("1.8.6"), 245_900_000),
+        (folder("1.8.5"), 258_200_000),
+        (folder("1.8.4"), 241_300_000),
+        (folder("1.8.0"), 233_000_000),
+        (own_folder(), 12_400_000),
+    ];
+    Event::DiskUse(DiskUse { whole, folders: folders.map(measured).to_vec() })
+}
+
+/// What happened while nobody looked, the oldest first.
+pub fn notices(name: &str) -> Vec<Notice> {
+    let when = "2026-11-21T19:44:00Z".parse().unwrap();
+    let (from, to) = (Version::new(1, 8, 6), Version::new(1, 8, 5));
+    let back = |failure| Happened::RolledBack { from: from.clone(), to: to.clone(), failure, kept: own_folder() };
+    let conflicts = |count| {
+        let names = ["settings", "shortcuts", "colours", "predefined-classes", "recent-folders"];
+        let conflict = |index: usize| {
+            let yours = match index {
+                0..5 => format!("config/{}.ini", names[index]),
+                _ => format!("data/label-templates/of-the-second-project/template-{index}.json"),
+            };
+            Conflict { beside: format!("{yours}.new-default").into(), yours: yours.into() }
+        };
+        Happened::Conflicts { version: to.clone(), files: (0..count).map(conflict).collect() }
+    };
+    let chain = problem(ProblemKind::MigrationFailed, "").chain;
+    let not_switched = Happened::NotSwitched { to: from.clone(), chain };
+    let told = match name {
+        "told" => vec![back(Failure::Hung)],
+        "told-crashed" => vec![back(Failure::Crashed { status: 139 })],
+        "told-said" => {
+            vec![back(Failure::Said { reason: "ImportError: libQt5Core.so.5: cannot open shared object file".to_owned() })]
+        }
+        "told-not-switched" => vec![not_switched],
+        "told-conflicts" => vec![conflicts(3)],
+        "told-many-conflicts" => vec![conflicts(12)],
+        "told-several" => vec![conflicts(1), not_switched, back(Failure::EndedAtOnce)],
+        _ => Vec::new(),
+    };
+    told.into_iter().map(|what| Notice { when, what }).collect()
 }
 
 /// Progress with a part of the whole done.
@@ -208,7 +296,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 31] = [
+pub const NAMES: [&str; 44] = [
     "idle",
     "checking",
     "up-to-date",
@@ -240,6 +328,19 @@ pub const NAMES: [&str; 31] = [
     "long-fallen-back",
     "long-failed",
     "long-download",
+    "told",
+    "told-crashed",
+    "told-said",
+    "told-not-switched",
+    "told-conflicts",
+    "told-many-conflicts",
+    "told-several",
+    "told-beside",
+    "versions-all",
+    "taking-along",
+    "rolling-back",
+    "rolled-back",
+    "launched-told",
 ];
 
 /// The events that lead to a scene.
@@ -252,7 +353,12 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         phase(Phase::Offered { offer: Box::new(offer) })
     };
     let current = Some(Version::new(1, 8, 5));
-    let mut events = vec![Event::Installed { versions: installed() }];
+    let known = || vec![Event::Installed { versions: installed(), kept: kept() }, disk_use(748_600_000)];
+    if name.starts_with("told-") || name == "told" {
+        let besides = (name == "told-beside").then(|| events("offer", language).into_iter().chain(happened("told")));
+        return besides.map_or_else(known, Iterator::collect);
+    }
+    let mut events = known();
     if name.starts_with("first") {
         events.clear();
         events.push(offered(|offer| {
@@ -311,6 +417,17 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
         "cancelled" => vec![phase(Phase::Cancelled)],
+        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000)],
+        "taking-along" => {
+            let progress = Progress { done: 312_400_000, total: 1_024_000_000, ..Progress::default() };
+            vec![phase(Phase::Switching { version }), Event::Progress(progress)]
+        }
+        "rolling-back" => vec![phase(Phase::RollingBack)],
+        "rolled-back" => {
+            let to = Version::new(1, 8, 4);
+            vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, kept: folder("1.8.5") })]
+        }
+        "launched-told" => happened("told-conflicts").chain([phase(Phase::Launched { version })]).collect(),
         "long-offer" => vec![offered(|offer| {
             offer.signed.release.container.version = LONG_VERSION.parse().unwrap();
             offer.current = Some(LONG_VERSION.replace("rc.12", "beta.9").parse().unwrap());
@@ -348,9 +465,14 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
     events
 }
 
+fn happened(name: &str) -> impl Iterator<Item = Event> {
+    notices(name).into_iter().map(|Notice { when, what }| Event::Happened { when, what })
+}
+
 /// A scene as a state.
 pub fn state(name: &str, language: Language) -> ViewState {
-    let mut state = ViewState::with_nodes(&nodes(language));
+    let notices = notices(name);
+    let mut state = if notices.is_empty() { ViewState::with_nodes(&nodes(language)) } else { ViewState::telling(notices) };
     for event in events(name, language) {
         state.apply(event);
     }

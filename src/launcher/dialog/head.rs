@@ -73,7 +73,7 @@ impl Dialog {
             };
             let empty = self.view.installed.is_empty() && self.page == Page::Update;
             if !empty && widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
-                self.page = page;
+                self.turn_to(page);
             }
             ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
                 let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
@@ -94,6 +94,7 @@ impl Dialog {
         let app = ("app", self.options.app_name.as_str());
         let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
         match &self.view.phase {
+            Phase::Idle if self.view.tells() => self.headline_told(),
             Phase::Idle => (texts.with("idle-title", &[app]), texts.get("idle-subtitle"), None),
             Phase::Checking if self.view.file_given => {
                 (texts.get("checking-file-title"), texts.get("checking-file-subtitle"), None)
@@ -129,7 +130,8 @@ impl Dialog {
             }
             Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),
             Phase::Launched { version } => {
-                (versioned("launched-title", version), texts.get("launched-subtitle"), Some(Mark::Done))
+                let subtitle = if self.view.finished() { "launched-subtitle" } else { "launched-subtitle-told" };
+                (versioned("launched-title", version), texts.get(subtitle), Some(Mark::Done))
             }
             Phase::RollingBack => (texts.get("rolling-back-title"), texts.get("switching-subtitle"), None),
             Phase::RolledBack { to, .. } => {

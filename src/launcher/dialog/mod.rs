@@ -8,6 +8,8 @@ mod file;
 mod head;
 mod offer;
 mod outcome;
+mod question;
+mod told;
 mod versions;
 
 use std::path::Path;
@@ -24,9 +26,10 @@ use super::view_state::{Action, ViewState};
 use super::widgets::{self, Emphasis};
 use super::{fonts, icons};
 use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Phase, Problem};
-use crate::model::ContainerId;
+use crate::engine::protocol::{Command, Event, Phase, Problem};
+use crate::model::happened::Notice;
 use crate::settings::Theme;
+use question::Question;
 
 /// The window is drawn at most this often while events come in: about 15 times a second.
 const FRAME: Duration = Duration::from_millis(66);
@@ -82,8 +85,10 @@ pub struct Dialog {
     choices: Choices,
     icon: Option<egui::TextureHandle>,
     page: Page,
-    /// The version whose removal waits for a second click.
-    removing: Option<ContainerId>,
+    /// What waits for a second click.
+    asking: Option<Question>,
+    /// What happened and is shown in full.
+    unfolded: Vec<Notice>,
     /// The notes, and the text they were read from.
     notes: (String, Document),
     details_open: bool,
@@ -104,7 +109,7 @@ enum Page {
 /// The height that was asked for last, and for which screen.
 #[derive(Default)]
 struct Height {
-    screen: Option<(std::mem::Discriminant<Phase>, bool)>,
+    screen: Option<(std::mem::Discriminant<Phase>, bool, usize)>,
     asked: f32,
 }
 
@@ -120,7 +125,8 @@ impl Dialog {
             choices: Choices::default(),
             icon: None,
             page: Page::Update,
-            removing: None,
+            asking: None,
+            unfolded: Vec::new(),
             details_open: false,
             copied: false,
             trouble: None,
@@ -129,6 +135,7 @@ impl Dialog {
             height: Height::default(),
         };
         dialog.read_notes();
+        dialog.unfold_what_is_a_list();
         dialog
     }
 
@@ -208,7 +215,7 @@ impl Dialog {
             .y;
         // The window's name for screen readers.
         ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
-        self.confirm_removal(ui.ctx());
+        self.ask(ui.ctx());
         self.drop_hint(ui);
         self.fit(ui.ctx(), top + body + bottom);
         // What was drawn before a click was answered shows the state before it.
@@ -235,6 +242,9 @@ impl Dialog {
     fn take_events(&mut self) {
         let ended = self.handle.closed();
         for event in self.handle.take() {
+            if matches!(event, Event::Installed { .. }) && self.page == Page::Versions {
+                self.handle.send(Command::MeasureDisk);
+            }
             self.view.apply(event);
             self.copied = false;
             self.read_notes();
@@ -255,9 +265,9 @@ impl Dialog {
     /// Enter presses the primary button unless another control has the focus; Escape goes back or answers "not now".
     fn take_keys(&mut self, ui: &Ui) {
         let (enter, escape) = ui.input(|input| (input.key_pressed(Key::Enter), input.key_pressed(Key::Escape)));
-        let free = ui.memory(|memory| memory.focused().is_none()) && self.removing.is_none();
+        let free = ui.memory(|memory| memory.focused().is_none()) && self.asking.is_none();
         if escape {
-            if self.removing.take().is_some() {
+            if self.asking.take().is_some() {
             } else if self.page == Page::Versions {
                 self.page = Page::Update;
             } else if let Some(action) = self.view.dismissal() {
@@ -284,6 +294,20 @@ impl Dialog {
         }
     }
 
+    fn turn_to(&mut self, page: Page) {
+        self.page = page;
+        if page == Page::Versions {
+            self.handle.send(Command::MeasureDisk);
+        }
+    }
+
+    /// Shows a folder, or says that it cannot be shown.
+    fn open_folder(&mut self, folder: &Path) {
+        if (self.options.open_folder)(folder).is_err() {
+            self.trouble = Some(self.texts.with("folder-failed", &[("path", &folder.display().to_string())]));
+        }
+    }
+
     fn close(&mut self, reason: CloseReason) {
         self.closed.get_or_insert(reason);
     }
@@ -293,15 +317,11 @@ impl Dialog {
         if self.page == Page::Versions {
             return self.versions(ui);
         }
+        self.told(ui);
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
             Phase::Checking | Phase::Switching { .. } | Phase::RollingBack | Phase::Repairing { .. } => self.waiting(ui),
-            Phase::RolledBack { from, kept, .. } => {
-                let arguments = [("version", from.to_string()), ("path", kept.display().to_string())];
-                let text =
-                    self.texts.with("rolled-back-kept", &arguments.each_ref().map(|(name, value)| (*name, value.as_str())));
-                self.statement(ui, &text);
-            }
+            Phase::RolledBack { from, kept, .. } => self.rolled_back(ui, &from, &kept),
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {
                 let text = self.texts.no_update(reason);
@@ -382,6 +402,12 @@ impl Dialog {
             add(ui, quiet)
         });
         let chosen = left.inner.or(right.inner);
+        if let Some(notice) = self.view.tells_one().cloned() {
+            ui.scope_builder(side(egui::Layout::left_to_right(egui::Align::Center)), |ui| {
+                ui.add_space(-widgets::QUIET_SIDE);
+                self.fold(ui, &notice, |ui, name| widgets::button(ui, name, Emphasis::Quiet));
+            });
+        }
         if let Some(action) = chosen {
             self.act(action);
         }
@@ -389,7 +415,8 @@ impl Dialog {
 
     /// Asks for the height that the contents need: always on a new screen, and when they have grown.
     fn fit(&mut self, context: &egui::Context, wanted: f32) {
-        let screen = Some((std::mem::discriminant(&self.view.phase), self.page == Page::Versions));
+        let unfolded = if self.view.tells() { self.unfolded.len() } else { 0 };
+        let screen = Some((std::mem::discriminant(&self.view.phase), self.page == Page::Versions, unfolded));
         let monitor = context.input(|input| input.viewport().monitor_size).map_or(f32::INFINITY, |size| size.y * 0.85);
         let wanted = wanted.ceil().clamp(*HEIGHT.start(), HEIGHT.end().min(monitor).max(*HEIGHT.start()));
         if self.height.screen != screen || wanted > self.height.asked + 0.5 {
@@ -402,9 +429,13 @@ impl Dialog {
 
     /// The text that "copy details" puts on the clipboard: English, for whoever helps.
     fn report(&self, problem: &Problem) -> String {
+        self.report_of(&format!("{:?} {}", problem.kind, problem.subject), &problem.chain)
+    }
+
+    fn report_of(&self, what: &str, chain: &[String]) -> String {
         let mut text = format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        text.push_str(&format!("{}\n{:?} {}\n", self.options.app_name, problem.kind, problem.subject));
-        for (depth, cause) in problem.chain.iter().enumerate() {
+        text.push_str(&format!("{}\n{what}\n", self.options.app_name));
+        for (depth, cause) in chain.iter().enumerate() {
             text.push_str(&format!("{}{cause}\n", "  ".repeat(depth)));
         }
         text

@@ -1,20 +1,50 @@
-//! The screens without a question or with a short one: waiting, up to date, ready, failed.
+//! The screens without a question or with a short one: waiting, up to date, rolled back, failed.
 
-use egui::{RichText, Ui};
+use std::path::Path;
+
+use egui::{Align, Layout, RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::Dialog;
 use crate::engine::protocol::Problem;
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Bar, Emphasis};
+use crate::model::Version;
 
 impl Dialog {
-    /// Nobody knows how long it takes.
+    /// Nobody knows how long it takes, but for the user's files that are taken along.
     pub(super) fn waiting(&self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         ui.add_space(4.0);
         let (name, _, _) = self.headline();
-        widgets::bar(ui, &Bar { fraction: None, height: 6.0, colour: colours.accent, name: &name });
+        let progress = &self.view.progress;
+        let fraction = self.view.takes_files_along().then(|| self.view.fraction());
+        widgets::bar(ui, &Bar { fraction, height: 6.0, colour: colours.accent, name: &name });
+        if fraction.is_some() {
+            let amount = self.texts.taken_along(progress.done, progress.total);
+            ui.label(RichText::new(amount).size(13.0).color(colours.muted));
+        }
         ui.add_space(4.0);
+    }
+
+    /// Where what was done since is kept.
+    pub(super) fn rolled_back(&mut self, ui: &mut Ui, from: &Version, kept: &Path) {
+        let text = self.texts.with("rolled-back-kept-here", &[("version", &from.to_string())]);
+        let opened = widgets::card(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            ui.label(text);
+            self.place(ui, kept)
+        });
+        if opened {
+            self.open_folder(kept);
+        }
+    }
+
+    /// A folder's path, and whether it is to be opened.
+    pub(super) fn place(&self, ui: &mut Ui, folder: &Path) -> bool {
+        let colours = Palette::of(ui);
+        ui.add(egui::Label::new(RichText::new(folder.display().to_string()).size(12.5).color(colours.muted)).wrap());
+        ui.add_space(2.0);
+        widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary).clicked()
     }
 
     /// One sentence.
@@ -32,23 +62,35 @@ impl Dialog {
             ui.label(RichText::new(why).color(colours.muted));
             ui.label(next);
         });
-        ui.horizontal(|ui| {
-            ui.add_space(-widgets::QUIET_SIDE);
-            let toggle = if self.details_open { "action-hide-details" } else { "action-show-details" };
-            if widgets::small_button(ui, &self.texts.get(toggle), Emphasis::Quiet).clicked() {
-                self.details_open = !self.details_open;
-            }
-            let copy = if self.copied { "action-copied" } else { "action-copy-details" };
-            if widgets::small_button(ui, &self.texts.get(copy), Emphasis::Quiet).clicked() {
-                ui.ctx().copy_text(self.report(problem));
-                self.copied = true;
-            }
-        });
+        // A part of its own: quiet buttons begin left of the cards, and what follows must not.
+        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::hover());
+        let row = row.with_min_x(row.left() - widgets::QUIET_SIDE);
+        let layout = Layout::left_to_right(Align::Center);
+        let mut row = ui.new_child(UiBuilder::new().max_rect(row).layout(layout));
+        let toggle = if self.details_open { "action-hide-details" } else { "action-show-details" };
+        if widgets::small_button(&mut row, &self.texts.get(toggle), Emphasis::Quiet).clicked() {
+            self.details_open = !self.details_open;
+        }
+        let report = self.report(problem);
+        self.copy_button(&mut row, report, Emphasis::Quiet);
         if self.details_open {
-            widgets::card(ui, |ui| {
-                let report = RichText::new(self.report(problem).trim_end()).monospace().color(colours.muted);
-                ui.add(egui::Label::new(report).wrap().selectable(true));
-            });
+            widgets::card(ui, |ui| monospaced(ui, &self.report(problem)));
         }
     }
+
+    /// Puts a text on the clipboard, and says so.
+    pub(super) fn copy_button(&mut self, ui: &mut Ui, report: String, emphasis: Emphasis) {
+        let copy = if self.copied { "action-copied" } else { "action-copy-details" };
+        if widgets::small_button(ui, &self.texts.get(copy), emphasis).clicked() {
+            ui.ctx().copy_text(report);
+            self.copied = true;
+        }
+    }
+}
+
+/// Lines for whoever helps.
+pub(super) fn monospaced(ui: &mut Ui, text: &str) {
+    let colours = Palette::of(ui);
+    let text = RichText::new(text.trim_end()).monospace().color(colours.muted);
+    ui.add(egui::Label::new(text).wrap().selectable(true));
 }

@@ -1,9 +1,10 @@
-//! The version menu: what is installed, and what can be done with it.
+//! The version menu: what is installed, what can be done with it, what is kept of the user's files, and how much room all that takes.
 
 use egui::{RichText, Ui};
 
 use super::Dialog;
-use crate::engine::protocol::{Command, InstalledVersion};
+use super::question::Question;
+use crate::engine::protocol::{Command, InstalledVersion, KeptFiles};
 use crate::launcher::texts::Texts;
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::ViewState;
@@ -11,12 +12,12 @@ use crate::launcher::widgets::{self, Emphasis, Mark};
 
 /// Title and subtitle.
 pub(super) fn headline(texts: &Texts, view: &ViewState) -> (String, String, Option<Mark>) {
-    let size = view.installed.iter().map(|version| version.size).sum();
     let count = u64::try_from(view.installed.len()).unwrap_or(u64::MAX);
-    let subtitle = match count {
-        0 => String::new(),
-        _ => texts.count("versions-subtitle", count, &[("size", &texts.size(size))]),
+    let (name, size) = match &view.disk_use {
+        Some(disk_use) => ("versions-subtitle-measured", disk_use.whole),
+        None => ("versions-subtitle", view.installed.iter().map(|version| version.size).sum()),
     };
+    let subtitle = if count == 0 { String::new() } else { texts.count(name, count, &[("size", &texts.size(size))]) };
     (texts.get("versions-title"), subtitle, None)
 }
 
@@ -27,88 +28,120 @@ impl Dialog {
             return self.statement(ui, &text);
         }
         for version in self.view.installed.clone() {
-            widgets::card(ui, |ui| self.version(ui, &version));
+            ui.push_id(&version.folder, |ui| widgets::card(ui, |ui| self.version(ui, &version)));
+        }
+        self.surplus(ui);
+        if !self.view.kept.is_empty() {
+            widgets::card(ui, |ui| self.kept(ui));
         }
     }
 
     fn version(&mut self, ui: &mut Ui, version: &InstalledVersion) {
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 6.0;
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new(version.id.version.to_string()).font(theme::title(16.0)));
-            if version.active {
-                widgets::badge(ui, &self.texts.get("version-active"), colours.accent_text);
-            }
-            if version.running {
-                widgets::badge(ui, &self.texts.get("version-running"), colours.success);
+            let badges = [
+                (version.active, "version-active", colours.accent_text),
+                (version.running, "version-running", colours.success),
+                (version.pinned, "version-pinned", colours.muted),
+                (version.failed, "version-failed", colours.warning),
+            ];
+            for (_, name, colour) in badges.into_iter().filter(|(applies, _, _)| *applies) {
+                widgets::badge(ui, &self.texts.get(name), colour);
             }
             if version.ready && !version.running {
                 widgets::badge(ui, &self.texts.get("version-ready"), colours.success);
             }
         });
         let date = self.texts.date(version.installed, &self.options.zone);
-        let facts = self.texts.with("version-facts", &[("size", &self.texts.size(version.size)), ("date", &date)]);
+        let size = self.texts.size(self.view.size_of(version));
+        let facts = self.texts.with("version-facts", &[("size", &size), ("date", &date)]);
         ui.label(RichText::new(facts).size(13.0).color(colours.muted));
         ui.add_space(2.0);
-        ui.horizontal(|ui| {
-            let at_rest = self.view.at_rest();
-            if at_rest
-                && !version.active
-                && widgets::small_button(ui, &self.texts.get("action-switch"), Emphasis::Secondary).clicked()
-            {
-                self.handle.send(Command::Switch(version.id.clone()));
-                self.page = super::Page::Update;
-            }
-            if widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary).clicked()
-                && (self.options.open_folder)(&version.folder).is_err()
-            {
-                let path = version.folder.display().to_string();
-                self.trouble = Some(self.texts.with("folder-failed", &[("path", &path)]));
-            }
-            if at_rest
-                && !version.active
-                && !version.running
-                && widgets::small_button(ui, &self.texts.get("action-remove"), Emphasis::Danger).clicked()
-            {
-                self.removing = Some(version.id.clone());
-            }
-        });
+        ui.horizontal_wrapped(|ui| self.choices_for(ui, version));
     }
 
-    /// Asks a second time before a version is deleted.
-    pub(super) fn confirm_removal(&mut self, context: &egui::Context) {
-        let Some(id) = self.removing.clone() else { return };
-        let Some(version) = self.view.installed.iter().find(|version| version.id == id) else {
-            self.removing = None;
+    fn choices_for(&mut self, ui: &mut Ui, version: &InstalledVersion) {
+        let button = |ui: &mut Ui, name: &str, emphasis| widgets::small_button(ui, &self.texts.get(name), emphasis).clicked();
+        let other = self.view.at_rest() && !version.active;
+        let id = || version.id.clone();
+        let mut asking = None;
+        if other && button(ui, "action-switch", Emphasis::Secondary) {
+            asking = Some(Question::Switch(id()));
+        }
+        if other && version.left.is_some() && button(ui, "action-go-back", Emphasis::Secondary) {
+            asking = Some(Question::GoBack(id()));
+        }
+        if version.active {
+            let name = if version.pinned { "action-unpin" } else { "action-pin" };
+            if button(ui, name, Emphasis::Secondary) {
+                self.handle.send(Command::Pin((!version.pinned).then(|| version.id.version.clone())));
+            }
+        }
+        let open = button(ui, "action-open-folder", Emphasis::Secondary);
+        if other && !version.running && button(ui, "action-remove", Emphasis::Danger) {
+            asking = Some(Question::Remove(id()));
+        }
+        if asking.is_some() {
+            self.asking = asking;
+        }
+        if open {
+            self.open_folder(&version.folder);
+        }
+    }
+
+    /// Versions that are more than the settings want to keep, if there are any.
+    fn surplus(&mut self, ui: &mut Ui) {
+        let count = u64::try_from(self.view.surplus().count()).unwrap_or(u64::MAX);
+        if count == 0 || !self.view.at_rest() {
             return;
+        }
+        let colours = Palette::of(ui);
+        let size = self.view.surplus().map(|version| self.view.size_of(version)).sum();
+        let text = self.texts.count("surplus", count, &[("size", &self.texts.size(size))]);
+        let free = egui::Sides::new().height(28.0).shrink_left().truncate().show(
+            ui,
+            |ui| ui.label(RichText::new(text).size(13.0).color(colours.muted)),
+            |ui| widgets::small_button(ui, &self.texts.get("action-prune"), Emphasis::Secondary).clicked(),
+        );
+        if free.1 {
+            self.asking = Some(Question::Prune);
+        }
+    }
+
+    /// What is kept of the user's files.
+    fn kept(&mut self, ui: &mut Ui) {
+        let colours = Palette::of(ui);
+        ui.spacing_mut().item_spacing.y = 2.0;
+        widgets::card_title(ui, &self.texts.get("kept-title"));
+        ui.add(egui::Label::new(RichText::new(self.texts.get("kept-text")).size(12.5).color(colours.muted)).wrap());
+        for kept in self.view.kept.clone() {
+            ui.add_space(8.0);
+            if self.kept_files(ui, &kept) {
+                self.open_folder(&kept.folder);
+            }
+        }
+    }
+
+    fn kept_files(&self, ui: &mut Ui, kept: &KeptFiles) -> bool {
+        let colours = Palette::of(ui);
+        let name = self.texts.with("kept-of", &[("version", &kept.version.to_string())]);
+        let mut facts = self.texts.moment(kept.left, &self.options.zone);
+        // Where they lie in the version's folder their size is part of the version's.
+        let own = self.view.installed.iter().all(|version| version.folder != kept.folder);
+        if let Some(bytes) = self.view.disk_use.as_ref().and_then(|disk_use| disk_use.of(&kept.folder)).filter(|_| own) {
+            facts.push_str(&format!(" • {}", self.texts.size(bytes)));
+        }
+        let lines = |ui: &mut Ui| {
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = 2.0;
+                ui.label(name);
+                ui.label(RichText::new(facts).size(12.5).color(colours.muted));
+            })
         };
-        let title = self.texts.with("remove-title", &[("version", &id.version.to_string())]);
-        let text = self.texts.with("remove-text", &[("size", &self.texts.size(version.size))]);
-        let colours = Palette::for_theme(context.theme());
-        let frame = theme::card(&colours).inner_margin(20);
-        let shown = egui::Modal::new(egui::Id::unique("remove")).frame(frame).show(context, |ui| {
-            ui.set_width(360.0);
-            ui.spacing_mut().item_spacing.y = 8.0;
-            ui.label(RichText::new(title).font(theme::title(17.0)));
-            ui.label(RichText::new(text).color(colours.muted));
-            ui.add_space(6.0);
-            egui::Sides::new()
-                .show(
-                    ui,
-                    |_| (),
-                    |ui| {
-                        let remove = widgets::button(ui, &self.texts.get("action-remove"), Emphasis::Danger).clicked();
-                        (remove, widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary).clicked())
-                    },
-                )
-                .1
-        });
-        let (remove, keep) = shown.inner;
-        if remove {
-            self.handle.send(Command::Remove(id));
-        }
-        if remove || keep || shown.should_close() {
-            self.removing = None;
-        }
+        let button =
+            |ui: &mut Ui| widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary).clicked();
+        egui::Sides::new().height(38.0).shrink_left().show(ui, lines, button).1
     }
 }

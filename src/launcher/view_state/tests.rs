@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::protocol::NoUpdate;
 use crate::model::Version;
 use crate::model::digest::Digest;
+use crate::model::happened::Happened;
 use crate::model::release::{DocumentLocation, Release, SignedRelease};
 
 fn offer() -> Offer {
@@ -180,8 +181,10 @@ fn a_mandatory_release_cannot_be_skipped_and_a_first_install_is_called_so() {
 #[test]
 fn every_action_that_is_not_about_the_window_is_a_command() {
     use Action::*;
-    for action in [Start, Install, Later, Skip, Pause, Resume, Cancel, RestartNow, StartNow, RestartLater, Retry, Check, Close] {
-        assert_eq!(action.command().is_none(), action == Close, "{action:?}");
+    for action in
+        [Start, Install, Later, Skip, Pause, Resume, Cancel, RestartNow, StartNow, RestartLater, Retry, Check, Close, Ok]
+    {
+        assert_eq!(action.command().is_none(), matches!(action, Close | Ok), "{action:?}");
     }
 }
 
@@ -206,4 +209,48 @@ fn an_app_of_another_launcher_is_not_started_anew() {
     assert_eq!(state(false).actions().primary, Some(Action::RestartNow));
     let actions = state(true).actions();
     assert_eq!((actions.primary, actions.secondary), (Some(Action::Close), None));
+}
+
+fn notice(patch: u64) -> Notice {
+    Notice { when: jiff::Timestamp::UNIX_EPOCH, what: Happened::NotSwitched { to: Version::new(1, 0, patch), chain: Vec::new() } }
+}
+
+#[test]
+fn a_window_that_tells_asks_nothing_until_something_else_is_chosen() {
+    let mut state = ViewState::telling(vec![notice(1), notice(2)]);
+    assert_eq!(state.happened, [notice(2), notice(1)], "the newest first");
+    assert!(state.tells());
+    assert_eq!(state.actions(), Actions { primary: Some(Action::Ok), secondary: None, quiet: None });
+    assert_eq!(state.dismissal(), Some(Action::Ok));
+    state.apply(Event::Phase { phase: Phase::Ready { version: Version::new(1, 0, 0), running: true } });
+    assert!(!state.tells() && state.happened.is_empty());
+    assert_eq!(state.actions().primary, Some(Action::RestartNow));
+    assert_eq!(ViewState::default().actions().primary, Some(Action::Check));
+}
+
+#[test]
+fn what_was_seen_is_forgotten_and_what_was_not_keeps_the_window_open() {
+    let mut state = ViewState::default();
+    for patch in [1, 2] {
+        let Notice { when, what } = notice(patch);
+        state.apply(Event::Happened { when, what });
+    }
+    assert_eq!(state.happened[0], notice(2));
+    state.apply(Event::Phase { phase: Phase::Launched { version: Version::new(1, 0, 0) } });
+    assert!(!state.finished());
+    assert_eq!((state.actions().primary, state.dismissal()), (Some(Action::Close), Some(Action::Close)));
+    assert_eq!(state.seen(&notice(2)), Command::Seen(Box::new(notice(2).what)));
+    assert!(!state.finished());
+    state.seen(&notice(1));
+    assert!(state.finished() && state.actions() == Actions::default());
+}
+
+#[test]
+fn the_bytes_of_a_download_are_not_taken_for_the_users_files() {
+    let mut state = ViewState::default();
+    state.apply(progress(vec![node("a", 30, NodeState::Active)]));
+    state.apply(Event::Phase { phase: Phase::Switching { version: Version::new(1, 0, 0) } });
+    assert!(!state.takes_files_along());
+    state.apply(Event::Progress(Progress { done: 1, total: 4, ..Progress::default() }));
+    assert!(state.takes_files_along() && (state.fraction() - 0.25).abs() < 1e-6);
 }

@@ -1,0 +1,140 @@
+//! What is asked a second time before it is done: in plain words, what becomes of the user's files.
+
+use egui::RichText;
+
+use super::{Dialog, Page};
+use crate::engine::protocol::{Command, InstalledVersion};
+use crate::launcher::theme::{self, Palette};
+use crate::launcher::widgets::{self, Emphasis};
+use crate::model::ContainerId;
+
+/// What waits for a second click.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Delete a version.
+    Remove(ContainerId),
+    /// Make it the active one, with the present files.
+    Switch(ContainerId),
+    /// The same, with the files as they were.
+    GoBack(ContainerId),
+    /// Delete the versions that are too many.
+    Prune,
+}
+
+/// A question in words.
+struct Words {
+    title: String,
+    paragraphs: Vec<String>,
+    yes: &'static str,
+    emphasis: Emphasis,
+    command: Command,
+}
+
+impl Dialog {
+    /// Shows the question that is open, if one is.
+    pub(super) fn ask(&mut self, context: &egui::Context) {
+        let Some(question) = self.asking.clone() else { return };
+        let words = match &question {
+            Question::Prune => self.about_pruning(),
+            Question::Remove(id) | Question::Switch(id) | Question::GoBack(id) => {
+                let version = self.view.installed.iter().find(|version| version.id == *id);
+                version.and_then(|version| self.about(&question, version))
+            }
+        };
+        // What it was about is gone meanwhile, or something is under way.
+        let Some(words) = words else {
+            self.asking = None;
+            return;
+        };
+        let colours = Palette::for_theme(context.theme());
+        let frame = theme::card(&colours).inner_margin(20);
+        let shown = egui::Modal::new(egui::Id::unique("question")).frame(frame).show(context, |ui| {
+            ui.set_width(380.0);
+            ui.spacing_mut().item_spacing.y = 8.0;
+            ui.add(egui::Label::new(RichText::new(words.title).font(theme::title(17.0))).wrap());
+            for (index, paragraph) in words.paragraphs.into_iter().enumerate() {
+                let colour = if index == 0 { colours.text } else { colours.muted };
+                ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
+            }
+            ui.add_space(6.0);
+            let buttons = |ui: &mut egui::Ui| {
+                let yes = widgets::button(ui, &self.texts.get(words.yes), words.emphasis).clicked();
+                (yes, widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary).clicked())
+            };
+            egui::Sides::new().show(ui, |_| (), buttons).1
+        });
+        let (yes, no) = shown.inner;
+        if yes {
+            self.handle.send(words.command);
+            if matches!(question, Question::Switch(_) | Question::GoBack(_)) {
+                self.page = Page::Update;
+            }
+        }
+        if yes || no || shown.should_close() {
+            self.asking = None;
+        }
+    }
+
+    fn about(&self, question: &Question, version: &InstalledVersion) -> Option<Words> {
+        let texts = &self.texts;
+        let id = version.id.clone();
+        let number = id.version.to_string();
+        let with = |name: &str| texts.with(name, &[("version", &number)]);
+        let running = self.view.installed.iter().any(|version| version.running);
+        match question {
+            Question::Remove(_) => Some(Words {
+                title: with("remove-title"),
+                paragraphs: std::iter::once(texts.with("remove-text", &[("size", &texts.size(self.view.size_of(version)))]))
+                    .chain(version.left.map(|_| texts.get("remove-text-kept")))
+                    .collect(),
+                yes: "action-remove",
+                emphasis: Emphasis::Danger,
+                command: Command::Remove(id),
+            }),
+            Question::Switch(_) if self.view.at_rest() => {
+                let active = self.view.active().map(|active| active.id.version.to_string());
+                let back = active.map(|active| texts.with("switch-text-back", &[("version", &active)]));
+                let rest = [
+                    back,
+                    version.failed.then(|| texts.get("switch-text-failed")),
+                    running.then(|| texts.get("switch-text-running")),
+                ];
+                Some(Words {
+                    title: with("switch-title"),
+                    paragraphs: std::iter::once(texts.get("switch-text")).chain(rest.into_iter().flatten()).collect(),
+                    yes: "action-switch-now",
+                    emphasis: Emphasis::Primary,
+                    command: Command::Switch(id),
+                })
+            }
+            Question::GoBack(_) if self.view.at_rest() => {
+                let date = texts.moment(version.left?, &self.options.zone);
+                let rest = [Some(texts.get("go-back-text-kept")), running.then(|| texts.get("go-back-text-running"))];
+                let first = texts.with("go-back-text", &[("version", &number), ("date", &date)]);
+                Some(Words {
+                    title: with("go-back-title"),
+                    paragraphs: std::iter::once(first).chain(rest.into_iter().flatten()).collect(),
+                    yes: "action-go-back-now",
+                    emphasis: Emphasis::Primary,
+                    command: Command::RollBack(Some(id)),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn about_pruning(&self) -> Option<Words> {
+        let texts = &self.texts;
+        let versions: Vec<_> = self.view.surplus().collect();
+        let names = versions.iter().map(|version| version.id.version.to_string());
+        let list = names.reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]))?;
+        let size = texts.size(versions.iter().map(|version| self.view.size_of(version)).sum());
+        Some(Words {
+            title: texts.get("prune-title"),
+            paragraphs: vec![texts.with("prune-text", &[("list", &list), ("size", &size)]), texts.get("prune-text-stays")],
+            yes: "action-prune-now",
+            emphasis: Emphasis::Danger,
+            command: Command::Prune,
+        })
+    }
+}

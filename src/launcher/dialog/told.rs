@@ -1,0 +1,158 @@
+//! What happened while nobody looked: alone in a window of its own, or as cards above another screen.
+
+use std::path::Path;
+
+use egui::{Response, RichText, Ui};
+
+use super::Dialog;
+use super::outcome::monospaced;
+use crate::launcher::theme::{self, Palette};
+use crate::launcher::widgets::{self, Emphasis, Mark};
+use crate::model::Version;
+use crate::model::happened::{Conflict, Happened, Notice};
+
+/// Files that are named; of more there is the number.
+const NAMED: usize = 8;
+/// Between two particulars, points.
+const PAUSE: f32 = 8.0;
+
+impl Dialog {
+    /// Title and subtitle of a window that tells what happened.
+    pub(super) fn headline_told(&self) -> (String, String, Option<Mark>) {
+        let texts = &self.texts;
+        let (title, text) = match self.view.tells_one() {
+            Some(notice) => texts.told(&notice.what).into(),
+            None => {
+                let count = u64::try_from(self.view.happened.len()).unwrap_or(u64::MAX);
+                (texts.count("told-several", count, &[]), texts.get("told-several-subtitle"))
+            }
+        };
+        (title, text, Some(Mark::Note))
+    }
+
+    /// A list of files is what a person needs; it is unfolded where nothing else is shown.
+    pub(super) fn unfold_what_is_a_list(&mut self) {
+        let list = |notice: &&Notice| matches!(notice.what, Happened::Conflicts { .. });
+        self.unfolded.extend(self.view.tells_one().filter(list).cloned());
+    }
+
+    /// What happened, the newest first.
+    pub(super) fn told(&mut self, ui: &mut Ui) {
+        // The headline says what it is, and the foot has the button for the rest.
+        if let Some(notice) = self.view.tells_one().cloned() {
+            if self.unfolded.contains(&notice) {
+                widgets::card(ui, |ui| self.particulars(ui, &notice));
+            }
+            return;
+        }
+        let tells = self.view.tells();
+        for notice in self.view.happened.clone() {
+            ui.push_id((notice.when, std::mem::discriminant(&notice.what)), |ui| {
+                widgets::card(ui, |ui| self.told_card(ui, &notice, tells));
+            });
+        }
+    }
+
+    fn told_card(&mut self, ui: &mut Ui, notice: &Notice, tells: bool) {
+        let colours = Palette::of(ui);
+        let [title, text] = self.texts.told(&notice.what);
+        ui.spacing_mut().item_spacing.y = 4.0;
+        ui.add(egui::Label::new(RichText::new(title).font(theme::title(14.0))).wrap());
+        ui.add(egui::Label::new(RichText::new(text).size(13.0).color(colours.muted)).wrap());
+        ui.add_space(2.0);
+        ui.horizontal(|ui| {
+            // A window of its own is closed as a whole.
+            if !tells && widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary).clicked() {
+                let command = self.view.seen(notice);
+                self.handle.send(command);
+            }
+            self.fold(ui, notice, |ui, name| widgets::small_button(ui, name, Emphasis::Secondary));
+        });
+        if self.unfolded.contains(notice) {
+            ui.add_space(6.0);
+            self.particulars(ui, notice);
+        }
+    }
+
+    /// Shows the rest or hides it.
+    pub(super) fn fold(&mut self, ui: &mut Ui, notice: &Notice, button: fn(&mut Ui, &str) -> Response) {
+        let open = self.unfolded.contains(notice);
+        let name = if open { "action-hide-details" } else { "action-details" };
+        if button(ui, &self.texts.get(name)).clicked() {
+            if open {
+                self.unfolded.retain(|unfolded| unfolded != notice);
+            } else {
+                self.unfolded.push(notice.clone());
+            }
+        }
+    }
+
+    /// All that is known.
+    fn particulars(&mut self, ui: &mut Ui, notice: &Notice) {
+        ui.spacing_mut().item_spacing.y = 2.0;
+        match &notice.what {
+            Happened::RolledBack { failure, .. } => self.particular(ui, "told-why", &self.texts.failure(failure)),
+            Happened::NotSwitched { to, chain } => {
+                self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
+                let report = self.report_of(&format!("not switched to {to}"), chain);
+                ui.add_space(4.0);
+                monospaced(ui, &report);
+                ui.add_space(4.0);
+                self.copy_button(ui, report, Emphasis::Secondary);
+            }
+            Happened::Conflicts { version, files } => self.conflicts(ui, version, files),
+        }
+        let when = self.texts.moment(notice.when, &self.options.zone);
+        ui.add_space(PAUSE);
+        self.particular(ui, "told-when", &when);
+        if let Happened::RolledBack { from: failed, .. } | Happened::NotSwitched { to: failed, .. } = &notice.what {
+            ui.add_space(PAUSE);
+            self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &failed.to_string())]));
+        }
+        if let Happened::RolledBack { from, kept, .. } = &notice.what {
+            ui.add_space(PAUSE);
+            widgets::card_title(ui, &self.texts.with("told-kept", &[("version", &from.to_string())]));
+            ui.add(egui::Label::new(self.texts.get("told-kept-text")).wrap());
+            if self.place(ui, kept) {
+                self.open_folder(kept);
+            }
+        }
+    }
+
+    fn conflicts(&mut self, ui: &mut Ui, version: &Version, files: &[Conflict]) {
+        let colours = Palette::of(ui);
+        widgets::card_title(ui, &self.texts.get("told-files"));
+        for Conflict { yours, beside } in files.iter().take(NAMED) {
+            ui.add_space(2.0);
+            ui.add(egui::Label::new(yours.display().to_string()).wrap());
+            let name = beside.file_name().unwrap_or(beside.as_os_str()).to_string_lossy();
+            let beside = self.texts.with("told-beside", &[("name", &name)]);
+            ui.add(egui::Label::new(RichText::new(beside).size(12.5).color(colours.muted)).wrap());
+        }
+        if files.len() > NAMED {
+            let more = u64::try_from(files.len() - NAMED).unwrap_or(u64::MAX);
+            ui.add_space(2.0);
+            ui.label(RichText::new(self.texts.count("told-more", more, &[])).color(colours.muted));
+        }
+        let Some(installed) = self.view.installed.iter().find(|installed| installed.id.version == *version) else { return };
+        let folder = common_folder(&installed.folder, files);
+        ui.add_space(4.0);
+        if widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary).clicked() {
+            self.open_folder(&folder);
+        }
+    }
+
+    fn particular(&self, ui: &mut Ui, name: &str, text: &str) {
+        widgets::card_title(ui, &self.texts.get(name));
+        ui.add(egui::Label::new(text).wrap());
+    }
+}
+
+/// The folder that all files lie in, if that is one; else the version's.
+fn common_folder(version: &Path, files: &[Conflict]) -> std::path::PathBuf {
+    let folders = || files.iter().filter_map(|file| file.yours.parent());
+    match folders().next() {
+        Some(first) if folders().all(|folder| folder == first) => version.join(first),
+        _ => version.to_owned(),
+    }
+}

@@ -1,0 +1,112 @@
+//! What happened while nobody looked, in words: what in one sentence, and in what way.
+//!
+//! In: what happened, from the engine. Out: text in the catalogue's language. Never: a guess about what is not known.
+
+use super::texts::Texts;
+use crate::model::happened::{Failure, Happened};
+
+/// From here on a status is a signal's number, as a shell tells it.
+const SIGNALS: u8 = 128;
+
+impl Texts {
+    /// What happened, and what it means for the person: a title and a sentence.
+    pub fn told(&self, what: &Happened) -> [String; 2] {
+        match what {
+            Happened::RolledBack { from, to, .. } => [
+                self.with("told-rolled-back", &[("version", &from.to_string())]),
+                self.with("told-rolled-back-now", &[("version", &to.to_string())]),
+            ],
+            Happened::NotSwitched { to, .. } => {
+                [self.with("told-not-switched", &[("version", &to.to_string())]), self.get("told-not-switched-now")]
+            }
+            Happened::Conflicts { version, files } => {
+                let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
+                let text = self.count("told-conflicts-now", count, &[("version", &version.to_string())]);
+                [self.count("told-conflicts", count, &[]), text]
+            }
+        }
+    }
+
+    /// In what way a version failed to come up.
+    pub fn failure(&self, failure: &Failure) -> String {
+        match failure {
+            Failure::Crashed { status } if *status > SIGNALS => {
+                self.with("failure-signal", &[("signal", &(status - SIGNALS).to_string())])
+            }
+            Failure::Crashed { status } => self.with("failure-crashed", &[("status", &status.to_string())]),
+            Failure::EndedAtOnce => self.get("failure-ended-at-once"),
+            Failure::Hung => self.get("failure-hung"),
+            Failure::Said { reason } if reason.is_empty() => self.get("failure-said-nothing"),
+            Failure::Said { reason } => self.with("failure-said", &[("reason", reason)]),
+            Failure::NotStarted => self.get("failure-not-started"),
+            Failure::NeverUp => self.get("failure-never-up"),
+        }
+    }
+
+    /// The day and the minute of a moment in a time zone.
+    pub fn moment(&self, moment: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> String {
+        let time = moment.to_zoned(zone.clone()).strftime("%H:%M").to_string();
+        self.with("moment", &[("date", &self.date(moment, zone)), ("time", &time)])
+    }
+
+    /// Bytes done and in all as megabytes of one width: `312 of 1,024 MB`.
+    pub fn taken_along(&self, done: u64, total: u64) -> String {
+        let [done, total] = [done, total].map(|bytes| self.number(bytes / 1_000_000));
+        self.with("switching-progress", &[("done", &done), ("total", &total)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::Language;
+    use crate::model::Version;
+
+    #[test]
+    fn every_way_to_fail_has_its_own_words_in_each_language() {
+        let failures = [
+            Failure::Crashed { status: 1 },
+            Failure::Crashed { status: 139 },
+            Failure::EndedAtOnce,
+            Failure::Hung,
+            Failure::Said { reason: "no display".to_owned() },
+            Failure::Said { reason: String::new() },
+            Failure::NotStarted,
+            Failure::NeverUp,
+        ];
+        for texts in Language::ALL.map(Texts::new) {
+            let told: std::collections::BTreeSet<_> = failures.iter().map(|failure| texts.failure(failure)).collect();
+            assert_eq!(told.len(), failures.len(), "{told:?}");
+            assert!(told.iter().all(|text| !text.starts_with("failure-") && !text.contains('{')), "{told:?}");
+            assert!(told.iter().any(|text| text.contains("11")) && told.iter().any(|text| text.contains("no display")));
+        }
+    }
+
+    #[test]
+    fn what_happened_is_one_sentence_about_the_person() {
+        let texts = Texts::new(Language::English);
+        let (from, to) = (Version::new(2, 0, 0), Version::new(1, 9, 0));
+        let back = Happened::RolledBack { from: from.clone(), to, failure: Failure::Hung, kept: "/k".into() };
+        let expected = ["Version 2.0.0 did not start properly", "You are back on 1.9.0, and your files are as they were."];
+        assert_eq!(texts.told(&back), expected);
+        for texts in Language::ALL.map(Texts::new) {
+            for what in [
+                back.clone(),
+                Happened::NotSwitched { to: from.clone(), chain: Vec::new() },
+                Happened::Conflicts { version: from.clone(), files: Vec::new() },
+            ] {
+                assert!(texts.told(&what).iter().all(|text| !text.contains("told-") && !text.contains('{')), "{what:?}");
+                assert!(!texts.happened(&what).starts_with("happened-"));
+            }
+        }
+    }
+
+    #[test]
+    fn moments_and_megabytes_are_written_for_people() {
+        let [chinese, english] = Language::ALL.map(Texts::new);
+        let moment = jiff::Timestamp::from_second(1_795_305_600 + 7 * 3600 + 5 * 60).unwrap();
+        assert_eq!(english.moment(moment, &jiff::tz::TimeZone::UTC), "November 22, 2026, 07:05");
+        assert_eq!(chinese.moment(moment, &jiff::tz::TimeZone::UTC), "2026 年 11 月 22 日 07:05");
+        assert_eq!(english.taken_along(312_400_000, 1_024_000_000), "Taking your files along: 312 of 1,024 MB");
+    }
+}

@@ -1,0 +1,105 @@
+//! How much room a home takes on its disk: what the file system has given to each file, not what the files say of themselves.
+//!
+//! In: a home. Out: bytes. Never: a lock, or an error: what cannot be read is not counted, and files may go while they are counted. Blocks
+//! that files share where the file system can clone are counted for each of them, so a figure says how much it is at most.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Home;
+use super::home::entries_of;
+
+/// Room on the disk, bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All of the home.
+    pub whole: u64,
+    /// Of that each version's folder and each snapshot's own.
+    pub folders: Vec<(PathBuf, u64)>,
+}
+
+/// Looks at every file of `home`; tens of milliseconds for some ten thousand.
+pub fn measure(home: &Home) -> Usage {
+    let mut measuring = Measuring::default();
+    let mut usage = Usage::default();
+    for entry in entries_of(home.root()).map(|entry| entry.path()) {
+        if entry == home.containers() || entry == home.snapshots() {
+            for folder in entries_of(&entry).map(|entry| entry.path()) {
+                let bytes = measuring.bytes(&folder);
+                usage.whole += bytes;
+                usage.folders.push((folder, bytes));
+            }
+        } else {
+            usage.whole += measuring.bytes(&entry);
+        }
+    }
+    usage.folders.sort();
+    usage
+}
+
+#[derive(Default)]
+struct Measuring {
+    /// Files with several names that were counted.
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Measuring {
+    /// Of a file, or of a folder with all in it. Links are not followed.
+    fn bytes(&mut self, path: &Path) -> u64 {
+        let Ok(found) = fs::symlink_metadata(path) else { return 0 };
+        let own = self.own(&found);
+        if found.is_dir() { own + entries_of(path).map(|entry| self.bytes(&entry.path())).sum::<u64>() } else { own }
+    }
+
+    #[cfg(unix)]
+    fn own(&mut self, found: &fs::Metadata) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        if !found.is_dir() && found.nlink() > 1 && !self.seen.insert((found.dev(), found.ino())) {
+            return 0;
+        }
+        // Of this size whatever the file system's own blocks are.
+        found.blocks() * 512
+    }
+
+    #[cfg(not(unix))]
+    fn own(&mut self, found: &fs::Metadata) -> u64 {
+        if found.is_file() { found.len() } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+
+    fn of(usage: &Usage, folder: &Path) -> u64 {
+        usage.folders.iter().find(|(path, _)| path == folder).unwrap().1
+    }
+
+    #[test]
+    fn every_folder_is_counted_once_and_the_whole_is_more_than_its_parts() {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[("app/file", "x")]), fixture.install("2.0.0", &[]));
+        let before = measure(&fixture.home);
+        fixture.write(&one, "data/large", &"x".repeat(1 << 20));
+        let after = measure(&fixture.home);
+        let grown = |id| of(&after, &fixture.home.container(id)) - of(&before, &fixture.home.container(id));
+        assert!((1 << 20..2 << 20).contains(&grown(&one)), "{}", grown(&one));
+        assert_eq!((grown(&two), after.whole - before.whole), (0, grown(&one)));
+        assert!(after.whole > after.folders.iter().map(|(_, bytes)| bytes).sum());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_second_name_of_a_file_and_what_a_link_leads_to_count_nothing() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[]);
+        fixture.write(&one, "data/large", &"x".repeat(1 << 20));
+        let before = measure(&fixture.home).whole;
+        let data = fixture.home.container(&one).join("data");
+        fs::hard_link(data.join("large"), data.join("again")).unwrap();
+        std::os::unix::fs::symlink("/", data.join("all")).unwrap();
+        assert!(measure(&fixture.home).whole - before < 1 << 20);
+    }
+}
