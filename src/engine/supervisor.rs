@@ -86,10 +86,13 @@ fn leave(context: &Context, what: Happened) {
     }
 }
 
-fn forget_version(context: &Context, version: &crate::model::Version) {
-    if let Err(error) = probation::remember_failed(&context.home, version) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the failed version may be offered again");
+/// Whether it is written down that the version is not to be offered again.
+fn forget_version(context: &Context, version: &crate::model::Version) -> bool {
+    let written = probation::remember_failed(&context.home, version);
+    if let Err(error) = &written {
+        tracing::warn!(error = error as &dyn std::error::Error, "the failed version may be offered again");
     }
+    written.is_ok()
 }
 
 /// Counts the start of a version on probation, which may be one too many: then the version to start is the one before it.
@@ -246,8 +249,12 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
     if !context.settings.health.automatic_rollback {
         return Err(StoreError::NoRollbackPoint { id: record.container.to_string() });
     }
-    forget_version(context, &record.container.version);
+    // Before, so that a kill does not leave a version that nobody knows to have failed.
+    let is_known = forget_version(context, &record.container.version);
     let back = context.lock().and_then(|lock| rollback::roll_back(&context.home, None, &lock));
+    if !is_known {
+        forget_version(context, &record.container.version);
+    }
     match &back {
         Ok(back) => leave(
             context,

@@ -7,7 +7,7 @@ use super::StoreError;
 use super::files::{read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, InstalledRecord, State};
-use super::staging;
+use super::{snapshots, staging};
 use crate::durable;
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
@@ -245,7 +245,8 @@ impl Home {
         let is_left = self.journal().exists()
             || self.incoming().exists()
             || self.half_removed().chain(staging::left_by_installed(self)).next().is_some()
-            || self.replaced_in().iter().any(|folder| durable::has_left(folder));
+            || self.replaced_in().iter().any(|folder| durable::has_left(folder))
+            || snapshots::has_left(self);
         if is_left {
             match HomeLock::take(self) {
                 Ok(lock) => self.clean(&lock),

@@ -136,39 +136,59 @@ fn move_in(home: &Home, snapshot: &Snapshot) -> Result<(), StoreError> {
     durable::sync_folder(&snapshot.folder).map_err(StoreError::io("make durable", &snapshot.folder))
 }
 
+/// What a kill left in the folder of snapshots.
+enum Left {
+    /// A removal that had moved some of a version's folders in.
+    Half(Snapshot),
+    /// A folder that is no snapshot, or no longer.
+    Nothing(PathBuf),
+}
+
 /// Puts right what a kill left: the files of one version are not in two places, and what names nothing is gone. A failure is told in
 /// the log: the next one who comes tries again.
 pub(super) fn tidy(home: &Home) {
-    let active = home.active().ok().filter(|_| !home.has_lost_pointer()).map(|(active, _)| active.container);
-    let mut seen = Vec::new();
-    for snapshot in all(home) {
-        let is_last = !seen.contains(&snapshot.container);
-        let is_active = active.as_ref() == Some(&snapshot.container);
-        let done = match snapshot.has_files() {
-            // Only the way in of a version that is being removed goes folder by folder without a journal.
-            true if is_last
-                && !is_active
-                && active.is_some()
-                && CARRIED.iter().any(|folder| !exists(&snapshot.folder.join(folder))) =>
-            {
-                move_in(home, &snapshot)
-            }
-            // The files of the active version are in use.
-            false if is_active => remove(&snapshot),
-            _ => Ok(()),
+    for left in left(home) {
+        let done = match &left {
+            Left::Half(snapshot) => move_in(home, snapshot),
+            Left::Nothing(folder) => remove_folder(folder),
         };
         if let Err(error) = done {
             tracing::warn!(error = &error as &dyn std::error::Error, "a snapshot could not be put right");
         }
-        seen.push(snapshot.container);
     }
+}
+
+/// Whether [`tidy`] has something to do.
+pub(super) fn has_left(home: &Home) -> bool {
+    !left(home).is_empty()
+}
+
+fn left(home: &Home) -> Vec<Left> {
     // The note is written first and deleted first.
     let folders = entries_of(&home.snapshots()).map(|entry| entry.path());
-    for half in folders.filter(|path| is_snapshot(path) && !exists(&path.join(NOTE))) {
-        if let Err(error) = remove_tree(&half) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
+    let half = folders.filter(|path| is_snapshot(path) && !exists(&path.join(NOTE)));
+    let mut found: Vec<Left> = half.map(Left::Nothing).collect();
+    // While another version stands in for the active one, it is not known which files are in use.
+    let Ok(Some(active)) = home.named() else { return found };
+    let active = active.container;
+    if home.record(&active).is_err() {
+        return found;
+    }
+    let mut seen = Vec::new();
+    for snapshot in all(home) {
+        let is_last = !seen.contains(&snapshot.container);
+        seen.push(snapshot.container.clone());
+        let in_version = home.container(&snapshot.container);
+        // Only the way in of a version that is being removed goes folder by folder without a journal.
+        let is_half = || CARRIED.iter().any(|folder| exists(&in_version.join(folder)) && !exists(&snapshot.folder.join(folder)));
+        match (snapshot.has_files(), snapshot.container == active) {
+            (true, false) if is_last && is_half() => found.push(Left::Half(snapshot)),
+            // The files of the active version are in use, and no point to go back to.
+            (false, true) => found.push(Left::Nothing(snapshot.folder)),
+            _ => {}
         }
     }
+    found
 }
 
 fn exists(path: &Path) -> bool {
