@@ -139,7 +139,7 @@ fn move_in(home: &Home, snapshot: &Snapshot) -> Result<(), StoreError> {
 /// What a kill left in the folder of snapshots.
 enum Left {
     /// A removal that had moved some of a version's folders in.
-    Half(Snapshot),
+    Half(Box<Snapshot>),
     /// A folder that is no snapshot, or no longer.
     Nothing(PathBuf),
 }
@@ -182,7 +182,7 @@ fn left(home: &Home) -> Vec<Left> {
         // Only the way in of a version that is being removed goes folder by folder without a journal.
         let is_half = || CARRIED.iter().any(|folder| exists(&in_version.join(folder)) && !exists(&snapshot.folder.join(folder)));
         match (snapshot.has_files(), snapshot.container == active) {
-            (true, false) if is_last && is_half() => found.push(Left::Half(snapshot)),
+            (true, false) if is_last && is_half() => found.push(Left::Half(Box::new(snapshot))),
             // The files of the active version are in use, and no point to go back to.
             (false, true) => found.push(Left::Nothing(snapshot.folder)),
             _ => {}
