@@ -109,10 +109,13 @@ fn leave(context: &Context, what: Happened) {
     }
 }
 
-fn remember_failed(context: &Context, version: &Version) {
-    if let Err(error) = probation::remember_failed(&context.home, version) {
-        tracing::warn!(error = &error as &dyn std::error::Error, "the failed version may be offered again");
+/// Whether it is written down that the version is not to be offered again.
+fn remember_failed(context: &Context, version: &Version) -> bool {
+    let written = probation::remember_failed(&context.home, version);
+    if let Err(error) = &written {
+        tracing::warn!(error = error as &dyn std::error::Error, "the failed version may be offered again");
     }
+    written.is_ok()
 }
 
 /// Counts the start of a version on probation, which may be one too many: then the version to start is the one before it.
@@ -287,11 +290,16 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
         if !is_judged_here(context, record) {
             return Err(StoreError::Switched { id: record.container.to_string() });
         }
-        rollback::roll_back(home, Some(&point.container), &lock)
+        // Before, so that a kill does not leave a version that nobody knows to have failed.
+        let is_known = remember_failed(context, &record.container.version);
+        let back = rollback::roll_back(home, Some(&point.container), &lock);
+        if !is_known {
+            remember_failed(context, &record.container.version);
+        }
+        back
     });
     match back {
         Ok(back) => {
-            remember_failed(context, &record.container.version);
             let (from, to) = (back.from.version.clone(), back.record.container.version.clone());
             leave(context, Happened::RolledBack { from, to, failure, kept: back.kept.clone() });
             Ok(back.record)

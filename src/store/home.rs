@@ -7,7 +7,7 @@ use super::StoreError;
 use super::files::{read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, InstalledRecord, State};
-use super::staging;
+use super::{snapshots, staging};
 use crate::durable;
 use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
@@ -265,12 +265,7 @@ impl Home {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what a kill left could not be removed");
             }
         }
-        for entry in entries_of(&self.running()) {
-            let id = entry.file_name().to_str().and_then(|name| name.trim_end_matches(".d").parse::<ContainerId>().ok());
-            if let Some(id) = id.filter(|id| !self.container(id).exists() && !RunningLock::is_held(self, id)) {
-                RunningLock::forget(self, &id);
-            }
-        }
+        self.forgotten().for_each(|id| RunningLock::forget(self, &id));
     }
 
     /// The part of [`Home::clean`] that never takes long.
@@ -283,13 +278,21 @@ impl Home {
         let is_left = self.journal().exists()
             || self.incoming().exists()
             || self.half_removed().chain(staging::left_by_installed(self)).next().is_some()
-            || self.replaced_in().iter().any(|folder| durable::has_left(folder));
+            || self.replaced_in().iter().any(|folder| durable::has_left(folder))
+            || snapshots::has_left(self)
+            || self.forgotten().next().is_some();
         if is_left {
             match HomeLock::take(self) {
                 Ok(lock) => self.clean(&lock),
                 Err(error) => tracing::info!(%error, "what a kill left stays for now"),
             }
         }
+    }
+
+    /// Versions that are gone but for their locks.
+    fn forgotten(&self) -> impl Iterator<Item = ContainerId> {
+        let id = |entry: fs::DirEntry| entry.file_name().to_str()?.trim_end_matches(".d").parse().ok();
+        entries_of(&self.running()).filter_map(id).filter(|id| !self.container(id).exists() && !RunningLock::is_held(self, id))
     }
 
     fn half_removed(&self) -> impl Iterator<Item = PathBuf> + use<> {

@@ -191,6 +191,19 @@ fn remove_folder(folder: &Path) -> Result<(), StoreError> {
 /// Puts right what a kill left: notes that name nothing, and what is left of a snapshot whose note is gone. A failure is told in the log:
 /// the next one who comes tries again.
 pub(super) fn tidy(home: &Home) {
+    for folder in left(home) {
+        if let Err(error) = remove_folder(&folder) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
+        }
+    }
+}
+
+/// Whether [`tidy`] has something to do.
+pub(super) fn has_left(home: &Home) -> bool {
+    !left(home).is_empty()
+}
+
+fn left(home: &Home) -> Vec<PathBuf> {
     let active = home.active().ok().filter(|_| !home.has_lost_pointer()).map(|(active, _)| active.container);
     let is_nothing = |snapshot: &Snapshot| {
         // The files of the active version are in use; those of a version that is gone are nowhere.
@@ -202,11 +215,7 @@ pub(super) fn tidy(home: &Home) {
     // The note is written first and deleted first.
     let half =
         entries_of(&home.snapshots()).map(|entry| entry.path()).filter(|path| is_snapshot(path) && !exists(&path.join(NOTE)));
-    for folder in nothing.chain(half) {
-        if let Err(error) = remove_folder(&folder) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
-        }
-    }
+    nothing.chain(half).collect()
 }
 
 /// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`, the folder that was just made. Called when

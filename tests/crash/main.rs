@@ -1,4 +1,27 @@
-//! Crash safety through the real executable (promise 4).
+//! Crash safety through the real executable: after a kill, an error of the disk or a full disk at any point, one plain run starts a
+//! healthy version with the user's files as they were before or after, the same verb can be done again, and then nothing is left over.
+//!
+//! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
+//! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them (half an hour),
+//! and the name of a scene (`KUZFLOW_CRASH=rollback`) those of one. HEAD_FIGURES
+//!
+//! Faults that must not hurt, and where they are tried:
+//!
+//! ```text
+//! 19 a kill at each call; at random times    no_single_call_…, faults::killed_at_random_times_…; with large downloads:
+//!                                            executables::killed_at_any_time_…, incremental::a_kill_at_any_time_…
+//! 20 a full disk, errors, a read-only home   no_single_call_…, faults::on_a_read_only_disk_…; real disks: executables::a_full_disk_…,
+//!                                            a_disk_that_fills_…, the_app_starts_from_a_read_only_home; all homes here have spaces and
+//!                                            Chinese characters in their paths
+//! 21 two launchers, stale locks, reused ids  faults::launchers_at_once_…, stale_locks_…, executables::two_launchers_at_once; files
+//!                                            held open on Windows: durable::tests::renaming_waits_…
+//! 22 crash, hang, end at once, crash later   faults::a_new_version_that_…, the scene "rollback by itself"
+//! 23 failed migration, rollback after edits  faults::a_migration_that_fails_halfway_…, after_a_rollback_…
+//! 24 what prune must not take; damage        faults::prune_takes_neither_…; executables::damage_is_found
+//! 26 no display, no OpenGL, …                executables::the_app_starts_without_network_window_…, updated_in_the_real_window (drawn by
+//!                                            software); window::keys_are_enough and every test there that finds things by their label
+//!                                            (screen reader); launcher::fonts::tests::every_character_…
+//! ```
 
 #![cfg(all(target_os = "linux", feature = "publisher"))]
 #![allow(dead_code)] // the world has more than is used here
@@ -21,7 +44,7 @@ use points::Fault;
 use scenes::Stage;
 
 /// Points that are tried if nobody asks for all of them.
-const SAMPLE: usize = 400;
+const SAMPLE: usize = 300;
 
 #[test]
 fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
@@ -46,7 +69,8 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
     let total = all.len();
     if wanted.is_empty() {
         let every = total.div_ceil(SAMPLE);
-        all = all.into_iter().skip(fastrand::Rng::with_seed(4).usize(..every)).step_by(every).collect();
+        let mut random = fastrand::Rng::with_seed(4);
+        all = all.chunks(every).map(|chunk| *random.choice(chunk).unwrap()).collect();
     }
     let (next, failures, tried) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {

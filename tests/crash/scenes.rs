@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::points::Tracer;
+use crate::points::{Fault, Tracer};
 use crate::release::{NodeProcess, Said, World, said, text};
 
 /// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it a release that does not come up.
@@ -222,6 +222,7 @@ impl Stage {
         fs::write(&script, MIGRATE).unwrap();
         fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
 
+        let cut = self.cut_short(&ready);
         let broken = self.copy(&fresh, "broken");
         self.spoil(&broken, "crash");
         let returned = self.copy(&two, "returned");
@@ -244,6 +245,7 @@ impl Stage {
         add("switch back", two.clone(), &["switch", "1.0.0"], "plain", &says_two, none);
         add("switch at the next start", pending, &["run"], "plain", &says_one, none);
         add("switch with a migration", migrating, &["switch", "2.0.0"], "plain", &says_one, none);
+        add("switch that was cut short", cut, &["run"], "plain", "", none);
         add("rollback", two.clone(), &["rollback"], "plain", &says_two, &["no_rollback_point"]);
         add("rollback to a snapshot", returned, &["rollback", "1.0.0"], "plain", &says_two, &["no_rollback_point"]);
         add("rollback by itself", broken, &["run"], "plain", "", none);
@@ -251,6 +253,18 @@ impl Stage {
         add("plain start", two, &["run"], "plain", &says_two, none);
         add("prune", three.clone(), &["prune", "--keep", "0"], "plain", &says_two, none);
         add("remove", three, &["remove", "1.0.0"], "plain", &says_two, &["no_such_version"]);
+    }
+
+    /// A home in which a switch to 2.0.0 was killed in the middle of moving folders into place.
+    fn cut_short(&self, ready: &Path) -> PathBuf {
+        let [probe, cut] = ["probe", "cut short"].map(|name| self.copy(ready, name));
+        let verb = ["--json", "switch", "2.0.0"];
+        let changes = self.tracer.run(&self.launcher(&probe, "plain", &verb), None, &probe).changes;
+        let moved = changes.iter().position(|change| change.starts_with("rename") && change.contains("/incoming/")).unwrap();
+        // Numbers begin with 1; so this is the call after that one.
+        self.tracer.run(&self.launcher(&cut, "plain", &verb), Some((Fault::Kill, moved + 2)), &cut);
+        assert!(cut.join("journal.json").exists());
+        cut
     }
 
     /// The new version is installed beside the running one, and waits.
