@@ -18,6 +18,7 @@ use crate::engine::mailbox::Handle;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::engine::repair;
+use crate::engine::supervisor;
 use crate::host;
 use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
 use crate::model::ContainerId;
@@ -145,7 +146,9 @@ fn stay(context: &Context) -> Ending {
     if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
         return Ending::App(0);
     }
-    context.app.wait().map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
+    let status = context.app.wait();
+    supervisor::note_end(context);
+    status.map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
 }
 
 /// What happened while nobody looked, in the window or in the terminal.

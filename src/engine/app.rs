@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::model::happened::Happened;
-use crate::store::launch::{self, RunningApp, Variable};
+use crate::store::launch::{self, RunningApp, Variable, Which};
 use crate::store::switch::Means;
 use crate::store::{Home, InstalledRecord, StoreError, switch};
 
@@ -166,30 +166,31 @@ impl AppSlot {
 /// Starts the active version without anybody who attends it; what is left when there are no settings (promise 1).
 pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
     let mut chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
-    let started = launch_or_other(home, &chosen.record, arguments, variable);
+    let started = launch_or_other(home, &chosen.record, Which::Active, arguments, variable);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;
     }
     chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
-    launch_or_other(home, &chosen.record, arguments, variable)
+    launch_or_other(home, &chosen.record, Which::Active, arguments, variable)
 }
 
 /// Starts a version, and where that cannot be started the newest other one that can (promise 1).
 pub fn launch_or_other(
     home: &Home,
     chosen: &InstalledRecord,
+    which: Which,
     arguments: &[OsString],
     variable: Variable,
 ) -> Result<RunningApp, StoreError> {
-    let begin = |record: &InstalledRecord| launch::start(home, record, arguments, variable);
-    let first = match begin(chosen) {
+    let begin = |record: &InstalledRecord, which| launch::start(home, record, which, arguments, variable);
+    let first = match begin(chosen, which) {
         Ok(app) => return Ok(app),
         Err(error @ StoreError::Switched { .. }) => return Err(error),
         Err(error) => error,
     };
     tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");
     for other in home.installed()?.into_iter().filter(|other| other.container != chosen.container) {
-        match begin(&other) {
+        match begin(&other, Which::Any) {
             Ok(app) => return Ok(app),
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "nor can this version"),
         }

@@ -44,8 +44,9 @@ pub struct Observation {
     /// Whether another process of the same version lives: an instance that took this one's work over, or that this one started in its
     /// place.
     pub has_successor: bool,
-    /// Whether it was started with arguments of the user's (`--help`, a file that may not be there).
-    pub has_arguments: bool,
+    /// Whether it may well end at once: it was started with arguments of the user's (`--help`, a file that may not be there), or is an app
+    /// that does so.
+    pub may_be_short: bool,
     /// Whether it came up in this run or in an earlier one.
     pub was_up: bool,
 }
@@ -86,11 +87,11 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(Ended::Asked), _) => Verdict::Undecided,
         (Some(_), _) if seen.has_successor => Verdict::Undecided,
         // An error in what was typed, told with a status that programs choose themselves.
-        (Some(Ended::Badly(status)), _) if seen.has_arguments && status < 128 && seen.age < AT_ONCE => Verdict::Undecided,
+        (Some(Ended::Badly(status)), _) if seen.may_be_short && status < 128 && seen.age < AT_ONCE => Verdict::Undecided,
         (_, Some(Said::Failed(reason))) if !seen.was_up => Verdict::Failed(Failure::Said { reason: reason.clone() }),
         (Some(Ended::Badly(status)), _) => Verdict::Failed(Failure::Crashed { status }),
         (Some(Ended::Well), _) if up => Verdict::Settled,
-        (Some(Ended::Well), _) if seen.age < AT_ONCE && !seen.has_arguments => Verdict::Failed(Failure::EndedAtOnce),
+        (Some(Ended::Well), _) if seen.age < AT_ONCE && !seen.may_be_short => Verdict::Failed(Failure::EndedAtOnce),
         (Some(Ended::Well), _) => Verdict::Undecided,
         (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
         (None, _) if up => Verdict::Up,
@@ -133,7 +134,7 @@ mod tests {
             said: None,
             reports_up: false,
             has_successor: false,
-            has_arguments: false,
+            may_be_short: false,
             was_up: false,
         }
     }
@@ -169,7 +170,7 @@ mod tests {
             let handed_over = Observation { has_successor: true, ..end(1, ended) };
             assert_eq!(judge(&RULES, &handed_over), Verdict::Undecided, "{ended:?}");
         }
-        let typed = |ended| judge(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
+        let typed = |ended| judge(&RULES, &Observation { may_be_short: true, ..end(1, ended) });
         assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, Verdict::Undecided]);
         assert_eq!(typed(Ended::Badly(139)), crashed, "no argument excuses that");
         assert_eq!(judge(&RULES, &Observation { said: Some(Said::Up), ..end(1, Ended::Well) }), Verdict::Settled);

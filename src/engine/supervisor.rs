@@ -16,12 +16,12 @@ use super::health::{self, Ended, Observation, Rules, Verdict};
 use crate::causes;
 use crate::model::Version;
 use crate::model::happened::{Failure, Happened};
-use crate::store::launch::{self, RunningApp, exit_code};
+use crate::store::launch::{self, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, Said};
 use crate::store::rollback;
 use crate::store::switch::{self, Means, Resolved};
-use crate::store::{InstalledRecord, Probation, StoreError};
+use crate::store::{InstalledRecord, Probation, State, StoreError};
 
 /// Between two looks at an app that is not known to be up.
 const LOOK: Duration = Duration::from_millis(100);
@@ -49,12 +49,15 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
     let resolved = switch::resolve_for_start(&context.home, means)?;
     notice_switch(context, &resolved);
     let (record, probation) = count(context, resolved.record);
+    // Where a rollback could not be written down, what is started is not what the pointer names.
+    let is_active = context.home.active().is_ok_and(|(active, _)| active.container == record.container);
+    let which = if is_active { Which::Active } else { Which::Any };
     let Some(mut probation) = probation else {
-        return Ok(context.app.set(launch_or_other(context, &record)?));
+        return Ok(context.app.set(launch_or_other(context, &record, which)?));
     };
     let rules = rules(context);
     let app = loop {
-        match launch::start(&context.home, &record, &context.arguments, &context.variable) {
+        match launch::start(&context.home, &record, Which::Active, &context.arguments, &context.variable) {
             Ok(app) => break app,
             Err(error @ StoreError::Switched { .. }) => return Err(error),
             Err(error) => {
@@ -63,7 +66,7 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
                 std::thread::sleep(LOOK);
                 if fail(context, &record, &rules, &mut probation) {
                     let next = go_back(context, &record, Failure::NotStarted).unwrap_or(record);
-                    return Ok(context.app.set(launch_or_other(context, &next)?));
+                    return Ok(context.app.set(launch_or_other(context, &next, Which::Any)?));
                 }
             }
         }
@@ -79,8 +82,10 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
     Ok(app)
 }
 
-fn launch_or_other(context: &Context, record: &InstalledRecord) -> Result<RunningApp, StoreError> {
-    app::launch_or_other(&context.home, record, &context.arguments, &context.variable)
+/// Starts `record`, or where that cannot be started another version. One that the pointer does not name (a rollback that could not be written
+/// down) starts all the same.
+fn launch_or_other(context: &Context, record: &InstalledRecord, which: Which) -> Result<RunningApp, StoreError> {
+    app::launch_or_other(&context.home, record, which, &context.arguments, &context.variable)
 }
 
 /// What a person should know of a switch that was carried out before this start.
@@ -199,7 +204,7 @@ fn attend(
             }
             _ => {
                 // It ended in a way that says nothing, and was seen to: this start does not count. One that ended at once may have.
-                if !probation.up && app.age() >= health::AT_ONCE {
+                if !probation.up && app.lifetime() >= health::AT_ONCE {
                     change(context, &record, |probation| {
                         Some(Probation { starts: probation.starts.saturating_sub(1), ..probation })
                     });
@@ -228,7 +233,7 @@ fn attend(
         } else {
             record.clone()
         };
-        match attending.replace(|| launch_or_other(context, &next)) {
+        match attending.replace(|| launch_or_other(context, &next, Which::Any)) {
             Ok(Some(started)) if started.container == record.container => app = started,
             // The version before has proved itself long ago; or somebody else started the app.
             Ok(_) => return,
@@ -240,6 +245,23 @@ fn attend(
     }
 }
 
+/// Remembers that the app ends at once, if it just did so in a version that is not on probation: then the next version may do the same.
+pub fn note_end(context: &Context) {
+    let Some(app) = context.app.get() else { return };
+    let ended_well = app.ended().is_some_and(|status| status.success());
+    let on_probation = context.home.active().is_ok_and(|(active, _)| active.probation.is_some());
+    if !ended_well || app.lifetime() >= health::AT_ONCE || !context.arguments.is_empty() || on_probation || app.said().is_some() {
+        return;
+    }
+    let noted = context.home.state().and_then(|state| match state.ends_at_once {
+        true => Ok(()),
+        false => context.home.set_state(&State { ends_at_once: true, ..state }),
+    });
+    if let Err(error) = noted {
+        tracing::info!(error = &error as &dyn std::error::Error, "that the app ends at once is not remembered");
+    }
+}
+
 /// Looks at the app until something is known for good; notes on the way that it is up.
 fn watch(
     context: &Context,
@@ -248,16 +270,17 @@ fn watch(
     (app, attending): (&RunningApp, &Attending),
     probation: &mut Probation,
 ) -> Verdict {
+    let short = context.home.state().is_ok_and(|state| state.ends_at_once);
     loop {
         let status = app.ended();
         let ended = status.map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
         let seen = Observation {
-            age: app.age(),
+            age: app.lifetime(),
             ended,
             said: app.said(),
             reports_up: app.reports_up(),
             has_successor: ended.is_some_and(|ended| ended != Ended::Asked) && app.has_successor(&context.home),
-            has_arguments: !context.arguments.is_empty(),
+            may_be_short: !context.arguments.is_empty() || short,
             was_up: probation.up,
         };
         match health::judge(rules, &seen) {

@@ -9,8 +9,8 @@ use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, InstalledRecord, State};
 use super::{snapshots, staging};
 use crate::durable;
-use crate::model::ContainerId;
 use crate::model::manifest::MANIFEST_PATH;
+use crate::model::{ContainerId, Version};
 
 /// Beginning of the name of a version that is to be removed, once its user files are in a snapshot.
 pub(super) const LEAVING: &str = ".leaving-";
@@ -141,7 +141,7 @@ impl Home {
 
     fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
         // One that came up here, if there is one.
-        let failed = self.state().map(|state| state.failed).unwrap_or_default();
+        let failed = self.failed();
         let mut installed = self.installed()?;
         installed.sort_by_key(|record| failed.contains(&record.container.version));
         Ok(installed.into_iter().next().map(|record| {
@@ -222,6 +222,11 @@ impl Home {
             entries_of(&self.containers()).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         ids.sort_by(|a, b| b.version.cmp(&a.version));
         ids
+    }
+
+    /// Versions that did not come up here; only looks, so that nothing is made where nothing is installed.
+    pub fn failed(&self) -> Vec<Version> {
+        read_json::<State>(&self.state_path()).ok().flatten().map(|state| state.failed).unwrap_or_default()
     }
 
     /// What this installation remembers; a fresh one gets a new installation id, which is stored at once. A damaged file is replaced:

@@ -95,6 +95,10 @@ impl Journal {
         if !waiting.is_empty() {
             [place.as_path(), &prepared].into_iter().try_for_each(sync)?;
         }
+        // Never a version without its files.
+        if let Some(lacking) = self.folders.iter().map(|folder| place.join(folder)).find(|folder| !exists(folder)) {
+            return Err(StoreError::io("find", &lacking)(std::io::ErrorKind::NotFound.into()));
+        }
         // A start after the flip may have changed the pointer's other fields already.
         if self.is_flipped(home) { Ok(()) } else { home.set_active(&self.active) }
     }
@@ -159,6 +163,10 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
 
 /// Deletes what was prepared. What cannot be deleted is moved to where removed things go, and is tried again later.
 pub(super) fn discard_prepared(home: &Home) {
+    // A switch that could be neither finished nor undone still needs it.
+    if exists(&home.journal()) {
+        return;
+    }
     let incoming = home.incoming();
     if let Err(error) = remove_tree(&incoming) {
         tracing::warn!(error = &error as &dyn std::error::Error, "what was prepared for a switch could not be removed");

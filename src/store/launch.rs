@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::lock::{self, RunningLock};
@@ -20,6 +20,15 @@ const HEALTH: &str = "KUZFLOW_HEALTH";
 /// Gives what a variable of the environment holds.
 pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
+/// What a start is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The version that is active; if it no longer is once its lock is held, [`StoreError::Switched`].
+    Active,
+    /// This version, whatever the pointer says.
+    Any,
+}
+
 /// The running app, our own child. May be shared: one thread waits for its end, another ends it.
 #[derive(Debug)]
 pub struct RunningApp {
@@ -30,6 +39,8 @@ pub struct RunningApp {
     health: Option<HealthFile>,
     reports_up: bool,
     started: Instant,
+    /// How long it ran, once that is known.
+    ran: OnceLock<Duration>,
     /// Somebody here asked it to end.
     asked: AtomicBool,
 }
@@ -38,6 +49,7 @@ pub struct RunningApp {
 pub fn start(
     home: &Home,
     record: &InstalledRecord,
+    which: Which,
     arguments: &[OsString],
     variable: Variable,
 ) -> Result<RunningApp, StoreError> {
@@ -45,6 +57,10 @@ pub fn start(
         .map_err(StoreError::io("find", &home.container(&record.container)))?;
     // The app starts also where the lock cannot be had (a read-only home): it only guards against removal.
     let lock = match RunningLock::hold(home, &record.container) {
+        // From here on nobody switches away from it; but somebody may have done so since it was chosen.
+        Ok(_) if which == Which::Active && home.active().is_ok_and(|(active, _)| active.container != record.container) => {
+            return Err(StoreError::Switched { id: record.container.to_string() });
+        }
         Ok(lock) => Some(lock),
         Err(error @ StoreError::Switched { .. }) => return Err(error),
         Err(error) => {
@@ -74,6 +90,7 @@ pub fn start(
         reports_up: record.launch.reports_up && health.is_some(),
         health,
         started: Instant::now(),
+        ran: OnceLock::new(),
         asked: AtomicBool::new(false),
     })
 }
@@ -133,6 +150,11 @@ impl RunningApp {
         self.started.elapsed()
     }
 
+    /// How long it has run: up to now, or up to when its end was noticed.
+    pub fn lifetime(&self) -> Duration {
+        self.ran.get().copied().unwrap_or_else(|| self.age())
+    }
+
     /// Whether it will say when it is up.
     pub fn reports_up(&self) -> bool {
         self.reports_up
@@ -158,6 +180,7 @@ impl RunningApp {
     pub fn ended(&self) -> Option<ExitStatus> {
         let status = self.child().try_wait().ok().flatten();
         if status.is_some() {
+            self.ran.get_or_init(|| self.started.elapsed());
             // Processes that the app left behind may still hold it; we no longer do.
             drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
@@ -254,7 +277,7 @@ mod tests {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         let variable = |name: &str| (name == "LIST").then(|| OsString::from("/before:/after"));
-        let app = start(&fixture.home, &fixture.record(&id), &["a b".into(), "数据".into()], &variable).unwrap();
+        let app = start(&fixture.home, &fixture.record(&id), Which::Any, &["a b".into(), "数据".into()], &variable).unwrap();
         assert!(app.wait().success());
         let root = fixture.home.container(&id);
         let root = root.to_str().unwrap();
@@ -269,7 +292,7 @@ mod tests {
         let id = fixture.install("1.0.0", &[]);
         let mut record = fixture.record(&id);
         record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
-        let app = start(&fixture.home, &record, &[], &|_| None).unwrap();
+        let app = start(&fixture.home, &record, Which::Any, &[], &|_| None).unwrap();
         assert!(RunningLock::is_held(&fixture.home, &id) && app.ended().is_none());
         let status = app.stop(Duration::from_secs(30)).unwrap();
         assert_eq!(exit_code(status), 128 + 15);
@@ -282,7 +305,7 @@ mod tests {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         fixture.write(&id, "runtime/run", "#!/bin/sh\nsleep 60 &\necho $! > \"$KUZFLOW_HOME/left\"\nexec sleep 60\n");
-        let app = start(&fixture.home, &fixture.record(&id), &[], &|_| None).unwrap();
+        let app = start(&fixture.home, &fixture.record(&id), Which::Any, &[], &|_| None).unwrap();
         let left = loop {
             if let Some(left) = fixture.read(&id, "left").and_then(|text| text.trim().parse().ok()) {
                 break rustix::process::Pid::from_raw(left).unwrap();
@@ -298,12 +321,25 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn a_version_that_somebody_switched_away_from_is_not_started_as_the_active_one() {
+        let fixture = Fixture::new();
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        let chosen = fixture.record(&one);
+        crate::store::switch::switch(&fixture.home, &two, crate::store::switch::Means::PLAIN, &fixture.lock).unwrap();
+        let stale = start(&fixture.home, &chosen, Which::Active, &[], &|_| None);
+        assert!(matches!(stale, Err(StoreError::Switched { .. })), "{stale:?}");
+        start(&fixture.home, &chosen, Which::Any, &[], &|_| None).unwrap().wait();
+        start(&fixture.home, &fixture.record(&two), Which::Active, &[], &|_| None).unwrap().wait();
+    }
+
+    #[test]
     fn a_program_that_is_missing_is_named() {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         let record = fixture.record(&id);
         std::fs::remove_file(fixture.home.container(&id).join("runtime/run")).unwrap();
-        let error = start(&fixture.home, &record, &[], &|_| None).unwrap_err();
+        let error = start(&fixture.home, &record, Which::Any, &[], &|_| None).unwrap_err();
         assert!(error.to_string().contains("run"), "{error}");
     }
 }

@@ -107,6 +107,9 @@ pub struct State {
     /// The version the user wants to stay at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Version>,
+    /// The app was seen to end at once with status 0, in a version that works: it is not one that stays open.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ends_at_once: bool,
     /// Versions that did not come up here; not offered again unless somebody asks for one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Version>,

@@ -62,7 +62,7 @@ pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError>
     let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
     let mut others: Vec<ContainerId> =
         home.installed()?.into_iter().map(|record| record.container).filter(|id| *id != active.container).collect();
-    let failed = home.state().map(|state| state.failed).unwrap_or_default();
+    let failed = home.failed();
     // Stable: the newest stay first among equals.
     others.sort_by_key(|id| failed.contains(&id.version));
     let is_ahead = |newest: &&ContainerId| newest.version > active.container.version && !failed.contains(&newest.version);

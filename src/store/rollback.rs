@@ -66,10 +66,8 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
     let (active, _) = home.active()?;
     let point = point(home, to)?;
     let record = home.record(&point.container)?;
-    let _waiting = [&active.container, &point.container]
-        .into_iter()
-        .map(|id| RunningLock::keep_from_starting(home, id))
-        .collect::<Result<Vec<_>, _>>()?;
+    RunningLock::refuse_if_held(home, &point.container)?;
+    let _waiting = RunningLock::keep_from_starting(home, &active.container)?;
     let now = jiff::Timestamp::now();
     let left_up = active.probation.as_ref().is_none_or(|probation| probation.up);
     let note = Snapshot { healthy: left_up, ..Snapshot::new(home, &active.container, &point.container, Reason::RolledBack, now) };

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{exists, move_folder, read_json, remove_file, remove_tree, replace_json};
 use super::home::entries_of;
+use super::lock::RunningLock;
 use super::migrate::{self, CARRIED};
 use super::{Home, StoreError};
 use crate::durable;
@@ -191,6 +192,12 @@ fn remove_folder(folder: &Path) -> Result<(), StoreError> {
 /// Puts right what a kill left: notes that name nothing, and what is left of a snapshot whose note is gone. A failure is told in the log:
 /// the next one who comes tries again.
 pub(super) fn tidy(home: &Home) {
+    // A rollback that was cut short before it took the files of the version that it left.
+    for snapshot in rolled_back(home) {
+        if let Err(error) = take_in(home, &snapshot.container, &home.container(&snapshot.container)) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the user's files stay in the version that was left");
+        }
+    }
     for folder in left(home) {
         if let Err(error) = remove_folder(&folder) {
             tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
@@ -200,7 +207,12 @@ pub(super) fn tidy(home: &Home) {
 
 /// Whether [`tidy`] has something to do.
 pub(super) fn has_left(home: &Home) -> bool {
-    !left(home).is_empty()
+    !left(home).is_empty() || !rolled_back(home).is_empty()
+}
+
+fn rolled_back(home: &Home) -> Vec<Snapshot> {
+    let in_version = list(home).into_iter().filter(|snapshot| snapshot.reason == Reason::RolledBack && !snapshot.has_files());
+    in_version.filter(|snapshot| !RunningLock::is_held(home, &snapshot.container)).collect()
 }
 
 fn left(home: &Home) -> Vec<PathBuf> {

@@ -65,11 +65,9 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     };
     let left = before.filter(|(active, _)| active.container != *id);
     // Nobody writes to the files while they are on their way.
-    let _waiting = [left.as_ref().map(|(active, _)| &active.container), Some(id)]
-        .into_iter()
-        .flatten()
-        .map(|id| RunningLock::keep_from_starting(home, id))
-        .collect::<Result<Vec<_>, _>>()?;
+    RunningLock::refuse_if_held(home, id)?;
+    let from = left.as_ref().map(|(active, _)| &active.container);
+    let _waiting = from.map(|from| RunningLock::keep_from_starting(home, from)).transpose()?;
     let switched = transfer(home, &source, left.as_ref(), &record, means, lock);
     if switched.is_err() {
         // On a full disk the app needs the room.

@@ -70,7 +70,7 @@ impl World {
     pub fn build(&self, version: &str, files: &BTreeMap<&str, Vec<u8>>) -> PathBuf {
         let app = self.path(&format!("app {version}"));
         fs::create_dir_all(&app).unwrap();
-        let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
+        let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -n \"$CODE\" ] || echo up >> \"$KUZFLOW_HEALTH\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
         fs::write(app.join("run.sh"), script).unwrap();
         #[cfg(unix)]
         fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
