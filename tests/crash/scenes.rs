@@ -260,7 +260,9 @@ impl Stage {
         let [probe, cut] = ["probe", "cut short"].map(|name| self.copy(ready, name));
         let verb = ["--json", "switch", "2.0.0"];
         let changes = self.tracer.run(&self.launcher(&probe, "plain", &verb), None, &probe).changes;
-        let moved = changes.iter().position(|change| change.starts_with("rename") && change.contains("/incoming/")).unwrap();
+        let moved =
+            |change: &String| change.starts_with("rename") && change.contains("/incoming/") && change.ends_with("/config");
+        let moved = changes.iter().position(moved).unwrap();
         // Numbers begin with 1; so this is the call after that one.
         self.tracer.run(&self.launcher(&cut, "plain", &verb), Some((Fault::Kill, moved + 2)), &cut);
         assert!(cut.join("journal.json").exists());
