@@ -3,7 +3,7 @@
 //!
 //! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
 //! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name
-//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. On 25 November 2026, two shared cores, all 17 scenes, some 25 minutes:
+//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 17 scenes on two shared cores, two processes side by side, in a quarter of an hour:
 //!
 //! ```text
 //! kill 2423 points, EIO 2423, full disk 1510; failures 0
