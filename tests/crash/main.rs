@@ -3,7 +3,8 @@
 //!
 //! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
 //! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name
-//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 17 scenes on two shared cores, two processes side by side, in a quarter of an hour:
+//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 17 scenes, on two
+//! shared cores in a quarter of an hour (scene by scene, in two processes):
 //!
 //! ```text
 //! kill 2423 points, EIO 2423, full disk 1510; failures 0
