@@ -2,8 +2,13 @@
 //! healthy version with the user's files as they were before or after, the same verb can be done again, and then nothing is left over.
 //!
 //! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
-//! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them (half an hour),
-//! and the name of a scene (`KUZFLOW_CRASH=rollback`) those of one. HEAD_FIGURES
+//! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name
+//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 17 scenes, on two
+//! shared cores in a quarter of an hour (scene by scene, in two processes):
+//!
+//! ```text
+//! kill 2423 points, EIO 2423, full disk 1510; failures 0
+//! ```
 //!
 //! Faults that must not hurt, and where they are tried:
 //!

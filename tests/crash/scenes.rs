@@ -36,6 +36,8 @@ exit 0
 const MIGRATE: &str =
     "#!/bin/sh\nset -e\necho \"migrated $1 to $2\" >> data/document\necho made > data/made\nmv data/made data/table\n";
 
+const CUT_SHORT: &str = "switch that was cut short";
+
 /// A home, and something that is done in it.
 pub struct Scene {
     pub name: &'static str,
@@ -46,6 +48,8 @@ pub struct Scene {
     pub settings: &'static str,
     /// What the app says if nothing was done; empty if it cannot start then.
     pub before: String,
+    /// What else a disturbed start may say: what can no longer be put off may have to wait for a disk that works.
+    pub meanwhile: String,
     /// Kinds of problems with which the verb, repeated, says that there is nothing left to do.
     pub nothing_left: &'static [&'static str],
 }
@@ -233,7 +237,8 @@ impl Stage {
         assert_eq!(self.start(&returned).0, says_two);
 
         let mut add = |name, template, verb, settings, before: &str, nothing_left| {
-            self.scenes.push(Scene { name, template, verb, settings, before: before.to_owned(), nothing_left });
+            let meanwhile = if name == CUT_SHORT { says_one.clone() } else { String::new() };
+            self.scenes.push(Scene { name, template, verb, settings, before: before.to_owned(), meanwhile, nothing_left });
         };
         let none: &[&str] = &[];
         add("check", one.clone(), &["check"][..], "plain", &says_one, none);
@@ -245,7 +250,7 @@ impl Stage {
         add("switch back", two.clone(), &["switch", "1.0.0"], "plain", &says_two, none);
         add("switch at the next start", pending, &["run"], "plain", &says_one, none);
         add("switch with a migration", migrating, &["switch", "2.0.0"], "plain", &says_one, none);
-        add("switch that was cut short", cut, &["run"], "plain", "", none);
+        add(CUT_SHORT, cut, &["run"], "plain", "", none);
         add("rollback", two.clone(), &["rollback"], "plain", &says_two, &["no_rollback_point"]);
         add("rollback to a snapshot", returned, &["rollback", "1.0.0"], "plain", &says_two, &["no_rollback_point"]);
         add("rollback by itself", broken, &["run"], "plain", "", none);
@@ -260,7 +265,9 @@ impl Stage {
         let [probe, cut] = ["probe", "cut short"].map(|name| self.copy(ready, name));
         let verb = ["--json", "switch", "2.0.0"];
         let changes = self.tracer.run(&self.launcher(&probe, "plain", &verb), None, &probe).changes;
-        let moved = changes.iter().position(|change| change.starts_with("rename") && change.contains("/incoming/")).unwrap();
+        let moved =
+            |change: &String| change.starts_with("rename") && change.contains("/incoming/") && change.ends_with("/config");
+        let moved = changes.iter().position(moved).unwrap();
         // Numbers begin with 1; so this is the call after that one.
         self.tracer.run(&self.launcher(&cut, "plain", &verb), Some((Fault::Kill, moved + 2)), &cut);
         assert!(cut.join("journal.json").exists());
