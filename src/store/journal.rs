@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{exists, move_folder, read_json, remove_tree, replace_json};
 use super::home::REMOVED;
 use super::lock::HomeLock;
-use super::migrate::CARRIED;
+use super::migrate::{self, CARRIED};
 use super::{Active, Home, StoreError, snapshots};
 use crate::durable;
 use crate::model::ContainerId;
@@ -69,6 +69,14 @@ impl Journal {
             Err(undoing) => tracing::error!(error = &undoing as &dyn std::error::Error, "a failed switch cannot be undone now"),
         }
         Err(error)
+    }
+
+    /// Whether a file of the user's in the version that is still active is newer than the decision.
+    fn is_outrun(&self, home: &Home) -> bool {
+        let decided = fs::metadata(home.journal()).and_then(|found| found.modified());
+        let Ok(Some(active)) = home.named() else { return false };
+        let changed = migrate::last_change(&home.container(&active.container));
+        !self.is_flipped(home) && decided.is_ok_and(|decided| changed.is_some_and(|changed| changed > decided))
     }
 
     fn is_flipped(&self, home: &Home) -> bool {
@@ -141,10 +149,15 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
         Ok(None) => {}
         Ok(Some(journal)) => {
             tracing::warn!(?journal, "finishing an interrupted switch");
-            if let Err(error) = journal.perform_or_undo(home) {
-                tracing::error!(error = &error as &dyn std::error::Error, "the interrupted switch is given up");
-                // One that can be neither finished nor undone must not stand in the way of the next.
-                journal.forget(home);
+            // Where the disk refused before, the old version was started all the same, and what the user did in it counts. The pointer
+            // remembers that the switch is wanted.
+            let done = if journal.is_outrun(home) {
+                journal.undo(home).map(|()| journal.forget(home))
+            } else {
+                journal.perform_or_undo(home)
+            };
+            if let Err(error) = done {
+                tracing::error!(error = &error as &dyn std::error::Error, "the interrupted switch waits");
             }
         }
         // It is written in one step; so this is a damaged disk. The pointer still names a version with its own folders.

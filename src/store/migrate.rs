@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Deserialize;
 
@@ -69,6 +70,13 @@ pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
 /// read is told in the log and is no reason to fail: `damaged` stays.
 pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreError> {
     Carrying::new(damaged, tree, Shipped::of(tree).contents()).all(true, &|_, _| ())
+}
+
+/// When a file of the user's in `container` was changed last; `None` if that cannot be told.
+pub(super) fn last_change(container: &Path) -> Option<SystemTime> {
+    let walk = Walk::of(container).ok()?;
+    let paths = walk.files.iter().map(|(path, _)| path).chain(&walk.folders);
+    paths.filter_map(|path| fs::symlink_metadata(path).and_then(|found| found.modified()).ok()).max()
 }
 
 /// Whether nobody ever changed or made a file in the folders of `container` that are the user's.

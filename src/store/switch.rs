@@ -104,7 +104,18 @@ fn transfer(
     });
     let probation = left.map(|_| Probation::begin(now));
     let active = Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation };
-    commit(home, &work, &displaced, active, lock)?;
+    // A kill from here on, followed by a disk that refuses, ends in the old version; then the next start tries again.
+    if let Some((before, _)) = left {
+        home.set_active(&Active { pending: Some(id.clone()), ..before.clone() })?;
+    }
+    if let Err(error) = commit(home, &work, &displaced, active, lock) {
+        if let Some((before, _)) = left
+            && let Err(error) = home.set_active(before)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the next start will try the switch again");
+        }
+        return Err(error);
+    }
     finish(home, &displaced, note.as_ref());
     Ok(migration)
 }
