@@ -216,6 +216,10 @@ fn rolled_back(home: &Home) -> Vec<Snapshot> {
 }
 
 fn left(home: &Home) -> Vec<PathBuf> {
+    // The note of a switch that waits to be finished names the version that is still active.
+    if exists(&home.journal()) {
+        return Vec::new();
+    }
     let active = home.active().ok().filter(|_| !home.has_lost_pointer()).map(|(active, _)| active.container);
     let is_nothing = |snapshot: &Snapshot| {
         // The files of the active version are in use; those of a version that is gone are nowhere.
