@@ -15,6 +15,7 @@ import gc
 import types
 
 from .errors import Reason
+from .journal import Own
 
 __all__ = ["KEEP", "REPLACE", "MIGRATE", "definitions", "classes_of", "all_subclasses", "instances_of", "verdict", "judge", "same_values"]
 
@@ -54,16 +55,27 @@ def definitions(tree):
 
 
 
-def classes_of(module_names):
-    """All living classes of the modules, bases first: {module: [class, ...]}. Also those made in functions."""
-    found = {name: [] for name in module_names}
+def classes_of(spaces):
+    """All living classes of the modules with these namespaces ({name: namespace}), bases first: {name: [class, ...]}. Also those made
+    in functions; not those of earlier modules of the same name, which old code may still hold."""
+    found = {name: Own() for name in spaces}
     for each in all_subclasses(object):
         name = each.__dict__.get("__module__")
-        if isinstance(name, str) and name in found:
+        if isinstance(name, str) and name in found and _is_of(each, spaces[name]):
             found[name].append(each)
     for classes in found.values():
         classes.sort(key=lambda each: len(each.__mro__))
     return found
+
+
+def _is_of(cls, space):
+    value = space
+    for part in cls.__qualname__.split("."):
+        value = value.get(part) if value is space else vars(value).get(part) if isinstance(value, type) else None
+    if value is cls:
+        return True
+    functions = [each for each in vars(cls).values() if type(each) is types.FunctionType]
+    return not functions or any(each.__globals__ is space for each in functions)
 
 
 def all_subclasses(base):
@@ -77,18 +89,18 @@ def all_subclasses(base):
     return list(seen.values())
 
 
-def instances_of(classes, ignore=()):
+def instances_of(classes, spaces=(), ignore=()):
     """The living instances of each class and of its subclasses: {id(class): [instance, ...]}.
 
-    Left out are those that only namespaces in `ignore` hold: the old module's own, which goes with the module.
+    Left out are those that only `spaces` hold, the old modules' own namespaces, which go with them; holders in `ignore` do not count.
     """
     kinds = {}
     for each in classes:
         for kind in [each] + all_subclasses(each):
             kinds.setdefault(id(kind), []).append(each)
     found = {id(each): [] for each in classes}
-    ignored = {id(each) for each in ignore}
-    direct = {id(value) for space in ignore for value in list(space.values())}
+    ignored = {id(each) for each in (*spaces, *ignore)}
+    direct = {id(value) for space in spaces for value in list(space.values())}
     everything = gc.get_objects()
     for instance in everything:
         owners = kinds.get(id(type(instance)))
@@ -168,13 +180,14 @@ def _plain(value):
     return value is None or type(value) in (int, float, complex, bool, str, bytes)
 
 
-def judge(old_classes, texts, declared, spaces):
+def judge(old_classes, texts, declared, spaces, ignore=()):
     """The verdict of each old class: {id(class): verdict}.
 
-    `texts`: by module, the definitions of the old and the new source. `spaces`: the old modules' namespaces.
+    `texts`: by module, the definitions of the old and the new source. `spaces`: the old modules' namespaces. `ignore`: what
+    holds objects and does not count.
     """
     ids = {id(each) for each in old_classes}
-    living = instances_of(old_classes, spaces)
+    living = instances_of(old_classes, spaces, ignore)
     verdicts = {}
     for cls in sorted(old_classes, key=lambda each: len(each.__mro__)):
         before, after = texts[cls.__module__]

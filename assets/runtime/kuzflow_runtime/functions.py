@@ -34,20 +34,18 @@ class Forwards:
 
     def _forward(self, old, new, journal):
         code = _leading_to(new, len(old.__code__.co_freevars), old.__name__)
-        before = (old.__code__, old.__defaults__, old.__kwdefaults__, self._all.get(old))
-
-        def back():
-            old.__code__, old.__defaults__, old.__kwdefaults__ = before[:3]
-            if before[3] is None:
-                self._all.pop(old, None)
-            else:
-                self._all[old] = before[3]
-
-        journal.add(back)
+        journal.add(self._back, old, old.__code__, old.__defaults__, old.__kwdefaults__, self._all.get(old))
         old.__code__ = code
         old.__defaults__ = new.__defaults__
         old.__kwdefaults__ = dict(new.__kwdefaults__) if new.__kwdefaults__ else new.__kwdefaults__
         self._all[old] = weakref.ref(new)
+
+    def _back(self, old, code, defaults, keywords, target):
+        old.__code__, old.__defaults__, old.__kwdefaults__ = code, defaults, keywords
+        if target is None:
+            self._all.pop(old, None)
+        else:
+            self._all[old] = target
 
 
 def _leading_to(new, free, name):

@@ -15,6 +15,8 @@ import sys
 import threading
 import types
 
+from .journal import Own
+
 __all__ = ["Guard", "Snapshot"]
 
 
@@ -121,14 +123,14 @@ class Snapshot:
             if type(before) is dict:
                 for key, value in list(container.items()):
                     if before.get(key, container) is not value:
-                        journal.add(_unregister(container, key, key in before, before.get(key)))
+                        journal.add(_unregister, container, key, key in before, before.get(key))
             elif type(before) is list:
                 known = {id(each) for each in before}
                 added = [each for each in container if id(each) not in known]
                 if added:
-                    journal.add(_remove_from(container, added))
+                    journal.add(_remove_from, container, Own(added))
             elif container - before:
-                journal.add(_discard(container, container - before))
+                journal.add(container.difference_update, container - before)
 
     def restore(self, is_gone, is_foreign):
         """Puts back what is different.
@@ -179,19 +181,15 @@ class Snapshot:
 
 
 def _unregister(container, key, was_there, before):
-    return lambda: container.__setitem__(key, before) if was_there else container.pop(key, None)
+    if was_there:
+        container[key] = before
+    else:
+        container.pop(key, None)
 
 
 def _remove_from(container, added):
-    def back():
-        gone = {id(each) for each in added}
-        container[:] = [each for each in container if id(each) not in gone]
-
-    return back
-
-
-def _discard(container, added):
-    return lambda: container.difference_update(added)
+    gone = {id(each) for each in added}
+    container[:] = [each for each in container if id(each) not in gone]
 
 
 def _is_signal(number):

@@ -83,13 +83,11 @@ class Overlay(importlib.abc.MetaPathFinder):
 
     def take(self, entries, gone, namespaces, journal):
         """Adds what an update changed, over what earlier ones did."""
-        before = (dict(self.entries), set(self.gone), dict(self.namespaces))
-
-        def back():
-            self.entries, self.gone, self.namespaces = before
-
-        journal.add(back)
+        journal.add(self._set, dict(self.entries), set(self.gone), dict(self.namespaces))
         self.entries = {name: entry for name, entry in self.entries.items() if name not in gone}
         self.entries.update(entries)
         self.gone = (self.gone | set(gone)) - set(entries)
         self.namespaces = dict(self.namespaces, **namespaces)
+
+    def _set(self, entries, gone, namespaces):
+        self.entries, self.gone, self.namespaces = entries, gone, namespaces

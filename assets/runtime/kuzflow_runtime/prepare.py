@@ -166,12 +166,11 @@ class Prepared:
             self.reasons.extend(self.importers.missing(name, lambda needed: needed in known))
 
     def _judge_classes(self):
-        old = classes.classes_of(self.swap)
-        everything = [each for name in self.swap for each in old[name]]
-        spaces = [_namespace(sys.modules[name]) for name in self.swap]
+        spaces = {name: _namespace(sys.modules[name]) for name in self.swap}
+        everything = [each for found in classes.classes_of(spaces).values() for each in found]
         texts = {name: (classes.definitions(self.old_trees[name]), classes.definitions(self.trees[name])) for name in self.swap}
         self.reasons.extend(
-            each for each in classes.judge(everything, texts, self.declared, spaces).values() if isinstance(each, Reason)
+            each for each in classes.judge(everything, texts, self.declared, list(spaces.values())).values() if isinstance(each, Reason)
         )
 
     def declared(self, cls):

@@ -10,6 +10,8 @@ import gc
 import types
 import weakref
 
+from .journal import Own, Step
+
 __all__ = ["Pair", "Own", "replace"]
 
 
@@ -23,18 +25,12 @@ class Pair:
         self.new = new
 
 
-class Own(list):
-    """A list of ours that holds old objects and must go on doing so."""
-
-    __slots__ = ()
-
-
 # What may go on holding an old class without anyone noticing: annotations and caches of `typing`, descriptors, frames that are still
 # running old code, weak references.
 _HARMLESS = (
     types.FrameType, types.GetSetDescriptorType, types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType,
     types.ClassMethodDescriptorType, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.BuiltinFunctionType,
-    types.MethodWrapperType, weakref.ref, Pair, Own, type(functools.lru_cache(lambda: None)),
+    types.MethodWrapperType, weakref.ref, Pair, Own, Step, type(functools.lru_cache(lambda: None)),
 )
 _HARMLESS_MODULES = ("typing", "types", "_abc", "annotationlib")
 
@@ -49,7 +45,7 @@ def replace(pairs, journal, ignore=(), depth=3):
         return []
     ignored = {id(each) for each in ignore}
     held = Own(pair.old for pair in pairs)
-    ignored.update((id(held), id(pairs), id(by_id)))
+    ignored.update(id(each) for each in (held, pairs, by_id, *journal.holders()))
     holders = Own(gc.get_referrers(*held))
     ignored.add(id(holders))
     namespaces = _class_namespaces([each for each in holders if type(each) is dict])
@@ -151,11 +147,8 @@ def _in_cell(holder, by_id, journal):
     except ValueError:  # Empty by now.
         return []
 
-    def back():
-        holder.cell_contents = old
-
     if id(old) in by_id:
-        journal.add(back)
+        journal.add(setattr, holder, "cell_contents", old)
         holder.cell_contents = by_id[id(old)].new
     return []
 
@@ -223,5 +216,5 @@ def _set_member(member, holder, old, new, journal):
         member.__set__(holder, new)
     except (AttributeError, TypeError):
         return False
-    journal.add(lambda: member.__set__(holder, old))
+    journal.add(member.__set__, holder, old)
     return True
