@@ -163,7 +163,7 @@ class Prepared:
             if "__getattr__" in known or any(binding.name == "*" for binding in bound) or _has_odd_names(tree):
                 continue  # Only loading it will tell.
             known.update(binding.name for binding in bound)
-            self.reasons.extend(self.importers.missing(name, lambda needed: needed in known))
+            self.reasons.extend(self.importers.missing(name, _namespace(sys.modules[name]), lambda needed: needed in known))
 
     def _judge_classes(self):
         spaces = {name: _namespace(sys.modules[name]) for name in self.swap}
@@ -247,9 +247,8 @@ class Importers:
                 self.attributes[name] = tree
                 waiting.add(name.rpartition(".")[2].encode())
 
-    def missing(self, module, has):
-        """The names of `module` that importers rely on and `has` does not know, as Reasons."""
-        old = _namespace(sys.modules.get(module)) or {}
+    def missing(self, module, old, has):
+        """The names of `module`, with the namespace `old` so far, that importers rely on and `has` does not know, as Reasons."""
         for name, bound in self.bindings.items():
             needed = {each.attribute for each in bound if each.module == module and each.attribute not in (None, "*")}
             aliases = {each.name for each in bound if each.module == module and each.attribute is None}

@@ -4,6 +4,7 @@ import ast
 import enum
 import gc
 import importlib
+import os
 import sys
 import traceback
 import types
@@ -34,6 +35,7 @@ class Swap:
         self.journal = Journal()
         self.old = {name: sys.modules[name] for name in prepared.swap}
         self.new = {}
+        self.old_classes = {}
         self.module = None
 
     def run(self):
@@ -121,7 +123,7 @@ class Swap:
                     value = getattr(value, part)
                 except AttributeError:
                     self._refuse("required-attribute", "it has no %s" % path)
-        for reason in self.prepared.importers.missing(name, lambda each: hasattr(self.new[name], each)):
+        for reason in self.prepared.importers.missing(name, old, lambda each: hasattr(self.new[name], each)):
             raise _Refused(reason)
         checks = [new.get("__self_check__"), registered.get("self_check") and (lambda: registered["self_check"](self.new[name]))]
         for check in checks:
@@ -362,15 +364,24 @@ class Swap:
         if module.__name__.partition(".")[0] == __name__.partition(".")[0]:
             return False
         inner = self.prepared._layout.relative(path) or ""
-        return (inner.startswith("app/") and inner.endswith(".py")) or path.startswith(self.prepared.container)
+        return (inner.startswith("app/") and inner.endswith(".py")) or self._is_new_file(path)
 
     def _is_gone(self, module):
         return any(module is each for each in self.new.values()) or self._is_ours(module)
 
     def _is_foreign(self, value):
+        """Whether a value came with the new code: then nothing outside may go on holding it."""
         if isinstance(value, types.FunctionType):
-            return any(value.__globals__ is vars(each) for each in self.new.values())
-        return any(value is each for each in self.new.values())
+            return self._is_new_file(value.__globals__.get("__file__"))
+        if isinstance(value, types.ModuleType):
+            return self._is_new_file(current_file(value))
+        if isinstance(value, type):
+            name = value.__dict__.get("__module__")
+            return name in self.prepared.entries and not any(value is each for each in self.old_classes.get(name, ()))
+        return False
+
+    def _is_new_file(self, path):
+        return isinstance(path, str) and path.startswith(self.prepared.container + os.sep)
 
 
 _LEADING = weakref.WeakSet()

@@ -32,8 +32,8 @@ def state():
         if not isinstance(module, types.ModuleType):
             continue
         space = types.ModuleType.__getattribute__(module, "__dict__")
-        # What importing something unrelated for the first time leaves behind in packages of the standard library stays.
-        found[name] = (id(module), type(module), {key: id(value) for key, value in space.items()})
+        values = {key: id(value) for key, value in space.items() if key != "__warningregistry__"}
+        found[name] = (id(module), type(module), values)
     return found
 
 
@@ -52,7 +52,9 @@ class AppCase(unittest.TestCase):
         self._bytecode = sys.dont_write_bytecode
         sys.dont_write_bytecode = True
 
-    def tearDown(self):
+        self.addCleanup(self.clean)
+
+    def clean(self):
         sys.path[:] = self._path
         sys.meta_path[:] = self._meta
         sys.dont_write_bytecode = self._bytecode
@@ -101,8 +103,8 @@ class AppCase(unittest.TestCase):
             self.manager.swap(folder, changes)
         self.assertIn(code, [reason.code for reason in caught.exception.reasons], str(caught.exception))
         after = state()
-        added = set(after) - set(before)
-        self.assertFalse([name for name in added if getattr(sys.modules[name], "__file__", "") or "" >= self.root and self.root in str(getattr(sys.modules[name], "__file__", ""))])
+        added = [sys.modules[name] for name in after if name not in before]
+        self.assertFalse([module for module in added if (getattr(module, "__file__", None) or "").startswith(self.root)])
         for name in before:
             self.assertEqual(before[name], after.get(name), name)
         self.assertEqual((path, meta), (list(sys.path), list(sys.meta_path)))
