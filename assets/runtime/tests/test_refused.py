@@ -1,7 +1,6 @@
 """Swaps that must not be: each is undone in full, and the app goes on with its old code."""
 
 import atexit
-import concurrent.futures.thread  # noqa: F401  It changes its package when it is first used.
 import json
 import os
 import random
@@ -9,6 +8,8 @@ import signal
 import sys
 import threading
 import unittest
+import unittest.mock
+from concurrent.futures import ThreadPoolExecutor  # noqa: F401  It changes its package when it is first asked for.
 
 from support import AppCase, HotSwapError, state, write
 
@@ -124,7 +125,10 @@ class Faults(AppCase):
         self.fails("LIMIT = 4\ndef say():\n    return 'new'\n", "listener")
 
     def test_side_effects_are_taken_back(self):
-        said, handler, exits = dict(os.environ), signal.getsignal(signal.SIGTERM), atexit._ncallbacks()
+        said, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+        patch = unittest.mock.patch("atexit.unregister", wraps=atexit.unregister)
+        unregister = patch.start()
+        self.addCleanup(patch.stop)
         registry = sys.modules["registry"]
         registry.OPERATIONS["a"] = 1
         original = json.dumps
@@ -154,7 +158,8 @@ class Faults(AppCase):
             **{"late.py": "from user import f as LATE\n"},
         )
         self.assertEqual((registry.OPERATIONS, registry.ORDER, registry.SEEN, registry.Plugin.all), ({"a": 1}, [], set(), []))
-        self.assertEqual((dict(os.environ), signal.getsignal(signal.SIGTERM), atexit._ncallbacks()), (said, handler, exits))
+        self.assertEqual((dict(os.environ), signal.getsignal(signal.SIGTERM)), (said, handler))
+        self.assertEqual(unregister.call_args[0][0].__name__, "say")
         self.assertIs(json.dumps, original)
         self.assertNotIn("late", sys.modules)
 
