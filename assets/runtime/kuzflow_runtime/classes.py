@@ -99,6 +99,8 @@ def instances_of(classes, spaces=(), ignore=()):
         for kind in [each] + all_subclasses(each):
             kinds.setdefault(id(kind), []).append(each)
     found = {id(each): [] for each in classes}
+    if not found:
+        return found
     ignored = {id(each) for each in (*spaces, *ignore)}
     direct = {id(value) for space in spaces for value in list(space.values())}
     everything = gc.get_objects()

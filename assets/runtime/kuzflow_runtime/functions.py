@@ -6,6 +6,7 @@ new one's parameters: what looks at them (PyQt, which tries a slot with fewer ar
 then always runs with the new module's globals, and there is never a second set of them that something writes to.
 """
 
+import functools
 import gc
 import inspect
 import types
@@ -90,7 +91,9 @@ def _leading_to(new, free, name):
             raise ValueError("no function can lead to %s" % name) from error
     for part in (0, 1):
         outer = next(constant for constant in outer.co_consts if isinstance(constant, types.CodeType))
-    constants = tuple(new if constant == _TARGET else constant for constant in outer.co_consts)
+    # Not the function itself: a tuple that holds one looks like something of the app's in which to exchange it.
+    target = functools.partial(new)
+    constants = tuple(target if constant == _TARGET else constant for constant in outer.co_consts)
     return outer.replace(co_consts=constants, co_name=name)
 
 

@@ -61,6 +61,8 @@ class Guard:
 
     def _refuse(self, owner, name, mine, what):
         original = getattr(owner, name)
+        # As it lies there: what `getattr` gives no longer finds out whose method it is.
+        raw = vars(owner)[name]
 
         def refused(*arguments, **keywords):
             if threading.get_ident() != mine:
@@ -72,7 +74,7 @@ class Guard:
             setattr(owner, name, refused)
         except (AttributeError, TypeError):
             return  # A binding that does not let us; what `advise` reads in the source is all there is then.
-        self._undo.append(lambda: setattr(owner, name, original))
+        self._undo.append(lambda: setattr(owner, name, raw))
 
 
 class Snapshot:

@@ -55,8 +55,8 @@ class Journal:
 
     def replace_contents(self, container, contents):
         """Makes a list, dict or set hold `contents` and nothing else."""
-        self.add(fill, container, Own([type(contents)(container)]))
-        fill(container, Own([contents]))
+        self.add(_fill, container, _flat(container))
+        _fill(container, _flat(contents))
 
     def undo(self):
         """Undoes all steps, the last first. Returns the exceptions of those that could not be undone."""
@@ -68,10 +68,6 @@ class Journal:
             except Exception as error:  # The others must be undone all the same.
                 failures.append(error)
         return failures
-
-    def holders(self):
-        """Containers in which old contents are remembered."""
-        return [argument[0] for step in self._steps for argument in step.arguments if type(argument) is Own and len(argument) == 1]
 
 
 def _set_item(mapping, key, before):
@@ -88,10 +84,20 @@ def _set_attribute(owner, name, before):
         setattr(owner, name, before)
 
 
-def fill(container, contents):
-    """Makes `container` hold the contents of `contents[0]`, by the built-in type's own methods: a subclass may guard its own."""
-    for kind, extend in ((dict, dict.update), (set, set.update), (list, list.extend)):
-        if isinstance(container, kind):
-            kind.clear(container)
-            extend(container, contents[0])
-            return
+def _flat(container):
+    """What it holds, as a list that is known to be ours; of a dict, keys and values in turn."""
+    if isinstance(container, dict):
+        return Own(each for item in dict.items(container) for each in item)
+    return Own(container)
+
+
+def _fill(container, contents):
+    """By the built-in type's own methods: a subclass may guard its own."""
+    if isinstance(container, dict):
+        dict.clear(container)
+        dict.update(container, zip(contents[::2], contents[1::2]))
+    elif isinstance(container, set):
+        set.clear(container)
+        set.update(container, contents)
+    else:
+        list.__setitem__(container, slice(None), contents)

@@ -45,7 +45,7 @@ def replace(pairs, journal, ignore=(), depth=3):
         return []
     ignored = {id(each) for each in ignore}
     held = Own(pair.old for pair in pairs)
-    ignored.update(id(each) for each in (held, pairs, by_id, *journal.holders()))
+    ignored.update(id(each) for each in (held, pairs, by_id))
     holders = Own(gc.get_referrers(*held))
     ignored.add(id(holders))
     namespaces = _class_namespaces([each for each in holders if type(each) is dict])
