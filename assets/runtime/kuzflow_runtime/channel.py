@@ -86,8 +86,8 @@ class Channel:
             try:
                 if not self._converse():
                     return  # The token is wrong: it will not become right.
-            except (OSError, wire.WireError):
-                pass
+            except (OSError, wire.WireError, ValueError):
+                pass  # ValueError: the connection was closed by the thread that sends, between two looks at it.
             finally:
                 self._disconnected()
             pause = _FIRST if time.monotonic() - began > _LONGEST else min(pause * 2, _LONGEST)

@@ -17,7 +17,7 @@ import types
 from .errors import Reason
 from .journal import Own
 
-__all__ = ["KEEP", "REPLACE", "MIGRATE", "definitions", "classes_of", "all_subclasses", "instances_of", "verdict", "judge", "same_values"]
+__all__ = ["KEEP", "REPLACE", "MIGRATE", "definitions", "assigned", "classes_of", "all_subclasses", "instances_of", "verdict", "judge", "same_values"]
 
 KEEP, REPLACE, MIGRATE = "keep", "replace", "migrate"
 
@@ -55,6 +55,15 @@ def definitions(tree):
 
 
 
+def assigned(tree):
+    """The names that a module's own statements assign, apart from imports, functions and classes."""
+    return {
+        target.id
+        for node in tree.body if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target]) if isinstance(target, ast.Name)
+    }
+
+
 def classes_of(spaces):
     """All living classes of the modules with these namespaces ({name: namespace}), bases first: {name: [class, ...]}. Also those made
     in functions; not those of earlier modules of the same name, which old code may still hold."""
@@ -74,7 +83,7 @@ def _is_of(cls, space):
         value = value.get(part) if value is space else vars(value).get(part) if isinstance(value, type) else None
     if value is cls:
         return True
-    functions = [each for each in vars(cls).values() if type(each) is types.FunctionType]
+    functions = [each for each in list(vars(cls).values()) if type(each) is types.FunctionType]
     return not functions or any(each.__globals__ is space for each in functions)
 
 

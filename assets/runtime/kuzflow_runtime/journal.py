@@ -5,6 +5,8 @@ undone is told, and the others are undone all the same. Steps are objects and no
 be able to tell the old objects that are remembered here from those that the app holds.
 """
 
+import collections
+
 __all__ = ["Journal", "Own", "Step"]
 
 _MISSING = object()
@@ -94,8 +96,10 @@ def _flat(container):
 def _fill(container, contents):
     """By the built-in type's own methods: a subclass may guard its own."""
     if isinstance(container, dict):
-        dict.clear(container)
-        dict.update(container, zip(contents[::2], contents[1::2]))
+        # An ordered one keeps its order apart.
+        kind = collections.OrderedDict if isinstance(container, collections.OrderedDict) else dict
+        kind.clear(container)
+        kind.update(container, zip(contents[::2], contents[1::2]))
     elif isinstance(container, set):
         set.clear(container)
         set.update(container, contents)

@@ -1,13 +1,17 @@
 """What a swap would take over, before anything is touched: read, proved, parsed and judged. May run in any thread."""
 
 import ast
+import enum
+import gc
 import os
 import sys
+import types
 
 from . import changes as layouts
 from . import classes, dependencies
 from .errors import HotSwapError, Reason
 from .guard import _namespace
+from .journal import Own, Step
 from .overlay import Entry
 
 __all__ = ["Prepared", "Importers"]
@@ -47,6 +51,7 @@ class Prepared:
         if not self.reasons:
             self._judge_names()
             self._judge_classes()
+            self._judge_state()
 
     def as_message(self):
         """What the launcher is told before: as the answer to `plan_swap`."""
@@ -173,6 +178,40 @@ class Prepared:
             each for each in classes.judge(everything, texts, self.declared, list(spaces.values())).values() if isinstance(each, Reason)
         )
 
+    def _judge_state(self):
+        """Objects that a module made for itself and others hold by now: the new module makes new ones, and nobody can tell whether the
+        others should go on with the old. The module says so, in `__keep__` or `__fresh__`."""
+        candidates, spaces = Own(), {name: _namespace(sys.modules[name]) for name in self.swap}
+        for name, space in spaces.items():
+            said = {*(literal(self.trees[name], "__keep__") or ()), *(literal(self.trees[name], "__fresh__") or ())}
+            said.update(self.registered.get(name, {}).get("keep", ()))
+            for each in classes.assigned(self.trees[name]):
+                value = space.get(each)
+                if each not in said and not each.startswith("__") and self._is_state(value):
+                    candidates.append((name, each, value))
+        if not candidates:
+            return
+        allowed = {id(space) for space in spaces.values()}
+        mine = Own(value for _, _, value in candidates)
+        found = {}
+        for holder in gc.get_referrers(*mine):
+            if holder is mine or isinstance(holder, (types.FrameType, Own, Step)) or id(holder) in allowed:
+                continue
+            if type(holder) is tuple and (any(holder is each for each in candidates) or [*map(id, holder)] == [*map(id, mine)]):
+                continue  # Ours: the candidates, and the arguments of the call that looks for holders.
+            inside = {id(each) for each in gc.get_referents(holder)}
+            for name, each, value in candidates:
+                if id(value) in inside and not self.importers.rebinds(holder, name, each):
+                    found[(name, each)] = type(holder).__name__
+        for (name, each), kind in found.items():
+            text = "%s: a %s holds its %s, which it names neither in __keep__ nor in __fresh__" % (name, kind, each)
+            self.refuse("undeclared-state", text, module=name)
+
+    def _is_state(self, value):
+        if isinstance(value, (type, enum.Enum, tuple)):
+            return False
+        return type(value) in (dict, list, set) or type(value).__module__ in self._layout.names
+
     def declared(self, cls):
         """Whether the class's module, old or new, or whoever registered it, says that the class may be swapped with its instances."""
         name = cls.__module__
@@ -246,6 +285,13 @@ class Importers:
                 self.bindings[name] = dependencies.bindings(tree, name, is_package)
                 self.attributes[name] = tree
                 waiting.add(name.rpartition(".")[2].encode())
+
+    def rebinds(self, holder, module, attribute):
+        """Whether `holder` is the namespace of a module that took the name by an import statement: it gets the new object."""
+        for name, bound in self.bindings.items():
+            if _namespace(sys.modules.get(name)) is holder:
+                return any(each.attribute in (attribute, "*") and each.module == module for each in bound)
+        return False
 
     def missing(self, module, old, has):
         """The names of `module`, with the namespace `old` so far, that importers rely on and `has` does not know, as Reasons."""

@@ -37,6 +37,7 @@ class Swap:
         self.new = {}
         self.old_classes = {}
         self.module = None
+        self._ours = {}
 
     def run(self):
         snapshot = guard.Snapshot(self._is_ours)
@@ -361,6 +362,11 @@ class Swap:
         path = current_file(module)
         if not path:
             return False
+        if path not in self._ours:
+            self._ours[path] = self._is_our_file(module, path)
+        return self._ours[path]
+
+    def _is_our_file(self, module, path):
         if module.__name__.partition(".")[0] == __name__.partition(".")[0]:
             return False
         inner = self.prepared._layout.relative(path) or ""

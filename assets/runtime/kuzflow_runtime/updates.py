@@ -154,6 +154,8 @@ class Updates:
     def _changed(self, connected, answer):
         self._emit_later("connected" if connected else "disconnected", answer or {})
         if connected:
+            if self._is_up:
+                self._channel.send("up", {})  # It may have become so after the first message was written.
             for result in list(self._results):
                 self._send_result(result)
 

@@ -8,6 +8,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
@@ -32,6 +33,7 @@ class FakeLauncher:
         self._server.bind(self.address)
         self._server.listen(5)
         self._number = 100
+        self._sending = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
@@ -48,8 +50,9 @@ class FakeLauncher:
                 pass
 
     def raw(self, data):
-        for at in range(len(data)) if self.piecewise else (0,):
-            self.connection.sendall(data[at: at + 1] if self.piecewise else data)
+        with self._sending:
+            for at in range(len(data)) if self.piecewise else (0,):
+                self.connection.sendall(data[at: at + 1] if self.piecewise else data)
 
     def ask(self, kind, **fields):
         """Sends a request and gives the answer; other messages stay in `heard`."""
@@ -63,8 +66,9 @@ class FakeLauncher:
         if isinstance(wanted, str):
             kind = wanted
             return self.hear(lambda message: message["type"] == kind)
+        limit = time.monotonic() + PATIENCE
         while True:
-            message = self.heard.get(timeout=PATIENCE)
+            message = self.heard.get(timeout=max(0.0, limit - time.monotonic()))
             if wanted(message):
                 return message
 

@@ -1,6 +1,5 @@
 """The wire and the conversation with a launcher that may be slow, wrong, hostile or gone."""
 
-import json
 import os
 import socket
 import stat
@@ -212,17 +211,22 @@ class Conversation(AppCase):
             "u = k.start(); assert u is k.start(); k.up()\n"
             "assert 'KUZFLOW_TOKEN' not in os.environ and 'KUZFLOW_CHANNEL' not in os.environ\n"
             "while not u.is_connected: time.sleep(0.01)\n"
-            "print(k.version(), k.folder('data') == os.path.join(k.container_folder(), 'data'))"
+            "print(k.version(), k.folder('data') == os.path.join(k.container_folder(), 'data'))\n"
+            "input()"
         )
         environment = dict(
             os.environ, KUZFLOW_HOME=self.current, KUZFLOW_VERSION="1.0.0", KUZFLOW_CHANNEL=self.launcher.address, KUZFLOW_TOKEN=TOKEN,
             KUZFLOW_HEALTH=os.path.join(self.root, "health"), PYTHONPATH=os.path.join(os.path.dirname(__file__), os.pardir),
         )
-        said = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, timeout=60, check=True).stdout
+        app = subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self.launcher.hear(lambda message: message["type"] == "up" or message.get("up") is True)
+        finally:
+            said = app.communicate(b"\n", timeout=60)[0]
+        self.assertEqual(app.returncode, 0)
         self.assertEqual(said.split(), [b"1.0.0", b"True"])
         with open(environment["KUZFLOW_HEALTH"]) as health:
             self.assertEqual(health.read(), "up\n")
-        self.assertEqual(json.loads(json.dumps(self.launcher.hear("hello")))["up"], True)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,24 @@ class Faults(AppCase):
         self.refused({"live.py": "class Box:\n    a = 2\ndef make(): pass\n"}, "live-class", said_before=True)
         del self.user.Sub
 
+    def test_state_that_others_hold(self):
+        source = "%sclass Settings:\n    size = 1\nsettings = Settings()\ntable = {}\ndef f(): return %r\n"
+        write(os.path.join(self.current, "app"), {"live.py": source % ("", "old")})
+        live = __import__("live")
+        self.user.holder = [live.settings]
+        error = self.refused({"live.py": source % ("", "new")}, "undeclared-state", said_before=True)
+        self.assertIn("settings", str(error))
+        self.user.holder = {"table": live.table}
+        self.refused({"live.py": source % ("", "new")}, "undeclared-state", said_before=True)
+        live = None
+        self.swap({"live.py": source % ("__keep__ = ['table']\n", "new")})
+        live = sys.modules["live"]
+        self.assertIs(live.table, self.user.holder["table"])
+        self.user.holder = live.settings
+        self.swap({"live.py": source % ("__fresh__ = ['settings', 'table']\n", "new")})
+        self.assertIsNot(sys.modules["live"].settings, self.user.holder)
+        self.user.holder = None
+
     def test_a_class_that_cannot_be_moved(self):
         write(os.path.join(self.current, "app"), {"live.py": "__hot_swappable__ = True\nclass Box:\n    __slots__ = ('a',)\n"})
         self.user.box = __import__("live").Box()
