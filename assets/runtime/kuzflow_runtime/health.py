@@ -1,8 +1,8 @@
-"""Tells the launcher that the app is up, or that something is wrong. Copy this file into your app; it needs nothing.
+"""Tells the launcher that the app is up, or that something is wrong. Needs nothing, not even the rest of this package.
 
-    import kuzflow_health
+    import kuzflow_runtime
     window.show()
-    kuzflow_health.up()            # in Qt: QTimer.singleShot(0, kuzflow_health.up), once the event loop turns
+    kuzflow_runtime.up()           # in Qt: QTimer.singleShot(0, kuzflow_runtime.up), once the event loop turns
 
 A new version is on probation until it has said so (build it with `kuzflow build --reports-up`); one that never does, or says
 `failed`, is rolled back. From a shell: echo up >> "$KUZFLOW_HEALTH"
