@@ -49,6 +49,9 @@ pub struct BuildArguments {
     /// Default settings of the app; become config/ in the container.
     #[arg(long, value_name = "DIR")]
     config_defaults: Option<PathBuf>,
+    /// The release's own migration of the user's files, a program or a Python script; becomes scripts/migrate in the container.
+    #[arg(long, value_name = "FILE")]
+    migrate: Option<PathBuf>,
     /// The app's name for people.
     #[arg(long, value_name = "NAME", default_value = "")]
     display_name: String,
@@ -141,6 +144,7 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
     request.tkinter = arguments.tkinter;
     request.requirements = arguments.requirements;
     request.config = arguments.config_defaults;
+    request.migrate = arguments.migrate;
     request.display_name = arguments.display_name;
     request.description = arguments.description;
     request.icon = arguments.icon;

@@ -60,6 +60,10 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
         match launch::start(&context.home, &record, Which::Active, &context.arguments, &context.variable) {
             Ok(app) => break app,
             Err(error @ StoreError::Switched { .. }) => return Err(error),
+            // Damage on this disk is no fault of the release: it is stepped over, and mended.
+            Err(_) if !record.launch.program.under(&context.home.container(&record.container)).exists() => {
+                return Ok(context.app.set(launch_or_other(context, &record, which)?));
+            }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a version on probation cannot be started");
                 // A scanner may still hold what was just written.

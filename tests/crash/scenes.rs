@@ -236,6 +236,10 @@ impl Stage {
         self.must(&returned, &["rollback", "2.0.0"]);
         assert_eq!(self.start(&returned).0, says_two);
 
+        let damaged = self.copy(&two, "damaged");
+        fs::write(self.container(&damaged, "2.0.0").join("app/words.txt"), "rotten").unwrap();
+        fs::remove_file(self.container(&damaged, "2.0.0").join("app/same.bin")).unwrap();
+
         let mut add = |name, template, verb, settings, before: &str, nothing_left| {
             let meanwhile = if name == CUT_SHORT { says_one.clone() } else { String::new() };
             self.scenes.push(Scene { name, template, verb, settings, before: before.to_owned(), meanwhile, nothing_left });
@@ -256,6 +260,7 @@ impl Stage {
         add("rollback by itself", broken, &["run"], "plain", "", none);
         add("first start on probation", fresh, &["run"], "plain", &says_one, none);
         add("plain start", two, &["run"], "plain", &says_two, none);
+        add("repair", damaged, &["verify", "--repair"], "plain", &says_two, none);
         add("prune", three.clone(), &["prune", "--keep", "0"], "plain", &says_two, none);
         add("remove", three, &["remove", "1.0.0"], "plain", &says_two, &["no_such_version"]);
     }

@@ -58,6 +58,8 @@ pub struct BuildRequest {
     pub prune: Vec<String>,
     /// A folder of default settings; becomes `config/`.
     pub config: Option<PathBuf>,
+    /// The release's own migration of user data, a program or a Python script; becomes `scripts/migrate`.
+    pub migrate: Option<PathBuf>,
     /// Name for people; the name in ids if empty.
     pub display_name: String,
     /// One line about the app.
@@ -99,6 +101,7 @@ impl BuildRequest {
             requirements: None,
             prune: Vec::new(),
             config: None,
+            migrate: None,
             display_name: String::new(),
             description: String::new(),
             icon: None,
@@ -387,6 +390,23 @@ fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
         // User data must be plain files.
         copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| skip.covers(path))?;
     }
+    match &request.migrate {
+        Some(script) => lay_out_migration(script, tree),
+        None => Ok(()),
+    }
+}
+
+/// `scripts/migrate`, with the ending by which the launcher knows how to run it.
+fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
+    const ENDINGS: [&str; 4] = ["py", "exe", "cmd", "bat"];
+    let ending = script.extension().and_then(|ending| ending.to_str()).filter(|ending| ENDINGS.contains(ending));
+    let folder = tree.join("scripts");
+    let place = folder.join(ending.map_or_else(|| "migrate".to_owned(), |ending| format!("migrate.{ending}")));
+    fs::create_dir_all(&folder).map_err(BuildError::file("create", &folder))?;
+    fs::copy(script, &place).map_err(BuildError::file("copy", script))?;
+    #[cfg(unix)]
+    fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .map_err(BuildError::file("change", &place))?;
     Ok(())
 }
 
