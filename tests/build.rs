@@ -298,9 +298,13 @@ fn an_app_without_python_brings_its_own_program() {
     let mut request = request(&app);
     request.runtime = Runtime::None;
     request.entry = "exe:bin/program".parse().unwrap();
+    request.migrate = Some(app.join("bin/program"));
     let built = build_in(&folder.path().join("out"), &request);
     let root = folder.path().join("in stalled");
     install(&built, &root);
+    // Named as the launcher looks for it, and executable.
+    #[cfg(unix)]
+    assert_eq!(Command::new(root.join("scripts/migrate")).status().unwrap().code(), Some(7));
     #[cfg(unix)]
     for mut command in
         [launched(&built.package.manifest.application_info.launch, &root), Command::new(root.join("scripts/launch.sh"))]

@@ -161,6 +161,8 @@ fn prepare(
 fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     let incoming = home.incoming();
     remove_tree(&incoming)?;
+    // Elsewhere nothing is set.
+    #[cfg_attr(not(unix), allow(unused_mut))]
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

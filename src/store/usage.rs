@@ -41,6 +41,7 @@ pub fn measure(home: &Home) -> Usage {
 #[derive(Default)]
 struct Measuring {
     /// Files with several names that were counted.
+    #[cfg_attr(not(unix), allow(dead_code))]
     seen: HashSet<(u64, u64)>,
 }
 

@@ -3,8 +3,7 @@
 //!
 //! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
 //! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name
-//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 17 scenes, on two
-//! shared cores in a quarter of an hour (scene by scene, in two processes):
+//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 18 scenes:
 //!
 //! ```text
 //! kill 2423 points, EIO 2423, full disk 1510; failures 0
@@ -22,7 +21,8 @@
 //!                                            held open on Windows: durable::tests::renaming_waits_…
 //! 22 crash, hang, end at once, crash later   faults::a_new_version_that_…, the scene "rollback by itself"
 //! 23 failed migration, rollback after edits  faults::a_migration_that_fails_halfway_…, after_a_rollback_…
-//! 24 what prune must not take; damage        faults::prune_takes_neither_…; executables::damage_is_found
+//! 24 what prune must not take; damage        faults::prune_takes_neither_…; executables::damage_is_found, tests/repair.rs
+//! 25 the launcher's own update               tests/desktop.rs
 //! 26 no display, no OpenGL, …                executables::the_app_starts_without_network_window_…, updated_in_the_real_window (drawn by
 //!                                            software); window::keys_are_enough and every test there that finds things by their label
 //!                                            (screen reader); launcher::fonts::tests::every_character_…
