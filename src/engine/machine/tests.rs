@@ -1,0 +1,307 @@
+//! The machine, input by input.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::engine::protocol::ProblemKind;
+use crate::model::release::DocumentLocation;
+use crate::model::release::SignedRelease;
+use crate::model::{
+    Digest, Release,
+    plan::{Plan, Reason},
+};
+
+fn id() -> ContainerId {
+    "sample_2.0.0_Linux_x86_64".parse().unwrap()
+}
+
+fn offer() -> Box<Offer> {
+    let location = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+    let release = Release {
+        container: id(),
+        display_name: String::new(),
+        channel: "stable".to_owned(),
+        published: jiff::Timestamp::UNIX_EPOCH,
+        manifest: location.clone(),
+        index: location,
+        unpacked_size: 0,
+        file_count: 0,
+        mandatory: false,
+        rollout_permille: 1000,
+        halted: false,
+        minimum_version: None,
+        minimum_launcher: None,
+        notes: BTreeMap::new(),
+    };
+    let signed = SignedRelease { target: "t".to_owned(), length: 1, hash: Digest::of(b""), release };
+    Box::new(Offer {
+        signed,
+        current: None,
+        plan: Plan::full(1, 1, Reason::Cheapest),
+        bytes_to_fetch: 1,
+        notes: String::new(),
+        nodes: Vec::new(),
+        estimated_seconds: None,
+        file: None,
+    })
+}
+
+fn problem() -> Problem {
+    Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() }
+}
+
+fn found() -> Input {
+    Input::Checked(Ok(Checked::Offer(offer())))
+}
+
+fn nothing() -> Input {
+    Input::Checked(Ok(Checked::Nothing { reason: NoUpdate::Newest, current: None }))
+}
+
+fn command(machine: &mut Machine, command: Command) -> Vec<Effect> {
+    machine.step(Input::Command(command))
+}
+
+/// A machine that is downloading.
+fn downloading(setup: Setup) -> Machine {
+    let mut machine = Machine::new(setup);
+    command(&mut machine, Command::Check { by_user: true });
+    machine.step(found());
+    assert!(command(&mut machine, Command::Start).contains(&Effect::Update(offer())));
+    machine
+}
+
+const WINDOW_WHILE_RUNNING: Setup = Setup { launch_when_ready: true, start_anyway: false, running: true };
+const FIRST_INSTALL: Setup = Setup { launch_when_ready: true, start_anyway: false, running: false };
+const BEFORE_START: Setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
+const TERMINAL: Setup = Setup { launch_when_ready: false, start_anyway: false, running: false };
+
+#[test]
+fn an_update_beside_the_running_app_waits_for_the_person() {
+    let mut machine = downloading(WINDOW_WHILE_RUNNING);
+    machine.step(Input::Fetched);
+    assert!(matches!(machine.phase(), Phase::Installing { .. }));
+    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
+    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
+    let effects = command(&mut machine, Command::RestartNow);
+    assert!(effects.contains(&Effect::Restart { switch_to: Some(id()) }), "{effects:?}");
+    machine.step(Input::Launched(Ok(id().version)));
+    assert_eq!(*machine.phase(), Phase::Launched { version: id().version });
+}
+
+#[test]
+fn a_first_install_starts_the_app_by_itself() {
+    let mut machine = downloading(FIRST_INSTALL);
+    machine.step(Input::Fetched);
+    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    assert!(effects.contains(&Effect::Restart { switch_to: Some(id()) }), "{effects:?}");
+}
+
+#[test]
+fn the_terminal_leaves_the_start_to_its_caller() {
+    let mut machine = downloading(TERMINAL);
+    machine.step(Input::Fetched);
+    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: false }), "{effects:?}");
+    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+}
+
+#[test]
+fn whatever_a_check_before_the_start_finds_the_app_starts() {
+    let start = Effect::Restart { switch_to: None };
+    for input in [nothing(), Input::Checked(Err(problem()))] {
+        let mut machine = Machine::new(BEFORE_START);
+        command(&mut machine, Command::Check { by_user: false });
+        assert!(machine.step(input).contains(&start));
+    }
+    for answer in [Command::Later, Command::Skip] {
+        let mut machine = Machine::new(BEFORE_START);
+        command(&mut machine, Command::Check { by_user: false });
+        machine.step(found());
+        assert!(command(&mut machine, answer).contains(&start));
+    }
+}
+
+#[test]
+fn a_scheduled_check_fails_quietly_and_an_asked_for_one_loudly() {
+    for (by_user, shown) in [(false, false), (true, true)] {
+        let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+        command(&mut machine, Command::Check { by_user });
+        machine.step(Input::Checked(Err(problem())));
+        assert_eq!(matches!(machine.phase(), Phase::Failed { .. }), shown);
+    }
+}
+
+#[test]
+fn pause_resume_cancel() {
+    let mut machine = downloading(TERMINAL);
+    assert_eq!(command(&mut machine, Command::Pause)[0], Effect::Pause);
+    assert!(command(&mut machine, Command::Pause).is_empty(), "a second click changes nothing");
+    assert_eq!(command(&mut machine, Command::Resume)[0], Effect::Resume);
+    assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
+    for late in [Command::Cancel, Command::Pause, Command::Resume] {
+        assert!(command(&mut machine, late).is_empty(), "a cancel is not taken back by a later click");
+    }
+    machine.step(Input::Updated(Ok(Updated::Stopped)));
+    assert_eq!(*machine.phase(), Phase::Cancelled);
+    assert!(command(&mut machine, Command::Start).contains(&Effect::Update(offer())), "the offer still stands");
+}
+
+#[test]
+fn retry_does_what_failed() {
+    let mut machine = downloading(TERMINAL);
+    machine.step(Input::Updated(Err(problem())));
+    assert!(command(&mut machine, Command::Retry).contains(&Effect::Update(offer())));
+    let mut machine = Machine::new(TERMINAL);
+    command(&mut machine, Command::Check { by_user: true });
+    machine.step(Input::Checked(Err(problem())));
+    assert!(command(&mut machine, Command::Retry).contains(&Effect::Check(None)));
+    let mut machine = Machine::new(BEFORE_START);
+    command(&mut machine, Command::Check { by_user: false });
+    machine.step(nothing());
+    machine.step(Input::Launched(Err(problem())));
+    assert_eq!(command(&mut machine, Command::Retry), [Effect::Restart { switch_to: None }]);
+}
+
+#[test]
+fn a_version_asked_for_by_name_starts_without_a_question() {
+    let mut machine = Machine::new(TERMINAL);
+    let version = Version::new(2, 0, 0);
+    assert!(command(&mut machine, Command::StartVersion(version.clone())).contains(&Effect::Check(Some(version))));
+    assert!(machine.step(found()).contains(&Effect::Update(offer())));
+}
+
+#[test]
+fn the_end_of_the_app_is_shown_where_it_matters() {
+    let mut machine = downloading(WINDOW_WHILE_RUNNING);
+    machine.step(Input::Fetched);
+    machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    machine.step(Input::AppEnded);
+    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+}
+
+#[test]
+fn what_comes_late_changes_nothing() {
+    let mut machine = Machine::new(TERMINAL);
+    assert!(machine.step(found()).is_empty());
+    assert!(machine.step(Input::Fetched).is_empty());
+    for command_ in [
+        Command::Start,
+        Command::Pause,
+        Command::Resume,
+        Command::Cancel,
+        Command::Later,
+        Command::Skip,
+        Command::Retry,
+        Command::RestartNow,
+    ] {
+        assert!(command(&mut machine, command_).is_empty());
+    }
+    let mut machine = downloading(TERMINAL);
+    assert!(command(&mut machine, Command::Check { by_user: true }).is_empty(), "a check does not disturb a download");
+    assert!(command(&mut machine, Command::Switch(id())).is_empty());
+}
+
+/// The same release out of a file.
+fn in_file() -> Input {
+    let plan = Plan::without_fetching(Way::File, 1);
+    Input::Checked(Ok(Checked::Offer(Box::new(Offer { plan, file: Some("f".into()), ..*offer() }))))
+}
+
+#[test]
+fn a_file_is_looked_into_offered_and_installed_without_a_download() {
+    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+    let effects = command(&mut machine, Command::InstallFile("f".into()));
+    assert_eq!(effects[1], Effect::CheckFile { path: "f".into(), accept_expired: false });
+    assert!(command(&mut machine, Command::InstallFile("g".into())).is_empty(), "one after the other");
+    machine.step(in_file());
+    assert!(matches!(machine.phase(), Phase::Offered { .. }), "nothing is installed without a word");
+    command(&mut machine, Command::Start);
+    assert!(matches!(machine.phase(), Phase::Installing { .. }));
+    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_shown_and_only_its_age_can_be_accepted() {
+    let expired = Problem { kind: ProblemKind::BundleExpired, ..problem() };
+    // Also where a check without result would start the app.
+    let mut machine = Machine::new(BEFORE_START);
+    command(&mut machine, Command::InstallFile("f".into()));
+    machine.step(Input::Checked(Err(problem())));
+    assert!(matches!(machine.phase(), Phase::Failed { .. }));
+    assert!(command(&mut machine, Command::AcceptExpired).is_empty());
+    let again = command(&mut machine, Command::Retry);
+    assert!(again.contains(&Effect::CheckFile { path: "f".into(), accept_expired: false }));
+    machine.step(Input::Checked(Err(expired)));
+    let accepted = command(&mut machine, Command::AcceptExpired);
+    assert!(accepted.contains(&Effect::CheckFile { path: "f".into(), accept_expired: true }));
+    machine.step(nothing());
+    assert!(matches!(machine.phase(), Phase::UpToDate { .. }));
+}
+
+#[test]
+fn what_is_prefetched_is_offered_again_and_not_chosen() {
+    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+    command(&mut machine, Command::Check { by_user: false });
+    machine.step(found());
+    assert!(command(&mut machine, Command::Prefetch).contains(&Effect::Update(offer())));
+    machine.step(Input::Fetched);
+    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Choose { .. } | Effect::Restart { .. })), "{effects:?}");
+    let Phase::Offered { offer } = machine.phase().clone() else { panic!("{:?}", machine.phase()) };
+    assert_eq!((offer.plan.way, offer.bytes_to_fetch), (Way::Installed, 0));
+    assert!(command(&mut machine, Command::Prefetch).is_empty(), "there is nothing left to fetch");
+    command(&mut machine, Command::Start);
+    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
+}
+
+#[test]
+fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
+    let mut machine = Machine::new(Setup::default());
+    let repairing = Effect::Emit(Event::Phase { phase: Phase::Repairing { version: id().version } });
+    assert_eq!(machine.step(Input::Command(Command::Repair(id()))), [repairing.clone(), Effect::Repair(id())]);
+    // Nothing else begins meanwhile.
+    assert!(machine.step(Input::Command(Command::Repair(id()))).is_empty());
+    assert!(machine.step(Input::Command(Command::Check { by_user: true })).is_empty());
+    assert_eq!(machine.step(Input::Command(Command::Cancel)), [Effect::Cancel]);
+    assert!(machine.step(Input::Command(Command::Cancel)).is_empty());
+    machine.step(Input::Repaired(Ok(None)));
+    assert_eq!(machine.phase(), &Phase::Cancelled);
+
+    machine.step(Input::Command(Command::Repair(id())));
+    machine.step(Input::Repaired(Err(problem())));
+    assert_eq!(machine.step(Input::Command(Command::Retry)), [repairing, Effect::Repair(id())]);
+    let repaired = Box::new(Repaired::begun(id().version));
+    machine.step(Input::Repaired(Ok(Some(repaired.clone()))));
+    assert_eq!(machine.phase(), &Phase::Repaired(repaired));
+    // And then the check that waited for it.
+    assert_eq!(machine.step(Input::Command(Command::Check { by_user: false })).last(), Some(&Effect::Check(None)));
+}
+
+#[test]
+fn removing_tells_the_new_list_or_why_not() {
+    let mut machine = Machine::new(TERMINAL);
+    assert_eq!(command(&mut machine, Command::Remove(id())), [Effect::Remove(id())]);
+    assert_eq!(machine.step(Input::Removed(Ok(()))), [Effect::List]);
+    assert_eq!(machine.step(Input::Removed(Err(problem()))), [Effect::Emit(Event::Notice { problem: problem() })]);
+}
+
+#[test]
+fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
+    let mut machine = downloading(TERMINAL);
+    let what = Happened::NotSwitched { to: id().version, chain: Vec::new() };
+    let when = jiff::Timestamp::UNIX_EPOCH;
+    let told = machine.step(Input::Happened(Notice { when, what: what.clone() }));
+    assert_eq!(told, [Effect::Emit(Event::Happened { when, what: what.clone() }), Effect::List]);
+    let seen = Box::new(what);
+    assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::Forget(seen)]);
+    assert_eq!(command(&mut machine, Command::Prune), [Effect::Prune]);
+    assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
+    assert!(matches!(machine.phase(), Phase::Downloading { .. }));
+}

@@ -1,0 +1,193 @@
+//! What becomes of each of the user's files, and of the defaults beside them.
+
+use crate::model::ContainerId;
+use crate::store::fixture::Fixture;
+
+use super::*;
+
+/// What `to` would find, in a folder of its own.
+struct Laid {
+    migration: Migration,
+    folder: PathBuf,
+}
+
+fn conflict(yours: &str, beside: &str) -> Conflict {
+    Conflict { yours: PathBuf::from(yours), beside: PathBuf::from(beside) }
+}
+
+impl Laid {
+    fn read(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(path)).ok()
+    }
+}
+
+fn carry(fixture: &Fixture, from: &ContainerId, to: &ContainerId) -> Laid {
+    let folder = fixture.home.root().join(format!("laid-{:08x}", fastrand::u32(..)));
+    fs::create_dir(&folder).unwrap();
+    let (source, target) = (fixture.home.container(from), fixture.home.container(to));
+    Laid { migration: lay_out(&source, &target, &folder, false, &|_, _| ()).unwrap(), folder }
+}
+
+#[test]
+fn each_file_goes_its_own_way() {
+    let fixture = Fixture::new();
+    let old = [
+        ("config/untouched", "a"),
+        ("config/changed", "a"),
+        ("config/both", "a"),
+        ("config/same", "a"),
+        ("config/gone", "a"),
+        ("temp/t", "a"),
+    ];
+    let new = [("config/untouched", "b"), ("config/changed", "a"), ("config/both", "b"), ("config/same", "b")];
+    let (one, two) = (fixture.install("1.0.0", &old), fixture.install("2.0.0", &new));
+    fixture.write(&one, "config/changed", "mine");
+    fixture.write(&one, "config/both", "mine");
+    fixture.write(&one, "config/same", "b");
+    fixture.write(&one, "data/folder/made", "mine");
+    fixture.write(&one, "temp/made", "mine");
+    fs::create_dir(fixture.home.container(&one).join("data/empty")).unwrap();
+    for round in 0..2 {
+        let laid = carry(&fixture, &one, &two);
+        assert_eq!(laid.migration.conflicts, [conflict("config/both", "config/both.new-default")], "round {round}");
+        assert_eq!(laid.migration.carried, [Path::new("config/changed"), Path::new("data/folder/made")]);
+        assert!(laid.folder.join("data/empty").is_dir() && laid.folder.join("logs").is_dir());
+        let read = |path: &str| laid.read(path);
+        assert_eq!(read("config/untouched").as_deref(), Some("b"), "an untouched default moves on");
+        assert_eq!(read("config/changed").as_deref(), Some("mine"));
+        assert_eq!(read("config/both").as_deref(), Some("mine"));
+        assert_eq!(read("config/both.new-default").as_deref(), Some("b"));
+        assert_eq!(read("config/same").as_deref(), Some("b"));
+        assert_eq!(read("config/gone"), None, "an untouched default that is no longer shipped goes");
+        assert_eq!(read("data/folder/made").as_deref(), Some("mine"));
+        assert_eq!(read("temp/made"), None);
+    }
+    assert_eq!(fixture.read(&one, "config/both").as_deref(), Some("mine"), "the old version is as it was");
+}
+#[test]
+fn a_version_that_was_used_before_finds_its_defaults_and_the_present_files_and_no_older_ones() {
+    let fixture = Fixture::new();
+    let files = [("config/default", "a"), ("config/reset", "a"), ("config/moved", "a")];
+    let one = fixture.install("1.0.0", &files);
+    let two = fixture.install("2.0.0", &[("config/default", "a"), ("config/reset", "b"), ("config/moved", "b")]);
+    for (path, text) in [("data/document", "old"), ("data/only here", "old"), ("config/reset", "mine"), ("config/moved", "mine")]
+    {
+        fixture.write(&one, path, text);
+    }
+    for (path, text) in
+        [("data/document", "present"), ("config/default", "present"), ("config/reset", "a"), ("data/new", "present")]
+    {
+        fixture.write(&two, path, text);
+    }
+    assert!(!is_pristine(&fixture.home.container(&one)));
+    let laid = carry(&fixture, &two, &one);
+    assert!(laid.migration.conflicts.is_empty(), "{:?}", laid.migration);
+    for path in ["data/document", "config/default", "data/new"] {
+        assert_eq!(laid.read(path).as_deref(), Some("present"), "{path}");
+    }
+    assert_eq!(laid.read("data/only here"), None, "the user deleted it since, or it belongs to another time");
+    assert_eq!(laid.read("config/reset").as_deref(), Some("a"), "what the user has now, though it is a shipped default here");
+    assert_eq!(laid.read("config/moved").as_deref(), Some("a"), "the default, though the user had changed it in that version");
+}
+
+#[test]
+fn a_file_where_the_other_side_has_a_folder_is_kept_beside() {
+    let fixture = Fixture::new();
+    let one = fixture.install("1.0.0", &[]);
+    let two = fixture.install("2.0.0", &[("config/file/inside", "b"), ("config/folder", "b")]);
+    fixture.write(&one, "config/file", "mine");
+    fixture.write(&one, "config/folder/deep/inside", "mine");
+    for _ in 0..2 {
+        let laid = carry(&fixture, &one, &two);
+        let folder = conflict("config/folder.kept/deep/inside", "config/folder");
+        assert_eq!(laid.migration.conflicts, [conflict("config/file.kept", "config/file"), folder]);
+        let read = |path: &str| laid.read(path);
+        assert_eq!(read("config/file/inside").as_deref(), Some("b"));
+        assert_eq!(read("config/file.kept").as_deref(), Some("mine"));
+        assert_eq!(read("config/folder").as_deref(), Some("b"));
+        assert_eq!(read("config/folder.kept/deep/inside").as_deref(), Some("mine"));
+    }
+}
+
+#[test]
+fn files_and_folders_keep_mode_and_time() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+    fixture.write(&one, "data/folder/file", "mine");
+    let source = fixture.home.container(&one).join("data/folder/file");
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    fs::File::options().write(true).open(&source).unwrap().set_modified(time).unwrap();
+    for path in [&source, source.parent().unwrap()] {
+        let mut permissions = fs::metadata(path).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(path, permissions).unwrap();
+    }
+    for _ in 0..2 {
+        let laid = carry(&fixture, &one, &two);
+        let copy = fs::metadata(laid.folder.join("data/folder/file")).unwrap();
+        assert!(copy.permissions().readonly());
+        assert_eq!(copy.modified().unwrap(), time);
+        assert!(fs::metadata(laid.folder.join("data/folder")).unwrap().permissions().readonly());
+        crate::store::files::remove_tree(&laid.folder).unwrap();
+        assert!(!laid.folder.exists(), "read-only folders can be removed too");
+    }
+    crate::store::files::remove_tree(&fixture.home.container(&one)).unwrap();
+}
+
+#[test]
+#[cfg(unix)]
+fn links_stay_links() {
+    use std::os::unix::fs::symlink;
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+    let outside = fixture.home.root().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("photo"), "x").unwrap();
+    fixture.write(&one, "data/file", "mine");
+    let source = fixture.home.container(&one).join("data");
+    symlink(&outside, source.join("folder")).unwrap();
+    symlink("file", source.join("near")).unwrap();
+    symlink("nowhere", source.join("broken")).unwrap();
+    for _ in 0..2 {
+        let laid = carry(&fixture, &one, &two);
+        let target = laid.folder.join("data");
+        assert_eq!(laid.migration.carried.len(), 4);
+        assert_eq!(fs::read_link(target.join("folder")).unwrap(), outside);
+        assert_eq!(fs::read_link(target.join("near")).unwrap(), Path::new("file"));
+        assert_eq!(fs::read_link(target.join("broken")).unwrap(), Path::new("nowhere"));
+    }
+    assert_eq!(fs::read_to_string(outside.join("photo")).unwrap(), "x");
+}
+
+#[test]
+fn a_new_default_put_beside_does_not_outlive_its_release() {
+    let fixture = Fixture::new();
+    let ids =
+        [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")].map(|(version, text)| fixture.install(version, &[("config/x", text)]));
+    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::Means::PLAIN, &fixture.lock);
+    for id in &ids {
+        switch(id).unwrap();
+        if *id == ids[0] {
+            fixture.write(id, "config/x", "mine");
+        }
+    }
+    assert_eq!(fixture.read(&ids[1], "config/x.new-default").as_deref(), Some("b"));
+    assert_eq!(fixture.read(&ids[2], "config/x").as_deref(), Some("mine"));
+    assert_eq!(fixture.read(&ids[2], "config/x.new-default").as_deref(), Some("c"));
+}
+
+#[test]
+fn with_a_damaged_manifest_everything_is_the_users() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.install("1.0.0", &[("config/x", "a")]), fixture.install("2.0.0", &[("config/x", "b")]));
+    fs::write(fixture.home.manifest(&one), "{").unwrap();
+    let laid = carry(&fixture, &one, &two);
+    assert_eq!(laid.migration.conflicts, [conflict("config/x", "config/x.new-default")]);
+    assert_eq!(laid.read("config/x").as_deref(), Some("a"));
+    assert_eq!(laid.read("config/x.new-default").as_deref(), Some("b"));
+    // In the version to come: what lies there has to do.
+    fs::write(fixture.home.manifest(&two), "{").unwrap();
+    fixture.write(&one, "data/made", "mine");
+    let laid = carry(&fixture, &one, &two);
+    assert_eq!((laid.read("config/x").as_deref(), laid.read("data/made").as_deref()), (Some("a"), Some("mine")));
+}
