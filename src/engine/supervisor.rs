@@ -254,7 +254,11 @@ pub fn note_end(context: &Context) {
     let Some(app) = context.app.get() else { return };
     let ended_well = app.ended().is_some_and(|status| status.success());
     let on_probation = context.home.active().is_ok_and(|(active, _)| active.probation.is_some());
-    if !ended_well || app.lifetime() >= health::AT_ONCE || !context.arguments.is_empty() || on_probation || app.said().is_some() {
+    if !ended_well || app.lifetime() >= health::AT_ONCE || !context.arguments.is_empty() || on_probation {
+        return;
+    }
+    // One that could not say that it is up is not known to be short.
+    if !app.can_say() || app.said().is_some() {
         return;
     }
     let noted = context.home.state().and_then(|state| match state.ends_at_once {

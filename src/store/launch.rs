@@ -160,6 +160,11 @@ impl RunningApp {
         self.reports_up
     }
 
+    /// Whether it was given a file to say something in.
+    pub fn can_say(&self) -> bool {
+        self.health.is_some()
+    }
+
     /// What it has said of itself.
     pub fn said(&self) -> Option<Said> {
         self.health.as_ref()?.said()
