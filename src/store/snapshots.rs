@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::files::{exists, move_folder, read_json, remove_file, remove_tree, replace_json};
-use super::home::entries_of;
+use super::home::{LEAVING, entries_of};
 use super::lock::RunningLock;
 use super::migrate::{self, CARRIED};
 use super::{Home, StoreError};
@@ -223,7 +223,9 @@ fn left(home: &Home) -> Vec<PathBuf> {
     let active = home.active().ok().filter(|_| !home.has_lost_pointer()).map(|(active, _)| active.container);
     let is_nothing = |snapshot: &Snapshot| {
         // The files of the active version are in use; those of a version that is gone are nowhere.
-        let is_gone = || active.is_some() && !home.container(&snapshot.container).exists();
+        // A version whose removal was cut short still has its files.
+        let leaving = home.containers().join(format!("{LEAVING}{}", snapshot.container));
+        let is_gone = || active.is_some() && !home.container(&snapshot.container).exists() && !exists(&leaving);
         let is_taking = exists(&snapshot.folder.join(TAKING));
         !snapshot.has_files() && !is_taking && (active.as_ref() == Some(&snapshot.container) || is_gone())
     };
