@@ -6,7 +6,7 @@
 //! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 18 scenes:
 //!
 //! ```text
-//! kill 2423 points, EIO 2423, full disk 1510; failures 0
+//! some 6,690 points (kills, EIO and a full disk), two shared cores, about 20 minutes; failures 0
 //! ```
 //!
 //! Faults that must not hurt, and where they are tried:
