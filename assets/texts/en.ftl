@@ -43,6 +43,10 @@ happened-conflicts = { $count ->
 }
 ready-subtitle-elsewhere = It starts the next time you open the app
 happened-file = { $yours } (beside it: { $beside })
+swapping-title = Taking over { $version }
+swapping-subtitle = The app goes on running; this takes a moment
+swapped-title = { $version } is in use
+swapped-subtitle = The app took over the changes without a restart
 switching-progress = Taking your files along: { $done } of { $total } MB
 switching-title = Switching to { $version }
 switching-subtitle = Waiting for the app to close, then starting the new version

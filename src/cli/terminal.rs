@@ -67,6 +67,7 @@ fn line(phase: &Phase, output: &Output, check: &str) -> Option<String> {
         Phase::Downloading { version: coming } => Some(version("downloading-title", coming)),
         Phase::Installing { version: coming } => Some(version("installing-title", coming)),
         Phase::Repairing { version: bad } => Some(version("repairing-title", bad)),
+        Phase::Swapping { version: new } => Some(version("swapping-title", new)),
         Phase::Switching { version: chosen } => Some(version("switching-title", chosen)),
         _ => None,
     }
@@ -121,6 +122,10 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
         Phase::Ready { version: new, .. } => {
             output.say(&version("ready-title", new));
             output.result(json!({ "status": "installed", "version": new, "plan": plan }));
+        }
+        Phase::Swapped { version: new, modules } => {
+            output.say(&version("swapped-title", new));
+            output.result(json!({ "status": "swapped", "version": new, "modules": modules, "plan": plan }));
         }
         Phase::Launched { version: new } => {
             output.say(&version("launched-title", new));

@@ -97,6 +97,13 @@ pub enum Event {
         /// What.
         what: Happened,
     },
+    /// The running app goes on with the code it has: why it cannot take over this version without a restart.
+    NotSwapped {
+        /// Which version.
+        version: Version,
+        /// Every reason.
+        reasons: Vec<SwapObstacle>,
+    },
     /// Something went wrong that does not end the phase, for example a version that could not be removed.
     Notice {
         /// What.
@@ -146,6 +153,18 @@ pub enum Phase {
         /// Whether an older version is running right now (then "restart now" makes sense).
         running: bool,
     },
+    /// The running app takes over the modules that changed, without a restart.
+    Swapping {
+        /// The version that they come from.
+        version: Version,
+    },
+    /// The running app has taken them over; the next start is in this version as well.
+    Swapped {
+        /// Which version.
+        version: Version,
+        /// The modules that were loaded anew, by their dotted names.
+        modules: Vec<String>,
+    },
     /// Ending the running app and switching.
     Switching {
         /// To which version.
@@ -181,6 +200,22 @@ pub enum Phase {
     },
     /// Stopped by a person.
     Cancelled,
+}
+
+/// Something that keeps a running app from taking over a version without a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct SwapObstacle {
+    /// What kind, as `assets/runtime/PROTOCOL.md` lists them; what is not listed there is shown by its text.
+    pub code: String,
+    /// The same in English, for the log.
+    #[serde(default)]
+    pub text: String,
+    /// The module it is about, by its dotted name.
+    #[serde(default)]
+    pub module: Option<String>,
+    /// The file it is about, below the container.
+    #[serde(default)]
+    pub path: Option<String>,
 }
 
 /// What came of a repair.

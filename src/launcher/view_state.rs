@@ -5,7 +5,7 @@
 
 use crate::engine::protocol::{
     Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NodeFault, NodeProgress, NodeState, Phase, Problem,
-    ProblemKind, Progress,
+    ProblemKind, Progress, SwapObstacle,
 };
 use crate::model::happened::Notice;
 use crate::model::{Node, Offer};
@@ -37,6 +37,8 @@ pub struct ViewState {
     pub elsewhere: bool,
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
+    /// Why the running app goes on with the code it has; empty if nothing kept it from taking over the newest version.
+    pub obstacles: Vec<SwapObstacle>,
     /// What happened to the app or the user's files, and has not been dismissed; the newest first.
     pub happened: Vec<Notice>,
     /// The window was opened for that and for nothing else.
@@ -174,6 +176,7 @@ impl Default for ViewState {
             file_given: false,
             elsewhere: false,
             notice: None,
+            obstacles: Vec::new(),
             happened: Vec::new(),
             only_tells: false,
         }
@@ -224,6 +227,7 @@ impl ViewState {
             Event::Installed { versions, kept } => (self.installed, self.kept) = (versions, kept),
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
+            Event::NotSwapped { reasons, .. } => self.obstacles = reasons,
             Event::Happened { when, what } => self.happened.insert(0, Notice { when, what }),
         }
     }
@@ -301,6 +305,7 @@ impl ViewState {
                 | Phase::Downloading { .. }
                 | Phase::Paused { .. }
                 | Phase::Installing { .. }
+                | Phase::Swapping { .. }
                 | Phase::Switching { .. }
                 | Phase::RollingBack
         )
@@ -326,8 +331,8 @@ impl ViewState {
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
             Phase::Launched { .. } if self.happened.is_empty() => Actions::default(),
-            Phase::Installing { .. } | Phase::Switching { .. } | Phase::RollingBack => Actions::default(),
-            Phase::RolledBack { .. } | Phase::Launched { .. } => actions(Some(Action::Close), None, None),
+            Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack => Actions::default(),
+            Phase::Swapped { .. } | Phase::RolledBack { .. } | Phase::Launched { .. } => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } if self.elsewhere => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
@@ -367,6 +372,7 @@ impl ViewState {
             self.progress = Progress::default();
         }
         if matches!(phase, Phase::Checking | Phase::Offered { .. }) {
+            self.obstacles.clear();
             self.progress = Progress::default();
             for node in &mut self.nodes {
                 (node.done, node.state, node.fault) = (0, NodeState::Idle, None);

@@ -128,6 +128,10 @@ impl Dialog {
                 };
                 (versioned("ready-title", version), self.texts.get(subtitle), Some(Mark::Done))
             }
+            Phase::Swapping { version } => (versioned("swapping-title", version), texts.get("swapping-subtitle"), None),
+            Phase::Swapped { version, .. } => {
+                (versioned("swapped-title", version), texts.get("swapped-subtitle"), Some(Mark::Done))
+            }
             Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),
             Phase::Launched { version } => {
                 let subtitle = if self.view.finished() { "launched-subtitle" } else { "launched-subtitle-told" };

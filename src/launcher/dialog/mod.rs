@@ -320,7 +320,11 @@ impl Dialog {
         self.told(ui);
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
-            Phase::Checking | Phase::Switching { .. } | Phase::RollingBack | Phase::Repairing { .. } => self.waiting(ui),
+            Phase::Checking
+            | Phase::Swapping { .. }
+            | Phase::Switching { .. }
+            | Phase::RollingBack
+            | Phase::Repairing { .. } => self.waiting(ui),
             Phase::RolledBack { from, kept, .. } => self.rolled_back(ui, &from, &kept),
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {
@@ -333,7 +337,7 @@ impl Dialog {
                 }
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
-            Phase::Ready { .. } => self.release_notes(ui),
+            Phase::Ready { .. } | Phase::Swapped { .. } => self.release_notes(ui),
             Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
         }
     }
