@@ -56,6 +56,13 @@ pub fn user_folders() -> Option<UserFolders> {
     Some(UserFolders { home: base.home_dir().to_path_buf(), data: base.data_dir().to_path_buf(), desktop })
 }
 
+/// Folders for what lives as long as this process and no other user may see, the best first: the session's own, then that for temporary
+/// files.
+pub fn private_folders() -> Vec<PathBuf> {
+    let session = variable("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute() && folder.is_dir());
+    session.into_iter().chain([std::env::temp_dir()]).collect()
+}
+
 /// Lets a program without a console of its own (a shortcut must not flash one up) write to the console it was typed in. Elsewhere
 /// than on Windows there is nothing to do.
 pub fn attach_console() {

@@ -14,6 +14,7 @@ use super::{Ending, desktop, log, run, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
 use crate::container::verify_tree;
+use crate::engine::channel::ChannelSlot;
 use crate::engine::context::Context;
 use crate::engine::described::DescribedSlot;
 use crate::engine::driver;
@@ -375,7 +376,8 @@ impl Session<'_> {
         let language = self.language.tag().to_owned();
         let app = crate::engine::app::AppSlot::default();
         let described = DescribedSlot::default();
-        Context { home, settings, shipped_root, arguments, language, app, described, variable: host::variable }
+        let channel = ChannelSlot::new(host::private_folders());
+        Context { home, settings, shipped_root, arguments, language, app, channel, described, variable: host::variable }
     }
 
     fn options(&self) -> run::Options {

@@ -363,6 +363,7 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
         let package = inspect(&path, Effort::default().threads)?;
         let mut release = release_of(&package, &channel, now);
         release.mandatory = arguments.mandatory;
+        release.hot_swap = Some(project.settings().incremental_update.hot_swap());
         release.rollout_permille = rollout_permille;
         release.minimum_version = arguments.minimum_version.clone();
         release.minimum_launcher = arguments.minimum_launcher.clone();

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::model::happened::Happened;
-use crate::store::launch::{self, RunningApp, Variable, Which};
+use crate::store::launch::{self, Call, RunningApp, Variable, Which};
 use crate::store::switch::Means;
 use crate::store::{Home, InstalledRecord, StoreError, switch};
 
@@ -28,6 +28,8 @@ struct Held {
     app: Option<Arc<RunningApp>>,
     /// An app of which somebody decides what follows its end.
     attended: Option<Arc<RunningApp>>,
+    /// How many wait to start another app when this one has ended.
+    expecting: usize,
     /// The attended app is not known to be up yet.
     on_trial: bool,
     told: Option<Listener>,
@@ -72,6 +74,16 @@ impl Drop for Attending {
     }
 }
 
+/// While this lives, another start follows the end of the app.
+pub struct Expecting(AppSlot);
+
+impl Drop for Expecting {
+    fn drop(&mut self) {
+        self.0.lock().expecting -= 1;
+        self.0.0.released.notify_all();
+    }
+}
+
 impl AppSlot {
     fn lock(&self) -> MutexGuard<'_, Held> {
         // A panic elsewhere does not change which app runs.
@@ -87,6 +99,7 @@ impl AppSlot {
     pub fn set(&self, app: RunningApp) -> Arc<RunningApp> {
         let app = Arc::new(app);
         self.lock().app = Some(Arc::clone(&app));
+        self.0.released.notify_all();
         app
     }
 
@@ -118,10 +131,16 @@ impl AppSlot {
         self.lock().attended.is_some()
     }
 
+    /// Says that another start will follow the end of the app.
+    pub fn expect_another(&self) -> Expecting {
+        self.lock().expecting += 1;
+        Expecting(self.clone())
+    }
+
     /// Whether the last app has ended, and no other start will follow by itself.
     pub fn is_over(&self) -> bool {
         let held = self.lock();
-        held.attended.is_none() && held.app.as_ref().is_none_or(|app| app.ended().is_some())
+        held.attended.is_none() && held.expecting == 0 && held.app.as_ref().is_none_or(|app| app.ended().is_some())
     }
 
     /// Whether `app` is still the one started last.
@@ -133,7 +152,12 @@ impl AppSlot {
     pub fn wait_for(&self, app: &Arc<RunningApp>) -> (ExitStatus, Option<Arc<RunningApp>>) {
         let status = app.wait();
         let mut held = self.lock();
-        while held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, app)) {
+        let follows = |held: &Held| {
+            let is_attended = held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, app));
+            let is_last = held.app.as_ref().is_none_or(|held| Arc::ptr_eq(held, app));
+            is_attended || held.expecting > 0 && is_last
+        };
+        while follows(&held) {
             held = self.0.released.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
         (status, held.app.clone().filter(|held| !Arc::ptr_eq(held, app)))
@@ -165,13 +189,14 @@ impl AppSlot {
 
 /// Starts the active version without anybody who attends it; what is left when there are no settings (promise 1).
 pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
+    let call = Call { arguments, variable, environment: &[] };
     let mut chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
-    let started = launch_or_other(home, &chosen.record, Which::Active, arguments, variable);
+    let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;
     }
     chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
-    launch_or_other(home, &chosen.record, Which::Active, arguments, variable)
+    launch_or_other(home, &chosen.record, Which::Active, call)
 }
 
 /// Starts a version, and where that cannot be started the newest other one that can (promise 1).
@@ -179,10 +204,9 @@ pub fn launch_or_other(
     home: &Home,
     chosen: &InstalledRecord,
     which: Which,
-    arguments: &[OsString],
-    variable: Variable,
+    call: Call<'_>,
 ) -> Result<RunningApp, StoreError> {
-    let begin = |record: &InstalledRecord, which| launch::start(home, record, which, arguments, variable);
+    let begin = |record: &InstalledRecord, which| launch::start(home, record, which, call);
     let first = match begin(chosen, which) {
         Ok(app) => return Ok(app),
         Err(error @ StoreError::Switched { .. }) => return Err(error),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::context::Context;
 use super::machine::Checked;
 use super::planning;
+use super::take_over;
 use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::causes;
@@ -55,7 +56,7 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     let notes = notes(context, client, &repository, &nodes, &signed).await;
     let memory = NodeMemory::load(&context.home.node_memory());
     let plan = if context.home.record(&signed.release.container).is_ok() {
-        Plan::without_fetching(Way::Installed, signed.length)
+        take_over::foretell(context, &signed.release, Plan::without_fetching(Way::Installed, signed.length), None)
     } else {
         planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
     };
@@ -82,7 +83,7 @@ fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> 
     let chosen = choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
     let signed = chosen.ok()?.ok().filter(|signed| context.home.record(&signed.release.container).is_ok())?.clone();
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
-    let plan = Plan::without_fetching(Way::Installed, signed.length);
+    let plan = take_over::foretell(context, &signed.release, Plan::without_fetching(Way::Installed, signed.length), None);
     let offer = Offer {
         signed,
         current,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use super::app::AppSlot;
+use super::channel::ChannelSlot;
 use super::described::DescribedSlot;
 use crate::settings::Settings;
 use crate::store::lock::HomeLock;
@@ -27,6 +28,8 @@ pub struct Context {
     pub language: String,
     /// The app this launcher started.
     pub app: AppSlot,
+    /// Where the app that this launcher started can talk to it.
+    pub channel: ChannelSlot,
     /// The documents of the package that was asked about last.
     pub described: DescribedSlot,
     /// Asks the environment.

@@ -13,7 +13,7 @@ use super::problem;
 use super::protocol::{
     Command, DiskUse, Event, FolderUse, InstalledVersion, KeptFiles, Phase, Problem, ProblemKind, Progress, Repaired,
 };
-use super::{check, from_file, repair, supervisor, update};
+use super::{channel, check, from_file, repair, supervisor, take_over, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
 use crate::model::happened::{Happened, Notice};
@@ -82,6 +82,7 @@ impl Driver {
     }
 
     async fn run(mut self, mut end: EngineEnd) {
+        self.talk(&end);
         self.list();
         loop {
             let input = tokio::select! {
@@ -95,6 +96,19 @@ impl Driver {
                 self.perform(effect);
             }
         }
+    }
+
+    /// Lets the running app talk to this engine.
+    fn talk(&self, end: &EngineEnd) {
+        let channel = self.context.channel.clone();
+        end.on_emit(move |event| channel.tell(event));
+        let inputs = self.inputs.clone();
+        let commands = move |command| {
+            // Nobody is left to hear it once the engine has ended.
+            let _ = inputs.send(Input::Command(command));
+        };
+        let Context { channel, app, home, .. } = (*self.context).clone();
+        tokio::spawn(channel::serve(channel, app, home, commands));
     }
 
     /// A download is kept as at a pause: it is told to stop, and given the time to note its last pieces.
@@ -168,6 +182,24 @@ impl Driver {
                 let choosing =
                     self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start, &|event| emitter.emit(event))));
                 self.starting.push(choosing);
+            }
+            Effect::Swap(offer) => {
+                let (context, inputs) = (Arc::clone(&self.context), self.inputs.clone());
+                tokio::spawn(async move {
+                    let outcome = take_over::take_over(&context, &offer.signed.release).await;
+                    let _ = inputs.send(Input::Swapped(outcome));
+                });
+            }
+            Effect::RestartWhenEnded => {
+                let (inputs, emitter) = (self.inputs.clone(), self.emitter.clone());
+                // Said now, before anybody looks at the app's end.
+                let expected = self.context.app.expect_another();
+                let starting = self.blocking(move |context| {
+                    let started = restart_when_ended(context, &emitter, inputs);
+                    drop(expected);
+                    Input::Launched(started)
+                });
+                self.starting.push(starting);
             }
             Effect::Restart { switch_to } => {
                 let (inputs, emitter) = (self.inputs.clone(), self.emitter.clone());
@@ -351,13 +383,33 @@ fn restart(
     Ok(version)
 }
 
+/// Waits for the end of the app, which said that it is about to end, and starts the version that is active then.
+fn restart_when_ended(context: &Context, emitter: &Emitter, inputs: mpsc::UnboundedSender<Input>) -> Result<Version, Problem> {
+    let Some(app) = context.app.get() else { return restart(context, None, emitter, inputs) };
+    app.wait();
+    if context.app.holds(&app) {
+        return restart(context, None, emitter, inputs);
+    }
+    // Somebody was quicker.
+    let now = context.app.get().map_or_else(|| app.container.version.clone(), |now| now.container.version.clone());
+    Ok(now)
+}
+
 fn means<'a>(context: &'a Context, told: &'a dyn Fn(u64, u64)) -> Means<'a> {
     Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told }
 }
 
 fn end_app(context: &Context) -> Result<(), Problem> {
-    let Some(app) = context.app.running() else { return Ok(()) };
+    let Some(app) = context.app.running() else {
+        context.channel.release();
+        return Ok(());
+    };
+    // An app that listens to its launcher ends as it would by itself; any other is asked in the system's way.
+    if context.channel.ask_to_end() {
+        app.end_by_itself(PATIENCE_WITH_APP);
+    }
     let stopped = app.stop(PATIENCE_WITH_APP);
+    context.channel.release();
     stopped.map(drop).map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind, Repaired};
+use super::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind, Repaired, SwapObstacle};
 use crate::model::happened::{Happened, Notice};
 use crate::model::plan::{Plan, Way};
 use crate::model::{ContainerId, Offer, Version};
@@ -34,6 +34,8 @@ pub enum Input {
     Updated(Result<Updated, Problem>),
     /// A version was chosen, or was refused.
     Chosen(Result<Chosen, Problem>),
+    /// The running app has taken over a version, with these modules, or goes on with the code it has, and why.
+    Swapped(Result<Vec<String>, Vec<SwapObstacle>>),
     /// The app was started, or could not be.
     Launched(Result<Version, Problem>),
     /// The running app has ended.
@@ -124,6 +126,10 @@ pub enum Effect {
         /// The app is running, so wait for its end.
         at_next_start: bool,
     },
+    /// Have the running app take over this release, which is installed.
+    Swap(Box<Offer>),
+    /// Wait for the end of the running app, and start the version that is active then.
+    RestartWhenEnded,
     /// End the running app if there is one, switch, start.
     Restart {
         /// Switch to this version first.
@@ -162,6 +168,8 @@ pub struct Machine {
     setup: Setup,
     phase: Phase,
     offer: Option<Box<Offer>>,
+    /// The release that was fetched without a question open, and that the running app could take over.
+    taking_over: Option<Box<Offer>>,
     /// The version chosen last; what "restart now" switches to.
     chosen: Option<ContainerId>,
     /// The check in progress was asked for by a person, so its failure is shown.
@@ -200,6 +208,7 @@ impl Machine {
             setup,
             phase: Phase::Idle,
             offer: None,
+            taking_over: None,
             chosen: None,
             loud: false,
             start_at_once: false,
@@ -225,6 +234,7 @@ impl Machine {
             Input::Fetched => self.fetched(),
             Input::Updated(result) => self.updated(result),
             Input::Chosen(result) => self.chosen(result),
+            Input::Swapped(result) => self.swapped(result),
             Input::Launched(result) => self.launched(result),
             Input::AppEnded => self.app_ended(),
             Input::RolledBack(result) => self.rolled_back(result),
@@ -285,6 +295,7 @@ impl Machine {
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Seen(what) => vec![Effect::Forget(what)],
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
+            Command::RestartWhenEnded if self.setup.running => vec![Effect::RestartWhenEnded],
             Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => vec![self.enter(Phase::Idle)],
             Command::LimitBandwidth(limit) => vec![Effect::LimitBandwidth(limit)],
             Command::Quit => vec![Effect::Stop],
@@ -300,6 +311,7 @@ impl Machine {
                 | Phase::UpToDate { .. }
                 | Phase::Offered { .. }
                 | Phase::Ready { .. }
+                | Phase::Swapped { .. }
                 | Phase::Launched { .. }
                 | Phase::RolledBack { .. }
                 | Phase::Repaired(_)
@@ -390,6 +402,7 @@ impl Machine {
                 vec![Effect::Prune, self.enter(Phase::Offered { offer })]
             }
             (result, offer) => {
+                self.taking_over = offer.clone().filter(|offer| self.setup.running && !offer.plan.requires_restart);
                 self.offer = offer;
                 self.installed(result)
             }
@@ -457,12 +470,31 @@ impl Machine {
         match result {
             Ok(Chosen { id, at_next_start }) => {
                 let running = self.setup.running || at_next_start;
+                let taken = self.taking_over.take().filter(|offer| offer.signed.release.container == id && self.setup.running);
+                if let Some(offer) = taken {
+                    return vec![Effect::List, self.enter(Phase::Swapping { version: id.version }), Effect::Swap(offer)];
+                }
                 vec![Effect::List, self.enter(Phase::Ready { version: id.version, running })]
             }
             Err(problem) => match self.chosen.clone() {
                 Some(id) => self.fail(Failed::Choose(id), problem),
                 None => vec![Effect::Emit(Event::Notice { problem })],
             },
+        }
+    }
+
+    fn swapped(&mut self, result: Result<Vec<String>, Vec<SwapObstacle>>) -> Vec<Effect> {
+        let Phase::Swapping { version } = self.phase.clone() else { return Vec::new() };
+        match result {
+            Ok(modules) => {
+                // The next start is in this version anyway: nothing is left that "restart now" would switch to.
+                self.chosen = None;
+                vec![self.enter(Phase::Swapped { version, modules })]
+            }
+            Err(reasons) => {
+                let told = Effect::Emit(Event::NotSwapped { version: version.clone(), reasons });
+                vec![told, self.enter(Phase::Ready { version, running: self.setup.running })]
+            }
         }
     }
 

@@ -39,11 +39,13 @@ struct State {
     progress: Option<Progress>,
     closed: bool,
     waker: Option<Box<dyn Fn() + Send>>,
+    /// Who hears every event besides the driver.
+    listener: Option<Box<dyn Fn(&Event) + Send>>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { phase: Phase::Idle, queue: VecDeque::new(), progress: None, closed: false, waker: None }
+        Self { phase: Phase::Idle, queue: VecDeque::new(), progress: None, closed: false, waker: None, listener: None }
     }
 }
 
@@ -117,6 +119,11 @@ impl Handle {
 }
 
 impl EngineEnd {
+    /// Has `listener` hear every event as it is emitted, progress included. It must not wait.
+    pub fn on_emit(&self, listener: impl Fn(&Event) + Send + 'static) {
+        self.shared.lock().listener = Some(Box::new(listener));
+    }
+
     /// A sending half.
     pub fn emitter(&self) -> Emitter {
         Emitter(Arc::clone(&self.shared))
@@ -133,14 +140,19 @@ impl Emitter {
     /// Hands over an event. Progress replaces progress that nobody has taken; before a new phase
     /// the last one of the old phase is queued, so that a download is seen to reach its end.
     pub fn emit(&self, event: Event) {
-        self.0.change(|state| match event {
-            Event::Progress(progress) => state.progress = Some(progress),
-            event => {
-                if let Event::Phase { phase } = &event {
-                    state.phase = phase.clone();
-                    state.queue.extend(state.progress.take().map(Event::Progress));
+        self.0.change(|state| {
+            if let Some(listener) = &state.listener {
+                listener(&event);
+            }
+            match event {
+                Event::Progress(progress) => state.progress = Some(progress),
+                event => {
+                    if let Event::Phase { phase } = &event {
+                        state.phase = phase.clone();
+                        state.queue.extend(state.progress.take().map(Event::Progress));
+                    }
+                    state.queue.push_back(event);
                 }
-                state.queue.push_back(event);
             }
         });
     }

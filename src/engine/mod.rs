@@ -3,6 +3,7 @@
 //! [`protocol`] is the language, [`machine`] the pure core (`step(input) -> effects`), [`driver`] performs effects.
 //!
 //! ```text
+//! channel ── take_over         the conversation with the running app; a new version without a restart
 //! check ── planning            what there is, and the cheapest way to it
 //! update  repair               a new version, an old one mended
 //!    └──┬────┘
@@ -11,6 +12,7 @@
 
 pub mod app;
 mod applying;
+pub mod channel;
 mod check;
 pub mod context;
 pub mod described;
@@ -27,4 +29,5 @@ pub mod problem;
 pub mod protocol;
 pub mod repair;
 pub mod supervisor;
+mod take_over;
 mod update;

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::described::{self, Library};
 use super::protocol::Problem;
+use super::take_over;
 use crate::delta::plan::{self, Allowance, Prices, Wanted};
 use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
@@ -45,8 +46,7 @@ pub async fn plan(
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
     let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(nodes, memory)) {
-        // A running app cannot take modules over yet: until then every update waits for a start.
-        Ok(plan) => return Ok(Plan { requires_restart: true, ..plan }),
+        Ok(plan) => return Ok(take_over::foretell(context, release, plan, None)),
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => return Ok(full(reason)),
         Err(reason) => reason,
     };
@@ -66,7 +66,7 @@ pub async fn plan(
     };
     let held = |digest: &Digest| contents.holds(digest);
     Ok(match plan::by_entries(wanted, documents, &described.manifest, &described.index, &held, &allowance) {
-        Ok(entries) => entries.plan,
+        Ok(entries) => take_over::foretell(context, release, entries.plan, Some(&described.manifest)),
         Err(reason) => full(reason),
     })
 }

@@ -59,6 +59,8 @@ pub enum Command {
     Seen(Box<Happened>),
     /// After an update: end the running app, switch, start the new version.
     RestartNow,
+    /// The app is about to end by itself and wants to be started anew, in the version that is active then.
+    RestartWhenEnded,
     /// After an update: the new version starts the next time.
     RestartLater,
     /// Bytes per second at most; `None` for no limit.
@@ -216,6 +218,13 @@ pub struct SwapObstacle {
     /// The file it is about, below the container.
     #[serde(default)]
     pub path: Option<String>,
+}
+
+impl SwapObstacle {
+    /// One that is about no single module or file.
+    pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { code: code.into(), text: text.into(), module: None, path: None }
+    }
 }
 
 /// What came of a repair.

@@ -7,6 +7,7 @@
 //! that is no longer the active one (another launcher may have rolled it back), a second attempt for one that was settled, or a rollback
 //! of a rollback. Where a rollback cannot be written down (a full disk), the version it would go to is started all the same.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::health::{self, Ended, Observation, Rules, Verdict};
 use crate::causes;
 use crate::model::Version;
 use crate::model::happened::{Failure, Happened};
-use crate::store::launch::{self, RunningApp, Which, exit_code};
+use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, Said};
 use crate::store::rollback;
@@ -57,7 +58,8 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
     };
     let rules = rules(context);
     let app = loop {
-        match launch::start(&context.home, &record, Which::Active, &context.arguments, &context.variable) {
+        let environment = context.channel.admit();
+        match launch::start(&context.home, &record, Which::Active, call(context, &environment)) {
             Ok(app) => break app,
             Err(error @ StoreError::Switched { .. }) => return Err(error),
             // Damage on this disk is no fault of the release: it is stepped over, and mended.
@@ -89,7 +91,11 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
 /// Starts `record`, or where that cannot be started another version. One that the pointer does not name (a rollback that could not be written
 /// down) starts all the same.
 fn launch_or_other(context: &Context, record: &InstalledRecord, which: Which) -> Result<RunningApp, StoreError> {
-    app::launch_or_other(&context.home, record, which, &context.arguments, &context.variable)
+    app::launch_or_other(&context.home, record, which, call(context, &context.channel.admit()))
+}
+
+fn call<'a>(context: &'a Context, environment: &'a [(&'static str, OsString)]) -> Call<'a> {
+    Call { arguments: &context.arguments, variable: &context.variable, environment }
 }
 
 /// What a person should know of a switch that was carried out before this start.

@@ -5,6 +5,7 @@
 
 pub mod digest;
 pub mod happened;
+pub mod hot_swap;
 pub mod launcher;
 pub mod manifest;
 pub mod node;
@@ -22,6 +23,7 @@ pub mod version;
 pub mod version_tree;
 
 pub use digest::{Digest, Hasher};
+pub use hot_swap::HotSwap;
 pub use launcher::{Launcher, SignedLauncher};
 pub use manifest::{Launch, Manifest};
 pub use node::Node;

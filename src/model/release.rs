@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::hot_swap::HotSwap;
 use super::platform::{ContainerId, Platform};
 use super::version::Version;
 
@@ -44,6 +45,9 @@ pub struct Release {
     /// Oldest launcher that can install it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_launcher: Option<Version>,
+    /// What of it a running app can take over; absent if the publisher did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hot_swap: Option<HotSwap>,
     /// Language tag (`zh-CN`, `en`; empty for any) to the target that holds the release notes in Markdown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
@@ -236,6 +240,7 @@ mod tests {
                 halted: false,
                 minimum_version: None,
                 minimum_launcher: None,
+                hot_swap: None,
                 notes: BTreeMap::new(),
             },
         }

@@ -23,8 +23,9 @@ use super::trees::{PackageTree, TreeError};
 use crate::delta::pack::{self, APPLY_MEMORY, Choice, MadePack, MakeOptions, MakePackError, Tree as _};
 use crate::durable;
 use crate::host;
+use crate::model::hot_swap::Difference;
 use crate::model::pattern::AppPatterns;
-use crate::model::{ContainerId, Digest, Launch, Manifest, Patch, Platform, RelativePath, SignedPatch, Version};
+use crate::model::{ContainerId, Digest, Manifest, Patch, Platform, SignedPatch, Version};
 use crate::settings::Algorithm;
 
 /// Folder in the publisher's folder where packs are written before they are published.
@@ -358,7 +359,7 @@ fn describe(
     now: Time,
 ) -> Patch {
     let count = |what: &str| made.verdicts.iter().filter(|verdict| verdict.what == what).count() as u64;
-    let (requires_restart, hot_swappable) = hot_swap(made, (old, new), patterns);
+    let difference = Difference::between(old, new, patterns);
     Patch {
         from: from.container.clone(),
         to: to.container.clone(),
@@ -371,51 +372,16 @@ fn describe(
         written: made.written,
         memory: APPLY_MEMORY,
         created: now,
-        requires_restart,
-        hot_swappable,
+        requires_restart: difference.requires_restart,
+        hot_swappable: difference.modules,
         piece_size: 0,
         pieces: Vec::new(),
     }
 }
 
-/// Whether a running app must be started anew to use what a pack changes, and how many modules it could take over.
-///
-/// Only a module's source below `app` can be, and its byte code goes with it. Everything else that was changed, added, moved or
-/// removed needs a new start, but for the manifest and the start script, which say the version and are not part of a running app.
-fn hot_swap(made: &MadePack, (old, new): (&Manifest, &Manifest), patterns: AppPatterns<'_>) -> (bool, u64) {
-    let mut restart = launch(old) != launch(new);
-    let mut modules = 0;
-    for path in made.verdicts.iter().map(|verdict| &verdict.path).filter(|path| is_of_the_app(path)) {
-        match extension(path) {
-            "py" if patterns.is_hot_updatable(path) => modules += 1,
-            "pyc" if patterns.is_hot_updatable(path) => {}
-            _ => restart = true,
-        }
-    }
-    (restart, modules)
-}
-
-/// How a release is started, apart from the version that it is told, which is another one each time.
-fn launch(manifest: &Manifest) -> Launch {
-    let mut launch = manifest.application_info.launch.clone();
-    launch.environment.remove("KUZFLOW_VERSION");
-    launch
-}
-
-/// Whether a running app could notice a change of this file.
-fn is_of_the_app(path: &RelativePath) -> bool {
-    let path = path.as_str();
-    !path.starts_with("metadata/") && !matches!(path, "scripts/launch.sh" | "scripts/launch.bat")
-}
-
-fn extension(path: &RelativePath) -> &str {
-    path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delta::pack::Verdict;
 
     fn source(version: &str, channel: &str, platform: &str) -> Source {
         Source {
@@ -447,52 +413,5 @@ mod tests {
         assert_eq!(versions(2), ["1.4.0", "1.1.0"]);
         assert_eq!(versions(10), ["1.4.0", "1.1.0", "1.0.0"]);
         assert!(versions(0).is_empty());
-    }
-
-    #[test]
-    fn only_modules_that_match_are_taken_over() {
-        let manifest = Manifest::sample(std::collections::BTreeMap::new());
-        let modules = ["manipulate.*".parse().unwrap(), "config.*".parse().unwrap()];
-        let files = ["manipulate/core.py".parse().unwrap()];
-        let patterns = AppPatterns { hot_swap_modules: &modules, critical_files: &files };
-        let told = |changes: &[(&'static str, &str)]| {
-            let verdict = |(what, path): &(&'static str, &str)| Verdict {
-                path: path.parse().unwrap(),
-                what,
-                base: None,
-                size: 1,
-                algorithm: None,
-                packed: 0,
-            };
-            let verdicts = changes.iter().map(verdict).collect();
-            let made = MadePack { length: 1, outline: 1, verdicts, cloned: 0, written: 0 };
-            hot_swap(&made, (&manifest, &manifest), patterns)
-        };
-        let module = ("patched", "app/manipulate/executor.py");
-        assert_eq!(told(&[]), (false, 0));
-        assert_eq!(told(&[module]), (false, 1));
-        let compiled = ("patched", "app/manipulate/__pycache__/executor.cpython-311.pyc");
-        assert_eq!(told(&[module, compiled, ("patched", "scripts/launch.sh")]), (false, 1));
-        assert_eq!(told(&[module, ("added", "app/manipulate/new.py"), ("removed", "app/manipulate/old.py")]), (false, 3));
-        for other in [
-            ("patched", "app/manipulate/core.py"),
-            ("patched", "app/other.py"),
-            ("added", "app/other.py"),
-            ("removed", "app/other.py"),
-            ("moved", "app/other.py"),
-            ("attributes", "app/other.py"),
-            ("patched", "app/config/operation.json"),
-            ("patched", "runtime/lib/os.py"),
-            ("patched", "config/default.ini"),
-            ("added", "scripts/migrate"),
-        ] {
-            assert_eq!(told(&[module, other]), (true, 1), "{other:?}");
-        }
-        let mut other = manifest.clone();
-        let made = MadePack { length: 1, outline: 1, verdicts: Vec::new(), cloned: 0, written: 0 };
-        other.application_info.launch.environment.insert("KUZFLOW_VERSION".to_owned(), "2.0.0".to_owned());
-        assert_eq!(hot_swap(&made, (&manifest, &other), patterns), (false, 0));
-        other.application_info.launch.arguments.push("-X".to_owned());
-        assert_eq!(hot_swap(&made, (&manifest, &other), patterns), (true, 0));
     }
 }

@@ -23,7 +23,7 @@ use crate::model::Node;
 use crate::model::platform::AppName;
 use crate::settings::incremental::{self, LAUNCHER_EXAMPLE, PUBLISHER_EXAMPLE};
 use crate::settings::{
-    DesktopSettings, Fallback, IncrementalUpdate, LauncherSettings, Performance, Settings, UpdateSettings, WindowSettings,
+    DesktopSettings, HotUpdateSettings, Fallback, IncrementalUpdate, LauncherSettings, Performance, Settings, UpdateSettings, WindowSettings,
 };
 
 const SETTINGS: &str = "kuzflow.toml";
@@ -337,6 +337,7 @@ impl Project {
             incremental_update: self.settings.incremental_update.clone(),
             performance: self.settings.performance.clone(),
             fallback: self.settings.fallback.clone(),
+            hot_update: HotUpdateSettings::default(),
             desktop: DesktopSettings::default(),
             launcher: LauncherSettings::default(),
             home: None,

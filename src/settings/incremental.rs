@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
+use crate::model::HotSwap;
 use crate::model::pattern::{AppPatterns, FilePattern, ModulePattern};
 
 /// `[incremental_update]`.
@@ -110,6 +111,11 @@ impl Default for Fallback {
 }
 
 impl IncrementalUpdate {
+    /// The two lists of patterns, as a release carries them.
+    pub fn hot_swap(&self) -> HotSwap {
+        HotSwap { modules: self.hot_swap_modules.clone(), critical: self.critical_files.clone() }
+    }
+
     /// The two lists of patterns, to ask about files.
     pub fn patterns(&self) -> AppPatterns<'_> {
         AppPatterns { hot_swap_modules: &self.hot_swap_modules, critical_files: &self.critical_files }

@@ -52,6 +52,9 @@ pub struct Settings {
     /// When the full package is fetched instead.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub fallback: Fallback,
+    /// Whether a running app takes updates over without a restart.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub hot_update: HotUpdateSettings,
     /// What is made on the user's desktop.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub desktop: DesktopSettings,
@@ -134,6 +137,23 @@ pub struct WindowSettings {
     pub theme: Theme,
     /// `auto` (software), `opengl` or `software`.
     pub renderer: Renderer,
+}
+
+/// `[hot_update]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HotUpdateSettings {
+    /// Whether a running app takes over what it can, so that no restart is needed. Without it every update waits for the next start.
+    pub enabled: bool,
+    /// Whether such an update is fetched and taken over without a question, and told when it is done.
+    pub automatic: bool,
+}
+
+impl Default for HotUpdateSettings {
+    fn default() -> Self {
+        // As the specification has it: "If it is a hot update, apply it by itself."
+        Self { enabled: true, automatic: true }
+    }
 }
 
 /// `[desktop]`.

@@ -20,6 +20,22 @@ const HEALTH: &str = "KUZFLOW_HEALTH";
 /// Gives what a variable of the environment holds.
 pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
+/// What a start hands over to the app besides what its manifest says.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The user's own arguments, behind the app's.
+    pub arguments: &'a [OsString],
+    /// Gives what a list variable (`PATH`) holds now.
+    pub variable: Variable<'a>,
+    /// Further variables, for this start only.
+    pub environment: &'a [(&'static str, OsString)],
+}
+
+impl Call<'_> {
+    /// Nothing of its own.
+    pub const PLAIN: Call<'static> = Call { arguments: &[], variable: &|_| None, environment: &[] };
+}
+
 /// What a start is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -45,14 +61,8 @@ pub struct RunningApp {
     asked: AtomicBool,
 }
 
-/// Starts the version of `record` with the user's own `arguments` behind the app's. `path` gives what a list variable (`PATH`) holds now.
-pub fn start(
-    home: &Home,
-    record: &InstalledRecord,
-    which: Which,
-    arguments: &[OsString],
-    variable: Variable,
-) -> Result<RunningApp, StoreError> {
+/// Starts the version of `record`.
+pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>) -> Result<RunningApp, StoreError> {
     let folder = std::path::absolute(home.container(&record.container))
         .map_err(StoreError::io("find", &home.container(&record.container)))?;
     // The app starts also where the lock cannot be had (a read-only home): it only guards against removal.
@@ -68,7 +78,7 @@ pub fn start(
             None
         }
     };
-    let mut command = command(record, &folder, arguments, variable);
+    let mut command = command(record, &folder, call);
     let health = HealthFile::create(&lock::records(home, &record.container))
         .inspect_err(|error| tracing::warn!(%error, "the app cannot say that it is up"))
         .ok();
@@ -95,12 +105,13 @@ pub fn start(
     })
 }
 
-fn command(record: &InstalledRecord, folder: &Path, arguments: &[OsString], variable: Variable) -> Command {
+fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -> Command {
     let launch = &record.launch;
     let mut command = Command::new(launch.program.under(folder));
-    command.args(launch.arguments.iter().map(|argument| expand(argument, folder))).args(arguments);
+    command.args(launch.arguments.iter().map(|argument| expand(argument, folder))).args(call.arguments);
     command.current_dir(launch.working_folder.under(folder));
-    surround(&mut command, record, folder, variable);
+    surround(&mut command, record, folder, call.variable);
+    command.envs(call.environment.iter().map(|(name, value)| (name, value)));
     command
 }
 
@@ -174,6 +185,32 @@ impl RunningApp {
     pub fn has_successor(&self, home: &Home) -> bool {
         // Our own hold on the lock went with the end of the app.
         RunningLock::is_held(home, &self.container) || RunningLock::is_inherited(home, &self.container)
+    }
+
+    /// The process that runs it.
+    pub fn process(&self) -> u32 {
+        self.child().id()
+    }
+
+    /// It has said by another way that it is up: written down as if it had said so in its file, which outlives this launcher.
+    pub fn say_up(&self) {
+        if let Some(health) = &self.health
+            && let Err(error) = health.say_up()
+        {
+            tracing::warn!(%error, "that the app is up is not written down");
+        }
+    }
+
+    /// It was asked to end by another way, and has heard: gives it `patience` to do so.
+    pub fn end_by_itself(&self, patience: Duration) -> Option<ExitStatus> {
+        self.asked.store(true, Ordering::Release);
+        let end = Instant::now() + patience;
+        loop {
+            match self.ended() {
+                None if Instant::now() < end => std::thread::sleep(LOOK_WHILE_ENDING),
+                status => return status,
+            }
+        }
     }
 
     /// Whether somebody here asked it to end.
@@ -282,7 +319,8 @@ mod tests {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         let variable = |name: &str| (name == "LIST").then(|| OsString::from("/before:/after"));
-        let app = start(&fixture.home, &fixture.record(&id), Which::Any, &["a b".into(), "数据".into()], &variable).unwrap();
+        let call = Call { arguments: &["a b".into(), "数据".into()], variable: &variable, environment: &[] };
+        let app = start(&fixture.home, &fixture.record(&id), Which::Any, call).unwrap();
         assert!(app.wait().success());
         let root = fixture.home.container(&id);
         let root = root.to_str().unwrap();
@@ -297,7 +335,7 @@ mod tests {
         let id = fixture.install("1.0.0", &[]);
         let mut record = fixture.record(&id);
         record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
-        let app = start(&fixture.home, &record, Which::Any, &[], &|_| None).unwrap();
+        let app = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap();
         assert!(RunningLock::is_held(&fixture.home, &id) && app.ended().is_none());
         let status = app.stop(Duration::from_secs(30)).unwrap();
         assert_eq!(exit_code(status), 128 + 15);
@@ -310,7 +348,7 @@ mod tests {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         fixture.write(&id, "runtime/run", "#!/bin/sh\nsleep 60 &\necho $! > \"$KUZFLOW_HOME/left\"\nexec sleep 60\n");
-        let app = start(&fixture.home, &fixture.record(&id), Which::Any, &[], &|_| None).unwrap();
+        let app = start(&fixture.home, &fixture.record(&id), Which::Any, Call::PLAIN).unwrap();
         let left = loop {
             if let Some(left) = fixture.read(&id, "left").and_then(|text| text.trim().parse().ok()) {
                 break rustix::process::Pid::from_raw(left).unwrap();
@@ -332,10 +370,10 @@ mod tests {
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let chosen = fixture.record(&one);
         crate::store::switch::switch(&fixture.home, &two, crate::store::switch::Means::PLAIN, &fixture.lock).unwrap();
-        let stale = start(&fixture.home, &chosen, Which::Active, &[], &|_| None);
+        let stale = start(&fixture.home, &chosen, Which::Active, Call::PLAIN);
         assert!(matches!(stale, Err(StoreError::Switched { .. })), "{stale:?}");
-        start(&fixture.home, &chosen, Which::Any, &[], &|_| None).unwrap().wait();
-        start(&fixture.home, &fixture.record(&two), Which::Active, &[], &|_| None).unwrap().wait();
+        start(&fixture.home, &chosen, Which::Any, Call::PLAIN).unwrap().wait();
+        start(&fixture.home, &fixture.record(&two), Which::Active, Call::PLAIN).unwrap().wait();
     }
 
     #[test]
@@ -344,7 +382,7 @@ mod tests {
         let id = fixture.install("1.0.0", &[]);
         let record = fixture.record(&id);
         std::fs::remove_file(fixture.home.container(&id).join("runtime/run")).unwrap();
-        let error = start(&fixture.home, &record, Which::Any, &[], &|_| None).unwrap_err();
+        let error = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap_err();
         assert!(error.to_string().contains("run"), "{error}");
     }
 }

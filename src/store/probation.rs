@@ -107,6 +107,12 @@ impl HealthFile {
         &self.0
     }
 
+    /// Writes that the app is up, as the app itself would.
+    pub(super) fn say_up(&self) -> std::io::Result<()> {
+        use std::io::Write as _;
+        fs::OpenOptions::new().append(true).open(&self.0)?.write_all(b"up\n")
+    }
+
     /// What the app has said last.
     pub fn said(&self) -> Option<Said> {
         use std::io::{Read as _, Seek as _, SeekFrom};

@@ -90,6 +90,7 @@ impl Publisher {
             halted: false,
             minimum_version: None,
             minimum_launcher: None,
+            hot_swap: None,
             notes: BTreeMap::new(),
         };
         let path = self.folder.path().join(format!("build-{version}-{}.kuzflow", Digest::of(&payload)));

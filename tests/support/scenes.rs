@@ -45,6 +45,7 @@ pub fn offer(language: Language) -> Offer {
                 halted: false,
                 minimum_version: None,
                 minimum_launcher: None,
+                hot_swap: None,
                 notes: std::collections::BTreeMap::new(),
             },
         },

@@ -31,6 +31,7 @@ fn offer() -> Box<Offer> {
         halted: false,
         minimum_version: None,
         minimum_launcher: None,
+        hot_swap: None,
         notes: BTreeMap::new(),
     };
     let signed = SignedRelease { target: "t".to_owned(), length: 1, hash: Digest::of(b""), release };

@@ -28,6 +28,7 @@ fn offer() -> Offer {
                 halted: false,
                 minimum_version: None,
                 minimum_launcher: None,
+                hot_swap: None,
                 notes: std::collections::BTreeMap::new(),
             },
         },

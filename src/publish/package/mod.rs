@@ -225,6 +225,7 @@ pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) 
         halted: false,
         minimum_version: None,
         minimum_launcher: None,
+        hot_swap: None,
         notes: BTreeMap::new(),
     }
 }

@@ -1,0 +1,216 @@
+//! Where an app finds its launcher: a Unix domain socket in a folder that only this user can open, or a named pipe on Windows.
+//!
+//! In: a name. Out: connections of this user's processes. Never: a network, another user, or a place that somebody else could have
+//! prepared: names are random, and a folder or pipe that is there already is refused.
+
+use std::io;
+use std::path::Path;
+
+use super::secret;
+
+/// Longest path of a socket, bytes: the system's limit is 104 (macOS) to 108 (Linux), its end included.
+#[cfg(unix)]
+const LONGEST_PATH: usize = 100;
+/// How the names of the folders begin.
+#[cfg(unix)]
+const PREFIX: &str = "kuzflow-";
+
+#[cfg(unix)]
+mod system {
+    use super::*;
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+    use std::path::PathBuf;
+
+    /// A connection.
+    pub type Stream = tokio::net::UnixStream;
+
+    /// A socket that listens; its folder goes with it.
+    #[derive(Debug)]
+    pub struct Endpoint {
+        folder: PathBuf,
+        path: PathBuf,
+        listener: Option<std::os::unix::net::UnixListener>,
+    }
+
+    impl Endpoint {
+        /// In the first of `places` that is there and short enough.
+        pub fn open(places: &[PathBuf]) -> io::Result<Self> {
+            let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "no folder for a socket"));
+            for place in places {
+                result = Self::open_in(place);
+                if result.is_ok() {
+                    break;
+                }
+            }
+            result
+        }
+
+        fn open_in(place: &Path) -> io::Result<Self> {
+            let folder = place.join(format!("{PREFIX}{}", &secret()?[..16]));
+            let path = folder.join("app");
+            if path.as_os_str().len() > LONGEST_PATH {
+                return Err(io::Error::new(io::ErrorKind::InvalidFilename, "the path is too long for a socket"));
+            }
+            // Fails if it is there: nobody can have prepared it.
+            std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+            let mut endpoint = Self { folder, path, listener: None };
+            let listener = std::os::unix::net::UnixListener::bind(&endpoint.path)?;
+            listener.set_nonblocking(true)?;
+            endpoint.listener = Some(listener);
+            Ok(endpoint)
+        }
+
+        /// What the app is told.
+        pub fn address(&self) -> std::ffi::OsString {
+            self.path.clone().into_os_string()
+        }
+
+        /// Begins to take connections; once. Within a runtime.
+        pub fn listen(&mut self) -> io::Result<Listener> {
+            let listener = self.listener.take().ok_or_else(|| io::Error::other("somebody listens already"))?;
+            tokio::net::UnixListener::from_std(listener).map(Listener)
+        }
+    }
+
+    impl Drop for Endpoint {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.path);
+            let _ = std::fs::remove_dir(&self.folder);
+        }
+    }
+
+    /// Takes connections.
+    pub struct Listener(tokio::net::UnixListener);
+
+    impl Listener {
+        /// The next connection; `None` for one of another user, which is closed.
+        pub async fn accept(&mut self) -> io::Result<Option<Stream>> {
+            let (stream, _) = self.0.accept().await?;
+            let own = rustix::process::geteuid().as_raw();
+            let peer = stream.peer_cred().map(|peer| peer.uid());
+            Ok(matches!(peer, Ok(user) if user == own).then_some(stream))
+        }
+    }
+
+    /// Removes what launchers that were killed left in `places`: folders of this user whose socket nobody listens at.
+    pub fn sweep(places: &[PathBuf]) {
+        let own = rustix::process::geteuid().as_raw();
+        for entry in places.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten() {
+            let is_named = entry.file_name().to_str().is_some_and(|name| {
+                name.strip_prefix(PREFIX).is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            });
+            let is_own = is_named && entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own);
+            if !is_own {
+                continue;
+            }
+            let path = entry.path().join("app");
+            let refused = std::os::unix::net::UnixStream::connect(&path).err();
+            if refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                let _ = std::fs::remove_file(&path);
+                let _ = std::fs::remove_dir(entry.path());
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use super::*;
+    use interprocess::os::windows::named_pipe::{PipeListenerOptions, PipeMode, pipe_mode, tokio as pipes};
+    use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+    use std::path::PathBuf;
+
+    /// A connection.
+    pub type Stream = pipes::DuplexPipeStream<pipe_mode::Bytes>;
+
+    /// The name of a pipe, which is made when somebody listens: an app that comes earlier tries again.
+    #[derive(Debug)]
+    pub struct Endpoint {
+        name: String,
+        listens: bool,
+    }
+
+    impl Endpoint {
+        /// A pipe with a random name; pipes have no folder.
+        pub fn open(_places: &[PathBuf]) -> io::Result<Self> {
+            Ok(Self { name: format!(r"\\.\pipe\kuzflow-{}", secret()?), listens: false })
+        }
+
+        /// What the app is told.
+        pub fn address(&self) -> std::ffi::OsString {
+            self.name.clone().into()
+        }
+
+        /// Begins to take connections; once. Within a runtime.
+        pub fn listen(&mut self) -> io::Result<Listener> {
+            if std::mem::replace(&mut self.listens, true) {
+                return Err(io::Error::other("somebody listens already"));
+            }
+            // Full access for the owner, who is this user, and for nobody else; `P`: nothing is inherited.
+            let description = widestring::U16CString::from_str("D:P(A;;GA;;;OW)").map_err(io::Error::other)?;
+            let listener = PipeListenerOptions::new()
+                .path(Path::new(&self.name))
+                .mode(PipeMode::Bytes)
+                .accept_remote(false)
+                .security_descriptor(Some(SecurityDescriptor::deserialize(&description)?))
+                .create_tokio_duplex::<pipe_mode::Bytes>()?;
+            Ok(Listener(listener))
+        }
+    }
+
+    /// Takes connections.
+    pub struct Listener(pipes::PipeListener<pipe_mode::Bytes, pipe_mode::Bytes>);
+
+    impl Listener {
+        /// The next connection. The pipe's security descriptor keeps other users out.
+        pub async fn accept(&mut self) -> io::Result<Option<Stream>> {
+            self.0.accept().await.map(Some)
+        }
+    }
+
+    /// Pipes go with their process.
+    pub fn sweep(_places: &[PathBuf]) {}
+}
+
+pub use system::{Endpoint, Listener, Stream, sweep};
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_folder_is_closed_to_others_short_and_goes_with_the_endpoint() {
+        let short = tempfile::tempdir_in("/tmp").unwrap();
+        let long = short.path().join("x".repeat(90));
+        std::fs::create_dir(&long).unwrap();
+        let endpoint = Endpoint::open(&[short.path().join("absent"), long.clone(), short.path().to_owned()]).unwrap();
+        let path = std::path::PathBuf::from(endpoint.address());
+        let folder = path.parent().unwrap().to_owned();
+        assert_eq!(folder.parent().unwrap(), short.path());
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::read_dir(&long).unwrap().count(), 0);
+        drop(endpoint);
+        assert!(!folder.exists());
+        assert!(Endpoint::open(&[long]).is_err());
+    }
+
+    #[test]
+    fn what_the_dead_left_is_removed_and_nothing_else() {
+        let place = tempfile::tempdir_in("/tmp").unwrap();
+        let places = [place.path().to_owned()];
+        let alive = Endpoint::open(&places).unwrap();
+        let dead = Endpoint::open(&places).unwrap();
+        let folder = std::path::PathBuf::from(dead.address()).parent().unwrap().to_owned();
+        // A killed process closes its socket and removes nothing.
+        let path = std::path::PathBuf::from(dead.address());
+        drop(dead);
+        std::fs::create_dir(&folder).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let other = place.path().join("kuzflow-something");
+        std::fs::create_dir(&other).unwrap();
+        sweep(&places);
+        assert!(!folder.exists() && other.exists());
+        assert!(std::path::PathBuf::from(alive.address()).exists());
+    }
+}

@@ -1,0 +1,170 @@
+//! Messages as bytes: four bytes of length, little-endian, and a JSON object (`assets/runtime/PROTOCOL.md`).
+//!
+//! Pure. In: bytes as they come. Out: objects that have a `type` and an `id`. Never: more memory than one message of the longest kind.
+
+use serde_json::{Map, Value};
+
+/// The version of the conversation that is spoken here.
+pub const PROTOCOL: u64 = 1;
+/// Longest message, bytes.
+pub const LONGEST: usize = 1 << 20;
+/// Longest message of somebody who has not shown the token, bytes.
+pub const LONGEST_OF_A_STRANGER: usize = 16 << 10;
+
+/// A request or an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The version of the conversation that it is written in; 0 if it says none.
+    pub protocol: u64,
+    /// The number that the asking side chose.
+    pub id: i64,
+    /// What it is.
+    pub kind: String,
+    /// All its fields, these three included.
+    pub fields: Map<String, Value>,
+}
+
+/// What ends a connection.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The announced length is above the limit.
+    #[error("a message of {length} bytes is announced, {limit} are allowed")]
+    TooLong {
+        /// Announced bytes.
+        length: usize,
+        /// Allowed bytes.
+        limit: usize,
+    },
+    /// No JSON.
+    #[error("not a message")]
+    Form(#[from] serde_json::Error),
+    /// JSON, but no object with `type` and `id`.
+    #[error("a message without a type or an id")]
+    Nameless,
+}
+
+/// The bytes of a message of `kind` with number `id`.
+///
+/// # Errors
+/// [`WireError::TooLong`] if it has more than [`LONGEST`] bytes.
+pub fn encode(id: i64, kind: &str, mut fields: Map<String, Value>) -> Result<Vec<u8>, WireError> {
+    fields.insert("protocol".to_owned(), PROTOCOL.into());
+    fields.insert("id".to_owned(), id.into());
+    fields.insert("type".to_owned(), kind.into());
+    let json = serde_json::to_vec(&fields)?;
+    if json.len() > LONGEST {
+        return Err(WireError::TooLong { length: json.len(), limit: LONGEST });
+    }
+    let length = u32::try_from(json.len()).unwrap_or(u32::MAX);
+    Ok([&length.to_le_bytes()[..], &json].concat())
+}
+
+/// Takes bytes as they come and gives messages.
+#[derive(Debug)]
+pub struct Decoder {
+    held: Vec<u8>,
+    limit: usize,
+}
+
+impl Decoder {
+    /// For messages of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { held: Vec::new(), limit }
+    }
+
+    /// Another limit from now on.
+    pub fn allow(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Takes in what came.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// The next message that is whole.
+    ///
+    /// # Errors
+    /// [`WireError`]: nothing that comes after it can be understood.
+    pub fn next(&mut self) -> Result<Option<Message>, WireError> {
+        let Some((head, rest)) = self.held.split_first_chunk::<4>() else { return Ok(None) };
+        let length = usize::try_from(u32::from_le_bytes(*head)).unwrap_or(usize::MAX);
+        if length > self.limit {
+            return Err(WireError::TooLong { length, limit: self.limit });
+        }
+        let Some(json) = rest.get(..length) else { return Ok(None) };
+        let message = message(json)?;
+        self.held.drain(..4 + length);
+        Ok(Some(message))
+    }
+}
+
+fn message(json: &[u8]) -> Result<Message, WireError> {
+    let fields: Map<String, Value> = match serde_json::from_slice(json)? {
+        Value::Object(fields) => fields,
+        _ => return Err(WireError::Nameless),
+    };
+    let id = fields.get("id").and_then(Value::as_i64).ok_or(WireError::Nameless)?;
+    let kind = fields.get("type").and_then(Value::as_str).ok_or(WireError::Nameless)?.to_owned();
+    let protocol = fields.get("protocol").and_then(Value::as_u64).unwrap_or(0);
+    Ok(Message { protocol, id, kind, fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(json: &[u8]) -> Vec<u8> {
+        [&u32::try_from(json.len()).unwrap().to_le_bytes()[..], json].concat()
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_and_what_is_too_long_is_not_waited_for() {
+        let refused = |bytes: &[u8]| {
+            let mut decoder = Decoder::new(100);
+            decoder.feed(bytes);
+            decoder.next().unwrap_err().to_string()
+        };
+        for json in [&b"[]"[..], b"{}", b"{\"id\": 1}", b"{\"id\": \"1\", \"type\": \"x\"}", b"{\"id\": 1.5, \"type\": \"x\"}", b"1"] {
+            assert_eq!(refused(&frame(json)), "a message without a type or an id", "{json:?}");
+        }
+        for json in [&b""[..], b"{", b"\xff\xfe", b"{\"id\": 1, \"type\": \"x\"} {}"] {
+            assert_eq!(refused(&frame(json)), "not a message", "{json:?}");
+        }
+        let deep = [&b"["[..]; 90].concat();
+        assert_eq!(refused(&frame(&deep)), "not a message");
+        assert_eq!(refused(&101_u32.to_le_bytes()), "a message of 101 bytes is announced, 100 are allowed");
+        assert!(refused(&u32::MAX.to_le_bytes()).contains("4294967295"));
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_sent() {
+        let fields = Map::from_iter([("text".to_owned(), "x".repeat(LONGEST).into())]);
+        assert!(matches!(encode(1, "x", fields), Err(WireError::TooLong { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn messages_come_out_as_they_went_in_however_the_bytes_are_cut(
+            texts in proptest::collection::vec(".{0,40}", 1..6), cuts in proptest::collection::vec(1_usize..30, 1..60)
+        ) {
+            let fields = |text: &String| Map::from_iter([("text".to_owned(), text.clone().into())]);
+            let bytes: Vec<u8> = texts.iter().zip(0..).flat_map(|(text, id)| encode(id, "say", fields(text)).unwrap()).collect();
+            let (mut decoder, mut rest, mut found) = (Decoder::new(LONGEST), bytes.as_slice(), Vec::new());
+            for cut in cuts.iter().cycle() {
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                decoder.feed(now);
+                while let Some(message) = decoder.next().unwrap() {
+                    found.push((message.protocol, message.id, message.kind, message.fields["text"].as_str().unwrap().to_owned()));
+                }
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            let wanted: Vec<_> = texts.into_iter().zip(0..).map(|(text, id)| (PROTOCOL, id, "say".to_owned(), text)).collect();
+            prop_assert_eq!(found, wanted);
+        }
+    }
+}

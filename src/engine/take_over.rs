@@ -1,0 +1,81 @@
+//! Whether the running app could take a release over without a restart, and having it do so.
+//!
+//! In: a release, its plan, what the connected app says it runs. Out: the plan with a yes or no, and what the app made of it. Never: a
+//! swap of what the publisher's signed patterns do not allow, or of files that are not those of an installed, verified manifest.
+
+use super::channel::{Swap, Swapped};
+use super::context::Context;
+use super::protocol::SwapObstacle;
+use crate::model::hot_swap::Difference;
+use crate::model::plan::{Plan, Way};
+use crate::model::release::Release;
+use crate::model::{ContainerId, Digest, HotSwap, Manifest};
+
+/// Most changes that an app is told of: a message has a limit, and what is larger is no small fix.
+const MOST_CHANGES: usize = 4000;
+
+/// Says in the plan whether the running app must be started anew. `new` is the release's manifest where it is at hand; without it a
+/// pack says what it changes.
+pub fn foretell(context: &Context, release: &Release, plan: Plan, new: Option<&Manifest>) -> Plan {
+    let restart = |plan| Plan { requires_restart: true, ..plan };
+    let Some(running) = context.channel.runs().filter(|_| context.settings.hot_update.enabled) else { return restart(plan) };
+    let installed;
+    let new = match new {
+        Some(new) => Some(new),
+        None => {
+            installed = manifest(context, &release.container);
+            installed.as_ref()
+        }
+    };
+    if let Some(new) = new {
+        let Some(old) = manifest(context, &running) else { return restart(plan) };
+        let difference = Difference::between(&old, new, patterns(context, release).patterns());
+        let requires_restart = difference.requires_restart || difference.changes.len() > MOST_CHANGES;
+        return Plan { requires_restart, hot_swappable: difference.modules, ..plan };
+    }
+    let begins_there = plan.patches.first().is_some_and(|signed| signed.patch.from == running);
+    if plan.way == Way::Patches && begins_there { plan } else { restart(plan) }
+}
+
+/// Has the app take over an installed version. Reads two manifests before it asks.
+pub async fn take_over(context: &Context, release: &Release) -> Swapped {
+    let swap = {
+        let (context, release) = (context.clone(), release.clone());
+        tokio::task::spawn_blocking(move || swap(&context, &release)).await
+    };
+    match swap {
+        Ok(Ok(swap)) => context.channel.swap(swap).await,
+        Ok(Err(obstacle)) => Err(vec![obstacle]),
+        Err(error) => Err(vec![SwapObstacle::new("failed", error.to_string())]),
+    }
+}
+
+fn swap(context: &Context, release: &Release) -> Result<Swap, SwapObstacle> {
+    let refuse = |code, text: &str| Err(SwapObstacle::new(code, text));
+    let Some(running) = context.channel.runs() else {
+        return refuse("not-connected", "the app does not talk to its launcher");
+    };
+    let (Some(old), Some(new)) = (manifest(context, &running), manifest(context, &release.container)) else {
+        return refuse("no-container", "a manifest is missing or damaged");
+    };
+    let difference = Difference::between(&old, &new, patterns(context, release).patterns());
+    if difference.requires_restart {
+        return refuse("other-file", "something changes that a running app cannot take over");
+    }
+    if difference.changes.len() > MOST_CHANGES {
+        return refuse("other-file", "too many files change");
+    }
+    Ok(Swap { container: release.container.clone(), changes: difference.changes })
+}
+
+/// The signed patterns; those of the settings where a release was published before they were.
+fn patterns(context: &Context, release: &Release) -> HotSwap {
+    release.hot_swap.clone().unwrap_or_else(|| context.settings.incremental_update.hot_swap())
+}
+
+/// An installed version's manifest, if it is the one that was installed.
+fn manifest(context: &Context, id: &ContainerId) -> Option<Manifest> {
+    let record = context.home.record(id).ok()?;
+    let json = std::fs::read(context.home.manifest(id)).ok()?;
+    (Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten()
+}
