@@ -1,4 +1,15 @@
-//! The verbs of `kuzflow-launcher`.
+//! The verbs of `kuzflow-launcher`: what can be typed, and which room does it.
+//!
+//! ```text
+//! updates     what brings a release here    versions    what is installed
+//! wholeness   verify and repair             demo        both sides in one process   (feature publisher)
+//! ```
+
+#[cfg(feature = "publisher")]
+mod demo;
+mod updates;
+mod versions;
+mod wholeness;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,7 +24,6 @@ use super::place::Place;
 use super::{Ending, desktop, log, run, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
-use crate::container::verify_tree;
 use crate::engine::channel::ChannelSlot;
 use crate::engine::context::Context;
 use crate::engine::described::DescribedSlot;
@@ -22,15 +32,13 @@ use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
 use crate::engine::own_update;
 use crate::engine::problem;
-use crate::engine::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind};
-use crate::engine::repair;
+use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::host;
 use crate::launcher::texts::{Language, Texts};
-use crate::model::manifest::MANIFEST_PATH;
+use crate::model::Version;
 use crate::model::release::BUNDLE_EXTENSION;
-use crate::model::{ContainerId, Manifest, Version};
 use crate::settings::Renderer;
-use crate::store::{InstalledRecord, StoreError, remove, rollback};
+use crate::store::{InstalledRecord, StoreError};
 
 /// Starts an app in its active version, and keeps it up to date.
 #[derive(Debug, Parser)]
@@ -231,7 +239,7 @@ pub fn main() -> Ending {
     #[cfg(feature = "publisher")]
     if let Some(Verb::Demo { keep, megabytes }) = &arguments.verb {
         log::to_terminal(common.verbose);
-        return demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
+        return demo::demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
             let chain = causes::list(error.as_ref());
             eprintln!("{}", chain.join("\n  ← "));
             output.result(json!({ "status": "failed", "chain": chain }));
@@ -259,55 +267,6 @@ fn language(wanted: Option<&str>, place: Option<&Place>) -> Language {
     let set = || place.map(|place| place.settings.window.language.clone());
     let setting = wanted.map(str::to_owned).or_else(chosen).or_else(set);
     Language::choose(setting.as_deref().unwrap_or("auto"), host::system_language().as_deref())
-}
-
-/// The demo: prepare, install the old release, then update to the new one, in the window or in the terminal.
-#[cfg(feature = "publisher")]
-fn demo(
-    keep: Option<&std::path::Path>,
-    megabytes: u32,
-    common: &Common,
-    output: &Output,
-    language: Language,
-) -> Result<Ending, Box<dyn std::error::Error>> {
-    let temporary = tempfile::tempdir()?;
-    let folder = keep.unwrap_or(temporary.path());
-    let bar = indicatif::ProgressBar::new_spinner();
-    bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let demo = crate::demo::Demo::prepare(folder, megabytes, &|version, progress| {
-        bar.set_message(format!("{version}: {:?}", progress.step));
-    })?;
-    bar.finish_and_clear();
-    let silent = Output::silent(Texts::new(language));
-    // The demo's launcher is not what is demonstrated: it stays as it is.
-    let own = Own::default();
-    let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
-        let place = Place::find(Some(&demo.config()), Some(&demo.home()))?;
-        let app_arguments = arguments.iter().map(OsString::from).collect();
-        Ok(Session { place, common, output, app_arguments, language, own: &own })
-    };
-    // The old release is not what is shown.
-    if session(&silent, &[])?.update(None) != Ending::Done {
-        return Ok(Ending::Failed);
-    }
-    demo.go_on()?;
-    if !common.headless && !common.json {
-        let session = session(output, &[])?;
-        return Ok(run::run(&session.context(), session.options(), output, &own));
-    }
-    let session = session(output, &["--once"])?;
-    let ending = session.update(None);
-    if ending != Ending::Done {
-        return Ok(ending);
-    }
-    // Events are on standard output; the app's own words would disturb them.
-    if common.json {
-        return Ok(Ending::Done);
-    }
-    Ok(match driver::start(&session.context())?.wait() {
-        status if status.success() => Ending::Done,
-        _ => Ending::Failed,
-    })
 }
 
 /// One invocation.
@@ -410,330 +369,10 @@ impl Session<'_> {
         }
     }
 
-    fn check(&self) -> Ending {
-        self.engine(Command::Check { by_user: true }, |phase| match phase {
-            Phase::Offered { .. } => Some(Ending::Done),
-            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
-            Phase::Failed { .. } => Some(Ending::Failed),
-            _ => None,
-        })
-    }
-
-    /// What an update would do.
-    fn plan(&self, to: Option<Version>) -> Ending {
-        let command = to.map_or(Command::Check { by_user: true }, Command::CheckVersion);
-        self.engine(command, |phase| match phase {
-            Phase::Offered { offer } => {
-                terminal::plan_lines(&offer.plan, &self.output.texts).iter().for_each(|line| self.output.say(line));
-                Some(Ending::Done)
-            }
-            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
-            Phase::Failed { .. } => Some(Ending::Failed),
-            _ => None,
-        })
-    }
-
-    fn update(&self, to: Option<Version>) -> Ending {
-        if let Some(version) = &to
-            && self.record(version).is_ok()
-        {
-            return self.switch(version).unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
-        }
-        let handle_offer = to.is_none();
-        let context = self.context();
-        let was_empty = desktop::is_empty(&context.home);
-        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
-            Ok(engine) => engine,
-            Err(problem) => return self.output.problem(&problem),
-        };
-        handle.send(to.map_or(Command::Check { by_user: true }, Command::StartVersion));
-        let ending = terminal::follow(&handle, self.output, |phase| match phase {
-            Phase::Offered { .. } if handle_offer => {
-                handle.send(Command::Start);
-                None
-            }
-            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
-            Phase::Ready { .. } => Some(Ending::Done),
-            // The newer launcher does what this one cannot.
-            Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld && self.own.update(&context, &|| true) => {
-                Some(self.own.hand_over().unwrap_or(Ending::Failed))
-            }
-            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
-            _ => None,
-        });
-        quit(&handle, thread);
-        if matches!(ending, Ending::Done | Ending::NothingToDo) {
-            desktop::follow(&context, self.own, was_empty);
-            self.own.update(&context, &|| true);
-        }
-        ending
-    }
-
-    /// Fetches a release without choosing it.
-    fn prefetch(&self, to: Option<Version>) -> Ending {
-        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
-            Ok(engine) => engine,
-            Err(problem) => return self.output.problem(&problem),
-        };
-        handle.send(to.map_or(Command::Check { by_user: true }, Command::CheckVersion));
-        let began = std::cell::Cell::new(false);
-        let ending = terminal::follow(&handle, self.output, |phase| match phase {
-            Phase::Offered { offer } if offer.plan.is_local() => {
-                Some(if began.get() { Ending::Done } else { Ending::NothingToDo })
-            }
-            Phase::Offered { .. } => {
-                began.set(true);
-                handle.send(Command::Prefetch);
-                None
-            }
-            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
-            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
-            _ => None,
-        });
-        quit(&handle, thread);
-        ending
-    }
-
-    /// Installs the release in a bundle.
-    fn install(&self, file: PathBuf, accept_expired: bool) -> Ending {
-        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
-            Ok(engine) => engine,
-            Err(problem) => return self.output.problem(&problem),
-        };
-        handle.send(Command::InstallFile(file));
-        let ending = terminal::follow_check(&handle, self.output, "checking-file-title", |phase| match phase {
-            Phase::Offered { .. } => {
-                handle.send(Command::Start);
-                None
-            }
-            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
-            Phase::Ready { .. } => Some(Ending::Done),
-            Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired && accept_expired => {
-                let [what, why, _] = self.output.texts.problem(problem);
-                self.output.say(&what);
-                self.output.say(&why);
-                handle.send(Command::AcceptExpired);
-                None
-            }
-            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
-            _ => None,
-        });
-        quit(&handle, thread);
-        ending
-    }
-
-    /// Shows what is in a bundle and asks; without a window it is installed, as the verb does.
-    fn open(&self, file: PathBuf) -> Ending {
-        if self.common.headless || self.common.json {
-            log::to_terminal(self.common.verbose);
-            return self.install(file, false);
-        }
-        if self.common.verbose {
-            log::to_terminal(true);
-        } else {
-            log::to_folder(&self.place.home.logs());
-        }
-        run::open(&self.context(), file, self.options(), self.output)
-    }
-
     fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
         let records = self.place.home.installed()?;
         let found = records.into_iter().find(|record| record.container.version == *version);
         found.ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
-    }
-
-    fn list(&self) -> Result<Ending, StoreError> {
-        let context = self.context();
-        let versions = driver::installed(&context)?;
-        let (kept, disk_use) = (driver::kept(&context), driver::disk_use(&context));
-        let (texts, zone) = (&self.output.texts, jiff::tz::TimeZone::system());
-        for version in &versions {
-            let mark = if version.active { "*" } else { " " };
-            let left = version.left.map(|left| texts.with("version-left", &[("date", &texts.date(left, &zone))]));
-            let marks = [
-                version.running.then(|| texts.get("version-running")),
-                (version.ready && !version.running).then(|| texts.get("version-ready")),
-                version.pinned.then(|| texts.get("version-pinned")),
-                version.failed.then(|| texts.get("version-failed")),
-                left,
-            ];
-            let marks =
-                marks.into_iter().flatten().reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]));
-            let date = texts.date(version.installed, &zone);
-            let size = texts.size(disk_use.of(&version.folder).unwrap_or(version.size));
-            let line = format!("{mark} {:<16} {size:>10}  {date}  {}", version.id.version.to_string(), marks.unwrap_or_default());
-            self.output.say(line.trim_end());
-        }
-        if !versions.is_empty() {
-            let count = u64::try_from(versions.len()).unwrap_or(u64::MAX);
-            self.output.say(&texts.count("versions-subtitle-measured", count, &[("size", &texts.size(disk_use.whole))]));
-        }
-        self.output.result(json!({ "status": "done", "versions": versions, "kept": kept, "disk_use": disk_use }));
-        Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
-    }
-
-    fn switch(&self, version: &Version) -> Result<Ending, StoreError> {
-        let record = self.record(version)?;
-        if self.chosen().as_ref() == Some(&record.container) {
-            return Ok(self.nothing_to_do(version));
-        }
-        let told = |event: Event| {
-            self.output.event(&event);
-            if let Event::Happened { what, .. } = &event {
-                self.output.happened(what);
-            }
-        };
-        match driver::choose(&self.context(), record.container, false, &told) {
-            Ok(chosen) => {
-                self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
-                self.output.result(json!({ "status": "done", "version": version, "at_next_start": chosen.at_next_start }));
-                Ok(Ending::Done)
-            }
-            Err(problem) => Ok(self.output.problem(&problem)),
-        }
-    }
-
-    /// The version that the next start uses.
-    fn chosen(&self) -> Option<ContainerId> {
-        self.place.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container))
-    }
-
-    fn nothing_to_do(&self, version: &Version) -> Ending {
-        self.output.say(&self.output.texts.no_update(NoUpdate::Newest));
-        self.output.result(json!({ "status": "nothing_to_do", "current": version }));
-        Ending::NothingToDo
-    }
-
-    fn points(&self) -> Ending {
-        let points = rollback::points(&self.place.home);
-        for point in &points {
-            let date = self.output.texts.date(point.left, &jiff::tz::TimeZone::system());
-            self.output.say(&format!("{:<16} {date}", point.container.version.to_string()));
-        }
-        self.output.result(json!({ "status": "done", "points": points }));
-        if points.is_empty() { Ending::NothingToDo } else { Ending::Done }
-    }
-
-    fn roll_back(&self, to: Option<Version>) -> Ending {
-        let to = match to.map(|version| self.record(&version)).transpose() {
-            Ok(record) => record.map(|record| record.container),
-            Err(error) => return self.output.problem(&problem::of_store(&error)),
-        };
-        self.engine(Command::RollBack(to), |phase| match phase {
-            Phase::RolledBack { .. } => Some(Ending::Done),
-            Phase::Failed { .. } => Some(Ending::Failed),
-            _ => None,
-        })
-    }
-
-    fn pin(&self, release: bool) -> Result<Ending, StoreError> {
-        let mut state = self.place.home.state()?;
-        let (active, _) = self.place.home.active()?;
-        state.pinned = (!release).then_some(active.container.version);
-        self.place.home.set_state(&state)?;
-        match &state.pinned {
-            Some(version) => self.output.say(&self.output.texts.with("pinned", &[("version", &version.to_string())])),
-            None => self.output.say(&self.output.texts.get("unpinned")),
-        }
-        self.output.result(json!({ "status": "done", "pinned": state.pinned }));
-        Ok(Ending::Done)
-    }
-
-    fn skip(&self, version: Version) -> Result<Ending, StoreError> {
-        let mut state = self.place.home.state()?;
-        if !state.skipped.contains(&version) {
-            state.skipped.push(version);
-            self.place.home.set_state(&state)?;
-        }
-        self.output.result(json!({ "status": "done", "skipped": state.skipped }));
-        Ok(Ending::Done)
-    }
-
-    fn remove(&self, version: &Version) -> Result<Ending, StoreError> {
-        let record = self.record(version)?;
-        let lock = self.context().lock()?;
-        remove::remove(&self.place.home, &record.container, &lock)?;
-        self.output.result(json!({ "status": "done", "removed": [record.container] }));
-        Ok(Ending::Done)
-    }
-
-    fn prune(&self, keep: Option<usize>) -> Result<Ending, StoreError> {
-        let lock = self.context().lock()?;
-        let removed = remove::prune(&self.place.home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
-        for id in &removed {
-            self.output.say(&format!("- {id}"));
-        }
-        self.output.result(json!({ "status": "done", "removed": removed }));
-        Ok(if removed.is_empty() { Ending::NothingToDo } else { Ending::Done })
-    }
-
-    /// Mends a version, whole or not; without one that which the next start should use.
-    fn repair(&self, version: Option<&Version>) -> Ending {
-        let home = &self.place.home;
-        let named = || home.named().ok().flatten().map(|active| active.container);
-        let id = match version {
-            Some(version) => repair::find(&self.context(), version),
-            None => named().or_else(|| home.active().ok().map(|(active, _)| active.container)),
-        };
-        let Some(id) = id else {
-            let id = version.map(Version::to_string);
-            let error = match id {
-                Some(id) => StoreError::NotInstalled { id },
-                None => StoreError::NothingInstalled { home: home.root().to_owned() },
-            };
-            return self.output.problem(&problem::of_store(&error));
-        };
-        self.engine(Command::Repair(id), |phase| match phase {
-            Phase::Repaired(repaired) if repaired.left.is_empty() => Some(Ending::Done),
-            Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
-            _ => None,
-        })
-    }
-
-    fn verify(&self, version: Option<&Version>) -> Result<Ending, StoreError> {
-        let record = match version {
-            Some(version) => self.record(version),
-            None => self.place.home.active().map(|(_, record)| record),
-        };
-        let record = match (record, version) {
-            (Ok(record), _) => record,
-            // Its folder is there, and what makes it a version is not.
-            (Err(error), Some(version)) => match repair::find(&self.context(), version) {
-                Some(id) => return Ok(self.damaged(&id, &["metadata/installed.json".to_owned()])),
-                None => return Err(error),
-            },
-            (Err(error), None) => return Err(error),
-        };
-        let path = self.place.home.manifest(&record.container);
-        let json = std::fs::read(&path).unwrap_or_default();
-        let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
-        let Some(manifest) = manifest else {
-            self.output.say(&format!("{MANIFEST_PATH}: it is not the one that was installed"));
-            return Ok(self.damaged(&record.container, &[MANIFEST_PATH.to_owned()]));
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let verification = verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
-        for damage in &verification.damaged {
-            self.output.say(&format!("{}: {}", damage.path, damage.what));
-        }
-        let mut damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
-        if InstalledRecord::of(&manifest, record.manifest, record.installed) != record {
-            self.output.say("metadata/installed.json: it says something else than the manifest");
-            damaged.push("metadata/installed.json".to_owned());
-        }
-        if !damaged.is_empty() {
-            return Ok(self.damaged(&record.container, &damaged));
-        }
-        self.output.say(&format!("{}: ✓", record.container));
-        self.output.result(json!({ "status": "done", "container": record.container, "damaged": damaged }));
-        Ok(Ending::Done)
-    }
-
-    fn damaged(&self, id: &ContainerId, damaged: &[String]) -> Ending {
-        self.output.say(&format!("{id}: ✗"));
-        self.output.say(&self.output.texts.with("repair-hint", &[("version", &id.version.to_string())]));
-        self.output.result(json!({ "status": "damaged", "container": id, "damaged": damaged }));
-        Ending::Failed
     }
 }
 

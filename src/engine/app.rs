@@ -200,12 +200,7 @@ pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<
 }
 
 /// Starts a version, and where that cannot be started the newest other one that can (promise 1).
-pub fn launch_or_other(
-    home: &Home,
-    chosen: &InstalledRecord,
-    which: Which,
-    call: Call<'_>,
-) -> Result<RunningApp, StoreError> {
+pub fn launch_or_other(home: &Home, chosen: &InstalledRecord, which: Which, call: Call<'_>) -> Result<RunningApp, StoreError> {
     let begin = |record: &InstalledRecord, which| launch::start(home, record, which, call);
     let first = match begin(chosen, which) {
         Ok(app) => return Ok(app),

@@ -23,7 +23,8 @@ use crate::model::Node;
 use crate::model::platform::AppName;
 use crate::settings::incremental::{self, LAUNCHER_EXAMPLE, PUBLISHER_EXAMPLE};
 use crate::settings::{
-    DesktopSettings, HotUpdateSettings, Fallback, IncrementalUpdate, LauncherSettings, Performance, Settings, UpdateSettings, WindowSettings,
+    DesktopSettings, Fallback, HotUpdateSettings, IncrementalUpdate, LauncherSettings, Performance, Settings, UpdateSettings,
+    WindowSettings,
 };
 
 const SETTINGS: &str = "kuzflow.toml";

@@ -75,13 +75,14 @@ impl RunningLock {
     /// Keeps `id` from being started while its user files are carried over; a start waits for the value to be dropped.
     /// [`StoreError::InUse`] if it runs.
     pub(super) fn keep_from_starting(home: &Home, id: &ContainerId) -> Result<NotStarting, StoreError> {
-        Self::wait_until_free(home, id)?;
+        Self::refuse_if_running(home, id)?;
         // Where there can be no lock file (a read-only home), or a browser that the app opened holds it, there is nothing to be had.
         let file = open(&home.running().join(id.to_string())).ok();
         Ok(NotStarting(file.filter(|file| file.try_lock().is_ok())))
     }
 
-    fn wait_until_free(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
+    /// [`StoreError::InUse`] if `id` runs, and still does after a moment.
+    pub(super) fn refuse_if_running(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         // A process that was just made holds all of its parent's locks until it begins its own program.
         let mut looks = 0..LOOKS_BEFORE_REFUSAL;
         while Self::is_held(home, id) {
@@ -91,11 +92,6 @@ impl RunningLock {
             std::thread::sleep(LOOK_AGAIN);
         }
         Ok(())
-    }
-
-    /// [`StoreError::InUse`] if `id` runs.
-    pub(super) fn refuse_if_held(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
-        Self::wait_until_free(home, id)
     }
 
     /// Whether any process at all has inherited the lock of `id`, also one that the app left behind.

@@ -66,7 +66,7 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
     let (active, _) = home.active()?;
     let point = point(home, to)?;
     let record = home.record(&point.container)?;
-    RunningLock::refuse_if_held(home, &point.container)?;
+    RunningLock::refuse_if_running(home, &point.container)?;
     let _waiting = RunningLock::keep_from_starting(home, &active.container)?;
     let now = jiff::Timestamp::now();
     let left_up = active.probation.as_ref().is_none_or(|probation| probation.up);

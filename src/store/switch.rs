@@ -65,7 +65,7 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     };
     let left = before.filter(|(active, _)| active.container != *id);
     // Nobody writes to the files while they are on their way.
-    RunningLock::refuse_if_held(home, id)?;
+    RunningLock::refuse_if_running(home, id)?;
     let from = left.as_ref().map(|(active, _)| &active.container);
     let _waiting = from.map(|from| RunningLock::keep_from_starting(home, from)).transpose()?;
     let switched = transfer(home, &source, left.as_ref(), &record, means, lock);

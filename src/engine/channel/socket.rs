@@ -97,7 +97,8 @@ mod system {
         let own = rustix::process::geteuid().as_raw();
         for entry in places.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten() {
             let is_named = entry.file_name().to_str().is_some_and(|name| {
-                name.strip_prefix(PREFIX).is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                name.strip_prefix(PREFIX)
+                    .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
             });
             let is_own = is_named && entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own);
             if !is_own {

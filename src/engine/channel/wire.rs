@@ -126,7 +126,9 @@ mod tests {
             decoder.feed(bytes);
             decoder.next().unwrap_err().to_string()
         };
-        for json in [&b"[]"[..], b"{}", b"{\"id\": 1}", b"{\"id\": \"1\", \"type\": \"x\"}", b"{\"id\": 1.5, \"type\": \"x\"}", b"1"] {
+        for json in
+            [&b"[]"[..], b"{}", b"{\"id\": 1}", b"{\"id\": \"1\", \"type\": \"x\"}", b"{\"id\": 1.5, \"type\": \"x\"}", b"1"]
+        {
             assert_eq!(refused(&frame(json)), "a message without a type or an id", "{json:?}");
         }
         for json in [&b""[..], b"{", b"\xff\xfe", b"{\"id\": 1, \"type\": \"x\"} {}"] {

@@ -15,7 +15,7 @@ fn id() -> ContainerId {
     "sample_2.0.0_Linux_x86_64".parse().unwrap()
 }
 
-fn offer() -> Box<Offer> {
+pub(crate) fn offer() -> Box<Offer> {
     let location = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
     let release = Release {
         container: id(),

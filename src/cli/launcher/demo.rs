@@ -1,0 +1,62 @@
+//! The verb `demo`: a publisher, three nodes and a launcher in one process.
+//!
+//! In: where to keep its files, how much there is to fetch. Out: an update that can be watched. Never: a change outside that folder.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{Common, Session};
+use crate::cli::output::Output;
+use crate::cli::own::Own;
+use crate::cli::place::Place;
+use crate::cli::{Ending, run};
+use crate::engine::driver;
+use crate::launcher::texts::{Language, Texts};
+
+/// The demo: prepare, install the old release, then update to the new one, in the window or in the terminal.
+pub(super) fn demo(
+    keep: Option<&Path>,
+    megabytes: u32,
+    common: &Common,
+    output: &Output,
+    language: Language,
+) -> Result<Ending, Box<dyn std::error::Error>> {
+    let temporary = tempfile::tempdir()?;
+    let folder = keep.unwrap_or(temporary.path());
+    let bar = indicatif::ProgressBar::new_spinner();
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    let demo = crate::demo::Demo::prepare(folder, megabytes, &|version, progress| {
+        bar.set_message(format!("{version}: {:?}", progress.step));
+    })?;
+    bar.finish_and_clear();
+    let silent = Output::silent(Texts::new(language));
+    // The demo's launcher is not what is demonstrated: it stays as it is.
+    let own = Own::default();
+    let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
+        let place = Place::find(Some(&demo.config()), Some(&demo.home()))?;
+        let app_arguments = arguments.iter().map(OsString::from).collect();
+        Ok(Session { place, common, output, app_arguments, language, own: &own })
+    };
+    // The old release is not what is shown.
+    if session(&silent, &[])?.update(None) != Ending::Done {
+        return Ok(Ending::Failed);
+    }
+    demo.go_on()?;
+    if !common.headless && !common.json {
+        let session = session(output, &[])?;
+        return Ok(run::run(&session.context(), session.options(), output, &own));
+    }
+    let session = session(output, &["--once"])?;
+    let ending = session.update(None);
+    if ending != Ending::Done {
+        return Ok(ending);
+    }
+    // Events are on standard output; the app's own words would disturb them.
+    if common.json {
+        return Ok(Ending::Done);
+    }
+    Ok(match driver::start(&session.context())?.wait() {
+        status if status.success() => Ending::Done,
+        _ => Ending::Failed,
+    })
+}

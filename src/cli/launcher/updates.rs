@@ -1,0 +1,141 @@
+//! The verbs that bring a release to this computer: `check`, `update`, `install`, and a bundle that was opened.
+//!
+//! In: what was typed. Out: commands to an engine, and how they ended. Never: a decision about a release, which is the engine's.
+
+use std::path::PathBuf;
+
+use super::{Session, quit};
+use crate::cli::{Ending, desktop, log, run, terminal};
+use crate::engine::driver;
+use crate::engine::machine::Setup;
+use crate::engine::problem;
+use crate::engine::protocol::{Command, Phase, ProblemKind};
+use crate::model::Version;
+
+impl Session<'_> {
+    pub(super) fn check(&self) -> Ending {
+        self.engine(Command::Check { by_user: true }, |phase| match phase {
+            Phase::Offered { .. } => Some(Ending::Done),
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Failed { .. } => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
+    /// What an update would do.
+    pub(super) fn plan(&self, to: Option<Version>) -> Ending {
+        let command = to.map_or(Command::Check { by_user: true }, Command::CheckVersion);
+        self.engine(command, |phase| match phase {
+            Phase::Offered { offer } => {
+                terminal::plan_lines(&offer.plan, &self.output.texts).iter().for_each(|line| self.output.say(line));
+                Some(Ending::Done)
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Failed { .. } => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
+    pub(super) fn update(&self, to: Option<Version>) -> Ending {
+        if let Some(version) = &to
+            && self.record(version).is_ok()
+        {
+            return self.switch(version).unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)));
+        }
+        let handle_offer = to.is_none();
+        let context = self.context();
+        let was_empty = desktop::is_empty(&context.home);
+        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(to.map_or(Command::Check { by_user: true }, Command::StartVersion));
+        let ending = terminal::follow(&handle, self.output, |phase| match phase {
+            Phase::Offered { .. } if handle_offer => {
+                handle.send(Command::Start);
+                None
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Ready { .. } => Some(Ending::Done),
+            // The newer launcher does what this one cannot.
+            Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld && self.own.update(&context, &|| true) => {
+                Some(self.own.hand_over().unwrap_or(Ending::Failed))
+            }
+            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        });
+        quit(&handle, thread);
+        if matches!(ending, Ending::Done | Ending::NothingToDo) {
+            desktop::follow(&context, self.own, was_empty);
+            self.own.update(&context, &|| true);
+        }
+        ending
+    }
+
+    /// Fetches a release without choosing it.
+    pub(super) fn prefetch(&self, to: Option<Version>) -> Ending {
+        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(to.map_or(Command::Check { by_user: true }, Command::CheckVersion));
+        let began = std::cell::Cell::new(false);
+        let ending = terminal::follow(&handle, self.output, |phase| match phase {
+            Phase::Offered { offer } if offer.plan.is_local() => {
+                Some(if began.get() { Ending::Done } else { Ending::NothingToDo })
+            }
+            Phase::Offered { .. } => {
+                began.set(true);
+                handle.send(Command::Prefetch);
+                None
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        });
+        quit(&handle, thread);
+        ending
+    }
+
+    /// Installs the release in a bundle.
+    pub(super) fn install(&self, file: PathBuf, accept_expired: bool) -> Ending {
+        let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
+            Ok(engine) => engine,
+            Err(problem) => return self.output.problem(&problem),
+        };
+        handle.send(Command::InstallFile(file));
+        let ending = terminal::follow_check(&handle, self.output, "checking-file-title", |phase| match phase {
+            Phase::Offered { .. } => {
+                handle.send(Command::Start);
+                None
+            }
+            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
+            Phase::Ready { .. } => Some(Ending::Done),
+            Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired && accept_expired => {
+                let [what, why, _] = self.output.texts.problem(problem);
+                self.output.say(&what);
+                self.output.say(&why);
+                handle.send(Command::AcceptExpired);
+                None
+            }
+            Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        });
+        quit(&handle, thread);
+        ending
+    }
+
+    /// Shows what is in a bundle and asks; without a window it is installed, as the verb does.
+    pub(super) fn open(&self, file: PathBuf) -> Ending {
+        if self.common.headless || self.common.json {
+            log::to_terminal(self.common.verbose);
+            return self.install(file, false);
+        }
+        if self.common.verbose {
+            log::to_terminal(true);
+        } else {
+            log::to_folder(&self.place.home.logs());
+        }
+        run::open(&self.context(), file, self.options(), self.output)
+    }
+}

@@ -1,0 +1,140 @@
+//! The verbs about versions that are installed: `list`, `switch`, `rollback`, `pin`, `skip`, `remove`, `prune`.
+//!
+//! In: what was typed. Out: what the store did, in words and as JSON. Never: the network.
+
+use serde_json::json;
+
+use super::Session;
+use crate::cli::Ending;
+use crate::engine::driver;
+use crate::engine::problem;
+use crate::engine::protocol::{Command, Event, NoUpdate, Phase};
+use crate::model::{ContainerId, Version};
+use crate::store::{StoreError, remove, rollback};
+
+impl Session<'_> {
+    pub(super) fn list(&self) -> Result<Ending, StoreError> {
+        let context = self.context();
+        let versions = driver::installed(&context)?;
+        let (kept, disk_use) = (driver::kept(&context), driver::disk_use(&context));
+        let (texts, zone) = (&self.output.texts, jiff::tz::TimeZone::system());
+        for version in &versions {
+            let mark = if version.active { "*" } else { " " };
+            let left = version.left.map(|left| texts.with("version-left", &[("date", &texts.date(left, &zone))]));
+            let marks = [
+                version.running.then(|| texts.get("version-running")),
+                (version.ready && !version.running).then(|| texts.get("version-ready")),
+                version.pinned.then(|| texts.get("version-pinned")),
+                version.failed.then(|| texts.get("version-failed")),
+                left,
+            ];
+            let marks =
+                marks.into_iter().flatten().reduce(|before, next| texts.with("list", &[("before", &before), ("next", &next)]));
+            let date = texts.date(version.installed, &zone);
+            let size = texts.size(disk_use.of(&version.folder).unwrap_or(version.size));
+            let line = format!("{mark} {:<16} {size:>10}  {date}  {}", version.id.version.to_string(), marks.unwrap_or_default());
+            self.output.say(line.trim_end());
+        }
+        if !versions.is_empty() {
+            let count = u64::try_from(versions.len()).unwrap_or(u64::MAX);
+            self.output.say(&texts.count("versions-subtitle-measured", count, &[("size", &texts.size(disk_use.whole))]));
+        }
+        self.output.result(json!({ "status": "done", "versions": versions, "kept": kept, "disk_use": disk_use }));
+        Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
+    }
+
+    pub(super) fn switch(&self, version: &Version) -> Result<Ending, StoreError> {
+        let record = self.record(version)?;
+        if self.chosen().as_ref() == Some(&record.container) {
+            return Ok(self.nothing_to_do(version));
+        }
+        let told = |event: Event| {
+            self.output.event(&event);
+            if let Event::Happened { what, .. } = &event {
+                self.output.happened(what);
+            }
+        };
+        match driver::choose(&self.context(), record.container, false, &told) {
+            Ok(chosen) => {
+                self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
+                self.output.result(json!({ "status": "done", "version": version, "at_next_start": chosen.at_next_start }));
+                Ok(Ending::Done)
+            }
+            Err(problem) => Ok(self.output.problem(&problem)),
+        }
+    }
+
+    /// The version that the next start uses.
+    pub(super) fn chosen(&self) -> Option<ContainerId> {
+        self.place.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container))
+    }
+
+    pub(super) fn nothing_to_do(&self, version: &Version) -> Ending {
+        self.output.say(&self.output.texts.no_update(NoUpdate::Newest));
+        self.output.result(json!({ "status": "nothing_to_do", "current": version }));
+        Ending::NothingToDo
+    }
+
+    pub(super) fn points(&self) -> Ending {
+        let points = rollback::points(&self.place.home);
+        for point in &points {
+            let date = self.output.texts.date(point.left, &jiff::tz::TimeZone::system());
+            self.output.say(&format!("{:<16} {date}", point.container.version.to_string()));
+        }
+        self.output.result(json!({ "status": "done", "points": points }));
+        if points.is_empty() { Ending::NothingToDo } else { Ending::Done }
+    }
+
+    pub(super) fn roll_back(&self, to: Option<Version>) -> Ending {
+        let to = match to.map(|version| self.record(&version)).transpose() {
+            Ok(record) => record.map(|record| record.container),
+            Err(error) => return self.output.problem(&problem::of_store(&error)),
+        };
+        self.engine(Command::RollBack(to), |phase| match phase {
+            Phase::RolledBack { .. } => Some(Ending::Done),
+            Phase::Failed { .. } => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
+    pub(super) fn pin(&self, release: bool) -> Result<Ending, StoreError> {
+        let mut state = self.place.home.state()?;
+        let (active, _) = self.place.home.active()?;
+        state.pinned = (!release).then_some(active.container.version);
+        self.place.home.set_state(&state)?;
+        match &state.pinned {
+            Some(version) => self.output.say(&self.output.texts.with("pinned", &[("version", &version.to_string())])),
+            None => self.output.say(&self.output.texts.get("unpinned")),
+        }
+        self.output.result(json!({ "status": "done", "pinned": state.pinned }));
+        Ok(Ending::Done)
+    }
+
+    pub(super) fn skip(&self, version: Version) -> Result<Ending, StoreError> {
+        let mut state = self.place.home.state()?;
+        if !state.skipped.contains(&version) {
+            state.skipped.push(version);
+            self.place.home.set_state(&state)?;
+        }
+        self.output.result(json!({ "status": "done", "skipped": state.skipped }));
+        Ok(Ending::Done)
+    }
+
+    pub(super) fn remove(&self, version: &Version) -> Result<Ending, StoreError> {
+        let record = self.record(version)?;
+        let lock = self.context().lock()?;
+        remove::remove(&self.place.home, &record.container, &lock)?;
+        self.output.result(json!({ "status": "done", "removed": [record.container] }));
+        Ok(Ending::Done)
+    }
+
+    pub(super) fn prune(&self, keep: Option<usize>) -> Result<Ending, StoreError> {
+        let lock = self.context().lock()?;
+        let removed = remove::prune(&self.place.home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
+        for id in &removed {
+            self.output.say(&format!("- {id}"));
+        }
+        self.output.result(json!({ "status": "done", "removed": removed }));
+        Ok(if removed.is_empty() { Ending::NothingToDo } else { Ending::Done })
+    }
+}

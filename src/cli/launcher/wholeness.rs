@@ -1,0 +1,86 @@
+//! The verb `verify`, and with `--repair` the mending of what it finds.
+//!
+//! In: which version. Out: what is damaged, or what was mended. Never: a change of the user's settings and data.
+
+use serde_json::json;
+
+use super::Session;
+use crate::cli::Ending;
+use crate::container::verify_tree;
+use crate::engine::problem;
+use crate::engine::protocol::{Command, Phase};
+use crate::engine::repair;
+use crate::model::manifest::MANIFEST_PATH;
+use crate::model::{ContainerId, Manifest, Version};
+use crate::store::{InstalledRecord, StoreError};
+
+impl Session<'_> {
+    /// Mends a version, whole or not; without one that which the next start should use.
+    pub(super) fn repair(&self, version: Option<&Version>) -> Ending {
+        let home = &self.place.home;
+        let named = || home.named().ok().flatten().map(|active| active.container);
+        let id = match version {
+            Some(version) => repair::find(&self.context(), version),
+            None => named().or_else(|| home.active().ok().map(|(active, _)| active.container)),
+        };
+        let Some(id) = id else {
+            let id = version.map(Version::to_string);
+            let error = match id {
+                Some(id) => StoreError::NotInstalled { id },
+                None => StoreError::NothingInstalled { home: home.root().to_owned() },
+            };
+            return self.output.problem(&problem::of_store(&error));
+        };
+        self.engine(Command::Repair(id), |phase| match phase {
+            Phase::Repaired(repaired) if repaired.left.is_empty() => Some(Ending::Done),
+            Phase::Repaired(_) | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
+            _ => None,
+        })
+    }
+
+    pub(super) fn verify(&self, version: Option<&Version>) -> Result<Ending, StoreError> {
+        let record = match version {
+            Some(version) => self.record(version),
+            None => self.place.home.active().map(|(_, record)| record),
+        };
+        let record = match (record, version) {
+            (Ok(record), _) => record,
+            // Its folder is there, and what makes it a version is not.
+            (Err(error), Some(version)) => match repair::find(&self.context(), version) {
+                Some(id) => return Ok(self.damaged(&id, &["metadata/installed.json".to_owned()])),
+                None => return Err(error),
+            },
+            (Err(error), None) => return Err(error),
+        };
+        let path = self.place.home.manifest(&record.container);
+        let json = std::fs::read(&path).unwrap_or_default();
+        let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
+        let Some(manifest) = manifest else {
+            self.output.say(&format!("{MANIFEST_PATH}: it is not the one that was installed"));
+            return Ok(self.damaged(&record.container, &[MANIFEST_PATH.to_owned()]));
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let verification = verify_tree(&self.place.home.container(&record.container), &manifest, threads, &|_| ());
+        for damage in &verification.damaged {
+            self.output.say(&format!("{}: {}", damage.path, damage.what));
+        }
+        let mut damaged: Vec<_> = verification.damaged.iter().map(|damage| damage.path.to_string()).collect();
+        if InstalledRecord::of(&manifest, record.manifest, record.installed) != record {
+            self.output.say("metadata/installed.json: it says something else than the manifest");
+            damaged.push("metadata/installed.json".to_owned());
+        }
+        if !damaged.is_empty() {
+            return Ok(self.damaged(&record.container, &damaged));
+        }
+        self.output.say(&format!("{}: ✓", record.container));
+        self.output.result(json!({ "status": "done", "container": record.container, "damaged": damaged }));
+        Ok(Ending::Done)
+    }
+
+    pub(super) fn damaged(&self, id: &ContainerId, damaged: &[String]) -> Ending {
+        self.output.say(&format!("{id}: ✗"));
+        self.output.say(&self.output.texts.with("repair-hint", &[("version", &id.version.to_string())]));
+        self.output.result(json!({ "status": "damaged", "container": id, "damaged": damaged }));
+        Ending::Failed
+    }
+}
