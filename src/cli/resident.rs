@@ -1,0 +1,240 @@
+//! The launcher's life beside the running app: it looks for releases when the schedule says so, fetches and has the app take over what
+//! it may without a question, and tells a person what should be known. It ends with the app.
+//!
+//! In: a context with the app started, what the schedule, the engine and a person say. Out: the app's own end. Never: work while
+//! nothing happens (one thread waits for the next event or the next date), or a window that was not called for.
+
+use std::time::{Duration, Instant};
+
+use super::output::Output;
+use super::own::Own;
+use super::run::{self, Options};
+use super::{Ending, desktop};
+use crate::engine::announcements::Announcements;
+use crate::engine::context::Context;
+use crate::engine::mailbox::Handle;
+use crate::engine::protocol::{Command, Event, Phase};
+use crate::engine::schedule::{Input, Outcome, Rules, Schedule};
+use crate::engine::supervisor;
+use crate::host;
+use crate::launcher::ViewState;
+use crate::settings::CheckTime;
+use crate::store::launch::exit_code;
+
+/// How often a version on probation is looked at, while a check waits for it.
+const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
+/// Longest wait: a clock that was set while the computer slept is noticed then.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// Time that passed while this process did not run, from which on the computer is taken to have slept.
+const SLEPT: Duration = Duration::from_secs(60);
+
+/// Stays with the app. `handle` is of an engine that knows that the app runs.
+pub fn live(context: &Context, handle: &Handle, options: Options, output: &Output, own: &Own) -> Ending {
+    let mut resident = Resident::new(context, handle, options, output);
+    std::thread::scope(|scope| {
+        let mut followed = false;
+        while !resident.is_over() {
+            resident.wait();
+            if resident.has_looked() && !std::mem::replace(&mut followed, true) {
+                // What the launcher does for itself and for the desktop must not keep the app's own updates waiting.
+                scope.spawn(move || {
+                    desktop::follow(context, own, false);
+                    own.update(context, &|| context.app.running().is_some());
+                });
+            }
+        }
+        resident.finish();
+    });
+    let Some(status) = context.app.get().and_then(|app| app.ended()) else { return Ending::App(0) };
+    supervisor::note_end(context);
+    Ending::App(exit_code(status))
+}
+
+struct Resident<'a> {
+    context: &'a Context,
+    handle: &'a Handle,
+    options: Options,
+    output: &'a Output,
+    schedule: Option<Schedule>,
+    announcements: Announcements,
+    began: Instant,
+    began_by_the_clock: jiff::Timestamp,
+    /// Time that the computer slept, which the other clock does not count.
+    slept: Duration,
+    /// What the last check allows to be fetched without a question.
+    may_fetch: bool,
+    /// A check has ended, or none is made.
+    looked: bool,
+    /// What is under way was begun here, so its end is told here.
+    ours: bool,
+    view: ViewState,
+}
+
+impl<'a> Resident<'a> {
+    fn new(context: &'a Context, handle: &'a Handle, options: Options, output: &'a Output) -> Self {
+        let update = &context.settings.update;
+        let schedule = (update.check != CheckTime::Never).then(|| Schedule::new(Rules::of(update), fastrand::u64(..)));
+        Self {
+            context,
+            handle,
+            options,
+            output,
+            looked: schedule.is_none(),
+            schedule,
+            announcements: Announcements::default(),
+            began: Instant::now(),
+            began_by_the_clock: host::now(),
+            slept: Duration::ZERO,
+            may_fetch: true,
+            ours: false,
+            view: ViewState::default(),
+        }
+    }
+
+    /// Whether there is nothing left to stay for.
+    fn is_over(&self) -> bool {
+        let app = &self.context.app;
+        if app.is_over() {
+            let ended_well = app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
+            // A version that fails at once is no reason to stop looking: the release that mends it may be there.
+            return ended_well || self.looked;
+        }
+        let may_leave = !self.context.settings.health.stay && !app.is_attended();
+        may_leave && self.looked && is_at_rest(&self.handle.phase())
+    }
+
+    fn has_looked(&self) -> bool {
+        self.looked
+    }
+
+    /// Waits for the next thing that happens, and sees to it.
+    fn wait(&mut self) {
+        self.notice_sleep();
+        let now = self.began.elapsed();
+        let on_trial = self.context.app.is_on_trial();
+        let due = self.schedule.as_ref().map(Schedule::next);
+        let limit = match due {
+            // The app has ended, and not well: nobody has to wait for its sake.
+            Some(_) if !self.looked && self.context.app.is_over() => Duration::ZERO,
+            Some(due) if on_trial => due.saturating_sub(now).max(LOOK_AT_TRIAL),
+            Some(due) => due.saturating_sub(now).min(LONGEST_WAIT),
+            None => LONGEST_WAIT,
+        };
+        for event in self.handle.wait(limit) {
+            self.output.event(&event);
+            self.view.apply(event.clone());
+            if let Event::Phase { phase } = event {
+                self.entered(&phase);
+            }
+        }
+        let hurry = !self.looked && self.context.app.is_over();
+        if !on_trial || hurry {
+            self.look(hurry);
+        }
+    }
+
+    /// Begins a check if it is time for one.
+    fn look(&mut self, hurry: bool) {
+        let Some(schedule) = &mut self.schedule else { return };
+        let now = if hurry { self.began.elapsed().max(schedule.next()) } else { self.began.elapsed() };
+        if now < schedule.next() {
+            return;
+        }
+        let Some(check) = schedule.step(now, Input::Due(host::conditions())) else { return };
+        if is_at_rest(&self.handle.phase()) {
+            self.may_fetch = check.prefetch;
+            tracing::info!(reason = ?check.reason, "looking for a release");
+            self.handle.send(Command::Check { by_user: false });
+        } else {
+            schedule.step(now, Input::Ended(Outcome::Answered));
+        }
+    }
+
+    fn notice_sleep(&mut self) {
+        let by_the_clock = Duration::try_from(host::now().duration_since(self.began_by_the_clock)).unwrap_or_default();
+        let uncounted = by_the_clock.saturating_sub(self.began.elapsed() + self.slept);
+        if uncounted < SLEPT {
+            return;
+        }
+        self.slept += uncounted;
+        let now = self.began.elapsed();
+        if let Some(schedule) = &mut self.schedule {
+            schedule.step(now, Input::Woken { uncounted });
+        }
+    }
+
+    fn entered(&mut self, phase: &Phase) {
+        match phase {
+            Phase::Offered { .. } | Phase::UpToDate { .. } => self.ended(Outcome::Answered),
+            // A check that failed quietly leaves a notice and goes back to idle.
+            Phase::Idle if self.view.notice.is_some() => self.ended(Outcome::Failed),
+            Phase::Failed { .. } => self.ended(Outcome::Failed),
+            _ => {}
+        }
+        // Events of earlier phases may still come when a window has gone on from there.
+        if self.handle.phase() != *phase {
+            return;
+        }
+        match phase {
+            Phase::Offered { offer } => {
+                let settings = &self.context.settings;
+                let takes_over = settings.hot_update.automatic && !offer.plan.requires_restart;
+                let mandatory = offer.signed.release.mandatory;
+                if takes_over && self.may_fetch {
+                    self.ours = true;
+                    self.handle.send(Command::Start);
+                } else if settings.update.prefetch && self.may_fetch && !offer.plan.is_local() {
+                    self.handle.send(Command::Prefetch);
+                } else if self.announcements.shows(offer.version(), mandatory) {
+                    self.announce();
+                }
+            }
+            Phase::Swapped { .. } | Phase::Ready { .. } if std::mem::take(&mut self.ours) => self.announce(),
+            Phase::Failed { .. } | Phase::Cancelled => self.ours = false,
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, outcome: Outcome) {
+        self.looked = true;
+        let now = self.began.elapsed();
+        if let Some(schedule) = &mut self.schedule {
+            schedule.step(now, Input::Ended(outcome));
+        }
+    }
+
+    /// Tells a person where the engine is.
+    fn announce(&mut self) {
+        if self.options.headless {
+            return;
+        }
+        self.view = run::show(self.context, self.handle, self.view.clone(), self.options);
+    }
+
+    /// A window that was closed on the way stops nothing: the new version is there at the next start.
+    fn finish(&mut self) {
+        let (context, handle) = (self.context, self.handle);
+        run::follow(handle, &mut self.view, self.output, |phase, _| match phase {
+            // Between two versions no app runs; what was begun there is brought to its end.
+            Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } => false,
+            Phase::Downloading { .. } => context.app.running().is_none(),
+            _ => true,
+        });
+    }
+}
+
+/// Whether a check disturbs nothing.
+fn is_at_rest(phase: &Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Idle
+            | Phase::UpToDate { .. }
+            | Phase::Offered { .. }
+            | Phase::Swapped { .. }
+            | Phase::Launched { .. }
+            | Phase::RolledBack { .. }
+            | Phase::Repaired(_)
+            | Phase::Failed { .. }
+            | Phase::Cancelled
+    )
+}
