@@ -9,6 +9,7 @@
 //! applying  entries  described   packs applied; single files and documents of a package, over a line
 //! ```
 
+pub mod announcements;
 pub mod app;
 mod applying;
 mod check;
@@ -26,5 +27,6 @@ mod planning;
 pub mod problem;
 pub mod protocol;
 pub mod repair;
+pub mod schedule;
 pub mod supervisor;
 mod update;
