@@ -1,9 +1,14 @@
-//! The only door to what the operating system tells this process: arguments, environment, folders, clock, language.
+//! The only door to what the operating system tells this process: arguments, environment, folders, clock, language, power.
 //!
-//! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision.
+//! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision. `conditions` holds what the system
+//! tells of power and network.
+
+mod conditions;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use conditions::{Conditions, conditions};
 
 /// The process's arguments, the program's name first.
 pub fn arguments() -> Vec<OsString> {
@@ -111,14 +116,8 @@ pub fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
 /// known within `limit`.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn desktop_is_dark(limit: std::time::Duration) -> Option<bool> {
-    let (sender, answer) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let scheme = pollster::block_on(color_scheme());
-        // Nobody waits any more after the limit.
-        let _ = sender.send(scheme);
-    });
     // 0 means that the user has no preference, 1 dark, 2 light.
-    answer.recv_timeout(limit).ok()?.ok().map(|scheme| scheme == 1)
+    in_time(limit, || pollster::block_on(color_scheme()))?.ok().map(|scheme| scheme == 1)
 }
 
 /// `color-scheme` of the desktop portal's settings.
@@ -143,4 +142,27 @@ async fn color_scheme() -> zbus::Result<u32> {
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 pub fn desktop_is_dark(_limit: std::time::Duration) -> Option<bool> {
     None
+}
+
+/// What `ask` finds out within `limit`; a system that takes longer is left to itself.
+fn in_time<T: Send + 'static>(limit: std::time::Duration, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, answer) = std::sync::mpsc::channel();
+    let asking = std::thread::Builder::new().name("asking".to_owned()).spawn(move || {
+        // Nobody waits any more after the limit.
+        let _ = sender.send(ask());
+    });
+    asking.ok()?;
+    answer.recv_timeout(limit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_that_does_not_answer_is_not_waited_for() {
+        let (_kept, never) = std::sync::mpsc::channel::<()>();
+        assert_eq!(in_time(std::time::Duration::from_millis(1), move || never.recv().is_err()), None);
+        assert_eq!(in_time(std::time::Duration::MAX, || 1), Some(1));
+    }
 }

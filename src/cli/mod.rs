@@ -18,6 +18,7 @@ mod patches;
 mod place;
 #[cfg(feature = "publisher")]
 mod publish_launcher;
+mod resident;
 mod run;
 #[cfg(feature = "publisher")]
 mod serve;

@@ -208,7 +208,7 @@ impl<'a> Resident<'a> {
         if self.options.headless {
             return;
         }
-        self.view = run::show(self.context, self.handle, self.view.clone(), self.options);
+        run::show(self.context, self.handle, std::mem::take(&mut self.view), self.options);
     }
 
     /// A window that was closed on the way stops nothing: the new version is there at the next start.

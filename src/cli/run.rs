@@ -4,13 +4,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::output::Output;
 use super::own::Own;
 use super::place::PlaceError;
-use super::{Ending, desktop, terminal};
-use crate::engine::app::{self, AppSlot};
+use super::{Ending, desktop, resident, terminal};
+use crate::engine::app;
 use crate::engine::context::Context;
 use crate::engine::driver;
 use crate::engine::machine::Setup;
@@ -68,11 +68,6 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
     let stepped_over = repair::stepped_over(context, &started.container);
     drop(started);
     own.confirm();
-    context.home.tidy();
-    tell_what_happened(context, options, output);
-    if context.settings.update.check == CheckTime::Never && stepped_over.is_none() {
-        return stay(context);
-    }
     beside_the_app(context, stepped_over, options, output, own)
 }
 
@@ -86,16 +81,9 @@ fn waits_for_check(context: &Context) -> bool {
     context.settings.update.check == CheckTime::BeforeStart || mandatory().unwrap_or(false)
 }
 
-/// The app runs; a version that should have been started and could not is mended, a release is looked for, and only if there is one the
-/// window opens.
+/// The app runs: what happened while nobody looked is told, a version that should have been started and could not is mended, and then
+/// the launcher stays.
 fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options: Options, output: &Output, own: &Own) -> Ending {
-    wait_for_trial(&context.app, context.settings.check_delay());
-    // A version that fails at once is no reason to stop looking: the release that mends it may be there.
-    let ended_well =
-        || context.app.is_over() && context.app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
-    if ended_well() && stepped_over.is_none() {
-        return Ending::App(0);
-    }
     let setup = Setup { launch_when_ready: true, start_anyway: false, running: !context.app.is_over() };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
@@ -104,44 +92,18 @@ fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options:
             return stay(context);
         }
     };
+    context.home.tidy();
+    tell_what_happened(context, &handle, options, output);
     if let Some(damaged) = stepped_over {
         mend(&handle, damaged, output);
-        if ended_well() || context.settings.update.check == CheckTime::Never {
-            quit(&handle, engine);
-            return stay(context);
-        }
     }
-    handle.send(Command::Check { by_user: false });
-    let mut view = ViewState::default();
-    let prefetch = context.settings.update.prefetch;
-    follow(&handle, &mut view, output, |phase, view| match phase {
-        // A check that failed quietly leaves a notice and goes back to idle.
-        Phase::Idle | Phase::Checking => view.notice.is_some() || ended_well(),
-        Phase::Offered { offer } if prefetch && !offer.plan.is_local() => {
-            handle.send(Command::Prefetch);
-            ended_well()
-        }
-        // Fetched by itself: offered once nothing is left to fetch, and nothing is said if that fails.
-        Phase::Downloading { .. } | Phase::Installing { .. } if prefetch => ended_well(),
-        _ => true,
-    });
-    if view.offer().is_some() && !options.headless {
-        show(context, &handle, view, options);
-        // A window that was closed on the way does not stop the download: the new version is there at the next start.
-        follow(&handle, &mut ViewState::default(), output, |phase, _| match phase {
-            // Between two versions no app runs; what was begun there is brought to its end.
-            Phase::Installing { .. } | Phase::Switching { .. } => false,
-            Phase::Downloading { .. } => context.app.running().is_none(),
-            _ => true,
-        });
-    }
+    let ending = resident::live(context, &handle, options, output, own);
     quit(&handle, engine);
-    afterwards(context, own, false);
-    stay(context)
+    ending
 }
 
-/// The rest of the launcher's life: as long as the app runs, without a window, a thread that wakes up, or a look at anything. If the
-/// settings do not want that, only as long as a version is on probation.
+/// The rest of the launcher's life without an engine: as long as the app runs, without a thread that wakes up, or a look at anything. If
+/// the settings do not want that, only as long as a version is on probation.
 fn stay(context: &Context) -> Ending {
     if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
         return Ending::App(0);
@@ -152,7 +114,7 @@ fn stay(context: &Context) -> Ending {
 }
 
 /// What happened while nobody looked, in the window or in the terminal.
-fn tell_what_happened(context: &Context, options: Options, output: &Output) {
+fn tell_what_happened(context: &Context, handle: &Handle, options: Options, output: &Output) {
     let notices = probation::take_notices(&context.home).unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "what happened is not known");
         Vec::new()
@@ -161,16 +123,8 @@ fn tell_what_happened(context: &Context, options: Options, output: &Output) {
         output.event(&Event::Happened { when: notice.when, what: notice.what.clone() });
         output.happened(&notice.what);
     }
-    if notices.is_empty() || options.headless {
-        return;
-    }
-    let setup = Setup { running: true, ..Setup::default() };
-    match driver::spawn(context.clone(), setup) {
-        Ok((handle, engine)) => {
-            show(context, &handle, ViewState::telling(notices), options);
-            quit(&handle, engine);
-        }
-        Err(problem) => tracing::error!(?problem, "no engine"),
+    if !notices.is_empty() && !options.headless {
+        show(context, handle, ViewState::telling(notices), options);
     }
 }
 
@@ -216,26 +170,24 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
     let shown = !options.headless && show(context, &handle, ViewState::default(), options);
     let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
     let too_old = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld);
-    quit(&handle, engine);
     // It has shown that it works, also where the network did not.
     own.confirm();
+    if context.app.get().is_some() {
+        desktop::follow(context, own, was_empty);
+        let ending = resident::live(context, &handle, options, output, own);
+        quit(&handle, engine);
+        return ending;
+    }
+    quit(&handle, engine);
     // Nothing can be installed by this launcher; a newer one can do it, from the beginning.
-    if context.app.get().is_none()
-        && too_old
+    if too_old
         && own.update(context, &|| true)
         && let Some(ending) = own.hand_over()
     {
         return ending;
     }
-    match context.app.get() {
-        Some(_) => {
-            afterwards(context, own, was_empty);
-            stay(context)
-        }
-        // The window was closed before the check was over, or the check failed: the installed version starts all the same.
-        None if setup.start_anyway => start_and_wait(context, options, output),
-        None => ending,
-    }
+    // The window was closed before the check was over, or the check failed: the installed version starts all the same.
+    if setup.start_anyway { start_and_wait(context, options, output) } else { ending }
 }
 
 /// The window with what is in a bundle. An app that runs already, started by another launcher, goes on: the new version waits for
@@ -265,12 +217,6 @@ pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output)
     }
 }
 
-/// What a running launcher does for itself and for the desktop, as long as the app runs.
-fn afterwards(context: &Context, own: &Own, was_empty: bool) {
-    desktop::follow(context, own, was_empty);
-    own.update(context, &|| context.app.running().is_some());
-}
-
 fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
     terminal::follow(handle, output, |phase| match phase {
         Phase::Offered { .. } => {
@@ -285,7 +231,7 @@ fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
 }
 
 /// Opens the window; `false` if none can be opened, which a person is told by a message of the system as far as it can.
-fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -> bool {
+pub(super) fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -> bool {
     let settings = &context.settings;
     let active = context.home.active().ok().map(|(_, record)| record);
     let app_name = match &active {
@@ -325,7 +271,7 @@ fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -
 }
 
 /// Takes events in until `enough`, looking at least every second.
-fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl Fn(&Phase, &ViewState) -> bool) {
+pub(super) fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl Fn(&Phase, &ViewState) -> bool) {
     while !enough(&handle.phase(), view) && !handle.closed() {
         for event in handle.wait(Duration::from_secs(1)) {
             output.event(&event);
@@ -336,14 +282,6 @@ fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl F
     for event in handle.take() {
         output.event(&event);
         view.apply(event);
-    }
-}
-
-/// Waits until `limit` has passed and a version on probation is up, or all is over.
-fn wait_for_trial(app: &AppSlot, limit: Duration) {
-    let end = Instant::now() + limit;
-    while !app.is_over() && (Instant::now() < end || app.is_on_trial()) {
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -10,6 +10,7 @@
 //! applying  entries  described   packs applied; single files and documents of a package, over a line
 //! ```
 
+pub mod announcements;
 pub mod app;
 mod applying;
 pub mod channel;
@@ -28,6 +29,7 @@ mod planning;
 pub mod problem;
 pub mod protocol;
 pub mod repair;
+pub mod schedule;
 pub mod supervisor;
 mod take_over;
 mod update;

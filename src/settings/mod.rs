@@ -74,6 +74,16 @@ pub struct UpdateSettings {
     pub check: CheckTime,
     /// Seconds to wait after the app's start before looking.
     pub delay_seconds: u64,
+    /// Hours between two looks while the app runs: [`SHORTEST_CHECK_HOURS`] to [`LONGEST_CHECK_HOURS`].
+    pub check_hours: f64,
+    /// Whether the server named by `api` may say that it is worth looking.
+    pub push: bool,
+    /// Seconds over which launchers that are told so at the same time are spread.
+    pub push_spread_seconds: u64,
+    /// What is done in the background on a network that is paid for by the byte.
+    pub on_metered: Background,
+    /// What is done in the background on a battery that is low, or when the system saves power.
+    pub on_low_battery: Background,
     /// Bytes a second at most; 0 for no limit.
     pub max_bytes_per_second: u64,
     /// How many nodes to use at most.
@@ -91,6 +101,30 @@ impl UpdateSettings {
     pub fn migration_limit(&self) -> Duration {
         Duration::from_secs(self.migration_seconds)
     }
+
+    /// How long after a look the next one is taken while the app runs.
+    pub fn check_interval(&self) -> Duration {
+        Duration::from_secs_f64(self.check_hours.clamp(SHORTEST_CHECK_HOURS, LONGEST_CHECK_HOURS) * 3600.0)
+    }
+}
+
+/// Hours between two looks at least: three minutes. Thousands of launchers ask the same server.
+pub const SHORTEST_CHECK_HOURS: f64 = 0.05;
+/// Hours between two looks at most: a month.
+pub const LONGEST_CHECK_HOURS: f64 = 744.0;
+/// Seconds over which a hint may be spread at most: an hour.
+pub const LONGEST_PUSH_SPREAD_SECONDS: u64 = 3600;
+
+/// What may be done without anybody having asked, where power or bytes are dear. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Background {
+    /// Nothing at all; a person may ask.
+    Nothing,
+    /// Look for a release: some kilobytes.
+    Check,
+    /// Fetch it as well, if `prefetch` says so.
+    All,
 }
 
 /// `[health]`: the probation of a version that was just switched to.
@@ -208,7 +242,12 @@ impl Default for UpdateSettings {
     fn default() -> Self {
         Self {
             check: CheckTime::AfterStart,
-            delay_seconds: 3,
+            delay_seconds: 5,
+            check_hours: 2.0,
+            push: true,
+            push_spread_seconds: 60,
+            on_metered: Background::Check,
+            on_low_battery: Background::Check,
             max_bytes_per_second: 0,
             max_nodes: 8,
             keep_versions: 2,
@@ -293,6 +332,15 @@ impl Settings {
         if settings.update.max_nodes == 0 {
             return refuse("update.max_nodes", "at least one node must be allowed");
         }
+        if !(SHORTEST_CHECK_HOURS..=LONGEST_CHECK_HOURS).contains(&settings.update.check_hours) {
+            return refuse("update.check_hours", "expected a number of hours from 0.05 (three minutes) to 744 (a month)");
+        }
+        if settings.update.push_spread_seconds > LONGEST_PUSH_SPREAD_SECONDS {
+            return refuse("update.push_spread_seconds", "expected at most 3600 seconds");
+        }
+        if settings.api.as_ref().is_some_and(|api| !matches!(api.scheme(), "http" | "https")) {
+            return refuse("api", "it must begin with http:// or https://");
+        }
         if settings.health.tries == 0 {
             return refuse("health.tries", "at least one try is needed");
         }
@@ -333,6 +381,14 @@ mod tests {
     }
 
     #[test]
+    fn hours_are_whole_or_not() {
+        let interval =
+            |hours: &str| parse(&format!("{SMALLEST}[update]\ncheck_hours = {hours}")).unwrap().update.check_interval();
+        assert_eq!(parse(SMALLEST).unwrap().update.check_interval(), Duration::from_secs(2 * 3600));
+        assert_eq!([interval("1"), interval("0.5"), interval("0.05")], [3600, 1800, 180].map(Duration::from_secs));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let message = |text: &str| {
             let error = parse(text).unwrap_err();
@@ -344,6 +400,13 @@ mod tests {
         assert!(message(&SMALLEST.replace("http:", "ftp:")).contains("http://"));
         assert!(message(&SMALLEST.replace("'sample'", "'../x'")).contains("app name"));
         assert!(message(&format!("{SMALLEST}[window]\nlanguage = 'de'")).contains("zh-CN"));
+        for hours in ["0", "0.049", "744.5", "-2", "nan", "inf"] {
+            let message = message(&format!("{SMALLEST}[update]\ncheck_hours = {hours}"));
+            assert!(message.contains("update.check_hours") && message.contains("0.05"), "{hours}: {message}");
+        }
+        assert!(message(&format!("{SMALLEST}[update]\non_metered = 'sometimes'")).contains("`nothing`, `check`, `all`"));
+        assert!(message(&format!("{SMALLEST}[update]\npush_spread_seconds = 3601")).contains("update.push_spread_seconds"));
+        assert!(message(&format!("api = 'ftp://x/'\n{SMALLEST}")).contains("api: it must begin with http://"));
         let chain = message(&format!("{SMALLEST}[fallback]\nmax_patch_chain_length = 0"));
         assert!(chain.contains("fallback.max_patch_chain_length") && chain.contains("1 to 20"), "{chain}");
     }

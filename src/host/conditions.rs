@@ -1,0 +1,252 @@
+//! What the system tells of power and network: whether work that nobody asked for had better wait.
+//!
+//! In: `/sys/class/power_supply`, NetworkManager and the power profile on Linux; the runtime's own classes on Windows; `pmset` on
+//! macOS. Out: [`Conditions`], within a second. Never: an error. What is not told is not known, and a caller takes that for mains and
+//! an ordinary network.
+
+use std::time::Duration;
+
+/// How power and network are at the moment; `None` for what the system does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// The network is paid for by the byte, or the user said so.
+    pub metered: Option<bool>,
+    /// No mains.
+    pub on_battery: Option<bool>,
+    /// The battery has [`LOW_PERCENT`] or less.
+    pub battery_low: Option<bool>,
+    /// The system saves power since a person, or a low battery, wanted it.
+    pub saver: Option<bool>,
+}
+
+/// A battery with so many percent is low.
+const LOW_PERCENT: u32 = 20;
+/// How long the system may take to answer, for all questions together.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks the system. Blocks for a second at most.
+pub fn conditions() -> Conditions {
+    system::conditions()
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+mod system {
+    use std::path::Path;
+
+    use super::{Conditions, PATIENCE, supplies};
+    use crate::host::in_time;
+
+    pub fn conditions() -> Conditions {
+        let power = supplies::read(Path::new("/sys/class/power_supply"));
+        let (metered, saver) = in_time(PATIENCE, || pollster::block_on(ask_services())).unwrap_or_default();
+        Conditions { metered, saver, ..power }
+    }
+
+    /// Whether the network is metered and power is saved, of services that run anyway: none is started by being asked.
+    async fn ask_services() -> (Option<bool>, Option<bool>) {
+        let bus = zbus::connection::Builder::system().map(|builder| builder.method_timeout(PATIENCE));
+        let Ok(bus) = async { bus?.build().await }.await else { return (None, None) };
+        // NMMetered: 1 yes, 2 no, 3 guessed yes (a phone's hotspot), 4 guessed no, 0 unknown.
+        let network = property::<u32>(&bus, "org.freedesktop.NetworkManager", "/org/freedesktop/NetworkManager", "Metered").await;
+        let metered = network.filter(|answer| *answer != 0).map(|answer| matches!(answer, 1 | 3));
+        // The older name is the one that every version of the service answers to.
+        let profile = property::<String>(&bus, "net.hadess.PowerProfiles", "/net/hadess/PowerProfiles", "ActiveProfile").await;
+        (metered, profile.map(|profile| profile == "power-saver"))
+    }
+
+    /// A property of the interface that is called as the service is.
+    async fn property<T: TryFrom<zbus::zvariant::OwnedValue>>(
+        bus: &zbus::Connection,
+        name: &str,
+        path: &str,
+        property: &str,
+    ) -> Option<T> {
+        let (daemon, place) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+        let runs = bus.call_method(Some(daemon), place, Some(daemon), "NameHasOwner", &name).await.ok()?;
+        if !runs.body().deserialize::<bool>().ok()? {
+            return None;
+        }
+        let properties = Some("org.freedesktop.DBus.Properties");
+        let answer = bus.call_method(Some(name), path, properties, "Get", &(name, property)).await.ok()?;
+        answer.body().deserialize::<zbus::zvariant::OwnedValue>().ok()?.try_into().ok()
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use windows::Networking::Connectivity::{NetworkCostType, NetworkInformation};
+    use windows::System::Power::{BatteryStatus, EnergySaverStatus, PowerManager, PowerSupplyStatus};
+
+    use super::{Conditions, LOW_PERCENT, PATIENCE};
+    use crate::host::in_time;
+
+    pub fn conditions() -> Conditions {
+        in_time(PATIENCE, || Conditions {
+            metered: metered(),
+            on_battery: on_battery(),
+            battery_low: battery_low(),
+            saver: saver(),
+        })
+        .unwrap_or_default()
+    }
+
+    fn metered() -> Option<bool> {
+        // Without a connection there is no profile.
+        let cost = NetworkInformation::GetInternetConnectionProfile().ok()?.GetConnectionCost().ok()?;
+        let roams = cost.Roaming().unwrap_or(false) || cost.OverDataLimit().unwrap_or(false);
+        match cost.NetworkCostType().ok()? {
+            NetworkCostType::Fixed | NetworkCostType::Variable => Some(true),
+            NetworkCostType::Unrestricted => Some(roams),
+            _ => None,
+        }
+    }
+
+    fn on_battery() -> Option<bool> {
+        let has_battery = PowerManager::BatteryStatus().ok()? != BatteryStatus::NotPresent;
+        Some(has_battery && PowerManager::PowerSupplyStatus().ok()? == PowerSupplyStatus::NotPresent)
+    }
+
+    fn battery_low() -> Option<bool> {
+        let percent = PowerManager::RemainingChargePercent().ok()?;
+        Some(u32::try_from(percent).ok()? <= LOW_PERCENT)
+    }
+
+    fn saver() -> Option<bool> {
+        Some(PowerManager::EnergySaverStatus().ok()? == EnergySaverStatus::On)
+    }
+}
+
+#[cfg(target_os = "macos")]
+mod system {
+    use std::process::{Command, Stdio};
+
+    use super::{Conditions, PATIENCE, pmset};
+    use crate::host::in_time;
+
+    /// The system tells metered networks only to code that observes paths for a while, so that is not known.
+    pub fn conditions() -> Conditions {
+        in_time(PATIENCE, || pmset::conditions(&ask(&["-g", "batt"]), &ask(&["-g"]))).unwrap_or_default()
+    }
+
+    fn ask(arguments: &[&str]) -> String {
+        let answer = Command::new("/usr/bin/pmset").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned()).unwrap_or_default()
+    }
+}
+
+/// The power supplies that Linux shows as folders.
+#[cfg(any(all(unix, not(target_os = "macos")), test))]
+mod supplies {
+    use std::path::Path;
+
+    use super::{Conditions, LOW_PERCENT};
+
+    /// Reads `/sys/class/power_supply`. A mouse's battery is none of the computer's.
+    pub fn read(folder: &Path) -> Conditions {
+        let (mut mains, mut discharging, mut percents) = (None, None, Vec::new());
+        for supply in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let value = |name: &str| {
+                let text = std::fs::read_to_string(supply.path().join(name)).ok()?;
+                Some(text.trim().to_owned())
+            };
+            if value("scope").as_deref() == Some("Device") {
+                continue;
+            }
+            match value("type").as_deref() {
+                Some("Mains" | "USB" | "Wireless") => {
+                    let online = value("online").as_deref() == Some("1");
+                    mains = Some(mains.unwrap_or(false) || online);
+                }
+                Some("Battery") => {
+                    let discharges = value("status").as_deref() == Some("Discharging");
+                    discharging = Some(discharging.unwrap_or(false) || discharges);
+                    percents.extend(value("capacity").and_then(|percent| percent.parse::<u32>().ok()));
+                }
+                _ => {}
+            }
+        }
+        // A tablet may have a charger that is not listed; then its battery tells.
+        let on_battery = match (mains, discharging) {
+            (_, None) => mains.map(|_| false),
+            (Some(true), Some(_)) => Some(false),
+            (_, Some(discharging)) => Some(discharging),
+        };
+        // Of two batteries the fuller one counts: it is used when the other is empty.
+        let battery_low = percents.into_iter().max().map(|percent| percent <= LOW_PERCENT);
+        Conditions { on_battery, battery_low, ..Conditions::default() }
+    }
+}
+
+/// The words of macOS's `pmset`.
+#[cfg(any(target_os = "macos", test))]
+mod pmset {
+    use super::{Conditions, LOW_PERCENT};
+
+    /// Reads `pmset -g batt` and `pmset -g`.
+    pub fn conditions(battery: &str, settings: &str) -> Conditions {
+        let on_battery =
+            battery.lines().find(|line| line.starts_with("Now drawing from")).map(|line| line.contains("Battery Power"));
+        let percent = battery.lines().filter(|line| line.contains("InternalBattery")).find_map(|line| {
+            let (before, _) = line.split_once('%')?;
+            before.rsplit(|character: char| !character.is_ascii_digit()).next()?.parse::<u32>().ok()
+        });
+        let saver = settings.lines().find_map(|line| line.trim().strip_prefix("lowpowermode")).map(|value| value.trim() == "1");
+        Conditions { metered: None, on_battery, battery_low: percent.map(|percent| percent <= LOW_PERCENT), saver }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `power_supply` folder with these supplies: name, and files with their contents.
+    fn read(given: &[(&str, &[(&str, &str)])]) -> (Option<bool>, Option<bool>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, files) in given {
+            let supply = folder.path().join(name);
+            std::fs::create_dir(&supply).unwrap();
+            for (file, content) in *files {
+                std::fs::write(supply.join(file), format!("{content}\n")).unwrap();
+            }
+        }
+        let Conditions { on_battery, battery_low, metered: None, saver: None } = supplies::read(folder.path()) else {
+            panic!("supplies tell nothing of networks")
+        };
+        (on_battery, battery_low)
+    }
+
+    #[test]
+    fn power_supplies() {
+        let off = ("AC", [("type", "Mains"), ("online", "0")].as_slice());
+        let on = ("AC", [("type", "Mains"), ("online", "1")].as_slice());
+        let battery = |status, capacity| [("type", "Battery"), ("status", status), ("capacity", capacity)];
+        let low = battery("Discharging", "20");
+        let good = battery("Discharging", "21");
+        let charging = battery("Charging", "5");
+        assert_eq!(read(&[]), (None, None), "a desktop, or a container");
+        assert_eq!(read(&[on]), (Some(false), None));
+        assert_eq!(read(&[off, ("BAT0", &low)]), (Some(true), Some(true)));
+        assert_eq!(read(&[off, ("BAT0", &good)]), (Some(true), Some(false)));
+        assert_eq!(read(&[on, ("BAT0", &charging)]), (Some(false), Some(true)));
+        assert_eq!(read(&[off, ("BAT0", &low), ("BAT1", &good)]), (Some(true), Some(false)), "two batteries");
+        assert_eq!(read(&[("BAT0", &good)]), (Some(true), Some(false)), "no charger is listed");
+        let mouse = [("type", "Battery"), ("scope", "Device"), ("status", "Discharging"), ("capacity", "3")];
+        assert_eq!(read(&[("hidpp_battery_0", &mouse)]), (None, None));
+        let odd = [("type", "Battery"), ("status", "Discharging"), ("capacity", "many")];
+        assert_eq!(read(&[("BAT0", &odd), ("nothing", &[])]), (Some(true), None));
+        assert_eq!(supplies::read(std::path::Path::new("/nowhere/at/all")), Conditions::default());
+    }
+
+    #[test]
+    fn pmset_words() {
+        let battery = "Now drawing from 'Battery Power'\n -InternalBattery-0 (id=4653155)\t17%; discharging; 1:02 remaining present: true\n";
+        let mains =
+            "Now drawing from 'AC Power'\n -InternalBattery-0 (id=4653155)\t85%; charging; 0:40 remaining present: true\n";
+        let settings = "System-wide power settings:\nCurrently in use:\n standby              1\n lowpowermode         1\n";
+        let expected = |on_battery, battery_low, saver| Conditions { metered: None, on_battery, battery_low, saver };
+        assert_eq!(pmset::conditions(battery, settings), expected(Some(true), Some(true), Some(true)));
+        assert_eq!(pmset::conditions(mains, " lowpowermode 0\n"), expected(Some(false), Some(false), Some(false)));
+        assert_eq!(pmset::conditions("Now drawing from 'AC Power'\n", ""), expected(Some(false), None, None), "a desktop");
+        assert_eq!(pmset::conditions("", "nonsense % 7"), Conditions::default());
+    }
+}
