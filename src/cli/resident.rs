@@ -63,6 +63,8 @@ struct Resident<'a> {
     slept: Duration,
     /// What the last check allows to be fetched without a question.
     may_fetch: bool,
+    /// A check has begun.
+    asked: bool,
     /// A check has ended, or none is made.
     looked: bool,
     /// What is under way was begun here, so its end is told here.
@@ -80,6 +82,7 @@ impl<'a> Resident<'a> {
             options,
             output,
             looked: schedule.is_none(),
+            asked: false,
             schedule,
             announcements: Announcements::default(),
             began: Instant::now(),
@@ -115,7 +118,7 @@ impl<'a> Resident<'a> {
         let due = self.schedule.as_ref().map(Schedule::next);
         let limit = match due {
             // The app has ended, and not well: nobody has to wait for its sake.
-            Some(_) if !self.looked && self.context.app.is_over() => Duration::ZERO,
+            Some(_) if self.is_in_a_hurry() => Duration::ZERO,
             Some(due) if on_trial => due.saturating_sub(now).max(LOOK_AT_TRIAL),
             Some(due) => due.saturating_sub(now).min(LONGEST_WAIT),
             None => LONGEST_WAIT,
@@ -127,10 +130,15 @@ impl<'a> Resident<'a> {
                 self.entered(&phase);
             }
         }
-        let hurry = !self.looked && self.context.app.is_over();
+        let hurry = self.is_in_a_hurry();
         if !on_trial || hurry {
             self.look(hurry);
         }
+    }
+
+    /// The app has ended, and not well, before anything was looked for.
+    fn is_in_a_hurry(&self) -> bool {
+        !self.asked && !self.looked && self.context.app.is_over()
     }
 
     /// Begins a check if it is time for one.
@@ -140,7 +148,12 @@ impl<'a> Resident<'a> {
         if now < schedule.next() {
             return;
         }
-        let Some(check) = schedule.step(now, Input::Due(host::conditions())) else { return };
+        let Some(check) = schedule.step(now, Input::Due(host::conditions())) else {
+            // Not on this network, or battery: whoever waits for it waits no longer.
+            self.looked |= hurry;
+            return;
+        };
+        self.asked = true;
         if is_at_rest(&self.handle.phase()) {
             self.may_fetch = check.prefetch;
             tracing::info!(reason = ?check.reason, "looking for a release");

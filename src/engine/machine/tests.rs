@@ -306,3 +306,62 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
     assert!(matches!(machine.phase(), Phase::Downloading { .. }));
 }
+
+/// As far as the choice of a version that the running app could take over.
+fn hot() -> (Machine, Vec<Effect>) {
+    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+    machine.step(Input::Command(Command::Check { by_user: false }));
+    let mut hot = offer();
+    hot.plan.requires_restart = false;
+    machine.step(Input::Checked(Ok(Checked::Offer(hot))));
+    machine.step(Input::Command(Command::Start));
+    machine.step(Input::Fetched);
+    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    assert_eq!(effects.last(), Some(&Effect::Choose { id: id(), at_next_start: true }));
+    let effects = machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
+    (machine, effects)
+}
+
+#[test]
+fn what_needs_no_restart_is_taken_over_by_the_running_app() {
+    let (mut machine, effects) = hot();
+    assert!(matches!(effects.last(), Some(Effect::Swap(offer)) if offer.signed.release.container == id()), "{effects:?}");
+    assert_eq!(*machine.phase(), Phase::Swapping { version: id().version });
+    assert!(machine.step(Input::Command(Command::Check { by_user: true })).is_empty(), "it is at work");
+    machine.step(Input::Swapped(Ok(vec!["a".to_owned()])));
+    assert_eq!(*machine.phase(), Phase::Swapped { version: id().version, modules: vec!["a".to_owned()] });
+    assert!(machine.step(Input::Swapped(Err(Vec::new()))).is_empty(), "what comes late changes nothing");
+    assert!(machine.step(Input::Command(Command::RestartNow)).is_empty(), "nothing waits for a restart");
+    assert_ne!(machine.step(Input::Command(Command::Check { by_user: false })), []);
+}
+
+#[test]
+fn what_the_app_does_not_take_over_waits_for_a_restart_and_is_told_why() {
+    let (mut machine, _) = hot();
+    let reasons = vec![SwapObstacle::new("c-extension", "compiled")];
+    let effects = machine.step(Input::Swapped(Err(reasons.clone())));
+    assert_eq!(effects[0], Effect::Emit(Event::NotSwapped { version: id().version, reasons }));
+    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
+    assert_eq!(machine.step(Input::Command(Command::RestartNow)).last(), Some(&Effect::Restart { switch_to: Some(id()) }));
+    // The app has ended meanwhile: the next start is in the new version anyway.
+    let (mut machine, _) = hot();
+    machine.step(Input::AppEnded);
+    machine.step(Input::Swapped(Err(Vec::new())));
+    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+}
+
+#[test]
+fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
+    let mut machine = Machine::new(TERMINAL);
+    machine.step(Input::Command(Command::StartVersion(id().version)));
+    let mut hot = offer();
+    hot.plan.requires_restart = false;
+    machine.step(Input::Checked(Ok(Checked::Offer(hot))));
+    machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+    assert!(machine.step(Input::Command(Command::RestartWhenEnded)).is_empty());
+    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+    assert_eq!(machine.step(Input::Command(Command::RestartWhenEnded)), [Effect::RestartWhenEnded]);
+    assert_eq!(*machine.phase(), Phase::Idle);
+}

@@ -5,6 +5,7 @@
 //! is packed. Never: a time, a name or an order in the package that does not follow from the inputs; a change in the app's folder.
 
 mod bytecode;
+mod companion;
 mod copy;
 mod dependencies;
 mod detect;
@@ -319,6 +320,9 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
     if let Some(requirements) = &request.requirements {
         let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
         steps.time(Step::Dependencies, || dependencies::install(request, requirements, python, &tree, build_date))?;
+    }
+    if let Some(python) = &python {
+        companion::lay_out(python, &tree)?;
     }
     let runnable = python.as_ref().filter(|_| request.platform == Platform::current());
     let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {

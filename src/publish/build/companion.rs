@@ -1,0 +1,66 @@
+//! The Python package that a container brings for its app: `kuzflow_runtime`, with which the app says that it is up, hears of updates and
+//! takes them over while it runs.
+//!
+//! In: a laid-out tree with a Python. Out: the package where that Python's other packages are. Never: in the place of one that the app
+//! brings itself.
+
+use std::fs;
+use std::path::Path;
+
+use super::BuildError;
+use super::detect::Python;
+
+/// The package's name, as the app imports it.
+const NAME: &str = "kuzflow_runtime";
+/// Its files.
+const FILES: &[(&str, &str)] = &[
+    ("__init__.py", include_str!("../../../assets/runtime/kuzflow_runtime/__init__.py")),
+    ("changes.py", include_str!("../../../assets/runtime/kuzflow_runtime/changes.py")),
+    ("channel.py", include_str!("../../../assets/runtime/kuzflow_runtime/channel.py")),
+    ("classes.py", include_str!("../../../assets/runtime/kuzflow_runtime/classes.py")),
+    ("container.py", include_str!("../../../assets/runtime/kuzflow_runtime/container.py")),
+    ("dependencies.py", include_str!("../../../assets/runtime/kuzflow_runtime/dependencies.py")),
+    ("errors.py", include_str!("../../../assets/runtime/kuzflow_runtime/errors.py")),
+    ("functions.py", include_str!("../../../assets/runtime/kuzflow_runtime/functions.py")),
+    ("guard.py", include_str!("../../../assets/runtime/kuzflow_runtime/guard.py")),
+    ("health.py", include_str!("../../../assets/runtime/kuzflow_runtime/health.py")),
+    ("hotswap.py", include_str!("../../../assets/runtime/kuzflow_runtime/hotswap.py")),
+    ("journal.py", include_str!("../../../assets/runtime/kuzflow_runtime/journal.py")),
+    ("main_thread.py", include_str!("../../../assets/runtime/kuzflow_runtime/main_thread.py")),
+    ("overlay.py", include_str!("../../../assets/runtime/kuzflow_runtime/overlay.py")),
+    ("prepare.py", include_str!("../../../assets/runtime/kuzflow_runtime/prepare.py")),
+    ("qt.py", include_str!("../../../assets/runtime/kuzflow_runtime/qt.py")),
+    ("references.py", include_str!("../../../assets/runtime/kuzflow_runtime/references.py")),
+    ("stream.py", include_str!("../../../assets/runtime/kuzflow_runtime/stream.py")),
+    ("swap.py", include_str!("../../../assets/runtime/kuzflow_runtime/swap.py")),
+    ("updates.py", include_str!("../../../assets/runtime/kuzflow_runtime/updates.py")),
+    ("wire.py", include_str!("../../../assets/runtime/kuzflow_runtime/wire.py")),
+];
+
+/// Writes the package into the tree; an app that does not import it is no different for it.
+pub fn lay_out(python: &Python, tree: &Path) -> Result<(), BuildError> {
+    let folder = python.site.under(tree).join(NAME);
+    if folder.exists() || tree.join("app").join(NAME).exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(BuildError::file("write", &path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_package_is_brought() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/runtime").join(NAME);
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<_> = files.filter(|name| name.ends_with(".py")).collect();
+        files.sort_unstable();
+        assert_eq!(files, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+}
