@@ -75,7 +75,7 @@ impl Driver {
             // Nobody is left to hear it once the engine has ended.
             let _ = happenings.send(Input::Happened(Notice { when: host::now(), what: what.clone() }));
         });
-        if let Some(app) = driver.context.app.running() {
+        if let Some(app) = driver.context.app.get() {
             watch_app(app, driver.context.app.clone(), driver.inputs.clone());
         }
         driver
