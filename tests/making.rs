@@ -130,6 +130,15 @@ fn publishing_makes_packs_from_the_releases_before() {
     let lists = metadata.iter().filter(|(path, _)| text(path).ends_with(".patches.json"));
     assert!(lists.map(|(_, list)| String::from_utf8_lossy(list).into_owned()).any(|list| list.contains("from-2.0.0.kuzpatch")));
     assert!(tree(&world.path("publisher/making")).is_empty(), "nothing is left behind");
+    // The signed version tree tells the sizes of packs that were made after their release.
+    let targets = tree(&world.path("publisher/repository/targets"));
+    let trees: Vec<&Vec<u8>> =
+        targets.iter().filter(|(path, _)| text(path).ends_with("versions.json")).map(|(_, tree)| tree).collect();
+    assert_eq!(trees.len(), 1);
+    let told: Value = serde_json::from_slice(trees[0]).unwrap();
+    for (from, to) in [("1.0.0", "2.0.0"), ("2.0.0", "3.0.0")] {
+        assert_eq!(told["version_tree"][to]["patch_size"], packs_now[&format!("{from} → {to}")]["length"]);
+    }
 
     // The same again is nothing new.
     let again = publish(&world, 3, &[]);

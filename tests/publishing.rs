@@ -303,10 +303,15 @@ fn the_version_tree_tells_what_each_release_changed() {
     let expected = ["1.0.0 < -", "1.0.5 < 1.0.0", "1.1.0 < 1.0.0", "1.2.0 < 1.1.0", "2.0.0-beta.1 < -"];
     assert_eq!(parents(&publisher), expected);
 
-    // A pack's size is told from the next release on; the same release again changes nothing.
+    // A pack's size is told when somebody says so, or from the next release on; the same release again changes nothing.
     publisher.add_packs(&[publisher.pack("1.1.0", "1.2.0", b"a pack of 19 bytes.")]);
     let again = publisher.package("1.2.0", "content of 1.2.0 ");
     assert!(with(&publisher, std::slice::from_ref(&again)).is_empty());
+    let told = publisher.fork();
+    let tell = || told.project.tell_patch_sizes(&told.keyring(), start()).unwrap();
+    tell().run().unwrap();
+    assert_eq!(tree(&told)["version_tree"]["1.2.0"]["patch_size"], 19);
+    assert!(tell().is_empty(), "it is told already");
     publisher.publish("1.3.0");
     let grown = tree(&publisher);
     assert_eq!(grown["version_tree"]["1.2.0"]["patch_size"], 19);

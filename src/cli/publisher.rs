@@ -354,6 +354,8 @@ fn permille(percent: f64) -> Result<u16, Failure> {
 
 fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
     let (project, keyring) = arguments.place.open()?;
+    // Signed with the offline keys twice, at the beginning and at the end; nobody waits there to type a password again.
+    let keyring = keyring.remembering();
     let channel = arguments.channel.unwrap_or_else(|| project.settings().channel.clone());
     let rollout_permille = permille(arguments.rollout)?;
     let notes: BTreeMap<String, PathBuf> = arguments.notes.iter().map(|text| notes_argument(text)).collect();
@@ -383,6 +385,11 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
         packs = Some(patches::to_packages(&project, &packages, say)?);
     }
     let added = packs.as_ref().map(|packs| packs.publish(&project, &keyring)).transpose()?.unwrap_or(false);
+    if added {
+        let sizes = when_free(PATIENCE, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
+        // They are for those who read the tree; no client needs them, and the next release brings them.
+        sizes.unwrap_or_else(|error| eprintln!("warning: the version tree lacks the packs' sizes: {}", causes::line(&error)));
+    }
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let told = packs.map(|packs| packs.told).unwrap_or_default();
     say.result(json!({ "status": status, "packs": told }));

@@ -38,6 +38,9 @@ pub struct ServeArguments {
     /// Seconds between health checks of the other nodes; 0 for none.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     health_interval: u64,
+    /// How many launchers may wait for news of a release at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    listeners: u32,
     /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder with its online keys.
     #[arg(long)]
     make_patches: bool,
@@ -68,6 +71,7 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
     options.region = arguments.region;
     options.public_url = arguments.public_url;
     options.health_interval = Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    options.limits.listeners = usize::try_from(arguments.listeners).unwrap_or(usize::MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(arguments.listen).await?;

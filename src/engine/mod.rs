@@ -8,6 +8,10 @@
 //! update  repair               a new version, an old one mended
 //!    └──┬────┘
 //! applying  entries  described   packs applied; single files and documents of a package, over a line
+//!
+//! watch                        when to check beside the running app
+//!    ├── schedule  push         the clock's part, pure; what a server says
+//!    └── announcements          which offers are shown by themselves
 //! ```
 
 pub mod announcements;
@@ -28,8 +32,10 @@ pub mod own_update;
 mod planning;
 pub mod problem;
 pub mod protocol;
+pub mod push;
 pub mod repair;
 pub mod schedule;
 pub mod supervisor;
 mod take_over;
 mod update;
+pub mod watch;

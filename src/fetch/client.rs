@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
 use reqwest::redirect::Policy;
 use url::Url;
 
@@ -13,6 +13,9 @@ use super::FetchError;
 
 /// Redirects that a request may take.
 const REDIRECTS: usize = 5;
+
+/// The kind of document that a stream of server-sent events is.
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// What the network is given.
 #[derive(Clone, Debug)]
@@ -71,10 +74,44 @@ impl Client {
         within.await.map_err(|_| FetchError::TimedOut { url: url.clone(), seconds })?
     }
 
+    /// A stream of server-sent events. `last` is the id of the last one that was heard. An answer that is none is refused: a captive
+    /// portal's page, or a host that has one page for all addresses.
+    pub async fn listen(&self, url: &Url, last: Option<&str>) -> Result<Stream, FetchError> {
+        let mut request = self.http.get(url.clone()).header(ACCEPT, EVENT_STREAM);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let seconds = self.document_time.as_secs();
+        let response = tokio::time::timeout(self.document_time, request.send()).await;
+        let response =
+            response.map_err(|_| FetchError::TimedOut { url: url.clone(), seconds })?.map_err(|source| http(url, source))?;
+        check_status(url, response.status())?;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case(EVENT_STREAM) {
+            return Err(FetchError::WrongAnswer { url: url.clone(), reason: format!("no stream of events, but {kind:?}") });
+        }
+        Ok(Stream { response, url: url.clone() })
+    }
+
     /// Asks for a span of bytes; the answer is judged by [`super::response::judge`].
     pub(super) async fn ask(&self, url: &Url, span: &Range<u64>) -> Result<reqwest::Response, reqwest::Error> {
         let range = format!("bytes={}-{}", span.start, span.end.saturating_sub(1));
         self.http.get(url.clone()).header(RANGE, range).send().await
+    }
+}
+
+/// A body that comes bit by bit and need not end; dropping it ends the connection.
+#[derive(Debug)]
+pub struct Stream {
+    response: reqwest::Response,
+    url: Url,
+}
+
+impl Stream {
+    /// What comes next, however long that takes; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        self.response.chunk().await.map_err(|source| http(&self.url, source))
     }
 }
 

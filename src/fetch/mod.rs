@@ -30,7 +30,7 @@ use url::Url;
 
 use crate::model::transfer::NodeFault;
 
-pub use client::{Client, ClientOptions};
+pub use client::{Client, ClientOptions, Stream};
 pub use download::{Control, FetchEvent, Job, Progress, RunState, Summary, download};
 pub use memory::{Measured, NodeMemory};
 pub use partial::{Partial, discard};

@@ -3,10 +3,11 @@
 //! A file's name is `{role}-{first 8 digits of the key id}.pem`, so that only keys that are about to sign are opened, and a
 //! password is asked for only then. Root and targets keys belong on removable media: a [`Keyring`] looks into several folders.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -175,12 +176,14 @@ pub type AskPassword = Box<dyn Fn(&Path) -> Option<String> + Send + Sync>;
 pub struct Keyring {
     folders: Vec<PathBuf>,
     ask: AskPassword,
+    /// Keys that were read, if they are to be remembered.
+    read: Option<Mutex<BTreeMap<PathBuf, KeyPair>>>,
 }
 
 impl Keyring {
     /// Keys in these folders, looked for in this order. Without [`Keyring::with_passwords`] encrypted keys cannot be used.
     pub fn new(folders: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { folders: folders.into_iter().collect(), ask: Box::new(|_| None) }
+        Self { folders: folders.into_iter().collect(), ask: Box::new(|_| None), read: None }
     }
 
     /// The same folders, with passwords.
@@ -189,13 +192,32 @@ impl Keyring {
         Self { ask: Box::new(ask), ..self }
     }
 
+    /// The same folders; a key that was read once is not read again, and its password not asked for. For a program that signs several
+    /// times and then ends.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        Self { read: Some(Mutex::default()), ..self }
+    }
+
+    fn read(&self, path: &Path) -> Result<KeyPair, PublishError> {
+        let Some(read) = &self.read else { return KeyPair::read(path, || (self.ask)(path)) };
+        // A panic elsewhere leaves keys as they were read.
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(path) {
+            return Ok(known.clone());
+        }
+        let pair = KeyPair::read(path, || (self.ask)(path))?;
+        read.insert(path.to_owned(), pair.clone());
+        Ok(pair)
+    }
+
     /// The keys of a role that are here, of those with these ids, apart from those in `known`.
     pub(super) fn available(&self, role: KeyRole, ids: &[Decoded<Hex>], known: &[KeyPair]) -> Result<Vec<KeyPair>, PublishError> {
         let mut found = Vec::new();
         for id in ids.iter().filter(|id| known.iter().all(|key| key.id() != *id)) {
             let name = file_name(role, id);
             let Some(path) = self.folders.iter().map(|folder| folder.join(&name)).find(|path| path.exists()) else { continue };
-            let pair = KeyPair::read(&path, || (self.ask)(&path))?;
+            let pair = self.read(&path)?;
             if pair.id() != id {
                 return Err(PublishError::Key { path, reason: "it is another key than its name says" });
             }
@@ -261,6 +283,27 @@ mod tests {
         let reason = |password: Option<&str>| KeyPair::read(&encrypted, || password.map(str::to_owned)).unwrap_err().to_string();
         assert!(reason(Some("wrong")).contains("the password is wrong"));
         assert!(reason(None).contains("needs a password"));
+    }
+
+    #[test]
+    fn a_password_is_asked_for_once_by_a_keyring_that_remembers() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        key.write(&folder.path().join(key.file_name(KeyRole::Targets)), Some("password")).unwrap();
+        for (remembers, expected) in [(false, 3), (true, 1)] {
+            let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let count = asked.clone();
+            let keyring = Keyring::new([folder.path().to_owned()]).with_passwords(move |_| {
+                count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Some("password".to_owned())
+            });
+            let keyring = if remembers { keyring.remembering() } else { keyring };
+            for _ in 0..3 {
+                let found = keyring.available(KeyRole::Targets, std::slice::from_ref(key.id()), &[]).unwrap();
+                assert_eq!(found.first().map(KeyPair::id), Some(key.id()));
+            }
+            assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), expected);
+        }
     }
 
     #[test]

@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use jiff::Timestamp as Time;
 use tough::schema::{Target, Targets};
 
 use super::error::{PublishError, at};
-use super::keys::crypto;
+use super::keys::{Keyring, crypto};
 use super::metadata::Current;
 use super::patches::{hash_of, signed_patch};
 use super::project::Project;
 use super::repository::{PackageToPublish, is_there, release_of, target, target_name};
-use super::transaction::Step;
+use super::transaction::{Step, Transaction};
 use crate::causes;
 use crate::model::patch::Patch;
 use crate::model::platform::{AppName, Platform};
 use crate::model::version_tree::{FileState, LARGEST_VERSION_TREE};
-use crate::model::{Digest, Release, Version, VersionTree};
+use crate::model::{ContainerId, Digest, Release, Version, VersionTree};
 
 /// What a change of trees takes: before the metadata is signed, and after it is in force.
 #[derive(Debug, Default)]
@@ -87,6 +88,47 @@ impl Project {
         if !has_grown {
             return Ok(());
         }
+        self.put_tree(current, targets, container, tree, steps)
+    }
+
+    /// Prepares version trees that tell the sizes of the packs that are published by now: packs are made for releases that are
+    /// published, and trees are signed by the offline keys, so this comes last. An empty transaction if the trees tell them already.
+    pub fn tell_patch_sizes(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let mut targets = current.targets.signed.signed.clone();
+        let containers: BTreeMap<String, ContainerId> = targets
+            .targets
+            .values()
+            .filter_map(release_of)
+            .map(|release| (VersionTree::target_name(&release.container), release.container))
+            .collect();
+        let mut trees = TreeSteps::default();
+        for (name, container) in &containers {
+            let target = targets.targets.get(&target_name(name)?);
+            if let Some(tree) = target.and_then(|target| self.read_tree(name, target)) {
+                self.put_tree(&current, &mut targets, container, tree, &mut trees)?;
+            }
+        }
+        let mut steps = Vec::new();
+        if targets.targets != current.targets.signed.signed.targets {
+            steps.extend(trees.before);
+            steps.extend(self.new_targets(&current, targets, keyring, now)?);
+            steps.extend(trees.after);
+        }
+        Ok(Transaction::new(lock, steps))
+    }
+
+    /// Puts the tree of `container`'s app and platform into `targets`, with the sizes of the packs that are published.
+    fn put_tree(
+        &self,
+        current: &Current,
+        targets: &mut Targets,
+        container: &ContainerId,
+        mut tree: VersionTree,
+        steps: &mut TreeSteps,
+    ) -> Result<(), PublishError> {
+        let name = VersionTree::target_name(container);
         let packs = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
         let packs: Vec<(Patch, u64)> = packs
             .filter_map(|(name, target)| signed_patch(name.raw(), target))
@@ -103,7 +145,7 @@ impl Project {
             steps.before.push(Step::Write { path: destination.clone(), bytes });
         }
         steps.after.extend(self.other_trees(&name, &destination)?);
-        targets.targets.insert(key, target(hash, length, HashMap::new()));
+        targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
         Ok(())
     }
 

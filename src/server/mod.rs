@@ -11,6 +11,7 @@
 //! GET /api/containers/changelog/{version}                   release notes in Markdown
 //! POST /api/incremental/analyze                             the cheapest packs from one release to another
 //! GET /api/incremental/patch/{id}                           a pack, or where its making is
+//! GET /api/events                                           says when releases have changed
 //! GET /healthz                                              who this is and what it serves
 //! ```
 //!
@@ -23,6 +24,7 @@
 
 mod access;
 mod conditions;
+mod events;
 mod files;
 mod nodes;
 mod patches;
@@ -41,7 +43,7 @@ use axum::Router;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
@@ -78,8 +80,11 @@ pub struct ServerOptions {
 /// Bounds on what one client, or all of them, can make the server hold or wait for.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once; more wait in the system's queue.
+    /// Connections at once besides those of listeners; more wait in the system's queue.
     pub connections: usize,
+    /// Clients at once that listen to `/api/events` (503 beyond). Each holds a connection and some 13 kB (measured with 800) for as long
+    /// as its app runs.
+    pub listeners: usize,
     /// All headers of a request with its first line, bytes (431 beyond); also what is queued for a slow client, besides one
     /// chunk of a file.
     pub header_bytes: usize,
@@ -121,6 +126,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            listeners: 1024,
             header_bytes: 16 << 10,
             path_bytes: 1024,
             query_bytes: 1024,
@@ -187,6 +193,9 @@ struct Parts {
     node_header: HeaderValue,
     limits: Limits,
     patches: Option<Service>,
+    events: events::Events,
+    /// True once the server was told to stop.
+    ending: watch::Sender<bool>,
     /// Room for questions that are too large to take many at once.
     large_questions: Semaphore,
 }
@@ -211,6 +220,8 @@ impl Shared {
             node_header,
             limits: options.limits.clone(),
             patches: options.making.as_ref().map(Service::start).transpose()?,
+            events: events::Events::new(options.limits.listeners),
+            ending: watch::Sender::new(false),
             large_questions: Semaphore::new(LARGE_QUESTIONS),
         })))
     }
@@ -225,6 +236,7 @@ impl Shared {
             .route("/api/containers/changelog/{version}", get(updates::changelog))
             .route("/api/incremental/analyze", post(patches::api::analyze))
             .route("/api/incremental/patch/{id}", get(patches::api::patch))
+            .route("/api/events", get(events::listen))
             .route("/healthz", get(updates::healthz))
             .fallback(async || Refusal::not_found())
             .method_not_allowed_fallback(async || {
@@ -236,7 +248,8 @@ impl Shared {
     }
 }
 
-/// The server's routes, without a socket, without checks of other nodes. Reads the repository once, so that a wrong folder is
+/// The server's routes, without a socket, without checks of other nodes, without looks at the repository that nobody asked for (events
+/// need them). Reads the repository once, so that a wrong folder is
 /// told before the first request.
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
     Ok(Shared::open(options)?.router())

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tower::Service as _;
 
 use super::patience::Patient;
-use super::{Limits, ServerError, ServerOptions, Shared, nodes};
+use super::{Limits, ServerError, ServerOptions, Shared, events, nodes};
 
 /// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any more, and running answers
 /// have [`Limits::grace`] to end.
@@ -40,16 +40,19 @@ pub async fn serve(
         Some(interval) => Some(tokio::spawn(nodes::keep_checking(shared.clone(), interval, nodes::client()?))),
         None => None,
     };
-    connections(shared.router(), &shared.limits, listener, shutdown).await;
+    let looking = tokio::spawn(events::keep_looking(shared.clone()));
+    connections(&shared, listener, shutdown).await;
+    looking.abort();
     if let Some(checks) = checks {
         checks.abort();
     }
     Ok(())
 }
 
-async fn connections(app: Router, limits: &Limits, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-    let room = Arc::new(Semaphore::new(limits.connections));
-    let (stop, stopping) = watch::channel(false);
+async fn connections(shared: &Shared, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+    let (app, limits) = (shared.router(), &shared.limits);
+    let room = Arc::new(Semaphore::new(limits.connections.saturating_add(limits.listeners).min(Semaphore::MAX_PERMITS)));
+    let stopping = shared.ending.subscribe();
     let mut running = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -62,7 +65,7 @@ async fn connections(app: Router, limits: &Limits, listener: TcpListener, shutdo
         }
     }
     drop(listener);
-    _ = stop.send(true);
+    shared.ending.send_replace(true);
     let all_ended = async { while running.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, all_ended).await.is_err() {
         tracing::warn!(connections = running.len(), "answers were still running when the grace ended; they are cut");

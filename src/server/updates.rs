@@ -169,6 +169,7 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
         "metadata_version": catalogue.version,
         "metadata_expires": catalogue.expires,
         "releases": catalogue.releases.len(),
+        "listeners": shared.events.listeners(),
     }))
 }
 

@@ -7,6 +7,7 @@
 mod api;
 mod client;
 mod conformance;
+mod events;
 mod faults;
 mod incremental;
 mod release;

@@ -118,9 +118,14 @@ impl World {
 
     /// Starts a node that is told more.
     pub fn serve_with(&self, more: &[&str]) -> NodeProcess {
+        self.serve_at("127.0.0.1:0", more)
+    }
+
+    /// Starts a node at this address.
+    pub fn serve_at(&self, address: &str, more: &[&str]) -> NodeProcess {
         let folder = self.path("publisher");
         let mut child = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
-            .args(["serve", "--repo", text(&folder), "--listen", "127.0.0.1:0", "--health-interval", "0", "--json"])
+            .args(["serve", "--repo", text(&folder), "--listen", address, "--health-interval", "0", "--json"])
             .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -1,3 +1,5 @@
+//! A launcher's life in hours that take no time: jitter, retries, hints, sleep, conditions.
+
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);

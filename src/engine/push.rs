@@ -1,0 +1,144 @@
+//! Listens to the server that the settings name (`api`), which says when releases have changed: server-sent events on one connection.
+//!
+//! In: a stream of events. Out: calls that say "there may be news". Never: trust. What is said is looked at only to see whether it
+//! concerns this app; it carries no version that counts, and can do nothing but make the schedule look a little sooner. A server that
+//! says too much, nothing, or nonsense is left for a while; one that has no events is asked again hours later.
+
+mod event_stream;
+mod patience;
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::causes;
+use crate::fetch::{Client, FetchError};
+use crate::model::Platform;
+use crate::settings::Settings;
+use event_stream::{Parser, Said};
+use patience::{Allowance, End, Reconnecting};
+
+pub use patience::Pace;
+
+/// What is listened to.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    url: Url,
+    app: String,
+    channel: String,
+    platform: String,
+}
+
+impl Subscription {
+    /// What the settings want; `None` if they name no server, or do not want to be told.
+    pub fn of(settings: &Settings) -> Option<Self> {
+        let mut url = settings.api.clone().filter(|_| settings.update.push)?;
+        let (app, channel) = (settings.app.to_string(), settings.channel.clone());
+        let platform = Platform::current().to_string();
+        url.set_path(&format!("{}/api/events", url.path().trim_end_matches('/')));
+        url.query_pairs_mut().append_pair("app", &app).append_pair("channel", &channel).append_pair("platform", &platform);
+        Some(Self { url, app, channel, platform })
+    }
+
+    /// Whether an event is about releases of this app, in this channel, for this platform; what it does not say, it may be.
+    fn concerns(&self, name: &str, data: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Announced {
+            app: Option<String>,
+            channel: Option<String>,
+            platform: Option<String>,
+        }
+        let Ok(announced) = serde_json::from_str::<Announced>(data) else { return false };
+        let fits = |said: Option<String>, ours: &str| said.is_none_or(|said| said == ours);
+        name == "release"
+            && fits(announced.app, &self.app)
+            && fits(announced.channel, &self.channel)
+            && fits(announced.platform, &self.platform)
+    }
+}
+
+/// Listens, for as long as it is let; calls `hint` when there may be news. Every client needs a `seed` of its own.
+pub async fn listen(client: &Client, subscription: &Subscription, pace: Pace, seed: u64, hint: impl Fn()) -> Infallible {
+    let mut reconnecting = Reconnecting::new(pace, seed);
+    let mut listener = Listener { client, subscription, pace, last_id: None, hint };
+    let mut is_first = true;
+    loop {
+        let end = listener.connection(&mut reconnecting, is_first).await;
+        is_first = false;
+        let wait = reconnecting.wait(end);
+        tracing::info!(?end, seconds = wait.as_secs(), "not told of releases for a while");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+struct Listener<'a, H> {
+    client: &'a Client,
+    subscription: &'a Subscription,
+    pace: Pace,
+    last_id: Option<String>,
+    hint: H,
+}
+
+impl<H: Fn()> Listener<'_, H> {
+    /// One connection, from its beginning to its end.
+    async fn connection(&mut self, reconnecting: &mut Reconnecting, is_first: bool) -> End {
+        let began = Instant::now();
+        let mut stream = match self.client.listen(&self.subscription.url, self.last_id.as_deref()).await {
+            Ok(stream) => stream,
+            Err(FetchError::NotFound { .. }) => return End::Absent,
+            Err(error) => {
+                tracing::info!(cause = causes::line(&error), "no stream of events");
+                return End::Failed;
+            }
+        };
+        tracing::info!(url = %self.subscription.url, "listening for releases");
+        // The check at the start was made before there was anybody to say what came after it.
+        let mut may_have_missed = !is_first && self.last_id.is_none();
+        let (mut parser, mut allowance, mut last_heard) = (Parser::default(), Allowance::default(), None);
+        // What fell silent was good as long as something came.
+        let over = |last_heard: Option<Duration>| last_heard.map_or(End::Failed, |lived| End::Over { lived });
+        loop {
+            let bytes = match tokio::time::timeout(self.pace.silence, stream.next()).await {
+                Ok(Ok(Some(bytes))) => bytes,
+                Ok(Ok(None)) => return over(last_heard),
+                Ok(Err(error)) => {
+                    tracing::info!(cause = causes::line(&error), "the stream of events broke");
+                    return over(last_heard);
+                }
+                Err(_) => {
+                    tracing::info!("the stream of events is silent");
+                    return over(last_heard);
+                }
+            };
+            last_heard = Some(began.elapsed());
+            if !allowance.covers(began.elapsed(), bytes.len()) {
+                tracing::warn!(url = %self.subscription.url, "the server says too much");
+                return End::Failed;
+            }
+            let said = match parser.feed(&bytes) {
+                Ok(said) => said,
+                Err(error) => {
+                    tracing::warn!(url = %self.subscription.url, %error, "what the server says is not understood");
+                    return End::Failed;
+                }
+            };
+            if let Some(id) = parser.last_id() {
+                self.last_id = Some(id.to_owned());
+            }
+            let mut concerns = may_have_missed && (!said.is_empty() || parser.last_id().is_some());
+            may_have_missed &= !concerns;
+            for said in said {
+                match said {
+                    Said::Retry(wait) => reconnecting.asked_for(wait),
+                    Said::Event { name, data } => concerns |= self.subscription.concerns(&name, &data),
+                }
+            }
+            if concerns {
+                tracing::info!("the server says that releases may have changed");
+                (self.hint)();
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! How long a listener waits before it connects again, and how much it listens to: pure cores.
+//!
+//! In: how a connection ended, bytes and when they came. Out: waits, and whether a server says too much. Never: two clients that come
+//! back in step, or a server that keeps this computer busy.
+
+use std::time::Duration;
+
+/// The times of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// After the first failure; doubled with each further one.
+    pub first: Duration,
+    /// After many failures.
+    pub longest: Duration,
+    /// After a server said that it has no events.
+    pub absent: Duration,
+    /// A connection that lived so long was a good one.
+    pub good: Duration,
+    /// What a server may ask for at most, as the wait after a good connection.
+    pub asked: Duration,
+    /// A connection on which nothing came for so long is dead, or a proxy keeps what comes.
+    pub silence: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        Self {
+            first: Duration::from_secs(30),
+            longest: minutes(2 * 60),
+            absent: minutes(6 * 60),
+            good: minutes(1),
+            asked: minutes(10),
+            silence: Duration::from_secs(90),
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// There is nothing to listen to at this address.
+    Absent,
+    /// It could not be made, or what came was no stream of events, or too much of it.
+    Failed,
+    /// It ended, or fell silent, after something had come.
+    Over {
+        /// From its beginning to its end.
+        lived: Duration,
+    },
+}
+
+/// The wait after a good connection, at least.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Waits between connections.
+#[derive(Debug)]
+pub struct Reconnecting {
+    pace: Pace,
+    random: fastrand::Rng,
+    failures: u32,
+    /// What the server asked for.
+    asked: Duration,
+}
+
+impl Reconnecting {
+    /// Every client needs a `seed` of its own.
+    pub fn new(pace: Pace, seed: u64) -> Self {
+        Self { pace, random: fastrand::Rng::with_seed(seed), failures: 0, asked: pace.first }
+    }
+
+    /// The server wants to be left alone for so long after a good connection.
+    pub fn asked_for(&mut self, wait: Duration) {
+        self.asked = wait.min(self.pace.asked).max(SHORTEST);
+    }
+
+    /// How long to wait now.
+    pub fn wait(&mut self, end: End) -> Duration {
+        match end {
+            End::Absent => self.between(self.pace.absent, 0.75, 1.25),
+            // A server that restarted, or a proxy that cuts after a while: all its clients come back.
+            End::Over { lived } if lived >= self.pace.good => {
+                self.failures = 0;
+                self.between(self.asked, 1.0, 3.0)
+            }
+            End::Over { .. } | End::Failed => {
+                let doubled = self.pace.first.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+                self.failures = self.failures.saturating_add(1);
+                self.between(doubled.min(self.pace.longest), 0.5, 1.0)
+            }
+        }
+    }
+
+    fn between(&mut self, whole: Duration, from: f64, to: f64) -> Duration {
+        whole.mul_f64(from + (to - from) * self.random.f64())
+    }
+}
+
+/// Bytes that may come at once.
+const BURST: f64 = (64 << 10) as f64;
+/// Bytes a second that may come on the whole; a server that only says what happens needs a hundredth.
+const RATE: f64 = 512.0;
+
+/// How much more a connection may say.
+#[derive(Debug)]
+pub struct Allowance {
+    left: f64,
+    at: Duration,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { left: BURST, at: Duration::ZERO }
+    }
+}
+
+impl Allowance {
+    /// Whether `bytes` that came at `now`, the time since the connection began, are still within measure.
+    pub fn covers(&mut self, now: Duration, bytes: usize) -> bool {
+        let earned = now.saturating_sub(self.at).as_secs_f64() * RATE;
+        (self.left, self.at) = ((self.left + earned).min(BURST) - bytes as f64, now);
+        self.left >= 0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn failures_wait_longer_each_time_up_to_two_hours() {
+        let mut reconnecting = Reconnecting::new(Pace::default(), 1);
+        for mean in [30, 60, 120, 240, 480, 960, 1920, 3840, 7200, 7200] {
+            let wait = reconnecting.wait(End::Failed);
+            assert!(wait >= seconds(mean) / 2 && wait <= seconds(mean), "{wait:?} in place of at most {mean} s");
+        }
+        let short = (0..100).map(|_| reconnecting.wait(End::Over { lived: seconds(59) })).min().unwrap();
+        assert!(short >= seconds(3600), "a short connection is a failure too");
+        reconnecting.wait(End::Over { lived: seconds(60) });
+        assert!(reconnecting.wait(End::Failed) <= seconds(30), "a good one makes up for all of them");
+    }
+
+    #[test]
+    fn a_restarted_server_is_not_run_down() {
+        let mut within = [0; 20];
+        for seed in 0..2000 {
+            let mut reconnecting = Reconnecting::new(Pace::default(), seed);
+            reconnecting.asked_for(seconds(10));
+            let wait = reconnecting.wait(End::Over { lived: seconds(3600) });
+            within[usize::try_from(wait.as_secs() - 10).unwrap()] += 1;
+        }
+        assert!(within.iter().all(|count| (50..200).contains(count)), "{within:?}");
+    }
+
+    #[test]
+    fn what_a_server_asks_for_is_bounded() {
+        let mut reconnecting = Reconnecting::new(Pace::default(), 3);
+        let good = End::Over { lived: seconds(3600) };
+        reconnecting.asked_for(Duration::MAX);
+        assert!(reconnecting.wait(good) <= seconds(1800));
+        reconnecting.asked_for(Duration::ZERO);
+        assert!(reconnecting.wait(good) >= Duration::from_millis(10));
+    }
+
+    #[test]
+    fn where_nothing_is_to_be_heard_nobody_asks_for_hours() {
+        let mut reconnecting = Reconnecting::new(Pace::default(), 4);
+        for _ in 0..10 {
+            let wait = reconnecting.wait(End::Absent);
+            assert!(wait >= seconds(4 * 3600) && wait <= seconds(8 * 3600), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_is_noticed_and_talk_is_not() {
+        let mut talk = Allowance::default();
+        assert!((0..100_000).all(|k| talk.covers(seconds(25 * k), 300)));
+        let mut flood = Allowance::default();
+        let taken = (0..).take_while(|_| flood.covers(seconds(1), 1000)).count();
+        assert_eq!(taken, 65);
+        let mut drip = Allowance::default();
+        let lasted = (0..).take_while(|k| drip.covers(seconds(*k), 1024)).count();
+        assert!((100..200).contains(&lasted), "{lasted} s of twice the rate");
+    }
+}
