@@ -4,7 +4,8 @@
 //! In: a context with the app started, what the schedule, the engine and a person say. Out: the app's own end. Never: work while
 //! nothing happens (one thread waits for the next event or the next date), or a window that was not called for.
 
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::output::Output;
 use super::own::Own;
@@ -14,19 +15,19 @@ use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event, Phase};
-use crate::engine::schedule::{Input, Outcome, Rules, Schedule};
+use crate::engine::schedule::{Check, Input, Outcome};
 use crate::engine::supervisor;
-use crate::host;
+use crate::engine::watch::{self, Watch};
 use crate::launcher::ViewState;
 use crate::settings::CheckTime;
 use crate::store::launch::exit_code;
 
 /// How often a version on probation is looked at, while a check waits for it.
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
-/// Longest wait: a clock that was set while the computer slept is noticed then.
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Time that passed while this process did not run, from which on the computer is taken to have slept.
-const SLEPT: Duration = Duration::from_secs(60);
+/// How often it is asked whether that version has proved itself, by a launcher that leaves then.
+const LOOK_AT_PROBATION: Duration = Duration::from_secs(2);
+/// Longest wait where nothing is waited for; whatever happens ends it.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays with the app. `handle` is of an engine that knows that the app runs.
 pub fn live(context: &Context, handle: &Handle, options: Options, output: &Output, own: &Own) -> Ending {
@@ -55,12 +56,10 @@ struct Resident<'a> {
     handle: &'a Handle,
     options: Options,
     output: &'a Output,
-    schedule: Option<Schedule>,
+    watch: Option<Watch>,
+    /// A check that is due.
+    due: Arc<Mutex<Option<Check>>>,
     announcements: Announcements,
-    began: Instant,
-    began_by_the_clock: jiff::Timestamp,
-    /// Time that the computer slept, which the other clock does not count.
-    slept: Duration,
     /// What the last check allows to be fetched without a question.
     may_fetch: bool,
     /// A check has begun.
@@ -74,20 +73,18 @@ struct Resident<'a> {
 
 impl<'a> Resident<'a> {
     fn new(context: &'a Context, handle: &'a Handle, options: Options, output: &'a Output) -> Self {
-        let update = &context.settings.update;
-        let schedule = (update.check != CheckTime::Never).then(|| Schedule::new(Rules::of(update), fastrand::u64(..)));
+        let due = Arc::new(Mutex::new(None));
+        let watch = (context.settings.update.check != CheckTime::Never).then(|| start_watch(context, handle, &due)).flatten();
         Self {
             context,
             handle,
             options,
             output,
-            looked: schedule.is_none(),
             asked: false,
-            schedule,
+            looked: watch.is_none(),
+            watch,
+            due,
             announcements: Announcements::default(),
-            began: Instant::now(),
-            began_by_the_clock: host::now(),
-            slept: Duration::ZERO,
             may_fetch: true,
             ours: false,
             view: ViewState::default(),
@@ -112,16 +109,18 @@ impl<'a> Resident<'a> {
 
     /// Waits for the next thing that happens, and sees to it.
     fn wait(&mut self) {
-        self.notice_sleep();
-        let now = self.began.elapsed();
-        let on_trial = self.context.app.is_on_trial();
-        let due = self.schedule.as_ref().map(Schedule::next);
-        let limit = match due {
+        if !self.asked && !self.looked && self.context.app.is_over() {
             // The app has ended, and not well: nobody has to wait for its sake.
-            Some(_) if self.is_in_a_hurry() => Duration::ZERO,
-            Some(due) if on_trial => due.saturating_sub(now).max(LOOK_AT_TRIAL),
-            Some(due) => due.saturating_sub(now).min(LONGEST_WAIT),
-            None => LONGEST_WAIT,
+            self.tell(Input::Asked);
+            self.asked = true;
+        }
+        let waits_for_trial = self.context.app.is_on_trial() && self.due().is_some();
+        // Nothing tells when a version has proved itself.
+        let waits_for_end_of_trial = self.looked && !self.context.settings.health.stay;
+        let limit = match (waits_for_trial, waits_for_end_of_trial) {
+            (true, _) => LOOK_AT_TRIAL,
+            (false, true) => LOOK_AT_PROBATION,
+            (false, false) => LONGEST_WAIT,
         };
         for event in self.handle.wait(limit) {
             self.output.event(&event);
@@ -130,49 +129,32 @@ impl<'a> Resident<'a> {
                 self.entered(&phase);
             }
         }
-        let hurry = self.is_in_a_hurry();
-        if !on_trial || hurry {
-            self.look(hurry);
+        if !self.context.app.is_on_trial() {
+            self.look();
         }
     }
 
-    /// The app has ended, and not well, before anything was looked for.
-    fn is_in_a_hurry(&self) -> bool {
-        !self.asked && !self.looked && self.context.app.is_over()
+    fn due(&self) -> std::sync::MutexGuard<'_, Option<Check>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a check if it is time for one.
-    fn look(&mut self, hurry: bool) {
-        let Some(schedule) = &mut self.schedule else { return };
-        let now = if hurry { self.began.elapsed().max(schedule.next()) } else { self.began.elapsed() };
-        if now < schedule.next() {
-            return;
+    fn tell(&self, input: Input) {
+        if let Some(watch) = &self.watch {
+            watch.tell(input);
         }
-        let Some(check) = schedule.step(now, Input::Due(host::conditions())) else {
-            // Not on this network, or battery: whoever waits for it waits no longer.
-            self.looked |= hurry;
-            return;
-        };
+    }
+
+    /// Begins a check if one is due.
+    fn look(&mut self) {
+        let Some(check) = self.due().take() else { return };
         self.asked = true;
         if is_at_rest(&self.handle.phase()) {
             self.may_fetch = check.prefetch;
             tracing::info!(reason = ?check.reason, "looking for a release");
             self.handle.send(Command::Check { by_user: false });
         } else {
-            schedule.step(now, Input::Ended(Outcome::Answered));
-        }
-    }
-
-    fn notice_sleep(&mut self) {
-        let by_the_clock = Duration::try_from(host::now().duration_since(self.began_by_the_clock)).unwrap_or_default();
-        let uncounted = by_the_clock.saturating_sub(self.began.elapsed() + self.slept);
-        if uncounted < SLEPT {
-            return;
-        }
-        self.slept += uncounted;
-        let now = self.began.elapsed();
-        if let Some(schedule) = &mut self.schedule {
-            schedule.step(now, Input::Woken { uncounted });
+            // What is under way was found by a check not long ago.
+            self.tell(Input::Ended(Outcome::Answered));
         }
     }
 
@@ -210,10 +192,7 @@ impl<'a> Resident<'a> {
 
     fn ended(&mut self, outcome: Outcome) {
         self.looked = true;
-        let now = self.began.elapsed();
-        if let Some(schedule) = &mut self.schedule {
-            schedule.step(now, Input::Ended(outcome));
-        }
+        self.tell(Input::Ended(outcome));
     }
 
     /// Tells a person where the engine is.
@@ -234,6 +213,16 @@ impl<'a> Resident<'a> {
             _ => true,
         });
     }
+}
+
+/// Where nobody can watch, nothing is looked for; the next start tries again.
+fn start_watch(context: &Context, handle: &Handle, due: &Arc<Mutex<Option<Check>>>) -> Option<Watch> {
+    let (due, handle) = (Arc::clone(due), handle.clone());
+    let watch = Watch::start(watch::Options::of(&context.settings), move |check| {
+        *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
+        handle.poke();
+    });
+    watch.inspect_err(|problem| tracing::error!(?problem, "no schedule")).ok()
 }
 
 /// Whether a check disturbs nothing.

@@ -38,6 +38,8 @@ struct State {
     queue: VecDeque<Event>,
     progress: Option<Progress>,
     closed: bool,
+    /// Whoever waits shall come back, though nothing has happened.
+    poked: bool,
     waker: Option<Box<dyn Fn() + Send>>,
     /// Who hears every event besides the driver.
     listener: Option<Box<dyn Fn(&Event) + Send>>,
@@ -45,7 +47,15 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { phase: Phase::Idle, queue: VecDeque::new(), progress: None, closed: false, waker: None, listener: None }
+        Self {
+            phase: Phase::Idle,
+            queue: VecDeque::new(),
+            progress: None,
+            closed: false,
+            poked: false,
+            waker: None,
+            listener: None,
+        }
     }
 }
 
@@ -91,7 +101,7 @@ impl Handle {
     pub fn wait(&self, limit: Duration) -> Vec<Event> {
         let end = Instant::now() + limit;
         let mut state = self.shared.lock();
-        while state.queue.is_empty() && state.progress.is_none() && !state.closed {
+        while state.queue.is_empty() && state.progress.is_none() && !state.closed && !std::mem::take(&mut state.poked) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -100,6 +110,12 @@ impl Handle {
         }
         drop(state);
         self.take()
+    }
+
+    /// Ends a wait under way, or the next one at once.
+    pub fn poke(&self) {
+        self.shared.lock().poked = true;
+        self.shared.arrived.notify_all();
     }
 
     /// Where the engine is now; events of earlier phases may still wait to be taken.
