@@ -2,6 +2,8 @@
 //!
 //! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision.
 
+pub mod screen;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 

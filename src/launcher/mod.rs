@@ -9,16 +9,20 @@
 //! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
 //! plan_words  what an update costs, and why         told_words  what happened while nobody looked
 //! file_dialog  the system's
+//! notification/  the small window beside a running app, and the system's own
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
+//! event_loop  the one of the process                  screen  where a window goes, and its corners
 //! ```
 
 pub mod dialog;
+mod event_loop;
 mod file_dialog;
 pub mod fonts;
 pub mod icons;
 pub mod markdown;
 mod plan_words;
 pub mod rasteriser;
+mod screen;
 mod software;
 pub mod texts;
 pub mod theme;
@@ -81,7 +85,8 @@ pub enum WindowError {
     Panicked(String),
 }
 
-/// Opens the window and returns when it has closed. Once a process, and on its main thread (macOS insists).
+/// Opens the window and returns when it has closed. Always on the same thread, the process's main one (macOS insists); one window at a
+/// time, as many one after another as there is need for.
 ///
 /// `state` is what the caller has seen of the engine so far; later events come from `handle`. After the window has closed the
 /// engine still runs: whether a download goes on or [`crate::engine::protocol::Command::Quit`] is sent is the caller's choice.
