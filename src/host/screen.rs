@@ -87,12 +87,7 @@ pub fn work_area(_scale: f64) -> Option<Area> {
     let answered = unsafe { SystemParametersInfoW(SPI_GETWORKAREA, 0, std::ptr::from_mut(&mut area).cast(), 0) };
     let length = |from: i32, to: i32| u32::try_from(to - from).ok();
     (answered != 0).then_some(())?;
-    Some(Area {
-        left: area.left,
-        top: area.top,
-        width: length(area.left, area.right)?,
-        height: length(area.top, area.bottom)?,
-    })
+    Some(Area { left: area.left, top: area.top, width: length(area.left, area.right)?, height: length(area.top, area.bottom)? })
 }
 
 /// What menu bar and Dock leave of the primary screen.

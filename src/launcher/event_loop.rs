@@ -34,7 +34,10 @@ pub(super) fn lend<R>(run: impl FnOnce(&mut EventLoop<UserEvent>) -> Result<R, W
 }
 
 /// Runs until the application wants to leave.
-pub(super) fn run(event_loop: &mut EventLoop<UserEvent>, app: &mut impl ApplicationHandler<UserEvent>) -> Result<(), WindowError> {
+pub(super) fn run(
+    event_loop: &mut EventLoop<UserEvent>,
+    app: &mut impl ApplicationHandler<UserEvent>,
+) -> Result<(), WindowError> {
     event_loop.run_app_on_demand(app).map_err(|error| no_window(&error))
 }
 

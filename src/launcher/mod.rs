@@ -8,6 +8,7 @@
 //! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
 //! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
 //! plan_words  what an update costs, and why         told_words  what happened while nobody looked
+//! obstacle_words  why a restart is needed
 //! file_dialog  the system's
 //! notification/  the small window beside a running app, and the system's own
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
@@ -20,6 +21,8 @@ mod file_dialog;
 pub mod fonts;
 pub mod icons;
 pub mod markdown;
+pub mod notification;
+mod obstacle_words;
 mod plan_words;
 pub mod rasteriser;
 mod screen;
@@ -34,6 +37,7 @@ mod window;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
+pub use notification::{Notification, NotificationOptions, Notified, Told, notify};
 pub use plan_words::{repaired_subtitle, repaired_title};
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;
@@ -77,6 +81,9 @@ pub enum WindowError {
     /// There is no display, or none that lets us open a window.
     #[error("no window can be opened: {0}")]
     NoWindow(String),
+    /// Windows of this system go where it wants, so that none can be put at the edge of the screen.
+    #[error("this window system lets no program say where its window goes")]
+    NoPlace,
     /// A window could be opened, but nothing can be drawn into it in this way.
     #[error("the window cannot be drawn: {0}")]
     NoDrawing(String),
@@ -118,6 +125,12 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     handle.on_event(|| ());
     let ended = ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
+}
+
+/// Takes in what the window system has sent since the last window closed, if there was one: to be called now and then by a launcher that
+/// stays without a window for hours, on the thread of [`open`].
+pub fn catch_up() {
+    event_loop::catch_up();
 }
 
 /// Tells a person what failed by a message of the system, as far as the system can, and waits until it was read. For a shortcut, whose
