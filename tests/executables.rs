@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/display.rs"]
+mod display;
 #[path = "support/release.rs"]
 mod release;
 
@@ -11,6 +13,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use display::Display;
 use release::{World, said, text, tree};
 
 const MEGABYTE: usize = 1 << 20;
@@ -507,61 +510,6 @@ fn the_app_starts_from_a_read_only_home() {
     assert_eq!(world.say(&["update"]).result["problem"]["kind"], "disk_error");
     disk.remount("rw");
     assert_eq!(world.say(&["update"]).code, 0);
-}
-
-/// A display of its own, with the programs to look at it and press keys; `None` where they are not installed.
-struct Display {
-    server: std::process::Child,
-    number: String,
-}
-
-impl Display {
-    fn open() -> Option<Self> {
-        let server = std::process::Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1280x1000x24", "-nolisten", "tcp"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let tools = std::process::Command::new("xdotool").arg("version").output();
-        let (Ok(mut server), Ok(_)) = (server, tools) else {
-            assert!(std::env::var_os("CI").is_none(), "CI has Xvfb and xdotool");
-            eprintln!("passed over: Xvfb or xdotool is not installed");
-            return None;
-        };
-        let mut number = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut number).unwrap();
-        Some(Self { server, number: format!(":{}", number.trim()) })
-    }
-
-    fn tool(&self, arguments: &[&str]) -> String {
-        let output = std::process::Command::new("xdotool").args(arguments).env("DISPLAY", &self.number).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// The window with this title, once it is there.
-    fn window(&self, title: &str) -> Option<String> {
-        let end = Instant::now() + Duration::from_secs(40);
-        while Instant::now() < end {
-            if let Some(id) = self.tool(&["search", "--onlyvisible", "--name", title]).lines().next() {
-                return Some(id.to_owned());
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        None
-    }
-
-    /// Enter: the primary button.
-    fn press_enter(&self, window: &str) {
-        self.tool(&["windowfocus", "--sync", window]);
-        self.tool(&["keydown", "Return", "sleep", "0.2", "keyup", "Return"]);
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }
 
 #[test]
