@@ -10,7 +10,7 @@
 //! plan_words  what an update costs, and why         told_words  what happened while nobody looked
 //! obstacle_words  why a restart is needed
 //! file_dialog  the system's
-//! notification/  the small window beside a running app, and the system's own
+//! notification/  the small window beside a running app    system_notification/  the system's own in its place
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
 //! event_loop  the one of the process                  screen  where a window goes, and its corners
 //! ```
@@ -27,6 +27,7 @@ mod plan_words;
 pub mod rasteriser;
 mod screen;
 mod software;
+mod system_notification;
 pub mod texts;
 pub mod theme;
 mod told_words;
@@ -39,6 +40,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
 pub use notification::{Notification, NotificationOptions, Notified, Told, notify};
 pub use plan_words::{repaired_subtitle, repaired_title};
+pub use system_notification::notify_by_system;
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;
 
@@ -84,6 +86,9 @@ pub enum WindowError {
     /// Windows of this system go where it wants, so that none can be put at the edge of the screen.
     #[error("this window system lets no program say where its window goes")]
     NoPlace,
+    /// The system shows no notifications, or none with buttons.
+    #[error("the system shows no notification that can be answered: {0}")]
+    NoNotifications(String),
     /// A window could be opened, but nothing can be drawn into it in this way.
     #[error("the window cannot be drawn: {0}")]
     NoDrawing(String),

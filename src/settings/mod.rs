@@ -134,6 +134,8 @@ pub struct WindowSettings {
     pub theme: Theme,
     /// `auto` (software), `opengl` or `software`.
     pub renderer: Renderer,
+    /// How an update is announced while the app runs: `window`, `system`, `dialog` or `off`.
+    pub notification: Announcement,
 }
 
 /// `[desktop]`.
@@ -184,6 +186,20 @@ pub enum Renderer {
     Software,
 }
 
+/// How an update is announced while the app runs. A mandatory release always comes with the whole window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Announcement {
+    /// Small updates by a small window at the edge of the screen that goes by itself, others by the whole one.
+    Window,
+    /// By the notification of the system, where it has some that can be answered.
+    System,
+    /// By the whole window.
+    Dialog,
+    /// Not at all: the window of the installed versions, the terminal or the app itself begins it.
+    Off,
+}
+
 impl Default for UpdateSettings {
     fn default() -> Self {
         Self {
@@ -200,7 +216,7 @@ impl Default for UpdateSettings {
 
 impl Default for WindowSettings {
     fn default() -> Self {
-        Self { language: "auto".to_owned(), theme: Theme::Auto, renderer: Renderer::Auto }
+        Self { language: "auto".to_owned(), theme: Theme::Auto, renderer: Renderer::Auto, notification: Announcement::Window }
     }
 }
 

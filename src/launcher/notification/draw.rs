@@ -3,7 +3,7 @@
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-use super::face::{self, Face, Step};
+use super::face::{Face, Step, done};
 use super::{HEIGHT, Notification, RADIUS, STRIP, Told, WIDTH};
 use crate::engine::protocol::Phase;
 use crate::launcher::view_state::Action;
@@ -69,7 +69,9 @@ impl Notification {
                 STRIP
             }
         };
-        let edge = if back.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, colours.border) };
+        // Stronger than a card's: what is behind may have the window's own colour.
+        let border = colours.card.lerp_to_gamma(colours.muted, 0.35);
+        let edge = if back.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, border) };
         ui.painter().rect_stroke(whole, corners, edge, StrokeKind::Inside);
         if back.clicked() {
             self.close(Told::Details);
@@ -184,7 +186,7 @@ impl Notification {
         let colour = theme::Palette::of(ui).success;
         self.bar(ui, whole, &title, &detail, Some(1.0), colour);
         if self.cross(ui, whole, "action-close") {
-            self.close(face::done(&self.view));
+            self.close(done(&self.view));
         }
     }
 

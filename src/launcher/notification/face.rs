@@ -7,7 +7,7 @@ use crate::launcher::view_state::{ViewState, step};
 
 /// What the window shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Face {
+pub(in crate::launcher) enum Face {
     /// A release can be fetched: now or later.
     Offer,
     /// It is on its way.
@@ -20,7 +20,7 @@ pub(super) enum Face {
 
 /// A step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::launcher) enum Step {
     /// Chosen, and not begun yet.
     Preparing,
     /// Bytes are coming.
@@ -36,7 +36,7 @@ pub(super) enum Step {
 }
 
 /// The face of a state, or how the notification has ended. `chosen`: "now" was chosen of what is on offer.
-pub(super) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told> {
+pub(in crate::launcher) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
         Phase::Offered { .. } | Phase::Checking => Step::Preparing,
@@ -62,7 +62,7 @@ pub(super) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told> {
 }
 
 /// The end that everybody hopes for, unless something is left that should be read.
-pub(super) fn done(view: &ViewState) -> Told {
+pub(in crate::launcher) fn done(view: &ViewState) -> Told {
     if view.happened.is_empty() && view.notice.is_none() { Told::Done } else { Told::Details }
 }
 

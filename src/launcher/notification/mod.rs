@@ -29,7 +29,7 @@ use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event, Phase};
 use crate::settings::Theme;
 use clock::Countdown;
-use face::Face;
+pub(super) use face::{Face, done, face};
 use place::Way;
 
 /// Width, points.
@@ -203,7 +203,7 @@ impl Notification {
     /// Takes events in and draws one frame.
     pub fn ui(&mut self, ui: &mut Ui) {
         self.take_events();
-        let face = match face::face(&self.view, self.chosen) {
+        let face = match face(&self.view, self.chosen) {
             Ok(face) if self.told.is_none() => face,
             Ok(face) => self.face.unwrap_or(face),
             Err(told) => return self.close(told),
@@ -250,7 +250,7 @@ impl Notification {
             match face {
                 Face::Offer => self.act(Action::Later),
                 Face::Restart => self.act(Action::RestartLater),
-                Face::Swapped => self.close(face::done(&self.view)),
+                Face::Swapped => self.close(done(&self.view)),
                 // Work goes on; who wants to stop it presses the cross.
                 Face::Strip(_) => {}
             }
@@ -262,7 +262,7 @@ impl Notification {
         match action {
             Action::Start => self.chosen = true,
             Action::Later => self.close(Told::Declined),
-            Action::RestartLater => self.close(face::done(&self.view)),
+            Action::RestartLater => self.close(done(&self.view)),
             _ => {}
         }
         if let Some(command) = action.command() {
@@ -287,7 +287,7 @@ impl Notification {
         let cared = ui.input(|input| input.pointer.has_pointer() || input.viewport().focused == Some(true)) || self.slid < 1.0;
         let left = self.countdown.left(now, cared);
         if left.is_zero() {
-            self.close(if face == Face::Offer { Told::TimedOut } else { face::done(&self.view) });
+            self.close(if face == Face::Offer { Told::TimedOut } else { done(&self.view) });
         } else if !cared {
             ui.ctx().request_repaint_after(left);
         }
