@@ -21,6 +21,7 @@ mod publish_launcher;
 mod run;
 #[cfg(feature = "publisher")]
 mod serve;
+mod shown;
 mod terminal;
 
 pub mod launcher;

@@ -324,6 +324,7 @@ mod tests {
             (settings.channel.as_str(), settings.update.check, settings.bandwidth_limit()),
             ("stable", CheckTime::AfterStart, None)
         );
+        assert_eq!(settings.window.notification, Announcement::Window);
         let again = parse(&toml::to_string(&settings).unwrap()).unwrap();
         assert_eq!(again, settings);
     }
@@ -340,6 +341,7 @@ mod tests {
         assert!(message(&SMALLEST.replace("http:", "ftp:")).contains("http://"));
         assert!(message(&SMALLEST.replace("'sample'", "'../x'")).contains("app name"));
         assert!(message(&format!("{SMALLEST}[window]\nlanguage = 'de'")).contains("zh-CN"));
+        assert!(message(&format!("{SMALLEST}[window]\nnotification = 'loud'")).contains("loud"));
         let chain = message(&format!("{SMALLEST}[fallback]\nmax_patch_chain_length = 0"));
         assert!(chain.contains("fallback.max_patch_chain_length") && chain.contains("1 to 20"), "{chain}");
     }

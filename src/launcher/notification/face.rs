@@ -63,7 +63,8 @@ pub(in crate::launcher) fn face(view: &ViewState, chosen: bool) -> Result<Face, 
 
 /// The end that everybody hopes for, unless something is left that should be read.
 pub(in crate::launcher) fn done(view: &ViewState) -> Told {
-    if view.happened.is_empty() && view.notice.is_none() { Told::Done } else { Told::Details }
+    let nothing_to_read = view.happened.is_empty() && view.notice.is_none();
+    if nothing_to_read || view.finished() { Told::Done } else { Told::Details }
 }
 
 impl Step {

@@ -18,7 +18,7 @@ use super::texts::Texts;
 use super::view_state::{Action, ViewState};
 use super::{WindowError, WindowOptions};
 use crate::engine::mailbox::Handle;
-use crate::engine::protocol::Phase;
+use crate::engine::protocol::{Event, Phase};
 
 /// A question that nobody has answered after this is taken back; the next check asks again.
 const STAY: Duration = Duration::from_secs(300);
@@ -114,12 +114,7 @@ fn converse(
     let mut shown: Option<Message> = None;
     let mut waited = Duration::ZERO;
     let told = loop {
-        for event in handle.take() {
-            if matches!(&event, crate::engine::protocol::Event::Phase { phase: Phase::Offered { .. } }) {
-                chosen = false;
-            }
-            view.apply(event);
-        }
+        chosen &= !take(handle.take(), &mut view);
         if handle.closed() {
             break Told::EngineEnded;
         }
@@ -132,9 +127,7 @@ fn converse(
             if shown.take().is_some() {
                 messenger.withdraw();
             }
-            for event in handle.wait(LOOK) {
-                view.apply(event);
-            }
+            chosen &= !take(handle.wait(LOOK), &mut view);
             continue;
         };
         if shown.as_ref() != Some(&message) {
@@ -174,14 +167,22 @@ fn converse(
     Ok(Notified { told, state: view })
 }
 
+/// Takes events in; whether there is another offer among them, and so another question.
+fn take(events: Vec<Event>, view: &mut ViewState) -> bool {
+    let mut offered = false;
+    for event in events {
+        offered |= matches!(&event, Event::Phase { phase: Phase::Offered { .. } });
+        view.apply(event);
+    }
+    offered
+}
+
 /// After a restart was asked for: until the engine has begun with it, so that the question is not asked again.
 fn wait_for_another_phase(handle: &Handle, view: &mut ViewState) {
     let before = std::mem::discriminant(&view.phase);
     let mut looks = 0;
     while std::mem::discriminant(&view.phase) == before && !handle.closed() && looks < 50 {
-        for event in handle.wait(LOOK) {
-            view.apply(event);
-        }
+        take(handle.wait(LOOK), view);
         looks += 1;
     }
 }
@@ -224,7 +225,7 @@ fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
 mod tests {
     use super::*;
     use crate::engine::mailbox;
-    use crate::engine::protocol::{Command, Event};
+    use crate::engine::protocol::Command;
     use crate::launcher::Language;
     use crate::model::Version;
 
