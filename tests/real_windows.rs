@@ -1,7 +1,10 @@
 //! The real windows on a display of their own: one after another in one process, and the small one where it belongs, which takes no keys
-//! and goes by itself. Without a test harness, since windows must be opened on a process's main thread: this program starts itself.
+//! and goes by itself; and the desktop's own notification on a bus of its own. Without a test harness, since windows must be opened on a process's main thread: this program starts itself.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
+#[cfg(target_os = "linux")]
+#[path = "support/desktop_bus.rs"]
+mod desktop_bus;
 #[cfg(target_os = "linux")]
 #[path = "support/display.rs"]
 mod display;
@@ -40,12 +43,20 @@ mod windows {
             let [kind, scene, title] = *word.split(':').collect::<Vec<_>>() else { panic!("{word}?") };
             let (handle, mut engine) = mailbox::channel();
             let emitter = engine.emitter();
+            let system = kind == "system";
             let commands = std::thread::spawn(move || {
                 while let Some(command) = engine.commands.blocking_recv() {
                     if command == Command::Quit {
                         break;
                     }
                     println!("command {command:?}");
+                    if command == Command::Start && system {
+                        emitter.emit(Event::Phase { phase: Phase::Downloading { version: Version::new(1, 8, 6) } });
+                        std::thread::sleep(std::time::Duration::from_millis(500));
+                        emitter
+                            .emit(Event::Phase { phase: Phase::Swapped { version: Version::new(1, 8, 6), modules: Vec::new() } });
+                        continue;
+                    }
                     if command == Command::Start {
                         emitter.emit(Event::Phase { phase: Phase::Downloading { version: Version::new(1, 8, 6) } });
                         emitter.emit(scenes::progress_of(1_210_000, Language::English, 0.42, true));
@@ -63,6 +74,8 @@ mod windows {
             let state = scenes::state(scene, Language::English);
             let ended = if kind == "small" {
                 launcher::notify(options, handle.clone(), state).map(|notified| format!("{:?}", notified.told))
+            } else if system {
+                launcher::notify_by_system(&options, &handle, state).map(|notified| format!("{:?}", notified.told))
             } else {
                 launcher::open(options, handle.clone(), state).map(|closed| format!("{:?}", closed.reason))
             };
@@ -88,6 +101,7 @@ mod looking {
     use std::process::{Child, ChildStdout, Command, Stdio};
     use std::time::{Duration, Instant};
 
+    use super::desktop_bus::{Bus, Call, Desktop};
     use super::display::{Display, Place, SCREEN};
 
     struct Windows {
@@ -97,7 +111,12 @@ mod looking {
 
     impl Windows {
         fn open(display: &Display, scale: &str, words: &[&str]) -> Self {
+            Self::on_bus("unix:path=/nonexistent", display, scale, words)
+        }
+
+        fn on_bus(bus: &str, display: &Display, scale: &str, words: &[&str]) -> Self {
             let mut process = Command::new(std::env::current_exe().unwrap())
+                .env("DBUS_SESSION_BUS_ADDRESS", bus)
                 .arg("windows")
                 .args(words)
                 .env("DISPLAY", &display.number)
@@ -132,13 +151,14 @@ mod looking {
     }
 
     pub fn all() {
-        let checks: [(&str, fn(Display)); 6] = [
+        let checks: [(&str, fn(Display)); 7] = [
             ("a window after a window", a_window_after_a_window),
             ("with OpenGL and without share the loop", with_opengl_and_without),
             ("the small window stands at the lower right", it_stands_at_the_lower_right),
             ("the small window takes no keys", it_takes_no_keys),
             ("the small window goes after five seconds", it_goes_after_five_seconds),
             ("the small window becomes the strip", it_becomes_the_strip),
+            ("the system's notification in its place", the_systems_notification),
         ];
         let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
         let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
@@ -302,5 +322,62 @@ mod looking {
         display.click(strip.left + strip.width - 18, strip.top + 16);
         assert_eq!(windows.line(), "command Cancel");
         windows.says("Ok(\"Declined\")");
+    }
+
+    fn the_systems_notification(display: Display) {
+        let Some(bus) = Bus::open() else { return };
+        let open = |scene: &str| Windows::on_bus(&bus.address, &display, "1", &[&format!("system:{scene}:little")]);
+        // Without a desktop, and on one that has no buttons, it is not to be had, and soon.
+        open("notification-hot").says("Err(NoNotifications(");
+        let poor = bus.desktop(&["body"]);
+        open("notification-hot").says("no buttons");
+        drop(poor);
+
+        let desktop = bus.desktop(&["body", "actions"]);
+        let shown = |desktop: &Desktop| match desktop.call() {
+            Call::Show { id, title, text, actions, .. } => (id, title, text, actions),
+            other => panic!("{other:?}"),
+        };
+        let mut windows = open("notification-hot");
+        let (id, title, text, actions) = shown(&desktop);
+        assert_eq!((title.as_str(), text.as_str()), ("Update to 1.8.6", "Incremental update • 1.2 MB\nNo restart needed"));
+        assert_eq!(actions, ["0", "Update", "1", "Later", "default", "Update to 1.8.6"]);
+        // Another program's message.
+        desktop.choose(id + 1, "1");
+        desktop.choose(id, "0");
+        windows.says("command Start");
+        assert_eq!(desktop.call(), Call::Close(id));
+        let (_, title, text, actions) = shown(&desktop);
+        assert_eq!((title.as_str(), text.as_str(), actions.len()), ("1.8.6 is in use", "No restart needed", 0));
+        windows.says("Ok(\"Done\")");
+
+        for (scene, action, command, told) in [
+            ("offer-incremental", "1", Some("command Later"), "Declined"),
+            ("offer-incremental", "default", None, "Details"),
+            ("ready-obstacle", "0", Some("command RestartNow"), ""),
+        ] {
+            let mut windows = open(scene);
+            let (id, _, text, _) = shown(&desktop);
+            assert!(
+                scene != "ready-obstacle" || text.ends_with("What changed cannot be exchanged while the app runs."),
+                "{text}"
+            );
+            desktop.choose(id, action);
+            if let Some(command) = command {
+                windows.says(command);
+            }
+            if !told.is_empty() {
+                windows.says(told);
+                assert_eq!(desktop.call(), Call::Close(id));
+            }
+        }
+
+        for (reason, told) in [(1, "TimedOut"), (2, "command Later")] {
+            let mut windows = open("offer-incremental");
+            let (id, ..) = shown(&desktop);
+            desktop.closed(id, reason);
+            windows.says(told);
+            assert_eq!(desktop.call(), Call::Close(id));
+        }
     }
 }
