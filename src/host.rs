@@ -5,6 +5,8 @@
 
 mod conditions;
 
+pub mod screen;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 

@@ -222,6 +222,35 @@ region-europe = Europe
 region-americas = Americas
 region-global = Global
 
+## The small window beside the running app, and the system's notification
+
+notification-title = Update to { $version }
+notification-now = Update
+notification-fetched = Already downloaded
+notification-no-restart = No restart needed
+notification-open = Show the whole window
+strip-step = { $name } ({ $step }/{ $steps })
+strip-preparing = Preparing
+strip-downloading = Downloading
+strip-installing = Installing
+strip-swapping = Taking over
+strip-switching = Restarting
+strip-progress = Progress of the update
+strip-detail = { $amount } • { $speed }
+restart-now = Restart
+start-now = Start
+strip-waiting = Waiting for the app to close
+restart-subtitle = Restart to use it
+obstacle-files = What changed cannot be exchanged while the app runs.
+obstacle-loading = The app uses what changed in a way that needs a restart.
+obstacle-content = The running app could not check the new files.
+obstacle-needed = Other parts of the running app still need what was before.
+obstacle-in-use = Something that changed is in use right now.
+obstacle-tried = It was tried without a restart, did not work, and was undone.
+obstacle-busy = The app takes over no changes at the moment.
+obstacle-undo = Taking it over was begun and not undone completely: please restart soon.
+obstacle-other = This change takes effect after a restart.
+
 ## Buttons
 
 action-start = Update now

@@ -194,6 +194,35 @@ region-europe = 欧洲
 region-americas = 美洲
 region-global = 全球
 
+## 应用运行时的小窗口，以及系统通知
+
+notification-title = 发现更新 { $version }
+notification-now = 立即更新
+notification-fetched = 已下载完成
+notification-no-restart = 无需重启
+notification-open = 打开完整窗口
+strip-step = { $name }（{ $step }/{ $steps }）
+strip-preparing = 准备更新
+strip-downloading = 下载更新
+strip-installing = 安装更新
+strip-swapping = 应用更新
+strip-switching = 重新启动
+strip-progress = 更新进度
+strip-detail = { $amount } • { $speed }
+restart-now = 立即重启
+start-now = 立即启动
+strip-waiting = 正在等待应用退出
+restart-subtitle = 重启后使用
+obstacle-files = 有改动的部分无法在应用运行时替换。
+obstacle-loading = 应用使用这些内容的方式决定了需要重启。
+obstacle-content = 运行中的应用未能核对新文件。
+obstacle-needed = 应用的其他部分仍依赖改动前的内容。
+obstacle-in-use = 有改动的部分正在使用中。
+obstacle-tried = 已尝试不重启直接更新，未成功，已还原。
+obstacle-busy = 应用暂时不能直接应用更新。
+obstacle-undo = 直接更新已开始但未能完全还原，请尽快重启。
+obstacle-other = 此更新在重启后生效。
+
 ## 按钮
 
 action-start = 开始更新

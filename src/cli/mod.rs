@@ -22,6 +22,7 @@ mod resident;
 mod run;
 #[cfg(feature = "publisher")]
 mod serve;
+mod shown;
 mod terminal;
 
 pub mod launcher;

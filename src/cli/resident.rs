@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::output::Output;
 use super::own::Own;
 use super::run::{self, Options};
+use super::shown::announce;
 use super::{Ending, desktop};
 use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
@@ -200,7 +201,7 @@ impl<'a> Resident<'a> {
         if self.options.headless {
             return;
         }
-        run::show(self.context, self.handle, std::mem::take(&mut self.view), self.options);
+        announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
     }
 
     /// A window that was closed on the way stops nothing: the new version is there at the next start.

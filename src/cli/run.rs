@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::output::Output;
 use super::own::Own;
 use super::place::PlaceError;
+use super::shown::show;
 use super::{Ending, desktop, resident, terminal};
 use crate::engine::app;
 use crate::engine::context::Context;
@@ -20,12 +21,12 @@ use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::engine::repair;
 use crate::engine::supervisor;
 use crate::host;
-use crate::launcher::{self, Language, Texts, ViewState, WindowOptions};
+use crate::launcher::{self, Language, ViewState};
 use crate::model::ContainerId;
 use crate::settings::{CheckTime, Renderer};
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::lock::RunningLock;
-use crate::store::{Home, State, probation};
+use crate::store::{Home, probation};
 
 /// What the command line says about the window.
 #[derive(Clone, Copy, Debug)]
@@ -228,46 +229,6 @@ fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
         Phase::UpToDate { .. } | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
         _ => None,
     })
-}
-
-/// Opens the window; `false` if none can be opened, which a person is told by a message of the system as far as it can.
-pub(super) fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -> bool {
-    let settings = &context.settings;
-    let active = context.home.active().ok().map(|(_, record)| record);
-    let app_name = match &active {
-        Some(record) => record.display_name.clone(),
-        None if settings.display_name.is_empty() => settings.app.to_string(),
-        None => settings.display_name.clone(),
-    };
-    let folder = active.as_ref().map(|record| context.home.container(&record.container));
-    let icon = active.and_then(|record| std::fs::read(record.icon?.under(&folder?)).ok());
-    let state = context.home.state().unwrap_or_default();
-    let window = WindowOptions {
-        title: app_name.clone(),
-        app_name: app_name.clone(),
-        icon,
-        language: options.language,
-        theme: settings.window.theme,
-        renderer: options.renderer.unwrap_or(settings.window.renderer),
-    };
-    match launcher::open(window, handle.clone(), view) {
-        Ok(closed) => {
-            tracing::info!(?closed, "window closed");
-            if let Some(language) = closed.choices.language {
-                let state = State { language: Some(language.tag().to_owned()), ..context.home.state().unwrap_or(state) };
-                if let Err(error) = context.home.set_state(&state) {
-                    tracing::warn!(%error, "the chosen language is forgotten");
-                }
-            }
-            true
-        }
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "no window");
-            // The message waits for a click; the app does not wait for that.
-            std::thread::spawn(move || launcher::tell_no_window(&app_name, &Texts::new(options.language)));
-            false
-        }
-    }
 }
 
 /// Takes events in until `enough`, looking at least every second.

@@ -8,18 +8,26 @@
 //! view_state  pure: events -> what a screen shows     dialog/  the screens, the version menu, keys
 //! texts       the catalogue, figures for people       theme, fonts, icons, widgets, markdown
 //! plan_words  what an update costs, and why         told_words  what happened while nobody looked
+//! obstacle_words  why a restart is needed
 //! file_dialog  the system's
+//! notification/  the small window beside a running app    system_notification/  the system's own in its place
 //! window      by OpenGL (eframe)                      software, rasteriser  without OpenGL
+//! event_loop  the one of the process                  screen  where a window goes, and its corners
 //! ```
 
 pub mod dialog;
+mod event_loop;
 mod file_dialog;
 pub mod fonts;
 pub mod icons;
 pub mod markdown;
+pub mod notification;
+mod obstacle_words;
 mod plan_words;
 pub mod rasteriser;
+mod screen;
 mod software;
+mod system_notification;
 pub mod texts;
 pub mod theme;
 mod told_words;
@@ -30,7 +38,9 @@ mod window;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
+pub use notification::{Notification, NotificationOptions, Notified, Told, notify};
 pub use plan_words::{repaired_subtitle, repaired_title};
+pub use system_notification::notify_by_system;
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;
 
@@ -73,6 +83,12 @@ pub enum WindowError {
     /// There is no display, or none that lets us open a window.
     #[error("no window can be opened: {0}")]
     NoWindow(String),
+    /// Windows of this system go where it wants, so that none can be put at the edge of the screen.
+    #[error("this window system lets no program say where its window goes")]
+    NoPlace,
+    /// The system shows no notifications, or none with buttons.
+    #[error("the system shows no notification that can be answered: {0}")]
+    NoNotifications(String),
     /// A window could be opened, but nothing can be drawn into it in this way.
     #[error("the window cannot be drawn: {0}")]
     NoDrawing(String),
@@ -81,7 +97,8 @@ pub enum WindowError {
     Panicked(String),
 }
 
-/// Opens the window and returns when it has closed. Once a process, and on its main thread (macOS insists).
+/// Opens the window and returns when it has closed. Always on the same thread, the process's main one (macOS insists); one window at a
+/// time, as many one after another as there is need for.
 ///
 /// `state` is what the caller has seen of the engine so far; later events come from `handle`. After the window has closed the
 /// engine still runs: whether a download goes on or [`crate::engine::protocol::Command::Quit`] is sent is the caller's choice.
@@ -113,6 +130,12 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     handle.on_event(|| ());
     let ended = ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
+}
+
+/// Takes in what the window system has sent since the last window closed, if there was one: to be called now and then by a launcher that
+/// stays without a window for hours, on the thread of [`open`].
+pub fn catch_up() {
+    event_loop::catch_up();
 }
 
 /// Tells a person what failed by a message of the system, as far as the system can, and waits until it was read. For a shortcut, whose

@@ -20,6 +20,15 @@ impl Texts {
         }
     }
 
+    /// The same in very few words: `Incremental update • 5.4 KB`.
+    pub fn short_price(&self, plan: &Plan) -> String {
+        if plan.is_local() {
+            return self.get("notification-fetched");
+        }
+        let way = self.get(if plan.is_incremental() { "way-incremental" } else { "way-full" });
+        self.with("offer-subtitle", &[("way", &way), ("size", &self.size(plan.bytes))])
+    }
+
     /// What is fetched: what an interrupted download left is told, else how much less it is than the whole package.
     pub fn fetched(&self, plan: &Plan, bytes_to_fetch: u64) -> String {
         if plan.is_local() {

@@ -7,7 +7,8 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use egui::{Color32, ViewportEvent, ViewportId};
+use eframe::UserEvent;
+use egui::{Color32, Ui, ViewportEvent, ViewportId};
 use egui_winit::accesskit_winit;
 use winit::application::ApplicationHandler;
 use winit::event::{StartCause, WindowEvent};
@@ -15,25 +16,75 @@ use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy}
 use winit::window::{Window, WindowId};
 
 use super::dialog::Dialog;
+use super::event_loop;
 use super::rasteriser::{Canvas, Rasteriser};
+use super::screen::{self, Screen, Shape};
 use super::window::{Ended, viewport};
 use super::{WindowError, theme};
 
+/// What such a window shows.
+pub(super) trait Contents {
+    /// Fonts, theme, pictures, and being woken by the engine.
+    fn prepare(&mut self, context: &egui::Context);
+    /// Whether this window system can show it; asked before the window is made.
+    fn check(&self, _event_loop: &ActiveEventLoop) -> Result<(), WindowError> {
+        Ok(())
+    }
+    /// Where the window of this size begins, in pixels of the desktop; some systems place windows themselves and ignore it.
+    fn place(&mut self, screen: &Screen, size: (u32, u32)) -> (i32, i32) {
+        screen.centre(size)
+    }
+    /// Draws one frame.
+    fn ui(&mut self, ui: &mut Ui);
+    /// Whether the window shall close.
+    fn is_over(&self) -> bool;
+    /// How much of the window is there to be seen, where the desktop can show it.
+    fn shape(&self) -> Shape {
+        Shape::default()
+    }
+}
+
+impl Contents for Dialog {
+    fn prepare(&mut self, context: &egui::Context) {
+        Self::prepare(self, context);
+    }
+
+    fn ui(&mut self, ui: &mut Ui) {
+        Self::ui(self, ui);
+    }
+
+    fn is_over(&self) -> bool {
+        self.closed().is_some()
+    }
+}
+
 /// Shows the dialog until it closes.
 pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
-    let no_window = |error: &dyn std::error::Error| WindowError::NoWindow(error.to_string());
-    let event_loop = EventLoop::<UserEvent>::with_user_event().build().map_err(|error| no_window(&error))?;
+    let builder = viewport(title, icon, dialog.first_size());
+    show(builder, &mut dialog)?;
+    Ok(Ended { reason: dialog.closed(), choices: dialog.choices() })
+}
+
+/// Shows a window until what is in it is over.
+pub(super) fn show(builder: egui::ViewportBuilder, contents: &mut impl Contents) -> Result<(), WindowError> {
+    event_loop::lend(|event_loop| show_in(event_loop, builder, contents))
+}
+
+fn show_in(
+    event_loop: &mut EventLoop<UserEvent>,
+    builder: egui::ViewportBuilder,
+    contents: &mut impl Contents,
+) -> Result<(), WindowError> {
     let context = egui::Context::default();
     let proxy = event_loop.create_proxy();
     let waker = proxy.clone();
     context.set_request_repaint_callback(move |request| {
-        // Without a loop there is nothing to repaint.
-        let _ = waker.send_event(UserEvent::Repaint(Instant::now().checked_add(request.delay)));
+        event_loop::repaint(&waker, Instant::now().checked_add(request.delay));
     });
-    dialog.prepare(&context);
+    contents.prepare(&context);
     let mut app = App {
-        builder: viewport(title, icon, dialog.first_size()),
-        dialog,
+        builder,
+        contents,
         context,
         proxy,
         shown: None,
@@ -42,31 +93,13 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
         info: egui::ViewportInfo::default(),
         rasteriser: Rasteriser::default(),
     };
-    event_loop.run_app(&mut app).map_err(|error| no_window(&error))?;
-    match app.failure {
-        Some(failure) => Err(failure),
-        None => Ok(Ended { reason: app.dialog.closed(), choices: app.dialog.choices() }),
-    }
+    event_loop::run(event_loop, &mut app)?;
+    app.failure.map_or(Ok(()), Err)
 }
 
-/// What other threads tell the loop.
-#[derive(Debug)]
-enum UserEvent {
-    /// Draw again, at this time at the latest; `None` for never.
-    Repaint(Option<Instant>),
-    /// A screen reader asks.
-    Accessibility(accesskit_winit::Event),
-}
-
-impl From<accesskit_winit::Event> for UserEvent {
-    fn from(event: accesskit_winit::Event) -> Self {
-        Self::Accessibility(event)
-    }
-}
-
-struct App {
+struct App<'a, C> {
     builder: egui::ViewportBuilder,
-    dialog: Dialog,
+    contents: &'a mut C,
     context: egui::Context,
     proxy: EventLoopProxy<UserEvent>,
     shown: Option<Shown>,
@@ -84,12 +117,16 @@ struct Shown {
     surface: softbuffer::Surface<Rc<Window>, Rc<Window>>,
     /// Until the first frame has been drawn the window is hidden, so that nobody sees it empty.
     hidden: bool,
+    /// Whether what is behind the window can shine through.
+    transparent: bool,
 }
 
-impl App {
+impl<C: Contents> App<'_, C> {
     fn open(&mut self, event_loop: &ActiveEventLoop) -> Result<Shown, WindowError> {
+        self.contents.check(event_loop)?;
+        let transparent = self.builder.transparent == Some(true) && crate::host::screen::blends();
         // accesskit wants to be there before the window is seen.
-        let builder = self.builder.clone().with_visible(false);
+        let builder = self.builder.clone().with_visible(false).with_transparent(transparent);
         let window = egui_winit::create_window(&self.context, event_loop, &builder)
             .map_err(|error| WindowError::NoWindow(error.to_string()))?;
         let window = Rc::new(window);
@@ -101,20 +138,11 @@ impl App {
             .and_then(|context| softbuffer::Surface::new(&context, Rc::clone(&window)))
             .map_err(no_drawing)?;
         egui_winit::update_viewport_info(&mut self.info, &self.context, &window, true);
-        self.centre(&window);
-        Ok(Shown { window, input, surface, hidden: true })
-    }
-
-    /// The middle of the monitor; some systems place windows themselves and ignore it.
-    fn centre(&self, window: &Window) {
-        if let Some(monitor) = window.current_monitor().or_else(|| window.primary_monitor()) {
-            let (screen, outer, start) = (monitor.size(), window.outer_size(), monitor.position());
-            let middle = |all: u32, own: u32| i32::try_from(all.saturating_sub(own) / 2).unwrap_or(0);
-            window.set_outer_position(winit::dpi::PhysicalPosition::new(
-                start.x + middle(screen.width, outer.width),
-                start.y + middle(screen.height, outer.height),
-            ));
+        if let Some(screen) = Screen::of(&window) {
+            let (x, y) = self.contents.place(&screen, window.outer_size().into());
+            window.set_outer_position(winit::dpi::PhysicalPosition::new(x, y));
         }
+        Ok(Shown { window, input, surface, hidden: true, transparent })
     }
 
     fn fail(&mut self, event_loop: &ActiveEventLoop, failure: WindowError) {
@@ -129,21 +157,22 @@ impl App {
         let mut input = shown.input.take_egui_input(&shown.window);
         input.viewports.insert(ViewportId::ROOT, self.info.clone());
         self.info.events.clear();
-        let dialog = &mut self.dialog;
-        let mut output = self.context.run_ui(input, |ui| dialog.ui(ui));
+        let contents = &mut self.contents;
+        let mut output = self.context.run_ui(input, |ui| contents.ui(ui));
         shown.input.handle_platform_output_with_event_loop(&shown.window, event_loop, output.platform_output);
         self.rasteriser.update(&mut output.textures_delta);
         let primitives = self.context.tessellate(output.shapes, output.pixels_per_point);
         let colours = theme::Palette::for_theme(self.context.theme());
-        let drawn = draw(&self.rasteriser, shown, colours.background, &primitives, output.pixels_per_point);
+        let shape = self.contents.shape();
+        let drawn = draw(&self.rasteriser, shown, colours.background, &primitives, output.pixels_per_point, shape);
         self.rasteriser.free(&mut output.textures_delta);
         if std::mem::take(&mut shown.hidden) {
-            shown.window.set_visible(true);
+            screen::appear(&shown.window, self.builder.active.unwrap_or(true));
         }
         if let Err(failure) = drawn {
             return self.fail(event_loop, no_drawing(failure));
         }
-        if self.dialog.closed().is_some() {
+        if self.contents.is_over() {
             // Destroying it is only told to the X server with the next request, and after the loop there is none.
             shown.window.set_visible(false);
             return event_loop.exit();
@@ -159,7 +188,7 @@ impl App {
             );
             delay = delay.min(viewport.repaint_delay);
         }
-        // A key for quitting is a wish to close the window; the dialog has the last word.
+        // A key for quitting is a wish to close the window; what is in it has the last word.
         if self.info.close_requested() {
             delay = Duration::ZERO;
         }
@@ -180,6 +209,7 @@ fn draw(
     background: Color32,
     primitives: &[egui::ClippedPrimitive],
     pixels_per_point: f32,
+    shape: Shape,
 ) -> Result<(), softbuffer::SoftBufferError> {
     let size = shown.window.inner_size();
     let (Some(width), Some(height)) = (NonZeroU32::new(size.width), NonZeroU32::new(size.height)) else {
@@ -189,6 +219,9 @@ fn draw(
     let mut pixels = shown.surface.buffer_mut()?;
     let mut canvas = Canvas { pixels: &mut pixels, width: size.width as usize, height: size.height as usize };
     rasteriser.draw(&mut canvas, background, primitives, pixels_per_point);
+    if shown.transparent {
+        shape.cut(&mut canvas, pixels_per_point);
+    }
     pixels.present()
 }
 
@@ -196,7 +229,7 @@ fn no_drawing(error: softbuffer::SoftBufferError) -> WindowError {
     WindowError::NoDrawing(error.to_string())
 }
 
-impl ApplicationHandler<UserEvent> for App {
+impl<C: Contents> ApplicationHandler<UserEvent> for App<'_, C> {
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
         if self.shown.is_none() {
             match self.open(event_loop) {
@@ -220,8 +253,10 @@ impl ApplicationHandler<UserEvent> for App {
     fn user_event(&mut self, _event_loop: &ActiveEventLoop, event: UserEvent) {
         let Some(shown) = &mut self.shown else { return };
         match event {
-            UserEvent::Repaint(at) => self.plan(at),
-            UserEvent::Accessibility(event) => {
+            UserEvent::RequestRepaint { when, .. } => self.plan(Some(when)),
+            // A screen reader that still asks the window before.
+            UserEvent::AccessKitActionRequest(event) if event.window_id != shown.window.id() => {}
+            UserEvent::AccessKitActionRequest(event) => {
                 match event.window_event {
                     accesskit_winit::WindowEvent::InitialTreeRequested => self.context.enable_accesskit(),
                     accesskit_winit::WindowEvent::ActionRequested(request) => {
@@ -234,8 +269,8 @@ impl ApplicationHandler<UserEvent> for App {
         }
     }
 
-    fn window_event(&mut self, event_loop: &ActiveEventLoop, _window: WindowId, event: WindowEvent) {
-        let Some(shown) = &mut self.shown else { return };
+    fn window_event(&mut self, event_loop: &ActiveEventLoop, window: WindowId, event: WindowEvent) {
+        let Some(shown) = self.shown.as_mut().filter(|shown| shown.window.id() == window) else { return };
         match event {
             WindowEvent::RedrawRequested => return self.frame(event_loop),
             WindowEvent::CloseRequested => self.info.events.push(ViewportEvent::Close),

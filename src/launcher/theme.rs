@@ -4,6 +4,8 @@
 use egui::{Color32, CornerRadius, FontFamily, FontId, Margin, Stroke, TextStyle, Theme, Visuals};
 
 use super::fonts;
+use super::texts::Language;
+use crate::settings::Theme as Choice;
 
 /// Width of the window, points.
 pub const WIDTH: f32 = 544.0;
@@ -102,6 +104,27 @@ pub const fn body(size: f32) -> FontId {
 /// The font of titles and buttons.
 pub fn title(size: f32) -> FontId {
     FontId::new(size, fonts::bold())
+}
+
+/// Prepares a context for a window: fonts, theme, and what a click is. `dark` is for [`Choice::Auto`] where the window system does not say.
+pub fn prepare(context: &egui::Context, language: Language, theme: Choice, dark: bool) {
+    fonts::install(context, language);
+    install(context, preference(theme));
+    let fallback = if dark { Theme::Dark } else { Theme::Light };
+    context.options_mut(|options| {
+        options.fallback_theme = fallback;
+        // Slow machines and slow hands: a press is a click however long it takes, as everywhere else.
+        options.input_options.max_click_duration = f64::INFINITY;
+    });
+}
+
+/// A choice in egui's words.
+pub const fn preference(theme: Choice) -> egui::ThemePreference {
+    match theme {
+        Choice::Auto => egui::ThemePreference::System,
+        Choice::Light => egui::ThemePreference::Light,
+        Choice::Dark => egui::ThemePreference::Dark,
+    }
 }
 
 /// Gives both themes to egui and chooses one.

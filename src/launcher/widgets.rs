@@ -35,6 +35,11 @@ pub fn small_button(ui: &mut Ui, text: &str, emphasis: Emphasis) -> Response {
     sized_button(ui, text, emphasis, theme::body(13.0), vec2(10.0, 28.0), 0.0)
 }
 
+/// A button of a given size, for the small window.
+pub fn fixed_button(ui: &mut Ui, text: &str, emphasis: Emphasis, size: Vec2) -> Response {
+    sized_button(ui, text, emphasis, theme::body(12.0), vec2(4.0, size.y), size.x)
+}
+
 /// `size` is the distance of the text from the sides, and the height.
 fn sized_button(ui: &mut Ui, text: &str, emphasis: Emphasis, font: egui::FontId, size: Vec2, smallest: f32) -> Response {
     let colours = Palette::of(ui);
@@ -82,6 +87,24 @@ pub fn icon_button(ui: &mut Ui, name: &str, draw: impl FnOnce(&egui::Painter, Re
         focus_ring(ui, &response, rect, corners, &colours);
     }
     response.on_hover_text(name)
+}
+
+/// A small cross that closes or stops something; `name` is for screen readers.
+pub fn cross(ui: &mut Ui, name: &str) -> Response {
+    let colours = Palette::of(ui);
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(20.0), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
+    let hot = response.hovered();
+    let corners = CornerRadius::same(6);
+    if hot {
+        ui.painter().rect_filled(rect, corners, colours.button_hover);
+    }
+    let stroke = Stroke::new(1.4, if hot { colours.text } else { colours.muted });
+    let arms = rect.shrink(6.0);
+    ui.painter().line_segment([arms.left_top(), arms.right_bottom()], stroke);
+    ui.painter().line_segment([arms.right_top(), arms.left_bottom()], stroke);
+    focus_ring(ui, &response, rect, corners, &colours);
+    response
 }
 
 fn focus_ring(ui: &Ui, response: &Response, rect: Rect, corners: CornerRadius, colours: &Palette) {

@@ -3,8 +3,8 @@
 use egui::{ViewportBuilder, vec2};
 
 use super::dialog::{Choices, CloseReason, Dialog};
-use super::{WindowError, icons, theme};
-use std::cell::RefCell;
+use super::{WindowError, event_loop, icons, theme};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// How the native window is made, in both ways of drawing.
@@ -35,15 +35,22 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
     };
     let ended = Rc::new(RefCell::new(Ended::default()));
     let shared = Rc::clone(&ended);
+    let began = Rc::new(Cell::new(false));
+    let beginning = Rc::clone(&began);
     let start = move |context: &eframe::CreationContext<'_>| {
+        beginning.set(true);
         let mut app = App { dialog, ended: shared };
         app.dialog.prepare(&context.egui_ctx);
         Ok(Box::new(app) as Box<dyn eframe::App>)
     };
-    eframe::run_native(title, options, Box::new(start)).map_err(|error| match error {
-        eframe::Error::Winit(error) => WindowError::NoWindow(error.to_string()),
-        error => WindowError::NoDrawing(error.to_string()),
+    event_loop::lend(|event_loop| {
+        let mut app = eframe::create_native(title, options, Box::new(start), event_loop);
+        event_loop::run(event_loop, &mut app)
     })?;
+    // eframe keeps its error to itself when the loop is not its own; it is in the log.
+    if !began.get() {
+        return Err(WindowError::NoDrawing("OpenGL cannot be used".to_owned()));
+    }
     let ended = *ended.borrow();
     Ok(ended)
 }

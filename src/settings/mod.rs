@@ -171,6 +171,8 @@ pub struct WindowSettings {
     pub theme: Theme,
     /// `auto` (software), `opengl` or `software`.
     pub renderer: Renderer,
+    /// How an update is announced while the app runs: `window`, `system`, `dialog` or `off`.
+    pub notification: Announcement,
 }
 
 /// `[hot_update]`.
@@ -238,6 +240,20 @@ pub enum Renderer {
     Software,
 }
 
+/// How an update is announced while the app runs. A mandatory release always comes with the whole window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Announcement {
+    /// Small updates by a small window at the edge of the screen that goes by itself, others by the whole one.
+    Window,
+    /// By the notification of the system, where it has some that can be answered.
+    System,
+    /// By the whole window.
+    Dialog,
+    /// Not at all: the window of the installed versions, the terminal or the app itself begins it.
+    Off,
+}
+
 impl Default for UpdateSettings {
     fn default() -> Self {
         Self {
@@ -259,7 +275,7 @@ impl Default for UpdateSettings {
 
 impl Default for WindowSettings {
     fn default() -> Self {
-        Self { language: "auto".to_owned(), theme: Theme::Auto, renderer: Renderer::Auto }
+        Self { language: "auto".to_owned(), theme: Theme::Auto, renderer: Renderer::Auto, notification: Announcement::Window }
     }
 }
 
@@ -376,6 +392,7 @@ mod tests {
             (settings.channel.as_str(), settings.update.check, settings.bandwidth_limit()),
             ("stable", CheckTime::AfterStart, None)
         );
+        assert_eq!(settings.window.notification, Announcement::Window);
         let again = parse(&toml::to_string(&settings).unwrap()).unwrap();
         assert_eq!(again, settings);
     }
@@ -407,6 +424,7 @@ mod tests {
         assert!(message(&format!("{SMALLEST}[update]\non_metered = 'sometimes'")).contains("`nothing`, `check`, `all`"));
         assert!(message(&format!("{SMALLEST}[update]\npush_spread_seconds = 3601")).contains("update.push_spread_seconds"));
         assert!(message(&format!("api = 'ftp://x/'\n{SMALLEST}")).contains("api: it must begin with http://"));
+        assert!(message(&format!("{SMALLEST}[window]\nnotification = 'loud'")).contains("loud"));
         let chain = message(&format!("{SMALLEST}[fallback]\nmax_patch_chain_length = 0"));
         assert!(chain.contains("fallback.max_patch_chain_length") && chain.contains("1 to 20"), "{chain}");
     }

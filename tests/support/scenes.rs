@@ -4,7 +4,7 @@
 
 use kuzflow::engine::protocol::{
     DiskUse, Event, FaultKind, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState, Phase,
-    Problem, ProblemKind, Progress,
+    Problem, ProblemKind, Progress, SwapObstacle,
 };
 use kuzflow::launcher::ViewState;
 use kuzflow::launcher::texts::Language;
@@ -297,7 +297,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 44] = [
+pub const NAMES: [&str; 49] = [
     "idle",
     "checking",
     "up-to-date",
@@ -342,6 +342,11 @@ pub const NAMES: [&str; 44] = [
     "rolling-back",
     "rolled-back",
     "launched-told",
+    "notification-hot",
+    "strip-downloading",
+    "strip-swapping",
+    "swapped",
+    "ready-obstacle",
 ];
 
 /// The events that lead to a scene.
@@ -419,6 +424,20 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
         "cancelled" => vec![phase(Phase::Cancelled)],
         "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000)],
+        "notification-hot" => vec![with_plan(Plan { requires_restart: false, hot_swappable: 9, ..patches(&["1.8.5"], 1_210_000) })],
+        "strip-downloading" => vec![with_plan(patches(&["1.8.5"], 1_210_000)), downloading, progress_of(1_210_000, language, 0.42, true)],
+        "strip-swapping" => vec![phase(Phase::Swapping { version })],
+        "swapped" => vec![phase(Phase::Swapped { version, modules: vec!["app.executor".to_owned()] })],
+        "ready-obstacle" => {
+            let obstacle = SwapObstacle {
+                code: "c-extension".to_owned(),
+                text: "a compiled module has changed".to_owned(),
+                module: None,
+                path: Some("app/engine/_fast.so".to_owned()),
+            };
+            let not_swapped = Event::NotSwapped { version: version.clone(), reasons: vec![obstacle] };
+            vec![not_swapped, phase(Phase::Ready { version, running: true })]
+        }
         "taking-along" => {
             let progress = Progress { done: 312_400_000, total: 1_024_000_000, ..Progress::default() };
             vec![phase(Phase::Switching { version }), Event::Progress(progress)]

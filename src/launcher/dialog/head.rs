@@ -2,10 +2,10 @@
 
 use egui::{RichText, Sense, Ui, vec2};
 
-use super::{Dialog, Page, offer, preference, versions};
+use super::{Dialog, Page, offer, versions};
 use crate::engine::protocol::Phase;
 use crate::launcher::texts::{Language, Texts};
-use crate::launcher::theme::Palette;
+use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis, Mark};
 use crate::launcher::{fonts, icons, repaired_subtitle, repaired_title};
 use crate::settings::Theme;
@@ -61,7 +61,7 @@ impl Dialog {
             let hint = self.texts.with("action-theme", &[("theme", &self.texts.get(now))]);
             if widgets::icon_button(ui, &hint, icons::half_circle).clicked() {
                 self.choices.theme = Some(next);
-                ui.ctx().set_theme(preference(next));
+                ui.ctx().set_theme(theme::preference(next));
             }
             let hint = self.texts.get("action-install-file");
             if self.view.at_rest() && widgets::icon_button(ui, &hint, icons::file_in).clicked() {

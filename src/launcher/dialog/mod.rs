@@ -141,14 +141,7 @@ impl Dialog {
 
     /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
-        fonts::install(context, self.options.language);
-        theme::install(context, preference(self.options.theme));
-        let fallback = if self.options.dark { egui::Theme::Dark } else { egui::Theme::Light };
-        context.options_mut(|options| {
-            options.fallback_theme = fallback;
-            // Slow machines and slow hands: a press is a click however long it takes, as everywhere else.
-            options.input_options.max_click_duration = f64::INFINITY;
-        });
+        theme::prepare(context, self.options.language, self.options.theme, self.options.dark);
         let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
         self.icon = Some(context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
@@ -160,7 +153,7 @@ impl Dialog {
     pub fn first_size(&mut self) -> egui::Vec2 {
         let context = egui::Context::default();
         context.set_fonts(fonts::definitions(self.options.language));
-        theme::install(&context, preference(self.options.theme));
+        theme::install(&context, theme::preference(self.options.theme));
         let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(WIDTH, *HEIGHT.end()));
         // The first pass learns the sizes of the panels, the second lays out with them.
         for _ in 0..2 {
@@ -335,7 +328,13 @@ impl Dialog {
                 }
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
-            Phase::Ready { .. } | Phase::Swapped { .. } => self.release_notes(ui),
+            Phase::Ready { .. } => {
+                if let Some(why) = self.texts.obstacle(&self.view.obstacles) {
+                    self.statement(ui, &why);
+                }
+                self.release_notes(ui);
+            }
+            Phase::Swapped { .. } => self.release_notes(ui),
             Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
         }
     }
@@ -441,13 +440,5 @@ impl Dialog {
             text.push_str(&format!("{}{cause}\n", "  ".repeat(depth)));
         }
         text
-    }
-}
-
-fn preference(theme: Theme) -> egui::ThemePreference {
-    match theme {
-        Theme::Auto => egui::ThemePreference::System,
-        Theme::Light => egui::ThemePreference::Light,
-        Theme::Dark => egui::ThemePreference::Dark,
     }
 }

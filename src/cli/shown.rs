@@ -1,0 +1,183 @@
+//! What a person sees of an engine: the whole window, or beside the running app the small one or the system's notification.
+//!
+//! In: an engine's handle and what was seen of it. Out: how it ended. Never: a decision about updates, but which of the windows tells of one.
+
+use super::run::Options;
+use crate::engine::context::Context;
+use crate::engine::mailbox::Handle;
+use crate::launcher::{self, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
+use crate::model::Offer;
+use crate::model::plan::Way;
+use crate::settings::Announcement;
+use crate::store::State;
+
+/// Tells of an offer, or of what came of one, beside the running app in the way that the settings want, and returns when it was answered and what was begun has
+/// ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
+/// whole window.
+pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Options) -> Told {
+    let wanted = context.settings.window.notification;
+    let way = match view.offer() {
+        Some(offer) => announcement(wanted, offer),
+        None => Some(wanted).filter(|wanted| *wanted != Announcement::Off),
+    };
+    let Some(way) = way else {
+        tracing::info!("nothing is announced, as the settings want it");
+        return Told::TimedOut;
+    };
+    let state = match way {
+        Announcement::Window => small(context, handle, view, options, &[by_window, by_system]),
+        Announcement::System => small(context, handle, view, options, &[by_system, by_window]),
+        Announcement::Dialog | Announcement::Off => Err(view),
+    };
+    match state {
+        Ok(Notified { told: Told::Details, state }) | Err(state) => {
+            show(context, handle, state, options);
+            Told::Details
+        }
+        Ok(notified) => notified.told,
+    }
+}
+
+/// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been begun yet, comes with the whole window.
+fn announcement(wanted: Announcement, offer: &Offer) -> Option<Announcement> {
+    if offer.signed.release.mandatory || offer.current.is_none() {
+        return Some(Announcement::Dialog);
+    }
+    match wanted {
+        Announcement::Off => None,
+        Announcement::Window if !offer.plan.is_incremental() && offer.plan.way != Way::Installed => Some(Announcement::Dialog),
+        wanted => Some(wanted),
+    }
+}
+
+type Notify = fn(WindowOptions, &Handle, ViewState) -> Result<Notified, WindowError>;
+
+fn by_window(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<Notified, WindowError> {
+    launcher::notify(window, handle.clone(), view)
+}
+
+fn by_system(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<Notified, WindowError> {
+    launcher::notify_by_system(&window, handle, view)
+}
+
+/// The first of these ways that is to be had; the state if none is.
+fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, ways: &[Notify]) -> Result<Notified, ViewState> {
+    let window = window_options(context, options);
+    for notify in ways {
+        match notify(window.clone(), handle, view.clone()) {
+            Ok(notified) => {
+                tracing::info!(told = ?notified.told, "notification ended");
+                return Ok(notified);
+            }
+            Err(error) => tracing::info!(error = &error as &dyn std::error::Error, "no notification in this way"),
+        }
+    }
+    Err(view)
+}
+
+fn window_options(context: &Context, options: Options) -> WindowOptions {
+    let settings = &context.settings;
+    let active = context.home.active().ok().map(|(_, record)| record);
+    let app_name = match &active {
+        Some(record) => record.display_name.clone(),
+        None if settings.display_name.is_empty() => settings.app.to_string(),
+        None => settings.display_name.clone(),
+    };
+    let folder = active.as_ref().map(|record| context.home.container(&record.container));
+    let icon = active.and_then(|record| std::fs::read(record.icon?.under(&folder?)).ok());
+    WindowOptions {
+        title: app_name.clone(),
+        app_name,
+        icon,
+        language: options.language,
+        theme: settings.window.theme,
+        renderer: options.renderer.unwrap_or(settings.window.renderer),
+    }
+}
+
+/// Opens the window; `false` if none can be opened, which a person is told by a message of the system as far as it can.
+pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -> bool {
+    let state = context.home.state().unwrap_or_default();
+    let window = window_options(context, options);
+    let app_name = window.app_name.clone();
+    match launcher::open(window, handle.clone(), view) {
+        Ok(closed) => {
+            tracing::info!(?closed, "window closed");
+            if let Some(language) = closed.choices.language {
+                let state = State { language: Some(language.tag().to_owned()), ..context.home.state().unwrap_or(state) };
+                if let Err(error) = context.home.set_state(&state) {
+                    tracing::warn!(%error, "the chosen language is forgotten");
+                }
+            }
+            true
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no window");
+            // The message waits for a click; the app does not wait for that.
+            std::thread::spawn(move || launcher::tell_no_window(&app_name, &Texts::new(options.language)));
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Version;
+    use crate::model::digest::Digest;
+    use crate::model::plan::{Plan, Reason};
+    use crate::model::release::{DocumentLocation, Release, SignedRelease};
+
+    fn offer(way: Way) -> Offer {
+        let hash = Digest::of(b"");
+        let document = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash };
+        let release = Release {
+            container: "sample_2.0.1_Linux_x86_64".parse().unwrap(),
+            display_name: "Sample".to_owned(),
+            channel: "stable".to_owned(),
+            published: jiff::Timestamp::UNIX_EPOCH,
+            manifest: document.clone(),
+            index: document,
+            unpacked_size: 1,
+            file_count: 1,
+            mandatory: false,
+            rollout_permille: 1000,
+            halted: false,
+            minimum_version: None,
+            minimum_launcher: None,
+            hot_swap: None,
+            notes: Default::default(),
+        };
+        Offer {
+            signed: SignedRelease { target: "sample.kuzflow".to_owned(), length: 1, hash, release },
+            current: Some(Version::new(2, 0, 0)),
+            plan: Plan { way, ..Plan::full(1, 1, Reason::Cheapest) },
+            bytes_to_fetch: 1,
+            notes: String::new(),
+            nodes: Vec::new(),
+            estimated_seconds: None,
+            file: None,
+        }
+    }
+
+    #[test]
+    fn small_updates_come_small_and_others_with_the_whole_window() {
+        let by_window = |way| announcement(Announcement::Window, &offer(way));
+        assert_eq!([Way::Patches, Way::Entries, Way::Installed].map(by_window), [Some(Announcement::Window); 3]);
+        assert_eq!([Way::Full, Way::File].map(by_window), [Some(Announcement::Dialog); 2]);
+        assert_eq!(announcement(Announcement::System, &offer(Way::Full)), Some(Announcement::System));
+        assert_eq!(announcement(Announcement::Dialog, &offer(Way::Patches)), Some(Announcement::Dialog));
+        assert_eq!(announcement(Announcement::Off, &offer(Way::Patches)), None);
+    }
+
+    #[test]
+    fn what_cannot_be_put_off_is_never_small_or_silent() {
+        let mut mandatory = offer(Way::Patches);
+        mandatory.signed.release.mandatory = true;
+        let first = Offer { current: None, ..offer(Way::Full) };
+        for wanted in [Announcement::Window, Announcement::System, Announcement::Dialog, Announcement::Off] {
+            assert_eq!(announcement(wanted, &mandatory), Some(Announcement::Dialog));
+            assert_eq!(announcement(wanted, &first), Some(Announcement::Dialog));
+        }
+    }
+}

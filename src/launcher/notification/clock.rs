@@ -1,0 +1,85 @@
+//! When the small window goes by itself, and how it comes. Pure: the time is an argument, counted from any moment.
+
+use std::time::Duration;
+
+/// How long the window stays if nobody cares.
+pub const STAY: Duration = Duration::from_secs(5);
+/// How long it takes to slide in.
+const SLIDE: Duration = Duration::from_millis(300);
+
+/// Counts the time for which nobody has cared.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Countdown {
+    /// Since when; `None` while somebody points at the window, or before the first look.
+    alone_since: Option<Duration>,
+}
+
+impl Countdown {
+    /// What is left at this moment; nothing left means that the window goes. While `cared` (the pointer is on the window, or the keys go
+    /// to it) all is left, and what comes after begins anew.
+    pub fn left(&mut self, now: Duration, cared: bool) -> Duration {
+        if cared {
+            self.alone_since = None;
+            return STAY;
+        }
+        let since = *self.alone_since.get_or_insert(now);
+        STAY.saturating_sub(now.saturating_sub(since))
+    }
+
+    /// Begins anew, for another thing to read.
+    pub fn restart(&mut self) {
+        self.alone_since = None;
+    }
+}
+
+/// How much of its way the window has come so long after it appeared, 0 to 1: fast at first, then slower (cubic).
+pub fn slid(after: Duration) -> f32 {
+    let part = (after.as_secs_f32() / SLIDE.as_secs_f32()).clamp(0.0, 1.0);
+    1.0 - (1.0 - part).powi(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn it_goes_after_five_seconds_alone() {
+        let mut countdown = Countdown::default();
+        assert_eq!(countdown.left(at(70_000), false), STAY);
+        assert_eq!(countdown.left(at(72_000), false), at(3_000));
+        assert_eq!(countdown.left(at(75_000), false), Duration::ZERO);
+        assert_eq!(countdown.left(at(99_000), false), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_pointer_on_it_keeps_it_and_leaving_begins_anew() {
+        let mut countdown = Countdown::default();
+        countdown.left(at(0), false);
+        assert_eq!(countdown.left(at(4_900), true), STAY);
+        assert_eq!(countdown.left(at(60_000), true), STAY);
+        assert_eq!(countdown.left(at(60_001), false), STAY);
+        assert_eq!(countdown.left(at(63_001), false), at(2_000));
+        countdown.restart();
+        assert_eq!(countdown.left(at(64_000), false), STAY);
+        assert_eq!(countdown.left(at(69_000), false), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_takes_nothing_away() {
+        let mut countdown = Countdown::default();
+        countdown.left(at(9_000), false);
+        assert_eq!(countdown.left(at(1_000), false), STAY);
+    }
+
+    #[test]
+    fn it_slides_fast_and_then_slower() {
+        assert_eq!([slid(at(0)), slid(at(300)), slid(at(10_000))], [0.0, 1.0, 1.0]);
+        let half = slid(at(150));
+        assert!((half - 0.875).abs() < 1e-6, "{half}");
+        assert!(slid(at(100)) - slid(at(50)) > slid(at(250)) - slid(at(200)));
+    }
+}

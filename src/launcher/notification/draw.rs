@@ -1,0 +1,246 @@
+//! How the faces of the small window look.
+
+use egui::text::{LayoutJob, TextFormat, TextWrapping};
+use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+
+use super::face::{Face, Step, done};
+use super::{HEIGHT, Notification, RADIUS, STRIP, Told, WIDTH};
+use crate::engine::protocol::Phase;
+use crate::launcher::view_state::Action;
+use crate::launcher::widgets::{self, Bar, Emphasis};
+use crate::launcher::{fonts, theme};
+
+/// Between the window's edge and its contents, points.
+const SIDE: f32 = 10.0;
+/// Width and height of the icon, points.
+const ICON: f32 = 24.0;
+/// Of a button, points.
+const BUTTON: egui::Vec2 = vec2(64.0, 26.0);
+/// Between two buttons, points.
+const BETWEEN: f32 = 4.0;
+
+/// What a question says.
+struct Question {
+    title: String,
+    /// What it costs or what follows; at most two lines.
+    text: String,
+    /// What is good to know.
+    hint: String,
+    now: (String, Action),
+    later: (String, Action),
+    /// A sentence below.
+    below: Option<String>,
+}
+
+/// Text in a place.
+struct Words<'a> {
+    text: &'a str,
+    font: FontId,
+    colour: Color32,
+    rows: usize,
+}
+
+impl Notification {
+    /// Draws a face and gives the height that it needs, points.
+    pub(super) fn draw(&mut self, ui: &mut Ui, face: Face) -> f32 {
+        let colours = theme::Palette::of(ui);
+        let whole = ui.ctx().content_rect();
+        ui.painter().rect_filled(whole, 0.0, colours.card);
+        let corners = CornerRadius::same(if self.options.round { RADIUS as u8 } else { 0 });
+        // First, so that buttons lie over it; the quiet way to everything that does not fit here.
+        let open = self.texts.get("notification-open");
+        let back = ui.interact(whole, ui.scope_id().with("back"), Sense::click());
+        back.widget_info(|| WidgetInfo::labeled(Role::Button, true, &open));
+        let height = match face {
+            Face::Offer => {
+                let question = self.offered();
+                self.question(ui, whole, &question)
+            }
+            Face::Restart => {
+                let question = self.ready();
+                self.question(ui, whole, &question)
+            }
+            Face::Strip(step) => {
+                self.strip(ui, whole, step);
+                STRIP
+            }
+            Face::Swapped => {
+                self.swapped(ui, whole);
+                STRIP
+            }
+        };
+        // Stronger than a card's: what is behind may have the window's own colour.
+        let border = colours.card.lerp_to_gamma(colours.muted, 0.35);
+        let edge = if back.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, border) };
+        ui.painter().rect_stroke(whole, corners, edge, StrokeKind::Inside);
+        if back.clicked() {
+            self.close(Told::Details);
+        }
+        height
+    }
+
+    fn offered(&self) -> Question {
+        let texts = &self.texts;
+        let (version, text, hint) = self.view.offer().map_or_else(Default::default, |offer| {
+            let hint = if offer.plan.requires_restart { String::new() } else { texts.get("notification-no-restart") };
+            (offer.version().to_string(), texts.short_price(&offer.plan), hint)
+        });
+        Question {
+            title: texts.with("notification-title", &[("version", &version)]),
+            text,
+            hint,
+            now: (texts.get("notification-now"), Action::Start),
+            later: (texts.get("action-later"), Action::Later),
+            below: None,
+        }
+    }
+
+    fn ready(&self) -> Question {
+        let texts = &self.texts;
+        let (version, running) = match &self.view.phase {
+            Phase::Ready { version, running } => (version.to_string(), *running),
+            _ => Default::default(),
+        };
+        let (text, now) = if running {
+            (texts.get("restart-subtitle"), (texts.get("restart-now"), Action::RestartNow))
+        } else {
+            (texts.get("ready-subtitle-stopped"), (texts.get("start-now"), Action::StartNow))
+        };
+        Question {
+            title: texts.with("ready-title", &[("version", &version)]),
+            text,
+            hint: String::new(),
+            now,
+            later: (texts.get("action-restart-later"), Action::RestartLater),
+            below: texts.obstacle(&self.view.obstacles),
+        }
+    }
+
+    fn question(&mut self, ui: &mut Ui, whole: Rect, question: &Question) -> f32 {
+        let colours = theme::Palette::of(ui);
+        let part = Rect::from_min_size(whole.min, vec2(whole.width(), HEIGHT));
+        if let Some(icon) = &self.icon {
+            let at = Rect::from_center_size(pos2(part.left() + SIDE + ICON / 2.0, part.center().y), vec2(ICON, ICON));
+            egui::Image::new((icon.id(), at.size())).corner_radius(6).paint_at(ui, at);
+        }
+        let right = part.right() - SIDE;
+        let buttons = 2.0 * BUTTON.y + BETWEEN;
+        let mut place = Rect::from_min_size(pos2(right - BUTTON.x, part.center().y - buttons / 2.0), BUTTON);
+        let mut chosen = None;
+        for ((text, action), emphasis) in [(&question.now, Emphasis::Primary), (&question.later, Emphasis::Secondary)] {
+            let inside = UiBuilder::new().max_rect(place);
+            if ui.scope_builder(inside, |ui| widgets::fixed_button(ui, text, emphasis, BUTTON)).inner.clicked() {
+                chosen = Some(*action);
+            }
+            place = place.translate(vec2(0.0, BUTTON.y + BETWEEN));
+        }
+        let left = part.left() + SIDE + ICON + 9.0;
+        let width = right - BUTTON.x - 8.0 - left;
+        let rows = if question.hint.is_empty() { 2 } else { 1 };
+        let parts = [
+            Words { text: &question.title, font: theme::title(13.0), colour: colours.text, rows: 1 },
+            Words { text: &question.text, font: theme::body(11.0), colour: colours.muted, rows },
+            Words { text: &question.hint, font: theme::body(11.0), colour: colours.success, rows: 1 },
+        ];
+        column(ui, &parts, left, width, part);
+        if let Some(action) = chosen {
+            self.act(action);
+        }
+        let Some(below) = &question.below else { return HEIGHT };
+        let words = Words { text: below, font: theme::body(11.0), colour: colours.muted, rows: 3 };
+        let galley = lay_out(ui, &words, WIDTH - 2.0 * SIDE);
+        let height = galley.size().y;
+        let line = part.bottom() - 4.0;
+        ui.painter().hline(part.left() + SIDE..=right, line, Stroke::new(1.0, colours.border));
+        say(ui, below, galley, pos2(part.left() + SIDE, line + 6.0));
+        (HEIGHT - 4.0 + 6.0 + height + 10.0).ceil()
+    }
+
+    fn strip(&mut self, ui: &mut Ui, whole: Rect, step: Step) {
+        let texts = &self.texts;
+        let (place, places) = step.place(self.fetches);
+        let (name, place, places) = (texts.get(step.name()), texts.number(place), texts.number(places));
+        let title = texts.with("strip-step", &[("name", &name), ("step", &place), ("steps", &places)]);
+        let detail = step.detail(texts, &self.view);
+        let fraction = step.fraction(&self.view);
+        let colours = theme::Palette::of(ui);
+        let colour = if step == Step::Paused { colours.warning } else { colours.accent };
+        let stoppable = matches!(step, Step::Preparing | Step::Downloading | Step::Paused);
+        let percent = fraction.map_or_else(String::new, |fraction| format!("{:.0}%", (fraction * 100.0).floor()));
+        let right = whole.right() - SIDE - if stoppable { 22.0 } else { 0.0 };
+        let at = pos2(right, whole.top() + 16.0);
+        ui.painter().text(at, Align2::RIGHT_CENTER, percent, theme::body(11.0), colours.muted);
+        self.bar(ui, whole, &title, &detail, fraction, colour);
+        if stoppable && self.cross(ui, whole, "action-cancel") {
+            self.cancel();
+        }
+    }
+
+    fn swapped(&mut self, ui: &mut Ui, whole: Rect) {
+        let version = match &self.view.phase {
+            Phase::Swapped { version, .. } => version.to_string(),
+            _ => String::new(),
+        };
+        let title = self.texts.with("swapped-title", &[("version", &version)]);
+        let detail = self.texts.get("notification-no-restart");
+        let colour = theme::Palette::of(ui).success;
+        self.bar(ui, whole, &title, &detail, Some(1.0), colour);
+        if self.cross(ui, whole, "action-close") {
+            self.close(done(&self.view));
+        }
+    }
+
+    fn bar(&self, ui: &mut Ui, whole: Rect, title: &str, detail: &str, fraction: Option<f32>, colour: Color32) {
+        let colours = theme::Palette::of(ui);
+        let part = Rect::from_min_size(whole.min, vec2(whole.width(), STRIP));
+        let (left, width) = (part.left() + SIDE, part.width() - 2.0 * SIDE);
+        let words = Words { text: title, font: theme::title(12.0), colour: colours.text, rows: 1 };
+        let galley = lay_out(ui, &words, width - 64.0);
+        say(ui, title, galley, pos2(left, part.top() + 7.0));
+        let bar = Rect::from_min_size(pos2(left, part.top() + 28.0), vec2(width, 6.0));
+        ui.scope_builder(UiBuilder::new().max_rect(bar), |ui| {
+            widgets::bar(ui, &Bar { fraction, height: 6.0, colour, name: &self.texts.get("strip-progress") });
+        });
+        let words = Words { text: detail, font: theme::body(11.0), colour: colours.muted, rows: 1 };
+        let galley = lay_out(ui, &words, width);
+        say(ui, detail, galley, pos2(left, part.top() + 38.0));
+    }
+
+    /// A small cross in the upper right corner; whether it was pressed.
+    fn cross(&self, ui: &mut Ui, whole: Rect, name: &str) -> bool {
+        let place = Rect::from_min_size(pos2(whole.right() - 28.0, whole.top() + 6.0), vec2(20.0, 20.0));
+        let inside = UiBuilder::new().max_rect(place);
+        ui.scope_builder(inside, |ui| widgets::cross(ui, &self.texts.get(name))).inner.clicked()
+    }
+}
+
+/// Lines one below the other, in the middle of a part of the window.
+fn column(ui: &mut Ui, parts: &[Words<'_>], left: f32, width: f32, part: Rect) {
+    let laid_out: Vec<_> =
+        parts.iter().filter(|words| !words.text.is_empty()).map(|words| (words.text, lay_out(ui, words, width))).collect();
+    let height: f32 = laid_out.iter().map(|(_, galley)| galley.size().y).sum();
+    let mut top = part.center().y - height / 2.0;
+    for (text, galley) in laid_out {
+        let below = galley.size().y;
+        say(ui, text, galley, pos2(left, top));
+        top += below;
+    }
+}
+
+fn lay_out(ui: &Ui, words: &Words<'_>, width: f32) -> std::sync::Arc<egui::Galley> {
+    let lacks = words.font.family == fonts::bold() && !fonts::bold_has(words.text);
+    // Single bold letters from another font look worse than none.
+    let font = if lacks { theme::body(words.font.size) } else { words.font.clone() };
+    let format = TextFormat { font_id: font, color: words.colour, ..TextFormat::default() };
+    let mut job = LayoutJob::single_section(words.text.to_owned(), format);
+    job.wrap =
+        TextWrapping { max_width: width, max_rows: words.rows, break_anywhere: words.rows == 1, ..TextWrapping::default() };
+    ui.painter().layout_job(job)
+}
+
+/// Draws text that a screen reader finds, and that clicks go through.
+fn say(ui: &mut Ui, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
+    let response = ui.interact(Rect::from_min_size(at, galley.size()), ui.scope_id().with(text), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
+    ui.painter().galley(at, galley, Color32::PLACEHOLDER);
+}

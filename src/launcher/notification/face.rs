@@ -1,0 +1,198 @@
+//! What the small window has to say in a state of the engine, and whether it has anything to say at all. Pure.
+
+use super::Told;
+use crate::engine::protocol::Phase;
+use crate::launcher::texts::Texts;
+use crate::launcher::view_state::{ViewState, step};
+
+/// What the window shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::launcher) enum Face {
+    /// A release can be fetched: now or later.
+    Offer,
+    /// It is on its way.
+    Strip(Step),
+    /// The running app has taken it over.
+    Swapped,
+    /// It is installed, and a restart brings it: now or later.
+    Restart,
+}
+
+/// A step of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::launcher) enum Step {
+    /// Chosen, and not begun yet.
+    Preparing,
+    /// Bytes are coming.
+    Downloading,
+    /// Bytes are not coming, since somebody paused them.
+    Paused,
+    /// Files are written.
+    Installing,
+    /// The running app takes it over.
+    Swapping,
+    /// The app is ended and started again.
+    Switching,
+}
+
+/// The face of a state, or how the notification has ended. `chosen`: "now" was chosen of what is on offer.
+pub(in crate::launcher) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told> {
+    let step = match &view.phase {
+        Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
+        Phase::Offered { .. } | Phase::Checking => Step::Preparing,
+        Phase::Idle if chosen => Step::Preparing,
+        Phase::Downloading { .. } => Step::Downloading,
+        Phase::Paused { .. } => Step::Paused,
+        Phase::Installing { .. } => Step::Installing,
+        Phase::Swapping { .. } => Step::Swapping,
+        Phase::Switching { .. } => Step::Switching,
+        Phase::Swapped { .. } => return Ok(Face::Swapped),
+        Phase::Ready { .. } => return Ok(Face::Restart),
+        Phase::Launched { .. } => return Err(done(view)),
+        Phase::Idle | Phase::Cancelled => return Err(Told::Declined),
+        // Something to read, for which the small window is too small.
+        Phase::UpToDate { .. }
+        | Phase::RollingBack
+        | Phase::RolledBack { .. }
+        | Phase::Repairing { .. }
+        | Phase::Repaired(_)
+        | Phase::Failed { .. } => return Err(Told::Details),
+    };
+    Ok(Face::Strip(step))
+}
+
+/// The end that everybody hopes for, unless something is left that should be read.
+pub(in crate::launcher) fn done(view: &ViewState) -> Told {
+    let nothing_to_read = view.happened.is_empty() && view.notice.is_none();
+    if nothing_to_read || view.finished() { Told::Done } else { Told::Details }
+}
+
+impl Step {
+    /// Its place among the steps of this update, and how many there are: fetching, installing, and what brings it into use. What is on
+    /// this computer already need not be fetched.
+    pub fn place(self, fetches: bool) -> (u64, u64) {
+        let before = u64::from(fetches);
+        let place = match self {
+            Self::Preparing | Self::Downloading | Self::Paused => 1,
+            Self::Installing => before + 1,
+            Self::Swapping | Self::Switching => before + 2,
+        };
+        (place, before + 2)
+    }
+
+    /// The message with its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Preparing => "strip-preparing",
+            Self::Downloading => "strip-downloading",
+            Self::Paused => "status-paused",
+            Self::Installing => "strip-installing",
+            Self::Swapping => "strip-swapping",
+            Self::Switching => "strip-switching",
+        }
+    }
+
+    /// How much of it is done; `None` where nobody knows.
+    pub fn fraction(self, view: &ViewState) -> Option<f32> {
+        match self {
+            Self::Downloading | Self::Paused => Some(view.fraction()),
+            Self::Installing if view.counts_files() => Some(view.fraction()),
+            Self::Switching if view.takes_files_along() => Some(view.fraction()),
+            Self::Preparing | Self::Installing | Self::Swapping | Self::Switching => None,
+        }
+    }
+
+    /// What happens in it now.
+    pub fn detail(self, texts: &Texts, view: &ViewState) -> String {
+        let progress = &view.progress;
+        let amount =
+            || texts.with("progress-amount", &[("done", &texts.size(progress.done)), ("total", &texts.size(progress.total))]);
+        match self {
+            Self::Downloading if progress.done == 0 => texts.get("status-connecting"),
+            Self::Downloading => texts.with("strip-detail", &[("amount", &amount()), ("speed", &texts.speed(progress.speed))]),
+            Self::Paused => amount(),
+            Self::Installing if view.counts_files() => {
+                let (file, files) = step(progress);
+                texts.with("progress-step", &[("done", &texts.number(file)), ("total", &texts.number(files))])
+            }
+            Self::Installing => texts.get("status-verifying"),
+            Self::Swapping => texts.get("swapping-subtitle"),
+            Self::Switching if view.takes_files_along() => texts.taken_along(progress.done, progress.total),
+            Self::Switching => texts.get("strip-waiting"),
+            Self::Preparing => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::protocol::{Event, NoUpdate, Problem, ProblemKind};
+    use crate::launcher::Language;
+    use crate::model::Version;
+    use crate::model::happened::{Happened, Notice};
+
+    fn view(phase: Phase) -> ViewState {
+        let mut view = ViewState::default();
+        view.apply(Event::Phase { phase });
+        view
+    }
+
+    #[test]
+    fn every_phase_has_a_face_or_an_end() {
+        let version = Version::new(2, 0, 1);
+        let strip = |step| Ok(Face::Strip(step));
+        let problem = Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() };
+        let expected = [
+            (Phase::Checking, strip(Step::Preparing)),
+            (Phase::Downloading { version: version.clone() }, strip(Step::Downloading)),
+            (Phase::Paused { version: version.clone() }, strip(Step::Paused)),
+            (Phase::Installing { version: version.clone() }, strip(Step::Installing)),
+            (Phase::Swapping { version: version.clone() }, strip(Step::Swapping)),
+            (Phase::Switching { version: version.clone() }, strip(Step::Switching)),
+            (Phase::Swapped { version: version.clone(), modules: Vec::new() }, Ok(Face::Swapped)),
+            (Phase::Ready { version: version.clone(), running: true }, Ok(Face::Restart)),
+            (Phase::Launched { version }, Err(Told::Done)),
+            (Phase::Cancelled, Err(Told::Declined)),
+            (Phase::UpToDate { reason: NoUpdate::Newest, current: None }, Err(Told::Details)),
+            (Phase::RollingBack, Err(Told::Details)),
+            (Phase::Failed { problem }, Err(Told::Details)),
+        ];
+        for (phase, face_or_end) in expected {
+            assert_eq!(face(&view(phase.clone()), true), face_or_end, "{phase:?}");
+        }
+        assert_eq!(face(&view(Phase::Idle), false), Err(Told::Declined));
+    }
+
+    #[test]
+    fn what_should_be_read_is_not_swallowed_at_the_end() {
+        let version = Version::new(2, 0, 1);
+        let mut view = view(Phase::Launched { version: version.clone() });
+        let what = Happened::Conflicts { version, files: Vec::new() };
+        view.happened.push(Notice { when: jiff::Timestamp::UNIX_EPOCH, what });
+        assert_eq!(face(&view, true), Err(Told::Details));
+    }
+
+    #[test]
+    fn steps_are_counted_from_what_there_is_to_do() {
+        let places =
+            |fetches| [Step::Preparing, Step::Downloading, Step::Installing, Step::Swapping].map(|step| step.place(fetches));
+        assert_eq!(places(true), [(1, 3), (1, 3), (2, 3), (3, 3)]);
+        assert_eq!([Step::Preparing, Step::Installing, Step::Switching].map(|step| step.place(false)), [(1, 2), (1, 2), (2, 2)]);
+    }
+
+    #[test]
+    fn details_are_of_what_is_going_on() {
+        let english = Texts::new(Language::English);
+        let mut view = view(Phase::Downloading { version: Version::new(2, 0, 1) });
+        assert_eq!(Step::Downloading.detail(&english, &view), "Connecting to the nodes…");
+        view.progress.total = 1_200_000;
+        view.progress.done = 500_000;
+        view.progress.speed = 2_500_000.0;
+        assert_eq!(Step::Downloading.detail(&english, &view), "500 KB of 1.2 MB • 2.5 MB/s");
+        assert_eq!(Step::Downloading.fraction(&view), Some(5.0 / 12.0));
+        view.phase = Phase::Installing { version: Version::new(2, 0, 1) };
+        (view.progress.files_done, view.progress.files_total) = (643, 1532);
+        assert_eq!(Step::Installing.detail(&english, &view), "File 644 of 1,532");
+    }
+}

@@ -1,0 +1,361 @@
+//! The small window beside a running app: an offer with "now" and "later", the strip that shows the update on its way, and how it ended.
+//! It comes without taking the keyboard and goes by itself.
+//!
+//! In: events from the mailbox, clicks. Out: commands into the mailbox, and how it ended with the state so far, so that the whole dialog
+//! can go on from there. Never: a decision about updates, the focus of the keyboard, or a text that is not in the catalogue.
+//!
+//! ```text
+//! face    pure: which of the four faces a state has      clock  pure: when it goes, how it slides
+//! place   pure: the lower right of the screen            draw   the faces
+//! ```
+
+mod clock;
+mod draw;
+mod face;
+mod place;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use egui::{Key, Ui, pos2, vec2};
+use winit::event_loop::ActiveEventLoop;
+
+use super::screen::{Screen, Shape};
+use super::software::{self, Contents};
+use super::texts::{Language, Texts};
+use super::view_state::{Action, ViewState};
+use super::{WindowError, WindowOptions, icons, theme, words};
+use crate::engine::mailbox::Handle;
+use crate::engine::protocol::{Command, Event, Phase};
+use crate::settings::Theme;
+use clock::Countdown;
+pub(super) use face::{Face, done, face};
+use place::Way;
+
+/// Width, points.
+const WIDTH: f32 = 280.0;
+/// Height of a question, points.
+const HEIGHT: f32 = 80.0;
+/// Height of the strip, points.
+const STRIP: f32 = 60.0;
+/// Of the corners, points.
+const RADIUS: f32 = 8.0;
+/// The window is drawn at most this often while events come in.
+const FRAME: Duration = Duration::from_millis(66);
+/// And this often while it slides.
+const SLIDING: Duration = Duration::from_millis(16);
+
+/// How a notification ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// "Now" was chosen and the update is in place: taken over by the running app, started, or installed for the next start.
+    Done,
+    /// "Later" was chosen of an offer, or the download was cancelled.
+    Declined,
+    /// Nobody answered.
+    TimedOut,
+    /// A person wants the whole dialog, or there is something to read for which this window is too small: whoever called opens the dialog
+    /// with the state.
+    Details,
+    /// The engine ended.
+    EngineEnded,
+}
+
+/// A notification that has ended.
+#[derive(Debug)]
+pub struct Notified {
+    /// How.
+    pub told: Told,
+    /// What was seen of the engine until then.
+    pub state: ViewState,
+}
+
+/// What a notification needs to know besides the state.
+pub struct NotificationOptions {
+    /// The app's name for people.
+    pub app_name: String,
+    /// The app's icon; the launcher's own if there is none.
+    pub icon: Option<egui::ColorImage>,
+    /// The language.
+    pub language: Language,
+    /// The theme.
+    pub theme: Theme,
+    /// Whether [`Theme::Auto`] is dark where the window system does not say.
+    pub dark: bool,
+    /// Whether the window can have round corners.
+    pub round: bool,
+}
+
+/// Shows what is on offer in a small window at the lower right of the screen and returns when it has gone; on the thread of
+/// [`super::open`].
+///
+/// # Errors
+/// [`WindowError::NoPlace`] where programs cannot say where their windows go (Wayland); otherwise as [`super::open`]. The caller then shows
+/// the whole dialog, or the system's notification, with a state of its own.
+pub fn notify(options: WindowOptions, handle: Handle, state: ViewState) -> Result<Notified, WindowError> {
+    let icon = options.icon.as_deref().and_then(icons::decode);
+    let shown = icon.clone().unwrap_or_else(icons::launcher);
+    let mut notification = Notification::new(
+        state,
+        handle.clone(),
+        NotificationOptions {
+            app_name: options.app_name,
+            icon,
+            language: options.language,
+            theme: options.theme,
+            dark: crate::host::desktop_is_dark(super::DESKTOP_ANSWER).unwrap_or(false),
+            round: crate::host::screen::blends(),
+        },
+    );
+    let builder = egui::ViewportBuilder::default()
+        .with_title(&options.title)
+        .with_app_id("kuzflow-launcher")
+        .with_icon(icons::window(&shown))
+        .with_inner_size(vec2(WIDTH, HEIGHT))
+        .with_decorations(false)
+        .with_resizable(false)
+        .with_active(false)
+        .with_always_on_top()
+        .with_taskbar(false)
+        .with_transparent(true)
+        // X11: the desktop neither moves it nor gives it the keys, as with every notification there.
+        .with_window_type(egui::X11WindowType::Notification)
+        .with_override_redirect(true);
+    // Nothing of what is inside is used after a panic.
+    let ended = catch_unwind(AssertUnwindSafe(|| software::show(builder, &mut notification)));
+    // The window's waker would keep all that the window had in memory.
+    handle.on_event(|| ());
+    ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
+    Ok(notification.end())
+}
+
+/// The small window's contents. Any program that can draw egui can show it.
+pub struct Notification {
+    view: ViewState,
+    handle: Handle,
+    texts: Texts,
+    options: NotificationOptions,
+    icon: Option<egui::TextureHandle>,
+    /// "Now" was chosen of what is on offer.
+    chosen: bool,
+    /// Whether what is on offer has to be fetched.
+    fetches: bool,
+    countdown: Countdown,
+    /// The face of the last frame.
+    face: Option<Face>,
+    told: Option<Told>,
+    /// When the first frame was drawn.
+    appeared: Option<Duration>,
+    screen: Option<Screen>,
+    /// The height that was asked for last, points.
+    height: f32,
+    /// How much of its way it has come.
+    slid: f32,
+}
+
+impl Notification {
+    /// A notification that begins in a state.
+    pub fn new(view: ViewState, handle: Handle, options: NotificationOptions) -> Self {
+        let mut notification = Self {
+            texts: Texts::new(options.language),
+            view,
+            handle,
+            options,
+            icon: None,
+            chosen: false,
+            fetches: true,
+            countdown: Countdown::default(),
+            face: None,
+            told: None,
+            appeared: None,
+            screen: None,
+            height: HEIGHT,
+            slid: 0.0,
+        };
+        notification.note_offer();
+        notification
+    }
+
+    /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
+    pub fn prepare(&mut self, context: &egui::Context) {
+        theme::prepare(context, self.options.language, self.options.theme, self.options.dark);
+        let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
+        self.icon = Some(context.load_texture("icon", image, icons::filtering()));
+        let waker = context.clone();
+        self.handle.on_event(move || waker.request_repaint_after(FRAME));
+    }
+
+    /// How it ended, once it has.
+    pub const fn told(&self) -> Option<Told> {
+        self.told
+    }
+
+    /// The height that its contents need, points.
+    pub const fn height(&self) -> f32 {
+        self.height
+    }
+
+    /// How it ended, and what was seen until then.
+    pub fn end(self) -> Notified {
+        Notified { told: self.told.unwrap_or(Told::TimedOut), state: self.view }
+    }
+
+    /// Takes events in and draws one frame.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        self.take_events();
+        let face = match face(&self.view, self.chosen) {
+            Ok(face) if self.told.is_none() => face,
+            Ok(face) => self.face.unwrap_or(face),
+            Err(told) => return self.close(told),
+        };
+        if self.face != Some(face) {
+            self.countdown.restart();
+        }
+        self.face = Some(face);
+        let now = Duration::try_from_secs_f64(ui.input(|input| input.time)).unwrap_or_default();
+        self.slide(ui.ctx(), now);
+        self.take_keys(ui, face);
+        let wanted = self.draw(ui, face);
+        self.fit(ui.ctx(), wanted);
+        self.count_down(ui, face, now);
+        // The window's name for screen readers.
+        ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
+    }
+
+    fn take_events(&mut self) {
+        let ended = self.handle.closed();
+        for event in self.handle.take() {
+            let offered = matches!(&event, Event::Phase { phase: Phase::Offered { .. } });
+            self.view.apply(event);
+            if offered {
+                // Another offer, another question.
+                self.chosen = false;
+                self.note_offer();
+            }
+        }
+        if ended {
+            self.close(Told::EngineEnded);
+        }
+    }
+
+    fn note_offer(&mut self) {
+        if let Some(offer) = self.view.offer() {
+            self.fetches = !offer.plan.is_local();
+        }
+    }
+
+    /// Escape, where the window has the keys: not now. The window's own button, should the system draw one, means the same.
+    fn take_keys(&mut self, ui: &Ui, face: Face) {
+        if ui.input(|input| input.key_pressed(Key::Escape) || input.viewport().close_requested()) {
+            match face {
+                Face::Offer => self.act(Action::Later),
+                Face::Restart => self.act(Action::RestartLater),
+                Face::Swapped => self.close(done(&self.view)),
+                // Work goes on; who wants to stop it presses the cross.
+                Face::Strip(_) => {}
+            }
+        }
+    }
+
+    /// What a button stands for.
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Start => self.chosen = true,
+            Action::Later => self.close(Told::Declined),
+            Action::RestartLater => self.close(done(&self.view)),
+            _ => {}
+        }
+        if let Some(command) = action.command() {
+            self.handle.send(command);
+        }
+    }
+
+    fn cancel(&mut self) {
+        self.handle.send(Command::Cancel);
+        self.close(Told::Declined);
+    }
+
+    fn close(&mut self, told: Told) {
+        self.told.get_or_insert(told);
+    }
+
+    /// An offer and good news go by themselves; a question about a restart is the answer to something that a person began.
+    fn count_down(&mut self, ui: &Ui, face: Face, now: Duration) {
+        if !matches!(face, Face::Offer | Face::Swapped) {
+            return;
+        }
+        let cared = ui.input(|input| input.pointer.has_pointer() || input.viewport().focused == Some(true)) || self.slid < 1.0;
+        let left = self.countdown.left(now, cared);
+        if left.is_zero() {
+            self.close(if face == Face::Offer { Told::TimedOut } else { done(&self.view) });
+        } else if !cared {
+            ui.ctx().request_repaint_after(left);
+        }
+    }
+
+    fn slide(&mut self, context: &egui::Context, now: Duration) {
+        let Some(screen) = self.screen.filter(|_| self.slid < 1.0) else {
+            self.slid = 1.0;
+            return;
+        };
+        let appeared = *self.appeared.get_or_insert(now);
+        self.slid = clock::slid(now.saturating_sub(appeared));
+        self.stand(context, &screen);
+        context.request_repaint_after(SLIDING);
+    }
+
+    /// Moves the window to where it belongs now.
+    fn stand(&self, context: &egui::Context, screen: &Screen) {
+        let pixels_per_point = context.pixels_per_point();
+        let size = [WIDTH, self.height].map(|points| (points * pixels_per_point).round() as u32);
+        let (x, y) = Way::new(screen, size.into()).at(self.slid);
+        let at = pos2(x as f32, y as f32) / pixels_per_point;
+        context.send_viewport_cmd(egui::ViewportCommand::OuterPosition(at));
+    }
+
+    /// Asks for another height, and stands on the same line with it.
+    fn fit(&mut self, context: &egui::Context, wanted: f32) {
+        if (wanted - self.height).abs() > 0.5 {
+            self.height = wanted;
+            context.send_viewport_cmd(egui::ViewportCommand::InnerSize(vec2(WIDTH, wanted)));
+            if let Some(screen) = self.screen {
+                self.stand(context, &screen);
+            }
+            context.request_repaint();
+        }
+    }
+}
+
+impl Contents for Notification {
+    fn prepare(&mut self, context: &egui::Context) {
+        Self::prepare(self, context);
+    }
+
+    #[cfg(all(unix, not(target_os = "macos")))]
+    fn check(&self, event_loop: &ActiveEventLoop) -> Result<(), WindowError> {
+        use winit::platform::wayland::ActiveEventLoopExtWayland;
+        if event_loop.is_wayland() { Err(WindowError::NoPlace) } else { Ok(()) }
+    }
+
+    #[cfg(not(all(unix, not(target_os = "macos"))))]
+    fn check(&self, _event_loop: &ActiveEventLoop) -> Result<(), WindowError> {
+        Ok(())
+    }
+
+    fn place(&mut self, screen: &Screen, size: (u32, u32)) -> (i32, i32) {
+        self.screen = Some(*screen);
+        Way::new(screen, size).at(0.0)
+    }
+
+    fn ui(&mut self, ui: &mut Ui) {
+        Self::ui(self, ui);
+    }
+
+    fn is_over(&self) -> bool {
+        self.told.is_some()
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { radius: RADIUS, opacity: self.slid }
+    }
+}

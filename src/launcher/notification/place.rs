@@ -1,0 +1,79 @@
+//! Where the small window stands: at the lower right of what bars leave of the screen. Pure, in pixels of the desktop.
+
+use crate::launcher::screen::Screen;
+
+/// From the edges of the free part of the screen, points.
+const MARGIN: f64 = 10.0;
+
+/// The way that the upper left corner of the window takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Where the window begins: outside, at the right.
+    from: (i32, i32),
+    /// Where it stays.
+    to: (i32, i32),
+}
+
+impl Way {
+    /// For a window of this size in pixels.
+    pub fn new(screen: &Screen, (width, height): (u32, u32)) -> Self {
+        let margin = pixels(MARGIN * screen.scale);
+        let to = (
+            screen.free.right().saturating_sub_unsigned(width).saturating_sub(margin).max(screen.free.left),
+            screen.free.bottom().saturating_sub_unsigned(height).saturating_sub(margin).max(screen.free.top),
+        );
+        // On a neighbour's screen it would be seen to come from the middle of nowhere.
+        let outside = if screen.neighbour { to.0.saturating_add(margin) } else { screen.whole.right() };
+        Self { from: (outside.max(to.0), to.1), to }
+    }
+
+    /// Where it is after a part of the way, 0 to 1.
+    pub fn at(&self, part: f32) -> (i32, i32) {
+        let between = |from: i32, to: i32| from + pixels(f64::from(to - from) * f64::from(part));
+        (between(self.from.0, self.to.0), between(self.from.1, self.to.1))
+    }
+}
+
+fn pixels(length: f64) -> i32 {
+    length.round() as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::screen::Area;
+
+    const WHOLE: Area = Area { left: 0, top: 0, width: 1920, height: 1080 };
+    const SCREEN: Screen = Screen { whole: WHOLE, free: WHOLE, scale: 1.0, neighbour: false };
+
+    #[test]
+    fn it_stands_at_the_lower_right_at_every_scale() {
+        assert_eq!(Way::new(&SCREEN, (280, 80)).at(1.0), (1630, 990));
+        let doubled = Screen { scale: 2.0, ..SCREEN };
+        assert_eq!(Way::new(&doubled, (560, 160)).at(1.0), (1340, 900));
+        let broken = Screen { scale: 1.25, ..SCREEN };
+        assert_eq!(Way::new(&broken, (350, 100)).at(1.0), (1557, 967));
+    }
+
+    #[test]
+    fn bars_are_left_free() {
+        let taskbar = Screen { free: Area { height: 1040, ..WHOLE }, ..SCREEN };
+        assert_eq!(Way::new(&taskbar, (280, 80)).at(1.0), (1630, 950));
+        let dock_at_the_right = Screen { free: Area { width: 1850, ..WHOLE }, ..SCREEN };
+        assert_eq!(Way::new(&dock_at_the_right, (280, 80)).at(1.0), (1560, 990));
+    }
+
+    #[test]
+    fn it_comes_from_outside_but_not_over_another_screen() {
+        let way = Way::new(&SCREEN, (280, 80));
+        assert_eq!((way.at(0.0), way.at(0.5)), ((1920, 990), (1775, 990)));
+        let beside = Way::new(&Screen { neighbour: true, ..SCREEN }, (280, 80));
+        assert_eq!((beside.at(0.0), beside.at(1.0)), ((1640, 990), (1630, 990)));
+    }
+
+    #[test]
+    fn on_a_screen_that_is_too_small_its_beginning_is_seen() {
+        let small = Area { width: 200, height: 60, ..WHOLE };
+        assert_eq!(Way::new(&Screen { whole: small, free: small, ..SCREEN }, (280, 80)).at(1.0), (0, 0));
+    }
+}

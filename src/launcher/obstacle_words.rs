@@ -1,0 +1,77 @@
+//! Why a running app cannot take over a version without a restart, in one plain sentence.
+//!
+//! In: the obstacles that the app named. Out: a text of the catalogue. Never: a module's name or a code; those are in the log.
+
+use super::texts::Texts;
+use crate::engine::protocol::SwapObstacle;
+
+impl Texts {
+    /// The sentence; `None` if nothing stands against it.
+    pub fn obstacle(&self, obstacles: &[SwapObstacle]) -> Option<String> {
+        let named = obstacles.iter().map(|obstacle| name(&obstacle.code));
+        // What is half done outweighs what was not begun; else the first that the app thought of.
+        let heaviest = named.clone().find(|name| *name == "obstacle-undo").or_else(|| named.clone().next());
+        heaviest.map(|name| self.get(name))
+    }
+}
+
+/// The message of a code, as `assets/runtime/PROTOCOL.md` lists them.
+fn name(code: &str) -> &'static str {
+    match code {
+        "c-extension" | "resource" | "main-module" | "removed-module" | "runtime" => "obstacle-files",
+        "other-file" | "loaded-twice" | "kind-of-module" | "special-module" | "circular" => "obstacle-loading",
+        "syntax" | "unreadable" | "wrong-digest" | "bad-path" | "bad-kind" | "bad-digest" | "bad-change" | "bad-container"
+        | "no-container" => "obstacle-content",
+        "missing-name" | "required-attribute" => "obstacle-needed",
+        "live-class" | "live-qt-class" | "layout" | "migrate" | "held" | "undeclared-state" => "obstacle-in-use",
+        "import-error" | "self-check" | "starts-thread" | "listener" | "failed" => "obstacle-tried",
+        "main-thread" | "busy" => "obstacle-busy",
+        "undo" => "obstacle-undo",
+        _ => "obstacle-other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::Language;
+
+    fn obstacles(codes: &[&str]) -> Vec<SwapObstacle> {
+        let obstacle = |code: &&str| SwapObstacle {
+            code: (*code).to_owned(),
+            text: "words for the log".to_owned(),
+            module: Some("app.executor".to_owned()),
+            path: None,
+        };
+        codes.iter().map(obstacle).collect()
+    }
+
+    #[test]
+    fn every_code_of_the_protocol_has_a_sentence_of_its_own_kind() {
+        let listed = include_str!("../../assets/runtime/PROTOCOL.md");
+        let table = listed.split("Codes of reasons:").nth(1).unwrap().split("## ").next().unwrap();
+        let codes: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+            .flat_map(|cell| cell.split("`, `"))
+            .collect();
+        let codes: Vec<&str> = codes.into_iter().map(|code| code.trim_matches('`')).collect();
+        assert!(codes.len() > 30, "{codes:?}");
+        for code in codes {
+            assert_ne!(name(code), "obstacle-other", "{code}");
+        }
+        let english = Texts::new(Language::English);
+        assert_eq!(english.obstacle(&obstacles(&["next-year"])).unwrap(), "This change takes effect after a restart.");
+    }
+
+    #[test]
+    fn the_heaviest_is_told_and_nothing_technical() {
+        for texts in Language::ALL.map(Texts::new) {
+            assert_eq!(texts.obstacle(&[]), None);
+            let told = texts.obstacle(&obstacles(&["c-extension", "undo"])).unwrap();
+            assert_eq!(told, texts.get("obstacle-undo"));
+            assert_eq!(texts.obstacle(&obstacles(&["live-class", "syntax"])), Some(texts.get("obstacle-in-use")));
+            assert!(!told.contains("app.executor") && !told.contains("words for the log"));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Messages by `org.freedesktop.Notifications`, the interface that all desktops of Linux and its relatives have.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use zbus::zvariant::Value;
+use zbus::{Connection, MatchRule, Message as Signal, MessageStream};
+
+use super::{Answer, Message, Messenger};
+use crate::launcher::WindowError;
+
+const SERVICE: &str = "org.freedesktop.Notifications";
+const PATH: &str = "/org/freedesktop/Notifications";
+/// How long the desktop may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pressing the message itself.
+const PRESSED: &str = "default";
+/// Why a message went, as the specification counts: by itself; a person put it away; it was taken back.
+const EXPIRED: u32 = 1;
+const PUT_AWAY: u32 = 2;
+const TAKEN_BACK: u32 = 3;
+
+/// The desktop's messages.
+pub(super) struct Desktop {
+    bus: Connection,
+    app_name: String,
+    /// The message that is shown; 0 if there is none.
+    shown: u32,
+    answers: Receiver<(u32, Answer)>,
+}
+
+impl Desktop {
+    /// Asks the desktop whether it can show messages with buttons.
+    pub fn connect(app_name: &str) -> Result<Self, WindowError> {
+        let (sender, connected) = channel();
+        std::thread::spawn(move || {
+            // Nobody waits any more after the limit.
+            let _ = sender.send(pollster::block_on(prepare()));
+        });
+        let answered = connected.recv_timeout(PATIENCE).map_err(|_| refused(&"the desktop does not answer"))?;
+        let (bus, signals) = answered.map_err(|error| refused(&error))?;
+        let (sender, answers) = channel();
+        std::thread::spawn(move || pollster::block_on(listen(signals, &sender)));
+        Ok(Self { bus, app_name: app_name.to_owned(), shown: 0, answers })
+    }
+
+    fn call<B>(&self, method: &str, body: &B) -> zbus::Result<Signal>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+    {
+        pollster::block_on(self.bus.call_method(Some(SERVICE), PATH, Some(SERVICE), method, body))
+    }
+}
+
+/// The connection and what comes over it, if the desktop's messages can have buttons.
+async fn prepare() -> zbus::Result<(Connection, MessageStream)> {
+    let bus = Connection::session().await?;
+    let rule = MatchRule::builder().msg_type(zbus::message::Type::Signal).interface(SERVICE)?.path(PATH)?.build();
+    // Before anything is shown, so that no answer is missed.
+    let signals = MessageStream::for_match_rule(rule, &bus, None).await?;
+    let reply = bus.call_method(Some(SERVICE), PATH, Some(SERVICE), "GetCapabilities", &()).await?;
+    let capabilities: Vec<String> = reply.body().deserialize()?;
+    if capabilities.iter().any(|capability| capability == "actions") {
+        Ok((bus, signals))
+    } else {
+        Err(zbus::Error::Failure("this desktop's messages have no buttons".to_owned()))
+    }
+}
+
+/// Passes answers on until the connection is closed or nobody wants them.
+async fn listen(mut signals: MessageStream, answers: &Sender<(u32, Answer)>) {
+    while let Some(Ok(signal)) = signals.next().await {
+        if let Some(answer) = answer(&signal)
+            && answers.send(answer).is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn answer(signal: &Signal) -> Option<(u32, Answer)> {
+    let body = signal.body();
+    match signal.header().member()?.as_str() {
+        "ActionInvoked" => {
+            let (id, name): (u32, String) = body.deserialize().ok()?;
+            let answer = if name == PRESSED { Answer::Clicked } else { Answer::Button(name.parse().ok()?) };
+            Some((id, answer))
+        }
+        "NotificationClosed" => match body.deserialize().ok()? {
+            (id, PUT_AWAY) => Some((id, Answer::PutAway)),
+            // That was us.
+            (_, TAKEN_BACK) => None,
+            // The specification's fourth is "undefined".
+            (id, EXPIRED | _) => Some((id, Answer::Expired)),
+        },
+        _ => None,
+    }
+}
+
+fn refused(error: &dyn std::fmt::Display) -> WindowError {
+    WindowError::NoNotifications(error.to_string())
+}
+
+impl Messenger for Desktop {
+    fn show(&mut self, message: &Message) -> Result<(), WindowError> {
+        let numbers: Vec<String> = (0..message.buttons.len()).map(|number| number.to_string()).collect();
+        let mut actions: Vec<&str> = Vec::new();
+        for (number, (_, name)) in numbers.iter().zip(&message.buttons) {
+            actions.extend([number.as_str(), name]);
+        }
+        if !actions.is_empty() {
+            // The name is not shown by desktops that know this action.
+            actions.extend([PRESSED, &message.title]);
+        }
+        // Ordinary urgency: neither into the night nor only into a list.
+        let hints = HashMap::from([("urgency", Value::from(1_u8)), ("category", Value::from("device"))]);
+        // -1: as long as the desktop shows messages.
+        let body = (
+            self.app_name.as_str(),
+            self.shown,
+            "software-update-available",
+            message.title.as_str(),
+            message.text.as_str(),
+            actions,
+            hints,
+            -1_i32,
+        );
+        let reply = self.call("Notify", &body).map_err(|error| refused(&error))?;
+        self.shown = reply.body().deserialize().map_err(|error| refused(&error))?;
+        Ok(())
+    }
+
+    fn answer(&mut self, limit: Duration) -> Option<Answer> {
+        let end = Instant::now() + limit;
+        loop {
+            match self.answers.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                // After a button the desktop closes the message as well; the button came first.
+                Ok((id, answer)) if id == self.shown => return Some(answer),
+                // Another program's message.
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return None,
+                // The desktop is gone, and the message with it.
+                Err(RecvTimeoutError::Disconnected) => return Some(Answer::Expired),
+            }
+        }
+    }
+
+    fn withdraw(&mut self) {
+        let shown = std::mem::take(&mut self.shown);
+        if shown != 0 {
+            // It may have gone already.
+            let _ = self.call("CloseNotification", &(shown,));
+        }
+    }
+}
+
+impl Drop for Desktop {
+    fn drop(&mut self) {
+        // Ends the listening thread as well.
+        let _ = pollster::block_on(self.bus.clone().close());
+    }
+}

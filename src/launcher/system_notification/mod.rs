@@ -1,0 +1,307 @@
+//! The system's own notification in the place of the small window, by setting, or where no window can be put at the edge of the screen.
+//!
+//! In: events from the mailbox, and which button of the message was pressed. Out: commands, and how it ended, in the words of
+//! [`super::notification`]. Never: a decision about updates. While work goes on nothing is shown; a system's message is no place for a bar.
+//!
+//! Linux and its relatives: `org.freedesktop.Notifications` over D-Bus. Windows: toasts. macOS lets only signed bundles show notifications
+//! with buttons, which the launcher is not; there the small window stays.
+
+#[cfg(all(unix, not(target_os = "macos")))]
+mod freedesktop;
+#[cfg(windows)]
+mod toast;
+
+use std::time::Duration;
+
+use super::notification::{Face, Notified, Told, done, face};
+use super::texts::Texts;
+use super::view_state::{Action, ViewState};
+use super::{WindowError, WindowOptions};
+use crate::engine::mailbox::Handle;
+use crate::engine::protocol::{Event, Phase};
+
+/// A question that nobody has answered after this is taken back; the next check asks again.
+const STAY: Duration = Duration::from_secs(300);
+/// How long one look for an answer takes.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A message of the system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message {
+    title: String,
+    text: String,
+    /// Named buttons; none for what is only told.
+    buttons: Vec<(Action, String)>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// This button was pressed, counted from 0.
+    Button(usize),
+    /// The message itself was pressed.
+    Clicked,
+    /// A person has put it away.
+    PutAway,
+    /// It went by itself.
+    Expired,
+}
+
+/// Whoever shows messages.
+trait Messenger {
+    /// Shows a message in the place of the one before.
+    fn show(&mut self, message: &Message) -> Result<(), WindowError>;
+    /// What became of it, within a limit.
+    fn answer(&mut self, limit: Duration) -> Option<Answer>;
+    /// Takes it back.
+    fn withdraw(&mut self);
+}
+
+/// Tells what is on offer by the system and returns when it was answered and the update has ended.
+///
+/// # Errors
+/// [`WindowError::NoNotifications`] where the system shows none that can be answered.
+pub fn notify_by_system(options: &WindowOptions, handle: &Handle, state: ViewState) -> Result<Notified, WindowError> {
+    let texts = Texts::new(options.language);
+    // Nothing wakes a window here.
+    handle.on_event(|| ());
+    let mut messenger = connect(options)?;
+    converse(&mut messenger, &texts, handle, state)
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+fn connect(options: &WindowOptions) -> Result<freedesktop::Desktop, WindowError> {
+    freedesktop::Desktop::connect(&options.app_name)
+}
+
+#[cfg(windows)]
+fn connect(options: &WindowOptions) -> Result<toast::Toasts, WindowError> {
+    toast::Toasts::connect(&options.app_name)
+}
+
+#[cfg(target_os = "macos")]
+fn connect(_options: &WindowOptions) -> Result<Nobody, WindowError> {
+    Err(WindowError::NoNotifications("only a signed bundle can show notifications with buttons".to_owned()))
+}
+
+/// There is none on this system.
+#[cfg(target_os = "macos")]
+enum Nobody {}
+
+#[cfg(target_os = "macos")]
+impl Messenger for Nobody {
+    fn show(&mut self, _message: &Message) -> Result<(), WindowError> {
+        match *self {}
+    }
+
+    fn answer(&mut self, _limit: Duration) -> Option<Answer> {
+        match *self {}
+    }
+
+    fn withdraw(&mut self) {
+        match *self {}
+    }
+}
+
+/// Shows messages and follows the engine to the end. Time is counted in looks, so that it needs no clock.
+fn converse(
+    messenger: &mut impl Messenger,
+    texts: &Texts,
+    handle: &Handle,
+    mut view: ViewState,
+) -> Result<Notified, WindowError> {
+    let mut chosen = false;
+    let mut shown: Option<Message> = None;
+    let mut waited = Duration::ZERO;
+    let told = loop {
+        chosen &= !take(handle.take(), &mut view);
+        if handle.closed() {
+            break Told::EngineEnded;
+        }
+        let face = match face(&view, chosen) {
+            Ok(face) => face,
+            Err(told) => break told,
+        };
+        let Some(message) = message(texts, &view, face) else {
+            // Work goes on. A message that still asks what was answered would be wrong.
+            if shown.take().is_some() {
+                messenger.withdraw();
+            }
+            chosen &= !take(handle.wait(LOOK), &mut view);
+            continue;
+        };
+        if shown.as_ref() != Some(&message) {
+            messenger.show(&message)?;
+            waited = Duration::ZERO;
+        }
+        if message.buttons.is_empty() {
+            // It is only told, and stays as long as the system wants.
+            return Ok(Notified { told: done(&view), state: view });
+        }
+        let buttons = message.buttons.clone();
+        shown = Some(message);
+        let restart = face == Face::Restart;
+        let action = match messenger.answer(LOOK) {
+            Some(Answer::Button(number)) => buttons.get(number).map(|(action, _)| *action),
+            Some(Answer::Clicked) => break Told::Details,
+            Some(Answer::PutAway) => buttons.last().map(|(action, _)| *action),
+            Some(Answer::Expired) => break if restart { done(&view) } else { Told::TimedOut },
+            None => None,
+        };
+        if let Some(command) = action.and_then(Action::command) {
+            handle.send(command);
+        }
+        match action {
+            Some(Action::Later) => break Told::Declined,
+            Some(Action::RestartLater) => break done(&view),
+            Some(Action::Start) => chosen = true,
+            // What follows is the engine's word: switching, then the app.
+            Some(_) => wait_for_another_phase(handle, &mut view),
+            None => waited += LOOK,
+        }
+        if waited >= STAY {
+            break if restart { done(&view) } else { Told::TimedOut };
+        }
+    };
+    messenger.withdraw();
+    Ok(Notified { told, state: view })
+}
+
+/// Takes events in; whether there is another offer among them, and so another question.
+fn take(events: Vec<Event>, view: &mut ViewState) -> bool {
+    let mut offered = false;
+    for event in events {
+        offered |= matches!(&event, Event::Phase { phase: Phase::Offered { .. } });
+        view.apply(event);
+    }
+    offered
+}
+
+/// After a restart was asked for: until the engine has begun with it, so that the question is not asked again.
+fn wait_for_another_phase(handle: &Handle, view: &mut ViewState) {
+    let before = std::mem::discriminant(&view.phase);
+    let mut looks = 0;
+    while std::mem::discriminant(&view.phase) == before && !handle.closed() && looks < 50 {
+        take(handle.wait(LOOK), view);
+        looks += 1;
+    }
+}
+
+/// What a face says as a message; `None` while work goes on.
+fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
+    match (face, &view.phase) {
+        (Face::Offer, Phase::Offered { offer }) => {
+            let price = texts.short_price(&offer.plan);
+            let hint = (!offer.plan.requires_restart).then(|| texts.get("notification-no-restart"));
+            Some(Message {
+                title: texts.with("notification-title", &[("version", &offer.version().to_string())]),
+                text: [Some(price), hint].into_iter().flatten().collect::<Vec<_>>().join("\n"),
+                buttons: vec![(Action::Start, texts.get("notification-now")), (Action::Later, texts.get("action-later"))],
+            })
+        }
+        (Face::Restart, Phase::Ready { version, running }) => {
+            let (text, action, name) = if *running {
+                ("restart-subtitle", Action::RestartNow, "restart-now")
+            } else {
+                ("ready-subtitle-stopped", Action::StartNow, "start-now")
+            };
+            let why = texts.obstacle(&view.obstacles);
+            Some(Message {
+                title: texts.with("ready-title", &[("version", &version.to_string())]),
+                text: [Some(texts.get(text)), why].into_iter().flatten().collect::<Vec<_>>().join("\n"),
+                buttons: vec![(action, texts.get(name)), (Action::RestartLater, texts.get("action-restart-later"))],
+            })
+        }
+        (Face::Swapped, Phase::Swapped { version, .. }) => Some(Message {
+            title: texts.with("swapped-title", &[("version", &version.to_string())]),
+            text: texts.get("notification-no-restart"),
+            buttons: Vec::new(),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::mailbox;
+    use crate::engine::protocol::Command;
+    use crate::launcher::Language;
+    use crate::model::Version;
+
+    /// Answers as it was told to, and tells the engine's story along the way.
+    struct Script {
+        shown: Vec<Message>,
+        answers: Vec<Option<Answer>>,
+        withdrawn: usize,
+    }
+
+    impl Messenger for Script {
+        fn show(&mut self, message: &Message) -> Result<(), WindowError> {
+            self.shown.push(message.clone());
+            Ok(())
+        }
+
+        fn answer(&mut self, _limit: Duration) -> Option<Answer> {
+            if self.answers.is_empty() { None } else { self.answers.remove(0) }
+        }
+
+        fn withdraw(&mut self) {
+            self.withdrawn += 1;
+        }
+    }
+
+    fn ready(running: bool) -> ViewState {
+        let mut view = ViewState::default();
+        view.apply(Event::Phase { phase: Phase::Ready { version: Version::new(2, 0, 1), running } });
+        view
+    }
+
+    fn talk(answers: Vec<Option<Answer>>, view: ViewState) -> (Notified, Script, Vec<Command>) {
+        let (handle, mut engine) = mailbox::channel();
+        let mut script = Script { shown: Vec::new(), answers, withdrawn: 0 };
+        let notified = converse(&mut script, &Texts::new(Language::English), &handle, view).unwrap();
+        let commands = std::iter::from_fn(|| engine.commands.try_recv().ok()).collect();
+        (notified, script, commands)
+    }
+
+    #[test]
+    fn a_restart_can_be_put_off_by_button_or_by_putting_the_message_away() {
+        for answer in [Answer::Button(1), Answer::PutAway] {
+            let (notified, script, commands) = talk(vec![None, Some(answer)], ready(true));
+            assert_eq!((notified.told, commands), (Told::Done, vec![Command::RestartLater]));
+            assert_eq!((script.shown.len(), script.withdrawn), (1, 1));
+            assert_eq!(script.shown[0].buttons[0].1, "Restart");
+        }
+    }
+
+    #[test]
+    fn a_press_on_the_message_wants_the_dialog() {
+        let (notified, _, commands) = talk(vec![Some(Answer::Clicked)], ready(true));
+        assert_eq!((notified.told, commands), (Told::Details, vec![]));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_for_ever() {
+        let (notified, script, commands) = talk(Vec::new(), ready(false));
+        assert_eq!((notified.told, commands, script.withdrawn), (Told::Done, vec![], 1));
+    }
+
+    #[test]
+    fn what_is_only_told_is_not_waited_for() {
+        let mut view = ViewState::default();
+        view.apply(Event::Phase { phase: Phase::Swapped { version: Version::new(2, 0, 1), modules: Vec::new() } });
+        let (notified, script, _) = talk(Vec::new(), view);
+        assert_eq!((notified.told, script.withdrawn), (Told::Done, 0));
+        assert_eq!((script.shown[0].title.as_str(), script.shown[0].text.as_str()), ("2.0.1 is in use", "No restart needed"));
+    }
+
+    #[test]
+    fn the_end_of_the_engine_ends_it() {
+        let (handle, engine) = mailbox::channel();
+        drop(engine);
+        let mut script = Script { shown: Vec::new(), answers: Vec::new(), withdrawn: 0 };
+        let notified = converse(&mut script, &Texts::new(Language::English), &handle, ready(true)).unwrap();
+        assert_eq!(notified.told, Told::EngineEnded);
+    }
+}

@@ -1,0 +1,116 @@
+//! Messages by Windows: toasts.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use windows::Data::Xml::Dom::XmlDocument;
+use windows::Foundation::TypedEventHandler;
+use windows::UI::Notifications::{
+    ToastActivatedEventArgs, ToastDismissalReason, ToastDismissedEventArgs, ToastNotification, ToastNotificationManager,
+    ToastNotifier,
+};
+use windows::core::{HSTRING, IInspectable, Interface};
+
+use super::{Answer, Message, Messenger};
+use crate::launcher::WindowError;
+
+/// Who shows the messages, in Windows' list of programs that do; a program without a package must be in it.
+const SHOWN_BY: &str = "Kuzflow.Launcher";
+/// Pressing the message itself.
+const PRESSED: &str = "default";
+
+/// Windows' messages.
+pub(super) struct Toasts {
+    notifier: ToastNotifier,
+    /// The message that is shown, and its number.
+    shown: Option<(ToastNotification, u32)>,
+    count: u32,
+    sender: Sender<(u32, Answer)>,
+    answers: Receiver<(u32, Answer)>,
+}
+
+impl Toasts {
+    /// Gets into the list, and asks for leave to show messages.
+    pub fn connect(app_name: &str) -> Result<Self, WindowError> {
+        let name = format!(r"{SHOWN_BY}.{}", app_name.replace(|letter: char| !letter.is_alphanumeric(), "-"));
+        let registered = windows_registry::CURRENT_USER
+            .create(format!(r"Software\Classes\AppUserModelId\{name}"))
+            .and_then(|key| key.set_string("DisplayName", app_name));
+        registered.map_err(|error| refused(&error))?;
+        let notifier =
+            ToastNotificationManager::CreateToastNotifierWithId(&HSTRING::from(name)).map_err(|error| refused(&error))?;
+        let (sender, answers) = channel();
+        Ok(Self { notifier, shown: None, count: 0, sender, answers })
+    }
+
+    fn display(&mut self, message: &Message) -> windows::core::Result<()> {
+        self.withdraw();
+        let document = XmlDocument::new()?;
+        document.LoadXml(&HSTRING::from(document_of(message)))?;
+        let toast = ToastNotification::CreateToastNotification(&document)?;
+        self.count += 1;
+        let number = self.count;
+        let pressed = self.sender.clone();
+        toast.Activated(&TypedEventHandler::new(move |_, arguments: windows::core::Ref<'_, IInspectable>| {
+            let arguments = arguments.ok()?.cast::<ToastActivatedEventArgs>()?.Arguments()?.to_string();
+            let answer = arguments.parse().map_or(Answer::Clicked, Answer::Button);
+            // Nobody waits any more.
+            let _ = pressed.send((number, answer));
+            Ok(())
+        }))?;
+        let gone = self.sender.clone();
+        toast.Dismissed(&TypedEventHandler::new(move |_, arguments: windows::core::Ref<'_, ToastDismissedEventArgs>| {
+            let answer = match arguments.ok()?.Reason()? {
+                ToastDismissalReason::UserCanceled => Answer::PutAway,
+                ToastDismissalReason::ApplicationHidden => return Ok(()),
+                _ => Answer::Expired,
+            };
+            let _ = gone.send((number, answer));
+            Ok(())
+        }))?;
+        self.notifier.Show(&toast)?;
+        self.shown = Some((toast, number));
+        Ok(())
+    }
+}
+
+/// The message in Windows' form.
+fn document_of(message: &Message) -> String {
+    let mut actions = String::new();
+    for (number, (_, name)) in message.buttons.iter().enumerate() {
+        actions.push_str(&format!(r#"<action content="{}" arguments="{number}"/>"#, escaped(name)));
+    }
+    format!(
+        r#"<toast launch="{PRESSED}"><visual><binding template="ToastGeneric"><text>{}</text><text>{}</text></binding></visual><actions>{actions}</actions></toast>"#,
+        escaped(&message.title),
+        escaped(&message.text)
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn refused(error: &dyn std::fmt::Display) -> WindowError {
+    WindowError::NoNotifications(error.to_string())
+}
+
+impl Messenger for Toasts {
+    fn show(&mut self, message: &Message) -> Result<(), WindowError> {
+        self.display(message).map_err(|error| refused(&error))
+    }
+
+    fn answer(&mut self, limit: Duration) -> Option<Answer> {
+        let (number, answer) = self.answers.recv_timeout(limit).ok()?;
+        // Of an earlier message.
+        let current = self.shown.as_ref().is_some_and(|(_, shown)| *shown == number);
+        current.then_some(answer)
+    }
+
+    fn withdraw(&mut self) {
+        if let Some((toast, _)) = self.shown.take() {
+            // It may have gone already.
+            let _ = self.notifier.Hide(&toast);
+        }
+    }
+}

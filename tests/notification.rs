@@ -1,0 +1,313 @@
+//! The small window beside a running app, driven by its labels and drawn into pictures.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+
+#[path = "support/pictures.rs"]
+mod pictures;
+#[path = "support/scenes.rs"]
+mod scenes;
+
+use std::path::PathBuf;
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT, Queryable};
+use kuzflow::engine::mailbox::{self, EngineEnd};
+use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
+use kuzflow::launcher::{Language, Notification, NotificationOptions, Told, ViewState};
+use kuzflow::model::Version;
+use kuzflow::settings::Theme;
+use pictures::Pictures;
+
+struct Window {
+    harness: Harness<'static, Notification>,
+    engine: Option<EngineEnd>,
+}
+
+#[derive(Clone, Copy)]
+struct Look {
+    language: Language,
+    theme: Theme,
+    scale: f32,
+}
+
+const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, scale: 1.0 };
+/// Of the window that a scene needs, points.
+const SIZE: egui::Vec2 = egui::vec2(280.0, 80.0);
+
+impl Window {
+    fn open(state: ViewState, look: Look) -> Self {
+        let (handle, engine) = mailbox::channel();
+        let options = NotificationOptions {
+            app_name: "LabelImg".to_owned(),
+            icon: None,
+            language: look.language,
+            theme: look.theme,
+            dark: false,
+            round: false,
+        };
+        let notification = Notification::new(state, handle, options);
+        let mut prepared = false;
+        let harness = Harness::builder()
+            .with_size(SIZE)
+            .with_pixels_per_point(look.scale)
+            .with_step_dt(0.1)
+            .with_max_steps(4)
+            .renderer(Pictures::default())
+            .build_ui_state(
+                move |ui, notification: &mut Notification| {
+                    if !std::mem::replace(&mut prepared, true) {
+                        notification.prepare(ui.ctx());
+                        ui.ctx().request_discard("fonts have changed");
+                        return;
+                    }
+                    let whole = egui::UiBuilder::new().max_rect(ui.ctx().content_rect());
+                    ui.scope_builder(whole, |ui| notification.ui(ui));
+                },
+                notification,
+            );
+        let mut window = Self { harness, engine: Some(engine) };
+        window.harness.run_steps(2);
+        window
+    }
+
+    fn scene(name: &str) -> Self {
+        Self::open(scenes::state(name, Language::English), ENGLISH)
+    }
+
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.harness.run_steps(2);
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.engine.as_ref().unwrap().emitter().emit(event);
+        self.harness.run_steps(2);
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        self.emit(Event::Phase { phase });
+    }
+
+    fn sees(&self, text: &str) -> bool {
+        self.harness.query_all_by_label(text).next().is_some()
+    }
+
+    fn commands(&mut self) -> Vec<Command> {
+        let engine = self.engine.as_mut().unwrap();
+        std::iter::from_fn(|| engine.commands.try_recv().ok()).collect()
+    }
+
+    fn told(&self) -> Option<Told> {
+        self.harness.state().told()
+    }
+
+    /// Lets so many tenths of a second pass.
+    fn wait(&mut self, tenths: usize) {
+        self.harness.run_steps(tenths);
+    }
+}
+
+fn version() -> Version {
+    Version::new(1, 8, 6)
+}
+
+#[test]
+fn an_offer_says_what_it_costs_and_takes_an_answer() {
+    let mut window = Window::scene("offer-incremental");
+    for text in ["Update to 1.8.6", "Incremental update • 5.4 KB", "Update", "Later"] {
+        assert!(window.sees(text), "{text} is missing");
+    }
+    assert!(!window.sees("No restart needed"));
+    window.click("Update");
+    assert_eq!((window.commands(), window.told()), (vec![Command::Start], None));
+    assert!(window.sees("Preparing (1/3)"));
+
+    let mut window = Window::scene("notification-hot");
+    assert!(window.sees("Incremental update • 1.2 MB") && window.sees("No restart needed"));
+    window.click("Later");
+    assert_eq!((window.commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
+
+    let window = Window::scene("offer-prefetched");
+    assert!(window.sees("Already downloaded"));
+}
+
+#[test]
+fn it_goes_by_itself_unless_the_pointer_is_on_it() {
+    let mut window = Window::scene("offer-incremental");
+    window.wait(40);
+    assert_eq!(window.told(), None);
+    window.harness.hover_at(egui::pos2(100.0, 40.0));
+    window.wait(200);
+    assert_eq!(window.told(), None);
+    window.harness.remove_cursor();
+    window.wait(45);
+    assert_eq!(window.told(), None);
+    window.wait(8);
+    assert_eq!((window.told(), window.commands()), (Some(Told::TimedOut), vec![]));
+}
+
+#[test]
+fn the_strip_follows_an_update_to_its_end_without_a_restart() {
+    let mut window = Window::scene("notification-hot");
+    window.click("Update");
+    window.harness.remove_cursor();
+    window.phase(Phase::Downloading { version: version() });
+    assert!(window.sees("Downloading (1/3)") && window.sees("Connecting to the nodes…"));
+    window.emit(scenes::progress_of(1_210_000, Language::English, 0.5, true));
+    assert!(window.sees("605 KB of 1.2 MB • 6.8 MB/s"));
+    assert_eq!(window.harness.get_by_label("Progress of the update").accesskit_node().numeric_value(), Some(50.0));
+    window.phase(Phase::Installing { version: version() });
+    window.emit(scenes::step(643, 0));
+    assert!(window.sees("Installing (2/3)") && window.sees("File 644 of 1,532"));
+    // Work under way waits for nobody.
+    window.wait(100);
+    assert_eq!(window.told(), None);
+    window.phase(Phase::Swapping { version: version() });
+    assert!(window.sees("Taking over (3/3)"));
+    window.phase(Phase::Swapped { version: version(), modules: Vec::new() });
+    assert!(window.sees("1.8.6 is in use") && window.sees("No restart needed"));
+    window.wait(45);
+    assert_eq!(window.told(), None);
+    window.wait(8);
+    assert_eq!(window.told(), Some(Told::Done));
+    assert_eq!(window.commands(), [Command::Start]);
+}
+
+#[test]
+fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
+    let mut window = Window::scene("ready-obstacle");
+    assert!(window.sees("Version 1.8.6 is ready") && window.sees("What changed cannot be exchanged while the app runs."));
+    window.wait(100);
+    assert_eq!(window.told(), None);
+    window.click("Restart");
+    assert_eq!(window.commands(), [Command::RestartNow]);
+    window.phase(Phase::Switching { version: version() });
+    assert!(window.sees("Restarting (3/3)"));
+    window.phase(Phase::Launched { version: version() });
+    assert_eq!(window.told(), Some(Told::Done));
+
+    let mut window = Window::scene("ready");
+    window.click("Later");
+    assert_eq!((window.commands(), window.told()), (vec![Command::RestartLater], Some(Told::Done)));
+}
+
+#[test]
+fn a_download_can_be_stopped_and_everything_else_leads_to_the_dialog() {
+    let mut window = Window::scene("strip-downloading");
+    window.click("Cancel");
+    assert_eq!((window.commands(), window.told()), (vec![Command::Cancel], Some(Told::Declined)));
+
+    let mut window = Window::scene("strip-downloading");
+    window.click("Show the whole window");
+    assert_eq!((window.commands(), window.told()), (vec![], Some(Told::Details)));
+
+    let mut window = Window::scene("strip-downloading");
+    window.phase(Phase::Failed { problem: scenes::problem(ProblemKind::DiskFull, "") });
+    assert_eq!(window.told(), Some(Told::Details));
+
+    let mut window = Window::scene("strip-downloading");
+    window.engine = None;
+    window.wait(2);
+    assert_eq!(window.told(), Some(Told::EngineEnded));
+}
+
+#[test]
+fn keys_are_enough_once_it_has_them() {
+    let mut window = Window::scene("offer-incremental");
+    window.harness.key_press(egui::Key::Escape);
+    window.wait(2);
+    assert_eq!((window.commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
+
+    let mut window = Window::scene("strip-downloading");
+    window.harness.key_press(egui::Key::Escape);
+    window.wait(2);
+    assert_eq!((window.commands(), window.told()), (vec![], None));
+
+    let mut window = Window::scene("offer-incremental");
+    window.harness.get_by_label("Update").focus();
+    window.wait(1);
+    window.harness.key_press(egui::Key::Enter);
+    window.wait(2);
+    assert_eq!(window.commands(), [Command::Start]);
+}
+
+#[test]
+fn an_offer_that_comes_again_is_asked_again() {
+    let mut window = Window::scene("offer-incremental");
+    window.click("Update");
+    assert!(!window.sees("Later"));
+    for event in scenes::events("offer", Language::English) {
+        window.emit(event);
+    }
+    assert!(window.sees("Full update • 82.6 MB") && window.sees("Later"));
+}
+
+/// The scenes of the small window.
+const SCENES: [&str; 13] = [
+    "offer",
+    "offer-incremental",
+    "notification-hot",
+    "offer-prefetched",
+    "long-incremental",
+    "strip-downloading",
+    "paused",
+    "applying",
+    "strip-swapping",
+    "taking-along",
+    "swapped",
+    "ready",
+    "ready-obstacle",
+];
+
+#[test]
+fn every_word_fits_in_both_languages() {
+    for language in Language::ALL {
+        for scene in SCENES {
+            let window = Window::open(scenes::state(scene, language), Look { language, ..ENGLISH });
+            let whole = egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(280.0, 160.0));
+            let mut labels: Vec<(String, egui::Rect)> = Vec::new();
+            for node in window.harness.root().children_recursive() {
+                let seen = node.accesskit_node();
+                let Some(label) = seen.label() else { continue };
+                if [egui::Role::Button, egui::Role::Label].contains(&seen.role()) && node.rect().width() < 270.0 {
+                    assert!(whole.contains_rect(node.rect()), "{scene} {language:?}: {label} is cut off");
+                    labels.push((label, node.rect()));
+                }
+            }
+            for (index, (one, place)) in labels.iter().enumerate() {
+                for (other, there) in &labels[index + 1..] {
+                    assert!(!place.shrink(0.5).intersects(there.shrink(0.5)), "{scene} {language:?}: {one} over {other}");
+                }
+            }
+        }
+    }
+}
+
+/// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_NOTIFICATIONS` names (`all`, or names with commas), at the scale in
+/// `KUZFLOW_SCALE`.
+#[test]
+fn pictures() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
+    std::fs::create_dir_all(&folder).unwrap();
+    let named = std::env::var("KUZFLOW_NOTIFICATIONS");
+    let wanted = named.as_deref().unwrap_or("offer-incremental,ready-obstacle");
+    let scale = std::env::var("KUZFLOW_SCALE").map_or(1.0, |scale| scale.parse().unwrap());
+    for (language, theme) in [
+        (Language::Chinese, Theme::Light),
+        (Language::English, Theme::Dark),
+        (Language::English, Theme::Light),
+        (Language::Chinese, Theme::Dark),
+    ] {
+        for scene in SCENES.into_iter().filter(|scene| wanted == "all" || wanted.split(',').any(|name| name == *scene)) {
+            let mut window = Window::open(scenes::state(scene, language), Look { language, theme, scale });
+            window.harness.remove_cursor();
+            let height = window.harness.state().height();
+            window.harness.set_size(egui::vec2(SIZE.x, height));
+            window.wait(1);
+            let picture = window.harness.render().unwrap();
+            assert_eq!(picture.dimensions(), ((SIZE.x * scale) as u32, (height * scale) as u32));
+            let colours: std::collections::HashSet<_> = picture.pixels().collect();
+            assert!(colours.len() > 50, "{scene} is empty");
+            picture.save(folder.join(format!("small-{scene}-{}-{theme:?}.png", language.tag()).to_lowercase())).unwrap();
+        }
+    }
+}
