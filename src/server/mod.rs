@@ -193,6 +193,8 @@ struct Parts {
     node_header: HeaderValue,
     limits: Limits,
     patches: Option<Service>,
+    /// The version tree that was asked for last.
+    tree: patches::api::TreeSlot,
     events: events::Events,
     /// True once the server was told to stop.
     ending: watch::Sender<bool>,
@@ -220,6 +222,7 @@ impl Shared {
             node_header,
             limits: options.limits.clone(),
             patches: options.making.as_ref().map(Service::start).transpose()?,
+            tree: patches::api::TreeSlot::default(),
             events: events::Events::new(options.limits.listeners),
             ending: watch::Sender::new(false),
             large_questions: Semaphore::new(LARGE_QUESTIONS),

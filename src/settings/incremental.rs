@@ -40,7 +40,9 @@ pub struct IncrementalUpdate {
 pub struct Performance {
     /// How patches are made.
     pub compression_algorithm: Algorithm,
-    /// The specification's block size. It is checked, and has no effect: files are read and written in blocks of a fixed 256 KiB.
+    /// The specification's block size, bytes: by how much its code reads a file that it hashes. It is checked, so that a mistake in it is
+    /// seen, and has no effect, since the hash is the same whatever the block is: files are read and written in blocks of 256 KiB, with a
+    /// thirtieth of the system calls that the specification's default would take. What a pack needs is bounded by `max_memory_usage`.
     pub chunk_size: u32,
     /// Bytes of memory that applying a pack may need on the user's computer. No pack is published that needs more, and none is used.
     pub max_memory_usage: u64,

@@ -1,12 +1,14 @@
 //! Questions about patches: analysis, packs by id, packs made when somebody asks, and hostile questions.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kuzflow::model::{ContainerId, Digest};
+use kuzflow::model::version_tree::FileState;
+use kuzflow::model::{ContainerId, Digest, RelativePath, VersionTree};
 use kuzflow::server::{Maker, Making, Outcome, ServerOptions};
 use serde_json::{Value, json};
 
@@ -63,7 +65,7 @@ fn the_cheapest_packs_are_the_answer() {
             "has_updates": true, "target_version": "3.0.0",
             "patches": [pack("1.0.0", "2.0.0", &[1; 100], true), pack("2.0.0", "3.0.0", &[2; 200], false)],
             "total_size": 300, "estimated_time": 3, "requires_restart": true, "hot_swappable_count": 1,
-            "full_size": 1000, "way": "patches", "status": null,
+            "full_size": 1000, "way": "patches", "differing_files": null, "status": null,
         })
     );
     let hot = analyze(server.address, "1.0.0", Some("2.0.0"));
@@ -76,7 +78,8 @@ fn the_cheapest_packs_are_the_answer() {
         newest,
         json!({
             "has_updates": true, "target_version": "4.0.0", "patches": [], "total_size": 1000, "estimated_time": 8,
-            "requires_restart": true, "hot_swappable_count": 0, "full_size": 1000, "way": "full", "status": null,
+            "requires_restart": true, "hot_swappable_count": 0, "full_size": 1000, "way": "full", "differing_files": null,
+            "status": null,
         })
     );
     let unknown = analyze(server.address, "0.5.0", Some("3.0.0"));
@@ -114,6 +117,47 @@ fn the_cheapest_packs_are_the_answer() {
     lists.filter(|path| path.to_str().unwrap().ends_with("patches.json")).for_each(|path| std::fs::write(path, "{").unwrap());
     assert_eq!(analyze(server.address, "1.0.0", Some("2.0.0"))["way"], "full");
     assert_eq!(get(server.address, "/healthz").json()["releases"], 4);
+}
+
+#[test]
+fn files_that_are_not_what_their_release_brought_cost_what_fetching_them_costs() {
+    let mut repository = neighbours();
+    let files = |files: &[(&str, &[u8])]| -> BTreeMap<RelativePath, FileState> {
+        let state =
+            |bytes: &[u8]| FileState { hash: Digest::of(bytes), size: bytes.len() as u64, critical: false, hot_updatable: false };
+        files.iter().map(|(path, bytes)| (path.parse().unwrap(), state(bytes))).collect()
+    };
+    let version = |text: &str| text.parse().unwrap();
+    let mut tree = VersionTree::default();
+    tree.add(&version("1.0.0"), None, files(&[("app/a", b"a"), ("app/b", b"b"), ("app/gone", b"c")]), 1000);
+    tree.add(&version("2.0.0"), Some(&version("1.0.0")), files(&[("app/a", &[1; 60]), ("app/b", &[1; 600])]), 1000);
+    repository.target("sample_Linux_x86_64.versions.json", &tree.to_json().unwrap(), json!({}));
+    repository.publish();
+    let server = Server::start(repository.options());
+    let ask = |from: &str, files: Value| {
+        let question = json!({ "current_fingerprint": { "version": from, "files": files }, "target_version": "2.0.0" });
+        let answer = post(server.address, ANALYZE, question.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let answer = answer.json();
+        (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap(), answer["differing_files"].clone())
+    };
+    let hash = |bytes: &[u8]| Digest::of(bytes).to_string();
+    let whole = json!({ "app/a": hash(b"a"), "app/b": { "hash": hash(b"b"), "size": 1, "mtime": 3 }, "data/mine": hash(b"?") });
+    assert_eq!(ask("1.0.0", whole), ("patches".to_owned(), 100, json!([])));
+    let one = json!([{ "path": "app/a", "hash": format!("sha256:{}", hash(b"?")) }]);
+    assert_eq!(ask("1.0.0", one), ("patches".to_owned(), 160, json!(["app/a"])));
+    let gone = json!({ "app/gone": hash(b"?") });
+    assert_eq!(ask("1.0.0", gone), ("patches".to_owned(), 100, json!(["app/gone"])), "the new release does not need it");
+    let much = json!({ "app/b": hash(b"?"), "app/a": hash(b"a") });
+    assert_eq!(ask("1.0.0", much), ("full".to_owned(), 1000, json!(["app/b"])), "700 bytes are no less than the threshold");
+    assert_eq!(ask("2.0.0", json!({ "app/a": hash(b"a") })), ("none".to_owned(), 0, json!(["app/a"])));
+    assert_eq!(ask("3.0.0", json!({ "app/a": hash(b"a") })).2, Value::Null, "the tree does not know it");
+    assert_eq!(ask("1.0.0", Value::Null).2, Value::Null);
+
+    // A tree that is damaged tells nothing, and costs nobody the answer.
+    repository.target("sample_Linux_x86_64.versions.json", b"{", json!({}));
+    repository.publish();
+    assert_eq!(ask("1.0.0", json!({ "app/a": hash(b"?") })), ("patches".to_owned(), 100, Value::Null));
 }
 
 #[test]
@@ -226,6 +270,10 @@ fn hostile_questions_are_refused_in_plain_words() {
     // Pairs that are not published make no job.
     analyze(server.address, "0.1.0", Some("4.0.0"));
     assert_eq!(std::fs::read_dir(&jobs).unwrap().count(), 0);
+
+    let long = json!({ "current_fingerprint": { "version": "1.0.0", "files": { "x".repeat(9000): "no hash" } } });
+    let message = post(server.address, ANALYZE, long.to_string().as_bytes()).json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("xxx: its hash is no SHA-256") && message.len() < 500, "{message}");
 
     // A fingerprint of many files is taken; one that is too long is not, whatever it says of its length.
     let files: serde_json::Map<String, Value> = (0..15_000)

@@ -1,5 +1,7 @@
 //! A launcher's life in hours that take no time: jitter, retries, hints, sleep, conditions.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -228,4 +230,47 @@ fn a_forbidden_check_waits_for_better_conditions_but_not_for_ever() {
     check(&mut schedule, Reason::Start);
     let mut asked = Schedule::new(Rules { on_metered: Background::Nothing, ..RULES }, 9);
     assert!(asked.step(Duration::ZERO, Input::Asked).is_some(), "a person knows what it costs");
+}
+
+proptest! {
+    /// Whatever comes in, in whatever order: the next look is never further away than an interval, checks that nobody asked for are
+    /// bounded, and none begins while another is under way.
+    #[test]
+    fn no_order_of_events_makes_a_burst_or_an_end(seed: u64, steps in prop::collection::vec((0_u64..2000, 0_u8..8), 1..400)) {
+        let mut schedule = Schedule::new(RULES, seed);
+        let (mut now, mut under_way, mut hints, mut others) = (Duration::ZERO, None, Vec::new(), 0);
+        let mut slept = Duration::ZERO;
+        for (seconds, what) in steps {
+            now += Duration::from_secs(seconds);
+            let input = match what {
+                0 => Input::Ended(Outcome::Answered),
+                1 => Input::Ended(Outcome::Failed),
+                2 | 3 => Input::Hint,
+                4 => Input::Woken { uncounted: Duration::from_secs(seconds * 7) },
+                5 => Input::Asked,
+                _ => Input::Due(if seconds % 2 == 0 { USUAL } else { Conditions { metered: Some(true), ..USUAL } }),
+            };
+            if let Input::Woken { uncounted } = input {
+                slept += uncounted;
+            }
+            if matches!(input, Input::Ended(_)) {
+                under_way = None;
+            }
+            let check = schedule.step(now, input);
+            if let Some(Check { reason, .. }) = check {
+                prop_assert!(under_way.is_none_or(|since| now >= since + LONGEST_CHECK), "two at once");
+                under_way = Some(now);
+                match reason {
+                    Reason::Hint => hints.push(now),
+                    Reason::Asked => {}
+                    _ => others += 1,
+                }
+            }
+            prop_assert!(schedule.next() <= now + RULES.interval.mul_f64(1.5), "{:?} away", schedule.next() - now);
+        }
+        prop_assert!(hints.windows(2).all(|pair| pair[1] - pair[0] >= BETWEEN_HINTS), "{hints:?}");
+        // A failure may be tried again after two and a half minutes, nothing sooner.
+        let most = 2 + (now + slept).as_secs() / 150;
+        prop_assert!(others <= most, "{others} checks in {now:?} and {slept:?} of sleep");
+    }
 }

@@ -1,5 +1,8 @@
 //! `POST /api/incremental/analyze` and `GET /api/incremental/patch/{id}`, with the field names of the specification.
 
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -8,16 +11,17 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, Hea
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::SignedDuration;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::chain::cheapest;
+use super::fingerprint::{self, Files};
 use super::id::PatchId;
 use super::queue::{QueueError, Status};
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
-use crate::model::{ContainerId, Platform, SignedPatch, Version};
+use crate::model::version_tree::LARGEST_VERSION_TREE;
+use crate::model::{ContainerId, Platform, RelativePath, SignedPatch, Version, VersionTree};
 use crate::server::refusal::Refusal;
 use crate::server::repository::Catalogue;
 use crate::server::{Shared, files, updates};
@@ -46,13 +50,23 @@ struct Question {
     channel: Option<String>,
 }
 
-/// What is installed. The specification lets clients send the hash of each file; it is taken and not looked at, since whoever applies
-/// a pack proves every file that it starts from.
+/// What is installed. A client may send the hash of each file; then packs whose base is damaged count for what they really cost.
 #[derive(Debug, Deserialize)]
 struct Fingerprint {
     version: String,
-    #[serde(default, rename = "files")]
-    _files: Option<IgnoredAny>,
+    #[serde(default)]
+    files: Option<Files>,
+}
+
+/// Where the version tree that was asked for last is kept, by its location. One, since a tree may be large (16 MiB of JSON).
+pub(in crate::server) type TreeSlot = tokio::sync::Mutex<Option<(String, Arc<VersionTree>)>>;
+
+/// Installed files that are not what their release brought.
+#[derive(Debug, Default)]
+struct Damage {
+    differing: Vec<RelativePath>,
+    /// Bytes at most that the target's own files in their place take.
+    to_fetch: u64,
 }
 
 /// An answer to `analyze`. The specification's fields, then ours.
@@ -62,7 +76,7 @@ struct Analysis {
     target_version: Version,
     /// The packs to apply, in this order; none if the whole package is to be fetched.
     patches: Vec<PatchInfo>,
-    /// Bytes to fetch.
+    /// Bytes to fetch; at most so many where files differ, which are fetched by themselves.
     total_size: u64,
     /// Seconds at the best node's published bandwidth; `null` if that is not known.
     estimated_time: Option<u64>,
@@ -72,6 +86,9 @@ struct Analysis {
     /// Bytes of the whole package.
     full_size: u64,
     way: Way,
+    /// The installed files that differ from what their release brought, so that no pack can start from them; `null` if no files were
+    /// told, or the release is not known.
+    differing_files: Option<Vec<RelativePath>>,
     /// Where the pack is that this question asked for, if it did.
     status: Option<Status>,
 }
@@ -104,7 +121,7 @@ struct PatchInfo {
 /// the answer; a server that makes packs makes one meanwhile.
 pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
     let body = read_body(&shared, request).await?;
-    let question: Question = serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("the question: {error}")))?;
+    let mut question: Question = serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("the question: {error}")))?;
     drop(body);
     let current: Version = updates::parsed("current_fingerprint.version", Some(&question.current_fingerprint.version))?
         .ok_or_else(|| Refusal::bad("current_fingerprint.version: missing, expected for example 1.0.0"))?;
@@ -121,9 +138,14 @@ pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Re
             .max_by(|a, b| a.release.container.version.cmp(&b.release.container.version)),
     };
     let target = target.filter(|signed| signed.release.container.version != current);
+    let target_version = target.map_or(&current, |target| &target.release.container.version);
+    let damage = match question.current_fingerprint.files.take() {
+        Some(files) => damage(&shared, &catalogue, &kind, files, (&current, target_version)).await,
+        None => None,
+    };
     let analysis = match target {
-        None => Analysis::nothing(current),
-        Some(target) => look_for_packs(&shared, &catalogue, &kind, &current, target)?,
+        None => Analysis::nothing(current, damage),
+        Some(target) => look_for_packs(&shared, &catalogue, &kind, &current, target, damage)?,
     };
     Ok(updates::answer(&analysis))
 }
@@ -135,12 +157,14 @@ fn look_for_packs(
     kind: &Kind<'_>,
     current: &Version,
     target: &SignedRelease,
+    damage: Option<Damage>,
 ) -> Result<Analysis, Refusal> {
     let fallback = &shared.options.fallback;
     let container = &target.release.container;
     let packs: Vec<&SignedPatch> = catalogue.usable_patches().filter(|signed| kind.has(&signed.patch.to)).collect();
     let chain = cheapest(&packs, current, &container.version, fallback.max_patch_chain_length);
-    let total = |chain: &[&SignedPatch]| chain.iter().map(|pack| pack.length).sum::<u64>();
+    let beside = damage.as_ref().map_or(0, |damage| damage.to_fetch);
+    let total = |chain: &[&SignedPatch]| chain.iter().map(|pack| pack.length).sum::<u64>().saturating_add(beside);
     let cheap = |chain: &Vec<&SignedPatch>| (total(chain) as f64) < fallback.fallback_threshold * target.length as f64;
     let mut status = None;
     if chain.is_none()
@@ -174,8 +198,50 @@ fn look_for_packs(
         patches,
         full_size: target.length,
         way: if full { Way::Full } else { Way::Patches },
+        differing_files: damage.map(|damage| damage.differing),
         status,
     })
+}
+
+/// What is wrong with the installed files; `None` if the version tree does not know their release. A tree that is lost or damaged is told
+/// in the log and counts as one that does not.
+async fn damage(
+    shared: &Shared,
+    catalogue: &Catalogue,
+    kind: &Kind<'_>,
+    files: Files,
+    (current, target): (&Version, &Version),
+) -> Option<Damage> {
+    let container = catalogue.releases.iter().map(|signed| &signed.release.container).find(|container| kind.has(container))?;
+    let (location, length) = catalogue.target(&VersionTree::target_name(container))?;
+    let (current, target) = (current.clone(), target.clone());
+    // Whoever comes meanwhile waits: no question makes the server read two trees at once.
+    let mut slot = shared.tree.lock().await;
+    let known = slot.as_ref().filter(|(known, _)| *known == location).map(|(_, tree)| Arc::clone(tree));
+    let tree = match known {
+        Some(tree) => tree,
+        None => {
+            let read = files::on_disk(shared.repository.root().join(&location), move |path| read_tree(path, length)).await;
+            let tree = Arc::new(read.ok()?);
+            Arc::clone(&slot.insert((location, tree)).1)
+        }
+    };
+    drop(slot);
+    let compare = move || {
+        let base = tree.files_of(&current)?;
+        let differing: Vec<RelativePath> = files.differing(&base).cloned().collect();
+        let to_fetch = tree.files_of(&target).map_or(0, |target| fingerprint::to_fetch(&differing, &target));
+        Some(Damage { differing, to_fetch })
+    };
+    // A panic there was told by the panic hook.
+    tokio::task::spawn_blocking(compare).await.ok().flatten()
+}
+
+fn read_tree(path: &std::path::Path, length: u64) -> io::Result<VersionTree> {
+    let limit = length.min(LARGEST_VERSION_TREE as u64);
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    VersionTree::from_json(&bytes).map_err(io::Error::other)
 }
 
 /// Where a pack lies.
@@ -296,7 +362,7 @@ impl<'a> Kind<'a> {
 }
 
 impl Analysis {
-    fn nothing(current: Version) -> Self {
+    fn nothing(current: Version, damage: Option<Damage>) -> Self {
         Self {
             has_updates: false,
             target_version: current,
@@ -307,6 +373,7 @@ impl Analysis {
             hot_swappable_count: 0,
             full_size: 0,
             way: Way::None,
+            differing_files: damage.map(|damage| damage.differing),
             status: None,
         }
     }

@@ -7,10 +7,12 @@
 //! ```text
 //! api      the two routes         chain    the cheapest chain of packs, pure
 //! queue    jobs, kept on disk     service  threads that work the queue off
+//! fingerprint  what is installed, held against the release that it should be, pure
 //! ```
 
 pub(super) mod api;
 mod chain;
+mod fingerprint;
 mod id;
 mod queue;
 mod service;

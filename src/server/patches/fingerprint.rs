@@ -1,0 +1,198 @@
+//! What a client says is installed, file by file, held against what the release that it names consists of: pure.
+//!
+//! In: the specification's `current_fingerprint.files`, as an object of paths or as a list, each with a SHA-256 and perhaps a size; the
+//! files of two releases as the signed version tree has them. Out: the files that a pack cannot start from, and what fetching them by
+//! themselves costs. Never: trust in either; whoever applies a pack proves every file that it starts from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::model::version_tree::FileState;
+use crate::model::{Digest, RelativePath};
+
+/// Installed files. Paths that no release could have are passed over.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Files(BTreeMap<RelativePath, Told>);
+
+/// What is said of one file. Times and whatever else is said are passed over: they differ from one installation to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Told {
+    hash: Digest,
+    size: Option<u64>,
+}
+
+impl Files {
+    /// The files that differ from `base`, of those that are told. A file that is not in `base` is the user's own.
+    pub(super) fn differing<'a>(&'a self, base: &'a BTreeMap<RelativePath, FileState>) -> impl Iterator<Item = &'a RelativePath> {
+        let differs =
+            |state: &FileState, told: &Told| state.hash != told.hash || told.size.is_some_and(|size| size != state.size);
+        let both = self.0.iter().filter_map(|(path, told)| Some((path, base.get(path)?, told)));
+        both.filter(move |(_, state, told)| differs(state, told)).map(|(path, _, _)| path)
+    }
+}
+
+/// Bytes at most that fetching these files by themselves takes: as they are unpacked in `target`. One that is not in it is not needed.
+pub(super) fn to_fetch<'a>(
+    differing: impl IntoIterator<Item = &'a RelativePath>,
+    target: &BTreeMap<RelativePath, FileState>,
+) -> u64 {
+    differing.into_iter().filter_map(|path| target.get(path)).fold(0, |sum, state| sum.saturating_add(state.size))
+}
+
+impl<'de> Deserialize<'de> for Files {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = Files;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter
+                    .write_str("files: an object of paths, or a list of objects with a path, each with a SHA-256 as its hash")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Files, A::Error> {
+                let mut files = BTreeMap::new();
+                while let Some(path) = map.next_key::<String>()? {
+                    let Entry { hash, size, .. } = map.next_value()?;
+                    insert(&mut files, &path, hash, size)?;
+                }
+                Ok(Files(files))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Files, A::Error> {
+                let mut files = BTreeMap::new();
+                while let Some(Entry { path, hash, size }) = list.next_element()? {
+                    let path = path.ok_or_else(|| A::Error::missing_field("path"))?;
+                    insert(&mut files, &path, hash, size)?;
+                }
+                Ok(Files(files))
+            }
+        }
+
+        deserializer.deserialize_any(Form)
+    }
+}
+
+fn insert<E: Error>(
+    files: &mut BTreeMap<RelativePath, Told>,
+    path: &str,
+    hash: Option<String>,
+    size: Option<u64>,
+) -> Result<(), E> {
+    let hash = hash.ok_or_else(|| E::missing_field("hash"))?;
+    let digits = hash.strip_prefix("sha256:").unwrap_or(&hash);
+    let hash = digits.parse().map_err(|_| E::custom(format_args!("{path:.80}: its hash is no SHA-256")))?;
+    // Windows installations may tell paths in their own way.
+    if let Ok(path) = path.replace('\\', "/").parse() {
+        files.insert(path, Told { hash, size });
+    }
+    Ok(())
+}
+
+/// One file: a hash, or an object with one.
+#[derive(Default)]
+struct Entry {
+    path: Option<String>,
+    hash: Option<String>,
+    size: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = Entry;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a SHA-256, or an object with one as its hash")
+            }
+
+            fn visit_str<E: Error>(self, hash: &str) -> Result<Entry, E> {
+                Ok(Entry { hash: Some(hash.to_owned()), ..Entry::default() })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+                let mut entry = Entry::default();
+                while let Some(field) = map.next_key::<String>()? {
+                    match field.as_str() {
+                        "path" => entry.path = Some(map.next_value()?),
+                        "hash" => entry.hash = Some(map.next_value()?),
+                        "size" => entry.size = map.next_value()?,
+                        _ => _ = map.next_value::<IgnoredAny>()?,
+                    }
+                }
+                Ok(entry)
+            }
+        }
+
+        deserializer.deserialize_any(Form)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Files, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    fn release(files: &[(&str, &str)]) -> BTreeMap<RelativePath, FileState> {
+        let state = |content: &str| FileState {
+            hash: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+            critical: false,
+            hot_updatable: false,
+        };
+        files.iter().map(|(path, content)| (path.parse().unwrap(), state(content))).collect()
+    }
+
+    #[test]
+    fn every_form_says_the_same() {
+        let hash = Digest::of(b"x");
+        let forms = [
+            format!(r#"{{ "app/a.py": "{hash}" }}"#),
+            format!(r#"{{ "app\\a.py": {{ "hash": "sha256:{hash}", "mtime": 17.5, "version": null }} }}"#),
+            format!(r#"[ {{ "path": "app/a.py", "hash": "{hash}", "size": null, "other": [1, {{}}] }} ]"#),
+            format!(r#"[ {{ "path": "app/a.py", "hash": "{hash}" }}, {{ "path": "../../etc/passwd", "hash": "{hash}" }} ]"#),
+        ];
+        let all: Vec<Files> = forms.iter().map(|form| parse(form).unwrap()).collect();
+        assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+        assert_eq!(all[0].0.len(), 1);
+        for (wrong, word) in [
+            (r#"{ "app/a.py": "12" }"#, "app/a.py"),
+            (r#"{ "app/a.py": {} }"#, "hash"),
+            (r#"[ { "hash": "x" } ]"#, "path"),
+            (r#"[ 7 ]"#, "SHA-256"),
+            (r#""x""#, "files"),
+        ] {
+            let message = parse(wrong).unwrap_err();
+            assert!(message.contains(word), "{wrong}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_fetched_if_it_is_still_needed() {
+        let base =
+            release(&[("app/same", "1"), ("app/broken", "22"), ("app/short", "333"), ("app/gone", "4444"), ("app/untold", "5")]);
+        let target = release(&[("app/same", "1"), ("app/broken", "changed"), ("app/short", "333"), ("app/untold", "5")]);
+        let hash = |text: &str| Digest::of(text.as_bytes());
+        let files = parse(&format!(
+            r#"{{ "app/same": "{}", "app/broken": "{}", "app/short": {{ "hash": "{}", "size": 2 }}, "app/gone": "{}", "data/mine": "{}" }}"#,
+            hash("1"),
+            hash("?"),
+            hash("333"),
+            hash("?"),
+            hash("?"),
+        ));
+        let files = files.unwrap();
+        let differing: Vec<&RelativePath> = files.differing(&base).collect();
+        assert_eq!(differing.iter().map(|path| path.as_str()).collect::<Vec<_>>(), ["app/broken", "app/gone", "app/short"]);
+        assert_eq!(to_fetch(differing, &target), 7 + 3);
+    }
+}
