@@ -15,7 +15,8 @@ use crate::store::State;
 /// ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
 /// whole window.
 pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Options) -> Told {
-    let Some(way) = view.offer().and_then(|offer| announcement(context.settings.window.notification, offer)) else {
+    let runs = !context.app.is_over();
+    let Some(way) = view.offer().and_then(|offer| announcement(context.settings.window.notification, offer, runs)) else {
         tracing::info!("an offer is not announced, as the settings want it");
         return Told::TimedOut;
     };
@@ -34,12 +35,14 @@ pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Op
 }
 
 /// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been begun yet, comes with the whole window.
-fn announcement(wanted: Announcement, offer: &Offer) -> Option<Announcement> {
+/// So does, unless nothing is to be announced, what may help an app that has ended: there is no work that it would disturb.
+fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Announcement> {
     if offer.signed.release.mandatory || offer.current.is_none() {
         return Some(Announcement::Dialog);
     }
     match wanted {
         Announcement::Off => None,
+        _ if !runs => Some(Announcement::Dialog),
         Announcement::Window if !offer.plan.is_incremental() && offer.plan.way != Way::Installed => Some(Announcement::Dialog),
         wanted => Some(wanted),
     }
@@ -156,12 +159,13 @@ mod tests {
 
     #[test]
     fn small_updates_come_small_and_others_with_the_whole_window() {
-        let by_window = |way| announcement(Announcement::Window, &offer(way));
+        let by_window = |way| announcement(Announcement::Window, &offer(way), true);
         assert_eq!([Way::Patches, Way::Entries, Way::Installed].map(by_window), [Some(Announcement::Window); 3]);
         assert_eq!([Way::Full, Way::File].map(by_window), [Some(Announcement::Dialog); 2]);
-        assert_eq!(announcement(Announcement::System, &offer(Way::Full)), Some(Announcement::System));
-        assert_eq!(announcement(Announcement::Dialog, &offer(Way::Patches)), Some(Announcement::Dialog));
-        assert_eq!(announcement(Announcement::Off, &offer(Way::Patches)), None);
+        assert_eq!(announcement(Announcement::System, &offer(Way::Full), true), Some(Announcement::System));
+        assert_eq!(announcement(Announcement::Dialog, &offer(Way::Patches), true), Some(Announcement::Dialog));
+        assert_eq!(announcement(Announcement::Window, &offer(Way::Patches), false), Some(Announcement::Dialog));
+        assert_eq!([true, false].map(|runs| announcement(Announcement::Off, &offer(Way::Patches), runs)), [None, None]);
     }
 
     #[test]
@@ -170,8 +174,8 @@ mod tests {
         mandatory.signed.release.mandatory = true;
         let first = Offer { current: None, ..offer(Way::Full) };
         for wanted in [Announcement::Window, Announcement::System, Announcement::Dialog, Announcement::Off] {
-            assert_eq!(announcement(wanted, &mandatory), Some(Announcement::Dialog));
-            assert_eq!(announcement(wanted, &first), Some(Announcement::Dialog));
+            assert_eq!(announcement(wanted, &mandatory, true), Some(Announcement::Dialog));
+            assert_eq!(announcement(wanted, &first, true), Some(Announcement::Dialog));
         }
     }
 }
