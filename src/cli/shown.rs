@@ -20,18 +20,15 @@ pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Op
         tracing::info!("an offer is not announced, as the settings want it");
         return Told::TimedOut;
     };
-    let state = match way {
+    let Notified { told, state } = match way {
         Announcement::Window => small(context, handle, view, options, &[by_window, by_system]),
         Announcement::System => small(context, handle, view, options, &[by_system, by_window]),
-        Announcement::Dialog | Announcement::Off => Err(view),
+        Announcement::Dialog | Announcement::Off => Notified { told: Told::Details, state: view },
     };
-    match state {
-        Ok(Notified { told: Told::Details, state }) | Err(state) => {
-            show(context, handle, state, options);
-            Told::Details
-        }
-        Ok(notified) => notified.told,
+    if told == Told::Details {
+        show(context, handle, state, options);
     }
+    told
 }
 
 /// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been begun yet, comes with the whole window.
@@ -58,19 +55,19 @@ fn by_system(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<
     launcher::notify_by_system(&window, handle, view)
 }
 
-/// The first of these ways that is to be had; the state if none is.
-fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, ways: &[Notify]) -> Result<Notified, ViewState> {
+/// The first of these ways that is to be had; if none is, the whole window is what is left.
+fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, ways: &[Notify]) -> Notified {
     let window = window_options(context, options);
     for notify in ways {
         match notify(window.clone(), handle, view.clone()) {
             Ok(notified) => {
                 tracing::info!(told = ?notified.told, "notification ended");
-                return Ok(notified);
+                return notified;
             }
             Err(error) => tracing::info!(error = &error as &dyn std::error::Error, "no notification in this way"),
         }
     }
-    Err(view)
+    Notified { told: Told::Details, state: view }
 }
 
 fn window_options(context: &Context, options: Options) -> WindowOptions {

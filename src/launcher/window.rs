@@ -41,6 +41,7 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
         };
         let start = move |context: &eframe::CreationContext<'_>| {
             beginning.set(true);
+            crate::host::screen::in_dock(true);
             let mut app = App { dialog, ended: shared };
             app.dialog.prepare(&context.egui_ctx);
             Ok(Box::new(app) as Box<dyn eframe::App>)
