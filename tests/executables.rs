@@ -589,6 +589,8 @@ fn updated_from_the_small_window_beside_the_app() {
     );
     let place = display.place(&window);
     assert_eq!((place.width, place.height), (280, 80));
+    // A click that comes with the window is none.
+    std::thread::sleep(Duration::from_millis(400));
     // The upper of the two buttons: now, and once it is installed, restart.
     let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
     display.click(x, y);

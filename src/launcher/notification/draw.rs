@@ -73,7 +73,7 @@ impl Notification {
         let border = colours.card.lerp_to_gamma(colours.muted, 0.35);
         let edge = if back.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, border) };
         ui.painter().rect_stroke(whole, corners, edge, StrokeKind::Inside);
-        if back.clicked() {
+        if back.clicked() && self.settled {
             self.close(Told::Details);
         }
         height
@@ -185,7 +185,7 @@ impl Notification {
         let detail = self.texts.get("notification-no-restart");
         let colour = theme::Palette::of(ui).success;
         self.bar(ui, whole, &title, &detail, Some(1.0), colour);
-        if self.cross(ui, whole, "action-close") {
+        if self.cross(ui, whole, "action-close") && self.settled {
             self.close(done(&self.view));
         }
     }
