@@ -1,6 +1,6 @@
 //! The real window with a scripted engine: `cargo run --example window_states -- [--scene offer] [--renderer software] [--language en]
 //! [--theme dark]`. Without a scene it plays a whole update, as fast as its buttons are pressed; with `--scene offer-incremental` one
-//! that fetches a pack and applies it.
+//! that fetches a pack and applies it. With `--small` the small window beside a running app.
 
 #[path = "../tests/support/scenes.rs"]
 mod scenes;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kuzflow::engine::mailbox::{self, Emitter};
 use kuzflow::engine::protocol::{Command, Event, Phase};
-use kuzflow::launcher::{Language, WindowOptions, open};
+use kuzflow::launcher::{Language, WindowOptions, notify, open};
 use kuzflow::model::Version;
 use kuzflow::settings::{Renderer, Theme};
 
@@ -38,7 +38,11 @@ fn main() {
     });
     let options =
         WindowOptions { title: "LabelImg".to_owned(), app_name: "LabelImg".to_owned(), icon: None, language, theme, renderer };
-    println!("{:?}", open(options, handle, state));
+    if arguments.iter().any(|argument| argument == "--small") {
+        println!("{:?}", notify(options, handle, state).map(|notified| notified.told));
+    } else {
+        println!("{:?}", open(options, handle, state));
+    }
 }
 
 fn play(command: &Command, emitter: &Emitter, language: Language, incremental: bool) {

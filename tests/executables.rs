@@ -553,6 +553,58 @@ fn updated_in_the_real_window() {
     end_apps(&world);
 }
 
+#[test]
+fn updated_from_the_small_window_beside_the_app() {
+    let Some(display) = Display::open() else { return };
+    let (world, node) = installed();
+    // The same data: only what says the version is fetched.
+    world.release("2.0.0", MEGABYTE);
+    world.configure(&[&node.address], "[update]\ndelay_seconds = 0\n");
+    let log = world.path("app.log");
+    let mut launcher = world
+        .launcher(&["run"])
+        .env("DISPLAY", &display.number)
+        .env_remove("WAYLAND_DISPLAY")
+        .env("STAY", "120")
+        .stdout(fs::File::create(&log).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let window = display.window("Sample").expect("the small window opens by itself");
+    let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
+    let wait_for = |what: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(40);
+        while !what() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        what()
+    };
+    let right = display::SCREEN.0 - 10;
+    assert!(
+        wait_for(&|| {
+            let place = display.place(&window);
+            place.left + place.width == right
+        }),
+        "it stands at the right"
+    );
+    let place = display.place(&window);
+    assert_eq!((place.width, place.height), (280, 80));
+    // A click that comes with the window is none.
+    std::thread::sleep(Duration::from_millis(400));
+    // The upper of the two buttons: now, and once it is installed, restart.
+    let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
+    display.click(x, y);
+    assert!(wait_for(&|| active().contains("pending")), "installed, and chosen for the next start: {}", active());
+    assert!(!fs::read_to_string(&log).unwrap().contains("version=2.0.0"));
+    std::thread::sleep(Duration::from_millis(1000));
+    display.click(x, y);
+    assert!(wait_for(&|| fs::read_to_string(&log).unwrap().contains("version=2.0.0")), "restarted in the new version");
+    assert!(display.goes("Sample", Duration::from_secs(20)), "the window is gone");
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    end_apps(&world);
+}
+
 /// Ends the apps that outlived their launcher.
 fn end_apps(world: &World) {
     let inside = |link: std::path::PathBuf| fs::read_link(link).is_ok_and(|folder| folder.starts_with(world.home()));

@@ -17,6 +17,9 @@ use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 use pictures::Pictures;
 
+/// Tenths of a second after which the window takes answers.
+const SETTLED: usize = 7;
+
 struct Window {
     harness: Harness<'static, Notification>,
     engine: Option<EngineEnd>,
@@ -65,7 +68,7 @@ impl Window {
                 notification,
             );
         let mut window = Self { harness, engine: Some(engine) };
-        window.harness.run_steps(2);
+        window.wait(SETTLED);
         window
     }
 
@@ -80,7 +83,7 @@ impl Window {
 
     fn emit(&mut self, event: Event) {
         self.engine.as_ref().unwrap().emitter().emit(event);
-        self.harness.run_steps(2);
+        self.wait(SETTLED);
     }
 
     fn phase(&mut self, phase: Phase) {
@@ -133,7 +136,7 @@ fn an_offer_says_what_it_costs_and_takes_an_answer() {
 #[test]
 fn it_goes_by_itself_unless_the_pointer_is_on_it() {
     let mut window = Window::scene("offer-incremental");
-    window.wait(40);
+    window.wait(35);
     assert_eq!(window.told(), None);
     window.harness.hover_at(egui::pos2(100.0, 40.0));
     window.wait(200);
@@ -165,9 +168,9 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     assert!(window.sees("Taking over (3/3)"));
     window.phase(Phase::Swapped { version: version(), modules: Vec::new() });
     assert!(window.sees("1.8.6 is in use") && window.sees("No restart needed"));
-    window.wait(45);
+    window.wait(38);
     assert_eq!(window.told(), None);
-    window.wait(8);
+    window.wait(12);
     assert_eq!(window.told(), Some(Told::Done));
     assert_eq!(window.commands(), [Command::Start]);
 }
@@ -208,6 +211,25 @@ fn a_download_can_be_stopped_and_everything_else_leads_to_the_dialog() {
     window.engine = None;
     window.wait(2);
     assert_eq!(window.told(), Some(Told::EngineEnded));
+}
+
+#[test]
+fn a_double_click_is_one_answer() {
+    // What is on this computer is installed between the two presses; the second one does not restart the app.
+    let mut window = Window::scene("offer-prefetched");
+    window.click("Update");
+    window.engine.as_ref().unwrap().emitter().emit(Event::Phase { phase: Phase::Ready { version: version(), running: true } });
+    window.wait(1);
+    window.click("Restart");
+    assert_eq!(window.commands(), [Command::Start]);
+    window.wait(SETTLED);
+    window.click("Restart");
+    assert_eq!(window.commands(), [Command::RestartNow]);
+
+    let mut window = Window::scene("offer-incremental");
+    window.click("Update");
+    window.click("Cancel");
+    assert_eq!((window.commands(), window.told()), (vec![Command::Start], None));
 }
 
 #[test]

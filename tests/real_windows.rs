@@ -150,8 +150,11 @@ mod looking {
         }
     }
 
+    /// What must hold on a display of its own.
+    type Check = fn(Display);
+
     pub fn all() {
-        let checks: [(&str, fn(Display)); 7] = [
+        let checks: [(&str, Check); 7] = [
             ("a window after a window", a_window_after_a_window),
             ("with OpenGL and without share the loop", with_opengl_and_without),
             ("the small window stands at the lower right", it_stands_at_the_lower_right),

@@ -252,6 +252,18 @@ fn events_move_the_window_on_until_the_app_runs() {
 }
 
 #[test]
+fn a_restart_is_explained_where_it_could_have_been_spared() {
+    let why = "What changed cannot be exchanged while the app runs.";
+    let mut window = Window::scene("ready-obstacle");
+    assert!(window.sees(why) && window.sees("Restart now"));
+    // The next release is another matter.
+    for event in scenes::events("ready", Language::English) {
+        window.emit(event);
+    }
+    assert!(!window.sees(why) && window.sees("Restart now"));
+}
+
+#[test]
 fn the_window_closes_with_its_engine() {
     let Window { mut harness, engine } = Window::scene("checking");
     drop(engine);

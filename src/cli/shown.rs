@@ -11,40 +11,39 @@ use crate::model::plan::Way;
 use crate::settings::Announcement;
 use crate::store::State;
 
-/// Tells of an offer, or of what came of one, beside the running app in the way that the settings want, and returns when it was answered and what was begun has
-/// ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
+/// Tells of an offer, or of what came of one, beside the running app in the way that the settings want, and returns when it was answered
+/// and what was begun has ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
 /// whole window.
 pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Options) -> Told {
-    let wanted = context.settings.window.notification;
+    let (wanted, runs) = (context.settings.window.notification, !context.app.is_over());
     let way = match view.offer() {
-        Some(offer) => announcement(wanted, offer),
+        Some(offer) => announcement(wanted, offer, runs),
         None => Some(wanted).filter(|wanted| *wanted != Announcement::Off),
     };
     let Some(way) = way else {
         tracing::info!("nothing is announced, as the settings want it");
         return Told::TimedOut;
     };
-    let state = match way {
+    let Notified { told, state } = match way {
         Announcement::Window => small(context, handle, view, options, &[by_window, by_system]),
         Announcement::System => small(context, handle, view, options, &[by_system, by_window]),
-        Announcement::Dialog | Announcement::Off => Err(view),
+        Announcement::Dialog | Announcement::Off => Notified { told: Told::Details, state: view },
     };
-    match state {
-        Ok(Notified { told: Told::Details, state }) | Err(state) => {
-            show(context, handle, state, options);
-            Told::Details
-        }
-        Ok(notified) => notified.told,
+    if told == Told::Details {
+        show(context, handle, state, options);
     }
+    told
 }
 
 /// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been begun yet, comes with the whole window.
-fn announcement(wanted: Announcement, offer: &Offer) -> Option<Announcement> {
+/// So does, unless nothing is to be announced, what may help an app that has ended: there is no work that it would disturb.
+fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Announcement> {
     if offer.signed.release.mandatory || offer.current.is_none() {
         return Some(Announcement::Dialog);
     }
     match wanted {
         Announcement::Off => None,
+        _ if !runs => Some(Announcement::Dialog),
         Announcement::Window if !offer.plan.is_incremental() && offer.plan.way != Way::Installed => Some(Announcement::Dialog),
         wanted => Some(wanted),
     }
@@ -60,19 +59,19 @@ fn by_system(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<
     launcher::notify_by_system(&window, handle, view)
 }
 
-/// The first of these ways that is to be had; the state if none is.
-fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, ways: &[Notify]) -> Result<Notified, ViewState> {
+/// The first of these ways that is to be had; if none is, the whole window is what is left.
+fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, ways: &[Notify]) -> Notified {
     let window = window_options(context, options);
     for notify in ways {
         match notify(window.clone(), handle, view.clone()) {
             Ok(notified) => {
                 tracing::info!(told = ?notified.told, "notification ended");
-                return Ok(notified);
+                return notified;
             }
             Err(error) => tracing::info!(error = &error as &dyn std::error::Error, "no notification in this way"),
         }
     }
-    Err(view)
+    Notified { told: Told::Details, state: view }
 }
 
 fn window_options(context: &Context, options: Options) -> WindowOptions {
@@ -162,12 +161,13 @@ mod tests {
 
     #[test]
     fn small_updates_come_small_and_others_with_the_whole_window() {
-        let by_window = |way| announcement(Announcement::Window, &offer(way));
+        let by_window = |way| announcement(Announcement::Window, &offer(way), true);
         assert_eq!([Way::Patches, Way::Entries, Way::Installed].map(by_window), [Some(Announcement::Window); 3]);
         assert_eq!([Way::Full, Way::File].map(by_window), [Some(Announcement::Dialog); 2]);
-        assert_eq!(announcement(Announcement::System, &offer(Way::Full)), Some(Announcement::System));
-        assert_eq!(announcement(Announcement::Dialog, &offer(Way::Patches)), Some(Announcement::Dialog));
-        assert_eq!(announcement(Announcement::Off, &offer(Way::Patches)), None);
+        assert_eq!(announcement(Announcement::System, &offer(Way::Full), true), Some(Announcement::System));
+        assert_eq!(announcement(Announcement::Dialog, &offer(Way::Patches), true), Some(Announcement::Dialog));
+        assert_eq!(announcement(Announcement::Window, &offer(Way::Patches), false), Some(Announcement::Dialog));
+        assert_eq!([true, false].map(|runs| announcement(Announcement::Off, &offer(Way::Patches), runs)), [None, None]);
     }
 
     #[test]
@@ -176,8 +176,8 @@ mod tests {
         mandatory.signed.release.mandatory = true;
         let first = Offer { current: None, ..offer(Way::Full) };
         for wanted in [Announcement::Window, Announcement::System, Announcement::Dialog, Announcement::Off] {
-            assert_eq!(announcement(wanted, &mandatory), Some(Announcement::Dialog));
-            assert_eq!(announcement(wanted, &first), Some(Announcement::Dialog));
+            assert_eq!(announcement(wanted, &mandatory, true), Some(Announcement::Dialog));
+            assert_eq!(announcement(wanted, &first, true), Some(Announcement::Dialog));
         }
     }
 }

@@ -116,6 +116,29 @@ pub fn blends() -> bool {
     false
 }
 
+/// Whether this program has a place in the Dock and may come forward: while a whole window is open. A launcher beside its app has none.
+/// Elsewhere the window itself is all there is.
+#[cfg(target_os = "macos")]
+pub fn in_dock(shown: bool) {
+    use objc2::MainThreadMarker;
+    use objc2_app_kit::{NSApplication, NSApplicationActivationPolicy};
+
+    let Some(main) = MainThreadMarker::new() else { return };
+    let app = NSApplication::sharedApplication(main);
+    if shown {
+        app.setActivationPolicy(NSApplicationActivationPolicy::Regular);
+        // What replaces it needs macOS 14.
+        #[allow(deprecated)]
+        app.activateIgnoringOtherApps(true);
+    } else {
+        app.setActivationPolicy(NSApplicationActivationPolicy::Accessory);
+    }
+}
+
+/// Whether this program has a place in the Dock; only macOS has one.
+#[cfg(not(target_os = "macos"))]
+pub const fn in_dock(_shown: bool) {}
+
 /// Shows the window of a view before all others, without making it the one that gets the keys. The view must be alive, and this the main
 /// thread; otherwise nothing happens.
 #[cfg(target_os = "macos")]

@@ -128,6 +128,7 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     let ended = catch_unwind(AssertUnwindSafe(|| run(&options.title, &shown, dialog)));
     // The window's waker would keep all that the window had in memory.
     handle.on_event(|| ());
+    crate::host::screen::in_dock(false);
     let ended = ended.map_err(|panic| WindowError::Panicked(words(panic.as_ref())))??;
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
 }

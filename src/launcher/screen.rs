@@ -43,10 +43,23 @@ impl Screen {
 
 /// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it is.
 #[cfg(not(target_os = "macos"))]
-pub(super) fn appear(window: &Window, _active: bool) {
+pub(super) fn appear(window: &Window, active: bool) {
+    if !active {
+        round(window);
+    }
     // Windows: a window that was made inactive is shown so the first time. X11: the window's kind tells the desktop.
     window.set_visible(true);
 }
+
+/// Windows 11 rounds the corners of a window that has no title bar only when it is asked to; earlier ones do not.
+#[cfg(windows)]
+fn round(window: &Window) {
+    use winit::platform::windows::{CornerPreference, WindowExtWindows};
+    window.set_corner_preference(CornerPreference::Round);
+}
+
+#[cfg(not(any(windows, target_os = "macos")))]
+const fn round(_window: &Window) {}
 
 /// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it is.
 #[cfg(target_os = "macos")]
@@ -54,6 +67,7 @@ pub(super) fn appear(window: &Window, active: bool) {
     use winit::raw_window_handle::{HasWindowHandle, RawWindowHandle};
 
     if active {
+        screen::in_dock(true);
         window.set_visible(true);
         return window.focus_window();
     }

@@ -60,8 +60,11 @@ impl Contents for Dialog {
 
 /// Shows the dialog until it closes.
 pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
-    let builder = viewport(title, icon, dialog.first_size());
-    show(builder, &mut dialog)?;
+    event_loop::lend(|event_loop| {
+        // To lay it out takes events in, which nobody may lose where there is no window.
+        let builder = viewport(title, icon, dialog.first_size());
+        show_in(event_loop, builder, &mut dialog)
+    })?;
     Ok(Ended { reason: dialog.closed(), choices: dialog.choices() })
 }
 

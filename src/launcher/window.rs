@@ -26,24 +26,26 @@ pub(super) struct Ended {
 
 /// Shows the dialog until it closes.
 pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
-    let options = eframe::NativeOptions {
-        viewport: viewport(title, icon, dialog.first_size()),
-        // The dialog brings its own, with the language of the window.
-        system_font_fallback: false,
-        centered: true,
-        ..eframe::NativeOptions::default()
-    };
     let ended = Rc::new(RefCell::new(Ended::default()));
     let shared = Rc::clone(&ended);
     let began = Rc::new(Cell::new(false));
     let beginning = Rc::clone(&began);
-    let start = move |context: &eframe::CreationContext<'_>| {
-        beginning.set(true);
-        let mut app = App { dialog, ended: shared };
-        app.dialog.prepare(&context.egui_ctx);
-        Ok(Box::new(app) as Box<dyn eframe::App>)
-    };
-    event_loop::lend(|event_loop| {
+    event_loop::lend(move |event_loop| {
+        let options = eframe::NativeOptions {
+            // To lay it out takes events in, which nobody may lose where there is no window.
+            viewport: viewport(title, icon, dialog.first_size()),
+            // The dialog brings its own, with the language of the window.
+            system_font_fallback: false,
+            centered: true,
+            ..eframe::NativeOptions::default()
+        };
+        let start = move |context: &eframe::CreationContext<'_>| {
+            beginning.set(true);
+            crate::host::screen::in_dock(true);
+            let mut app = App { dialog, ended: shared };
+            app.dialog.prepare(&context.egui_ctx);
+            Ok(Box::new(app) as Box<dyn eframe::App>)
+        };
         let mut app = eframe::create_native(title, options, Box::new(start), event_loop);
         event_loop::run(event_loop, &mut app)
     })?;

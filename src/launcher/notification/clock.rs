@@ -4,6 +4,9 @@ use std::time::Duration;
 
 /// How long the window stays if nobody cares.
 pub const STAY: Duration = Duration::from_secs(5);
+/// How long another face must have been seen before it takes an answer: the second half of a double click, or a click that was meant for what
+/// lay under the window a moment ago, is none.
+const SETTLE: Duration = Duration::from_millis(500);
 /// How long it takes to slide in.
 const SLIDE: Duration = Duration::from_millis(300);
 
@@ -30,6 +33,11 @@ impl Countdown {
     pub fn restart(&mut self) {
         self.alone_since = None;
     }
+}
+
+/// Whether a face that came at a moment can have been seen by now.
+pub fn settled(since: Duration, now: Duration) -> bool {
+    now.saturating_sub(since) >= SETTLE
 }
 
 /// How much of its way the window has come so long after it appeared, 0 to 1: fast at first, then slower (cubic).
@@ -73,6 +81,12 @@ mod tests {
         let mut countdown = Countdown::default();
         countdown.left(at(9_000), false);
         assert_eq!(countdown.left(at(1_000), false), STAY);
+    }
+
+    #[test]
+    fn an_answer_takes_longer_than_a_double_click() {
+        assert_eq!([at(0), at(499), at(500), at(9_000)].map(|after| settled(at(70), at(70) + after)), [false, false, true, true]);
+        assert!(!settled(at(70), at(0)));
     }
 
     #[test]

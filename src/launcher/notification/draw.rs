@@ -73,7 +73,7 @@ impl Notification {
         let border = colours.card.lerp_to_gamma(colours.muted, 0.35);
         let edge = if back.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, border) };
         ui.painter().rect_stroke(whole, corners, edge, StrokeKind::Inside);
-        if back.clicked() {
+        if back.clicked() && self.settled {
             self.close(Told::Details);
         }
         height
@@ -185,7 +185,7 @@ impl Notification {
         let detail = self.texts.get("notification-no-restart");
         let colour = theme::Palette::of(ui).success;
         self.bar(ui, whole, &title, &detail, Some(1.0), colour);
-        if self.cross(ui, whole, "action-close") {
+        if self.cross(ui, whole, "action-close") && self.settled {
             self.close(done(&self.view));
         }
     }
@@ -196,7 +196,7 @@ impl Notification {
         let (left, width) = (part.left() + SIDE, part.width() - 2.0 * SIDE);
         let words = Words { text: title, font: theme::title(12.0), colour: colours.text, rows: 1 };
         let galley = lay_out(ui, &words, width - 64.0);
-        say(ui, title, galley, pos2(left, part.top() + 7.0));
+        announce(ui, title, galley, pos2(left, part.top() + 7.0));
         let bar = Rect::from_min_size(pos2(left, part.top() + 28.0), vec2(width, 6.0));
         ui.scope_builder(UiBuilder::new().max_rect(bar), |ui| {
             widgets::bar(ui, &Bar { fraction, height: 6.0, colour, name: &self.texts.get("strip-progress") });
@@ -220,9 +220,10 @@ fn column(ui: &mut Ui, parts: &[Words<'_>], left: f32, width: f32, part: Rect) {
         parts.iter().filter(|words| !words.text.is_empty()).map(|words| (words.text, lay_out(ui, words, width))).collect();
     let height: f32 = laid_out.iter().map(|(_, galley)| galley.size().y).sum();
     let mut top = part.center().y - height / 2.0;
-    for (text, galley) in laid_out {
+    for (number, (text, galley)) in laid_out.into_iter().enumerate() {
         let below = galley.size().y;
-        say(ui, text, galley, pos2(left, top));
+        let tell = if number == 0 { announce } else { say };
+        tell(ui, text, galley, pos2(left, top));
         top += below;
     }
 }
@@ -238,9 +239,21 @@ fn lay_out(ui: &Ui, words: &Words<'_>, width: f32) -> std::sync::Arc<egui::Galle
     ui.painter().layout_job(job)
 }
 
+/// Draws text that a screen reader reads out when it appears or changes, without the focus, as soon as it is silent.
+fn announce(ui: &mut Ui, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
+    let id = ui.scope_id().with("title");
+    draw(ui, id, text, galley, at);
+    ui.ctx().accesskit_node_builder(id, |node| node.set_live(egui::accesskit::Live::Polite));
+}
+
 /// Draws text that a screen reader finds, and that clicks go through.
 fn say(ui: &mut Ui, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
-    let response = ui.interact(Rect::from_min_size(at, galley.size()), ui.scope_id().with(text), Sense::hover());
+    let id = ui.scope_id().with(text);
+    draw(ui, id, text, galley, at);
+}
+
+fn draw(ui: &mut Ui, id: egui::Id, text: &str, galley: std::sync::Arc<egui::Galley>, at: egui::Pos2) {
+    let response = ui.interact(Rect::from_min_size(at, galley.size()), id, Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
     ui.painter().galley(at, galley, Color32::PLACEHOLDER);
 }

@@ -91,7 +91,7 @@ pub struct NotificationOptions {
 ///
 /// # Errors
 /// [`WindowError::NoPlace`] where programs cannot say where their windows go (Wayland); otherwise as [`super::open`]. The caller then shows
-/// the whole dialog, or the system's notification, with a state of its own.
+/// the whole dialog, or the system's notification, with a state of its own. This window is always drawn without OpenGL.
 pub fn notify(options: WindowOptions, handle: Handle, state: ViewState) -> Result<Notified, WindowError> {
     let icon = options.icon.as_deref().and_then(icons::decode);
     let shown = icon.clone().unwrap_or_else(icons::launcher);
@@ -143,6 +143,9 @@ pub struct Notification {
     countdown: Countdown,
     /// The face of the last frame.
     face: Option<Face>,
+    /// When it came, and whether it takes answers yet.
+    since: Duration,
+    settled: bool,
     told: Option<Told>,
     /// When the first frame was drawn.
     appeared: Option<Duration>,
@@ -166,6 +169,8 @@ impl Notification {
             fetches: true,
             countdown: Countdown::default(),
             face: None,
+            since: Duration::ZERO,
+            settled: false,
             told: None,
             appeared: None,
             screen: None,
@@ -208,11 +213,13 @@ impl Notification {
             Ok(face) => self.face.unwrap_or(face),
             Err(told) => return self.close(told),
         };
-        if self.face != Some(face) {
+        let now = Duration::try_from_secs_f64(ui.input(|input| input.time)).unwrap_or_default();
+        if self.face.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&face)) {
             self.countdown.restart();
+            self.since = now;
         }
         self.face = Some(face);
-        let now = Duration::try_from_secs_f64(ui.input(|input| input.time)).unwrap_or_default();
+        self.settled = clock::settled(self.since, now);
         self.slide(ui.ctx(), now);
         self.take_keys(ui, face);
         let wanted = self.draw(ui, face);
@@ -246,7 +253,7 @@ impl Notification {
 
     /// Escape, where the window has the keys: not now. The window's own button, should the system draw one, means the same.
     fn take_keys(&mut self, ui: &Ui, face: Face) {
-        if ui.input(|input| input.key_pressed(Key::Escape) || input.viewport().close_requested()) {
+        if self.settled && ui.input(|input| input.key_pressed(Key::Escape) || input.viewport().close_requested()) {
             match face {
                 Face::Offer => self.act(Action::Later),
                 Face::Restart => self.act(Action::RestartLater),
@@ -259,6 +266,9 @@ impl Notification {
 
     /// What a button stands for.
     fn act(&mut self, action: Action) {
+        if !self.settled {
+            return;
+        }
         match action {
             Action::Start => self.chosen = true,
             Action::Later => self.close(Told::Declined),
@@ -271,6 +281,9 @@ impl Notification {
     }
 
     fn cancel(&mut self) {
+        if !self.settled {
+            return;
+        }
         self.handle.send(Command::Cancel);
         self.close(Told::Declined);
     }

@@ -36,6 +36,7 @@ struct Message {
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(target_os = "macos", allow(dead_code))] // nobody answers there
 enum Answer {
     /// This button was pressed, counted from 0.
     Button(usize),
