@@ -19,7 +19,7 @@ use crate::engine::protocol::{Command, Event, Phase};
 use crate::engine::schedule::{Check, Input, Outcome};
 use crate::engine::supervisor;
 use crate::engine::watch::{self, Watch};
-use crate::launcher::ViewState;
+use crate::launcher::{self, ViewState};
 use crate::settings::CheckTime;
 use crate::store::launch::exit_code;
 
@@ -149,6 +149,7 @@ impl<'a> Resident<'a> {
     fn look(&mut self) {
         let Some(check) = self.due().take() else { return };
         self.asked = true;
+        launcher::catch_up();
         if is_at_rest(&self.handle.phase()) {
             self.may_fetch = check.prefetch;
             tracing::info!(reason = ?check.reason, "looking for a release");
