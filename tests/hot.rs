@@ -62,6 +62,10 @@ timer.timeout.connect(tick)
 timer.start(200)
 for name in ("connected", "update_available", "update_progress", "swapped", "swap_failed"):
     updates.on(name, lambda info, name=name: say("event", name, json.dumps(info)))
+def quit(info):
+    say("event", "quit_requested", json.dumps(info))
+    app.quit()
+updates.on("quit_requested", quit)
 window.show()
 say("version", kuzflow_runtime.version(), os.getpid())
 kuzflow_runtime.up()
@@ -277,7 +281,7 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
 }
 
 #[test]
-fn the_window_of_a_running_app_shows_the_new_words() {
+fn what_is_taken_over_is_seen_in_the_window_and_what_is_not_is_offered() {
     let Some(display) = Display::open() else { return };
     let Some(office) = Office::new() else { return };
     let mut running = office.run(Some(&display));
@@ -288,6 +292,25 @@ fn the_window_of_a_running_app_shows_the_new_words() {
     running.wish("check");
     assert!(display.window("^two second").is_some());
     running.hears(r#""phase": "swapped""#);
+    // Told by the small window, which goes by itself.
+    assert!(display.window("Sample").is_some());
+    assert!(display.goes("Sample", Duration::from_secs(30)));
+
+    // What cannot be taken over is offered; the app is asked to end as it does by itself, and not by a signal.
+    let main = format!("{MAIN}# of another release\n");
+    office.publish("3.0.0", &[("main.py", &main), ("manipulate/greeting.py", &module("three"))]);
+    running.wish("check");
+    let window = display.window("Sample").expect("the offer");
+    std::thread::sleep(Duration::from_millis(1500));
+    let place = display.place(&window);
+    let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
+    display.click(x, y);
+    running.hears(r#""phase": "ready""#);
+    std::thread::sleep(Duration::from_millis(1500));
+    display.click(x, y);
+    running.hears("event quit_requested");
+    running.app("3.0.0");
+    assert!(display.window("^three second").is_some());
 }
 
 /// A message as `PROTOCOL.md` has it.
