@@ -33,6 +33,8 @@ struct Shared {
     arrived: Condvar,
 }
 
+type Listener = Box<dyn Fn(&Event) + Send>;
+
 struct State {
     phase: Phase,
     queue: VecDeque<Event>,
@@ -42,7 +44,7 @@ struct State {
     poked: bool,
     waker: Option<Box<dyn Fn() + Send>>,
     /// Who hears every event besides the driver.
-    listener: Option<Box<dyn Fn(&Event) + Send>>,
+    listener: Option<Listener>,
 }
 
 impl Default for State {

@@ -61,7 +61,7 @@ struct Shared {
 }
 
 /// What the rest of the launcher wants of the conversation.
-pub(self) enum Request {
+enum Request {
     Tell(Box<Event>),
     Swap(Swap, oneshot::Sender<Swapped>),
     End(oneshot::Sender<bool>),

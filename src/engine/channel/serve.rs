@@ -297,7 +297,7 @@ fn welcome(hello: &Message, slot: &ChannelSlot) -> Result<(), (&'static str, &'s
 async fn next(reading: &mut ReadHalf<socket::Stream>, decoder: &mut Decoder) -> Result<Option<Message>, ReadError> {
     let mut buffer = [0; 8192];
     loop {
-        if let Some(message) = decoder.next()? {
+        if let Some(message) = decoder.next_message()? {
             return Ok(Some(message));
         }
         match reading.read(&mut buffer).await? {

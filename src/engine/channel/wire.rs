@@ -86,7 +86,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`WireError`]: nothing that comes after it can be understood.
-    pub fn next(&mut self) -> Result<Option<Message>, WireError> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, WireError> {
         let Some((head, rest)) = self.held.split_first_chunk::<4>() else { return Ok(None) };
         let length = usize::try_from(u32::from_le_bytes(*head)).unwrap_or(usize::MAX);
         if length > self.limit {
@@ -124,7 +124,7 @@ mod tests {
         let refused = |bytes: &[u8]| {
             let mut decoder = Decoder::new(100);
             decoder.feed(bytes);
-            decoder.next().unwrap_err().to_string()
+            decoder.next_message().unwrap_err().to_string()
         };
         for json in
             [&b"[]"[..], b"{}", b"{\"id\": 1}", b"{\"id\": \"1\", \"type\": \"x\"}", b"{\"id\": 1.5, \"type\": \"x\"}", b"1"]
@@ -157,7 +157,7 @@ mod tests {
             for cut in cuts.iter().cycle() {
                 let (now, later) = rest.split_at((*cut).min(rest.len()));
                 decoder.feed(now);
-                while let Some(message) = decoder.next().unwrap() {
+                while let Some(message) = decoder.next_message().unwrap() {
                     found.push((message.protocol, message.id, message.kind, message.fields["text"].as_str().unwrap().to_owned()));
                 }
                 rest = later;

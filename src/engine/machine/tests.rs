@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::protocol::ProblemKind;
+use crate::engine::protocol::{NoUpdate, ProblemKind};
+use crate::model::happened::Happened;
 use crate::model::release::DocumentLocation;
 use crate::model::release::SignedRelease;
 use crate::model::{
