@@ -232,6 +232,7 @@ impl Driver {
             most_lanes,
             patience: job.patience,
             seed: fastrand::u64(..),
+            instance: 0,
         };
         let held: Vec<u32> = partial.held().collect();
         // What nobody wants is nothing that the scheduler has to look for.

@@ -331,7 +331,9 @@ impl ViewState {
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
             Phase::Launched { .. } if self.happened.is_empty() => Actions::default(),
-            Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack => Actions::default(),
+            Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack => {
+                Actions::default()
+            }
             Phase::Swapped { .. } | Phase::RolledBack { .. } | Phase::Launched { .. } => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } if self.elsewhere => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),

@@ -8,9 +8,12 @@
 //!   Polychronopoulos and Kuck 1987), so that runs are long while much is left, and all nodes end together.
 //! - Nothing free any more: an idle lane takes over the tail of the run that would end last, or doubles its last piece.
 //! - Several lanes a node, their number found by hill-climbing: the gap between two requests of one lane is filled by the others.
+//! - Neighbours are nodes that have some of the pieces, and come and go. While there are any, the nodes of the internet are asked for this
+//!   client's share only, and for what nobody delivers ([`office`]); without them nothing is different.
 
 mod meter;
 mod node;
+mod office;
 mod protocol;
 mod work;
 
@@ -19,10 +22,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
+use crate::model::{PieceSet, PieceTable};
 use meter::Meter;
 use node::{Node, Standing};
+use office::Office;
 use work::Work;
 
 pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
@@ -45,6 +49,16 @@ const ASSUMED_RATE: f64 = 500e3;
 const FRUITFUL: u64 = 4 << 10;
 /// Seconds of silence for which a node is named when its work had to be doubled.
 const SILENT: f64 = 1.5;
+/// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
+const FIRST_SHARE: f64 = (256 << 10) as f64;
+/// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so many bytes: what others have changes.
+const FIRST_FROM_NEIGHBOUR: f64 = (512 << 10) as f64;
+const NEIGHBOUR_RUN: f64 = 0.5;
+const LONGEST_FROM_NEIGHBOUR: f64 = (4 << 20) as f64;
+/// Lanes a neighbour begins with, and at most.
+const NEIGHBOUR_LANES: (usize, usize) = (2, 2);
+/// Seconds that a neighbour must still take for its run before the internet helps out.
+const LATE: f64 = 2.0;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
 const TRIAL: f64 = 6.0;
@@ -68,6 +82,9 @@ struct Lane {
 pub struct Scheduler {
     work: Work,
     nodes: Vec<Node>,
+    /// How many of them, the first ones, are on the internet; the others are neighbours.
+    internet: usize,
+    office: Office,
     /// Indexes of `nodes`, the best first.
     order: Vec<NodeIndex>,
     lanes: BTreeMap<LaneId, Lane>,
@@ -91,7 +108,9 @@ impl Scheduler {
             order.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
         }
         Self {
+            office: Office::new(limits.instance, table.count(), u64::from(table.piece_size)),
             work: Work::new(table, held),
+            internet: priors.len(),
             nodes: priors.iter().map(|prior| Node::new(*prior, (limits.first_lanes, limits.most_lanes))).collect(),
             order,
             lanes: BTreeMap::new(),
@@ -116,7 +135,22 @@ impl Scheduler {
             Input::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
             Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
             Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
-            Input::Tick { capped } => self.tick(now, capped),
+            Input::Tick { capped } => self.tick(now, capped, &mut effects),
+            Input::Joined { instance } => {
+                self.order.insert(self.random.usize(self.internet..=self.nodes.len()), self.nodes.len());
+                self.office.joined(now, self.nodes.len(), instance);
+                self.nodes.push(Node::new(None, NEIGHBOUR_LANES));
+            }
+            Input::Told { node, held, coming, takes_part, received } => {
+                self.office.told(now, node, (held, coming), takes_part, received);
+                self.settle(now, &mut effects);
+            }
+            Input::Left { node } => {
+                self.office.left(node);
+                let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == node).map(|(id, _)| *id).collect();
+                lanes.into_iter().for_each(|lane| self.cancel(lane, &mut effects));
+                self.settle(now, &mut effects);
+            }
             Input::Pause => {
                 self.paused = true;
                 let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
@@ -148,6 +182,13 @@ impl Scheduler {
     /// Bytes that are not verified yet.
     pub fn missing_bytes(&self) -> u64 {
         self.work.missing_bytes()
+    }
+
+    /// The pieces that are being fetched from the internet.
+    pub fn coming(&self) -> PieceSet {
+        let lanes = self.lanes.values().filter(|lane| lane.node < self.internet && !lane.cancelled);
+        let pieces = lanes.flat_map(|lane| self.work.piece_at(lane.position)..lane.run.end);
+        PieceSet::of(self.work.count(), pieces.filter(|piece| !self.work.is_done(*piece)))
     }
 
     /// Requests in flight.
@@ -243,7 +284,8 @@ impl Scheduler {
     }
 
     fn fault(&mut self, now: f64, index: NodeIndex, fault: Fault, fruitful: bool, effects: &mut Vec<Effect>) {
-        let others = (0..self.nodes.len()).any(|other| other != index && self.nodes[other].healthy(now));
+        // Neighbours have some of the pieces only: they are no reason to leave a node of the internet.
+        let others = (0..self.internet).any(|other| other != index && self.nodes[other].healthy(now));
         let jitter = self.random.f64();
         let Some(node) = self.nodes.get_mut(index) else { return };
         if node.standing == Standing::Banned {
@@ -257,17 +299,21 @@ impl Scheduler {
             left
         };
         effects.push(Effect::Fault { node: index, fault, dropped });
+        if index >= self.internet {
+            self.settle(now, effects);
+        }
         if dropped {
             let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == index).map(|(id, _)| *id).collect();
             lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
         }
     }
 
-    fn tick(&mut self, now: f64, capped: bool) {
+    fn tick(&mut self, now: f64, capped: bool, effects: &mut Vec<Effect>) {
         self.capped = capped;
         // Nobody is ready: whoever was left while others did the work is needed again.
-        if !self.nodes.iter().any(|node| node.standing == Standing::Ready) {
-            for node in &mut self.nodes {
+        let internet = &mut self.nodes[..self.internet];
+        if !internet.iter().any(|node| node.standing == Standing::Ready) {
+            for node in internet {
                 if let Standing::Left(until) = node.standing {
                     node.standing = Standing::Waiting(until);
                 }
@@ -278,6 +324,56 @@ impl Scheduler {
         if self.paused {
             self.last_progress = now;
         }
+        if !self.office.is_empty() {
+            self.compare(now);
+            self.settle(now, effects);
+        }
+    }
+
+    /// Which side is how fast.
+    fn compare(&mut self, now: f64) {
+        let waiting = self.work.free().filter(|piece| self.office.offers(*piece)).map(|piece| self.work.size(piece)).sum::<u64>();
+        let (internet, neighbours) = self.nodes.split_at_mut(self.internet);
+        let rates = |nodes: &mut [Node]| {
+            nodes
+                .iter_mut()
+                .filter(|node| node.standing == Standing::Ready)
+                .filter_map(|node| node.rate(now))
+                .reduce(|a, b| a + b)
+        };
+        let (internet, neighbours) = (rates(internet), rates(neighbours));
+        self.office.compare(now, waiting as f64, neighbours.unwrap_or(0.0), internet);
+    }
+
+    /// The neighbours have changed: requests to the internet end before what is not this client's to fetch.
+    fn settle(&mut self, now: f64, effects: &mut Vec<Effect>) {
+        let nodes = &self.nodes;
+        self.office.settle(now, |index| nodes[index].standing == Standing::Ready);
+        let lanes = self.lanes.iter_mut().filter(|(_, lane)| lane.node < self.internet && !lane.cancelled);
+        for (id, lane) in lanes {
+            let next = self.work.piece_at(lane.position) + 1;
+            let Some(end) = (next..lane.run.end).find(|piece| !self.office.keeps(now, *piece)) else { continue };
+            (end..lane.run.end).for_each(|piece| self.work.release(piece, 0));
+            lane.run.end = end;
+            effects.push(Effect::Shorten { lane: *id, end });
+        }
+    }
+
+    /// Whether there is a free piece that this node should be asked for.
+    fn has_work(&self, now: f64, index: NodeIndex) -> bool {
+        if index >= self.internet {
+            self.work.free().any(|piece| self.office.holds(index, piece))
+        } else if self.office.is_empty() {
+            self.work.free_bytes() > 0
+        } else {
+            self.work.free().any(|piece| self.office.fetches(now, piece))
+        }
+    }
+
+    /// Whether there is still something of this client's own share to fetch.
+    fn has_own_work(&self) -> bool {
+        let at_work = |lane: &Lane| lane.node < self.internet && self.office.is_mine_alone(self.work.piece_at(lane.position));
+        self.work.free().any(|piece| self.office.is_mine_alone(piece)) || self.lanes.values().any(at_work)
     }
 
     fn conclude(&mut self, now: f64, effects: &mut Vec<Effect>) {
@@ -307,7 +403,10 @@ impl Scheduler {
     /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
     fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
-        let healthy = self.nodes.iter().any(|node| node.healthy(now));
+        let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
+        if !self.office.is_empty() {
+            self.office.note_work(now, self.has_own_work());
+        }
         for level in 0..most {
             for position in 0..self.order.len() {
                 let index = self.order[position];
@@ -319,7 +418,7 @@ impl Scheduler {
                 {
                     continue;
                 }
-                if self.work.free_bytes() > 0 {
+                if self.has_work(now, index) {
                     self.give_run(now, index, effects);
                 } else {
                     self.take_over(now, index, effects);
@@ -330,8 +429,17 @@ impl Scheduler {
 
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+        if index >= self.internet {
+            let rate = self.nodes[index].lane_rate(now);
+            let bytes = rate.map_or(FIRST_FROM_NEIGHBOUR, |rate| (rate * NEIGHBOUR_RUN).min(LONGEST_FROM_NEIGHBOUR));
+            let office = &self.office;
+            if let Some((run, start)) = self.work.take(bytes, office.beginning(), &|piece| office.holds(index, piece)) {
+                self.request(now, index, run, start, rate, effects);
+            }
+            return;
+        }
         let (mut ready, mut busy) = (1.0, 1.0);
-        for node in self.nodes.iter_mut().filter(|node| node.standing == Standing::Ready) {
+        for node in self.nodes[..self.internet].iter_mut().filter(|node| node.standing == Standing::Ready) {
             let rate = node.rate(now).unwrap_or(0.0);
             ready += rate;
             busy += if node.active > 0 { rate } else { 0.0 };
@@ -346,7 +454,8 @@ impl Scheduler {
         }
         let bytes = match rate {
             _ if node.sends_whole => f64::INFINITY,
-            None => FIRST_RUN,
+            None if self.office.is_empty() => FIRST_RUN,
+            None => FIRST_SHARE,
             Some(rate) => {
                 let left = missing / ready.max(rate);
                 let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
@@ -360,7 +469,8 @@ impl Scheduler {
                 rate * (left * spread).min(longest)
             }
         };
-        if let Some((run, start)) = self.work.take(bytes) {
+        let office = &self.office;
+        if let Some((run, start)) = self.work.take(bytes, office.beginning(), &|piece| office.fetches(now, piece)) {
             self.request(now, index, run, start, rate, effects);
         }
     }
@@ -384,6 +494,13 @@ impl Scheduler {
             if on_trial && finish < TRIAL {
                 return;
             }
+            let near = index >= self.internet;
+            // What a neighbour has is cheaper from there, for all, unless it is in trouble.
+            if !near && lane.node >= self.internet && finish < LATE {
+                continue;
+            }
+            let office = &self.office;
+            let can = |pieces: Range<u32>| !near || pieces.into_iter().all(|piece| office.holds(index, piece));
             // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(lane.position);
@@ -392,7 +509,7 @@ impl Scheduler {
             if tail > 0 {
                 let share = (finish - latency).max(0.0) * victim_rate * rate / (victim_rate + rate);
                 let pieces = ((share / size) as u32).clamp(1, tail);
-                if gain(latency + f64::from(pieces) * size / rate) {
+                if can(lane.run.end - pieces..lane.run.end) && gain(latency + f64::from(pieces) * size / rate) {
                     let end = lane.run.end - pieces;
                     let run = end..lane.run.end;
                     lane.run.end = end;
@@ -404,6 +521,7 @@ impl Scheduler {
             } else if self.work.holders(current) < 2
                 && current < lane.run.end
                 && lane.node != index
+                && can(current..current + 1)
                 && gain((latency + size / rate) * 1.5)
             {
                 self.work.hold(current);
@@ -456,5 +574,7 @@ impl Scheduler {
     }
 }
 
+#[cfg(test)]
+mod office_tests;
 #[cfg(test)]
 mod tests;

@@ -320,11 +320,9 @@ impl Dialog {
         self.told(ui);
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
-            Phase::Checking
-            | Phase::Swapping { .. }
-            | Phase::Switching { .. }
-            | Phase::RollingBack
-            | Phase::Repairing { .. } => self.waiting(ui),
+            Phase::Checking | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack | Phase::Repairing { .. } => {
+                self.waiting(ui)
+            }
             Phase::RolledBack { from, kept, .. } => self.rolled_back(ui, &from, &kept),
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {
