@@ -13,12 +13,13 @@ use url::Url;
 
 use super::lane::{Begun, Handle, Lane, Report, Shared};
 use super::memory::{Measured, NodeMemory};
+use super::neighbours::{Holding, Neighbourhood, News};
 use super::partial::{Journal, Partial};
 use super::scheduler::{Effect, Input, LaneId, Limits, Prior, Request, Scheduler};
 use super::throttle::Throttle;
 use super::{Client, FetchError};
 use crate::model::transfer::{NodeFault, NodeProgress, NodeState};
-use crate::model::{Node, PieceTable};
+use crate::model::{Node, PieceSet, PieceTable};
 
 /// What to download, from where, to where.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ pub struct Progress {
     pub speed: f64,
     /// Seconds left at this speed; `None` while nothing comes.
     pub seconds_left: Option<u64>,
-    /// One a node, in the order of [`Job::nodes`].
+    /// One a node, in the order of [`Job::nodes`], and one for each neighbour that has given something.
     pub nodes: Vec<NodeProgress>,
 }
 
@@ -121,7 +122,7 @@ pub struct Summary {
     pub resumed: u64,
     /// Bytes that came over the network, including those fetched twice.
     pub received: u64,
-    /// One a node, in the order of [`Job::nodes`].
+    /// One a node, in the order of [`Job::nodes`], and one for each neighbour that has given something.
     pub nodes: Vec<NodeProgress>,
 }
 
@@ -133,6 +134,11 @@ const PROGRESS_TICKS: u32 = 2;
 const SMOOTHING: f64 = 3.0;
 /// Memory for pieces that are coming in, bytes: large pieces mean fewer lanes.
 const BUFFERS: u64 = 48 << 20;
+/// Neighbours that a download knows at most.
+const MOST_NEIGHBOURS: usize = 32;
+/// How the id of a neighbour begins, and its region.
+const NEAR: &str = "near:";
+const NEAR_REGION: &str = "LAN";
 /// Beginnings of pieces that are kept at most.
 const MOST_BEGUN: usize = 16;
 
@@ -143,6 +149,17 @@ pub async fn download(
     job: Job,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
+) -> Result<Summary, FetchError> {
+    download_among(client, job, control, events, None).await
+}
+
+/// The same with neighbours, which come and go, beside the job's nodes.
+pub async fn download_among(
+    client: &Client,
+    job: Job,
+    control: watch::Receiver<Control>,
+    events: mpsc::UnboundedSender<FetchEvent>,
+    neighbourhood: Option<Neighbourhood>,
 ) -> Result<Summary, FetchError> {
     if job.nodes.is_empty() {
         return Err(FetchError::NoNodes { location: job.location });
@@ -159,8 +176,9 @@ pub async fn download(
         Partial::open(&path, table).map(|partial| (partial, memory))
     });
     let (partial, memory) = opened.await.map_err(|error| FetchError::Task(error.to_string()))??;
-    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events);
+    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, neighbourhood);
     let result = driver.run().await;
+    driver.tell(false);
     driver.lanes.shutdown().await;
     let Driver { journal, job, scheduler, .. } = driver;
     let finished = tokio::task::spawn_blocking(move || {
@@ -194,6 +212,11 @@ struct Driver {
     lanes: JoinSet<()>,
     handles: HashMap<LaneId, (Arc<Handle>, u64)>,
     begun: HashMap<u32, Begun>,
+    /// Verified pieces.
+    held: PieceSet,
+    neighbourhood: Option<Neighbourhood>,
+    /// Neighbours, in the order in which the scheduler learnt of them, behind the job's nodes.
+    neighbours: Vec<Neighbour>,
     reports: mpsc::UnboundedReceiver<Report>,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
@@ -209,7 +232,14 @@ struct Driver {
     outcome: Option<Result<(), FetchError>>,
 }
 
+/// A neighbour that was heard of.
+struct Neighbour {
+    instance: u64,
+    node: Node,
+}
+
 impl Driver {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a download, put together in one place")]
     fn new(
         client: Client,
         job: Job,
@@ -218,6 +248,7 @@ impl Driver {
         memory: &NodeMemory,
         control: watch::Receiver<Control>,
         events: mpsc::UnboundedSender<FetchEvent>,
+        neighbourhood: Option<Neighbourhood>,
     ) -> Self {
         let (sender, reports) = mpsc::unbounded_channel();
         let prior = |node: &Node| {
@@ -232,9 +263,10 @@ impl Driver {
             most_lanes,
             patience: job.patience,
             seed: fastrand::u64(..),
-            instance: 0,
+            instance: neighbourhood.as_ref().map_or(0, |neighbourhood| neighbourhood.instance),
         };
         let held: Vec<u32> = partial.held().collect();
+        let held_set = PieceSet::of(job.pieces.count(), held.iter().copied());
         // What nobody wants is nothing that the scheduler has to look for.
         let wanted = |piece: &u32| job.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(piece).is_ok());
         let unwanted: Vec<u32> = (0..job.pieces.count()).filter(|piece| !wanted(piece)).collect();
@@ -269,6 +301,9 @@ impl Driver {
             lanes: JoinSet::new(),
             handles: HashMap::new(),
             begun: HashMap::new(),
+            held: held_set,
+            neighbourhood,
+            neighbours: Vec::new(),
             reports,
             control,
             events,
@@ -289,6 +324,8 @@ impl Driver {
         let mut count = 0_u32;
         let mut obeyed = RunState::Run;
         let mut controlled = true;
+        self.tell(true);
+        self.hear();
         loop {
             let wanted = self.control.borrow_and_update().state;
             if wanted != obeyed {
@@ -307,7 +344,9 @@ impl Driver {
             tokio::select! {
                 Some(report) = self.reports.recv() => self.report(report),
                 _ = ticks.tick() => {
+                    self.hear();
                     self.tick();
+                    self.tell(obeyed == RunState::Run);
                     count += 1;
                     if count.is_multiple_of(PROGRESS_TICKS) {
                         self.progress();
@@ -319,6 +358,46 @@ impl Driver {
                 },
             }
         }
+    }
+
+    /// Takes in what is heard of neighbours.
+    fn hear(&mut self) {
+        let Some(neighbourhood) = &mut self.neighbourhood else { return };
+        let mut heard = Vec::new();
+        while let Ok(news) = neighbourhood.news.try_recv() {
+            heard.push(news);
+        }
+        for news in heard {
+            let (News::Joined { instance, .. } | News::Told { instance, .. } | News::Left { instance }) = news;
+            let known = self.neighbours.iter().position(|neighbour| neighbour.instance == instance);
+            match (news, known.map(|position| self.job.nodes.len() + position)) {
+                (News::Joined { url, name, .. }, None) if self.neighbours.len() < MOST_NEIGHBOURS => {
+                    let node =
+                        Node { id: format!("{NEAR}{name}"), name, region: NEAR_REGION.to_owned(), ..Node::at(url.clone()) };
+                    self.neighbours.push(Neighbour { instance, node });
+                    self.addresses.push(url);
+                    self.step(Input::Joined { instance });
+                }
+                (News::Told { holding: Holding { held, coming, takes_part, received }, .. }, Some(node)) => {
+                    self.step(Input::Told { node, held, coming, takes_part, received });
+                }
+                (News::Left { .. }, Some(node)) => self.step(Input::Left { node }),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells the neighbours what is here.
+    fn tell(&mut self, takes_part: bool) {
+        let Some(neighbourhood) = &self.neighbourhood else { return };
+        let (held, coming) = (self.held.clone(), self.scheduler.coming());
+        let holding = Holding { held, coming, takes_part, received: self.received };
+        neighbourhood.holding.send_if_modified(|told| {
+            *told != holding && {
+                *told = holding;
+                true
+            }
+        });
     }
 
     fn report(&mut self, report: Report) {
@@ -386,7 +465,7 @@ impl Driver {
                     }
                 }
                 Effect::Fault { node, fault, dropped } => {
-                    let (id, name) = self.job.nodes.get(node).map_or(("?", "?"), |node| (&node.id, node.label()));
+                    let (id, name) = self.node(node).map_or(("?", "?"), |node| (&node.id, node.label()));
                     tracing::warn!(node = id, kind = ?fault.kind, dropped, "{}", fault.detail);
                     let fault = NodeFault {
                         node: id.to_owned(),
@@ -399,6 +478,7 @@ impl Driver {
                     let _ = self.events.send(FetchEvent::Fault(fault));
                 }
                 Effect::Have { piece } => {
+                    self.held.insert(piece);
                     self.journal.written(piece);
                     self.begun.remove(&piece);
                     let _ = self.events.send(FetchEvent::Piece(piece));
@@ -427,6 +507,7 @@ impl Driver {
             node: request.node,
             url,
             bytes: first..request.bytes.end,
+            near: request.node >= self.job.nodes.len(),
             whole_allowed: request.whole_allowed,
             answer_within: request.answer_within,
             silence: request.silence,
@@ -459,6 +540,16 @@ impl Driver {
                 state: view.map_or(NodeState::Idle, |view| view.state),
             }
         };
-        self.job.nodes.iter().enumerate().map(line).collect()
+        let neighbours = self.neighbours.iter().map(|neighbour| &neighbour.node);
+        let lines: Vec<NodeProgress> = self.job.nodes.iter().chain(neighbours).enumerate().map(line).collect();
+        // A neighbour that has given nothing is of no interest.
+        let first = self.job.nodes.len();
+        let worth = |(index, line): &(usize, NodeProgress)| *index < first || line.done > 0 || line.state == NodeState::Active;
+        lines.into_iter().enumerate().filter(worth).map(|(_, line)| line).collect()
+    }
+
+    fn node(&self, index: usize) -> Option<&Node> {
+        let neighbour = |index: usize| self.neighbours.get(index).map(|neighbour| &neighbour.node);
+        self.job.nodes.get(index).or_else(|| neighbour(index - self.job.nodes.len()))
     }
 }

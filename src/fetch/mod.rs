@@ -18,6 +18,7 @@ mod client;
 mod download;
 mod lane;
 mod memory;
+mod neighbours;
 mod partial;
 mod response;
 pub mod scheduler;
@@ -31,8 +32,9 @@ use url::Url;
 use crate::model::transfer::NodeFault;
 
 pub use client::{Client, ClientOptions};
-pub use download::{Control, FetchEvent, Job, Progress, RunState, Summary, download};
+pub use download::{Control, FetchEvent, Job, Progress, RunState, Summary, download, download_among};
 pub use memory::{Measured, NodeMemory};
+pub use neighbours::{Holding, Neighbourhood, News};
 pub use partial::{Partial, discard};
 pub use span::fetch_span;
 

@@ -1,0 +1,104 @@
+//! Single files from neighbours that installed a version before, by digest: each is proved on its way to the disk.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::said::{LARGEST, Said};
+use super::{Inner, address_of};
+use crate::model::Digest;
+
+/// How long neighbours may take to say whether they have something.
+const ANSWER_TIME: Duration = Duration::from_millis(800);
+/// How long a file may take: a moment, and so many bytes a second at least.
+const FILE_TIME: Duration = Duration::from_secs(3);
+const LEAST_RATE: u64 = 1 << 20;
+/// Largest file that is fetched so, bytes: it is proved in memory.
+const LARGEST_FILE: u64 = 64 << 20;
+/// Files that are fetched from one neighbour at a time.
+const AT_ONCE: usize = 2;
+
+/// A file that is wanted: its digest and its bytes.
+pub type Wanted = (Digest, u64);
+
+/// Neighbours that have the object `digest` as a file.
+pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
+    let mut asking = JoinSet::new();
+    for (_, address) in inner.neighbours() {
+        let inner = Arc::clone(inner);
+        asking.spawn(async move {
+            let url = address_of(address, &inner.options.app, "have", &digest);
+            let json = inner.client.get_near(&url, LARGEST, ANSWER_TIME).await.ok()?;
+            serde_json::from_slice::<Said>(&json).ok().filter(|said| said.whole).map(|_| address)
+        });
+    }
+    let mut holders = Vec::new();
+    while let Some(answer) = asking.join_next().await {
+        holders.extend(answer.ok().flatten());
+    }
+    holders
+}
+
+/// Fetches files into `folder`, each named by its digest. One that a neighbour does not give, or gives wrong, is asked of the others;
+/// a neighbour that fails is left. Tells of each file, and gives those that are there now.
+pub(super) async fn fetch(
+    inner: &Arc<Inner>,
+    holders: Vec<SocketAddr>,
+    wanted: Vec<Wanted>,
+    folder: &Path,
+    told: &(impl Fn(u64) + Clone + Send + Sync + 'static),
+) -> Vec<(Digest, PathBuf)> {
+    let mut wanted: Vec<Wanted> = wanted.into_iter().filter(|(_, size)| *size <= LARGEST_FILE).collect();
+    wanted.sort_unstable();
+    wanted.dedup_by_key(|(digest, _)| *digest);
+    let open: Arc<Mutex<VecDeque<Wanted>>> = Arc::new(Mutex::new(wanted.into()));
+    let mut working = JoinSet::new();
+    for address in holders.into_iter().flat_map(|address| [address; AT_ONCE]) {
+        let (inner, open, folder, told) = (Arc::clone(inner), Arc::clone(&open), folder.to_owned(), told.clone());
+        working.spawn(async move {
+            let mut placed = Vec::new();
+            loop {
+                let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some((digest, size)) = next else { break };
+                let path = folder.join(digest.to_string());
+                if one(&inner, address, (digest, size), path.clone()).await {
+                    told(size);
+                    placed.push((digest, path));
+                } else {
+                    open.lock().unwrap_or_else(PoisonError::into_inner).push_back((digest, size));
+                    break;
+                }
+            }
+            placed
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(placed) = working.join_next().await {
+        all.extend(placed.unwrap_or_default());
+    }
+    all
+}
+
+async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, path: PathBuf) -> bool {
+    let url = address_of(address, &inner.options.app, "content", &digest);
+    let time = FILE_TIME + Duration::from_secs(size / LEAST_RATE);
+    let bytes = match inner.client.get_near(&url, size, time).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::info!(%address, error = crate::causes::line(&error), "a neighbour does not give a file");
+            return false;
+        }
+    };
+    let written = tokio::task::spawn_blocking(move || {
+        if bytes.len() as u64 != size || Digest::of(&bytes) != digest {
+            tracing::warn!(%address, %digest, "a neighbour gave another file");
+            return false;
+        }
+        std::fs::write(&path, &bytes).is_ok()
+    });
+    written.await.unwrap_or(false)
+}
