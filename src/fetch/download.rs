@@ -18,14 +18,16 @@ use super::partial::{Journal, Partial};
 use super::scheduler::{Effect, Input, LaneId, Limits, Prior, Request, Scheduler};
 use super::throttle::Throttle;
 use super::{Client, FetchError};
-use crate::model::transfer::{NodeFault, NodeProgress, NodeState};
-use crate::model::{Node, PieceSet, PieceTable};
+use crate::model::transfer::{NEAR_ID, NEAR_REGION, NodeFault, NodeProgress, NodeState};
+use crate::model::{Digest, Node, PieceSet, PieceTable};
 
 /// What to download, from where, to where.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Relative to each node's address, for example `targets/HASH.name.kuzflow`.
     pub location: String,
+    /// Digest of the whole object, by which neighbours know it; they are not asked for an object without.
+    pub digest: Option<Digest>,
     /// Bytes of the whole object; a node that names another size has a different file.
     pub object_length: u64,
     /// The pieces: of the first [`PieceTable::length`] bytes of the object.
@@ -56,6 +58,7 @@ impl Job {
         let patience = Duration::from_secs(120);
         Self {
             location: location.into(),
+            digest: None,
             object_length,
             pieces,
             wanted: None,
@@ -136,9 +139,6 @@ const SMOOTHING: f64 = 3.0;
 const BUFFERS: u64 = 48 << 20;
 /// Neighbours that a download knows at most.
 const MOST_NEIGHBOURS: usize = 32;
-/// How the id of a neighbour begins, and its region.
-const NEAR: &str = "near:";
-const NEAR_REGION: &str = "LAN";
 /// Beginnings of pieces that are kept at most.
 const MOST_BEGUN: usize = 16;
 
@@ -373,7 +373,7 @@ impl Driver {
             match (news, known.map(|position| self.job.nodes.len() + position)) {
                 (News::Joined { url, name, .. }, None) if self.neighbours.len() < MOST_NEIGHBOURS => {
                     let node =
-                        Node { id: format!("{NEAR}{name}"), name, region: NEAR_REGION.to_owned(), ..Node::at(url.clone()) };
+                        Node { id: format!("{NEAR_ID}{name}"), name, region: NEAR_REGION.to_owned(), ..Node::at(url.clone()) };
                     self.neighbours.push(Neighbour { instance, node });
                     self.addresses.push(url);
                     self.step(Input::Joined { instance });

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -27,13 +27,22 @@ pub type Wanted = (Digest, u64);
 
 /// Neighbours that have the object `digest` as a file.
 pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
+    which(inner, digest, |said| said.whole).await
+}
+
+/// Neighbours that have it in pieces, or are fetching it.
+pub(super) async fn sharers(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
+    which(inner, digest, |said| said.pieces.is_some()).await
+}
+
+async fn which(inner: &Arc<Inner>, digest: Digest, is_one: fn(&Said) -> bool) -> Vec<SocketAddr> {
     let mut asking = JoinSet::new();
     for (_, address) in inner.neighbours() {
         let inner = Arc::clone(inner);
         asking.spawn(async move {
             let url = address_of(address, &inner.options.app, "have", &digest);
             let json = inner.client.get_near(&url, LARGEST, ANSWER_TIME).await.ok()?;
-            serde_json::from_slice::<Said>(&json).ok().filter(|said| said.whole).map(|_| address)
+            serde_json::from_slice::<Said>(&json).ok().filter(is_one).map(|_| address)
         });
     }
     let mut holders = Vec::new();
@@ -43,13 +52,14 @@ pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAdd
     holders
 }
 
-/// Fetches files into `folder`, each named by its digest. One that a neighbour does not give, or gives wrong, is asked of the others;
+/// Fetches files into `folder` until that time, each named by its digest. One that a neighbour does not give, or gives wrong, is asked of the others;
 /// a neighbour that fails is left. Tells of each file, and gives those that are there now.
 pub(super) async fn fetch(
     inner: &Arc<Inner>,
     holders: Vec<SocketAddr>,
     wanted: Vec<Wanted>,
     folder: &Path,
+    until: Instant,
     told: &(impl Fn(u64) + Clone + Send + Sync + 'static),
 ) -> Vec<(Digest, PathBuf)> {
     let mut wanted: Vec<Wanted> = wanted.into_iter().filter(|(_, size)| *size <= LARGEST_FILE).collect();
@@ -61,7 +71,7 @@ pub(super) async fn fetch(
         let (inner, open, folder, told) = (Arc::clone(inner), Arc::clone(&open), folder.to_owned(), told.clone());
         working.spawn(async move {
             let mut placed = Vec::new();
-            loop {
+            while Instant::now() < until {
                 let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let Some((digest, size)) = next else { break };
                 let path = folder.join(digest.to_string());

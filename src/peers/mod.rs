@@ -251,17 +251,27 @@ impl Office {
         self.handle.spawn(async move { files::holders(&inner, digest).await }).await.unwrap_or_default()
     }
 
-    /// Fetches files from these neighbours into `folder`, proved and named by their digests; `told` hears of the bytes of each. What none
-    /// of them gives is not there afterwards.
+    /// Whether some neighbour has, or is fetching, the object `digest` in pieces. It takes a second at most.
+    pub async fn has_pieces(&self, digest: Digest) -> bool {
+        let inner = Arc::clone(&self.inner);
+        if inner.neighbours().is_empty() {
+            return false;
+        }
+        self.handle.spawn(async move { !files::sharers(&inner, digest).await.is_empty() }).await.unwrap_or_default()
+    }
+
+    /// Fetches files from these neighbours into `folder` until that time, proved and named by their digests; `told` hears of the bytes of
+    /// each. What none of them gives is not there afterwards.
     pub async fn files(
         &self,
         holders: Vec<SocketAddr>,
         wanted: Vec<Wanted>,
         folder: &Path,
+        until: Instant,
         told: impl Fn(u64) + Clone + Send + Sync + 'static,
     ) -> Vec<(Digest, PathBuf)> {
         let (inner, folder) = (Arc::clone(&self.inner), folder.to_owned());
-        let fetching = self.handle.spawn(async move { files::fetch(&inner, holders, wanted, &folder, &told).await });
+        let fetching = self.handle.spawn(async move { files::fetch(&inner, holders, wanted, &folder, until, &told).await });
         // Whoever stops waiting stops it.
         let _stop = StopOnDrop(fetching.abort_handle());
         fetching.await.unwrap_or_default()

@@ -337,6 +337,7 @@ impl Project {
             incremental_update: self.settings.incremental_update.clone(),
             performance: self.settings.performance.clone(),
             fallback: self.settings.fallback.clone(),
+            peers: crate::settings::Peers::default(),
             desktop: DesktopSettings::default(),
             launcher: LauncherSettings::default(),
             home: None,

@@ -4,6 +4,7 @@
 //! may replace the trusted root of an installation (FAULTS 10).
 
 pub mod incremental;
+pub mod peers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
+pub use self::peers::Peers;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
 
@@ -52,6 +54,9 @@ pub struct Settings {
     /// When the full package is fetched instead.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub fallback: Fallback,
+    /// Sharing with other installations on the same local network.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub peers: Peers,
     /// What is made on the user's desktop.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub desktop: DesktopSettings,
@@ -272,6 +277,9 @@ impl Settings {
         }
         if settings.update.max_nodes == 0 {
             return refuse("update.max_nodes", "at least one node must be allowed");
+        }
+        if settings.peers.connections == 0 || settings.peers.connections_per_address == 0 {
+            return refuse("peers.connections", "at least one connection is needed; enabled = false switches sharing off");
         }
         if settings.health.tries == 0 {
             return refuse("health.tries", "at least one try is needed");
