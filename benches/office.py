@@ -184,6 +184,9 @@ def at_once(office, folder, tools, config, name, size, hostile=None):
     report(name, office.count, size, fetched, list(seconds.values()))
     print(f"    from neighbours: {sum(part for part, _, _ in near) / max(sum(whole for _, whole, _ in near), 1):.1%} of what was fetched; "
           f"faults told: {count(fault for _, _, faults in near for fault in faults)}")
+    if office.keep:
+        for log in homes.glob("*.log*"):
+            shutil.copy(log, office.keep)
     shutil.rmtree(homes)
 
 
@@ -225,12 +228,14 @@ def main():
     parser.add_argument("--megabytes", type=int, default=64)
     parser.add_argument("--mbit", type=int, default=100)
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("target/release"))
+    parser.add_argument("--keep", type=pathlib.Path, help="where the launchers' logs are left")
     parser.add_argument("scenarios", nargs="*", default=[])
     arguments = parser.parse_args()
     tools = arguments.bin.resolve()
     scenarios = arguments.scenarios or ["alone", "office", "hostile", "late"]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="kuzflow-office-"))
     office = Office(arguments.launchers, arguments.mbit)
+    office.keep = arguments.keep
     try:
         publisher, size = publish(folder, tools, arguments.megabytes)
         run(*inside(NET, "nginx", "-c", folder / "nginx.conf", "-e", folder / "nginx" / "error.log"))

@@ -139,6 +139,8 @@ const SMOOTHING: f64 = 3.0;
 const BUFFERS: u64 = 48 << 20;
 /// Neighbours that a download knows at most.
 const MOST_NEIGHBOURS: usize = 32;
+/// How long neighbours may take for a first answer before the internet is asked.
+const ACQUAINTANCE: Duration = Duration::from_millis(150);
 /// Beginnings of pieces that are kept at most.
 const MOST_BEGUN: usize = 16;
 
@@ -325,7 +327,7 @@ impl Driver {
         let mut obeyed = RunState::Run;
         let mut controlled = true;
         self.tell(true);
-        self.hear();
+        self.get_acquainted().await;
         loop {
             let wanted = self.control.borrow_and_update().state;
             if wanted != obeyed {
@@ -360,6 +362,24 @@ impl Driver {
         }
     }
 
+    /// Gives neighbours a moment to say what they have: whatever is asked of the internet before that is asked twice.
+    async fn get_acquainted(&mut self) {
+        let until = Instant::now() + ACQUAINTANCE;
+        let mut heard = Vec::new();
+        if let Some(neighbourhood) = &mut self.neighbourhood {
+            while let Ok(Some(news)) = tokio::time::timeout_at(until, neighbourhood.news.recv()).await {
+                if news == News::Acquainted {
+                    break;
+                }
+                heard.push(news);
+            }
+        }
+        // All of it counts before the first request is made.
+        self.step(Input::Pause);
+        self.take_in(heard);
+        self.step(Input::Resume);
+    }
+
     /// Takes in what is heard of neighbours.
     fn hear(&mut self) {
         let Some(neighbourhood) = &mut self.neighbourhood else { return };
@@ -367,8 +387,12 @@ impl Driver {
         while let Ok(news) = neighbourhood.news.try_recv() {
             heard.push(news);
         }
+        self.take_in(heard);
+    }
+
+    fn take_in(&mut self, heard: Vec<News>) {
         for news in heard {
-            let (News::Joined { instance, .. } | News::Told { instance, .. } | News::Left { instance }) = news;
+            let (News::Joined { instance, .. } | News::Told { instance, .. } | News::Left { instance }) = news else { continue };
             let known = self.neighbours.iter().position(|neighbour| neighbour.instance == instance);
             match (news, known.map(|position| self.job.nodes.len() + position)) {
                 (News::Joined { url, name, .. }, None) if self.neighbours.len() < MOST_NEIGHBOURS => {

@@ -37,6 +37,8 @@ pub enum News {
         /// What it holds and is fetching.
         holding: Holding,
     },
+    /// All neighbours that were known at the beginning have answered, or have not: more is known only later.
+    Acquainted,
     /// It does not answer any more.
     Left {
         /// Its number.

@@ -41,6 +41,7 @@ pub(super) async fn follow(inner: Arc<Inner>, digest: Digest, count: u32, news: 
     let mut all: BTreeMap<SocketAddr, Asked> = BTreeMap::new();
     let mut asking = JoinSet::new();
     let mut round = 0_u32;
+    let mut acquainted = false;
     loop {
         let neighbours = inner.neighbours();
         let interval = INTERVAL + INTERVAL_EACH * u32::try_from(neighbours.len()).unwrap_or(u32::MAX);
@@ -76,6 +77,10 @@ pub(super) async fn follow(inner: Arc<Inner>, digest: Digest, count: u32, news: 
         }
         round = round.wrapping_add(1);
         loop {
+            if asking.is_empty() && !acquainted {
+                acquainted = true;
+                let _ = news.send(News::Acquainted);
+            }
             tokio::select! {
                 Some(answer) = asking.join_next() => {
                     let Ok((address, answer)) = answer else { continue };

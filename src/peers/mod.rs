@@ -57,12 +57,15 @@ pub use files::Wanted;
 /// The version of the protocol.
 const PROTOCOL: u32 = 1;
 
+/// How long the last reads may take when it ends.
+const ENDING: Duration = Duration::from_millis(300);
+
 /// What an office is told.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The app's name: other apps' installations are strangers.
     pub app: String,
-    /// The port to listen at; 0 for any.
+    /// The port to listen at if it is free; 0 for any.
     pub port: u16,
     /// Whether to announce oneself and look for others by multicast.
     pub discover: bool,
@@ -175,7 +178,9 @@ impl Office {
         let instance = fastrand::u64(1..);
         let port = options.port;
         let listen = |source| PeersError::Listen { port, source };
-        let listener = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).map_err(listen)?;
+        let bind = |port| std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
+        // Another launcher, of another user or another home, may have the port: neighbours are told which one it is.
+        let listener = bind(port).or_else(|_| bind(0)).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -195,7 +200,8 @@ impl Office {
         let (shared, port) = (Arc::clone(&inner), address.port());
         let thread = std::thread::Builder::new().name("neighbours".to_owned()).spawn(move || {
             runtime.block_on(live(shared, listener, port, stopped));
-            runtime.shutdown_background();
+            // The socket is free again when this has ended; a read of a slow disk is not waited for.
+            runtime.shutdown_timeout(ENDING);
         });
         let thread = thread.map_err(PeersError::Start)?;
         tracing::info!(port = address.port(), instance = roster::digits(instance), "neighbours are looked after");

@@ -13,7 +13,7 @@ pub struct Peers {
     pub enabled: bool,
     /// Bytes a second that neighbours get at most, all together; 0 for no limit.
     pub upload_bytes_per_second: u64,
-    /// The port to listen at; 0 for any.
+    /// The port to listen at if it is free; 0 for any.
     pub port: u16,
     /// Whether neighbours are looked for by multicast.
     pub multicast: bool,

@@ -58,7 +58,7 @@ const LONGEST_FROM_NEIGHBOUR: f64 = (4 << 20) as f64;
 /// Lanes a neighbour begins with, and at most.
 const NEIGHBOUR_LANES: (usize, usize) = (2, 2);
 /// Seconds that a neighbour must still take for its run before the internet helps out.
-const LATE: f64 = 2.0;
+const LATE: f64 = 4.0;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
 const TRIAL: f64 = 6.0;

@@ -33,7 +33,7 @@ const LAST_RANK: usize = 4;
 const LONG: f64 = 4.0;
 const MOMENT: f64 = 1.0;
 /// So many times the rate of the internet's nodes must the neighbours have to be left alone with what they hold.
-const MUCH_FASTER: f64 = 4.0;
+const MUCH_FASTER: f64 = 2.0;
 
 /// A neighbour.
 struct Neighbour {
