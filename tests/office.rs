@@ -127,10 +127,18 @@ fn an_office_shares_what_was_signed_and_nothing_else() {
     ] {
         assert_eq!(serving.status(&secret), "404");
     }
+    // Switched off meanwhile, in another process.
+    assert_eq!(say(&world, &first, &["peers", "off"]).code, 0);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while serving.status(&shared.1.hash) != "404" {
+        assert!(std::time::Instant::now() < end);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(say(&world, &first, &["peers", "on"]).code, 0);
     drop(serving);
 
     // Single files, of one that installed it long ago: the changed one comes from the node.
-    fs::remove_dir_all(first.join("neighbours")).unwrap();
+    let _ = fs::remove_dir_all(first.join("neighbours"));
     let serving = Serving::start(&world, &first);
     configure(&world, &node, Some(serving.port));
     let updated = say(&world, &third, &["update"]);

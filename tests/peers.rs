@@ -68,7 +68,7 @@ fn nothing_installed() -> Library {
 impl Computer {
     fn at(port: u16, known: Vec<SocketAddr>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let office = Office::start(options(folder.path(), port, known), nothing_installed()).unwrap();
+        let office = Office::start(options(folder.path(), port, known), nothing_installed(), Arc::new(|| true)).unwrap();
         Self { folder, office }
     }
 
@@ -153,7 +153,7 @@ async fn whoever_comes_later_gets_it_from_the_neighbour_also_after_a_restart() {
     // The launcher ends, another one starts: what was kept is proved and offered again.
     let Computer { folder, office } = one;
     drop(office);
-    let _again = Office::start(options(folder.path(), first, Vec::new()), nothing_installed()).unwrap();
+    let _again = Office::start(options(folder.path(), first, Vec::new()), nothing_installed(), Arc::new(|| true)).unwrap();
     let sent = node.sent();
     let later = Computer::at(free_port(), vec![here(first)]);
     let outcome = later.download(&content, &node).await;
@@ -314,7 +314,7 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
 async fn connections_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let few = Options { connections: 6, connections_per_address: 4, ..options(folder.path(), 0, Vec::new()) };
-    let office = Office::start(few, nothing_installed()).unwrap();
+    let office = Office::start(few, nothing_installed(), Arc::new(|| true)).unwrap();
     let request = format!("GET /kuzflow/1/sample/have/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", Digest::of(b""), office.port());
     // Connections that say nothing take a place each.
     let idle: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(here(office.port())).unwrap()).collect();
@@ -347,7 +347,7 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     std::fs::write(folder.path().join("3"), vec![9; 1003]).unwrap();
     let library: Library =
         Arc::new(move |digest| shelf.iter().find(|(held, _)| held == digest).map(|(_, volume)| volume.clone()));
-    let office = Office::start(options(folder.path(), 0, Vec::new()), library).unwrap();
+    let office = Office::start(options(folder.path(), 0, Vec::new()), library, Arc::new(|| true)).unwrap();
     let wrong = FaultyNode::start(&Arc::new(vec![1; 1001]), Behaviour::Healthy);
     let wrong_address: SocketAddr = wrong.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let asker = Computer::at(free_port(), vec![here(office.port()), wrong_address]);
@@ -402,7 +402,7 @@ async fn neighbours_find_each_other_where_multicast_works() {
     let start = |app: &str| {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { app: app.to_owned(), discover: true, ..options(folder.path(), 0, Vec::new()) };
-        (Office::start(options, nothing_installed()).unwrap(), folder)
+        (Office::start(options, nothing_installed(), Arc::new(|| true)).unwrap(), folder)
     };
     let app = format!("sample-{:x}", fastrand::u32(..));
     let (one, two, stranger) = (start(&app), start(&app), start("another-app"));

@@ -35,7 +35,9 @@ impl OfficeSlot {
         }
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
-            match Office::start(options(context), library(context.home.clone())) {
+            let (home, shared) = (context.home.clone(), context.home.clone());
+            let allowed = Arc::new(move || !home.state().is_ok_and(|state| state.peers_off));
+            match Office::start(options(context), library(shared), allowed) {
                 Ok(office) => *slot = Some(Arc::new(office)),
                 Err(error) => tracing::warn!(cause = causes::line(&error), "no neighbours"),
             }

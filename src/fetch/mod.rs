@@ -16,6 +16,7 @@
 
 mod client;
 mod download;
+mod job;
 mod lane;
 mod memory;
 mod neighbours;
@@ -32,7 +33,8 @@ use url::Url;
 use crate::model::transfer::NodeFault;
 
 pub use client::{Client, ClientOptions};
-pub use download::{Control, FetchEvent, Job, Progress, RunState, Summary, download, download_among};
+pub use download::{download, download_among};
+pub use job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 pub use memory::{Measured, NodeMemory};
 pub use neighbours::{Holding, Neighbourhood, News};
 pub use partial::{Partial, discard};

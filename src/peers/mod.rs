@@ -57,6 +57,8 @@ pub use files::Wanted;
 /// The version of the protocol.
 const PROTOCOL: u32 = 1;
 
+/// How long it is believed that neighbours may be served.
+const BELIEVED: Duration = Duration::from_secs(1);
 /// How long the last reads may take when it ends.
 const ENDING: Duration = Duration::from_millis(300);
 
@@ -97,6 +99,9 @@ pub struct Volume {
 /// Finds an unchangeable file of an installed version by its digest. It is called on threads that may block.
 pub type Library = Arc<dyn Fn(&Digest) -> Option<Volume> + Send + Sync>;
 
+/// Whether neighbours may still be served: the user may have changed their mind in another process.
+pub type Allowed = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Why there are no neighbours.
 #[derive(Debug, thiserror::Error)]
 pub enum PeersError {
@@ -126,9 +131,25 @@ struct Inner {
     bucket: Bucket,
     kept: Kept,
     started: Instant,
+    allowed: Allowed,
+    /// The answer of `allowed`, and when it was given.
+    allowed_then: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Inner {
+    /// Whether neighbours are to be served. Reads a file from time to time.
+    fn is_allowed(&self) -> bool {
+        let mut then = self.allowed_then.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, answer)) = *then
+            && when.elapsed() < BELIEVED
+        {
+            return answer;
+        }
+        let answer = (self.allowed)();
+        *then = Some((Instant::now(), answer));
+        answer
+    }
+
     /// Whom to ask: those that are known by their number, and those that are known by their address alone.
     fn neighbours(&self) -> Vec<(Option<u64>, SocketAddr)> {
         let known = self.options.known.iter().map(|address| (None, *address));
@@ -174,7 +195,7 @@ pub struct Office {
 impl Office {
     /// Opens the socket and starts to announce, listen and serve, on a thread of its own. Where multicast is not to be had the known
     /// neighbours remain.
-    pub fn start(options: Options, library: Library) -> Result<Self, PeersError> {
+    pub fn start(options: Options, library: Library, allowed: Allowed) -> Result<Self, PeersError> {
         let instance = fastrand::u64(1..);
         let port = options.port;
         let listen = |source| PeersError::Listen { port, source };
@@ -193,6 +214,8 @@ impl Office {
             bucket: Bucket::new(options.upload_bytes_per_second),
             kept: Kept { folder: options.kept.clone(), bytes: options.kept_bytes, time: options.kept_time },
             started: Instant::now(),
+            allowed,
+            allowed_then: Mutex::new(None),
             options,
         });
         let handle = runtime.handle().clone();

@@ -75,15 +75,19 @@ async fn answer(inner: &Arc<Inner>, here: SocketAddr, request: &Request<Incoming
     match judge(request.method(), request.uri(), request.headers(), here, &inner.options.app) {
         Ok(Asked::Have(digest)) => {
             let shelf = Arc::clone(inner);
-            let said = tokio::task::spawn_blocking(move || serde_json::to_vec(&shelf.shelf.have(&digest)).unwrap_or_default());
-            let json = said.await.unwrap_or_default();
+            let said = tokio::task::spawn_blocking(move || shelf.is_allowed().then(|| shelf.shelf.have(&digest))).await;
+            let Ok(Some(said)) = said else { return refusal(StatusCode::NOT_FOUND) };
+            let json = serde_json::to_vec(&said).unwrap_or_default();
             let mut response = Response::new(Sent::Whole(Some(Bytes::from(json))));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             guarded(response)
         }
         Ok(Asked::Content(digest, span)) => {
             let (shelf, wanted) = (Arc::clone(inner), span.clone());
-            let opened = tokio::task::spawn_blocking(move || shelf.shelf.open(&digest, wanted.as_ref())).await;
+            let opened = tokio::task::spawn_blocking(move || {
+                shelf.is_allowed().then(|| shelf.shelf.open(&digest, wanted.as_ref())).flatten()
+            })
+            .await;
             match opened {
                 Ok(Some(portion)) => guarded(content(inner, portion, span.is_some(), request.method() == Method::HEAD)),
                 _ => refusal(StatusCode::NOT_FOUND),

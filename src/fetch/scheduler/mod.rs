@@ -12,6 +12,7 @@
 //!   client's share only, and for what nobody delivers ([`office`]); without them nothing is different.
 
 mod meter;
+mod near;
 mod node;
 mod office;
 mod protocol;
@@ -22,8 +23,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
-use crate::model::{PieceSet, PieceTable};
 use meter::Meter;
 use node::{Node, Standing};
 use office::Office;
@@ -51,12 +52,6 @@ const FRUITFUL: u64 = 4 << 10;
 const SILENT: f64 = 1.5;
 /// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
 const FIRST_SHARE: f64 = (256 << 10) as f64;
-/// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so many bytes: what others have changes.
-const FIRST_FROM_NEIGHBOUR: f64 = (512 << 10) as f64;
-const NEIGHBOUR_RUN: f64 = 0.5;
-const LONGEST_FROM_NEIGHBOUR: f64 = (4 << 20) as f64;
-/// Lanes a neighbour begins with, and at most.
-const NEIGHBOUR_LANES: (usize, usize) = (2, 2);
 /// Seconds that a neighbour must still take for its run before the internet helps out.
 const LATE: f64 = 4.0;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
@@ -136,21 +131,12 @@ impl Scheduler {
             Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
             Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
             Input::Tick { capped } => self.tick(now, capped, &mut effects),
-            Input::Joined { instance } => {
-                self.order.insert(self.random.usize(self.internet..=self.nodes.len()), self.nodes.len());
-                self.office.joined(now, self.nodes.len(), instance);
-                self.nodes.push(Node::new(None, NEIGHBOUR_LANES));
-            }
+            Input::Joined { instance } => self.joined(now, instance),
             Input::Told { node, held, coming, takes_part, received } => {
                 self.office.told(now, node, (held, coming), takes_part, received);
                 self.settle(now, &mut effects);
             }
-            Input::Left { node } => {
-                self.office.left(node);
-                let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == node).map(|(id, _)| *id).collect();
-                lanes.into_iter().for_each(|lane| self.cancel(lane, &mut effects));
-                self.settle(now, &mut effects);
-            }
+            Input::Left { node } => self.left(now, node, &mut effects),
             Input::Pause => {
                 self.paused = true;
                 let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
@@ -182,13 +168,6 @@ impl Scheduler {
     /// Bytes that are not verified yet.
     pub fn missing_bytes(&self) -> u64 {
         self.work.missing_bytes()
-    }
-
-    /// The pieces that are being fetched from the internet.
-    pub fn coming(&self) -> PieceSet {
-        let lanes = self.lanes.values().filter(|lane| lane.node < self.internet && !lane.cancelled);
-        let pieces = lanes.flat_map(|lane| self.work.piece_at(lane.position)..lane.run.end);
-        PieceSet::of(self.work.count(), pieces.filter(|piece| !self.work.is_done(*piece)))
     }
 
     /// Requests in flight.
@@ -330,52 +309,6 @@ impl Scheduler {
         }
     }
 
-    /// Which side is how fast.
-    fn compare(&mut self, now: f64) {
-        let waiting = self.work.free().filter(|piece| self.office.offers(*piece)).map(|piece| self.work.size(piece)).sum::<u64>();
-        let (internet, neighbours) = self.nodes.split_at_mut(self.internet);
-        let rates = |nodes: &mut [Node]| {
-            nodes
-                .iter_mut()
-                .filter(|node| node.standing == Standing::Ready)
-                .filter_map(|node| node.rate(now))
-                .reduce(|a, b| a + b)
-        };
-        let (internet, neighbours) = (rates(internet), rates(neighbours));
-        self.office.compare(now, waiting as f64, neighbours.unwrap_or(0.0), internet);
-    }
-
-    /// The neighbours have changed: requests to the internet end before what is not this client's to fetch.
-    fn settle(&mut self, now: f64, effects: &mut Vec<Effect>) {
-        let nodes = &self.nodes;
-        self.office.settle(now, |index| nodes[index].standing == Standing::Ready);
-        let lanes = self.lanes.iter_mut().filter(|(_, lane)| lane.node < self.internet && !lane.cancelled);
-        for (id, lane) in lanes {
-            let next = self.work.piece_at(lane.position) + 1;
-            let Some(end) = (next..lane.run.end).find(|piece| !self.office.keeps(now, *piece)) else { continue };
-            (end..lane.run.end).for_each(|piece| self.work.release(piece, 0));
-            lane.run.end = end;
-            effects.push(Effect::Shorten { lane: *id, end });
-        }
-    }
-
-    /// Whether there is a free piece that this node should be asked for.
-    fn has_work(&self, now: f64, index: NodeIndex) -> bool {
-        if index >= self.internet {
-            self.work.free().any(|piece| self.office.holds(index, piece))
-        } else if self.office.is_empty() {
-            self.work.free_bytes() > 0
-        } else {
-            self.work.free().any(|piece| self.office.fetches(now, piece))
-        }
-    }
-
-    /// Whether there is still something of this client's own share to fetch.
-    fn has_own_work(&self) -> bool {
-        let at_work = |lane: &Lane| lane.node < self.internet && self.office.is_mine_alone(self.work.piece_at(lane.position));
-        self.work.free().any(|piece| self.office.is_mine_alone(piece)) || self.lanes.values().any(at_work)
-    }
-
     fn conclude(&mut self, now: f64, effects: &mut Vec<Effect>) {
         if self.over {
             return;
@@ -430,13 +363,7 @@ impl Scheduler {
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         if index >= self.internet {
-            let rate = self.nodes[index].lane_rate(now);
-            let bytes = rate.map_or(FIRST_FROM_NEIGHBOUR, |rate| (rate * NEIGHBOUR_RUN).min(LONGEST_FROM_NEIGHBOUR));
-            let office = &self.office;
-            if let Some((run, start)) = self.work.take(bytes, office.beginning(), &|piece| office.holds(index, piece)) {
-                self.request(now, index, run, start, rate, effects);
-            }
-            return;
+            return self.ask_neighbour(now, index, effects);
         }
         let (mut ready, mut busy) = (1.0, 1.0);
         for node in self.nodes[..self.internet].iter_mut().filter(|node| node.standing == Standing::Ready) {

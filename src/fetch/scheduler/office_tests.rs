@@ -1,7 +1,7 @@
 //! A simulated office: many schedulers behind one line to the internet, told of each other some times a second.
 
 use super::*;
-use crate::model::Digest;
+use crate::model::{Digest, PieceSet};
 
 const PIECE: u32 = 64 << 10;
 const SLICE: f64 = 0.02;
