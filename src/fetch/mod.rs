@@ -38,6 +38,7 @@ pub use job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 pub use memory::{Measured, NodeMemory};
 pub use neighbours::{Holding, Neighbourhood, News};
 pub use partial::{Partial, discard};
+pub use scheduler::weight_of as weight;
 pub use span::fetch_span;
 
 /// Why bytes could not be fetched.

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
 
+use super::roster::number;
 use super::said::{LARGEST, Said};
 use super::{Inner, address_of};
 use crate::model::Digest;
@@ -21,6 +23,11 @@ const LEAST_RATE: u64 = 1 << 20;
 const LARGEST_FILE: u64 = 64 << 20;
 /// Files that are fetched from one neighbour at a time.
 const AT_ONCE: usize = 2;
+
+/// How long each waits for one that comes before it, for how many of them at most, and how often it looks.
+const TURN: Duration = Duration::from_millis(150);
+const MOST_TURNS: u32 = 6;
+const LOOK_AGAIN: Duration = Duration::from_millis(60);
 
 /// A file that is wanted: its digest and its bytes.
 pub type Wanted = (Digest, u64);
@@ -36,20 +43,26 @@ pub(super) async fn sharers(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAdd
 }
 
 async fn which(inner: &Arc<Inner>, digest: Digest, is_one: fn(&Said) -> bool) -> Vec<SocketAddr> {
+    let said = ask(inner, digest).await;
+    said.into_iter().filter(|(_, said)| is_one(said)).map(|(address, _)| address).collect()
+}
+
+/// What all neighbours say of an object, as far as they answer.
+async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, Said)> {
     let mut asking = JoinSet::new();
     for (_, address) in inner.neighbours() {
         let inner = Arc::clone(inner);
         asking.spawn(async move {
             let url = address_of(address, &inner.options.app, "have", &digest);
             let json = inner.client.get_near(&url, LARGEST, ANSWER_TIME).await.ok()?;
-            serde_json::from_slice::<Said>(&json).ok().filter(is_one).map(|_| address)
+            Some((address, serde_json::from_slice::<Said>(&json).ok()?))
         });
     }
-    let mut holders = Vec::new();
+    let mut said = Vec::new();
     while let Some(answer) = asking.join_next().await {
-        holders.extend(answer.ok().flatten());
+        said.extend(answer.ok().flatten());
     }
-    holders
+    said
 }
 
 /// Fetches files into `folder` until that time, each named by its digest. One that a neighbour does not give, or gives wrong, is asked of the others;
@@ -91,6 +104,32 @@ pub(super) async fn fetch(
         all.extend(placed.unwrap_or_default());
     }
     all
+}
+
+/// A document of `size` bytes that some neighbour has, proved. While others are fetching it from the internet that come before this
+/// client in the order of the neighbours, it waits a little for them, if `waits`: of an office that updates at once few fetch it.
+pub(super) async fn document(inner: &Arc<Inner>, digest: Digest, size: u64, waits: bool) -> Option<Bytes> {
+    inner.shelf.await_document(digest);
+    let began = Instant::now();
+    let mine = crate::fetch::weight(inner.instance, &digest);
+    loop {
+        let said = ask(inner, digest).await;
+        for (address, _) in said.iter().filter(|(_, said)| said.whole) {
+            let url = address_of(*address, &inner.options.app, "content", &digest);
+            let bytes = inner.client.get_near(&url, size, FILE_TIME + Duration::from_secs(size / LEAST_RATE)).await;
+            if let Some(bytes) = bytes.ok().filter(|bytes| Digest::of(bytes) == digest) {
+                return Some(bytes);
+            }
+            tracing::info!(%address, %digest, "a neighbour does not give a document that it has");
+        }
+        let before =
+            |said: &Said| said.soon && number(&said.instance).is_some_and(|other| crate::fetch::weight(other, &digest) > mine);
+        let turns = said.iter().filter(|(_, said)| before(said)).count();
+        if !waits || began.elapsed() >= TURN * u32::try_from(turns).unwrap_or(MOST_TURNS).min(MOST_TURNS) {
+            return None;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, path: PathBuf) -> bool {

@@ -270,6 +270,20 @@ impl Office {
         }
     }
 
+    /// Offers a document that was proved to have this digest, as long as it is among the last few.
+    pub fn offer(&self, digest: Digest, document: &[u8]) {
+        self.inner.shelf.put_document(digest, bytes::Bytes::copy_from_slice(document));
+    }
+
+    /// A document of `size` bytes from a neighbour, proved. It takes a second at most where `waits`, else as long as one question.
+    pub async fn document(&self, digest: Digest, size: u64, waits: bool) -> Option<bytes::Bytes> {
+        let inner = Arc::clone(&self.inner);
+        if inner.neighbours().is_empty() {
+            return None;
+        }
+        self.handle.spawn(async move { files::document(&inner, digest, size, waits).await }).await.ok().flatten()
+    }
+
     /// Neighbours that have the object `digest` as an installed file: for the manifest of a release, those that have installed it. It
     /// takes a second at most.
     pub async fn holders(&self, digest: Digest) -> Vec<SocketAddr> {

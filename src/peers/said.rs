@@ -17,6 +17,9 @@ pub(super) struct Said {
     /// The object is here as a file of an installed version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
+    /// The object is a document that is being fetched from the internet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub soon: bool,
     /// The object is here in pieces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pieces: Option<Pieces>,
@@ -35,7 +38,7 @@ pub(super) struct Pieces {
 impl Said {
     /// Nothing is here.
     pub(super) fn nothing(instance: u64) -> Self {
-        Self { instance: digits(instance), whole: false, pieces: None }
+        Self { instance: digits(instance), whole: false, soon: false, pieces: None }
     }
 
     /// The neighbour's number, and what it holds of an object of `count` pieces, if anything; `None` if this is no sense.

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use super::Inner;
 use super::address::may_ask;
 use super::request::{Asked, judge};
-use super::shelf::Portion;
+use super::shelf::{Portion, Source};
 use crate::causes;
 
 /// Bytes of a request's head, at most.
@@ -98,9 +98,9 @@ async fn answer(inner: &Arc<Inner>, here: SocketAddr, request: &Request<Incoming
 }
 
 fn content(inner: &Arc<Inner>, portion: Portion, partial: bool, head_only: bool) -> Response<Sent> {
-    let Portion { file, span, length } = portion;
+    let Portion { source, span, length } = portion;
     let bytes = span.end - span.start;
-    let body = if head_only { Sent::Whole(None) } else { stream(Arc::clone(inner), file, span.clone()) };
+    let body = if head_only { Sent::Whole(None) } else { stream(Arc::clone(inner), source, span.clone()) };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
@@ -174,23 +174,32 @@ impl Body for Sent {
 }
 
 /// The bytes of `span`, read as they are sent, at the rate that is allowed.
-fn stream(inner: Arc<Inner>, file: File, span: Range<u64>) -> Sent {
+fn stream(inner: Arc<Inner>, source: Source, span: Range<u64>) -> Sent {
     let (sender, chunks) = mpsc::channel(1);
     let left = span.end - span.start;
     tokio::spawn(async move {
-        let file = Arc::new(file);
+        let source = Arc::new(source);
         let mut at = span.start;
         while at < span.end {
             let count = (span.end - at).min(CHUNK);
             inner.bucket.pay(count).await;
-            let reading = Arc::clone(&file);
+            let reading = Arc::clone(&source);
             let read = tokio::task::spawn_blocking(move || {
-                let mut bytes = vec![0; usize::try_from(count).unwrap_or(0)];
-                read_at(&reading, &mut bytes, at).map(|()| bytes)
+                let count = usize::try_from(count).unwrap_or(0);
+                match &*reading {
+                    Source::File(file) => {
+                        let mut bytes = vec![0; count];
+                        read_at(file, &mut bytes, at).map(|()| Bytes::from(bytes))
+                    }
+                    Source::Memory(document) => {
+                        let start = usize::try_from(at).unwrap_or(usize::MAX).min(document.len());
+                        Ok(document.slice(start..(start + count).min(document.len())))
+                    }
+                }
             });
             let Ok(Ok(bytes)) = read.await else { return };
             // The reader is gone, or takes too long: the answer ends early, and with it the connection.
-            if !matches!(tokio::time::timeout(STALL_TIME, sender.send(Bytes::from(bytes))).await, Ok(Ok(()))) {
+            if !matches!(tokio::time::timeout(STALL_TIME, sender.send(bytes)).await, Ok(Ok(()))) {
                 return;
             }
             at += count;

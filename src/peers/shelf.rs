@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::Library;
@@ -16,8 +17,9 @@ use super::said::{Pieces, Said};
 use crate::fetch::Holding;
 use crate::model::{Digest, Hasher, PieceTable};
 
-/// Objects in pieces that are offered at most; the oldest goes first.
+/// Objects in pieces, and documents, that are offered at most; the oldest goes first.
 const MOST_SHARES: usize = 16;
+const MOST_DOCUMENTS: usize = 4;
 
 /// An object in pieces.
 #[derive(Clone)]
@@ -30,9 +32,15 @@ pub(super) struct Share {
     pub holding: watch::Receiver<Holding>,
 }
 
+/// Where bytes are.
+pub(super) enum Source {
+    File(File),
+    Memory(Bytes),
+}
+
 /// Bytes to send.
 pub(super) struct Portion {
-    pub file: File,
+    pub source: Source,
     pub span: Range<u64>,
     /// Bytes of the whole object.
     pub length: u64,
@@ -43,13 +51,24 @@ pub(super) struct Shelf {
     instance: u64,
     library: Library,
     shares: Mutex<Vec<(Digest, Share)>>,
+    /// Proved documents of releases that are being fetched.
+    documents: Mutex<Vec<(Digest, Bytes)>>,
+    /// Documents that are about to come.
+    awaited: Mutex<Vec<Digest>>,
     /// Installed files that were hashed, as they were then.
     proved: Mutex<HashMap<Digest, (PathBuf, u64, SystemTime)>>,
 }
 
 impl Shelf {
     pub(super) fn new(instance: u64, library: Library) -> Self {
-        Self { instance, library, shares: Mutex::default(), proved: Mutex::default() }
+        Self {
+            instance,
+            library,
+            shares: Mutex::default(),
+            documents: Mutex::default(),
+            awaited: Mutex::default(),
+            proved: Mutex::default(),
+        }
     }
 
     /// Offers an object in pieces, in place of what was offered under its digest.
@@ -59,6 +78,29 @@ impl Shelf {
         shares.push((digest, share));
         let surplus = shares.len().saturating_sub(MOST_SHARES);
         shares.drain(..surplus);
+    }
+
+    /// A document is about to be fetched.
+    pub(super) fn await_document(&self, digest: Digest) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.retain(|held| *held != digest);
+        awaited.push(digest);
+        let surplus = awaited.len().saturating_sub(MOST_DOCUMENTS);
+        awaited.drain(..surplus);
+    }
+
+    /// Offers a proved document.
+    pub(super) fn put_document(&self, digest: Digest, document: Bytes) {
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.retain(|(held, _)| *held != digest);
+        documents.push((digest, document));
+        let surplus = documents.len().saturating_sub(MOST_DOCUMENTS);
+        documents.drain(..surplus);
+    }
+
+    fn document(&self, digest: &Digest) -> Option<Bytes> {
+        let documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.iter().find(|(held, _)| held == digest).map(|(_, document)| document.clone())
     }
 
     fn share(&self, digest: &Digest) -> Option<Share> {
@@ -72,7 +114,8 @@ impl Shelf {
         if let Some(share) = self.share(digest).filter(|share| is_plain(&share.file)) {
             said.pieces = Some(Pieces::of(&share.holding.borrow()));
         }
-        said.whole = (self.library)(digest).is_some();
+        said.whole = self.document(digest).is_some() || (self.library)(digest).is_some();
+        said.soon = !said.whole && self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
         said
     }
 
@@ -83,8 +126,14 @@ impl Shelf {
             let span = span.filter(|span| span.end <= share.table.length)?;
             let held = share.table.covering(span).all(|piece| share.holding.borrow().held.holds(piece));
             if held && let Some(file) = open_plain(&share.file) {
-                return Some(Portion { file, span: span.clone(), length: share.object_length });
+                return Some(Portion { source: Source::File(file), span: span.clone(), length: share.object_length });
             }
+        }
+        if let Some(document) = self.document(digest) {
+            let length = document.len() as u64;
+            let span = span.cloned().unwrap_or(0..length);
+            let span = span.start..span.end.min(length);
+            return (span.start < span.end).then_some(Portion { source: Source::Memory(document), span, length });
         }
         let volume = (self.library)(digest)?;
         let mut file = open_plain(&volume.path)?;
@@ -100,7 +149,7 @@ impl Shelf {
         }
         let span = span.cloned().unwrap_or(0..volume.size);
         let span = span.start..span.end.min(volume.size);
-        (span.start < span.end).then_some(Portion { file, span, length: volume.size })
+        (span.start < span.end).then_some(Portion { source: Source::File(file), span, length: volume.size })
     }
 
     /// Objects in pieces that are offered, with the bytes of each that are there.
@@ -157,8 +206,15 @@ mod tests {
 
     fn read(portion: Portion) -> Vec<u8> {
         let mut bytes = Vec::new();
-        (&portion.file).seek(io::SeekFrom::Start(portion.span.start)).unwrap();
-        (&portion.file).take(portion.span.end - portion.span.start).read_to_end(&mut bytes).unwrap();
+        match portion.source {
+            Source::File(mut file) => {
+                file.seek(io::SeekFrom::Start(portion.span.start)).unwrap();
+                file.take(portion.span.end - portion.span.start).read_to_end(&mut bytes).unwrap();
+            }
+            Source::Memory(document) => {
+                bytes.extend_from_slice(&document[portion.span.start as usize..portion.span.end as usize])
+            }
+        }
         bytes
     }
 
@@ -185,6 +241,19 @@ mod tests {
         assert_eq!(shelf.have(&Digest::of(b"other")), Said::nothing(7));
         fs::remove_file(&file).unwrap();
         assert_eq!((shelf.have(&digest), open(2..8)), (Said::nothing(7), None));
+    }
+
+    #[test]
+    fn documents_are_given_as_they_are() {
+        let shelf = shelf(Vec::new());
+        let numbers: Vec<u8> = (0..10).collect();
+        for number in &numbers {
+            shelf.put_document(Digest::of(&[*number]), Bytes::from(vec![*number; 5]));
+        }
+        let open = |number: u8, span: Option<&Range<u64>>| shelf.open(&Digest::of(&[number]), span).map(read);
+        assert_eq!((open(9, None), open(9, Some(&(3..9)))), (Some(vec![9; 5]), Some(vec![9; 2])));
+        assert_eq!((open(9, Some(&(5..9))), open(0, None)), (None, None), "behind its end; too many");
+        assert!(shelf.have(&Digest::of(&[9])).whole && !shelf.have(&Digest::of(&[0])).whole);
     }
 
     #[test]

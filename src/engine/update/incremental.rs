@@ -283,7 +283,8 @@ impl Job {
             return Ok(false);
         };
         let slot = &self.context.described;
-        let library = Library { client: &self.client, nodes: &self.offer.nodes, slot, staging: None };
+        let library =
+            Library { client: &self.client, nodes: &self.offer.nodes, slot, office: &self.context.office, staging: None };
         let fetched = async {
             let base = application.base();
             let index = library.index(&release, base).await?;

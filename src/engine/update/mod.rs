@@ -80,7 +80,13 @@ impl Job {
     }
 
     fn library<'a>(&'a self, staging: &'a Staging) -> Library<'a> {
-        Library { client: &self.client, nodes: &self.offer.nodes, slot: &self.context.described, staging: Some(staging) }
+        Library {
+            client: &self.client,
+            nodes: &self.offer.nodes,
+            slot: &self.context.described,
+            office: &self.context.office,
+            staging: Some(staging),
+        }
     }
 
     fn line(&self) -> Line {

@@ -30,6 +30,7 @@ use node::{Node, Standing};
 use office::Office;
 use work::Work;
 
+pub use office::weight_of;
 pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
 
 /// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best node, and a slow node

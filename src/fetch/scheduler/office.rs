@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::NodeIndex;
-use crate::model::PieceSet;
+use crate::model::{Digest, PieceSet};
 
 /// Blocks that an object is cut into, about: enough to share finely, few enough that a request is worth its round trip.
 const WANTED_BLOCKS: u32 = 128;
@@ -219,6 +219,13 @@ impl Office {
         let slow = bytes / neighbours.max(1.0) > LONG;
         self.joins = now - since >= MOMENT && slow && internet.is_none_or(|rate| neighbours < MUCH_FASTER * rate);
     }
+}
+
+/// The weight of a whole object for a client: who of an office fetches it first.
+pub fn weight_of(instance: u64, digest: &Digest) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest.as_bytes()[..8]);
+    weight(instance ^ u64::from_le_bytes(first), 0)
 }
 
 /// A hash that spreads both of its parts over all bits (the finaliser of `splitmix64`, twice).
