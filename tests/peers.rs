@@ -405,6 +405,20 @@ async fn neighbours_find_each_other_where_multicast_works() {
         (Office::start(options, nothing_installed(), Arc::new(|| true)).unwrap(), folder)
     };
     let app = format!("sample-{:x}", fastrand::u32(..));
+    // Records that anybody can make up: of addresses that are not here, of a system's service, and under another's name.
+    let forger = mdns_sd::ServiceDaemon::new().unwrap();
+    for (name, id, address, port) in [
+        ("00000000000000a1", "00000000000000a1", "8.8.8.8", 4711),
+        ("00000000000000a2", "00000000000000a2", "127.0.0.1", 4711),
+        ("00000000000000a3", "00000000000000a3", "192.168.1.1", 80),
+        ("00000000000000a4", "00000000000000a5", "192.168.1.1", 4711),
+        ("anything", "anything", "192.168.1.1", 4711),
+    ] {
+        let properties = [("v", "1"), ("app", app.as_str()), ("id", id)];
+        let host = format!("{name}.local.");
+        let record = mdns_sd::ServiceInfo::new("_kuzflow._tcp.local.", name, &host, address, port, &properties[..]).unwrap();
+        forger.register(record).unwrap();
+    }
     let (one, two, stranger) = (start(&app), start(&app), start("another-app"));
     let end = Instant::now() + Duration::from_secs(20);
     while one.0.known() != 1 || two.0.known() != 1 {
@@ -412,6 +426,10 @@ async fn neighbours_find_each_other_where_multicast_works() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(stranger.0.known(), 0, "another app's installations are strangers");
+    // Time for the forged ones to be heard as well.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!((one.0.known(), two.0.known()), (1, 1), "a forged record is nobody");
+    let _ = forger.shutdown();
     drop(two);
     while one.0.known() != 0 {
         assert!(Instant::now() < end, "a goodbye is heard");

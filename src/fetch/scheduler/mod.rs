@@ -54,7 +54,9 @@ const SILENT: f64 = 1.5;
 /// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
 const FIRST_SHARE: f64 = (256 << 10) as f64;
 /// Seconds that a neighbour must still take for its run before the internet helps out.
-const LATE: f64 = 4.0;
+const LATE: f64 = 3.0;
+/// Seconds after which one that has not answered is in trouble: a busy one may take a second.
+const SILENT_NEIGHBOUR: f64 = 2.5;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
 const TRIAL: f64 = 6.0;
@@ -397,8 +399,9 @@ impl Scheduler {
                 rate * (left * spread).min(longest)
             }
         };
-        let office = &self.office;
-        if let Some((run, start)) = self.work.take(bytes, office.beginning(), &|piece| office.fetches(now, piece)) {
+        let (office, from) = (&self.office, self.office.beginning());
+        let preferred = self.work.take(bytes, from, &|piece| office.prefers(piece) && office.fetches(now, piece));
+        if let Some((run, start)) = preferred.or_else(|| self.work.take(bytes, from, &|piece| office.fetches(now, piece))) {
             self.request(now, index, run, start, rate, effects);
         }
     }
@@ -423,8 +426,9 @@ impl Scheduler {
                 return;
             }
             let near = index >= self.internet;
-            // What a neighbour has is cheaper from there, for all, unless it is in trouble.
-            if !near && lane.node >= self.internet && finish < LATE {
+            // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
+            let troubled = if lane.meter.is_some() { finish > LATE } else { now - lane.asked > SILENT_NEIGHBOUR };
+            if !near && lane.node >= self.internet && !troubled {
                 continue;
             }
             let office = &self.office;

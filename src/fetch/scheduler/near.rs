@@ -5,7 +5,7 @@ use super::{Effect, Lane, LaneId, NodeIndex, Scheduler};
 use crate::model::PieceSet;
 
 /// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so many bytes: what others have changes.
-const FIRST_FROM_NEIGHBOUR: f64 = (512 << 10) as f64;
+const FIRST_FROM_NEIGHBOUR: f64 = (256 << 10) as f64;
 const NEIGHBOUR_RUN: f64 = 0.5;
 const LONGEST_FROM_NEIGHBOUR: f64 = (4 << 20) as f64;
 /// Lanes a neighbour begins with, and at most.
@@ -53,7 +53,8 @@ impl Scheduler {
                 .filter_map(|node| node.rate(now))
                 .reduce(|a, b| a + b)
         };
-        let (internet, neighbours) = (rates(internet), rates(neighbours));
+        let at_work = internet.iter().any(|node| node.active > 0);
+        let (internet, neighbours) = (rates(internet).filter(|_| at_work), rates(neighbours));
         self.office.compare(now, waiting as f64, neighbours.unwrap_or(0.0), internet);
     }
 

@@ -32,8 +32,8 @@ const LAST_RANK: usize = 4;
 /// Seconds that neighbours may take for what they hold before the internet is asked as well; a moment for their rate to be known.
 const LONG: f64 = 4.0;
 const MOMENT: f64 = 1.0;
-/// So many times the rate of the internet's nodes must the neighbours have to be left alone with what they hold.
-const MUCH_FASTER: f64 = 2.0;
+/// What one look at the rate of the internet's nodes counts, while they are at work: a burst is no rate.
+const SMOOTHING: f64 = 0.1;
 
 /// A neighbour.
 struct Neighbour {
@@ -61,6 +61,8 @@ pub(super) struct Office {
     neighbours: BTreeMap<NodeIndex, Neighbour>,
     /// By block: how many of those that take part come before this client.
     ranks: Vec<usize>,
+    /// By block: whether this client would be the first if all neighbours took part, as they soon may.
+    expected: Vec<bool>,
     /// By piece: neighbours that hold it and may be asked.
     offered: Vec<u16>,
     /// By piece: somebody who takes part is fetching it.
@@ -69,6 +71,8 @@ pub(super) struct Office {
     idle_since: Option<f64>,
     /// The internet is asked also for what neighbours hold.
     joins: bool,
+    /// Bytes a second of the internet's nodes, smoothed.
+    internet: Option<f64>,
     /// When pieces were on offer first.
     offered_since: Option<f64>,
 }
@@ -83,10 +87,12 @@ impl Office {
             block,
             neighbours: BTreeMap::new(),
             ranks: vec![0; count.div_ceil(block) as usize],
+            expected: vec![true; count.div_ceil(block) as usize],
             offered: vec![0; count as usize],
             claimed: vec![false; count as usize],
             idle_since: None,
             joins: false,
+            internet: None,
             offered_since: None,
         }
     }
@@ -148,6 +154,12 @@ impl Office {
             let mine = weight(self.instance, block);
             *rank = others.iter().filter(|other| (weight(other.instance, block), other.instance) > (mine, self.instance)).count();
         }
+        let all: Vec<u64> =
+            self.neighbours.values().filter(|neighbour| neighbour.reachable).map(|other| other.instance).collect();
+        for (block, expected) in self.expected.iter_mut().enumerate() {
+            let mine = weight(self.instance, block);
+            *expected = all.iter().all(|other| weight(*other, block) < mine);
+        }
         for piece in 0..self.count {
             let at = piece as usize;
             self.claimed[at] = others.iter().any(|other| other.coming.holds(piece));
@@ -180,6 +192,12 @@ impl Office {
         due == 0.0 || self.idle_since.is_some_and(|since| now - since >= due * (since * STEP_SHARE).max(STEP))
     }
 
+    /// Whether the piece should rather be asked for than others: it is this client's own also when all of the neighbours take part. That
+    /// costs nothing where they do not, and where all begin at once it is right before they have heard of each other.
+    pub(super) fn prefers(&self, piece: u32) -> bool {
+        self.expected.get((piece / self.block) as usize).copied().unwrap_or(true)
+    }
+
     /// Whether the piece is this client's own to fetch.
     pub(super) fn is_mine(&self, piece: u32) -> bool {
         !self.offers(piece) && self.ranks.get((piece / self.block) as usize).copied().unwrap_or(0) == 0
@@ -209,15 +227,20 @@ impl Office {
         self.idle_since = if any { None } else { self.idle_since.or(Some(now)) };
     }
 
-    /// Looks at what the neighbours hold, `bytes` of it still wanted, and at the rates of both sides, bytes a second.
+    /// Looks at what the neighbours hold, `bytes` of it still wanted, and at the rates of both sides, bytes a second; that of the internet
+    /// while it is at work.
     pub(super) fn compare(&mut self, now: f64, bytes: f64, neighbours: f64, internet: Option<f64>) {
+        if let Some(rate) = internet {
+            let known = self.internet.get_or_insert(rate);
+            *known += (rate - *known) * SMOOTHING;
+        }
         if bytes <= 0.0 {
             (self.offered_since, self.joins) = (None, false);
             return;
         }
         let since = *self.offered_since.get_or_insert(now);
         let slow = bytes / neighbours.max(1.0) > LONG;
-        self.joins = now - since >= MOMENT && slow && internet.is_none_or(|rate| neighbours < MUCH_FASTER * rate);
+        self.joins = now - since >= MOMENT && slow && self.internet.is_none_or(|rate| neighbours < rate);
     }
 }
 
@@ -325,6 +348,8 @@ mod tests {
         assert!(mine(&office, 0.0).is_empty());
         office.compare(1.1, 100e6, 100e6, Some(10e6));
         assert!(mine(&office, 1.1).is_empty());
+        office.compare(1.2, 100e6, 15e6, None);
+        assert!(mine(&office, 1.2).is_empty());
         office.compare(1.2, 100e6, 5e6, Some(10e6));
         assert_eq!(mine(&office, 1.2).len(), COUNT as usize);
         office.compare(1.3, 1e6, 5e6, Some(10e6));
