@@ -18,7 +18,7 @@ use crate::model::Digest;
 const INTERVAL: Duration = Duration::from_millis(150);
 const INTERVAL_EACH: Duration = Duration::from_millis(12);
 /// How long an answer may take.
-const ANSWER_TIME: Duration = Duration::from_millis(1500);
+const ANSWER_TIME: Duration = Duration::from_millis(2000);
 /// Unanswered questions after which a neighbour counts as gone.
 const UNANSWERED: u32 = 2;
 /// Rounds in which a neighbour that has nothing is asked once, after the first so many.

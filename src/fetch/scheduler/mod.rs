@@ -54,9 +54,9 @@ const SILENT: f64 = 1.5;
 /// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
 const FIRST_SHARE: f64 = (256 << 10) as f64;
 /// Seconds that a neighbour must still take for its run before the internet helps out.
-const LATE: f64 = 3.0;
+const LATE: f64 = 6.0;
 /// Seconds after which one that has not answered is in trouble: a busy one may take a second.
-const SILENT_NEIGHBOUR: f64 = 2.5;
+const SILENT_NEIGHBOUR: f64 = 4.0;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
 const TRIAL: f64 = 6.0;

@@ -4,6 +4,8 @@ use super::node::{Node, Standing};
 use super::{Effect, Lane, LaneId, NodeIndex, Scheduler};
 use crate::model::PieceSet;
 
+/// Seconds for which a node must be at work before its rate counts beside that of the neighbours: a burst is none.
+const SUSTAINED: f64 = 1.0;
 /// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so many bytes: what others have changes.
 const FIRST_FROM_NEIGHBOUR: f64 = (256 << 10) as f64;
 const NEIGHBOUR_RUN: f64 = 0.5;
@@ -53,7 +55,7 @@ impl Scheduler {
                 .filter_map(|node| node.rate(now))
                 .reduce(|a, b| a + b)
         };
-        let at_work = internet.iter().any(|node| node.active > 0);
+        let at_work = internet.iter().any(|node| node.works_since(now) >= SUSTAINED);
         let (internet, neighbours) = (rates(internet).filter(|_| at_work), rates(neighbours));
         self.office.compare(now, waiting as f64, neighbours.unwrap_or(0.0), internet);
     }
@@ -61,7 +63,8 @@ impl Scheduler {
     /// The neighbours have changed: requests to the internet end before what is not this client's to fetch.
     pub(super) fn settle(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let nodes = &self.nodes;
-        self.office.settle(now, |index| nodes[index].standing == Standing::Ready);
+        let standing = |index: NodeIndex| (nodes[index].standing == Standing::Ready, nodes[index].standing == Standing::Banned);
+        self.office.settle(now, standing);
         let lanes = self.lanes.iter_mut().filter(|(_, lane)| lane.node < self.internet && !lane.cancelled);
         for (id, lane) in lanes {
             let next = self.work.piece_at(lane.position) + 1;

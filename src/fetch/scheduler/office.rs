@@ -48,8 +48,10 @@ struct Neighbour {
     received: u64,
     moved: f64,
     received_at_gain: u64,
-    /// It may be asked.
+    /// It may be asked now.
     reachable: bool,
+    /// It was left for good.
+    banned: bool,
 }
 
 /// The neighbours of one download.
@@ -113,6 +115,7 @@ impl Office {
             moved: now,
             received_at_gain: 0,
             reachable: true,
+            banned: false,
         };
         self.neighbours.insert(node, neighbour);
     }
@@ -138,24 +141,24 @@ impl Office {
         }
     }
 
-    /// Computes anew who is there: after news, and from time to time. `reachable` says who may be asked.
-    pub(super) fn settle(&mut self, now: f64, reachable: impl Fn(NodeIndex) -> bool) {
+    /// Computes anew who is there: after news, and from time to time. `standing` says who may be asked now, and who was left for good.
+    pub(super) fn settle(&mut self, now: f64, standing: impl Fn(NodeIndex) -> (bool, bool)) {
         for (index, neighbour) in &mut self.neighbours {
-            neighbour.reachable = reachable(*index);
+            (neighbour.reachable, neighbour.banned) = standing(*index);
         }
         // One that waits for others gets nothing either, and has not stopped. Bytes without a piece in the end are an excuse.
         let most = self.piece_size * EXCUSES;
         let honest = |neighbour: &Neighbour| neighbour.received.saturating_sub(neighbour.received_at_gain) <= most;
         let at_work = |neighbour: &Neighbour| now - neighbour.moved <= STOPPED && honest(neighbour);
         let moves = |neighbour: &Neighbour| neighbour.coming.is_empty() || at_work(neighbour);
-        let part = |neighbour: &&Neighbour| neighbour.takes_part && neighbour.reachable && moves(neighbour);
+        // A request that failed says nothing about what it fetches for itself.
+        let part = |neighbour: &&Neighbour| neighbour.takes_part && !neighbour.banned && moves(neighbour);
         let others: Vec<&Neighbour> = self.neighbours.values().filter(part).collect();
         for (block, rank) in self.ranks.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
             *rank = others.iter().filter(|other| (weight(other.instance, block), other.instance) > (mine, self.instance)).count();
         }
-        let all: Vec<u64> =
-            self.neighbours.values().filter(|neighbour| neighbour.reachable).map(|other| other.instance).collect();
+        let all: Vec<u64> = self.neighbours.values().filter(|neighbour| !neighbour.banned).map(|other| other.instance).collect();
         for (block, expected) in self.expected.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
             *expected = all.iter().all(|other| weight(*other, block) < mine);
@@ -273,7 +276,7 @@ mod tests {
             office.joined(0.0, node + 1, *instance);
             office.told(0.0, node + 1, (PieceSet::none(COUNT), PieceSet::none(COUNT)), true, 1);
         }
-        office.settle(0.0, |_| true);
+        office.settle(0.0, |_| (true, false));
         office
     }
 
@@ -300,16 +303,16 @@ mod tests {
         let mut office = office(1, &[2, 3]);
         let before = mine(&office, 0.0);
         office.left(1);
-        office.settle(0.1, |_| true);
+        office.settle(0.1, |_| (true, false));
         let after = mine(&office, 0.1);
         assert!(before.iter().all(|piece| after.contains(piece)) && after.len() < COUNT as usize);
         // The other one goes on: what it holds is its, and it is no longer waited for once it has stopped.
         office.told(3.0, 2, (PieceSet::of(COUNT, [0]), PieceSet::of(COUNT, [1])), true, 10_000);
-        office.settle(6.9, |_| true);
+        office.settle(6.9, |_| (true, false));
         assert!(mine(&office, 6.9).len() < COUNT as usize);
-        office.settle(7.1, |_| true);
+        office.settle(7.1, |_| (true, false));
         assert_eq!(mine(&office, 7.1), (1..COUNT).collect::<Vec<_>>(), "what it holds is still taken from it");
-        office.settle(7.1, |node| node != 2);
+        office.settle(7.1, |node| (node != 2, node == 2));
         assert_eq!(mine(&office, 7.1).len(), COUNT as usize);
     }
 
@@ -327,13 +330,13 @@ mod tests {
             for node in 1..=3 {
                 office.neighbours.get_mut(&node).unwrap().moved = now;
             }
-            office.settle(now, |_| true);
+            office.settle(now, |_| (true, false));
             let mine = mine(&office, now);
             assert!(mine.len() > before && !mine.contains(&claimed), "{step}");
             before = mine.len();
         }
         office.neighbours.get_mut(&owner.unwrap()).unwrap().moved = 8.0 + 2.0 * 7.0;
-        office.settle(8.0 + 2.0 * 7.0, |node| node == owner.unwrap());
+        office.settle(8.0 + 2.0 * 7.0, |node| (node == owner.unwrap(), node != owner.unwrap()));
         assert!(office.fetches(8.0 + 2.0 * 7.0, claimed));
         office.note_work(9.0, true);
         assert!(!office.fetches(8.0 + 2.0 * 7.0, claimed));
@@ -343,7 +346,7 @@ mod tests {
     fn the_internet_helps_where_neighbours_are_slow() {
         let mut office = office(1, &[2]);
         office.told(0.0, 1, (PieceSet::of(COUNT, 0..COUNT), PieceSet::none(COUNT)), false, 2);
-        office.settle(0.0, |_| true);
+        office.settle(0.0, |_| (true, false));
         office.compare(0.0, 100e6, 0.0, None);
         assert!(mine(&office, 0.0).is_empty());
         office.compare(1.1, 100e6, 100e6, Some(10e6));
