@@ -85,7 +85,7 @@ impl Job {
             let speed = done as f64 / began.elapsed().as_secs_f64().max(0.1);
             let line = NodeProgress {
                 id: NEAR_ID.to_owned(),
-                name: holders.len().to_string(),
+                name: format!("×{}", holders.len()),
                 region: NEAR_REGION.to_owned(),
                 done,
                 speed,
