@@ -274,6 +274,8 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
     let range = "Range: bytes=0-99\r\n";
     let good = say(port, &format!("GET {path} HTTP/1.1\r\n{host}{range}\r\n"));
     assert!(good.starts_with("HTTP/1.1 206 "), "{good}");
+    let head = say(port, &format!("HEAD {path} HTTP/1.1\r\n{host}{range}\r\n"));
+    assert!(head.starts_with("HTTP/1.1 206 ") && head.to_lowercase().contains("content-length: 100"), "{head}");
     let refused = [
         (format!("GET {path} HTTP/1.1\r\nHost: evil.example:{port}\r\n{range}\r\n"), "421"),
         (format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{range}\r\n"), "421"),

@@ -29,8 +29,11 @@ impl OfficeSlot {
     pub fn open(&self, context: &Context) -> Option<Arc<Office>> {
         if !in_force(context) {
             self.close();
-            // What was kept for others is of no use any more.
-            let _ = std::fs::remove_dir_all(context.home.for_neighbours());
+            let kept = context.home.for_neighbours();
+            // What was kept for others is of no use any more; the next try deletes what this one could not.
+            if kept.exists() {
+                let _ = std::fs::remove_dir_all(kept);
+            }
             return None;
         }
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,8 @@
 //!        (no I/O, no clock)
 //! ```
 //!
+//! Neighbours are nodes that come and go and have some of the pieces; the room `peers` looks after them and sends [`News`].
+//!
 //! [`scheduler`] decides: lanes (requests in flight) of a node follow its measured throughput, runs of pieces are sized by
 //! what is left, the tail of a slow run is taken over by whoever is free first.
 

@@ -55,7 +55,7 @@ const SILENT: f64 = 1.5;
 const FIRST_SHARE: f64 = (256 << 10) as f64;
 /// Seconds that a neighbour must still take for its run before the internet helps out.
 const LATE: f64 = 6.0;
-/// Seconds after which one that has not answered is in trouble: a busy one may take a second.
+/// Seconds of silence after which one is in trouble: a busy one may take a second.
 const SILENT_NEIGHBOUR: f64 = 4.0;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
@@ -427,7 +427,8 @@ impl Scheduler {
             }
             let near = index >= self.internet;
             // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
-            let troubled = if lane.meter.is_some() { finish > LATE } else { now - lane.asked > SILENT_NEIGHBOUR };
+            let measured = lane.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
+            let troubled = (measured && finish > LATE) || now - lane.last > SILENT_NEIGHBOUR;
             if !near && lane.node >= self.internet && !troubled {
                 continue;
             }
