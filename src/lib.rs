@@ -9,6 +9,7 @@
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
 //! desktop/                shortcuts, uninstalling, the launcher's own executable
+//! peers/                  neighbours on the local network: hand over, and take from, each other
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
 //! host  settings  model/  the door to the system | resolved settings | values only
@@ -27,6 +28,7 @@ pub mod fetch;
 pub mod host;
 pub mod launcher;
 pub mod model;
+pub mod peers;
 #[cfg(feature = "publisher")]
 pub mod publish;
 #[cfg(feature = "publisher")]

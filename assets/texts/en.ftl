@@ -221,6 +221,8 @@ region-asia-pacific = Asia-Pacific
 region-europe = Europe
 region-americas = Americas
 region-global = Global
+region-near = this network
+node-nearby = Computer nearby ({ $name })
 
 ## The small window beside the running app, and the system's notification
 
@@ -422,6 +424,14 @@ problem-internal = An error inside the launcher
     .next = Try again, and send the details below to the publisher.
 problem-subject-unknown = see the details
 no-window = The update window cannot be opened. The app will be started without it.
+
+## Computers of the same office
+
+peers-off-by-publisher = The publisher of this app has not switched on sharing with computers nearby.
+peers-switched-on = Sharing with computers nearby is on.
+peers-switched-off = Sharing with computers nearby is off.
+peers-serving = Computers nearby can get the installed versions from here (port { $port }). Press Ctrl+C to stop.
+peers-not-serving = Computers nearby cannot be reached from here; the log says why.
 
 ## Desktop
 

@@ -193,6 +193,8 @@ region-asia-pacific = 亚太
 region-europe = 欧洲
 region-americas = 美洲
 region-global = 全球
+region-near = 本地网络
+node-nearby = 附近的电脑（{ $name }）
 
 ## 应用运行时的小窗口，以及系统通知
 
@@ -385,6 +387,14 @@ problem-internal = 启动器内部错误
     .next = 请重试，并将下面的详情发送给软件发布者。
 problem-subject-unknown = 原因见详情
 no-window = 无法打开更新窗口，将直接启动应用。
+
+## 同一办公室的电脑
+
+peers-off-by-publisher = 此应用的发布者未启用与附近电脑共享更新的功能。
+peers-switched-on = 已开启与附近的电脑共享更新。
+peers-switched-off = 已关闭与附近的电脑共享更新。
+peers-serving = 附近的电脑现在可以从这里获取已安装的版本（端口 { $port }）。按 Ctrl+C 停止。
+peers-not-serving = 无法与附近的电脑建立连接，原因见日志。
 
 ## 桌面
 

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::output::Output;
 use super::own::Own;
 use super::place::Place;
-use super::{Ending, desktop, log, run, terminal};
+use super::{Ending, desktop, log, peers, run, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
 use crate::engine::channel::ChannelSlot;
@@ -30,6 +30,7 @@ use crate::engine::described::DescribedSlot;
 use crate::engine::driver;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::Handle;
+use crate::engine::neighbours::OfficeSlot;
 use crate::engine::own_update;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
@@ -192,6 +193,12 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Share what is installed with other computers of the same local network, or not.
+    #[command(after_help = "Example: kuzflow-launcher peers off")]
+    Peers {
+        /// What to do.
+        what: peers::What,
+    },
     /// What a new launcher is asked before it takes the place of the old one.
     #[command(hide = true)]
     SelfTest,
@@ -325,6 +332,7 @@ impl Session<'_> {
             Verb::Verify { version, repair: true } => return self.repair(version.as_ref()),
             Verb::Verify { version, repair: false } => self.verify(version.as_ref()),
             Verb::Prune { keep } => self.prune(keep),
+            Verb::Peers { what } => peers::peers(&self.context(), what, self.output),
         };
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))
     }
@@ -336,7 +344,8 @@ impl Session<'_> {
         let app = crate::engine::app::AppSlot::default();
         let described = DescribedSlot::default();
         let channel = ChannelSlot::new(host::private_folders());
-        Context { home, settings, shipped_root, arguments, language, app, channel, described, variable: host::variable }
+        let office = OfficeSlot::default();
+        Context { home, settings, shipped_root, arguments, language, app, channel, described, office, variable: host::variable }
     }
 
     fn options(&self) -> run::Options {

@@ -15,6 +15,7 @@ mod output;
 mod own;
 #[cfg(feature = "publisher")]
 mod patches;
+mod peers;
 mod place;
 #[cfg(feature = "publisher")]
 mod publish_launcher;

@@ -15,6 +15,7 @@ use crate::launcher::texts::Texts;
 use crate::launcher::view_state::step;
 use crate::launcher::{repaired_subtitle, repaired_title};
 use crate::model::plan::Way;
+use crate::model::transfer::{NEAR_ID, NEAR_REGION};
 use crate::model::{Offer, Plan};
 
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
@@ -31,7 +32,10 @@ pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl F
             output.event(&event);
             match &event {
                 Event::Progress(progress) if output.shows_bars() => bars.show(progress, output),
-                Event::NodeFault(fault) => bars.say(output, &format!("{}: {}", fault.name, output.texts.fault(fault.fault))),
+                Event::NodeFault(fault) => {
+                    let name = output.texts.node(&fault.name, fault.node.starts_with(NEAR_ID));
+                    bars.say(output, &format!("{name}: {}", output.texts.fault(fault.fault)));
+                }
                 Event::Happened { what, .. } if output.shows_bars() => bars.all.suspend(|| output.happened(what)),
                 Event::Notice { problem } => tracing::warn!(?problem, "notice"),
                 Event::Phase { phase } => {
@@ -260,7 +264,7 @@ impl Bars {
         for node in &progress.nodes {
             if !self.nodes.contains_key(&node.id) {
                 let bar = self.bar(progress.total, "  {prefix:<22!} {wide_bar}       {msg}");
-                bar.set_prefix(node.name.clone());
+                bar.set_prefix(texts.node(&node.name, node.region == NEAR_REGION));
                 self.nodes.insert(node.id.clone(), bar);
             }
             if let Some(bar) = self.nodes.get(&node.id) {

@@ -18,7 +18,8 @@ use crate::store::{Home, StoreError, kept};
 /// Files in a home that are the launcher's. Whoever adds one to the home's layout adds it here, or it stays behind, and is told.
 const FILES: [&str; 4] = ["active.json", "state.json", "nodes.json", "journal.json"];
 /// Folders in a home that are the launcher's, whole.
-const FOLDERS: [&str; 8] = ["containers", "staging", "incoming", "running", "snapshots", "trust", "logs", "own-update"];
+const FOLDERS: [&str; 9] =
+    ["containers", "staging", "incoming", "running", "snapshots", "trust", "logs", "own-update", "neighbours"];
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::app::AppSlot;
 use super::channel::ChannelSlot;
 use super::described::DescribedSlot;
+use super::neighbours::OfficeSlot;
 use crate::settings::Settings;
 use crate::store::lock::HomeLock;
 use crate::store::{Home, StoreError};
@@ -32,6 +33,8 @@ pub struct Context {
     pub channel: ChannelSlot,
     /// The documents of the package that was asked about last.
     pub described: DescribedSlot,
+    /// The neighbours on the local network.
+    pub office: OfficeSlot,
     /// Asks the environment.
     pub variable: fn(&str) -> Option<OsString>,
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::context::Context;
+use super::neighbours::OfficeSlot;
 use super::problem;
 use super::protocol::{Problem, ProblemKind};
 use crate::container::{self, ContainerError};
@@ -17,6 +18,9 @@ use crate::trust::Trust;
 
 /// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients do not come back at once.
 const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+
+/// Documents from this size on, packed, are worth waiting for neighbours that are fetching them, bytes.
+const WORTH_WAITING: u64 = 128 << 10;
 
 /// A package's manifest with its proved bytes, and its index.
 #[derive(Clone, Debug)]
@@ -55,6 +59,8 @@ pub struct Library<'a> {
     pub nodes: &'a [Node],
     /// What was fetched before.
     pub slot: &'a DescribedSlot,
+    /// The neighbours, who may have them too.
+    pub office: &'a OfficeSlot,
     /// Where an interrupted try may have left them, and where they are kept for the next one.
     pub staging: Option<&'a Staging>,
 }
@@ -97,7 +103,13 @@ impl Library<'_> {
             let mut pairs = documents.into_iter().zip(files.iter().flatten());
             pairs.try_for_each(|(json, file)| std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error)))
         };
+        let offer = |documents: [&[u8]; 2]| {
+            if let Some(office) = self.office.get() {
+                locations.iter().zip(documents).for_each(|(location, json)| office.offer(location.hash, json));
+            }
+        };
         if let Some(described) = self.slot.get(&digest) {
+            offer([&described.json, &described.index_json]);
             keep([&described.json, &described.index_json])?;
             return Ok(described);
         }
@@ -108,14 +120,29 @@ impl Library<'_> {
         let documents = match (kept(0), kept(1)) {
             (Some(manifest), Some(index)) => [manifest, index],
             _ => {
-                let documents = self.fetch(signed).await?;
+                let documents = match self.from_neighbours(signed).await {
+                    Some(documents) => documents,
+                    None => self.fetch(signed).await?,
+                };
                 keep([&documents[0], &documents[1]])?;
                 documents
             }
         };
+        offer([&documents[0], &documents[1]]);
         let described = Described::new(signed, documents)?;
         self.slot.set(digest, described.clone());
         Ok(described)
+    }
+
+    /// Both documents, proved, if some neighbour has them.
+    async fn from_neighbours(&self, signed: &SignedRelease) -> Option<[Vec<u8>; 2]> {
+        let office = self.office.get()?;
+        let span = span(signed);
+        let waits = span.end - span.start >= WORTH_WAITING;
+        let locations = [&signed.release.manifest, &signed.release.index];
+        let [manifest, index] = locations.map(|location| office.document(location.hash, location.size, waits));
+        let (manifest, index) = tokio::join!(manifest, index);
+        Some([manifest?.to_vec(), index?.to_vec()])
     }
 
     async fn fetch(&self, signed: &SignedRelease) -> Result<[Vec<u8>; 2], Problem> {

@@ -30,6 +30,7 @@ const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
 const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
+    context.office.open(&context);
     let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;

@@ -96,6 +96,7 @@ async fn fetch_runs(line: &Line, source: &Source<'_>, runs: &[Range<u64>], told:
     let bytes: u64 = pieces.iter().map(|piece| table.span(*piece)).map(|span| span.end - span.start).sum();
     let Source { signed, partial, .. } = source;
     let mut job = fetch::Job::new(signed.location(), signed.length, Arc::new(table.clone()), line.nodes.clone(), partial.clone());
+    job.digest = Some(signed.hash);
     if !source.patient {
         job.patience = SHORT_PATIENCE;
     }

@@ -1,6 +1,7 @@
 //! The line to the nodes, as updates and repairs share it: whom to ask, and who may stop it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
@@ -8,6 +9,7 @@ use super::context::Context;
 use super::protocol::{Problem, ProblemKind};
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
 use crate::model::Node;
+use crate::peers::Office;
 
 /// Whom to ask, and who may stop it.
 #[derive(Clone)]
@@ -20,6 +22,8 @@ pub struct Line {
     pub control: watch::Receiver<Control>,
     /// Where measurements of nodes are kept.
     memory: PathBuf,
+    /// The neighbours, if there are any to be had.
+    office: Option<Arc<Office>>,
     /// Small parts that are fetched at a time.
     pub at_once: usize,
 }
@@ -28,7 +32,14 @@ impl Line {
     /// A line to `nodes`.
     pub fn new(context: &Context, client: &Client, nodes: &[Node], control: watch::Receiver<Control>) -> Self {
         let at_once = context.settings.incremental_update.parallel_downloads.max(1);
-        Self { client: client.clone(), nodes: nodes.to_vec(), control, memory: context.home.node_memory(), at_once }
+        Self {
+            client: client.clone(),
+            nodes: nodes.to_vec(),
+            control,
+            memory: context.home.node_memory(),
+            office: context.office.get(),
+            at_once,
+        }
     }
 
     /// Runs a download, and hands its events to `take`, which may end it with a problem.
@@ -39,7 +50,11 @@ impl Line {
     ) -> Result<Result<Summary, FetchError>, Problem> {
         let job = fetch::Job { memory: Some(self.memory.clone()), ..job };
         let (events, mut arriving) = mpsc::unbounded_channel();
-        let download = fetch::download(&self.client, job, self.control.clone(), events);
+        let shared = self.office.clone().zip(job.digest);
+        let (table, length, file) = (Arc::clone(&job.pieces), job.object_length, job.partial.clone());
+        let whole = job.wanted.is_none();
+        let neighbourhood = shared.as_ref().map(|(office, digest)| office.share(*digest, &table, length, &file));
+        let download = fetch::download_among(&self.client, job, self.control.clone(), events, neighbourhood);
         tokio::pin!(download);
         let result = loop {
             tokio::select! {
@@ -57,6 +72,9 @@ impl Line {
         }
         if let Ok(summary) = &result {
             tracing::info!(?summary, "download ended");
+            if let Some((office, digest)) = shared.filter(|_| whole) {
+                blocking(move || office.keep(digest, &table, length, &file)).await?;
+            }
         }
         Ok(result)
     }

@@ -28,6 +28,7 @@ mod health;
 mod line;
 pub mod machine;
 pub mod mailbox;
+pub mod neighbours;
 pub mod own_update;
 mod planning;
 pub mod problem;

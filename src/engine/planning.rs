@@ -56,7 +56,7 @@ pub async fn plan(
     if documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
-    let library = Library { client, nodes, slot: &context.described, staging: None };
+    let library = Library { client, nodes, slot: &context.described, office: &context.office, staging: None };
     let described = match library.describe(signed).await {
         Ok(described) => described,
         Err(problem) => {

@@ -144,7 +144,8 @@ impl Job {
             return Ok(proved);
         }
         let nodes = check::nodes(&self.context, &self.client).await;
-        let library = Library { client: &self.client, nodes: &nodes, slot: &DescribedSlot::default(), staging: None };
+        let (slot, office) = (&DescribedSlot::default(), &self.context.office);
+        let library = Library { client: &self.client, nodes: &nodes, slot, office, staging: None };
         let described = library.describe(&signed).await?;
         Ok(Proved { manifest: described.manifest, json: described.json, digest, anew: true })
     }
@@ -263,7 +264,13 @@ impl Job {
             Ok(found) => found,
             Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),
         };
-        let library = Library { client: &self.client, nodes: &nodes, slot: &self.context.described, staging: None };
+        let library = Library {
+            client: &self.client,
+            nodes: &nodes,
+            slot: &self.context.described,
+            office: &self.context.office,
+            staging: None,
+        };
         let index = match library.index(&signed, &proved.manifest).await {
             Ok(index) => index,
             Err(problem) => return Ok(Some((repair, Vec::new(), Some(problem)))),

@@ -16,6 +16,8 @@ const REDIRECTS: usize = 5;
 
 /// The kind of document that a stream of server-sent events is.
 const EVENT_STREAM: &str = "text/event-stream";
+/// Time for a connection to a neighbour.
+const NEAR_CONNECT_TIME: Duration = Duration::from_millis(1500);
 
 /// What the network is given.
 #[derive(Clone, Debug)]
@@ -38,28 +40,26 @@ impl Default for ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// For neighbours: past every proxy, and not to be sent elsewhere.
+    near: reqwest::Client,
     document_time: Duration,
 }
 
 impl Client {
     /// A client with the given limits.
     pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("kuzflow-launcher/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .http1_only()
-            .referer(false)
-            .redirect(Policy::custom(follow))
-            .connect_timeout(options.connect_time)
-            // A connection that idled longer may be dead without saying so (network changed, NAT forgot it).
-            .pool_idle_timeout(Duration::from_secs(15))
-            .tcp_nodelay(true);
+        let mut builder = plain().redirect(Policy::custom(follow)).connect_timeout(options.connect_time);
         if let Some(proxy) = &options.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(FetchError::Setup)?);
         }
-        Ok(Self { http: builder.build().map_err(FetchError::Setup)?, document_time: options.document_time })
+        let http = builder.build().map_err(FetchError::Setup)?;
+        Ok(Self { http, near: near()?, document_time: options.document_time })
+    }
+
+    /// A client for neighbours alone: whatever it asks, it asks directly.
+    pub fn near_only() -> Result<Self, FetchError> {
+        let near = near()?;
+        Ok(Self { http: near.clone(), near, document_time: NEAR_CONNECT_TIME })
     }
 
     /// A small document, at most `limit` bytes, also where the node names no length. Its content is not judged here: a captive
@@ -95,10 +95,40 @@ impl Client {
     }
 
     /// Asks for a span of bytes; the answer is judged by [`super::response::judge`].
-    pub(super) async fn ask(&self, url: &Url, span: &Range<u64>) -> Result<reqwest::Response, reqwest::Error> {
+    pub(super) async fn ask(&self, url: &Url, span: &Range<u64>, near: bool) -> Result<reqwest::Response, reqwest::Error> {
         let range = format!("bytes={}-{}", span.start, span.end.saturating_sub(1));
-        self.http.get(url.clone()).header(RANGE, range).send().await
+        let http = if near { &self.near } else { &self.http };
+        http.get(url.clone()).header(RANGE, range).send().await
     }
+
+    /// A document of a neighbour, at most `limit` bytes, within `time`.
+    pub async fn get_near(&self, url: &Url, limit: u64, time: Duration) -> Result<Bytes, FetchError> {
+        let within = tokio::time::timeout(time, async {
+            let response = self.near.get(url.clone()).send().await.map_err(|source| http(url, source))?;
+            check_status(url, response.status())?;
+            read(response, url, limit).await
+        });
+        within.await.map_err(|_| FetchError::TimedOut { url: url.clone(), seconds: time.as_secs() })?
+    }
+}
+
+fn near() -> Result<reqwest::Client, FetchError> {
+    let client = plain().redirect(Policy::none()).no_proxy().connect_timeout(NEAR_CONNECT_TIME);
+    client.build().map_err(FetchError::Setup)
+}
+
+/// What every request has in common.
+fn plain() -> reqwest::ClientBuilder {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    reqwest::Client::builder()
+        .user_agent(concat!("kuzflow-launcher/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .http1_only()
+        .referer(false)
+        // A connection that idled longer may be dead without saying so (network changed, NAT forgot it).
+        .pool_idle_timeout(Duration::from_secs(15))
+        .tcp_nodelay(true)
 }
 
 /// A body that comes bit by bit and need not end; dropping it ends the connection.

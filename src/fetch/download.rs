@@ -1,7 +1,6 @@
 //! The driver of one download: gives the scheduler time and reports, performs its effects, tells what happened.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,119 +10,16 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use url::Url;
 
+use super::job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 use super::lane::{Begun, Handle, Lane, Report, Shared};
 use super::memory::{Measured, NodeMemory};
+use super::neighbours::{Holding, Neighbourhood, News};
 use super::partial::{Journal, Partial};
 use super::scheduler::{Effect, Input, LaneId, Limits, Prior, Request, Scheduler};
 use super::throttle::Throttle;
 use super::{Client, FetchError};
-use crate::model::transfer::{NodeFault, NodeProgress, NodeState};
-use crate::model::{Node, PieceTable};
-
-/// What to download, from where, to where.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Relative to each node's address, for example `targets/HASH.name.kuzflow`.
-    pub location: String,
-    /// Bytes of the whole object; a node that names another size has a different file.
-    pub object_length: u64,
-    /// The pieces: of the first [`PieceTable::length`] bytes of the object.
-    pub pieces: Arc<PieceTable>,
-    /// Which pieces are wanted; all if absent.
-    pub wanted: Option<Vec<u32>>,
-    /// Whom to ask, the best first.
-    pub nodes: Vec<Node>,
-    /// The file to write to; `PATH.journal` lies beside it. Both are kept by pause, cancel and failure, for the next time.
-    pub partial: PathBuf,
-    /// Where measurements of nodes are kept; none are kept if absent.
-    pub memory: Option<PathBuf>,
-    /// How long to keep trying while nothing comes from any node.
-    pub patience: Duration,
-    /// Connections a node begins with, if it is unknown, and at most.
-    pub connections: (usize, usize),
-}
-
-impl Job {
-    /// A job with the usual limits: two minutes of patience, 2 to 16 connections a node, nothing remembered.
-    pub fn new(
-        location: impl Into<String>,
-        object_length: u64,
-        pieces: Arc<PieceTable>,
-        nodes: Vec<Node>,
-        partial: PathBuf,
-    ) -> Self {
-        let patience = Duration::from_secs(120);
-        Self {
-            location: location.into(),
-            object_length,
-            pieces,
-            wanted: None,
-            nodes,
-            partial,
-            memory: None,
-            patience,
-            connections: (2, 16),
-        }
-    }
-}
-
-/// What the driver's owner wants, at any time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Control {
-    /// Go on, wait, or end.
-    pub state: RunState,
-    /// Bytes a second at most, of all nodes together; `None` or 0 for no cap.
-    pub limit: Option<u64>,
-}
-
-/// Whether to go on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RunState {
-    /// Download.
-    #[default]
-    Run,
-    /// Close all connections and wait.
-    Pause,
-    /// End with [`FetchError::Cancelled`].
-    Cancel,
-}
-
-/// What happens during a download.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FetchEvent {
-    /// Piece `index` is verified and in the partial file, which may be read there. Pieces from an earlier time come first.
-    Piece(u32),
-    /// How far it is, some times a second.
-    Progress(Progress),
-    /// A node misbehaved.
-    Fault(NodeFault),
-}
-
-/// How far a download is.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Progress {
-    /// Verified bytes, those of an earlier time included.
-    pub done: u64,
-    /// Bytes in all.
-    pub total: u64,
-    /// Bytes a second, smoothed over some seconds.
-    pub speed: f64,
-    /// Seconds left at this speed; `None` while nothing comes.
-    pub seconds_left: Option<u64>,
-    /// One a node, in the order of [`Job::nodes`].
-    pub nodes: Vec<NodeProgress>,
-}
-
-/// How a download went.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Summary {
-    /// Bytes that an earlier time had left, proved again.
-    pub resumed: u64,
-    /// Bytes that came over the network, including those fetched twice.
-    pub received: u64,
-    /// One a node, in the order of [`Job::nodes`].
-    pub nodes: Vec<NodeProgress>,
-}
+use crate::model::transfer::{NEAR_ID, NEAR_REGION, NodeFault, NodeProgress, NodeState};
+use crate::model::{Node, PieceSet};
 
 /// Time between two looks at the lanes' counters.
 const TICK: Duration = Duration::from_millis(100);
@@ -133,6 +29,10 @@ const PROGRESS_TICKS: u32 = 2;
 const SMOOTHING: f64 = 3.0;
 /// Memory for pieces that are coming in, bytes: large pieces mean fewer lanes.
 const BUFFERS: u64 = 48 << 20;
+/// Neighbours that a download knows at most.
+const MOST_NEIGHBOURS: usize = 32;
+/// How long neighbours may take for a first answer before the internet is asked.
+const ACQUAINTANCE: Duration = Duration::from_millis(150);
 /// Beginnings of pieces that are kept at most.
 const MOST_BEGUN: usize = 16;
 
@@ -143,6 +43,17 @@ pub async fn download(
     job: Job,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
+) -> Result<Summary, FetchError> {
+    download_among(client, job, control, events, None).await
+}
+
+/// The same with neighbours, which come and go, beside the job's nodes.
+pub async fn download_among(
+    client: &Client,
+    job: Job,
+    control: watch::Receiver<Control>,
+    events: mpsc::UnboundedSender<FetchEvent>,
+    neighbourhood: Option<Neighbourhood>,
 ) -> Result<Summary, FetchError> {
     if job.nodes.is_empty() {
         return Err(FetchError::NoNodes { location: job.location });
@@ -159,8 +70,9 @@ pub async fn download(
         Partial::open(&path, table).map(|partial| (partial, memory))
     });
     let (partial, memory) = opened.await.map_err(|error| FetchError::Task(error.to_string()))??;
-    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events);
+    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, neighbourhood);
     let result = driver.run().await;
+    driver.tell(false);
     driver.lanes.shutdown().await;
     let Driver { journal, job, scheduler, .. } = driver;
     let finished = tokio::task::spawn_blocking(move || {
@@ -194,6 +106,11 @@ struct Driver {
     lanes: JoinSet<()>,
     handles: HashMap<LaneId, (Arc<Handle>, u64)>,
     begun: HashMap<u32, Begun>,
+    /// Verified pieces.
+    held: PieceSet,
+    neighbourhood: Option<Neighbourhood>,
+    /// Neighbours, in the order in which the scheduler learnt of them, behind the job's nodes.
+    neighbours: Vec<Neighbour>,
     reports: mpsc::UnboundedReceiver<Report>,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
@@ -209,7 +126,14 @@ struct Driver {
     outcome: Option<Result<(), FetchError>>,
 }
 
+/// A neighbour that was heard of.
+struct Neighbour {
+    instance: u64,
+    node: Node,
+}
+
 impl Driver {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a download, put together in one place")]
     fn new(
         client: Client,
         job: Job,
@@ -218,6 +142,7 @@ impl Driver {
         memory: &NodeMemory,
         control: watch::Receiver<Control>,
         events: mpsc::UnboundedSender<FetchEvent>,
+        neighbourhood: Option<Neighbourhood>,
     ) -> Self {
         let (sender, reports) = mpsc::unbounded_channel();
         let prior = |node: &Node| {
@@ -232,8 +157,10 @@ impl Driver {
             most_lanes,
             patience: job.patience,
             seed: fastrand::u64(..),
+            instance: neighbourhood.as_ref().map_or(0, |neighbourhood| neighbourhood.instance),
         };
         let held: Vec<u32> = partial.held().collect();
+        let held_set = PieceSet::of(job.pieces.count(), held.iter().copied());
         // What nobody wants is nothing that the scheduler has to look for.
         let wanted = |piece: &u32| job.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(piece).is_ok());
         let unwanted: Vec<u32> = (0..job.pieces.count()).filter(|piece| !wanted(piece)).collect();
@@ -268,6 +195,9 @@ impl Driver {
             lanes: JoinSet::new(),
             handles: HashMap::new(),
             begun: HashMap::new(),
+            held: held_set,
+            neighbourhood,
+            neighbours: Vec::new(),
             reports,
             control,
             events,
@@ -288,6 +218,8 @@ impl Driver {
         let mut count = 0_u32;
         let mut obeyed = RunState::Run;
         let mut controlled = true;
+        self.tell(true);
+        self.get_acquainted().await;
         loop {
             let wanted = self.control.borrow_and_update().state;
             if wanted != obeyed {
@@ -306,7 +238,9 @@ impl Driver {
             tokio::select! {
                 Some(report) = self.reports.recv() => self.report(report),
                 _ = ticks.tick() => {
+                    self.hear();
                     self.tick();
+                    self.tell(obeyed == RunState::Run);
                     count += 1;
                     if count.is_multiple_of(PROGRESS_TICKS) {
                         self.progress();
@@ -318,6 +252,68 @@ impl Driver {
                 },
             }
         }
+    }
+
+    /// Gives neighbours a moment to say what they have: whatever is asked of the internet before that is asked twice.
+    async fn get_acquainted(&mut self) {
+        let until = Instant::now() + ACQUAINTANCE;
+        let mut heard = Vec::new();
+        if let Some(neighbourhood) = &mut self.neighbourhood {
+            while let Ok(Some(news)) = tokio::time::timeout_at(until, neighbourhood.news.recv()).await {
+                if news == News::Acquainted {
+                    break;
+                }
+                heard.push(news);
+            }
+        }
+        // All of it counts before the first request is made.
+        self.step(Input::Pause);
+        self.take_in(heard);
+        self.step(Input::Resume);
+    }
+
+    /// Takes in what is heard of neighbours.
+    fn hear(&mut self) {
+        let Some(neighbourhood) = &mut self.neighbourhood else { return };
+        let mut heard = Vec::new();
+        while let Ok(news) = neighbourhood.news.try_recv() {
+            heard.push(news);
+        }
+        self.take_in(heard);
+    }
+
+    fn take_in(&mut self, heard: Vec<News>) {
+        for news in heard {
+            let (News::Joined { instance, .. } | News::Told { instance, .. } | News::Left { instance }) = news else { continue };
+            let known = self.neighbours.iter().position(|neighbour| neighbour.instance == instance);
+            match (news, known.map(|position| self.job.nodes.len() + position)) {
+                (News::Joined { url, name, .. }, None) if self.neighbours.len() < MOST_NEIGHBOURS => {
+                    let node =
+                        Node { id: format!("{NEAR_ID}{name}"), name, region: NEAR_REGION.to_owned(), ..Node::at(url.clone()) };
+                    self.neighbours.push(Neighbour { instance, node });
+                    self.addresses.push(url);
+                    self.step(Input::Joined { instance });
+                }
+                (News::Told { holding: Holding { held, coming, takes_part, received }, .. }, Some(node)) => {
+                    self.step(Input::Told { node, held, coming, takes_part, received });
+                }
+                (News::Left { .. }, Some(node)) => self.step(Input::Left { node }),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells the neighbours what is here.
+    fn tell(&mut self, takes_part: bool) {
+        let Some(neighbourhood) = &self.neighbourhood else { return };
+        let (held, coming) = (self.held.clone(), self.scheduler.coming());
+        let holding = Holding { held, coming, takes_part, received: self.received };
+        neighbourhood.holding.send_if_modified(|told| {
+            *told != holding && {
+                *told = holding;
+                true
+            }
+        });
     }
 
     fn report(&mut self, report: Report) {
@@ -385,7 +381,7 @@ impl Driver {
                     }
                 }
                 Effect::Fault { node, fault, dropped } => {
-                    let (id, name) = self.job.nodes.get(node).map_or(("?", "?"), |node| (&node.id, node.label()));
+                    let (id, name) = self.node(node).map_or(("?", "?"), |node| (&node.id, node.label()));
                     tracing::warn!(node = id, kind = ?fault.kind, dropped, "{}", fault.detail);
                     let fault = NodeFault {
                         node: id.to_owned(),
@@ -398,6 +394,7 @@ impl Driver {
                     let _ = self.events.send(FetchEvent::Fault(fault));
                 }
                 Effect::Have { piece } => {
+                    self.held.insert(piece);
                     self.journal.written(piece);
                     self.begun.remove(&piece);
                     let _ = self.events.send(FetchEvent::Piece(piece));
@@ -426,6 +423,7 @@ impl Driver {
             node: request.node,
             url,
             bytes: first..request.bytes.end,
+            near: request.node >= self.job.nodes.len(),
             whole_allowed: request.whole_allowed,
             answer_within: request.answer_within,
             silence: request.silence,
@@ -458,6 +456,16 @@ impl Driver {
                 state: view.map_or(NodeState::Idle, |view| view.state),
             }
         };
-        self.job.nodes.iter().enumerate().map(line).collect()
+        let neighbours = self.neighbours.iter().map(|neighbour| &neighbour.node);
+        let lines: Vec<NodeProgress> = self.job.nodes.iter().chain(neighbours).enumerate().map(line).collect();
+        // A neighbour that has given nothing is of no interest.
+        let first = self.job.nodes.len();
+        let worth = |(index, line): &(usize, NodeProgress)| *index < first || line.done > 0 || line.state == NodeState::Active;
+        lines.into_iter().enumerate().filter(worth).map(|(_, line)| line).collect()
+    }
+
+    fn node(&self, index: usize) -> Option<&Node> {
+        let neighbour = |index: usize| self.neighbours.get(index).map(|neighbour| &neighbour.node);
+        self.job.nodes.get(index).or_else(|| neighbour(index - self.job.nodes.len()))
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Lane {
     pub node: NodeIndex,
     pub url: Url,
     pub bytes: Range<u64>,
+    /// It is a neighbour.
+    pub near: bool,
     pub whole_allowed: bool,
     pub answer_within: Duration,
     pub silence: Duration,
@@ -105,7 +107,7 @@ impl Lane {
 
     async fn transfer(&self, gather: &mut Gather) -> Result<(), Fault> {
         let asked = Instant::now();
-        let answer = tokio::time::timeout(self.answer_within, self.shared.client.ask(&self.url, &self.bytes)).await;
+        let answer = tokio::time::timeout(self.answer_within, self.shared.client.ask(&self.url, &self.bytes, self.near)).await;
         let mut answer = answer
             .map_err(|_| {
                 passing(FaultKind::Stalled, format!("did not answer within {} s", self.answer_within.as_secs_f64().round()))

@@ -11,13 +11,17 @@
 //!        (no I/O, no clock)
 //! ```
 //!
+//! Neighbours are nodes that come and go and have some of the pieces; the room `peers` looks after them and sends [`News`].
+//!
 //! [`scheduler`] decides: lanes (requests in flight) of a node follow its measured throughput, runs of pieces are sized by
 //! what is left, the tail of a slow run is taken over by whoever is free first.
 
 mod client;
 mod download;
+mod job;
 mod lane;
 mod memory;
+mod neighbours;
 mod partial;
 mod response;
 pub mod scheduler;
@@ -31,9 +35,12 @@ use url::Url;
 use crate::model::transfer::NodeFault;
 
 pub use client::{Client, ClientOptions, Stream};
-pub use download::{Control, FetchEvent, Job, Progress, RunState, Summary, download};
+pub use download::{download, download_among};
+pub use job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 pub use memory::{Measured, NodeMemory};
+pub use neighbours::{Holding, Neighbourhood, News};
 pub use partial::{Partial, discard};
+pub use scheduler::weight_of as weight;
 pub use span::fetch_span;
 
 /// Why bytes could not be fetched.

@@ -82,7 +82,7 @@ async fn ask<'a>(
         let address = |source| FetchError::Address { node: node.id.clone(), location: location.to_owned(), source };
         let url = node.address(location).map_err(address)?;
         let request = async {
-            let answer = client.ask(&url, span).await.map_err(|source| http(&url, source))?;
+            let answer = client.ask(&url, span, false).await.map_err(|source| http(&url, source))?;
             let skip = response::judge(answer.status(), answer.headers(), answer.content_length(), span, object_length, false)
                 .map_err(|unfit| FetchError::WrongAnswer { url: url.clone(), reason: unfit.detail })?;
             let bytes = read_exactly(answer, &url, skip + span.end - span.start).await?;

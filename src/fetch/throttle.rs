@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::download::Control;
+use super::job::Control;
 
 /// Longest wait before the cap is looked at again: a change of the cap takes effect within this time.
 const RECHECK: Duration = Duration::from_millis(100);

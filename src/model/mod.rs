@@ -31,7 +31,7 @@ pub use offer::Offer;
 pub use package_index::PackageIndex;
 pub use patch::{Patch, SignedPatch};
 pub use path::RelativePath;
-pub use pieces::PieceTable;
+pub use pieces::{PieceSet, PieceTable};
 pub use plan::Plan;
 pub use platform::{ContainerId, Platform};
 pub use release::Release;

@@ -78,9 +78,96 @@ impl PieceTable {
     }
 }
 
+/// Some of an object's pieces: what somebody holds, or is fetching. Travels as hexadecimal digits, piece 0 in the lowest bit of the
+/// first byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PieceSet {
+    count: u32,
+    bits: Vec<u8>,
+}
+
+impl PieceSet {
+    /// None of `count` pieces.
+    pub fn none(count: u32) -> Self {
+        Self { count, bits: vec![0; count.div_ceil(8) as usize] }
+    }
+
+    /// These of `count` pieces; what lies behind the last one is passed over.
+    pub fn of(count: u32, pieces: impl IntoIterator<Item = u32>) -> Self {
+        let mut set = Self::none(count);
+        pieces.into_iter().for_each(|index| set.insert(index));
+        set
+    }
+
+    /// Pieces of the object, in the set or not.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether there is none in it.
+    pub fn is_empty(&self) -> bool {
+        self.pieces().next().is_none()
+    }
+
+    /// Whether piece `index` is in it.
+    pub fn holds(&self, index: u32) -> bool {
+        index < self.count && self.bits.get(index as usize / 8).is_some_and(|bits| bits & (1 << (index % 8)) != 0)
+    }
+
+    /// Puts piece `index` in.
+    pub fn insert(&mut self, index: u32) {
+        if let Some(bits) = self.bits.get_mut(index as usize / 8).filter(|_| index < self.count) {
+            *bits |= 1 << (index % 8);
+        }
+    }
+
+    /// Takes piece `index` out.
+    pub fn remove(&mut self, index: u32) {
+        if let Some(bits) = self.bits.get_mut(index as usize / 8) {
+            *bits &= !(1 << (index % 8));
+        }
+    }
+
+    /// The pieces in it, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = u32> {
+        (0..self.count).filter(|index| self.holds(*index))
+    }
+
+    /// Two digits a byte.
+    pub fn to_hex(&self) -> String {
+        self.bits.iter().map(|bits| format!("{bits:02x}")).collect()
+    }
+
+    /// Reads [`PieceSet::to_hex`] for an object of `count` pieces; `None` if it is not exactly that.
+    pub fn from_hex(count: u32, text: &str) -> Option<Self> {
+        let length = count.div_ceil(8) as usize;
+        if text.len() != 2 * length || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        let bits = (0..length).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect::<Option<_>>()?;
+        Some(Self { count, bits })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sets_travel_as_digits() {
+        let set = PieceSet::of(11, [0, 3, 10, 11, 99]);
+        assert_eq!((set.to_hex().as_str(), set.pieces().collect::<Vec<_>>()), ("0904", vec![0, 3, 10]));
+        assert_eq!(PieceSet::from_hex(11, "0904"), Some(set.clone()));
+        for wrong in ["", "090", "090400", "zz04", "+904", "09\u{e9}"] {
+            assert_eq!(PieceSet::from_hex(11, wrong), None, "{wrong}");
+        }
+        // Bits behind the last piece are nobody's.
+        assert_eq!(PieceSet::from_hex(11, "09fc").unwrap().pieces().collect::<Vec<_>>(), [0, 3, 10]);
+        let mut set = set;
+        set.remove(3);
+        set.remove(400);
+        assert!(!set.holds(3) && set.holds(0) && PieceSet::none(0).pieces().next().is_none());
+    }
 
     fn table(length: u64, piece_size: u32) -> PieceTable {
         let count = length.div_ceil(u64::from(piece_size)) as usize;

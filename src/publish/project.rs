@@ -339,6 +339,7 @@ impl Project {
             performance: self.settings.performance.clone(),
             fallback: self.settings.fallback.clone(),
             hot_update: HotUpdateSettings::default(),
+            peers: crate::settings::Peers::default(),
             desktop: DesktopSettings::default(),
             launcher: LauncherSettings::default(),
             home: None,

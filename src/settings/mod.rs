@@ -4,6 +4,7 @@
 //! may replace the trusted root of an installation (FAULTS 10).
 
 pub mod incremental;
+pub mod peers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
+pub use self::peers::Peers;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
 
@@ -55,6 +57,9 @@ pub struct Settings {
     /// Whether a running app takes updates over without a restart.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub hot_update: HotUpdateSettings,
+    /// Sharing with other installations on the same local network.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub peers: Peers,
     /// What is made on the user's desktop.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub desktop: DesktopSettings,
@@ -356,6 +361,9 @@ impl Settings {
         }
         if settings.api.as_ref().is_some_and(|api| !matches!(api.scheme(), "http" | "https")) {
             return refuse("api", "it must begin with http:// or https://");
+        }
+        if settings.peers.connections == 0 || settings.peers.connections_per_address == 0 {
+            return refuse("peers.connections", "at least one connection is needed; enabled = false switches sharing off");
         }
         if settings.health.tries == 0 {
             return refuse("health.tries", "at least one try is needed");

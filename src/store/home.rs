@@ -107,6 +107,11 @@ impl Home {
         self.root.join("own-update")
     }
 
+    /// What was fetched lately, for other computers of the local network.
+    pub fn for_neighbours(&self) -> PathBuf {
+        self.root.join("neighbours")
+    }
+
     /// The user's files that uninstalling kept.
     pub fn user_data(&self) -> PathBuf {
         self.root.join("user-data")

@@ -15,6 +15,7 @@
 //! <home>/user-data/            the user's files that uninstalling kept
 //! <home>/desktop.json          what was made on the user's desktop
 //! <home>/own-update/           a newer launcher that is coming
+//! <home>/neighbours/           packages and packs that were fetched lately, for the local network
 //! <home>/trust/ nodes.json logs/
 //! ```
 //!

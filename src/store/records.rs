@@ -107,6 +107,9 @@ pub struct State {
     /// The version the user wants to stay at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Version>,
+    /// The user does not want to share releases with other computers of the local network.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub peers_off: bool,
     /// The app was seen to end at once with status 0, in a version that works: it is not one that stays open.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ends_at_once: bool,

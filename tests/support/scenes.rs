@@ -274,6 +274,23 @@ pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> E
     })
 }
 
+/// A download in an office: the nodes, and a dozen computers nearby.
+fn neighbours(language: Language) -> Event {
+    let Event::Progress(mut progress) = progress(language, 0.6, true) else { return progress(language, 0.6, true) };
+    progress.nodes.iter_mut().for_each(|node| node.done /= 8);
+    let near = |number: u64| NodeProgress {
+        id: format!("near:{:04x}", 0x9b3c + number * 4111),
+        name: format!("{:04x}", 0x9b3c + number * 4111),
+        region: "LAN".to_owned(),
+        done: progress.done / 20 + number * 300_000,
+        speed: 2_400_000.0 - number as f64 * 110_000.0,
+        state: if number == 4 { NodeState::Dropped } else { NodeState::Active },
+    };
+    let near: Vec<NodeProgress> = (0..12).map(near).collect();
+    progress.nodes.extend(near);
+    Event::Progress(progress)
+}
+
 /// Files whose patch did not fit are fetched whole while the others are written.
 fn fetching_whole(language: Language) -> Event {
     match progress_of(2_450_000, language, 0.55, true) {
@@ -297,7 +314,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 49] = [
+pub const NAMES: [&str; 50] = [
     "idle",
     "checking",
     "up-to-date",
@@ -315,6 +332,7 @@ pub const NAMES: [&str; 49] = [
     "downloading",
     "first-download",
     "troubled",
+    "neighbours",
     "paused",
     "installing",
     "applying",
@@ -416,6 +434,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             fault("eu-1", FaultKind::IgnoredRange, true),
             fault("ap-2", FaultKind::Stalled, false),
         ],
+        "neighbours" => vec![downloading, neighbours(language)],
         "paused" => vec![downloading, progress(language, 0.42, false), phase(Phase::Paused { version })],
         "installing" => vec![downloading, progress(language, 1.0, false), phase(Phase::Installing { version })],
         "ready" => vec![phase(Phase::Ready { version, running: true })],

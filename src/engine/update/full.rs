@@ -43,7 +43,8 @@ impl Job {
     ) -> Result<Ended, Problem> {
         let signed = &self.offer.signed;
         let pieces = Arc::new(described.index.pieces.clone());
-        let job = fetch::Job::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package());
+        let mut job = fetch::Job::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package());
+        job.digest = Some(signed.hash);
         let mut readiness = Readiness::new(&described.index);
         let mut take = |event| {
             self.take(event, &mut readiness, unpacking, before);

@@ -94,7 +94,15 @@ impl Job {
             }
         }
         for round in 0..ROUNDS {
-            let absent = plan::missing(&target.manifest, &|digest| contents.holds(digest));
+            let mut absent = plan::missing(&target.manifest, &|digest| contents.holds(digest));
+            if round == 0 && !absent.is_empty() {
+                let nearby = made.join("nearby");
+                let taken = self.take_from_neighbours(&target.manifest, &absent, &nearby, &mut contents, &mut counts);
+                if let Ended::Stopped = taken.await? {
+                    return Ok(Ended::Stopped);
+                }
+                absent = plan::missing(&target.manifest, &|digest| contents.holds(digest));
+            }
             if !absent.is_empty() {
                 if self.is_too_much(staging, &absent).await? {
                     tracing::warn!(files = absent.len(), "too much is missing for single entries: the whole package is fetched");
@@ -149,6 +157,7 @@ impl Job {
         let mut job = fetch::Job::new(signed.location(), signed.length, table, self.offer.nodes.clone(), file);
         // The whole package is there as well: no need to wait for long.
         job.patience = SHORT_PATIENCE;
+        job.digest = Some(signed.hash);
         let mut take = |event| {
             self.take_bytes(event, counts);
             None
@@ -274,7 +283,8 @@ impl Job {
             return Ok(false);
         };
         let slot = &self.context.described;
-        let library = Library { client: &self.client, nodes: &self.offer.nodes, slot, staging: None };
+        let library =
+            Library { client: &self.client, nodes: &self.offer.nodes, slot, office: &self.context.office, staging: None };
         let fetched = async {
             let base = application.base();
             let index = library.index(&release, base).await?;
@@ -341,7 +351,7 @@ impl Job {
     }
 
     /// Progress as the counts tell it.
-    fn so_far(&self, counts: &Counts) -> Progress {
+    pub(super) fn so_far(&self, counts: &Counts) -> Progress {
         Progress {
             done: counts.fetched,
             total: self.offer.plan.bytes,

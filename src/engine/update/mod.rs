@@ -7,6 +7,7 @@
 mod from_file;
 mod full;
 mod incremental;
+mod nearby;
 mod tree;
 mod unpacking;
 
@@ -67,7 +68,7 @@ impl Job {
             full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
         let ended = if let Some(file) = self.offer.file.clone() {
             self.take_file(&file, &staging, lock).await?
-        } else if self.offer.plan.is_incremental() {
+        } else if self.offer.plan.is_incremental() || self.is_installed_nearby().await {
             self.incremental(&staging, lock).await?
         } else {
             self.full(&staging, lock, &Counts::default()).await?
@@ -79,7 +80,13 @@ impl Job {
     }
 
     fn library<'a>(&'a self, staging: &'a Staging) -> Library<'a> {
-        Library { client: &self.client, nodes: &self.offer.nodes, slot: &self.context.described, staging: Some(staging) }
+        Library {
+            client: &self.client,
+            nodes: &self.offer.nodes,
+            slot: &self.context.described,
+            office: &self.context.office,
+            staging: Some(staging),
+        }
     }
 
     fn line(&self) -> Line {

@@ -8,9 +8,13 @@
 //!   Polychronopoulos and Kuck 1987), so that runs are long while much is left, and all nodes end together.
 //! - Nothing free any more: an idle lane takes over the tail of the run that would end last, or doubles its last piece.
 //! - Several lanes a node, their number found by hill-climbing: the gap between two requests of one lane is filled by the others.
+//! - Neighbours are nodes that have some of the pieces, and come and go. While there are any, the nodes of the internet are asked for this
+//!   client's share only, and for what nobody delivers ([`office`]); without them nothing is different.
 
 mod meter;
+mod near;
 mod node;
+mod office;
 mod protocol;
 mod work;
 
@@ -23,8 +27,10 @@ use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
 use meter::Meter;
 use node::{Node, Standing};
+use office::Office;
 use work::Work;
 
+pub use office::weight_of;
 pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
 
 /// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best node, and a slow node
@@ -45,6 +51,12 @@ const ASSUMED_RATE: f64 = 500e3;
 const FRUITFUL: u64 = 4 << 10;
 /// Seconds of silence for which a node is named when its work had to be doubled.
 const SILENT: f64 = 1.5;
+/// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
+const FIRST_SHARE: f64 = (256 << 10) as f64;
+/// Seconds that a neighbour must still take for its run before the internet helps out.
+const LATE: f64 = 6.0;
+/// Seconds of silence after which one is in trouble: a busy one may take a second.
+const SILENT_NEIGHBOUR: f64 = 4.0;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
 const TRIAL: f64 = 6.0;
@@ -68,6 +80,9 @@ struct Lane {
 pub struct Scheduler {
     work: Work,
     nodes: Vec<Node>,
+    /// How many of them, the first ones, are on the internet; the others are neighbours.
+    internet: usize,
+    office: Office,
     /// Indexes of `nodes`, the best first.
     order: Vec<NodeIndex>,
     lanes: BTreeMap<LaneId, Lane>,
@@ -91,7 +106,9 @@ impl Scheduler {
             order.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
         }
         Self {
+            office: Office::new(limits.instance, table.count(), u64::from(table.piece_size)),
             work: Work::new(table, held),
+            internet: priors.len(),
             nodes: priors.iter().map(|prior| Node::new(*prior, (limits.first_lanes, limits.most_lanes))).collect(),
             order,
             lanes: BTreeMap::new(),
@@ -116,7 +133,13 @@ impl Scheduler {
             Input::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
             Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
             Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
-            Input::Tick { capped } => self.tick(now, capped),
+            Input::Tick { capped } => self.tick(now, capped, &mut effects),
+            Input::Joined { instance } => self.joined(now, instance),
+            Input::Told { node, held, coming, takes_part, received } => {
+                self.office.told(now, node, (held, coming), takes_part, received);
+                self.settle(now, &mut effects);
+            }
+            Input::Left { node } => self.left(now, node, &mut effects),
             Input::Pause => {
                 self.paused = true;
                 let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
@@ -243,7 +266,8 @@ impl Scheduler {
     }
 
     fn fault(&mut self, now: f64, index: NodeIndex, fault: Fault, fruitful: bool, effects: &mut Vec<Effect>) {
-        let others = (0..self.nodes.len()).any(|other| other != index && self.nodes[other].healthy(now));
+        // Neighbours have some of the pieces only: they are no reason to leave a node of the internet.
+        let others = (0..self.internet).any(|other| other != index && self.nodes[other].healthy(now));
         let jitter = self.random.f64();
         let Some(node) = self.nodes.get_mut(index) else { return };
         if node.standing == Standing::Banned {
@@ -257,17 +281,21 @@ impl Scheduler {
             left
         };
         effects.push(Effect::Fault { node: index, fault, dropped });
+        if index >= self.internet {
+            self.settle(now, effects);
+        }
         if dropped {
             let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == index).map(|(id, _)| *id).collect();
             lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
         }
     }
 
-    fn tick(&mut self, now: f64, capped: bool) {
+    fn tick(&mut self, now: f64, capped: bool, effects: &mut Vec<Effect>) {
         self.capped = capped;
         // Nobody is ready: whoever was left while others did the work is needed again.
-        if !self.nodes.iter().any(|node| node.standing == Standing::Ready) {
-            for node in &mut self.nodes {
+        let internet = &mut self.nodes[..self.internet];
+        if !internet.iter().any(|node| node.standing == Standing::Ready) {
+            for node in internet {
                 if let Standing::Left(until) = node.standing {
                     node.standing = Standing::Waiting(until);
                 }
@@ -277,6 +305,10 @@ impl Scheduler {
         self.nodes.iter_mut().for_each(|node| node.tick(now, held));
         if self.paused {
             self.last_progress = now;
+        }
+        if !self.office.is_empty() {
+            self.compare(now);
+            self.settle(now, effects);
         }
     }
 
@@ -307,7 +339,10 @@ impl Scheduler {
     /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
     fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
-        let healthy = self.nodes.iter().any(|node| node.healthy(now));
+        let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
+        if !self.office.is_empty() {
+            self.office.note_work(now, self.has_own_work());
+        }
         for level in 0..most {
             for position in 0..self.order.len() {
                 let index = self.order[position];
@@ -319,7 +354,7 @@ impl Scheduler {
                 {
                     continue;
                 }
-                if self.work.free_bytes() > 0 {
+                if self.has_work(now, index) {
                     self.give_run(now, index, effects);
                 } else {
                     self.take_over(now, index, effects);
@@ -330,8 +365,11 @@ impl Scheduler {
 
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+        if index >= self.internet {
+            return self.ask_neighbour(now, index, effects);
+        }
         let (mut ready, mut busy) = (1.0, 1.0);
-        for node in self.nodes.iter_mut().filter(|node| node.standing == Standing::Ready) {
+        for node in self.nodes[..self.internet].iter_mut().filter(|node| node.standing == Standing::Ready) {
             let rate = node.rate(now).unwrap_or(0.0);
             ready += rate;
             busy += if node.active > 0 { rate } else { 0.0 };
@@ -346,7 +384,8 @@ impl Scheduler {
         }
         let bytes = match rate {
             _ if node.sends_whole => f64::INFINITY,
-            None => FIRST_RUN,
+            None if self.office.is_empty() => FIRST_RUN,
+            None => FIRST_SHARE,
             Some(rate) => {
                 let left = missing / ready.max(rate);
                 let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
@@ -360,7 +399,9 @@ impl Scheduler {
                 rate * (left * spread).min(longest)
             }
         };
-        if let Some((run, start)) = self.work.take(bytes) {
+        let (office, from) = (&self.office, self.office.beginning());
+        let preferred = self.work.take(bytes, from, &|piece| office.prefers(piece) && office.fetches(now, piece));
+        if let Some((run, start)) = preferred.or_else(|| self.work.take(bytes, from, &|piece| office.fetches(now, piece))) {
             self.request(now, index, run, start, rate, effects);
         }
     }
@@ -384,6 +425,15 @@ impl Scheduler {
             if on_trial && finish < TRIAL {
                 return;
             }
+            let near = index >= self.internet;
+            // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
+            let measured = lane.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
+            let troubled = (measured && finish > LATE) || now - lane.last > SILENT_NEIGHBOUR;
+            if !near && lane.node >= self.internet && !troubled {
+                continue;
+            }
+            let office = &self.office;
+            let can = |pieces: Range<u32>| !near || pieces.into_iter().all(|piece| office.holds(index, piece));
             // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(lane.position);
@@ -392,7 +442,7 @@ impl Scheduler {
             if tail > 0 {
                 let share = (finish - latency).max(0.0) * victim_rate * rate / (victim_rate + rate);
                 let pieces = ((share / size) as u32).clamp(1, tail);
-                if gain(latency + f64::from(pieces) * size / rate) {
+                if can(lane.run.end - pieces..lane.run.end) && gain(latency + f64::from(pieces) * size / rate) {
                     let end = lane.run.end - pieces;
                     let run = end..lane.run.end;
                     lane.run.end = end;
@@ -404,6 +454,7 @@ impl Scheduler {
             } else if self.work.holders(current) < 2
                 && current < lane.run.end
                 && lane.node != index
+                && can(current..current + 1)
                 && gain((latency + size / rate) * 1.5)
             {
                 self.work.hold(current);
@@ -456,5 +507,7 @@ impl Scheduler {
     }
 }
 
+#[cfg(test)]
+mod office_tests;
 #[cfg(test)]
 mod tests;

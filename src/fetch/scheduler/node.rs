@@ -167,6 +167,11 @@ impl Node {
         now - self.last_bytes <= seconds
     }
 
+    /// Seconds for which it has been at work without a pause; 0 if it is not.
+    pub(super) fn works_since(&self, now: f64) -> f64 {
+        if self.active > 0 { now - self.last_begun } else { 0.0 }
+    }
+
     /// Whether it does its work, or was asked just now.
     pub(super) fn healthy(&self, now: f64) -> bool {
         let at_work = self.active == 0 || self.sent_within(now, 3.0) || now - self.last_begun <= 3.0;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::model::PieceSet;
 use crate::model::transfer::{FaultKind, NodeState};
 
 /// Names a request.
@@ -32,6 +33,8 @@ pub struct Limits {
     pub patience: Duration,
     /// Seeds the jitter of pauses.
     pub seed: u64,
+    /// This client's number among its neighbours.
+    pub instance: u64,
 }
 
 /// What happened.
@@ -79,6 +82,29 @@ pub enum Input {
     Tick {
         /// Whether a cap is set.
         capped: bool,
+    },
+    /// A neighbour is there: a node that has some of the pieces, if any. Its index is the next one.
+    Joined {
+        /// Its number, the same for everybody.
+        instance: u64,
+    },
+    /// What a neighbour says of itself.
+    Told {
+        /// Which.
+        node: NodeIndex,
+        /// What it has.
+        held: PieceSet,
+        /// What it is fetching from the internet.
+        coming: PieceSet,
+        /// It downloads the object itself.
+        takes_part: bool,
+        /// Bytes that it has received.
+        received: u64,
+    },
+    /// A neighbour is gone. It may tell of itself again.
+    Left {
+        /// Which.
+        node: NodeIndex,
     },
     /// Stop all requests until [`Input::Resume`].
     Pause,

@@ -82,7 +82,7 @@ impl Simulation {
 
     fn with_priors(length: u64, priors: &[Option<Prior>], nodes: Vec<Model>, seed: u64) -> Self {
         let table = table(length);
-        let limits = Limits { first_lanes: 4, most_lanes: 16, patience: Duration::from_secs(60), seed };
+        let limits = Limits { first_lanes: 4, most_lanes: 16, patience: Duration::from_secs(60), seed, instance: 0 };
         let scheduler = Scheduler::new(Arc::clone(&table), [], priors, &limits);
         Self {
             now: 0.0,
@@ -390,7 +390,7 @@ fn pause_ends_all_requests_and_resume_goes_on() {
 #[test]
 fn pieces_that_are_held_are_not_fetched() {
     let table = table(1_000_000);
-    let limits = Limits { first_lanes: 4, most_lanes: 16, patience: Duration::from_secs(60), seed: 1 };
+    let limits = Limits { first_lanes: 4, most_lanes: 16, patience: Duration::from_secs(60), seed: 1, instance: 0 };
     let mut scheduler = Scheduler::new(Arc::clone(&table), 0..table.count(), &[None], &limits);
     assert_eq!(scheduler.step(Duration::ZERO, Input::Tick { capped: false }), [Effect::Finished]);
     let mut scheduler = Scheduler::new(table, (0..16).filter(|piece| *piece != 7), &[None], &limits);

@@ -42,6 +42,11 @@ impl Work {
         work
     }
 
+    /// Pieces in all.
+    pub(super) fn count(&self) -> u32 {
+        self.table.count()
+    }
+
     /// Bytes of piece `index`.
     pub(super) fn size(&self, index: u32) -> u64 {
         let span = self.table.span(index);
@@ -87,14 +92,21 @@ impl Work {
         self.holders.get(index as usize).copied().unwrap_or(0)
     }
 
-    /// Takes the first free pieces: at least one, else as many as `bytes` has room for while they are in a row. Told with the
-    /// byte to begin at, which lies within the first piece if its beginning was kept.
-    pub(super) fn take(&mut self, bytes: f64) -> Option<(Range<u32>, u64)> {
-        let first = *self.free.first()?;
+    /// The free pieces, in order.
+    pub(super) fn free(&self) -> impl Iterator<Item = u32> {
+        self.free.iter().copied()
+    }
+
+    /// Takes the first free pieces that are `allowed`, counted from piece `from` on and then from the beginning: at least one, else as
+    /// many as `bytes` has room for while they are in a row. Told with the byte to begin at, which lies within the first piece if its
+    /// beginning was kept.
+    pub(super) fn take(&mut self, bytes: f64, from: u32, allowed: &dyn Fn(u32) -> bool) -> Option<(Range<u32>, u64)> {
+        let first = self.free.range(from..).chain(self.free.range(..from)).copied().find(|piece| allowed(*piece))?;
         let mut end = first;
         let mut taken = 0.0;
+        let more = |end: u32, taken: f64| taken < bytes && !self.begun.contains_key(&end) && allowed(end);
         // A piece whose beginning was kept is worth a request that begins within it.
-        while self.free.contains(&end) && (end == first || (taken < bytes && !self.begun.contains_key(&end))) {
+        while self.free.contains(&end) && (end == first || more(end, taken)) {
             taken += self.size(end) as f64;
             end += 1;
         }

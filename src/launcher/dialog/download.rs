@@ -7,6 +7,7 @@ use crate::engine::protocol::{NodeState, Phase};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::{NodeView, step};
 use crate::launcher::widgets::{self, Bar};
+use crate::model::transfer::NEAR_REGION;
 
 impl Dialog {
     pub(super) fn download(&mut self, ui: &mut Ui) {
@@ -116,7 +117,7 @@ impl Dialog {
                 fraction: Some(self.view.share(node)),
                 height: 4.0,
                 colour,
-                name: &self.texts.with("node-bar", &[("name", &node.name)]),
+                name: &self.texts.with("node-bar", &[("name", &self.texts.node(&node.name, node.region == NEAR_REGION))]),
             },
         );
         if let Some(fault) = node.fault {

@@ -9,6 +9,7 @@ use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::NodeView;
 use crate::launcher::widgets::{self, Mark};
 use crate::model::Offer;
+use crate::model::transfer::NEAR_REGION;
 
 /// Greatest height of the notes, points; longer ones scroll.
 const NOTES_HEIGHT: f32 = 190.0;
@@ -116,9 +117,10 @@ impl Dialog {
         widgets::dot(ui, colour);
         let mut text = LayoutJob::default();
         let part = |size, color| TextFormat { font_id: theme::body(size), color, ..TextFormat::default() };
-        text.append(&node.name, 0.0, part(14.0, colours.text));
+        let name = self.texts.node(&node.name, node.region == NEAR_REGION);
+        text.append(&name, 0.0, part(14.0, colours.text));
         text.append(&self.texts.region(&node.region), 8.0, part(12.5, colours.muted));
         let response = ui.add(egui::Label::new(text));
-        response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), &node.name));
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, ui.is_enabled(), &name));
     }
 }

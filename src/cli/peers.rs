@@ -1,0 +1,59 @@
+//! `kuzflow-launcher peers`: the user's switch for sharing with other computers of the local network, and a computer that does nothing
+//! but share.
+
+use serde_json::json;
+
+use super::Ending;
+use super::output::Output;
+use crate::engine::context::Context;
+use crate::engine::neighbours;
+use crate::store::StoreError;
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum What {
+    /// Share with computers nearby, if the app's publisher allows it.
+    On,
+    /// Do not share.
+    Off,
+    /// Tell which it is.
+    Status,
+    /// Offer the installed versions until interrupted: for a computer that is always on.
+    Serve,
+}
+
+/// Performs the verb.
+pub fn peers(context: &Context, what: What, output: &Output) -> Result<Ending, StoreError> {
+    if matches!(what, What::On | What::Off) {
+        context.home.create()?;
+        let mut state = context.home.state()?;
+        state.peers_off = what == What::Off;
+        context.home.set_state(&state)?;
+    }
+    if what == What::Serve {
+        return Ok(serve(context, output));
+    }
+    let in_force = neighbours::in_force(context);
+    output.say(&output.texts.get(match in_force {
+        true => "peers-switched-on",
+        false if !context.settings.peers.enabled => "peers-off-by-publisher",
+        false => "peers-switched-off",
+    }));
+    let allowed = context.settings.peers.enabled;
+    output.result(json!({ "status": "done", "peers": in_force, "allowed_by_publisher": allowed }));
+    Ok(Ending::Done)
+}
+
+fn serve(context: &Context, output: &Output) -> Ending {
+    let Some(office) = context.office.open(context) else {
+        let text = if neighbours::in_force(context) { "peers-not-serving" } else { "peers-switched-off" };
+        output.say(&output.texts.get(text));
+        output.result(json!({ "status": "failed", "peers": neighbours::in_force(context) }));
+        return Ending::Failed;
+    };
+    output.say(&output.texts.with("peers-serving", &[("port", &office.port().to_string())]));
+    output.event(&json!({ "event": "serving", "port": office.port() }));
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,132 @@
+//! The engine's side of the local network: whether there is an office at all, what of this installation it may hand out, and what is
+//! taken from it file by file.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use crate::causes;
+use crate::model::manifest::MUTABLE_FOLDERS;
+use crate::model::{ContainerId, Digest, Manifest, RelativePath};
+use crate::peers::{Library, Office, Options, Volume};
+use crate::store::Home;
+
+/// How long the list of installed versions is believed.
+const BELIEVED: Duration = Duration::from_secs(2);
+
+/// The office of this process; clones share it. It ends with the last of them.
+#[derive(Clone, Debug, Default)]
+pub struct OfficeSlot(Arc<Mutex<Option<Arc<Office>>>>);
+
+impl OfficeSlot {
+    /// The office, if there is one.
+    pub fn get(&self) -> Option<Arc<Office>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens it, unless that was done before, or somebody does not want it. That it cannot be opened is no reason to fail.
+    pub fn open(&self, context: &Context) -> Option<Arc<Office>> {
+        if !in_force(context) {
+            self.close();
+            let kept = context.home.for_neighbours();
+            // What was kept for others is of no use any more; the next try deletes what this one could not.
+            if kept.exists() {
+                let _ = std::fs::remove_dir_all(kept);
+            }
+            return None;
+        }
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            let (home, shared) = (context.home.clone(), context.home.clone());
+            let allowed = Arc::new(move || !home.state().is_ok_and(|state| state.peers_off));
+            match Office::start(options(context), library(shared), allowed) {
+                Ok(office) => *slot = Some(Arc::new(office)),
+                Err(error) => tracing::warn!(cause = causes::line(&error), "no neighbours"),
+            }
+        }
+        slot.clone()
+    }
+
+    /// Closes it.
+    pub fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// The publisher allows it, and the user has not switched it off.
+pub fn in_force(context: &Context) -> bool {
+    context.settings.peers.enabled && !context.home.state().is_ok_and(|state| state.peers_off)
+}
+
+fn options(context: &Context) -> Options {
+    let peers = &context.settings.peers;
+    Options {
+        app: context.settings.app.to_string(),
+        port: peers.port,
+        discover: peers.multicast,
+        known: peers.known.clone(),
+        upload_bytes_per_second: peers.upload_bytes_per_second,
+        connections: peers.connections,
+        connections_per_address: peers.connections_per_address,
+        kept: context.home.for_neighbours(),
+        kept_bytes: peers.keep_bytes,
+        kept_time: peers.keep_time(),
+    }
+}
+
+#[derive(Default)]
+struct Catalogue {
+    looked: Option<Instant>,
+    versions: Vec<ContainerId>,
+    volumes: HashMap<Digest, Volume>,
+}
+
+/// The unchangeable files of whole versions, and their manifests: what signed metadata has covered when they were installed. Nothing in
+/// the folders that are the user's, whatever the manifest says of it.
+fn library(home: Home) -> Library {
+    let catalogue = Mutex::new(Catalogue::default());
+    Arc::new(move |digest| {
+        let mut catalogue = catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        if catalogue.looked.is_none_or(|looked| looked.elapsed() > BELIEVED) {
+            look(&home, &mut catalogue);
+            catalogue.looked = Some(Instant::now());
+        }
+        catalogue.volumes.get(digest).cloned()
+    })
+}
+
+fn look(home: &Home, catalogue: &mut Catalogue) {
+    let records = home.installed().unwrap_or_default();
+    let versions: Vec<ContainerId> = records.iter().map(|record| record.container.clone()).collect();
+    if versions == catalogue.versions {
+        return;
+    }
+    catalogue.volumes.clear();
+    for record in records {
+        let (root, path) = (home.container(&record.container), home.manifest(&record.container));
+        let Ok(json) = std::fs::read(&path) else { continue };
+        if Digest::of(&json) != record.manifest {
+            continue;
+        }
+        let Ok(manifest) = Manifest::from_json(&json) else { continue };
+        let volumes = shared(&manifest).map(|(path, digest, size)| (digest, Volume { path: path.under(&root), size }));
+        catalogue.volumes.extend(volumes);
+        catalogue.volumes.insert(record.manifest, Volume { path, size: json.len() as u64 });
+    }
+    catalogue.versions = versions;
+}
+
+/// The files of a release that may be handed out.
+fn shared(manifest: &Manifest) -> impl Iterator<Item = (&RelativePath, Digest, u64)> {
+    let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
+    let files = manifest.files_with_bytes().filter(move |(path, _)| !mutable(path));
+    files.map(|(path, entry)| (path, entry.hash, entry.size))
+}
+
+/// Of `absent` what neighbours may have.
+pub fn wanted(manifest: &Manifest, absent: &[RelativePath]) -> Vec<(Digest, u64)> {
+    let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
+    let entries = absent.iter().filter(|path| !mutable(path)).filter_map(|path| manifest.file_manifest.get(path));
+    entries.filter(|entry| entry.has_bytes()).map(|entry| (entry.hash, entry.size)).collect()
+}

@@ -1,0 +1,98 @@
+//! Files from neighbours that have installed the release: whatever installed versions and packs do not give is asked of them first, by
+//! digest, for a bounded time; the internet gives the rest.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::incremental::Counts;
+use super::{Ended, Job, cancelled};
+use crate::engine::neighbours;
+use crate::engine::problem;
+use crate::engine::protocol::{Event, Problem, Progress};
+use crate::model::transfer::{NEAR_ID, NEAR_REGION, NodeProgress, NodeState};
+use crate::model::{Manifest, RelativePath};
+use crate::store::contents::Contents;
+
+/// Bytes a second that a neighbour is assumed to give.
+const ASSUMED_RATE: f64 = 10e6;
+/// How long files may take: so many times what is assumed, and a moment.
+const PATIENCE: f64 = 2.0;
+const MOMENT: f64 = 5.0;
+
+impl Job {
+    /// Whether the whole release is rather taken from neighbours, file by file: some have installed it, none has its package, and the
+    /// internet is not known to be quicker.
+    pub(super) async fn is_installed_nearby(&self) -> bool {
+        let Some(office) = self.context.office.get() else { return false };
+        let signed = &self.offer.signed;
+        let (installed, has_package) = tokio::join!(office.holders(signed.release.manifest.hash), office.has_pieces(signed.hash));
+        let seconds = signed.release.unpacked_size as f64 / ASSUMED_RATE / installed.len().max(1) as f64;
+        let quicker = self.offer.estimated_seconds.is_none_or(|estimated| seconds < estimated as f64);
+        let nearby = !installed.is_empty() && !has_package && quicker;
+        if nearby {
+            tracing::info!(neighbours = installed.len(), "the release is installed nearby; its files are taken from there");
+        }
+        nearby
+    }
+
+    /// Takes what it can of `absent` from neighbours into `folder`, and notes it in `contents`.
+    pub(super) async fn take_from_neighbours(
+        &self,
+        manifest: &Manifest,
+        absent: &[RelativePath],
+        folder: &Path,
+        contents: &mut Contents,
+        counts: &mut Counts,
+    ) -> Result<Ended, Problem> {
+        let Some(office) = self.context.office.get() else { return Ok(Ended::Complete) };
+        let wanted = neighbours::wanted(manifest, absent);
+        let holders = office.holders(self.offer.signed.release.manifest.hash).await;
+        if wanted.is_empty() || holders.is_empty() {
+            return Ok(Ended::Complete);
+        }
+        std::fs::create_dir_all(folder).map_err(|error| problem::of_disk(folder, &error))?;
+        let bytes: u64 = wanted.iter().map(|(_, size)| size).sum();
+        let seconds = MOMENT + PATIENCE * bytes as f64 / ASSUMED_RATE / holders.len() as f64;
+        let until = Instant::now() + Duration::from_secs_f64(seconds);
+        let arrived = Arc::new(AtomicU64::new(0));
+        let told = self.told(holders.clone(), bytes, &arrived, counts);
+        let placed = tokio::select! {
+            placed = office.files(holders, wanted, folder, until, told) => placed,
+            () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
+        };
+        counts.fetched += arrived.load(Ordering::Relaxed);
+        tracing::info!(files = placed.len(), bytes = arrived.load(Ordering::Relaxed), "taken from neighbours");
+        placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
+        Ok(Ended::Complete)
+    }
+
+    /// A function that counts bytes and shows them, as of one node.
+    fn told(
+        &self,
+        holders: Vec<SocketAddr>,
+        bytes: u64,
+        arrived: &Arc<AtomicU64>,
+        counts: &Counts,
+    ) -> impl Fn(u64) + Clone + Send + Sync + 'static {
+        let (arrived, emitter, began) = (Arc::clone(arrived), self.emitter.clone(), Instant::now());
+        let total = self.offer.plan.bytes.max(counts.fetched + bytes);
+        let (before, base) = (counts.fetched, self.so_far(counts));
+        move |count| {
+            let done = arrived.fetch_add(count, Ordering::Relaxed) + count;
+            let speed = done as f64 / began.elapsed().as_secs_f64().max(0.1);
+            let line = NodeProgress {
+                id: NEAR_ID.to_owned(),
+                name: format!("×{}", holders.len()),
+                region: NEAR_REGION.to_owned(),
+                done,
+                speed,
+                state: NodeState::Active,
+            };
+            let progress = Progress { done: before + done, total, speed, nodes: vec![line], ..base.clone() };
+            emitter.emit(Event::Progress(progress));
+        }
+    }
+}

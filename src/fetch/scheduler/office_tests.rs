@@ -1,0 +1,345 @@
+//! A simulated office: many schedulers behind one line to the internet, told of each other some times a second.
+
+use super::*;
+use crate::model::{Digest, PieceSet};
+
+const PIECE: u32 = 64 << 10;
+const SLICE: f64 = 0.02;
+/// Slices between two reports of a neighbour.
+const NEWS: u32 = 20;
+const MB: f64 = 1e6;
+
+/// What a simulated computer does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Manner {
+    Honest,
+    /// Says that it has everything, and sends rubbish.
+    Lies,
+    /// Is gone from this time on; its neighbours are told two seconds later.
+    VanishesAt(f64),
+    /// Says that it is fetching all, and never has anything.
+    Hoards,
+}
+
+struct Flow {
+    request: Request,
+    end: u32,
+    position: u64,
+    since: f64,
+    silent: f64,
+    answered: bool,
+}
+
+struct Computer {
+    scheduler: Scheduler,
+    flows: BTreeMap<LaneId, Flow>,
+    held: Vec<bool>,
+    received: u64,
+    manner: Manner,
+    begins: f64,
+    at_work: bool,
+    finished: Option<f64>,
+    faults: Vec<(NodeIndex, FaultKind)>,
+}
+
+struct Simulation {
+    now: f64,
+    table: Arc<PieceTable>,
+    /// Bytes a second of the line to the internet, and of one computer's answers to its neighbours.
+    line: f64,
+    network: f64,
+    computers: Vec<Computer>,
+    /// Bytes over the line.
+    fetched: u64,
+    /// Neighbours are told of at all.
+    acquainted: bool,
+}
+
+impl Simulation {
+    fn new(length: u64, line: f64, network: f64, manners: &[(Manner, f64)]) -> Self {
+        let count = length.div_ceil(u64::from(PIECE)) as usize;
+        let table = Arc::new(PieceTable { piece_size: PIECE, length, hashes: vec![Digest::of(b""); count] });
+        let computer = |(number, (manner, begins)): (usize, &(Manner, f64))| {
+            let instance = number as u64 * 77 + 5;
+            let limits = Limits { first_lanes: 2, most_lanes: 16, patience: Duration::from_secs(60), seed: instance, instance };
+            Computer {
+                scheduler: Scheduler::new(Arc::clone(&table), [], &[None], &limits),
+                flows: BTreeMap::new(),
+                held: vec![false; count],
+                received: 0,
+                manner: *manner,
+                begins: *begins,
+                at_work: false,
+                finished: None,
+                faults: Vec::new(),
+            }
+        };
+        let computers: Vec<Computer> = manners.iter().enumerate().map(computer).collect();
+        Self { now: 0.0, table, line, network, computers, fetched: 0, acquainted: true }
+    }
+
+    /// Node 0 is the internet; node k of a computer is the k-th of the others.
+    fn neighbour(me: usize, node: NodeIndex) -> usize {
+        if node <= me { node - 1 } else { node }
+    }
+
+    fn gone(&self, number: usize) -> bool {
+        matches!(self.computers[number].manner, Manner::VanishesAt(at) if self.now >= at)
+    }
+
+    fn works(&self, number: usize) -> bool {
+        let computer = &self.computers[number];
+        let at_work = matches!(computer.manner, Manner::Honest | Manner::VanishesAt(_));
+        at_work && !self.gone(number) && self.now >= computer.begins && computer.finished.is_none()
+    }
+
+    fn run(&mut self) {
+        let mut slice = 0_u32;
+        let waits = |computer: &Computer| computer.manner == Manner::Honest && computer.finished.is_none();
+        while self.now < 400.0 && self.computers.iter().any(waits) {
+            for me in 0..self.computers.len() {
+                if self.works(me) && !std::mem::replace(&mut self.computers[me].at_work, true) && self.acquainted {
+                    for node in 1..self.computers.len() {
+                        let instance = Self::neighbour(me, node) as u64 * 77 + 5;
+                        self.step(me, Input::Joined { instance });
+                        self.tell(me, node);
+                    }
+                }
+                if slice.is_multiple_of(5) && self.works(me) {
+                    self.step(me, Input::Tick { capped: false });
+                }
+                // Not all at the same instant.
+                if self.acquainted && (slice + me as u32).is_multiple_of(NEWS) && self.works(me) {
+                    (1..self.computers.len()).for_each(|node| self.tell(me, node));
+                }
+            }
+            self.flow();
+            self.now += SLICE;
+            slice += 1;
+        }
+    }
+
+    fn tell(&mut self, me: usize, node: NodeIndex) {
+        let number = Self::neighbour(me, node);
+        let count = self.table.count();
+        let other = &self.computers[number];
+        let input = match other.manner {
+            Manner::VanishesAt(at) if self.now >= at + 2.0 => Input::Left { node },
+            Manner::VanishesAt(at) if self.now >= at => return,
+            _ if self.now < other.begins => return,
+            Manner::Lies => Input::Told {
+                node,
+                held: PieceSet::of(count, 0..count),
+                coming: PieceSet::none(count),
+                takes_part: false,
+                received: 0,
+            },
+            Manner::Hoards => Input::Told {
+                node,
+                held: PieceSet::none(count),
+                coming: PieceSet::of(count, 0..count),
+                takes_part: true,
+                received: (self.now * 1e6) as u64,
+            },
+            _ => Input::Told {
+                node,
+                held: PieceSet::of(count, (0..count).filter(|piece| other.held[*piece as usize])),
+                coming: other.scheduler.coming(),
+                takes_part: other.finished.is_none(),
+                received: other.received,
+            },
+        };
+        self.step(me, input);
+    }
+
+    fn step(&mut self, me: usize, input: Input) {
+        let now = self.now;
+        for effect in self.computers[me].scheduler.step(Duration::from_secs_f64(now), input) {
+            let computer = &mut self.computers[me];
+            match effect {
+                Effect::Request(request) => {
+                    let (end, position) = (request.pieces.end, request.bytes.start);
+                    let flow = Flow { end, position, since: now, silent: 0.0, answered: false, request };
+                    computer.flows.insert(flow.request.lane, flow);
+                }
+                Effect::Shorten { lane, end } => {
+                    if let Some(flow) = computer.flows.get_mut(&lane) {
+                        flow.end = end;
+                    }
+                }
+                Effect::Cancel { lane } => self.end(me, lane, None),
+                Effect::Fault { node, fault, .. } => computer.faults.push((node, fault.kind)),
+                Effect::Have { piece } => computer.held[piece as usize] = true,
+                Effect::Finished => computer.finished = Some(now),
+                Effect::GiveUp => panic!("computer {me} gave up at {now}"),
+            }
+        }
+    }
+
+    fn end(&mut self, me: usize, lane: LaneId, fault: Option<FaultKind>) {
+        let Some(flow) = self.computers[me].flows.remove(&lane) else { return };
+        let fault = fault.map(|kind| Fault { kind, detail: String::new(), lasting: false, retry_after: None });
+        self.step(me, Input::Ended { lane, position: flow.position, fault });
+    }
+
+    fn flow(&mut self) {
+        let on_line: usize =
+            self.computers.iter().map(|computer| computer.flows.values().filter(|flow| flow.request.node == 0).count()).sum();
+        let mut asked = vec![0_usize; self.computers.len()];
+        for (me, computer) in self.computers.iter().enumerate() {
+            for flow in computer.flows.values().filter(|flow| flow.request.node > 0) {
+                asked[Self::neighbour(me, flow.request.node)] += 1;
+            }
+        }
+        for me in 0..self.computers.len() {
+            if self.gone(me) {
+                continue;
+            }
+            for lane in self.computers[me].flows.keys().copied().collect::<Vec<_>>() {
+                let Some(flow) = self.computers[me].flows.get_mut(&lane) else { continue };
+                let node = flow.request.node;
+                let (rate, latency, source) = if node == 0 {
+                    (self.line / on_line.max(1) as f64, 0.04, None)
+                } else {
+                    let source = Self::neighbour(me, node);
+                    (self.network / asked[source].max(1) as f64, 0.002, Some(source))
+                };
+                if self.now < flow.since + latency {
+                    continue;
+                }
+                if source.is_some_and(|source| matches!(self.computers[source].manner, Manner::VanishesAt(at) if self.now >= at))
+                {
+                    let Some(flow) = self.computers[me].flows.get_mut(&lane) else { continue };
+                    flow.silent += SLICE;
+                    if flow.silent > flow.request.silence.as_secs_f64() {
+                        self.end(me, lane, Some(FaultKind::Stalled));
+                    }
+                    continue;
+                }
+                let Some(flow) = self.computers[me].flows.get_mut(&lane) else { continue };
+                if !flow.answered {
+                    flow.answered = true;
+                    let seconds = self.now - flow.since;
+                    self.step(me, Input::Answered { lane, seconds });
+                }
+                self.arrive(me, lane, (rate * SLICE) as u64, source);
+            }
+        }
+    }
+
+    fn arrive(&mut self, me: usize, lane: LaneId, bytes: u64, source: Option<usize>) {
+        let lies = source.is_some_and(|source| self.computers[source].manner == Manner::Lies);
+        let Some(flow) = self.computers[me].flows.get_mut(&lane) else { return };
+        let before = flow.position;
+        let last = self
+            .table
+            .span(flow.end.max(self.table.covering(&(before..before + 1)).start + 1) - 1)
+            .end
+            .min(flow.request.bytes.end);
+        flow.position = (before + bytes).min(last);
+        let (after, node) = (flow.position, flow.request.node);
+        self.computers[me].received += after - before;
+        if source.is_none() {
+            self.fetched += after - before;
+        }
+        self.step(me, Input::Received { lane, bytes: after - before });
+        for piece in self.table.covering(&(before..after.max(before + 1))) {
+            if self.table.span(piece).end <= after && self.table.span(piece).end > before {
+                let input = if lies { Input::Wrong { piece, nodes: vec![node] } } else { Input::Verified { piece, node } };
+                self.step(me, input);
+            }
+        }
+        if after >= last {
+            self.end(me, lane, None);
+        }
+    }
+
+    fn slowest(&self) -> f64 {
+        let honest = self.computers.iter().filter(|computer| computer.manner == Manner::Honest);
+        honest.map(|computer| computer.finished.unwrap_or(f64::INFINITY) - computer.begins).fold(0.0, f64::max)
+    }
+
+    /// Bytes over the line, in sizes of the object.
+    fn times(&self) -> f64 {
+        self.fetched as f64 / self.table.length as f64
+    }
+}
+
+fn honest(count: usize) -> Vec<(Manner, f64)> {
+    vec![(Manner::Honest, 0.0); count]
+}
+
+#[test]
+fn an_office_fetches_an_object_about_once() {
+    let mut alone = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &honest(12));
+    alone.acquainted = false;
+    alone.run();
+    assert!(alone.times() > 11.9, "{}", alone.times());
+    let mut office = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &honest(12));
+    office.run();
+    assert!(office.times() < 1.15, "{} times", office.times());
+    assert!(office.slowest() < alone.slowest() / 4.0, "{} s, alone {} s", office.slowest(), alone.slowest());
+}
+
+#[test]
+fn a_slow_line_makes_nobody_impatient() {
+    let mut office = Simulation::new(6_000_000, 0.25 * MB, 20.0 * MB, &honest(10));
+    office.run();
+    assert!(office.times() < 1.2, "{} times", office.times());
+    assert!(office.slowest() < 24.0 * 1.6, "{} s", office.slowest());
+}
+
+#[test]
+fn whoever_comes_later_takes_it_from_the_neighbours() {
+    let mut manners = honest(6);
+    manners.iter_mut().enumerate().for_each(|(number, manner)| manner.1 = number as f64 * 0.7);
+    let mut office = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &manners);
+    office.run();
+    assert!(office.times() < 1.15, "{} times", office.times());
+    let mut late = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)]);
+    late.run();
+    assert!(late.times() < 1.03, "{} times", late.times());
+    let second = &late.computers[1];
+    assert!(second.finished.unwrap() - second.begins < 2.0);
+}
+
+#[test]
+fn one_that_lies_one_that_vanishes_and_one_that_hoards_cost_little() {
+    let mut manners = honest(10);
+    manners[2].0 = Manner::Lies;
+    manners[5].0 = Manner::VanishesAt(1.0);
+    manners[7].0 = Manner::Hoards;
+    let mut office = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &manners);
+    office.run();
+    assert!(office.slowest() < 20.0, "{} s", office.slowest());
+    assert!(office.times() < 2.5, "{} times", office.times());
+    for (me, computer) in office.computers.iter().enumerate().filter(|(_, computer)| computer.manner == Manner::Honest) {
+        let blamed: Vec<usize> = computer
+            .faults
+            .iter()
+            .filter(|(_, kind)| *kind == FaultKind::WrongBytes)
+            .map(|(node, _)| Simulation::neighbour(me, *node))
+            .collect();
+        assert!(blamed.iter().all(|number| *number == 2), "{me} blames {blamed:?}");
+    }
+}
+
+#[test]
+fn neighbours_that_have_nothing_cost_nothing() {
+    let mut alone = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &honest(1));
+    alone.run();
+    let never = (Manner::Honest, f64::INFINITY);
+    let mut office = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &[(Manner::Honest, 0.0), never, never, never]);
+    office.computers.iter_mut().skip(1).for_each(|computer| computer.finished = Some(0.0));
+    office.run();
+    let seconds = |simulation: &Simulation| simulation.computers[0].finished.unwrap();
+    assert!(seconds(&office) < seconds(&alone) * 1.05 + 0.2, "{} s, alone {} s", seconds(&office), seconds(&alone));
+}
+
+#[test]
+fn a_neighbour_that_is_slower_than_the_line_is_helped() {
+    let mut late = Simulation::new(30_000_000, 10.0 * MB, 0.2 * MB, &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)]);
+    late.run();
+    let second = &late.computers[1];
+    assert!(second.finished.unwrap() - second.begins < 3.0 + 4.0, "{} s", second.finished.unwrap() - second.begins);
+}

@@ -1,0 +1,54 @@
+//! Which addresses are near: a neighbour must be on this network, whoever says where it is.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// The lowest port that a neighbour may be at: below are the system's own services.
+const LOWEST_PORT: u16 = 1024;
+
+/// Whether an address is one of a local network: private or link-local (RFC 1918, 3927, 4193), of IPv4 or IPv6.
+pub(super) fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local(),
+    }
+}
+
+/// Whether somebody on the network may send this client there: near, not this computer, not a system's service.
+pub(super) fn may_be_asked(address: SocketAddr) -> bool {
+    is_near(address.ip()) && address.port() >= LOWEST_PORT
+}
+
+/// Whether a connection from there is answered: near, or of this computer.
+pub(super) fn may_ask(address: IpAddr) -> bool {
+    is_near(address) || address.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_local_networks_are_near() {
+        for near in ["10.1.2.3:4000", "172.16.0.1:4000", "192.168.1.9:65535", "169.254.7.7:1024", "[fd00::1]:4000"] {
+            assert!(may_be_asked(near.parse().unwrap()), "{near}");
+        }
+        for far in [
+            "127.0.0.1:4000",
+            "[::1]:4000",
+            "[::ffff:127.0.0.1]:4000",
+            "8.8.8.8:4000",
+            "172.32.0.1:4000",
+            "0.0.0.0:4000",
+            "255.255.255.255:4000",
+            "224.0.0.251:5353",
+            "100.64.0.1:4000",
+            "[2001:db8::1]:4000",
+            "[fe80::1]:4000",
+            "192.168.1.1:80",
+            "192.168.1.1:0",
+        ] {
+            assert!(!may_be_asked(far.parse().unwrap()), "{far}");
+        }
+        assert!(may_ask("127.0.0.1".parse().unwrap()) && !may_ask("8.8.8.8".parse().unwrap()));
+    }
+}

@@ -1,0 +1,153 @@
+//! Single files from neighbours that installed a version before, by digest: each is proved on its way to the disk.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::roster::number;
+use super::said::{LARGEST, Said};
+use super::{Inner, address_of};
+use crate::model::Digest;
+
+/// How long neighbours may take to say whether they have something.
+const ANSWER_TIME: Duration = Duration::from_millis(800);
+/// How long a file may take: a moment, and so many bytes a second at least.
+const FILE_TIME: Duration = Duration::from_secs(3);
+const LEAST_RATE: u64 = 1 << 20;
+/// Largest file that is fetched so, bytes: it is proved in memory.
+const LARGEST_FILE: u64 = 64 << 20;
+/// Files that are fetched from one neighbour at a time.
+const AT_ONCE: usize = 2;
+
+/// How long each waits for one that comes before it, for how many of them at most, and how often it looks.
+const TURN: Duration = Duration::from_millis(150);
+const MOST_TURNS: u32 = 6;
+const LOOK_AGAIN: Duration = Duration::from_millis(60);
+
+/// A file that is wanted: its digest and its bytes.
+pub type Wanted = (Digest, u64);
+
+/// Neighbours that have the object `digest` as a file.
+pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
+    which(inner, digest, |said| said.whole).await
+}
+
+/// Neighbours that have it in pieces, or are fetching it.
+pub(super) async fn sharers(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
+    which(inner, digest, |said| said.pieces.is_some()).await
+}
+
+async fn which(inner: &Arc<Inner>, digest: Digest, is_one: fn(&Said) -> bool) -> Vec<SocketAddr> {
+    let said = ask(inner, digest).await;
+    said.into_iter().filter(|(_, said)| is_one(said)).map(|(address, _)| address).collect()
+}
+
+/// What all neighbours say of an object, as far as they answer.
+async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, Said)> {
+    let mut asking = JoinSet::new();
+    for (_, address) in inner.neighbours() {
+        let inner = Arc::clone(inner);
+        asking.spawn(async move {
+            let url = address_of(address, &inner.options.app, "have", &digest);
+            let json = inner.client.get_near(&url, LARGEST, ANSWER_TIME).await.ok()?;
+            Some((address, serde_json::from_slice::<Said>(&json).ok()?))
+        });
+    }
+    let mut said = Vec::new();
+    while let Some(answer) = asking.join_next().await {
+        said.extend(answer.ok().flatten());
+    }
+    said
+}
+
+/// Fetches files into `folder` until that time, each named by its digest. One that a neighbour does not give, or gives wrong, is asked of the others;
+/// a neighbour that fails is left. Tells of each file, and gives those that are there now.
+pub(super) async fn fetch(
+    inner: &Arc<Inner>,
+    holders: Vec<SocketAddr>,
+    wanted: Vec<Wanted>,
+    folder: &Path,
+    until: Instant,
+    told: &(impl Fn(u64) + Clone + Send + Sync + 'static),
+) -> Vec<(Digest, PathBuf)> {
+    let mut wanted: Vec<Wanted> = wanted.into_iter().filter(|(_, size)| *size <= LARGEST_FILE).collect();
+    wanted.sort_unstable();
+    wanted.dedup_by_key(|(digest, _)| *digest);
+    let open: Arc<Mutex<VecDeque<Wanted>>> = Arc::new(Mutex::new(wanted.into()));
+    let mut working = JoinSet::new();
+    for address in holders.into_iter().flat_map(|address| [address; AT_ONCE]) {
+        let (inner, open, folder, told) = (Arc::clone(inner), Arc::clone(&open), folder.to_owned(), told.clone());
+        working.spawn(async move {
+            let mut placed = Vec::new();
+            while Instant::now() < until {
+                let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some((digest, size)) = next else { break };
+                let path = folder.join(digest.to_string());
+                if one(&inner, address, (digest, size), path.clone()).await {
+                    told(size);
+                    placed.push((digest, path));
+                } else {
+                    open.lock().unwrap_or_else(PoisonError::into_inner).push_back((digest, size));
+                    break;
+                }
+            }
+            placed
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(placed) = working.join_next().await {
+        all.extend(placed.unwrap_or_default());
+    }
+    all
+}
+
+/// A document of `size` bytes that some neighbour has, proved. While others are fetching it from the internet that come before this
+/// client in the order of the neighbours, it waits a little for them, if `waits`: of an office that updates at once few fetch it.
+pub(super) async fn document(inner: &Arc<Inner>, digest: Digest, size: u64, waits: bool) -> Option<Bytes> {
+    inner.shelf.await_document(digest);
+    let began = Instant::now();
+    let mine = crate::fetch::weight(inner.instance, &digest);
+    loop {
+        let said = ask(inner, digest).await;
+        for (address, _) in said.iter().filter(|(_, said)| said.whole) {
+            let url = address_of(*address, &inner.options.app, "content", &digest);
+            let bytes = inner.client.get_near(&url, size, FILE_TIME + Duration::from_secs(size / LEAST_RATE)).await;
+            if let Some(bytes) = bytes.ok().filter(|bytes| Digest::of(bytes) == digest) {
+                return Some(bytes);
+            }
+            tracing::info!(%address, %digest, "a neighbour does not give a document that it has");
+        }
+        let before =
+            |said: &Said| said.soon && number(&said.instance).is_some_and(|other| crate::fetch::weight(other, &digest) > mine);
+        let turns = said.iter().filter(|(_, said)| before(said)).count();
+        if !waits || began.elapsed() >= TURN * u32::try_from(turns).unwrap_or(MOST_TURNS).min(MOST_TURNS) {
+            return None;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, path: PathBuf) -> bool {
+    let url = address_of(address, &inner.options.app, "content", &digest);
+    let time = FILE_TIME + Duration::from_secs(size / LEAST_RATE);
+    let bytes = match inner.client.get_near(&url, size, time).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::info!(%address, error = crate::causes::line(&error), "a neighbour does not give a file");
+            return false;
+        }
+    };
+    let written = tokio::task::spawn_blocking(move || {
+        if bytes.len() as u64 != size || Digest::of(&bytes) != digest {
+            tracing::warn!(%address, %digest, "a neighbour gave another file");
+            return false;
+        }
+        std::fs::write(&path, &bytes).is_ok()
+    });
+    written.await.unwrap_or(false)
+}

@@ -1,0 +1,180 @@
+//! Objects that were fetched, kept for a while for neighbours that come later: a second name of the same file where the disk can do that,
+//! so that keeping costs room only once the first name is gone. Bounded in time and bytes.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::shelf::Share;
+use crate::durable;
+use crate::fetch::Holding;
+use crate::model::{Digest, PieceSet, PieceTable};
+
+/// Largest description that is read, bytes.
+const LARGEST_DESCRIPTION: u64 = 4 << 20;
+/// How the name of a kept object ends, and that of its description.
+const OBJECT: &str = "object";
+const DESCRIPTION: &str = "json";
+
+/// What is known of a kept object.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    object_length: u64,
+    pieces: PieceTable,
+}
+
+/// The folder of kept objects.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub folder: PathBuf,
+    /// Bytes at most, all together.
+    pub bytes: u64,
+    /// How long each.
+    pub time: Duration,
+}
+
+impl Kept {
+    /// Keeps the whole object in `file`. Where the disk knows no second names it is not kept.
+    pub(super) fn keep(&self, digest: &Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) -> Option<Share> {
+        if table.length > self.bytes || self.time.is_zero() {
+            return None;
+        }
+        let (object, described) = (self.file(digest, OBJECT), self.file(digest, DESCRIPTION));
+        let kept = || -> std::io::Result<()> {
+            fs::create_dir_all(&self.folder)?;
+            let _ = fs::remove_file(&object);
+            fs::hard_link(file, &object)?;
+            let description = Description { object_length, pieces: PieceTable::clone(table) };
+            durable::replace(&described, &serde_json::to_vec(&description)?)
+        };
+        if let Err(error) = kept() {
+            tracing::info!(%error, "what was fetched is not kept for neighbours");
+            let _ = fs::remove_file(&object);
+            return None;
+        }
+        self.tidy(SystemTime::now());
+        let all = 0..table.count();
+        Some(whole(Arc::clone(table), object_length, object, PieceSet::of(table.count(), all)))
+    }
+
+    /// What was kept and is still what it was: every piece is hashed.
+    pub(super) fn load(&self) -> Vec<(Digest, Share)> {
+        self.tidy(SystemTime::now());
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let digests = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json")?.parse::<Digest>().ok());
+        digests.filter_map(|digest| Some((digest, self.open(&digest)?))).collect()
+    }
+
+    fn open(&self, digest: &Digest) -> Option<Share> {
+        let mut json = Vec::new();
+        File::open(self.file(digest, DESCRIPTION)).ok()?.take(LARGEST_DESCRIPTION).read_to_end(&mut json).ok()?;
+        let Description { object_length, pieces } = serde_json::from_slice(&json).ok()?;
+        pieces.check().ok()?;
+        let object = self.file(digest, OBJECT);
+        let mut file = File::open(&object).ok()?;
+        let mut held = PieceSet::none(pieces.count());
+        let mut bytes = Vec::new();
+        for index in 0..pieces.count() {
+            let span = pieces.span(index);
+            bytes.clear();
+            (&mut file).take(span.end - span.start).read_to_end(&mut bytes).ok()?;
+            if pieces.hashes.get(index as usize) == Some(&Digest::of(&bytes)) {
+                held.insert(index);
+            }
+        }
+        Some(whole(Arc::new(pieces), object_length, object, held))
+    }
+
+    /// Deletes what is too old, and the oldest of what is too much.
+    pub(super) fn tidy(&self, now: SystemTime) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut found: Vec<(SystemTime, u64, PathBuf)> = entries
+            .filter_map(|entry| {
+                let metadata = entry.metadata().ok()?;
+                // The description is written when the object is kept; the object itself keeps the time of its last piece.
+                let age_of = entry.path().with_extension(DESCRIPTION);
+                let time = fs::metadata(age_of).and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+                Some((time, metadata.len(), entry.path()))
+            })
+            .collect();
+        found.sort_by(|a, b| b.0.cmp(&a.0));
+        let mut bytes = 0;
+        for (time, length, path) in found {
+            bytes += length;
+            let old = now.duration_since(time).is_ok_and(|age| age > self.time);
+            if (old || bytes > self.bytes.saturating_add(LARGEST_DESCRIPTION))
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::info!(%error, file = %path.display(), "a kept object is not deleted");
+            }
+        }
+    }
+
+    fn file(&self, digest: &Digest, ending: &str) -> PathBuf {
+        self.folder.join(format!("{digest}.{ending}"))
+    }
+}
+
+/// A share that changes no more.
+fn whole(table: Arc<PieceTable>, object_length: u64, file: PathBuf, held: PieceSet) -> Share {
+    let coming = PieceSet::none(table.count());
+    let (_, holding) = watch::channel(Holding { held, coming, takes_part: false, received: 0 });
+    Share { table, object_length, file, holding }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(folder: &Path, byte: u8) -> (PathBuf, Digest, Arc<PieceTable>) {
+        let bytes = [byte; 10];
+        let file = folder.join(format!("{byte}.partial"));
+        fs::write(&file, bytes).unwrap();
+        let hashes = bytes.chunks(4).map(Digest::of).collect();
+        (file, Digest::of(&bytes), Arc::new(PieceTable { piece_size: 4, length: 10, hashes }))
+    }
+
+    #[test]
+    fn what_is_kept_outlives_its_first_name_and_is_proved_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept { folder: folder.path().join("neighbours"), bytes: 1000, time: Duration::from_secs(60) };
+        let (file, digest, table) = object(folder.path(), 1);
+        assert!(kept.keep(&digest, &table, 12, &file).is_some());
+        fs::remove_file(&file).unwrap();
+        let loaded = kept.load();
+        assert_eq!((loaded[0].0, loaded[0].1.object_length), (digest, 12));
+        assert_eq!(loaded[0].1.holding.borrow().held.pieces().collect::<Vec<_>>(), [0, 1, 2]);
+        let mut bytes = fs::read(&loaded[0].1.file).unwrap();
+        bytes[5] ^= 1;
+        fs::write(&loaded[0].1.file, bytes).unwrap();
+        assert_eq!(kept.load()[0].1.holding.borrow().held.pieces().collect::<Vec<_>>(), [0, 2]);
+        kept.tidy(SystemTime::now() + Duration::from_secs(61));
+        assert!(kept.load().is_empty() && fs::read_dir(&kept.folder).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_is_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept { folder: folder.path().join("neighbours"), bytes: LARGEST_DESCRIPTION, time: Duration::from_secs(60) };
+        let small = Kept { bytes: 5, ..kept.clone() };
+        let (file, digest, table) = object(folder.path(), 1);
+        assert!(small.keep(&digest, &table, 10, &file).is_none(), "larger than all that may be kept");
+        kept.keep(&digest, &table, 10, &file).unwrap();
+        let large = folder.path().join("neighbours/other.object");
+        fs::write(&large, vec![0; 3 << 20]).unwrap();
+        fs::write(large.with_extension("json"), "").unwrap();
+        let past = SystemTime::now() - Duration::from_secs(30);
+        File::options().write(true).open(large.with_extension("json")).unwrap().set_modified(past).unwrap();
+        kept.tidy(SystemTime::now());
+        assert!(large.exists(), "there is room for both");
+        let room = Kept { bytes: 0, ..kept };
+        fs::write(&large, vec![0; 5 << 20]).unwrap();
+        room.tidy(SystemTime::now());
+        assert!(!large.exists() && room.load().len() == 1);
+    }
+}

@@ -1,0 +1,202 @@
+//! Who is known: a bounded list of neighbours, from announcements that anybody on the network can forge. A pure core.
+//!
+//! A forged announcement can make this client ask an address of the local network some times, and leave it. It cannot point to the
+//! internet or to this computer, crowd out those that were known first for long, or take the place of one that is known.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::PROTOCOL;
+use super::address::may_be_asked;
+
+/// Neighbours that are remembered, and that are asked, at most.
+const MOST_KNOWN: usize = 64;
+pub(super) const MOST_ASKED: usize = 24;
+/// Announcements that are taken in, a second and at once.
+const PER_SECOND: f64 = 10.0;
+const AT_ONCE: f64 = 64.0;
+/// Failures in a row after which a neighbour is forgotten, and seconds for which it stays so.
+const FAILURES: u32 = 3;
+const FORGOTTEN: f64 = 60.0;
+/// Neighbours that are remembered as forgotten.
+const MOST_FORGOTTEN: usize = 256;
+
+/// What an announcement says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Announcement {
+    /// The name it was announced under: a neighbour's number.
+    pub name: String,
+    /// The properties `v`, `app` and `id`.
+    pub protocol: String,
+    pub app: String,
+    pub id: String,
+    /// Where it says to be.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Why an announcement is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ignored {
+    /// Of another version of the protocol, another app, or without a number that is its name.
+    Foreign,
+    /// It is this client.
+    Oneself,
+    /// No address of this network.
+    Far,
+    /// Too many in a short time, too many known, or known already.
+    Enough,
+}
+
+struct Known {
+    address: SocketAddr,
+    failures: u32,
+}
+
+/// The neighbours.
+pub(super) struct Roster {
+    instance: u64,
+    app: String,
+    known: BTreeMap<u64, Known>,
+    forgotten: BTreeMap<u64, f64>,
+    tokens: f64,
+    refilled: f64,
+}
+
+impl Roster {
+    pub(super) fn new(instance: u64, app: &str) -> Self {
+        Self { instance, app: app.to_owned(), known: BTreeMap::new(), forgotten: BTreeMap::new(), tokens: AT_ONCE, refilled: 0.0 }
+    }
+
+    /// Takes in an announcement; `now` in seconds. The number of a neighbour that is new.
+    pub(super) fn found(&mut self, now: f64, announcement: &Announcement) -> Result<u64, Ignored> {
+        self.tokens = (self.tokens + (now - self.refilled) * PER_SECOND).min(AT_ONCE);
+        self.refilled = now;
+        if self.tokens < 1.0 {
+            return Err(Ignored::Enough);
+        }
+        self.tokens -= 1.0;
+        let Announcement { name, protocol, app, id, addresses } = announcement;
+        if *protocol != PROTOCOL.to_string() || *app != self.app || name != id {
+            return Err(Ignored::Foreign);
+        }
+        let instance = number(id).ok_or(Ignored::Foreign)?;
+        if instance == self.instance {
+            return Err(Ignored::Oneself);
+        }
+        let address = addresses.iter().copied().filter(|address| may_be_asked(*address)).min().ok_or(Ignored::Far)?;
+        self.forgotten.retain(|_, until| *until > now);
+        if self.known.contains_key(&instance) || self.forgotten.contains_key(&instance) || self.known.len() >= MOST_KNOWN {
+            return Err(Ignored::Enough);
+        }
+        self.known.insert(instance, Known { address, failures: 0 });
+        Ok(instance)
+    }
+
+    /// It said goodbye.
+    pub(super) fn left(&mut self, name: &str) {
+        number(name).map(|instance| self.known.remove(&instance));
+    }
+
+    /// It answered, or it did not.
+    pub(super) fn answered(&mut self, now: f64, instance: u64, well: bool) {
+        let Some(known) = self.known.get_mut(&instance) else { return };
+        known.failures = if well { 0 } else { known.failures + 1 };
+        if known.failures >= FAILURES {
+            self.known.remove(&instance);
+            if self.forgotten.len() < MOST_FORGOTTEN {
+                self.forgotten.insert(instance, now + FORGOTTEN);
+            }
+        }
+    }
+
+    /// Whom to ask. In a large office each asks others, so that everybody is asked by somebody.
+    pub(super) fn asked(&self) -> Vec<(u64, SocketAddr)> {
+        let mut all: Vec<(u64, SocketAddr)> = self.known.iter().map(|(instance, known)| (*instance, known.address)).collect();
+        all.sort_by_key(|(instance, _)| instance.wrapping_sub(self.instance));
+        all.truncate(MOST_ASKED);
+        all
+    }
+
+    /// How many are known.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+}
+
+/// A neighbour's number as it is written: sixteen digits.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let digits = text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit));
+    digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+}
+
+/// Writes a neighbour's number.
+pub(super) fn digits(instance: u64) -> String {
+    format!("{instance:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announcement(instance: u64, address: &str) -> Announcement {
+        Announcement {
+            name: digits(instance),
+            protocol: PROTOCOL.to_string(),
+            app: "sample".to_owned(),
+            id: digits(instance),
+            addresses: vec![address.parse().unwrap()],
+        }
+    }
+
+    #[test]
+    fn only_neighbours_of_this_app_are_taken() {
+        let mut roster = Roster::new(1, "sample");
+        let good = announcement(2, "192.168.1.2:5000");
+        assert_eq!(roster.found(0.0, &good), Ok(2));
+        assert_eq!(roster.found(0.0, &good), Err(Ignored::Enough), "known");
+        assert_eq!(roster.found(0.0, &announcement(1, "192.168.1.2:5000")), Err(Ignored::Oneself));
+        let foreign = [
+            Announcement { app: "other".to_owned(), ..announcement(3, "192.168.1.2:5000") },
+            Announcement { protocol: "2".to_owned(), ..announcement(3, "192.168.1.2:5000") },
+            Announcement { name: digits(4), ..announcement(3, "192.168.1.2:5000") },
+            Announcement { name: "x".to_owned(), id: "x".to_owned(), ..announcement(3, "192.168.1.2:5000") },
+        ];
+        assert!(foreign.iter().all(|foreign| roster.found(0.0, foreign) == Err(Ignored::Foreign)));
+        for far in ["8.8.8.8:5000", "127.0.0.1:5000", "192.168.1.2:22"] {
+            assert_eq!(roster.found(0.0, &announcement(5, far)), Err(Ignored::Far), "{far}");
+        }
+        let mixed = Announcement {
+            addresses: ["8.8.8.8:5000", "10.0.0.7:5000"].map(|address| address.parse().unwrap()).to_vec(),
+            ..announcement(6, "8.8.8.8:5000")
+        };
+        assert_eq!(roster.found(0.0, &mixed), Ok(6));
+        assert_eq!(roster.asked(), [(2, "192.168.1.2:5000".parse().unwrap()), (6, "10.0.0.7:5000".parse().unwrap())]);
+    }
+
+    #[test]
+    fn a_thousand_announcements_are_not_a_thousand_neighbours() {
+        let mut roster = Roster::new(1, "sample");
+        assert_eq!(roster.found(0.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
+        let taken = (0..1000).filter(|number| roster.found(0.1, &announcement(10 + number, "10.0.0.3:5000")).is_ok()).count();
+        assert!(taken <= 63 && roster.len() <= MOST_KNOWN && roster.asked().len() == MOST_ASKED, "{taken}");
+        // Those that do not answer make room, and do not come back at once.
+        for _ in 0..FAILURES {
+            (0..1000).for_each(|number| roster.answered(1.0, 10 + number, false));
+        }
+        assert_eq!(roster.len(), 1);
+        assert_eq!(roster.found(9.0, &announcement(10, "10.0.0.3:5000")), Err(Ignored::Enough));
+        assert_eq!(roster.found(9.0, &announcement(5000, "10.0.0.4:5000")), Ok(5000));
+        assert_eq!(roster.found(100.0, &announcement(10, "10.0.0.3:5000")), Ok(10));
+    }
+
+    #[test]
+    fn a_known_neighbour_keeps_its_place_until_it_leaves() {
+        let mut roster = Roster::new(1, "sample");
+        assert_eq!(roster.found(0.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
+        assert!(roster.found(0.0, &announcement(2, "10.0.0.66:5000")).is_err());
+        assert_eq!(roster.asked()[0].1, "10.0.0.2:5000".parse().unwrap());
+        roster.left("no number");
+        roster.left(&digits(2));
+        assert_eq!(roster.len(), 0);
+    }
+}

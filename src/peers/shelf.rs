@@ -1,0 +1,283 @@
+//! What neighbours may have: proved pieces of what is being fetched or was fetched lately, and the unchangeable files of installed
+//! versions. Everything is named by its digest; there is no list, and no name of a file ever comes from outside.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::Library;
+use super::said::{Pieces, Said};
+use crate::fetch::Holding;
+use crate::model::{Digest, Hasher, PieceTable};
+
+/// Objects in pieces, and documents, that are offered at most; the oldest goes first.
+const MOST_SHARES: usize = 16;
+const MOST_DOCUMENTS: usize = 4;
+
+/// An object in pieces.
+#[derive(Clone)]
+pub(super) struct Share {
+    pub table: Arc<PieceTable>,
+    /// Bytes of the whole object, of which the pieces cover the beginning.
+    pub object_length: u64,
+    /// Where its pieces are.
+    pub file: PathBuf,
+    pub holding: watch::Receiver<Holding>,
+}
+
+/// Where bytes are.
+pub(super) enum Source {
+    File(File),
+    Memory(Bytes),
+}
+
+/// Bytes to send.
+pub(super) struct Portion {
+    pub source: Source,
+    pub span: Range<u64>,
+    /// Bytes of the whole object.
+    pub length: u64,
+}
+
+/// The shelf.
+pub(super) struct Shelf {
+    instance: u64,
+    library: Library,
+    shares: Mutex<Vec<(Digest, Share)>>,
+    /// Proved documents of releases that are being fetched.
+    documents: Mutex<Vec<(Digest, Bytes)>>,
+    /// Documents that are about to come.
+    awaited: Mutex<Vec<Digest>>,
+    /// Installed files that were hashed, as they were then.
+    proved: Mutex<HashMap<Digest, (PathBuf, u64, SystemTime)>>,
+}
+
+impl Shelf {
+    pub(super) fn new(instance: u64, library: Library) -> Self {
+        Self {
+            instance,
+            library,
+            shares: Mutex::default(),
+            documents: Mutex::default(),
+            awaited: Mutex::default(),
+            proved: Mutex::default(),
+        }
+    }
+
+    /// Offers an object in pieces, in place of what was offered under its digest.
+    pub(super) fn put(&self, digest: Digest, share: Share) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.retain(|(held, _)| *held != digest);
+        shares.push((digest, share));
+        let surplus = shares.len().saturating_sub(MOST_SHARES);
+        shares.drain(..surplus);
+    }
+
+    /// A document is about to be fetched.
+    pub(super) fn await_document(&self, digest: Digest) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.retain(|held| *held != digest);
+        awaited.push(digest);
+        let surplus = awaited.len().saturating_sub(MOST_DOCUMENTS);
+        awaited.drain(..surplus);
+    }
+
+    /// Offers a proved document.
+    pub(super) fn put_document(&self, digest: Digest, document: Bytes) {
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.retain(|(held, _)| *held != digest);
+        documents.push((digest, document));
+        let surplus = documents.len().saturating_sub(MOST_DOCUMENTS);
+        documents.drain(..surplus);
+    }
+
+    fn document(&self, digest: &Digest) -> Option<Bytes> {
+        let documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.iter().find(|(held, _)| held == digest).map(|(_, document)| document.clone())
+    }
+
+    fn share(&self, digest: &Digest) -> Option<Share> {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.iter().find(|(held, _)| held == digest).map(|(_, share)| share.clone())
+    }
+
+    /// What is there of an object. Looks at files.
+    pub(super) fn have(&self, digest: &Digest) -> Said {
+        let mut said = Said::nothing(self.instance);
+        if let Some(share) = self.share(digest).filter(|share| is_plain(&share.file)) {
+            said.pieces = Some(Pieces::of(&share.holding.borrow()));
+        }
+        said.whole = self.document(digest).is_some() || (self.library)(digest).is_some();
+        said.soon = !said.whole && self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
+        said
+    }
+
+    /// Opens the bytes of `span` of an object; `None` if they are not there, or not proved. Reads files: an installed one as a whole before
+    /// it is sent for the first time, since the user may have changed it.
+    pub(super) fn open(&self, digest: &Digest, span: Option<&Range<u64>>) -> Option<Portion> {
+        if let Some(share) = self.share(digest) {
+            let span = span.filter(|span| span.end <= share.table.length)?;
+            let held = share.table.covering(span).all(|piece| share.holding.borrow().held.holds(piece));
+            if held && let Some(file) = open_plain(&share.file) {
+                return Some(Portion { source: Source::File(file), span: span.clone(), length: share.object_length });
+            }
+        }
+        if let Some(document) = self.document(digest) {
+            let length = document.len() as u64;
+            let span = span.cloned().unwrap_or(0..length);
+            let span = span.start..span.end.min(length);
+            return (span.start < span.end).then_some(Portion { source: Source::Memory(document), span, length });
+        }
+        let volume = (self.library)(digest)?;
+        let mut file = open_plain(&volume.path)?;
+        let found = file.metadata().ok().filter(|found| found.len() == volume.size)?;
+        let print = (volume.path, found.len(), found.modified().ok()?);
+        let known = self.proved.lock().unwrap_or_else(PoisonError::into_inner).get(digest) == Some(&print);
+        if !known {
+            if digest_of(&mut file).ok()? != *digest {
+                tracing::info!(file = %print.0.display(), "an installed file is not what it was; neighbours do not get it");
+                return None;
+            }
+            self.proved.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, print);
+        }
+        let span = span.cloned().unwrap_or(0..volume.size);
+        let span = span.start..span.end.min(volume.size);
+        (span.start < span.end).then_some(Portion { source: Source::File(file), span, length: volume.size })
+    }
+
+    /// Objects in pieces that are offered, with the bytes of each that are there.
+    pub(super) fn shares(&self) -> BTreeMap<Digest, u64> {
+        let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = |share: &Share| {
+            let held = share.holding.borrow();
+            held.held.pieces().map(|piece| share.table.span(piece)).map(|span| span.end - span.start).sum()
+        };
+        shares.iter().map(|(digest, share)| (*digest, bytes(share))).collect()
+    }
+}
+
+fn is_plain(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+}
+
+/// Opens a file, but nothing that a link leads to.
+fn open_plain(path: &Path) -> Option<File> {
+    if !is_plain(path) {
+        return None;
+    }
+    File::open(path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))
+}
+
+fn digest_of(file: &mut File) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 128 << 10];
+    file.rewind()?;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+    Ok(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PieceSet;
+    use crate::peers::Volume;
+
+    fn shelf(files: Vec<(Digest, PathBuf, u64)>) -> Shelf {
+        Shelf::new(
+            7,
+            Arc::new(move |digest| {
+                let found = files.iter().find(|(held, _, _)| held == digest)?;
+                Some(Volume { path: found.1.clone(), size: found.2 })
+            }),
+        )
+    }
+
+    fn read(portion: Portion) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match portion.source {
+            Source::File(mut file) => {
+                file.seek(io::SeekFrom::Start(portion.span.start)).unwrap();
+                file.take(portion.span.end - portion.span.start).read_to_end(&mut bytes).unwrap();
+            }
+            Source::Memory(document) => {
+                bytes.extend_from_slice(&document[portion.span.start as usize..portion.span.end as usize])
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn only_proved_pieces_are_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("package.partial");
+        fs::write(&file, b"0123456789").unwrap();
+        let table = Arc::new(PieceTable { piece_size: 4, length: 10, hashes: vec![Digest::of(b""); 3] });
+        let holding = |pieces: &[u32]| Holding { held: PieceSet::of(3, pieces.iter().copied()), ..Holding::default() };
+        let (sender, receiver) = watch::channel(holding(&[0, 1]));
+        let shelf = shelf(Vec::new());
+        let digest = Digest::of(b"object");
+        shelf.put(digest, Share { table, object_length: 12, file: file.clone(), holding: receiver });
+        let open = |span: Range<u64>| shelf.open(&digest, Some(&span)).map(|portion| (portion.length, read(portion)));
+        assert_eq!(open(2..8), Some((12, b"234567".to_vec())));
+        for not_there in [2..9, 8..10, 0..12, 9..10] {
+            assert_eq!(open(not_there.clone()), None, "{not_there:?}");
+        }
+        assert!(shelf.open(&digest, None).is_none(), "no whole object that is not whole");
+        sender.send_replace(holding(&[0, 1, 2]));
+        assert_eq!(open(8..10), Some((12, b"89".to_vec())));
+        assert_eq!(shelf.have(&digest).pieces.unwrap().held, "07");
+        assert_eq!(shelf.have(&Digest::of(b"other")), Said::nothing(7));
+        fs::remove_file(&file).unwrap();
+        assert_eq!((shelf.have(&digest), open(2..8)), (Said::nothing(7), None));
+    }
+
+    #[test]
+    fn documents_are_given_as_they_are() {
+        let shelf = shelf(Vec::new());
+        let numbers: Vec<u8> = (0..10).collect();
+        for number in &numbers {
+            shelf.put_document(Digest::of(&[*number]), Bytes::from(vec![*number; 5]));
+        }
+        let open = |number: u8, span: Option<&Range<u64>>| shelf.open(&Digest::of(&[number]), span).map(read);
+        assert_eq!((open(9, None), open(9, Some(&(3..9)))), (Some(vec![9; 5]), Some(vec![9; 2])));
+        assert_eq!((open(9, Some(&(5..9))), open(0, None)), (None, None), "behind its end; too many");
+        assert!(shelf.have(&Digest::of(&[9])).whole && !shelf.have(&Digest::of(&[0])).whole);
+    }
+
+    #[test]
+    fn an_installed_file_that_was_changed_is_nobodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, link) = (folder.path().join("good"), folder.path().join("link"));
+        fs::write(&good, b"content").unwrap();
+        let digest = Digest::of(b"content");
+        let stale = shelf(vec![(digest, good.clone(), 7)]);
+        assert!(stale.have(&digest).whole);
+        assert_eq!(read(stale.open(&digest, None).unwrap()), b"content");
+        assert_eq!(read(stale.open(&digest, Some(&(3..100))).unwrap()), b"tent");
+        assert!(stale.open(&digest, Some(&(7..100))).is_none());
+        // Of the same size, with the user's words in it.
+        fs::write(&good, b"private").unwrap();
+        File::options().write(true).open(&good).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(stale.open(&digest, None).is_none());
+        #[cfg(unix)]
+        {
+            fs::write(folder.path().join("elsewhere"), b"content").unwrap();
+            std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+            assert!(shelf(vec![(digest, link, 7)]).open(&digest, None).is_none());
+        }
+        #[cfg(not(unix))]
+        drop(link);
+    }
+}
