@@ -346,6 +346,6 @@ fn a_kill_at_any_time_is_made_good_by_the_next_run() {
         let _ = fs::remove_dir_all(world.container("3.0.0"));
     }
     let update = world.say(&["update"]);
-    assert_eq!(update.code, 0, "{}", update.errors);
+    assert_eq!(update.code, 0, "{} {}", update.errors, update.result);
     assert_like_fresh(&world, "3.0.0");
 }

@@ -76,8 +76,7 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
 fn waits_for_check(context: &Context) -> bool {
     let mandatory = || {
         let state = context.home.state().ok()?;
-        let (active, _) = context.home.active().ok()?;
-        Some(state.mandatory? > active.pending.unwrap_or(active.container).version)
+        Some(state.mandatory? > context.home.chosen().ok()?.version)
     };
     context.settings.update.check == CheckTime::BeforeStart || mandatory().unwrap_or(false)
 }

@@ -68,7 +68,7 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
 
 /// The version to move on from. One that waits for the next start counts as active.
 pub(super) fn current(context: &Context) -> Option<Version> {
-    context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container).version)
+    context.home.chosen().ok().map(|chosen| chosen.version)
 }
 
 /// Without a network: the release that would be offered by the metadata trusted last, if that has not expired and the release is

@@ -282,7 +282,7 @@ impl Driver {
 
 /// The installed versions as the version menu shows them.
 pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError> {
-    let active = context.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container));
+    let active = context.home.chosen().ok();
     let skipped = context.home.state().map(|state| state.skipped).unwrap_or_default();
     let waits =
         |id: &ContainerId| active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version);

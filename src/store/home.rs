@@ -144,6 +144,13 @@ impl Home {
         self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
     }
 
+    /// The version that the next start uses: the one that waits for it, if that is still whole, else the active one.
+    pub fn chosen(&self) -> Result<ContainerId, StoreError> {
+        let (active, _) = self.active()?;
+        let pending = active.pending.filter(|pending| self.record(pending).is_ok());
+        Ok(pending.unwrap_or(active.container))
+    }
+
     fn stand_in(&self) -> Result<Option<(Active, InstalledRecord)>, StoreError> {
         // One that came up here, if there is one.
         let failed = self.failed();
@@ -340,6 +347,18 @@ mod tests {
         fs::remove_file(home.active_path()).unwrap();
         fs::remove_file(home.container(&two).join(RECORD)).unwrap();
         assert_eq!(home.active().unwrap().1.container, one);
+    }
+
+    #[test]
+    fn a_version_that_waits_counts_as_chosen_as_long_as_it_is_there() {
+        let fixture = Fixture::new();
+        let home = &fixture.home;
+        let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+        switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        crate::store::switch::switch_at_next_start(home, &two, &fixture.lock).unwrap();
+        assert_eq!(home.chosen().unwrap(), two);
+        fs::remove_dir_all(home.container(&two)).unwrap();
+        assert_eq!(home.chosen().unwrap(), one, "it can be offered again");
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Session<'_> {
 
     /// The version that the next start uses.
     pub(super) fn chosen(&self) -> Option<ContainerId> {
-        self.place.home.active().ok().map(|(active, _)| active.pending.unwrap_or(active.container))
+        self.place.home.chosen().ok()
     }
 
     pub(super) fn nothing_to_do(&self, version: &Version) -> Ending {
