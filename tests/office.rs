@@ -68,8 +68,8 @@ fn configure(world: &World, node: &NodeProcess, known: Option<u64>) {
 
 /// Bytes from neighbours, and from all.
 fn shares(said: &Said) -> (u64, u64) {
-    let last = said.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
-    let nodes = last.last().map(|event| event["nodes"].as_array().unwrap().clone()).unwrap_or_default();
+    let mut told = said.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
+    let nodes = told.next_back().map(|event| event["nodes"].as_array().unwrap().clone()).unwrap_or_default();
     let done = |node: &serde_json::Value| node["done"].as_u64().unwrap();
     let near = nodes.iter().filter(|node| node["region"] == "LAN").map(done).sum();
     (near, nodes.iter().map(done).sum())

@@ -120,7 +120,7 @@ impl Library<'_> {
         let documents = match (kept(0), kept(1)) {
             (Some(manifest), Some(index)) => [manifest, index],
             _ => {
-                let documents = match self.from_neighbours(signed).await {
+                let documents = match self.ask_neighbours(signed).await {
                     Some(documents) => documents,
                     None => self.fetch(signed).await?,
                 };
@@ -135,7 +135,7 @@ impl Library<'_> {
     }
 
     /// Both documents, proved, if some neighbour has them.
-    async fn from_neighbours(&self, signed: &SignedRelease) -> Option<[Vec<u8>; 2]> {
+    async fn ask_neighbours(&self, signed: &SignedRelease) -> Option<[Vec<u8>; 2]> {
         let office = self.office.get()?;
         let span = span(signed);
         let waits = span.end - span.start >= WORTH_WAITING;

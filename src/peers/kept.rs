@@ -102,7 +102,7 @@ impl Kept {
                 Some((time, metadata.len(), entry.path()))
             })
             .collect();
-        found.sort_by(|a, b| b.0.cmp(&a.0));
+        found.sort_by_key(|(time, ..)| std::cmp::Reverse(*time));
         let mut bytes = 0;
         for (time, length, path) in found {
             bytes += length;

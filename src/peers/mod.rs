@@ -22,6 +22,10 @@
 //! which release. All bytes that it can get are the publisher's, and public. Requests as a web page can make them are refused
 //! ([`request`]); announcements are not believed further than an address of this network ([`roster`]). Connections, heads, times and
 //! bytes a second are bounded.
+//!
+//! Measured (2026-11-27, `benches/office.py`, 20 launchers and all networks on two loaded cores): an office that updates at once behind
+//! 100 Mbit/s fetches 1.4 to 1.6 packages in place of 20.9, in 8.5 to 10.4 s in place of 108 s; what is above one are the first second,
+//! when not all know each other, headers, and pieces that seem to be late where the cores are busy. Idle: 0.3 wake-ups a second, 2.1 MB.
 
 mod address;
 mod bucket;

@@ -75,6 +75,8 @@ pub(super) struct Office {
     joins: bool,
     /// Bytes a second of the internet's nodes, smoothed.
     internet: Option<f64>,
+    /// Neighbours that take part: they share the line to the internet.
+    taking_part: usize,
     /// When pieces were on offer first.
     offered_since: Option<f64>,
 }
@@ -95,6 +97,7 @@ impl Office {
             idle_since: None,
             joins: false,
             internet: None,
+            taking_part: 0,
             offered_since: None,
         }
     }
@@ -154,6 +157,7 @@ impl Office {
         // A request that failed says nothing about what it fetches for itself.
         let part = |neighbour: &&Neighbour| neighbour.takes_part && !neighbour.banned && moves(neighbour);
         let others: Vec<&Neighbour> = self.neighbours.values().filter(part).collect();
+        self.taking_part = others.len();
         for (block, rank) in self.ranks.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
             *rank = others.iter().filter(|other| (weight(other.instance, block), other.instance) > (mine, self.instance)).count();
@@ -243,7 +247,9 @@ impl Office {
         }
         let since = *self.offered_since.get_or_insert(now);
         let slow = bytes / neighbours.max(1.0) > LONG;
-        self.joins = now - since >= MOMENT && slow && self.internet.is_none_or(|rate| neighbours < rate);
+        // If this client asks the internet for what neighbours have, so do they all.
+        let all = (1 + self.taking_part) as f64;
+        self.joins = now - since >= MOMENT && slow && self.internet.is_none_or(|rate| neighbours < rate / all);
     }
 }
 
