@@ -208,12 +208,15 @@ fn pretender(content: &[u8], act: impl Fn(&mut TcpStream) + Send + Sync + 'stati
     address
 }
 
+/// What is done with a request for content.
+type Act = Box<dyn Fn(&mut TcpStream) + Send + Sync>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn neighbours_that_vanish_refuse_or_lead_astray_cost_little() {
     let content = content(1_000_000);
     let bait = FaultyNode::start(&content, Behaviour::Healthy);
     let elsewhere = bait.url();
-    let cases: Vec<(&str, Box<dyn Fn(&mut TcpStream) + Send + Sync>, FaultKind)> = vec![
+    let cases: Vec<(&str, Act, FaultKind)> = vec![
         ("silence", Box::new(|_: &mut TcpStream| std::thread::sleep(Duration::from_secs(30))), FaultKind::Stalled),
         ("gone", Box::new(|_: &mut TcpStream| ()), FaultKind::Unreachable),
         (
