@@ -21,7 +21,7 @@ use serde_json::json;
 use super::output::Output;
 use super::own::Own;
 use super::place::Place;
-use super::{Ending, desktop, log, peers, run, terminal};
+use super::{Ending, desktop, log, peers, run, shown, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
 use crate::engine::channel::ChannelSlot;
@@ -348,8 +348,8 @@ impl Session<'_> {
         Context { home, settings, shipped_root, arguments, language, app, channel, described, office, variable: host::variable }
     }
 
-    fn options(&self) -> run::Options {
-        run::Options {
+    fn options(&self) -> shown::Options {
+        shown::Options {
             headless: self.common.headless || self.common.json,
             renderer: self.common.renderer,
             language: self.language,

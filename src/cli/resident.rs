@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use super::output::Output;
 use super::own::Own;
-use super::run::{self, Options};
-use super::shown::announce;
+use super::shown::{Options, announce};
 use super::{Ending, desktop};
 use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
@@ -208,12 +207,27 @@ impl<'a> Resident<'a> {
     /// A window that was closed on the way stops nothing: the new version is there at the next start.
     fn finish(&mut self) {
         let (context, handle) = (self.context, self.handle);
-        run::follow(handle, &mut self.view, self.output, |phase, _| match phase {
+        follow(handle, &mut self.view, self.output, |phase, _| match phase {
             // Between two versions no app runs; what was begun there is brought to its end.
             Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } => false,
             Phase::Downloading { .. } => context.app.running().is_none(),
             _ => true,
         });
+    }
+}
+
+/// Takes events in until `enough`, looking at least every second.
+pub fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl Fn(&Phase, &ViewState) -> bool) {
+    while !enough(&handle.phase(), view) && !handle.closed() {
+        for event in handle.wait(Duration::from_secs(1)) {
+            output.event(&event);
+            view.apply(event);
+        }
+    }
+    // The phase is known before the events that tell of it are taken.
+    for event in handle.take() {
+        output.event(&event);
+        view.apply(event);
     }
 }
 

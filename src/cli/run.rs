@@ -4,13 +4,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::output::Output;
 use super::own::Own;
 use super::place::PlaceError;
-use super::shown::show;
-use super::{Ending, desktop, resident, terminal};
+use super::resident::{self, follow};
+use super::shown::{Options, show};
+use super::{Ending, desktop, terminal};
 use crate::engine::app;
 use crate::engine::context::Context;
 use crate::engine::driver;
@@ -21,23 +21,12 @@ use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::engine::repair;
 use crate::engine::supervisor;
 use crate::host;
-use crate::launcher::{self, Language, ViewState};
+use crate::launcher::{self, ViewState};
 use crate::model::ContainerId;
-use crate::settings::{CheckTime, Renderer};
+use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::{Home, probation};
-
-/// What the command line says about the window.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// No window.
-    pub headless: bool,
-    /// Instead of the setting.
-    pub renderer: Option<Renderer>,
-    /// To begin with.
-    pub language: Language,
-}
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
 pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> Ending {
@@ -228,21 +217,6 @@ fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
         Phase::UpToDate { .. } | Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),
         _ => None,
     })
-}
-
-/// Takes events in until `enough`, looking at least every second.
-pub(super) fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: impl Fn(&Phase, &ViewState) -> bool) {
-    while !enough(&handle.phase(), view) && !handle.closed() {
-        for event in handle.wait(Duration::from_secs(1)) {
-            output.event(&event);
-            view.apply(event);
-        }
-    }
-    // The phase is known before the events that tell of it are taken.
-    for event in handle.take() {
-        output.event(&event);
-        view.apply(event);
-    }
 }
 
 fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {

@@ -2,14 +2,24 @@
 //!
 //! In: an engine's handle and what was seen of it. Out: how it ended. Never: a decision about updates, but which of the windows tells of one.
 
-use super::run::Options;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
-use crate::launcher::{self, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
+use crate::launcher::{self, Language, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
 use crate::model::Offer;
 use crate::model::plan::Way;
-use crate::settings::Announcement;
+use crate::settings::{Announcement, Renderer};
 use crate::store::State;
+
+/// What the command line says about the window.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// No window.
+    pub headless: bool,
+    /// Instead of the setting.
+    pub renderer: Option<Renderer>,
+    /// To begin with.
+    pub language: Language,
+}
 
 /// Tells of an offer, or of what came of one, beside the running app in the way that the settings want, and returns when it was answered
 /// and what was begun has ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
