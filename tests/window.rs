@@ -478,6 +478,24 @@ fn the_active_version_can_be_pinned_and_let_go() {
 }
 
 #[test]
+fn sharing_with_computers_nearby_can_be_switched_off_where_the_publisher_allows_it() {
+    const SWITCH: &str = "Share updates with computers nearby";
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert!(!window.sees(SWITCH), "it is no question here");
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Share(false)]);
+    // As it was until the engine says otherwise.
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Share(false)]);
+    window.emit(Event::Sharing { on: false });
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Share(true)]);
+}
+
+#[test]
 fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_question() {
     let mut window = Window::scene("offer");
     assert!(window.all_commands().is_empty());
@@ -721,11 +739,12 @@ type Click = ((&'static str, &'static str), usize);
 const MENU: Click = (("已安装版本", "Installed versions"), 0);
 const DETAILS: (&str, &str) = ("详情", "Details");
 /// Pictures of what comes after clicks: a name, the scene it begins with, the clicks.
-const STEPS: [(&str, &str, &[Click]); 12] = [
+const STEPS: [(&str, &str, &[Click]); 13] = [
     ("versions", "offer", &[MENU]),
     ("remove", "offer", &[MENU, (("移除", "Remove"), 0)]),
     ("details", "failed", &[(("查看详情", "Show details"), 0)]),
     ("versions-every", "versions-all", &[MENU]),
+    ("sharing", "sharing", &[MENU]),
     ("switch-to", "versions-all", &[MENU, (("切换到此版本…", "Switch to this…"), 0)]),
     ("go-back-to", "versions-all", &[MENU, (("恢复到此版本…", "Go back to this…"), 0)]),
     ("free-space", "versions-all", &[MENU, (("释放空间…", "Free up space…"), 0)]),

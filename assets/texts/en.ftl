@@ -427,6 +427,8 @@ no-window = The update window cannot be opened. The app will be started without 
 
 ## Computers of the same office
 
+sharing-switch = Share updates with computers nearby
+sharing-explained = Saves internet traffic in an office. Only released files of this app are shared, never your own.
 peers-off-by-publisher = The publisher of this app has not switched on sharing with computers nearby.
 peers-switched-on = Sharing with computers nearby is on.
 peers-switched-off = Sharing with computers nearby is off.

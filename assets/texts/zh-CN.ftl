@@ -390,6 +390,8 @@ no-window = 无法打开更新窗口，将直接启动应用。
 
 ## 同一办公室的电脑
 
+sharing-switch = 与附近的电脑共享更新
+sharing-explained = 可为办公室节省外网流量。只共享本应用已发布的文件，绝不共享您自己的文件。
 peers-off-by-publisher = 此应用的发布者未启用与附近电脑共享更新的功能。
 peers-switched-on = 已开启与附近的电脑共享更新。
 peers-switched-off = 已关闭与附近的电脑共享更新。

@@ -13,7 +13,7 @@ use super::problem;
 use super::protocol::{
     Command, DiskUse, Event, FolderUse, InstalledVersion, KeptFiles, Phase, Problem, ProblemKind, Progress, Repaired,
 };
-use super::{channel, check, from_file, repair, supervisor, take_over, update};
+use super::{channel, check, from_file, neighbours, repair, supervisor, take_over, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
 use crate::model::happened::{Happened, Notice};
@@ -236,6 +236,11 @@ impl Driver {
                 tokio::task::spawn_blocking(move || emitter.emit(Event::DiskUse(disk_use(&context))));
             }
             Effect::Forget(what) => self.remember(|state| state.notices.retain(|notice| notice.what != *what)),
+            Effect::Share(on) => {
+                self.remember(|state| state.peers_off = !on);
+                // Opens it, or closes it, as the user wants it now.
+                self.context.office.open(&self.context);
+            }
             Effect::List => self.list(),
             Effect::Stop => {}
         }
@@ -273,6 +278,9 @@ impl Driver {
     }
 
     fn list(&self) {
+        if self.context.settings.peers.enabled {
+            self.emitter.emit(Event::Sharing { on: neighbours::in_force(&self.context) });
+        }
         match installed(&self.context) {
             Ok(versions) => self.emitter.emit(Event::Installed { versions, kept: kept(&self.context) }),
             Err(error) => self.emitter.emit(Event::Notice { problem: problem::of_store(&error) }),

@@ -145,6 +145,7 @@ impl Machine {
             Command::Remove(id) => vec![Effect::Remove(id)],
             Command::Prune => vec![Effect::Prune],
             Command::MeasureDisk => vec![Effect::MeasureDisk],
+            Command::Share(on) => vec![Effect::Share(on), Effect::List],
             Command::Seen(what) => vec![Effect::Forget(what)],
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
             Command::RestartWhenEnded if self.setup.running => vec![Effect::RestartWhenEnded],

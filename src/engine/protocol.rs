@@ -55,6 +55,8 @@ pub enum Command {
     Prune,
     /// Tell how much room versions and kept files take on the disk.
     MeasureDisk,
+    /// Share with computers nearby, or no longer; without effect where the publisher does not allow it.
+    Share(bool),
     /// A person has seen this; it is not told again at the next start.
     Seen(Box<Happened>),
     /// After an update: end the running app, switch, start the new version.
@@ -89,6 +91,11 @@ pub enum Event {
         versions: Vec<InstalledVersion>,
         /// The user's files that are kept of versions that were left, the newest first.
         kept: Vec<KeptFiles>,
+    },
+    /// Whether fetched and installed releases are shared with computers nearby. Told only where the publisher allows it.
+    Sharing {
+        /// As the user wants it.
+        on: bool,
     },
     /// How much room the installation takes on the disk.
     DiskUse(DiskUse),

@@ -25,6 +25,8 @@ pub struct ViewState {
     pub kept: Vec<KeptFiles>,
     /// The room on the disk, once it was measured.
     pub disk_use: Option<DiskUse>,
+    /// Whether releases are shared with computers nearby; `None` where that is no question.
+    pub sharing: Option<bool>,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
     /// Whether the newest offer is of less than the whole package; it stays while that is fetched and installed.
@@ -170,6 +172,7 @@ impl Default for ViewState {
             installed: Vec::new(),
             kept: Vec::new(),
             disk_use: None,
+            sharing: None,
             notes: String::new(),
             incremental: false,
             from_file: false,
@@ -225,6 +228,7 @@ impl ViewState {
             Event::Progress(progress) => self.advance(progress),
             Event::NodeFault(fault) => self.blame(&fault),
             Event::Installed { versions, kept } => (self.installed, self.kept) = (versions, kept),
+            Event::Sharing { on } => self.sharing = Some(on),
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
             Event::NotSwapped { reasons, .. } => self.obstacles = reasons,

@@ -314,7 +314,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 50] = [
+pub const NAMES: [&str; 51] = [
     "idle",
     "checking",
     "up-to-date",
@@ -333,6 +333,7 @@ pub const NAMES: [&str; 50] = [
     "first-download",
     "troubled",
     "neighbours",
+    "sharing",
     "paused",
     "installing",
     "applying",
@@ -434,6 +435,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             fault("eu-1", FaultKind::IgnoredRange, true),
             fault("ap-2", FaultKind::Stalled, false),
         ],
+        "sharing" => vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current }), Event::Sharing { on: true }],
         "neighbours" => vec![downloading, neighbours(language)],
         "paused" => vec![downloading, progress(language, 0.42, false), phase(Phase::Paused { version })],
         "installing" => vec![downloading, progress(language, 1.0, false), phase(Phase::Installing { version })],
@@ -442,7 +444,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
         "cancelled" => vec![phase(Phase::Cancelled)],
-        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000)],
+        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000), Event::Sharing { on: true }],
         "notification-hot" => vec![with_plan(Plan { requires_restart: false, hot_swappable: 9, ..patches(&["1.8.5"], 1_210_000) })],
         "strip-downloading" => vec![with_plan(patches(&["1.8.5"], 1_210_000)), downloading, progress_of(1_210_000, language, 0.42, true)],
         "strip-swapping" => vec![phase(Phase::Swapping { version })],

@@ -107,6 +107,8 @@ pub enum Effect {
     },
     /// Fetch and install.
     Update(Box<Offer>),
+    /// Share with computers nearby, or no longer.
+    Share(bool),
     /// Stop fetching for now.
     Pause,
     /// Go on.

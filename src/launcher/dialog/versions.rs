@@ -34,6 +34,18 @@ impl Dialog {
         if !self.view.kept.is_empty() {
             widgets::card(ui, |ui| self.kept(ui));
         }
+        if let Some(on) = self.view.sharing {
+            widgets::card(ui, |ui| self.sharing(ui, on));
+        }
+    }
+
+    /// The user's switch; the publisher's is in the settings.
+    fn sharing(&mut self, ui: &mut Ui, mut on: bool) {
+        ui.spacing_mut().item_spacing.y = 4.0;
+        if ui.checkbox(&mut on, self.texts.get("sharing-switch")).clicked() {
+            self.handle.send(Command::Share(on));
+        }
+        ui.label(RichText::new(self.texts.get("sharing-explained")).size(13.0).color(Palette::of(ui).muted));
     }
 
     fn version(&mut self, ui: &mut Ui, version: &InstalledVersion) {
