@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use super::output::Output;
 use super::own::Own;
-use super::shown::{Options, announce};
+use super::shown::{Options, announce, show};
 use super::{Ending, desktop};
 use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Command, Event, Phase};
-use crate::engine::schedule::{Check, Input, Outcome};
+use crate::engine::protocol::{Command, Event, Phase, ProblemKind};
+use crate::engine::schedule::{Check, Input, Outcome, Rules};
 use crate::engine::supervisor;
 use crate::engine::watch::{self, Watch};
+use crate::host;
 use crate::launcher::{self, ViewState};
+use crate::model::{Offer, Version};
 use crate::settings::CheckTime;
 use crate::store::launch::exit_code;
 
@@ -34,7 +36,7 @@ pub fn live(context: &Context, handle: &Handle, options: Options, output: &Outpu
     let mut resident = Resident::new(context, handle, options, output);
     std::thread::scope(|scope| {
         let mut followed = false;
-        while !resident.is_over() {
+        while !resident.is_over() && !handle.closed() {
             resident.wait();
             if resident.has_looked() && !std::mem::replace(&mut followed, true) {
                 // What the launcher does for itself and for the desktop must not keep the app's own updates waiting.
@@ -44,11 +46,31 @@ pub fn live(context: &Context, handle: &Handle, options: Options, output: &Outpu
                 });
             }
         }
+        if context.app.is_over() {
+            // A start that follows at once must not find the version locked whose code the app ran.
+            context.channel.release();
+        }
         resident.finish();
     });
+    if handle.closed() {
+        tracing::error!("the engine has ended; the app goes on without it");
+        return stay(context);
+    }
     let Some(status) = context.app.get().and_then(|app| app.ended()) else { return Ending::App(0) };
     supervisor::note_end(context);
     Ending::App(exit_code(status))
+}
+
+/// The rest of the launcher's life without an engine: as long as the app runs, without a thread that wakes up, or a look at anything. If
+/// the settings do not want that, only as long as a version is on probation.
+pub fn stay(context: &Context) -> Ending {
+    if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
+        return Ending::App(0);
+    }
+    let status = context.app.wait();
+    context.channel.release();
+    supervisor::note_end(context);
+    status.map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
 }
 
 struct Resident<'a> {
@@ -62,12 +84,18 @@ struct Resident<'a> {
     announcements: Announcements,
     /// What the last check allows to be fetched without a question.
     may_fetch: bool,
+    /// The check under way was begun here.
+    own_check: bool,
+    /// A check is under way.
+    checking: bool,
+    /// What was begun without a question and came to nothing: the next time somebody is asked.
+    in_vain: Option<Version>,
     /// A check has begun.
     asked: bool,
     /// A check has ended, or none is made.
     looked: bool,
-    /// What is under way was begun here, so its end is told here.
-    ours: bool,
+    /// What is under way was begun here without a question, so its end is told here.
+    ours: Option<Version>,
     view: ViewState,
 }
 
@@ -85,8 +113,11 @@ impl<'a> Resident<'a> {
             watch,
             due,
             announcements: Announcements::default(),
-            may_fetch: true,
-            ours: false,
+            may_fetch: false,
+            own_check: false,
+            checking: false,
+            in_vain: None,
+            ours: None,
             view: ViewState::default(),
         }
     }
@@ -150,44 +181,55 @@ impl<'a> Resident<'a> {
         self.asked = true;
         launcher::catch_up();
         if is_at_rest(&self.handle.phase()) {
-            self.may_fetch = check.prefetch;
+            (self.may_fetch, self.own_check) = (check.prefetch, true);
             tracing::info!(reason = ?check.reason, "looking for a release");
             self.handle.send(Command::Check { by_user: false });
         } else {
             // What is under way was found by a check not long ago.
+            self.looked = true;
             self.tell(Input::Ended(Outcome::Answered));
         }
     }
 
     fn entered(&mut self, phase: &Phase) {
-        match phase {
-            Phase::Offered { .. } | Phase::UpToDate { .. } => self.ended(Outcome::Answered),
+        if *phase == Phase::Checking {
+            self.checking = true;
+            if !std::mem::take(&mut self.own_check) {
+                // The app asked, or a person: what may be fetched by itself is as it is now.
+                let rules = Rules::of(&self.context.settings.update);
+                self.may_fetch = rules.permitted(&host::conditions()).prefetch;
+            }
+        } else if std::mem::take(&mut self.checking) {
             // A check that failed quietly leaves a notice and goes back to idle.
-            Phase::Idle if self.view.notice.is_some() => self.ended(Outcome::Failed),
-            Phase::Failed { .. } => self.ended(Outcome::Failed),
-            _ => {}
+            let failed = matches!(phase, Phase::Failed { .. }) || *phase == Phase::Idle && self.view.notice.is_some();
+            self.ended(if failed { Outcome::Failed } else { Outcome::Answered });
         }
         // Events of earlier phases may still come when a window has gone on from there.
         if self.handle.phase() != *phase {
             return;
         }
         match phase {
-            Phase::Offered { offer } => {
-                let settings = &self.context.settings;
-                let takes_over = settings.hot_update.automatic && !offer.plan.requires_restart;
-                let mandatory = offer.signed.release.mandatory;
-                if takes_over && self.may_fetch {
-                    self.ours = true;
-                    self.handle.send(Command::Start);
-                } else if settings.update.prefetch && self.may_fetch && !offer.plan.is_local() {
-                    self.handle.send(Command::Prefetch);
-                } else if self.announcements.shows(offer.version(), mandatory) {
-                    self.announce();
-                }
-            }
-            Phase::Swapped { .. } | Phase::Ready { .. } if std::mem::take(&mut self.ours) => self.announce(),
-            Phase::Failed { .. } | Phase::Cancelled => self.ours = false,
+            Phase::Offered { offer } => self.offered(offer),
+            Phase::Swapped { .. } | Phase::Ready { .. } if self.ours.take().is_some() => self.announce(),
+            Phase::Failed { .. } | Phase::Cancelled => self.in_vain = self.ours.take().or(self.in_vain.take()),
             _ => {}
+        }
+    }
+
+    fn offered(&mut self, offer: &Offer) {
+        let settings = &self.context.settings;
+        let takes_over = settings.hot_update.automatic && !offer.plan.requires_restart;
+        let prefetches = settings.update.prefetch && !offer.plan.is_local();
+        let by_itself = self.may_fetch && self.in_vain.as_ref() != Some(offer.version());
+        if by_itself && (takes_over || prefetches) {
+            self.ours = Some(offer.version().clone());
+            self.handle.send(if takes_over { Command::Start } else { Command::Prefetch });
+            return;
+        }
+        // Fetched, and now a person is asked.
+        self.ours = None;
+        if self.announcements.shows(offer.version(), offer.signed.release.mandatory) {
+            self.announce();
         }
     }
 
@@ -213,6 +255,11 @@ impl<'a> Resident<'a> {
             Phase::Downloading { .. } => context.app.running().is_none(),
             _ => true,
         });
+        // The app wanted to be started anew, and could not be: nobody else is left to tell it.
+        let failed = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LaunchFailed);
+        if failed && context.app.is_over() && !self.options.headless {
+            show(context, handle, std::mem::take(&mut self.view), self.options);
+        }
     }
 }
 
@@ -248,6 +295,7 @@ fn is_at_rest(phase: &Phase) -> bool {
         Phase::Idle
             | Phase::UpToDate { .. }
             | Phase::Offered { .. }
+            | Phase::Ready { .. }
             | Phase::Swapped { .. }
             | Phase::Launched { .. }
             | Phase::RolledBack { .. }

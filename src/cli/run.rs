@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::output::Output;
 use super::own::Own;
 use super::place::PlaceError;
-use super::resident::{self, follow};
+use super::resident::{self, follow, stay};
 use super::shown::{Options, show};
 use super::{Ending, desktop, terminal};
 use crate::engine::app;
@@ -19,7 +19,6 @@ use crate::engine::mailbox::Handle;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::engine::repair;
-use crate::engine::supervisor;
 use crate::host;
 use crate::launcher::{self, ViewState};
 use crate::model::ContainerId;
@@ -89,17 +88,6 @@ fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options:
     let ending = resident::live(context, &handle, options, output, own);
     quit(&handle, engine);
     ending
-}
-
-/// The rest of the launcher's life without an engine: as long as the app runs, without a thread that wakes up, or a look at anything. If
-/// the settings do not want that, only as long as a version is on probation.
-fn stay(context: &Context) -> Ending {
-    if !context.settings.health.stay && !context.app.is_attended() && !context.app.is_over() {
-        return Ending::App(0);
-    }
-    let status = context.app.wait();
-    supervisor::note_end(context);
-    status.map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
 }
 
 /// What happened while nobody looked, in the window or in the terminal.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::app::AppSlot;
 use super::context::Context;
-use super::machine::{Chosen, Effect, Input, Machine, RolledBackTo, Setup};
+use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{
     Command, DiskUse, Event, FolderUse, InstalledVersion, KeptFiles, Phase, Problem, ProblemKind, Progress, Repaired,
 };
+use super::starter::{Starter, Watcher};
 use super::{channel, check, from_file, neighbours, repair, supervisor, take_over, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
@@ -24,8 +24,6 @@ use crate::store::switch::Means;
 use crate::store::{State, StoreError, remove, rollback, snapshots, switch, usage};
 use crate::trust::Freshness;
 
-/// How long an app that is asked to end may take before it is ended.
-const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
 /// User files from which on their carrying over is shown, bytes.
 const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
@@ -54,6 +52,9 @@ struct Driver {
     download: Option<tokio::task::JoinHandle<()>>,
     /// Switches, starts and prunings under way: the engine does not end in the middle of one.
     starting: Vec<tokio::task::JoinHandle<()>>,
+    /// A start that waits for the end of the app.
+    restarting: Option<tokio::task::JoinHandle<()>>,
+    watcher: Watcher,
 }
 
 impl Driver {
@@ -70,6 +71,8 @@ impl Driver {
             control: watch::Sender::new(control),
             download: None,
             starting: Vec::new(),
+            restarting: None,
+            watcher: Watcher::default(),
         };
         let happenings = driver.inputs.clone();
         driver.context.app.on_happening(move |what| {
@@ -77,7 +80,7 @@ impl Driver {
             let _ = happenings.send(Input::Happened(Notice { when: host::now(), what: what.clone() }));
         });
         if let Some(app) = driver.context.app.get() {
-            watch_app(app, driver.context.app.clone(), driver.inputs.clone());
+            driver.watcher.watch(app, &driver.context.app, &driver.inputs);
         }
         driver
     }
@@ -118,13 +121,14 @@ impl Driver {
         if let Some(download) = self.download {
             let _ = tokio::time::timeout(Duration::from_secs(5), download).await;
         }
-        for starting in self.starting {
+        for starting in self.starting.into_iter().chain(self.restarting) {
             // A panic there was told by the panic hook.
             let _ = starting.await;
         }
     }
 
     fn perform(&mut self, effect: Effect) {
+        self.starting.retain(|task| !task.is_finished());
         match effect {
             Effect::Emit(event) => {
                 log(&event);
@@ -191,25 +195,30 @@ impl Driver {
                     let _ = inputs.send(Input::Swapped(outcome));
                 });
             }
-            Effect::RestartWhenEnded => {
-                let (inputs, emitter) = (self.inputs.clone(), self.emitter.clone());
+            // One at a time: a second wish is the same wish.
+            Effect::RestartWhenEnded if self.restarting.as_ref().is_none_or(|task| task.is_finished()) => {
+                let starter = self.starter();
                 // Said now, before anybody looks at the app's end.
                 let expected = self.context.app.expect_another();
-                let starting = self.blocking(move |context| {
-                    let started = restart_when_ended(context, &emitter, inputs);
+                let (context, inputs) = (Arc::clone(&self.context), self.inputs.clone());
+                self.restarting = Some(tokio::task::spawn_blocking(move || {
+                    let started = starter.restart_when_ended(&context);
                     drop(expected);
-                    Input::Launched(started)
-                });
-                self.starting.push(starting);
+                    if let Some(started) = started {
+                        // Nobody is left to hear it once the engine has ended.
+                        let _ = inputs.send(Input::Relaunched(started));
+                    }
+                }));
             }
+            Effect::RestartWhenEnded => {}
             Effect::Restart { switch_to } => {
-                let (inputs, emitter) = (self.inputs.clone(), self.emitter.clone());
-                let starting = self.blocking(move |context| Input::Launched(restart(context, switch_to, &emitter, inputs)));
+                let starter = self.starter();
+                let starting = self.blocking(move |context| Input::Launched(starter.restart(context, switch_to)));
                 self.starting.push(starting);
             }
             Effect::RollBack { to, launch } => {
-                let inputs = self.inputs.clone();
-                let work = move |context: &Context| Input::RolledBack(roll_back(context, to, launch, inputs));
+                let starter = self.starter();
+                let work = move |context: &Context| Input::RolledBack(starter.roll_back(context, to, launch));
                 let rolling = self.blocking(work);
                 self.starting.push(rolling);
             }
@@ -244,6 +253,10 @@ impl Driver {
             Effect::List => self.list(),
             Effect::Stop => {}
         }
+    }
+
+    fn starter(&self) -> Starter {
+        Starter { emitter: self.emitter.clone(), inputs: self.inputs.clone(), watcher: self.watcher.clone() }
     }
 
     fn steer(&self, state: RunState) {
@@ -371,96 +384,13 @@ fn prune(context: &Context, lock: &HomeLock) {
     }
 }
 
-/// Ends the running app, switches, starts. If the switch fails the app starts all the same, in the version it had.
-fn restart(
-    context: &Context,
-    switch_to: Option<ContainerId>,
-    emitter: &Emitter,
-    inputs: mpsc::UnboundedSender<Input>,
-) -> Result<Version, Problem> {
-    let _alone = context.app.alone();
-    end_app(context)?;
-    if let Some(id) = switch_to
-        && let Err(problem) = choose(context, id, false, &|event| emitter.emit(event))
-    {
-        tracing::error!(?problem, "the switch failed; starting the version before it");
-        emitter.emit(Event::Notice { problem });
-    }
-    let app = start(context).map_err(|error| problem::of_store(&error))?;
-    let version = app.container.version.clone();
-    watch_app(app, context.app.clone(), inputs);
-    Ok(version)
-}
-
-/// Waits for the end of the app, which said that it is about to end, and starts the version that is active then.
-fn restart_when_ended(context: &Context, emitter: &Emitter, inputs: mpsc::UnboundedSender<Input>) -> Result<Version, Problem> {
-    let Some(app) = context.app.get() else { return restart(context, None, emitter, inputs) };
-    app.wait();
-    if context.app.holds(&app) {
-        return restart(context, None, emitter, inputs);
-    }
-    // Somebody was quicker.
-    let now = context.app.get().map_or_else(|| app.container.version.clone(), |now| now.container.version.clone());
-    Ok(now)
-}
-
 fn means<'a>(context: &'a Context, told: &'a dyn Fn(u64, u64)) -> Means<'a> {
     Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told }
-}
-
-fn end_app(context: &Context) -> Result<(), Problem> {
-    let Some(app) = context.app.running() else {
-        context.channel.release();
-        return Ok(());
-    };
-    // An app that listens to its launcher ends as it would by itself; any other is asked in the system's way.
-    if context.channel.ask_to_end() {
-        app.end_by_itself(PATIENCE_WITH_APP);
-    }
-    let stopped = app.stop(PATIENCE_WITH_APP);
-    context.channel.release();
-    stopped.map(drop).map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))
-}
-
-/// Ends the running app, goes back, and starts if wanted. An app that somebody else started is not ended.
-fn roll_back(
-    context: &Context,
-    to: Option<ContainerId>,
-    launch: bool,
-    inputs: mpsc::UnboundedSender<Input>,
-) -> Result<RolledBackTo, Problem> {
-    let home = &context.home;
-    // Nothing is ended for what would be refused.
-    rollback::check(home, to.as_ref()).map_err(|error| problem::of_store(&error))?;
-    let _alone = context.app.alone();
-    end_app(context)?;
-    let back = context.lock().and_then(|lock| rollback::roll_back(home, to.as_ref(), &lock));
-    if launch {
-        let app = start(context).map_err(|error| problem::of_store(&error))?;
-        watch_app(app, context.app.clone(), inputs);
-    }
-    let back = back.map_err(|error| problem::of_store(&error))?;
-    Ok(RolledBackTo { from: back.from.version, to: back.record.container.version, kept: back.kept, running: launch })
 }
 
 /// Starts the app and remembers it as the one this launcher started.
 pub fn start(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
     supervisor::start(context)
-}
-
-/// Tells the engine when `app` ends, unless another one was started in its place.
-fn watch_app(app: Arc<RunningApp>, slot: AppSlot, inputs: mpsc::UnboundedSender<Input>) {
-    let watching = std::thread::Builder::new().name("app".to_owned()).spawn(move || {
-        let mut app = app;
-        // A version on probation may be tried again, or be replaced by the one before it.
-        while let (_, Some(next)) = slot.wait_for(&app) {
-            app = next;
-        }
-        let _ = inputs.send(Input::AppEnded);
-    });
-    if let Err(error) = watching {
-        tracing::warn!(%error, "the end of the app will not be noticed");
-    }
 }
 
 fn log(event: &Event) {

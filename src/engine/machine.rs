@@ -88,6 +88,7 @@ impl Machine {
             Input::Chosen(result) => self.chosen(result),
             Input::Swapped(result) => self.swapped(result),
             Input::Launched(result) => self.launched(result),
+            Input::Relaunched(result) => self.relaunched(result),
             Input::AppEnded => self.app_ended(),
             Input::RolledBack(result) => self.rolled_back(result),
             Input::Happened(Notice { when, what }) => vec![Effect::Emit(Event::Happened { when, what }), Effect::List],
@@ -249,7 +250,8 @@ impl Machine {
         let prefetched = std::mem::take(&mut self.prefetching);
         match (result, self.offer.take()) {
             (Ok(Updated::Installed(_)), Some(offer)) if prefetched => {
-                let plan = Plan::without_fetching(Way::Installed, offer.plan.full_bytes);
+                let Plan { requires_restart, hot_swappable, full_bytes, .. } = offer.plan;
+                let plan = Plan { requires_restart, hot_swappable, ..Plan::without_fetching(Way::Installed, full_bytes) };
                 let offer = Box::new(Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, ..*offer });
                 self.offer = Some(offer.clone());
                 vec![Effect::Prune, self.enter(Phase::Offered { offer })]
@@ -371,9 +373,20 @@ impl Machine {
         }
     }
 
+    /// An app that asked for it was started anew: nothing that is under way is disturbed.
+    fn relaunched(&mut self, result: Result<Version, Problem>) -> Vec<Effect> {
+        if result.is_err() || self.at_rest() {
+            return self.launched(result);
+        }
+        self.setup.running = true;
+        vec![Effect::List]
+    }
+
     fn app_ended(&mut self) -> Vec<Effect> {
         self.setup.running = false;
         match self.phase.clone() {
+            // Nobody is left to take anything over.
+            Phase::Swapping { version } => vec![self.enter(Phase::Ready { version, running: false }), Effect::List],
             Phase::Ready { version, running: true } => vec![self.enter(Phase::Ready { version, running: false }), Effect::List],
             _ => vec![Effect::List],
         }

@@ -36,6 +36,7 @@ pub mod protocol;
 pub mod push;
 pub mod repair;
 pub mod schedule;
+mod starter;
 pub mod supervisor;
 mod take_over;
 mod update;

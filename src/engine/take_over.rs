@@ -9,7 +9,7 @@ use super::protocol::SwapObstacle;
 use crate::model::hot_swap::Difference;
 use crate::model::plan::{Plan, Way};
 use crate::model::release::Release;
-use crate::model::{ContainerId, Digest, HotSwap, Manifest};
+use crate::model::{ContainerId, Digest, Manifest};
 
 /// Most changes that an app is told of: a message has a limit, and what is larger is no small fix.
 const MOST_CHANGES: usize = 4000;
@@ -29,7 +29,8 @@ pub fn foretell(context: &Context, release: &Release, plan: Plan, new: Option<&M
     };
     if let Some(new) = new {
         let Some(old) = manifest(context, &running) else { return restart(plan) };
-        let difference = Difference::between(&old, new, patterns(context, release).patterns());
+        let Some(patterns) = &release.hot_swap else { return restart(plan) };
+        let difference = Difference::between(&old, new, patterns.patterns());
         let requires_restart = difference.requires_restart || difference.changes.len() > MOST_CHANGES;
         return Plan { requires_restart, hot_swappable: difference.modules, ..plan };
     }
@@ -58,7 +59,10 @@ fn swap(context: &Context, release: &Release) -> Result<Swap, SwapObstacle> {
     let (Some(old), Some(new)) = (manifest(context, &running), manifest(context, &release.container)) else {
         return refuse("no-container", "a manifest is missing or damaged");
     };
-    let difference = Difference::between(&old, &new, patterns(context, release).patterns());
+    let Some(patterns) = &release.hot_swap else {
+        return refuse("other-file", "the publisher has not signed what may be taken over");
+    };
+    let difference = Difference::between(&old, &new, patterns.patterns());
     if difference.requires_restart {
         return refuse("other-file", "something changes that a running app cannot take over");
     }
@@ -66,11 +70,6 @@ fn swap(context: &Context, release: &Release) -> Result<Swap, SwapObstacle> {
         return refuse("other-file", "too many files change");
     }
     Ok(Swap { container: release.container.clone(), changes: difference.changes })
-}
-
-/// The signed patterns; those of the settings where a release was published before they were.
-fn patterns(context: &Context, release: &Release) -> HotSwap {
-    release.hot_swap.clone().unwrap_or_else(|| context.settings.incremental_update.hot_swap())
 }
 
 /// An installed version's manifest, if it is the one that was installed.

@@ -201,7 +201,12 @@ impl RunningApp {
         }
     }
 
-    /// It was asked to end by another way, and has heard: gives it `patience` to do so.
+    /// It was about to end and goes on after all.
+    pub fn goes_on(&self) {
+        self.asked.store(false, Ordering::Release);
+    }
+
+    /// It was asked to end by another way, or is about to: gives it `patience` to do so.
     pub fn end_by_itself(&self, patience: Duration) -> Option<ExitStatus> {
         self.asked.store(true, Ordering::Release);
         let end = Instant::now() + patience;

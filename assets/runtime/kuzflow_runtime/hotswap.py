@@ -33,7 +33,9 @@ class HotSwapManager:
         them: what the launcher said, else nothing can be swapped."""
         self.folder = folder or container.container_folder()
         self.containers = containers or container.containers_folder()
+        # All containers that the app has code of; the last one is that which it takes new code from.
         self.in_use = [self.folder] if self.folder else []
+        self.on_moved = None
         self._lock = threading.RLock()
         self._overlay = Overlay()
         self._forwards = functions.Forwards()
@@ -84,9 +86,8 @@ class HotSwapManager:
             gc.collect()  # What nobody holds is not alive.
             swap = Swap(self, prepared)
             swap.run()
-            self._last = swap
-            if prepared.container not in self.in_use:
-                self.in_use.append(prepared.container)
+            self._last = (swap, self.in_use[-1])
+            self._move_to(prepared.container)
             return list(prepared.swap)
 
     def undo(self):
@@ -95,10 +96,17 @@ class HotSwapManager:
         Raises HotSwapError if a step could not be undone; the others were.
         """
         with self._lock:
-            swap, self._last = self._last, None
-            if swap is None:
+            if self._last is None:
                 return False
+            (swap, before), self._last = self._last, None
             failures = swap.journal.undo()
             if failures:
                 raise HotSwapError([Reason("undo", "not undone: %r" % (failure,)) for failure in failures])
-            return True
+            self._move_to(before)
+        if self.on_moved is not None:
+            self.on_moved()  # Nobody else would tell the launcher.
+        return True
+
+    def _move_to(self, folder):
+        """Objects of the others may live on: they stay in the list, before it."""
+        self.in_use = [each for each in self.in_use if each != folder] + [folder]

@@ -16,13 +16,15 @@ __all__ = ["MainThread"]
 
 # An app that polls by itself does so at least as often; seconds.
 _OFTEN = 60.0
+# Calls that wait for an app that makes none; then the oldest go.
+_MOST = 10000
 
 
 class MainThread:
     """A queue of calls, and what wakes the main thread for them."""
 
     def __init__(self):
-        self._calls = collections.deque()
+        self._calls = collections.deque(maxlen=_MOST)
         self._lock = threading.Lock()
         self._bridge = None
         self._loop = None

@@ -75,7 +75,12 @@ class _Socket(Stream):
         # A time limit for the socket as a whole would also be one for `send`, in another thread: waited for elsewhere.
         import select
 
-        ready, _, _ = select.select([self._socket], [], [], timeout)
+        if hasattr(select, "poll"):  # `select` refuses the numbers of an app with more than a thousand files.
+            waiting = select.poll()
+            waiting.register(self._socket, select.POLLIN)
+            ready = waiting.poll(None if timeout is None else timeout * 1000)
+        else:
+            ready, _, _ = select.select([self._socket], [], [], timeout)
         if not ready:
             raise OSError("the launcher says nothing")
         return self._socket.recv(_CHUNK)
@@ -107,10 +112,12 @@ class _Pipe(Stream):
     def send(self, data):
         data = bytes(data)
         while data:
+            self._refuse_closed()
             operation, _ = self._api.WriteFile(self._handle, data, overlapped=True)
             data = data[self._finish(operation, int(_SENDING * 1000), "the launcher takes nothing"):]
 
     def receive(self, timeout=None):
+        self._refuse_closed()
         operation, _ = self._api.ReadFile(self._handle, _CHUNK, overlapped=True)
         limit = self._api.INFINITE if timeout is None else int(timeout * 1000)
         try:
@@ -118,6 +125,10 @@ class _Pipe(Stream):
         except BrokenPipeError:
             return b""
         return bytes(operation.getbuffer()[:count])
+
+    def _refuse_closed(self):
+        if self._closed:  # The number of the handle may be another one's by now.
+            raise OSError("the pipe to the launcher is closed")
 
     def _finish(self, operation, limit, late):
         if self._api.WaitForMultipleObjects([operation.event], False, limit) != self._api.WAIT_OBJECT_0:

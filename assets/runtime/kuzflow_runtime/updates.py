@@ -62,6 +62,8 @@ class Updates:
                 from .hotswap import HotSwapManager
 
                 self._manager = HotSwapManager()
+            if self._manager.on_moved is None:
+                self._manager.on_moved = lambda: self._channel.send("runs", self._code())
             return self._manager
 
     def on(self, event, callback):

@@ -226,8 +226,10 @@ impl Conversation {
                 Some(phase) if is_at_work(phase) => vec![refusal(id, "busy", "an update is under way")],
                 _ => vec![refusal(id, "nothing-available", "there is no release to install")],
             },
-            "restart" => vec![done(), Effect::Command(Command::RestartWhenEnded)],
+            // First the command: the app ends as soon as it has the answer.
+            "restart" => vec![Effect::Command(Command::RestartWhenEnded), done()],
             "swap_result" => self.result(message).into_iter().chain([done()]).collect(),
+            "runs" => self.runs(message).into_iter().chain([done()]).collect(),
             "bye" => vec![done()],
             kind => {
                 let kind: String = kind.chars().take(100).collect();
@@ -365,7 +367,7 @@ impl Conversation {
                 effects.push(self.request("update_available", available, None));
             }
         }
-        if matches!(phase, Phase::UpToDate { .. } | Phase::Ready { .. } | Phase::Swapped { .. }) {
+        if matches!(phase, Phase::Idle | Phase::UpToDate { .. } | Phase::Ready { .. } | Phase::Swapped { .. }) {
             self.available = None;
         }
         if phase != Phase::Checking {

@@ -137,14 +137,23 @@ impl ChannelSlot {
 }
 
 impl Shared {
+    /// The place to listen at, made when it is first asked for: by a start of the app, or by an engine that comes before it.
+    fn endpoint(&mut self) -> io::Result<&mut socket::Endpoint> {
+        let endpoint = match self.endpoint.take() {
+            Some(endpoint) => endpoint,
+            None => socket::Endpoint::open(&self.places)?,
+        };
+        Ok(self.endpoint.insert(endpoint))
+    }
+
     fn admit(&mut self) -> io::Result<(OsString, String)> {
-        if self.endpoint.is_none() {
-            self.endpoint = Some(socket::Endpoint::open(&self.places)?);
-        }
-        let endpoint = self.endpoint.as_ref().ok_or_else(|| io::Error::other("nowhere to listen"))?;
+        let address = self.endpoint()?.address();
         let token = secret()?;
         self.token = Some(Digest::of(token.as_bytes()));
-        Ok((endpoint.address(), token))
+        // An app that ran before has ended.
+        self.runs.clear();
+        self.locks.clear();
+        Ok((address, token))
     }
 
     /// Digests are compared, so that the time it takes says nothing about the token.

@@ -1,7 +1,6 @@
 //! The conversation on the engine's runtime: strangers are let in by their token, one app at a time is talked to, and what the pure
 //! machine wants is done.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,13 +42,15 @@ pub async fn serve(slot: ChannelSlot, app: AppSlot, home: Home, commands: impl F
     let (requests, mut wanted) = mpsc::unbounded_channel();
     let (listening, places) = {
         let mut shared = slot.lock();
+        if shared.places.is_empty() {
+            return;
+        }
         shared.requests = Some(requests);
-        (shared.endpoint.as_mut().map(socket::Endpoint::listen), shared.places.clone())
+        (shared.endpoint().and_then(socket::Endpoint::listen), shared.places.clone())
     };
     let listener = match listening {
-        Some(Ok(listener)) => listener,
-        Some(Err(error)) => return tracing::warn!(%error, "nobody listens to the app"),
-        None => return,
+        Ok(listener) => listener,
+        Err(error) => return tracing::warn!(%error, "nobody listens to the app"),
     };
     tokio::task::spawn_blocking(move || socket::sweep(&places));
     let (incoming, mut came) = mpsc::channel(MOST_UNREAD);
@@ -178,18 +179,25 @@ impl<C: Fn(Command)> Talk<C> {
     /// Keeps containers that the app has code of from being removed, besides the one that it was started in.
     fn runs(&self, containers: Vec<ContainerId>) {
         let Some(app) = self.app.running() else { return };
-        let hold = |container: &ContainerId| {
-            let lock = RunningLock::hold(&self.home, container)
-                .inspect_err(|error| tracing::warn!(%error, %container, "it is not kept from being removed"))
-                .ok()?;
-            lock.run_by(app.process());
-            Some(lock)
-        };
-        let others = containers.iter().filter(|container| **container != app.container && self.home.record(container).is_ok());
-        let locks: HashMap<_, _> = others.filter_map(|container| Some((container.clone(), hold(container)?))).collect();
-        let mut shared = self.slot.lock();
-        shared.runs = containers;
-        shared.locks = locks.into_values().collect();
+        self.slot.lock().runs.clone_from(&containers);
+        let (slot, home) = (self.slot.clone(), self.home.clone());
+        // A lock may have to wait for another launcher that is switching.
+        tokio::task::spawn_blocking(move || {
+            let hold = |container: &ContainerId| {
+                let lock = RunningLock::hold(&home, container)
+                    .inspect_err(|error| tracing::warn!(%error, %container, "it is not kept from being removed"))
+                    .ok()?;
+                lock.run_by(app.process());
+                Some(lock)
+            };
+            let others = containers.iter().filter(|container| **container != app.container && home.record(container).is_ok());
+            let locks = others.filter_map(hold).collect();
+            let mut shared = slot.lock();
+            // What has ended meanwhile needs none.
+            if app.ended().is_none() {
+                shared.locks = locks;
+            }
+        });
     }
 }
 

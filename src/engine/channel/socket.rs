@@ -65,10 +65,10 @@ mod system {
             self.path.clone().into_os_string()
         }
 
-        /// Begins to take connections; once. Within a runtime.
+        /// Begins to take connections, within a runtime; again where the one that did so before has ended.
         pub fn listen(&mut self) -> io::Result<Listener> {
-            let listener = self.listener.take().ok_or_else(|| io::Error::other("somebody listens already"))?;
-            tokio::net::UnixListener::from_std(listener).map(Listener)
+            let listener = self.listener.as_ref().ok_or_else(|| io::Error::other("nowhere to listen"))?;
+            tokio::net::UnixListener::from_std(listener.try_clone()?).map(Listener)
         }
     }
 
@@ -128,13 +128,12 @@ mod system {
     #[derive(Debug)]
     pub struct Endpoint {
         name: String,
-        listens: bool,
     }
 
     impl Endpoint {
         /// A pipe with a random name; pipes have no folder.
         pub fn open(_places: &[PathBuf]) -> io::Result<Self> {
-            Ok(Self { name: format!(r"\\.\pipe\kuzflow-{}", secret()?), listens: false })
+            Ok(Self { name: format!(r"\\.\pipe\kuzflow-{}", secret()?) })
         }
 
         /// What the app is told.
@@ -142,11 +141,9 @@ mod system {
             self.name.clone().into()
         }
 
-        /// Begins to take connections; once. Within a runtime.
+        /// Begins to take connections, within a runtime; again where the one that did so before has ended. The first instance of a
+        /// pipe is made with a flag that refuses a name which somebody has taken.
         pub fn listen(&mut self) -> io::Result<Listener> {
-            if std::mem::replace(&mut self.listens, true) {
-                return Err(io::Error::other("somebody listens already"));
-            }
             // Full access for the owner, who is this user, and for nobody else; `P`: nothing is inherited.
             let description = widestring::U16CString::from_str("D:P(A;;GA;;;OW)").map_err(io::Error::other)?;
             let listener = PipeListenerOptions::new()

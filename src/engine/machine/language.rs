@@ -34,6 +34,8 @@ pub enum Input {
     Swapped(Result<Vec<String>, Vec<SwapObstacle>>),
     /// The app was started, or could not be.
     Launched(Result<Version, Problem>),
+    /// The app asked to be started anew, and was, or could not be.
+    Relaunched(Result<Version, Problem>),
     /// The running app has ended.
     AppEnded,
     /// The user's earlier state is back, or could not be had.

@@ -347,8 +347,8 @@ fn what_the_app_does_not_take_over_waits_for_a_restart_and_is_told_why() {
     // The app has ended meanwhile: the next start is in the new version anyway.
     let (mut machine, _) = hot();
     machine.step(Input::AppEnded);
-    machine.step(Input::Swapped(Err(Vec::new())));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
+    assert!(machine.step(Input::Swapped(Err(Vec::new()))).is_empty());
 }
 
 #[test]
@@ -365,4 +365,12 @@ fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
     assert_eq!(machine.step(Input::Command(Command::RestartWhenEnded)), [Effect::RestartWhenEnded]);
     assert_eq!(*machine.phase(), Phase::Idle);
+    // A start that comes of it does not disturb a check or a download.
+    machine.step(Input::Command(Command::Check { by_user: false }));
+    machine.step(Input::Relaunched(Ok(id().version)));
+    assert_eq!(*machine.phase(), Phase::Checking);
+    machine.step(found());
+    machine.step(Input::Command(Command::Start));
+    machine.step(Input::Relaunched(Ok(id().version)));
+    assert_eq!(*machine.phase(), Phase::Downloading { version: id().version });
 }

@@ -210,7 +210,7 @@ fn only_what_is_on_offer_can_be_begun() {
     scene.enters(Phase::Downloading { version: "2.0.0".parse().unwrap() });
     assert_eq!(said(&scene.says(3, "start_update", json!({}))), ["answer 3 busy"]);
     let effects = scene.says(4, "restart", json!({}));
-    assert_eq!((said(&effects[..1]), &effects[1]), (vec!["answer 4 ok".to_owned()], &Effect::Command(Command::RestartWhenEnded)));
+    assert_eq!((&effects[0], said(&effects[1..])), (&Effect::Command(Command::RestartWhenEnded), vec!["answer 4 ok".to_owned()]));
 }
 
 #[test]
@@ -252,6 +252,13 @@ fn whether_the_app_hears_that_it_should_end_is_known_soon() {
     scene.step(Input::End);
     assert_eq!(scene.step(Input::Gone), [Effect::Alone, Effect::Heard(false)]);
     assert_eq!(scene.step(Input::End), [Effect::Heard(false)]);
+}
+
+#[test]
+fn an_app_that_went_back_by_itself_says_so() {
+    let mut scene = Scene::new();
+    let back = json!({ "container": id("1.0.0").to_string(), "in_use": [id("2.0.0").to_string(), id("1.0.0").to_string()] });
+    assert_eq!(scene.says(1, "runs", back)[0], Effect::Runs(vec![id("2.0.0"), id("1.0.0")]));
 }
 
 #[test]
