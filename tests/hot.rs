@@ -182,6 +182,20 @@ impl Running {
         }
     }
 
+    /// The next lines that have these texts in them, in whatever order they come.
+    fn hears_all<const N: usize>(&mut self, texts: [&str; N]) -> [String; N] {
+        let from = self.seen;
+        let mut last = from;
+        let lines = texts.map(|text| {
+            self.seen = from;
+            let line = self.hears(text);
+            last = last.max(self.seen);
+            line
+        });
+        self.seen = last;
+        lines
+    }
+
     /// Whether a line with `text` has come since the last one that was waited for.
     fn has_heard(&self, text: &str) -> bool {
         self.lines.0.lock().unwrap()[self.seen..].iter().any(|line| line.contains(text))
@@ -235,36 +249,34 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     // A module changes: the running app says the new words, and has kept its count.
     office.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
     running.wish("check");
-    let available = running.hears("answered check");
+    let [available, _] = running.hears_all(["answered check", "event update_available"]);
     for field in [r#""version": "2.0.0""#, r#""requires_restart": false"#, r#""hot_swappable_count": 1"#] {
         assert!(available.contains(field), "{available}");
     }
-    running.hears("event update_available");
-    running.hears(r#"event swapped ["manipulate.greeting"]"#);
-    assert!(greeted(&running.hears("two second")) > before);
-    running.hears(r#""phase": "swapped""#);
+    let [_, _, words] = running.hears_all([r#"event swapped ["manipulate.greeting"]"#, r#""phase": "swapped""#, "two second"]);
+    assert!(greeted(&words) > before);
 
     // A module that cannot be loaded: undone, and the app goes on.
     office.publish("2.1.0", &[("manipulate/greeting.py", &(module("three") + "raise ValueError('a mistake')\n"))]);
     running.wish("check");
-    assert!(running.hears("event swap_failed").contains("a mistake"));
+    let [failed, _] = running.hears_all(["event swap_failed", r#""phase": "ready""#]);
+    assert!(failed.contains("a mistake"));
     let after = greeted(&running.hears("two second"));
     assert!(after > before);
-    running.hears(r#""phase": "ready""#);
 
     // One that fails its own check.
     let wrong = module("four").replace("'four' in text(0)", "'five' in text(0)");
     office.publish("2.2.0", &[("manipulate/greeting.py", &wrong)]);
     running.wish("check");
-    assert!(running.hears("event swap_failed").contains("self-check"));
+    let [failed, _] = running.hears_all(["event swap_failed", r#""phase": "ready""#]);
+    assert!(failed.contains("self-check"));
     assert!(greeted(&running.hears("two second")) > after);
 
     // A compiled extension is said to need a restart before anything is fetched, and nothing is done without being asked for.
     office.publish("3.0.0", &[("manipulate/greeting.py", &module("six")), ("manipulate/fast.abi3.so", "\x7fELF")]);
     running.wish("check");
-    let available = running.hears("answered check");
+    let [available, _] = running.hears_all(["answered check", "event update_available"]);
     assert!(available.contains(r#""requires_restart": true"#) && available.contains("3.0.0"), "{available}");
-    running.hears("event update_available");
     running.hears("two second");
     assert!(!running.has_heard("downloading"));
     running.wish("start");
@@ -311,6 +323,44 @@ fn what_is_taken_over_is_seen_in_the_window_and_what_is_not_is_offered() {
     running.hears("event quit_requested");
     running.app("3.0.0");
     assert!(display.window("^three second").is_some());
+}
+
+#[test]
+fn an_app_that_is_started_after_a_check_is_talked_to_as_well() {
+    let Some(qt) = qt() else { return };
+    let world = World::new();
+    publish(&world, "1.0.0", &[("manipulate/greeting.py", &module("one"))]);
+    let node = world.serve();
+    world.configure(&[&node.address], "[window]\nlanguage = 'en'\n[update]\ncheck = 'before-start'\n");
+    let office = Office { world, _node: node, qt };
+    // The first installation, and a start that waits for a check.
+    for _ in 0..2 {
+        let mut running = office.run(None);
+        running.app("1.0.0");
+        running.hears("event connected");
+    }
+}
+
+#[test]
+fn a_restart_that_is_asked_for_twice_starts_one_app_and_no_thread_is_left_of_it() {
+    let Some(office) = Office::new() else { return };
+    let mut running = office.run(None);
+    let mut apps = vec![running.app("1.0.0")];
+    for _ in 0..3 {
+        running.hears("event connected");
+        fs::write(&running.wishes, "restart\nrestart\n").unwrap();
+        running.hears("answered restart");
+        fs::remove_file(&running.wishes).unwrap();
+        apps.push(running.app("1.0.0"));
+    }
+    running.hears("event connected");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(!running.has_heard("version "), "one for each wish");
+    let is_alive = |app: &String| Path::new(&format!("/proc/{app}/exe")).exists();
+    assert_eq!(apps.iter().filter(|app| is_alive(app)).collect::<Vec<_>>(), [apps.last().unwrap()]);
+    let threads = fs::read_dir(format!("/proc/{}/task", running.child.id())).unwrap().flatten();
+    let names = threads.map(|thread| fs::read_to_string(thread.path().join("comm")).unwrap_or_default());
+    assert_eq!(names.filter(|name| name.trim() == "app").count(), 1, "who waits for the end of the app");
 }
 
 /// A message as `PROTOCOL.md` has it.

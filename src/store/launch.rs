@@ -348,6 +348,21 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn an_app_that_goes_on_after_all_was_not_asked_to_end() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        let mut record = fixture.record(&id);
+        record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
+        let app = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap();
+        assert!(app.end_by_itself(Duration::from_millis(30)).is_none() && app.was_asked_to_end());
+        app.goes_on();
+        assert!(!app.was_asked_to_end() && app.ended().is_none());
+        app.stop(Duration::from_secs(30)).unwrap();
+        assert!(app.end_by_itself(Duration::ZERO).is_some());
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn what_the_app_leaves_behind_is_not_the_app() {
         let fixture = Fixture::new();

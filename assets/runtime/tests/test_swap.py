@@ -133,6 +133,17 @@ class WhoSeesIt(AppCase):
         self.assertEqual((bound(), registry.OPERATIONS["say"](), len(registry.ORDER), user.cached()), ("OLD", "OLD", 1, "old"))
         self.assertEqual(user.Holder.table[0](), "old")
 
+    def test_where_the_code_comes_from_is_told_after_going_back(self):
+        self.app({"words.py": "def say():\n    return 'old'\n"}, "words")
+        first = self.manager.in_use[-1]
+        told = []
+        self.manager.on_moved = lambda: told.append(self.manager.in_use[-1])
+        self.swap({"words.py": "def say():\n    return 'new'\n"})
+        second = self.manager.in_use[-1]
+        self.assertNotEqual(first, second)
+        self.assertTrue(self.manager.undo())
+        self.assertEqual((told, self.manager.in_use), ([first], [second, first]))
+
     def test_a_set_of_modules_that_need_each_other(self):
         user = self.app(
             {
