@@ -13,6 +13,7 @@
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
 //! host  settings  model/  the door to the system | resolved settings | values only
+//! causes  durable  parallel   ground floor: errors as text, files that survive a power cut, work on several cores
 //! ```
 
 pub mod causes;
@@ -28,6 +29,7 @@ pub mod fetch;
 pub mod host;
 pub mod launcher;
 pub mod model;
+pub mod parallel;
 pub mod peers;
 #[cfg(feature = "publisher")]
 pub mod publish;

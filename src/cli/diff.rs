@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -19,6 +17,7 @@ use crate::container::Unpacker;
 use crate::delta::pack::{self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack, Tree};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{Digest, Manifest, Platform, RelativePath, Version};
+use crate::parallel;
 use crate::publish::package::Effort;
 use crate::publish::trees::{FolderTree, PackageTree};
 use crate::publish::{Project, PublishError};
@@ -197,7 +196,7 @@ pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Failure> {
         }
     }
     let count = copies.len();
-    copy_all(&unpacker, copies, &arguments.old, threads)?;
+    copy_all(&unpacker, &copies, &arguments.old, threads)?;
     unpacker.finish(&json)?;
     // A folder that has no manifest leads to one that has none.
     if !arguments.old.join(MANIFEST_PATH).exists() {
@@ -221,26 +220,6 @@ fn manifest_folder_is_wanted(pack: &Pack) -> bool {
     outline.fates.keys().chain(&outline.head.empty_folders).any(|path| path.is_under("metadata"))
 }
 
-fn copy_all(
-    unpacker: &Unpacker,
-    copies: Vec<(&RelativePath, &RelativePath)>,
-    from: &Path,
-    threads: usize,
-) -> Result<(), Failure> {
-    let queue = Mutex::new(copies.into_iter());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
-        while let Some((path, base)) = next() {
-            unpacker.clone_from(path, &base.under(from))?;
-        }
-        Ok::<(), crate::container::ContainerError>(())
-    };
-    let outcome = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        helpers
-            .into_iter()
-            .fold(own, |so_far, helper| so_far.and(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
-    });
-    Ok(outcome?)
+fn copy_all(unpacker: &Unpacker, copies: &[(&RelativePath, &RelativePath)], from: &Path, threads: usize) -> Result<(), Failure> {
+    Ok(parallel::each(copies, threads, || (), |(), (path, base)| unpacker.clone_from(path, &base.under(from)))?)
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,7 @@ use super::{ContainerError, prove};
 use crate::model::manifest::{Entry, MANIFEST_PATH, Permissions};
 use crate::model::package_index::Packed;
 use crate::model::{Digest, Hasher, Manifest, PackageIndex, RelativePath};
+use crate::parallel;
 
 /// Unpacks entries, in any order and from several threads at once, into a folder that it creates itself.
 ///
@@ -223,20 +224,12 @@ pub fn unpack_package(
     let unpacker = Unpacker::new(manifest.clone(), root)?;
     let mut entries: Vec<_> = manifest.files_with_bytes().zip(index.places.values()).collect();
     entries.sort_by_key(|((_, entry), _)| std::cmp::Reverse(entry.size));
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<(), ContainerError> {
-        while let Some(((path, entry), packed)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            unpacker.entry_at(path, packed, package).inspect_err(|_| next.store(entries.len(), Ordering::Relaxed))?;
-            progress(entry.size);
-        }
+    let unpack = |(): &mut (), ((path, entry), packed): &((&RelativePath, &Entry), &Packed)| -> Result<(), ContainerError> {
+        unpacker.entry_at(path, packed, package)?;
+        progress(entry.size);
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        others.fold(own, Result::and)
-    })?;
+    parallel::each(&entries, threads, || (), unpack)?;
     unpacker.finish(json)
 }
 

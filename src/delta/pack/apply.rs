@@ -14,6 +14,7 @@ use super::group::{self, GroupError};
 use super::{Group, Pack, PackError};
 use crate::delta::forecast::ReadAt;
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
+use crate::parallel;
 
 /// Where the files of the base are.
 pub trait Bases: Sync {
@@ -95,39 +96,32 @@ pub fn apply(
     let made: Vec<_> = pack.outline.made().map(|(_, made)| made.size).collect();
     let mut queue: Vec<&Group> = pack.groups.iter().collect();
     queue.sort_by_key(|group| std::cmp::Reverse(group.span.end - group.span.start));
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let done = AtomicUsize::new(0);
     let results = Mutex::new((vec![None; made.len()], Vec::new()));
-    let work = || {
-        while let Some(group) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if options.stop.load(Ordering::Relaxed) {
-                return;
+    let work = |(): &mut (), group: &&Group| {
+        if options.stop.load(Ordering::Relaxed) {
+            return Err(PackError::Stopped);
+        }
+        let mut makers = Makers { folder, sizes: &made, group, stop: options.stop, open: None, made: Vec::new(), member: 0 };
+        let outcome = makers.run(pack, file, base, bases);
+        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => {
+                let count = makers.made.len();
+                for (number, applied) in group.members.iter().zip(makers.made) {
+                    results.0[*number] = Some(applied);
+                }
+                progress(done.fetch_add(count, Ordering::Relaxed) + count);
             }
-            let mut makers = Makers { folder, sizes: &made, group, stop: options.stop, open: None, made: Vec::new(), member: 0 };
-            let outcome = makers.run(pack, file, base, bases);
-            let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
-            match outcome {
-                Ok(()) => {
-                    let count = makers.made.len();
-                    for (number, applied) in group.members.iter().zip(makers.made) {
-                        results.0[*number] = Some(applied);
-                    }
-                    progress(done.fetch_add(count, Ordering::Relaxed) + count);
-                }
-                Err(failed) => {
-                    makers.discard();
-                    results.1.push(failed);
-                }
+            Err(failed) => {
+                makers.discard();
+                results.1.push(failed);
             }
         }
+        Ok(())
     };
     let memory = usize::try_from(options.memory / MEMORY_OF_A_GROUP).unwrap_or(usize::MAX);
-    let threads = options.threads.min(memory).min(queue.len()).max(1);
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
+    parallel::each(&queue, options.threads.min(memory), || (), work)?;
     if options.stop.load(Ordering::Relaxed) {
         return Err(PackError::Stopped);
     }

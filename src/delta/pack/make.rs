@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
@@ -16,6 +15,7 @@ use crate::delta::coder::{self, CoderError, Nature};
 use crate::delta::forecast::{PlainForecast, ReadAt};
 use crate::delta::kin::{self, Relation};
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
+use crate::parallel;
 
 /// A release's files.
 pub trait Tree: Sync {
@@ -362,25 +362,17 @@ fn code(
 ) -> Result<Vec<Coded>, MakePackError> {
     let mut queue: Vec<usize> = (0..jobs.len()).collect();
     queue.sort_by_key(|index| std::cmp::Reverse(jobs[*index].weight));
-    let next = AtomicUsize::new(0);
     let results: Mutex<BTreeMap<usize, Coded>> = Mutex::default();
-    let work = || -> Result<(), MakePackError> {
-        while let Some(index) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let coded = jobs[*index].code(plan, trees, options).inspect_err(|_| next.store(queue.len(), Ordering::Relaxed))?;
-            progress(jobs[*index].weight);
-            results.lock().unwrap_or_else(PoisonError::into_inner).insert(*index, coded);
-        }
+    let work = |(): &mut (), index: &usize| -> Result<(), MakePackError> {
+        let coded = jobs[*index].code(plan, trees, options)?;
+        progress(jobs[*index].weight);
+        results.lock().unwrap_or_else(PoisonError::into_inner).insert(*index, coded);
         Ok(())
     };
     let heaviest = queue.first().map_or(0, |index| jobs[*index].weight);
     let fit = options.memory / (heaviest * MEMORY_A_BYTE).max(64 << 20);
-    let threads = options.threads.min(usize::try_from(fit).unwrap_or(usize::MAX)).min(jobs.len()).max(1);
-    std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        others.fold(own, Result::and)
-    })?;
+    let threads = options.threads.min(usize::try_from(fit).unwrap_or(usize::MAX));
+    parallel::each(&queue, threads, || (), work)?;
     Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::layout::{self, Kind};
@@ -19,6 +18,7 @@ use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH};
 use crate::model::package_index::{Compression, Packed};
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT};
 use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
+use crate::parallel;
 
 /// Reads and proves the package at `path` with `threads` threads. What comes back can be signed.
 pub fn inspect(path: &Path, threads: usize) -> Result<Package, PackageError> {
@@ -100,27 +100,19 @@ impl Inspection<'_> {
         let files = manifest.files_with_bytes().zip(index.places.values());
         let mut entries: Vec<_> = files.map(|((path, entry), packed)| (path, entry, packed)).collect();
         entries.sort_by_key(|(_, entry, _)| std::cmp::Reverse(entry.size));
-        let next = AtomicUsize::new(0);
         let crcs = Mutex::new(BTreeMap::new());
-        let work = || -> Result<(), PackageError> {
-            let refuse = |path: &RelativePath, fault| PackageError::Content { entry: path.to_string(), fault };
-            let mut decoder = None;
-            while let Some((path, entry, packed)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let decoder = match &mut decoder {
-                    Some(decoder) => decoder,
-                    none => none.insert(Decoder::new().map_err(|fault| refuse(path, fault))?),
-                };
-                let crc = self.check_entry(decoder, entry, packed).map_err(|fault| refuse(path, fault))?;
-                crcs.lock().unwrap_or_else(PoisonError::into_inner).insert(*path, crc);
-            }
+        type Checked<'m, 'p> = (&'m RelativePath, &'m Entry, &'p Packed);
+        let check = |decoder: &mut Option<Decoder>, (path, entry, packed): &Checked<'m, '_>| -> Result<(), PackageError> {
+            let refuse = |fault| PackageError::Content { entry: path.to_string(), fault };
+            let decoder = match decoder {
+                Some(decoder) => decoder,
+                none => none.insert(Decoder::new().map_err(refuse)?),
+            };
+            let crc = self.check_entry(decoder, entry, packed).map_err(refuse)?;
+            crcs.lock().unwrap_or_else(PoisonError::into_inner).insert(*path, crc);
             Ok(())
         };
-        std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            others.fold(own, Result::and)
-        })?;
+        parallel::each(&entries, threads, || None, check)?;
         Ok(crcs.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
