@@ -131,7 +131,7 @@ impl<'a> Resident<'a> {
             return ended_well || self.looked;
         }
         let may_leave = !self.context.settings.health.stay && !app.is_attended();
-        may_leave && self.looked && is_at_rest(&self.handle.phase())
+        may_leave && self.looked && self.handle.phase().is_at_rest()
     }
 
     fn has_looked(&self) -> bool {
@@ -180,7 +180,7 @@ impl<'a> Resident<'a> {
         let Some(check) = self.due().take() else { return };
         self.asked = true;
         launcher::catch_up();
-        if is_at_rest(&self.handle.phase()) {
+        if self.handle.phase().is_at_rest() {
             (self.may_fetch, self.own_check) = (check.prefetch, true);
             tracing::info!(reason = ?check.reason, "looking for a release");
             self.handle.send(Command::Check { by_user: false });
@@ -286,21 +286,4 @@ fn start_watch(context: &Context, handle: &Handle, due: &Arc<Mutex<Option<Check>
         handle.poke();
     });
     watch.inspect_err(|problem| tracing::error!(?problem, "no schedule")).ok()
-}
-
-/// Whether a check disturbs nothing.
-fn is_at_rest(phase: &Phase) -> bool {
-    matches!(
-        phase,
-        Phase::Idle
-            | Phase::UpToDate { .. }
-            | Phase::Offered { .. }
-            | Phase::Ready { .. }
-            | Phase::Swapped { .. }
-            | Phase::Launched { .. }
-            | Phase::RolledBack { .. }
-            | Phase::Repaired(_)
-            | Phase::Failed { .. }
-            | Phase::Cancelled
-    )
 }

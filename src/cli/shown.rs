@@ -133,40 +133,11 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Option
 mod tests {
     use super::*;
     use crate::model::Version;
-    use crate::model::digest::Digest;
     use crate::model::plan::{Plan, Reason};
-    use crate::model::release::{DocumentLocation, Release, SignedRelease};
 
     fn offer(way: Way) -> Offer {
-        let hash = Digest::of(b"");
-        let document = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash };
-        let release = Release {
-            container: "sample_2.0.1_Linux_x86_64".parse().unwrap(),
-            display_name: "Sample".to_owned(),
-            channel: "stable".to_owned(),
-            published: jiff::Timestamp::UNIX_EPOCH,
-            manifest: document.clone(),
-            index: document,
-            unpacked_size: 1,
-            file_count: 1,
-            mandatory: false,
-            rollout_permille: 1000,
-            halted: false,
-            minimum_version: None,
-            minimum_launcher: None,
-            hot_swap: None,
-            notes: Default::default(),
-        };
-        Offer {
-            signed: SignedRelease { target: "sample.kuzflow".to_owned(), length: 1, hash, release },
-            current: Some(Version::new(2, 0, 0)),
-            plan: Plan { way, ..Plan::full(1, 1, Reason::Cheapest) },
-            bytes_to_fetch: 1,
-            notes: String::new(),
-            nodes: Vec::new(),
-            estimated_seconds: None,
-            file: None,
-        }
+        let plan = Plan { way, ..Plan::full(1, 1, Reason::Cheapest) };
+        Offer { current: Some(Version::new(1, 0, 0)), plan, ..*crate::engine::machine::tests::offer() }
     }
 
     #[test]

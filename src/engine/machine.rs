@@ -159,19 +159,7 @@ impl Machine {
 
     /// Nothing is under way that a new check or a switch would disturb.
     fn at_rest(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Idle
-                | Phase::UpToDate { .. }
-                | Phase::Offered { .. }
-                | Phase::Ready { .. }
-                | Phase::Swapped { .. }
-                | Phase::Launched { .. }
-                | Phase::RolledBack { .. }
-                | Phase::Repaired(_)
-                | Phase::Failed { .. }
-                | Phase::Cancelled
-        )
+        self.phase.is_at_rest()
     }
 
     fn fetching(&self) -> bool {

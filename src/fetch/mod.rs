@@ -39,6 +39,7 @@ pub use download::{download, download_among};
 pub use job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 pub use memory::{Measured, NodeMemory};
 pub use neighbours::{Holding, Neighbourhood, News};
+pub(crate) use partial::read_at;
 pub use partial::{Partial, discard};
 pub use scheduler::weight_of as weight;
 pub use span::fetch_span;

@@ -303,16 +303,7 @@ impl ViewState {
 
     /// Whether nothing is under way that a switch or a removal would disturb.
     pub const fn at_rest(&self) -> bool {
-        !matches!(
-            self.phase,
-            Phase::Checking
-                | Phase::Downloading { .. }
-                | Phase::Paused { .. }
-                | Phase::Installing { .. }
-                | Phase::Swapping { .. }
-                | Phase::Switching { .. }
-                | Phase::RollingBack
-        )
+        self.phase.is_at_rest()
     }
 
     /// Whether the window has nothing more to show: the app runs, and whatever should be known was seen.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -25,6 +24,7 @@ use super::address::may_ask;
 use super::request::{Asked, judge};
 use super::shelf::{Portion, Source};
 use crate::causes;
+use crate::fetch::read_at;
 
 /// Bytes of a request's head, at most.
 const HEAD: usize = 8 << 10;
@@ -206,24 +206,6 @@ fn stream(inner: Arc<Inner>, source: Source, span: Range<u64>) -> Sent {
         }
     });
     Sent::Stream { chunks, left }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes = &mut bytes[count..];
-        offset += count as u64;
-    }
-    Ok(())
 }
 
 /// Places for connections: in all, and for one address.

@@ -439,17 +439,9 @@ fn phase_name(phase: &Phase) -> Option<&'static str> {
     })
 }
 
+/// An update, or something else that one would have to wait for; a check has an end of its own.
 fn is_at_work(phase: &Phase) -> bool {
-    matches!(
-        phase,
-        Phase::Downloading { .. }
-            | Phase::Paused { .. }
-            | Phase::Installing { .. }
-            | Phase::Swapping { .. }
-            | Phase::Switching { .. }
-            | Phase::RollingBack
-            | Phase::Repairing { .. }
-    )
+    !phase.is_at_rest() && *phase != Phase::Checking
 }
 
 fn progress_fields(phase: &str, progress: &Progress, detail: &str) -> Map<String, Value> {

@@ -255,3 +255,13 @@ fn the_bytes_of_a_download_are_not_taken_for_the_users_files() {
     state.apply(Event::Progress(Progress { done: 1, total: 4, ..Progress::default() }));
     assert!(state.takes_files_along() && (state.fraction() - 0.25).abs() < 1e-6);
 }
+
+#[test]
+fn versions_are_not_switched_while_one_is_repaired() {
+    let mut state = ViewState::default();
+    assert!(state.at_rest());
+    state.apply(Event::Phase { phase: Phase::Repairing { version: Version::new(1, 0, 0) } });
+    assert!(!state.at_rest());
+    state.apply(Event::Phase { phase: Phase::Cancelled });
+    assert!(state.at_rest());
+}

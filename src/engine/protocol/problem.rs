@@ -1,0 +1,110 @@
+//! What a person is told when something fails, as a value.
+
+use serde::Serialize;
+
+use crate::causes;
+
+/// What a person is told when something fails: the catalogue has, for each kind, what happened, why, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What kind; chooses the text.
+    pub kind: ProblemKind,
+    /// Path, address or version it is about; empty if there is none.
+    pub subject: String,
+    /// The cause chain in English, outermost first: for the log and for "details to copy".
+    pub chain: Vec<String>,
+}
+
+/// Kinds of problem; each has a text in each language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// No node can be reached.
+    NoNetwork,
+    /// Nodes answer, but none has what is needed.
+    NodesUnusable,
+    /// Metadata or bytes failed verification.
+    NotTrusted,
+    /// Metadata has expired: nobody re-signed it, someone holds back the new one, or this clock is wrong.
+    MetadataExpired,
+    /// Not enough room; the subject says how much is missing.
+    DiskFull,
+    /// A folder or file cannot be written or read.
+    DiskError,
+    /// Another launcher is at work in this home.
+    Busy,
+    /// The package or its manifest is damaged or hostile.
+    BadPackage,
+    /// The version asked for is not there.
+    NoSuchVersion,
+    /// The version is in use and cannot be removed.
+    VersionInUse,
+    /// The user's files are of a newer form than the version knows.
+    DataTooNew,
+    /// The release's own migration of the user's files failed.
+    MigrationFailed,
+    /// Nothing is kept that could be gone back to.
+    NoRollbackPoint,
+    /// The app is running, and what was asked for needs it closed.
+    AppRunning,
+    /// The app could not be started.
+    LaunchFailed,
+    /// Nothing is installed and nothing can be fetched.
+    NothingInstalled,
+    /// Settings or the shipped root cannot be read.
+    BadSettings,
+    /// The release needs a newer launcher.
+    LauncherTooOld,
+    /// The file is no bundle, or not all of it is there.
+    BundleDamaged,
+    /// What is in the bundle is not what the publisher signed.
+    BundleNotTrusted,
+    /// The bundle is genuine but old; the subject is the day until which it counted. [`Command::AcceptExpired`] takes it all the same.
+    BundleExpired,
+    /// The bundle is genuine, but is for another app, system or channel; the subject says what it has.
+    BundleUnsuitable,
+    /// The bundle is genuine, but the publisher has withdrawn what it has, as the subject says.
+    BundleWithdrawn,
+    /// The bundle is genuine, but its release can only follow the version that the subject says, or a newer one.
+    BundleTooFar,
+    /// A fault of this program.
+    Internal,
+}
+
+impl ProblemKind {
+    /// Every kind, for the catalogue's test.
+    pub const ALL: [Self; 25] = [
+        Self::NoNetwork,
+        Self::NodesUnusable,
+        Self::NotTrusted,
+        Self::MetadataExpired,
+        Self::DiskFull,
+        Self::DiskError,
+        Self::Busy,
+        Self::BadPackage,
+        Self::NoSuchVersion,
+        Self::VersionInUse,
+        Self::DataTooNew,
+        Self::MigrationFailed,
+        Self::NoRollbackPoint,
+        Self::AppRunning,
+        Self::LaunchFailed,
+        Self::NothingInstalled,
+        Self::BadSettings,
+        Self::LauncherTooOld,
+        Self::BundleDamaged,
+        Self::BundleNotTrusted,
+        Self::BundleExpired,
+        Self::BundleUnsuitable,
+        Self::BundleWithdrawn,
+        Self::BundleTooFar,
+        Self::Internal,
+    ];
+}
+
+impl Problem {
+    /// A problem from an error and its causes.
+    pub fn new(kind: ProblemKind, subject: impl Into<String>, error: &dyn std::error::Error) -> Self {
+        Self { kind, subject: subject.into(), chain: causes::list(error) }
+    }
+}
