@@ -7,7 +7,6 @@
 use super::history::Space;
 use super::models::{Correction, Counter, Logistic, Mixer, SHARES};
 use super::range::Coder;
-use super::swift::Swift;
 
 /// Contexts that have a row of slots each.
 const CONTEXTS: usize = 12;
@@ -42,8 +41,6 @@ pub struct Voice {
 
 /// The model.
 pub struct Mixture {
-    /// Does all the work in place of what follows, where time counts more than bytes.
-    swift: Option<Swift>,
     logistic: Logistic,
     nature: Nature,
     slots: Vec<[u32; BUCKET]>,
@@ -79,13 +76,11 @@ pub fn hash(left: u32, right: u32) -> u32 {
 
 impl Mixture {
     /// A model that knows nothing, with 2^`bits` buckets of 64 bytes.
-    pub fn new(nature: Nature, bits: u32, swift: bool) -> Self {
-        let bits = if swift { 4 } else { bits };
+    pub fn new(nature: Nature, bits: u32) -> Self {
         let logistic = Logistic::new();
         let buckets = 1_usize << bits.clamp(4, 22);
         let weight = 4096 * 3 / 10;
         Self {
-            swift: swift.then(Swift::new),
             logistic,
             nature,
             slots: vec![[0; BUCKET]; buckets],
@@ -112,9 +107,6 @@ impl Mixture {
     /// Learns the output from `from` on, which was copied.
     pub fn train(&mut self, space: &Space, from: u64) {
         self.enter(space, from);
-        if self.swift.is_some() {
-            return;
-        }
         self.voices = [Voice::default(); VOICES];
         for at in from..space.at() {
             let byte = space.byte(at);
@@ -149,12 +141,6 @@ impl Mixture {
     /// Codes one byte, of which `voices` expect something; `known` is what it is (the encoder).
     #[inline]
     pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, voices: [Voice; VOICES]) -> u8 {
-        if let Some(swift) = &mut self.swift {
-            let word = if self.nature == Nature::Text { self.word } else { (self.newest >> 8 & 0xFFFF) as u32 };
-            let byte = swift.code(coder, known, self.newest, word, &voices);
-            self.advance(byte);
-            return byte;
-        }
         self.voices = voices;
         self.begin_byte();
         for shift in (0..8).rev() {

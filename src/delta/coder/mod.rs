@@ -1,13 +1,13 @@
 //! The entropy coder of a delta: steps, differences from a forecast, and fresh bytes, as one stream.
 //!
 //! In: old bytes by position, steps, a forecast of the copied bytes. Out (encoder): a few bytes. Out (decoder): the new bytes, in
-//! order. All models live as long as the stream, so that the members of a group share what was learned. Never (decoder): more
+//! order. Where there are many fresh bytes they stand apart, as they are, in what a whole pack shares ([`Options::apart`]). All models live as long as the stream, so that the members of a group share what was learned. Never (decoder): more
 //! bytes than it was told to expect, more memory than [`Limits`] allow, a panic, an endless loop. It cannot know whether the bytes
 //! are right: the caller compares hashes.
 //!
 //! ```text
 //! numbers, steps      where the copies are              residual   differences within a copy
-//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes: mixture or swift predict, matches and history remember
+//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes: mixture predicts, matches and history remember; places where they stand apart
 //! ```
 //!
 //! There is one piece of code for both directions (`Work`): it asks a [`range::Coder`] for each bit and says what the bit would be,
@@ -19,11 +19,11 @@ mod matches;
 mod mixture;
 mod models;
 mod numbers;
+mod places;
 mod range;
 mod residual;
 mod rows;
 mod steps;
-mod swift;
 #[cfg(test)]
 mod tests;
 
@@ -101,8 +101,10 @@ pub struct Options {
     pub history: u32,
     /// Whether fresh bytes are looked up in all old bytes, which are in memory then.
     pub recall: bool,
-    /// Whether fresh bytes have the light model.
-    pub swift: bool,
+    /// Whether fresh bytes stand apart: the encoder hands them out, the decoder gets them, and they cost nothing here.
+    pub apart: bool,
+    /// Whether those bytes are x86 code, in which distances are places.
+    pub places: bool,
 }
 
 impl Options {
@@ -121,7 +123,8 @@ impl Options {
             tables: (bits(fresh) + 2).clamp(12, 18),
             history: bits(length).clamp(18, 22),
             recall: nature == Nature::Text && length <= MOST_RECALLED,
-            swift: false,
+            apart: false,
+            places: false,
         }
     }
 
@@ -132,8 +135,9 @@ impl Options {
         let tables = coder.code_plain(self.tables.saturating_sub(4).into(), 4) as u32 + 4;
         let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
         let recall = coder.code_plain(self.recall.into(), 1) == 1;
-        let swift = coder.code_plain(self.swift.into(), 1) == 1;
-        Self { nature, training, tables, history, recall, swift }
+        let apart = coder.code_plain(self.apart.into(), 1) == 1;
+        let places = apart && coder.code_plain(self.places.into(), 1) == 1;
+        Self { nature, training, tables, history, recall, apart, places }
     }
 
     /// Size of the tables for differences, as a power of two: bytes, about twice.
@@ -142,53 +146,58 @@ impl Options {
     }
 
     /// Size of the table of places, as a power of two.
-    fn places(self, old: u64) -> u32 {
+    fn lookups(self, old: u64) -> u32 {
         if self.recall { (64 - old.leading_zeros()).clamp(18, 21) } else { 19 }
     }
 
     /// Bytes of memory that the models take, roughly.
     fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
-        let fresh = if self.swift { 4 << 20 } else { 64 << self.tables };
-        let tables = fresh + (2 << self.differences()) + (4 << self.places(old));
+        let fresh = if self.apart { 0 } else { (64 << self.tables) + (4 << self.lookups(old)) };
+        let tables = fresh + (2 << self.differences());
         recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
     }
 }
 
-/// Codes `target`, which `steps` put together from `old`, behind what `out` holds. The forecast must be one that the decoder can
-/// make from the same old bytes and steps.
+/// Codes `target`, which `steps` put together from `old`, behind what `out` holds; fresh bytes that stand apart go behind what `fresh`
+/// holds. The forecast must be one that the decoder can make from the same old bytes and steps.
 pub fn encode(
     old: &dyn ReadAt,
     target: &[u8],
     steps: &[Step],
     options: Options,
     forecast: &mut dyn Forecast,
-    out: &mut Vec<u8>,
+    (out, fresh): (&mut Vec<u8>, &mut Vec<u8>),
 ) -> Result<(), CoderError> {
     let mut coder = Encoder::new(out);
-    let options = Options { recall: options.recall && old.len() <= MOST_RECALLED, ..options }.code(&mut coder);
+    let recall = options.recall && !options.apart && old.len() <= MOST_RECALLED;
+    let options = Options { recall, ..options }.code(&mut coder);
     let limits = Limits { most_steps: usize::MAX, most_memory: u64::MAX };
     let steps = steps::code(&mut coder, Some(steps), old.len(), target.len() as u64, &limits)?;
     let mut sink = |_: &[u8]| Ok(());
-    Work::new(old, options, Some(target))?.run(&mut coder, &steps, forecast, &mut sink)?;
+    Work::new(old, options, Some(target), Apart::Out(fresh))?.run(&mut coder, &steps, forecast, &mut sink)?;
     coder.finish();
     Ok(())
 }
 
-/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream. `sink` gets them in order.
+/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream, and `fresh`, all of which must be needed. `sink`
+/// gets them in order.
 pub fn decode<'f>(
     old: &dyn ReadAt,
     target_length: u64,
     limits: &Limits,
-    packed: &mut dyn Read,
+    (packed, fresh): (&mut dyn Read, &mut dyn Read),
     make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let mut coder = Decoder::new(packed);
-    let done = decode_all(old, target_length, limits, &mut coder, make_forecast, sink);
+    let done = decode_all(old, target_length, limits, (&mut coder, fresh), make_forecast, sink);
     match coder.take_error() {
         Some(error) => Err(error.into()),
-        None => done.and_then(|()| if coder.has_more() { Err(CoderError::Trailing) } else { Ok(()) }),
+        None => done.and_then(|()| match coder.has_more() || fresh.read(&mut [0])? > 0 {
+            true => Err(CoderError::Trailing),
+            false => Ok(()),
+        }),
     }
 }
 
@@ -196,11 +205,12 @@ fn decode_all<'f>(
     old: &dyn ReadAt,
     target_length: u64,
     limits: &Limits,
-    coder: &mut Decoder,
+    (coder, fresh): (&mut Decoder<'_>, &mut dyn Read),
     make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
-    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, swift: false };
+    let empty =
+        Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, places: false };
     let options = empty.code(coder);
     if options.memory(old.len()) > limits.most_memory {
         return Err(CoderError::Memory { needed: options.memory(old.len()), most: limits.most_memory });
@@ -210,8 +220,22 @@ fn decode_all<'f>(
         return Err(CoderError::Truncated);
     }
     let mut forecast = make_forecast(&steps)?;
-    Work::new(old, options, None)?.run(coder, &steps, &mut *forecast, sink)?;
+    Work::new(old, options, None, Apart::In(fresh))?.run(coder, &steps, &mut *forecast, sink)?;
     if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
+}
+
+/// Where fresh bytes go that stand apart, or come from.
+enum Apart<'a> {
+    Out(&'a mut Vec<u8>),
+    In(&'a mut dyn Read),
+}
+
+/// The models of fresh bytes that stand in the stream itself.
+struct Heavy {
+    training: u64,
+    trained_to: u64,
+    mixture: Mixture,
+    matches: Matches,
 }
 
 /// The state of either direction.
@@ -219,29 +243,37 @@ struct Work<'a> {
     old: &'a dyn ReadAt,
     /// The whole target, which only the encoder knows.
     target: Option<&'a [u8]>,
-    training: u64,
     space: Space,
-    mixture: Mixture,
-    matches: Matches,
+    /// None if fresh bytes stand apart.
+    heavy: Option<Heavy>,
+    apart: Apart<'a>,
+    /// Whether distances in those are places.
+    places: bool,
     residual: Residual,
     /// The forecast of a part, and what it turned out to be.
     part: Vec<u8>,
 }
 
 impl<'a> Work<'a> {
-    fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>) -> io::Result<Self> {
+    fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>, apart: Apart<'a>) -> io::Result<Self> {
         let mut base = Vec::new();
         if options.recall {
             base.resize(usize::try_from(old.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?, 0);
             old.read_at(0, &mut base)?;
         }
+        let heavy = (!options.apart).then(|| Heavy {
+            training: (1 << options.training.min(30)) - 1,
+            trained_to: 0,
+            mixture: Mixture::new(options.nature, options.tables),
+            matches: Matches::new(options.lookups(old.len())),
+        });
         Ok(Self {
             old,
             target,
-            training: (1 << options.training.min(30)) - 1,
             space: Space::new(base, History::new(options.history)),
-            mixture: Mixture::new(options.nature, options.tables, options.swift),
-            matches: Matches::new(options.places(old.len())),
+            heavy,
+            apart,
+            places: options.places,
             residual: Residual::new(options.differences()),
             part: vec![0; PART as usize],
         })
@@ -255,15 +287,17 @@ impl<'a> Work<'a> {
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CoderError> {
         let mut copied_to = 0;
-        let mut trained_to = 0;
         for step in steps {
             if step.fresh > 0 {
-                let from = self.space.at().saturating_sub(self.training).max(trained_to).max(self.space.lowest());
-                self.matches.note(&self.space);
-                self.mixture.train(&self.space, from);
-                let around = self.surroundings(copied_to, step)?;
-                self.code_fresh(coder, step.fresh, &around, sink)?;
-                trained_to = self.space.at();
+                match self.heavy.take() {
+                    Some(mut heavy) => {
+                        let around = self.surroundings(copied_to, step)?;
+                        let coded = self.code_fresh(coder, &mut heavy, step.fresh, &around, sink);
+                        self.heavy = Some(heavy);
+                        coded?;
+                    }
+                    None => self.pass_apart(step.fresh, sink)?,
+                }
             }
             let mut done = 0;
             self.residual.enter(self.space.newest());
@@ -300,25 +334,64 @@ impl<'a> Work<'a> {
     fn code_fresh<C: Coder>(
         &mut self,
         coder: &mut C,
+        Heavy { training, trained_to, mixture, matches }: &mut Heavy,
         length: u64,
         around: &Surroundings,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CoderError> {
-        self.mixture.enter(&self.space, self.space.at());
-        self.matches.leave();
-        self.matches.look_up(&self.space, self.mixture.newest());
+        let from = self.space.at().saturating_sub(*training).max(*trained_to).max(self.space.lowest());
+        matches.note(&self.space);
+        mixture.train(&self.space, from);
+        mixture.enter(&self.space, self.space.at());
+        matches.leave();
+        matches.look_up(&self.space, mixture.newest());
         let mut gap = Gap::new();
         let mut left = length;
         while left > 0 {
             let part = left.min(4096);
             let at = self.space.written() as usize;
             let actual = self.target.and_then(|target| target.get(at..at + part as usize));
-            gap.code(coder, (&mut self.mixture, &mut self.matches), actual, (part as usize, left), around, &mut self.space);
+            gap.code(coder, (&mut *mixture, &mut *matches), actual, (part as usize, left), around, &mut self.space);
             self.space.history().deliver(false, sink)?;
             if coder.failed() {
                 return Err(CoderError::Truncated);
             }
             left -= part;
+        }
+        *trained_to = self.space.at();
+        Ok(())
+    }
+
+    /// Hands out or takes in `length` fresh bytes that stand apart.
+    fn pass_apart(&mut self, length: u64, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), CoderError> {
+        let mut left = length;
+        while left > 0 {
+            let at = self.space.written();
+            let count = left.min(PART) as usize;
+            let part = &mut self.part[..count];
+            match &mut self.apart {
+                Apart::Out(out) => {
+                    let actual = self.target.and_then(|target| target.get(at as usize..at as usize + count));
+                    part.copy_from_slice(actual.ok_or(CoderError::Steps)?);
+                    self.space.extend(part);
+                    if self.places {
+                        places::to_places(part, at);
+                    }
+                    out.extend_from_slice(part);
+                }
+                Apart::In(fresh) => {
+                    fresh.read_exact(part).map_err(|error| match error.kind() {
+                        io::ErrorKind::UnexpectedEof => CoderError::Truncated,
+                        _ => error.into(),
+                    })?;
+                    if self.places {
+                        places::to_distances(part, at);
+                    }
+                    self.space.extend(part);
+                }
+            }
+            self.space.history().deliver(false, sink)?;
+            left -= count as u64;
         }
         Ok(())
     }

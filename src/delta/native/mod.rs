@@ -70,5 +70,20 @@ impl Program {
     }
 }
 
+/// Whether a file is a program or library for x86 processors of 32 or 64 bits: ELF, PE or Mach-O for one processor.
+#[cfg(feature = "publisher")]
+pub fn is_x86(file: &[u8]) -> bool {
+    let number = |at: usize| file.get(at..).and_then(|rest| rest.first_chunk::<4>()).map(|bytes| u32::from_le_bytes(*bytes));
+    match number(0) {
+        Some(0x464C_457F) => matches!(number(18).map(|machine| machine & 0xFFFF), Some(3 | 62)),
+        Some(0xFEED_FACE | 0xFEED_FACF) => number(4).is_some_and(|machine| machine & 0xFF_FFFF == 7),
+        Some(start) if start & 0xFFFF == 0x5A4D => {
+            let machine = number(0x3C).and_then(|at| number(at as usize + 4));
+            matches!(machine.map(|machine| machine & 0xFFFF), Some(0x14C | 0x8664))
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests;

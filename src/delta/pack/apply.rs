@@ -1,17 +1,18 @@
-//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is written.
+//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is written. The stream of fresh bytes that
+//! groups share comes first, into a file of that folder that is gone at the end; the groups that need nothing of it are decoded meanwhile.
 //!
 //! A group whose base is missing or damaged, or whose bytes are, fails alone: its files are to be had another way. A base is hashed
 //! before anything is made from it, so a wrong one is told as what it is.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::bytes::{FileBytes, Stream};
 use super::group::{self, GroupError};
-use super::{Group, Pack, PackError};
+use super::{Group, Pack, PackError, fresh};
 use crate::delta::forecast::ReadAt;
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
 use crate::parallel;
@@ -94,16 +95,23 @@ pub fn apply(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<(Vec<Option<Applied>>, Vec<Failed>), PackError> {
     let made: Vec<_> = pack.outline.made().map(|(_, made)| made.size).collect();
-    let mut queue: Vec<&Group> = pack.groups.iter().collect();
-    queue.sort_by_key(|group| std::cmp::Reverse(group.span.end - group.span.start));
+    let shared = Shared { path: folder.join("fresh"), file: OnceLock::new() };
+    let queue = queue(pack);
     let done = AtomicUsize::new(0);
     let results = Mutex::new((vec![None; made.len()], Vec::new()));
-    let work = |(): &mut (), group: &&Group| {
-        if options.stop.load(Ordering::Relaxed) {
-            return Err(PackError::Stopped);
-        }
+    let work = |(): &mut (), task: &Task<'_>| {
+        let group = match task {
+            Task::Fresh => {
+                if let Err(failed) = shared.unpack(pack, file, options.stop) {
+                    results.lock().unwrap_or_else(PoisonError::into_inner).1.push(failed);
+                }
+                return Ok(());
+            }
+            Task::Group(_) if options.stop.load(Ordering::Relaxed) => return Err(PackError::Stopped),
+            Task::Group(group) => group,
+        };
         let mut makers = Makers { folder, sizes: &made, group, stop: options.stop, open: None, made: Vec::new(), member: 0 };
-        let outcome = makers.run(pack, file, base, bases);
+        let outcome = makers.run(pack, (file, &shared), base, bases);
         let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(()) => {
@@ -121,11 +129,88 @@ pub fn apply(
         Ok(())
     };
     let memory = usize::try_from(options.memory / MEMORY_OF_A_GROUP).unwrap_or(usize::MAX);
-    parallel::each(&queue, options.threads.min(memory), || (), work)?;
+    let ended = parallel::each(&queue, options.threads.min(memory), || (), work);
+    shared.discard();
+    ended?;
     if options.stop.load(Ordering::Relaxed) {
         return Err(PackError::Stopped);
     }
     Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A piece of work.
+enum Task<'a> {
+    /// The stream that groups share.
+    Fresh,
+    /// A group.
+    Group(&'a Group),
+}
+
+/// What is to be done, in the order in which it is begun: the shared stream, what does without it, then what waits for it; of each kind the
+/// largest first. So whoever waits knows that somebody is at what it waits for.
+fn queue(pack: &Pack) -> Vec<Task<'_>> {
+    let mut groups: Vec<&Group> = pack.groups.iter().collect();
+    groups.sort_by_key(|group| (!group.fresh.is_empty(), std::cmp::Reverse(group.span.end - group.span.start)));
+    let shared = groups.last().is_some_and(|group| !group.fresh.is_empty());
+    shared.then_some(Task::Fresh).into_iter().chain(groups.into_iter().map(Task::Group)).collect()
+}
+
+/// The fresh bytes that groups share, unpacked.
+struct Shared {
+    path: PathBuf,
+    /// Set once they are there; `None` if they cannot be had.
+    file: OnceLock<Option<FileBytes>>,
+}
+
+impl Shared {
+    fn unpack(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<(), Failed> {
+        /// Whatever happens, nobody waits for ever.
+        struct Told<'a>(&'a Shared);
+        impl Drop for Told<'_> {
+            fn drop(&mut self) {
+                self.0.file.get_or_init(|| None);
+            }
+        }
+        let _told = Told(self);
+        let file = self.write(pack, file, stop)?;
+        self.file.get_or_init(|| Some(file));
+        Ok(())
+    }
+
+    fn write(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<FileBytes, Failed> {
+        let local = |action| move |source| Failed::File { action, path: self.path.clone(), source };
+        let length = pack.groups.iter().map(|group| group.fresh.end).max().unwrap_or(0);
+        let mut unpacked = fresh::unpack(Stream::new(file, &pack.fresh), length).map_err(|error| Failed::Patch(error.into()))?;
+        let mut out = File::options().read(true).write(true).create(true).truncate(true).open(&self.path).map_err(local("create"))?;
+        let mut block = vec![0; BLOCK];
+        let mut left = length;
+        while left > 0 {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Failed::Stopped);
+            }
+            let count = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            unpacked.read_exact(&mut block[..count]).map_err(|error| Failed::Patch(error.into()))?;
+            out.write_all(&block[..count]).map_err(local("write"))?;
+            left -= count as u64;
+        }
+        FileBytes::new(out).map_err(local("read"))
+    }
+
+    /// The bytes of one group, once they are there.
+    fn of<'a>(&'a self, group: &Group) -> Result<Box<dyn Read + 'a>, Failed> {
+        if group.fresh.is_empty() {
+            return Ok(Box::new(io::empty()));
+        }
+        let file = self.file.wait().as_ref().ok_or(Failed::Patch(GroupError::Shared))?;
+        Ok(Box::new(io::BufReader::with_capacity(1 << 16, Stream::new(file, &group.fresh))))
+    }
+
+    fn discard(self) {
+        let there = self.file.into_inner().is_some();
+        if there && let Err(error) = fs::remove_file(&self.path) && error.kind() != io::ErrorKind::NotFound {
+            tracing::debug!(%error, path = %self.path.display(), "the fresh bytes of a patch stay until the next try");
+        }
+    }
 }
 
 /// The files of one group, written one after another as their bytes come.
@@ -148,7 +233,13 @@ struct Open {
 }
 
 impl Makers<'_> {
-    fn run(&mut self, pack: &Pack, file: &(dyn ReadAt + Sync), base: &Manifest, bases: &dyn Bases) -> Result<(), Failed> {
+    fn run(
+        &mut self,
+        pack: &Pack,
+        (file, shared): (&(dyn ReadAt + Sync), &Shared),
+        base: &Manifest,
+        bases: &dyn Bases,
+    ) -> Result<(), Failed> {
         let paths = pack.bases_of(self.group);
         let entry = |path: &RelativePath| base.file_manifest.get(path).ok_or_else(|| Failed::NoBase { path: path.clone() });
         let total = paths.iter().map(|path| entry(path).map(|entry| entry.size)).sum::<Result<u64, Failed>>()?;
@@ -162,8 +253,10 @@ impl Makers<'_> {
         let members = self.group.members.clone();
         let lengths: Vec<u64> = members.iter().filter_map(|number| self.sizes.get(*number).copied()).collect();
         let mut packed = Stream::new(file, &self.group.span);
+        let mut fresh = shared.of(self.group)?;
         let mut failed = None;
-        let decoded = group::decode(self.group.algorithm, &opened, &lengths, &mut packed, MEMORY_OF_A_GROUP, &mut |bytes| {
+        let streams: (&mut dyn Read, &mut dyn Read) = (&mut packed, &mut fresh);
+        let decoded = group::decode(self.group.algorithm, &opened, &lengths, streams, MEMORY_OF_A_GROUP, &mut |bytes| {
             self.take(bytes).map_err(|error| {
                 failed = Some(error);
                 io::ErrorKind::Other.into()

@@ -34,6 +34,9 @@ pub enum GroupError {
         /// Bytes that it may take.
         allowed: u64,
     },
+    /// What it shares with other groups is damaged.
+    #[error("what its files share with others is damaged")]
+    Shared,
     /// The algorithm cannot code this many files, or files of this kind.
     #[error("its files cannot be coded in this way")]
     Unfit,
@@ -44,13 +47,13 @@ const MODELS: u64 = 48 << 20;
 /// What an entry of a decoder's step list takes, bytes, with what the forecast makes of it.
 const MEMORY_OF_A_STEP: u64 = 48;
 
-/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in order. `memory` bounds what it takes
-/// beside the bases, bytes.
+/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in order. `fresh` are the group's own of what
+/// the pack's groups share. `memory` bounds what it takes beside the bases, bytes.
 pub fn decode(
     algorithm: Algorithm,
     bases: &[&dyn ReadAt],
     lengths: &[u64],
-    packed: &mut dyn Read,
+    (packed, fresh): (&mut dyn Read, &mut dyn Read),
     memory: u64,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), GroupError> {
@@ -63,7 +66,7 @@ pub fn decode(
             let most_steps = usize::try_from(memory / 2 / MEMORY_OF_A_STEP).unwrap_or(usize::MAX);
             let limits = Limits { most_steps, most_memory: MODELS };
             let foretell = |steps: &[Step]| forecast(&old, &program, lengths, steps, &hints);
-            Ok(coder::decode(&old, length, &limits, packed, foretell, sink)?)
+            Ok(coder::decode(&old, length, &limits, (packed, fresh), foretell, sink)?)
         }
         Algorithm::Zstd => {
             let (bases, patch) = (in_memory(&old, memory)?, read_patch(packed, memory)?);
@@ -172,15 +175,25 @@ mod encode {
         }
     }
 
-    /// Codes `target`, which is files of the given `lengths`, against `bases`, and appends it to `out`; `swift`ly if decoding must not take
-    /// long, and with steps that cost `coarseness` times as much where there would be too many for a decoder's memory.
+    /// Whether a file among these is a program for x86 processors.
+    fn has_x86(target: &[u8], lengths: &[u64]) -> bool {
+        let mut rest = target;
+        lengths.iter().any(|length| {
+            let (file, behind) = rest.split_at(rest.len().min(usize::try_from(*length).unwrap_or(usize::MAX)));
+            rest = behind;
+            native::is_x86(file)
+        })
+    }
+
+    /// Codes `target`, which is files of the given `lengths`, against `bases`, and appends it to `out`; what is fresh goes to `fresh` if it
+    /// is to stand `apart`. With steps that cost `coarseness` times as much where there would be too many for a decoder's memory.
     pub fn encode(
         algorithm: Algorithm,
         class: Class,
         bases: &[&dyn ReadAt],
         target: &[u8],
-        (lengths, swift, coarseness): (&[u64], bool, u32),
-        out: &mut Vec<u8>,
+        (lengths, apart, coarseness): (&[u64], bool, u32),
+        (out, fresh): (&mut Vec<u8>, &mut Vec<u8>),
     ) -> Result<(), GroupError> {
         let old = Joined::new(bases.iter().copied());
         match algorithm {
@@ -201,11 +214,12 @@ mod encode {
                     out.extend_from_slice(&hints);
                     (steps, hints)
                 };
-                let fresh = steps.iter().map(|step| step.fresh).sum();
+                let count = steps.iter().map(|step| step.fresh).sum();
                 let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
-                let options = coder::Options { swift, ..coder::Options::for_target(nature, target.len() as u64, fresh) };
+                let places = apart && class == Class::Native && has_x86(target, lengths);
+                let options = coder::Options { apart, places, ..coder::Options::for_target(nature, target.len() as u64, count) };
                 let mut forecast = forecast(&old, &program, lengths, &steps, &hints)?;
-                Ok(coder::encode(&old, target, &steps, options, &mut *forecast, out)?)
+                Ok(coder::encode(&old, target, &steps, options, &mut *forecast, (out, fresh))?)
             }
             Algorithm::Zstd => {
                 out.extend(dictionary::make(&in_memory(&old, u64::MAX)?, target, LEVEL)?);

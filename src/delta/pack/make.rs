@@ -2,14 +2,14 @@
 //! result applied once in memory before anyone signs it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
 use super::group::{self, Class, GroupError};
 use super::outline::{Content, Fate, Made, Outline};
-use super::{Algorithm, Group, MAGIC, PackError, numbers, outline_base, write_groups};
+use super::{Algorithm, Group, MAGIC, PackError, fresh, numbers, outline_base, write_groups};
 use crate::delta::align::{self, Options};
 use crate::delta::coder::{self, CoderError, Nature};
 use crate::delta::forecast::{PlainForecast, ReadAt};
@@ -114,14 +114,18 @@ pub enum MakePackError {
         /// The group's first file.
         path: RelativePath,
     },
+    /// The shared stream does not come back: a fault of this program.
+    #[error("the fresh bytes of the patch do not come back")]
+    UnsoundFresh,
 }
 
 /// Bases and targets of a group of small files at most, bytes. Larger groups share more and are applied on fewer cores.
 const LARGEST_GROUP: u64 = 8 << 20;
 /// A file from this size on, bytes, is its own group.
 const OWN_GROUP: u64 = 1 << 20;
-/// Bytes without a counterpart that have the heavy model at most, in one pack. They take about 3 microseconds each, those of the light
-/// model 0.4: enough for a small update, which should be as small as can be, and less than a second in a large one.
+/// Bytes without a counterpart that have the heavy model at most, in one pack. They take about 3 microseconds each, those in the stream
+/// that groups share a hundredth of a microsecond: enough for a small update, which should be as small as can be, and less than a second in
+/// a large one, where the shared stream is hardly larger.
 const MOST_HEAVY: u64 = 288 << 10;
 /// Memory that coding one byte of a group takes about, bytes: suffixes, lanes, both sides.
 const MEMORY_A_BYTE: u64 = 16;
@@ -136,23 +140,26 @@ pub fn make(
 ) -> Result<MadePack, MakePackError> {
     let plan = Plan::new(old, new)?;
     let jobs = plan.jobs((old, new), options.choice)?;
-    let coded = code(&plan, &jobs, (old, new), options, progress)?;
+    let (coded, fresh) = code(&plan, &jobs, (old, new), options, progress)?;
     let mut groups = Vec::new();
-    let mut at = 0;
+    let (mut at, mut fresh_at) = (0, 0);
     for (job, coded) in jobs.iter().zip(&coded) {
-        let end = at + coded.bytes.len() as u64;
-        groups.push(Group { algorithm: coded.algorithm, span: at..end, members: job.members.clone() });
-        at = end;
+        let (end, fresh_end) = (at + coded.bytes.len() as u64, fresh_at + coded.fresh);
+        let (span, fresh) = (at..end, fresh_at..fresh_end);
+        groups.push(Group { algorithm: coded.algorithm, span, fresh, members: job.members.clone() });
+        (at, fresh_at) = (end, fresh_end);
     }
+    let shared = pack_fresh(&fresh, options.memory)?;
     let head = write_outline(&plan.outline, old.manifest(), new.manifest(), &groups)?;
     out.write_all(&head).map_err(MakePackError::Write)?;
     for coded in &coded {
         out.write_all(&coded.bytes).map_err(MakePackError::Write)?;
     }
-    let verdicts = plan.verdicts(old.manifest(), &jobs, &coded);
+    out.write_all(&shared).map_err(MakePackError::Write)?;
+    let verdicts = plan.verdicts(old.manifest(), &jobs, &coded, shared.len() as f64 / fresh.len().max(1) as f64);
     let made: Vec<&Made> = plan.outline.made().map(|(_, made)| made).collect();
     Ok(MadePack {
-        length: head.len() as u64 + at,
+        length: head.len() as u64 + at + shared.len() as u64,
         outline: head.len() as u64,
         cloned: plan.outline.fates.values().filter(|fate| matches!(fate.content, Content::Old(_))).count() as u64,
         written: made.iter().map(|made| made.size).sum(),
@@ -200,7 +207,8 @@ fn write_outline(outline: &Outline, base: &Manifest, target: &Manifest, groups: 
     let fresh = steps.iter().map(|step| step.fresh).sum();
     let options = coder::Options::for_target(Nature::Text, joined.len() as u64, fresh);
     let mut packed = Vec::new();
-    coder::encode(&old, &joined, &steps, options, &mut PlainForecast::new(&old), &mut packed).map_err(unwritable)?;
+    let mut forecast = PlainForecast::new(&old);
+    coder::encode(&old, &joined, &steps, options, &mut forecast, (&mut packed, &mut Vec::new())).map_err(unwritable)?;
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&Digest::of(&json).as_bytes()[..4]);
     for length in [packed.len(), streams.head.len(), streams.names.len(), streams.numbers.len()] {
@@ -261,7 +269,7 @@ impl Plan {
                     job.weight += weight;
                     job.fresh += fresh;
                 }
-                _ => jobs.push(Job { class, swift: false, members: vec![number], weight, fresh }),
+                _ => jobs.push(Job { class, apart: false, members: vec![number], weight, fresh }),
             }
         }
         // The jobs with least to code have the heavy model, as far as time allows.
@@ -270,16 +278,18 @@ impl Plan {
         let mut total = 0;
         for job in order {
             total += job.fresh;
-            job.swift = total > MOST_HEAVY;
+            job.apart = total > MOST_HEAVY;
         }
         Ok(jobs)
     }
 
-    fn verdicts(&self, base: &Manifest, jobs: &[Job], coded: &[Coded]) -> Vec<Verdict> {
+    /// `shared` is what a fresh byte in the shared stream costs there.
+    fn verdicts(&self, base: &Manifest, jobs: &[Job], coded: &[Coded], shared: f64) -> Vec<Verdict> {
         let mut shares = HashMap::new();
         for (job, coded) in jobs.iter().zip(coded) {
-            for (number, packed) in job.members.iter().zip(&coded.shares) {
-                shares.insert(&self.made[*number].0, (coded.algorithm, *packed));
+            let bytes = coded.bytes.len() as f64 + coded.fresh as f64 * shared;
+            for (number, share) in job.members.iter().zip(&coded.shares) {
+                shares.insert(&self.made[*number].0, (coded.algorithm, (bytes * share) as u64));
             }
         }
         let mut verdicts = Vec::new();
@@ -331,8 +341,8 @@ impl Plan {
 /// A group that is to be coded.
 struct Job {
     class: Class,
-    /// The light model must do: there is so much that the heavy one would take longer than fetching everything.
-    swift: bool,
+    /// Its fresh bytes go to the shared stream: there are so many that the heavy model would take longer than fetching everything.
+    apart: bool,
     members: Vec<usize>,
     /// Bytes of bases and targets together.
     weight: u64,
@@ -344,25 +354,39 @@ struct Job {
 struct Coded {
     algorithm: Algorithm,
     bytes: Vec<u8>,
-    /// For each member, its share of the bytes.
-    shares: Vec<u64>,
+    /// How many fresh bytes it leaves to the shared stream.
+    fresh: u64,
+    /// For each member, its share of what the group costs.
+    shares: Vec<f64>,
 }
 
 fn read(tree: &dyn Tree, path: &RelativePath) -> Result<Vec<u8>, MakePackError> {
     tree.read(path).map_err(|source| MakePackError::Read { path: path.clone(), source })
 }
 
-/// Codes all jobs, the heaviest first, on as many cores as memory allows.
+/// The shared stream, proved like the groups.
+fn pack_fresh(bytes: &[u8], memory: u64) -> Result<Vec<u8>, MakePackError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let packed = fresh::pack(bytes, memory).map_err(MakePackError::Write)?;
+    let mut back = Vec::with_capacity(bytes.len());
+    let unpacked = fresh::unpack(&packed[..], bytes.len() as u64).and_then(|mut unpacked| unpacked.read_to_end(&mut back));
+    unpacked.map_err(MakePackError::Write)?;
+    if back == bytes { Ok(packed) } else { Err(MakePackError::UnsoundFresh) }
+}
+
+/// Codes all jobs, the heaviest first, on as many cores as memory allows; gives what they leave to the shared stream as well.
 fn code(
     plan: &Plan,
     jobs: &[Job],
     trees: (&dyn Tree, &dyn Tree),
     options: MakeOptions,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<Vec<Coded>, MakePackError> {
+) -> Result<(Vec<Coded>, Vec<u8>), MakePackError> {
     let mut queue: Vec<usize> = (0..jobs.len()).collect();
     queue.sort_by_key(|index| std::cmp::Reverse(jobs[*index].weight));
-    let results: Mutex<BTreeMap<usize, Coded>> = Mutex::default();
+    let results: Mutex<BTreeMap<usize, (Coded, Vec<u8>)>> = Mutex::default();
     let work = |(): &mut (), index: &usize| -> Result<(), MakePackError> {
         let coded = jobs[*index].code(plan, trees, options)?;
         progress(jobs[*index].weight);
@@ -373,11 +397,21 @@ fn code(
     let fit = options.memory / (heaviest * MEMORY_A_BYTE).max(64 << 20);
     let threads = options.threads.min(usize::try_from(fit).unwrap_or(usize::MAX));
     parallel::each(&queue, threads, || (), work)?;
-    Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
+    let (mut all, mut shared) = (Vec::new(), Vec::new());
+    for (coded, fresh) in results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
+        all.push(coded);
+        shared.extend(fresh);
+    }
+    Ok((all, shared))
 }
 
 impl Job {
-    fn code(&self, plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOptions) -> Result<Coded, MakePackError> {
+    fn code(
+        &self,
+        plan: &Plan,
+        (old, new): (&dyn Tree, &dyn Tree),
+        options: MakeOptions,
+    ) -> Result<(Coded, Vec<u8>), MakePackError> {
         let made = &plan.made;
         let mut seen = BTreeSet::new();
         let (mut bases, mut target, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
@@ -392,22 +426,19 @@ impl Job {
         }
         let first = || made[self.members[0]].0.clone();
         let sources: Vec<&dyn ReadAt> = bases.iter().map(|base| base as &dyn ReadAt).collect();
-        let mut best: Option<Coded> = None;
+        let total = sizes.iter().sum::<u64>().max(1);
         for (algorithm, coarseness) in self.candidates(options.choice) {
-            let mut bytes = Vec::new();
-            let coded = group::encode(algorithm, self.class, &sources, &target, (&sizes, self.swift, coarseness), &mut bytes);
+            let (mut bytes, mut fresh) = (Vec::new(), Vec::new());
+            let how = (&sizes[..], self.apart, coarseness);
+            let coded = group::encode(algorithm, self.class, &sources, &target, how, (&mut bytes, &mut fresh));
             coded.map_err(|source| MakePackError::Code { path: first(), source })?;
-            let coded = Coded { algorithm, bytes, shares: Vec::new() };
             // The first that a client can apply is the one wanted most.
-            if self.prove(&coded, &sources, &sizes, &target).is_some() {
-                best = Some(coded);
-                break;
+            if self.comes_back(algorithm, (&bytes, &fresh), &sources, &sizes, &target) {
+                let shares = sizes.iter().map(|size| *size as f64 / total as f64).collect();
+                return Ok((Coded { algorithm, bytes, fresh: fresh.len() as u64, shares }, fresh));
             }
         }
-        let mut best = best.ok_or_else(|| MakePackError::Unsound { path: first() })?;
-        let total = sizes.iter().sum::<u64>().max(1);
-        best.shares = sizes.iter().map(|size| best.bytes.len() as u64 * size / total).collect();
-        Ok(best)
+        Err(MakePackError::Unsound { path: first() })
     }
 
     /// What is tried, one after another, until a client can apply it: the algorithm, and how coarse its steps are. Ours made less than
@@ -424,13 +455,21 @@ impl Job {
     }
 
     /// Decodes what was coded: nothing leaves the publisher that does not come back.
-    fn prove(&self, coded: &Coded, bases: &[&dyn ReadAt], sizes: &[u64], target: &[u8]) -> Option<()> {
+    fn comes_back(
+        &self,
+        algorithm: Algorithm,
+        (mut bytes, mut fresh): (&[u8], &[u8]),
+        bases: &[&dyn ReadAt],
+        sizes: &[u64],
+        target: &[u8],
+    ) -> bool {
         let mut hasher = Hasher::default();
         let mut sink = |bytes: &[u8]| {
             hasher.update(bytes);
             Ok(())
         };
-        group::decode(coded.algorithm, bases, sizes, &mut &coded.bytes[..], super::apply::MEMORY_OF_A_GROUP, &mut sink).ok()?;
-        (hasher.finish() == Digest::of(target)).then_some(())
+        let memory = super::apply::MEMORY_OF_A_GROUP;
+        let decoded = group::decode(algorithm, bases, sizes, (&mut bytes, &mut fresh), memory, &mut sink);
+        decoded.is_ok() && hasher.finish() == Digest::of(target)
     }
 }

@@ -1,19 +1,22 @@
 //! Packs: all that turns the files of one release into those of another, in one file.
 //!
 //! ```text
-//! "KZP2"  check: 4 bytes of the target manifest's digest
+//! "KZP3"  check: 4 bytes of the target manifest's digest
 //! outline  lengths, then one coded stream: head of the manifest, names, numbers (what becomes of each file; the groups)
 //! groups   one behind the other: files that are coded together
+//! fresh    what stands in no old file, of all groups that leave it to this stream
 //! ```
 //!
 //! Files that are alike share a group, and with it everything the coder has learned: of a release that changes nine text files,
-//! eight profit. Groups are independent, so they are applied on all cores.
+//! eight profit. Groups are independent, so they are applied on all cores; where there are many fresh bytes, those of all groups are one
+//! stream, which is decoded first ([`fresh`]).
 //!
 //! In: the base's manifest, the base's files by content. Out: the target's files, and the target's manifest, which the caller
 //! holds against signed metadata. Never: a hash of its own that anyone trusts; the four bytes of check only tell a mistake early.
 
 mod apply;
 mod bytes;
+mod fresh;
 mod group;
 #[cfg(feature = "publisher")]
 mod make;
@@ -35,7 +38,7 @@ use super::forecast::{PlainForecast, ReadAt};
 use crate::model::{Digest, Manifest, RelativePath};
 
 /// The first bytes of every pack.
-const MAGIC: &[u8; 4] = b"KZP2";
+const MAGIC: &[u8; 4] = b"KZP3";
 /// Bytes of the outline's streams together that are read at most: about 500,000 changed files.
 const LARGEST_OUTLINE: u64 = 64 << 20;
 /// Memory that the outline's models may take, bytes.
@@ -100,6 +103,8 @@ pub struct Group {
     pub algorithm: Algorithm,
     /// Its bytes in the pack.
     pub span: Range<u64>,
+    /// Its bytes in the unpacked stream of fresh bytes.
+    pub fresh: Range<u64>,
     /// Its files: numbers in [`Outline::made`], in their order in the stream.
     pub members: Vec<usize>,
 }
@@ -111,6 +116,8 @@ pub struct Pack {
     pub outline: Outline,
     /// How the files that it makes are coded; each is in exactly one group.
     pub groups: Vec<Group>,
+    /// The packed stream of fresh bytes in the pack; empty if no group has any there.
+    pub fresh: Range<u64>,
     check: [u8; 4],
 }
 
@@ -138,7 +145,8 @@ impl Pack {
         let mut streams = Vec::new();
         let old = outline_base(base)?;
         let limits = Limits { most_steps: 1 << 20, most_memory: OUTLINE_MEMORY };
-        coder::decode(&old, total, &limits, &mut &packed[..], |_| Ok(Box::new(PlainForecast::new(&old))), &mut |bytes| {
+        let packed = (&mut &packed[..] as _, &mut io::empty() as _);
+        coder::decode(&old, total, &limits, packed, |_| Ok(Box::new(PlainForecast::new(&old))), &mut |bytes| {
             streams.extend_from_slice(bytes);
             Ok(())
         })
@@ -148,12 +156,12 @@ impl Pack {
         let (names, numbers) = rest.split_at_checked(cut[1]).ok_or(PackError::Form("its outline ends too early"))?;
         let mut numbers = Numbers::new(numbers);
         let outline = Outline::read(base, head, names, &mut numbers)?;
-        let made = outline.made().count();
-        let groups = read_groups(&mut numbers, made, at + packed_length, file.len())?;
+        let made: Vec<u64> = outline.made().map(|(_, made)| made.size).collect();
+        let (groups, fresh) = read_groups(&mut numbers, &made, at + packed_length, file.len())?;
         if !numbers.rest().is_empty() {
             return Err(PackError::Form("something follows its outline"));
         }
-        Ok(Self { outline, groups, check })
+        Ok(Self { outline, groups, fresh, check })
     }
 
     /// The manifest of the target, from the digests of what was made. It is checked, and it is the one that the pack was made for,
@@ -201,6 +209,7 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group]) {
     for group in groups {
         numbers.push(group.algorithm as u8);
         numbers::put(numbers, group.span.end - group.span.start);
+        numbers::put(numbers, group.fresh.end - group.fresh.start);
         numbers::put(numbers, group.members.len() as u64);
         let mut next = 0;
         for member in &group.members {
@@ -210,36 +219,49 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group]) {
     }
 }
 
-/// Reads groups that lie in `start..end` and have each of `made` files once.
-fn read_groups(numbers: &mut Numbers<'_>, made: usize, start: u64, end: u64) -> Result<Vec<Group>, PackError> {
-    let count = numbers.below(made + 1)?;
+/// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in `start..end` with the stream of their
+/// fresh bytes behind them.
+fn read_groups(
+    numbers: &mut Numbers<'_>,
+    made: &[u64],
+    start: u64,
+    end: u64,
+) -> Result<(Vec<Group>, Range<u64>), PackError> {
+    let count = numbers.below(made.len() + 1)?;
     let mut groups = Vec::with_capacity(count);
-    let mut seen = vec![false; made];
-    let mut at = start;
+    let mut seen = vec![false; made.len()];
+    let (mut at, mut fresh_at) = (start, 0_u64);
     for _ in 0..count {
         let algorithm =
             *Algorithm::ALL.get(usize::from(numbers.byte()?)).ok_or(PackError::Form("a group is of no known kind"))?;
         let length = numbers.next()?;
         let span = at..at.checked_add(length).ok_or(PackError::Form("a group lies outside of it"))?;
         at = span.end;
-        let length = numbers.below(made + 1)?;
+        let fresh = numbers.next()?;
+        let length = numbers.below(made.len() + 1)?;
         let mut members = Vec::with_capacity(length);
         let mut next = 0i64;
+        let mut bytes = 0_u64;
         for _ in 0..length {
             let member = next.checked_add(numbers.signed()?).ok_or(PackError::Form("a number is out of bounds"))?;
             let index = usize::try_from(member).ok().filter(|index| seen.get(*index) == Some(&false));
             let index = index.ok_or(PackError::Form("a file is in two groups, or is none"))?;
             seen[index] = true;
+            bytes = bytes.saturating_add(made[index]);
             members.push(index);
             next = member + 1;
         }
         if members.is_empty() || (algorithm == Algorithm::Bsdiff4 && members.len() != 1) {
             return Err(PackError::Form("a group has too few or too many files"));
         }
-        groups.push(Group { algorithm, span, members });
+        let fresh_end = fresh_at.checked_add(fresh).filter(|_| fresh <= bytes);
+        let fresh = fresh_at..fresh_end.ok_or(PackError::Form("a group has more fresh bytes than bytes"))?;
+        fresh_at = fresh.end;
+        groups.push(Group { algorithm, span, fresh, members });
     }
-    match at == end && seen.iter().all(|seen| *seen) {
-        true => Ok(groups),
+    // Nothing is between the groups and the end but the fresh bytes, if there are any.
+    match at <= end && (at < end) == (fresh_at > 0) && seen.iter().all(|seen| *seen) {
+        true => Ok((groups, at..end)),
         false => Err(PackError::Form("its groups are not all of it")),
     }
 }
