@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! numbers, steps      where the copies are              residual   differences within a copy
-//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes: mixture predicts, matches and history remember; places where they stand apart
+//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes: mixture predicts, matches and history remember; operands where they stand apart
 //! ```
 //!
 //! There is one piece of code for both directions (`Work`): it asks a [`range::Coder`] for each bit and says what the bit would be,
@@ -19,7 +19,7 @@ mod matches;
 mod mixture;
 mod models;
 mod numbers;
-mod places;
+mod operands;
 mod range;
 mod residual;
 mod rows;
@@ -34,6 +34,8 @@ use history::{History, Space};
 use matches::Matches;
 use mixture::Mixture;
 pub use mixture::Nature;
+pub use operands::{Mode, STREAMS};
+use operands::Streams;
 use range::{Coder, Decoder, Encoder};
 use residual::{Residual, SPANS};
 
@@ -103,8 +105,8 @@ pub struct Options {
     pub recall: bool,
     /// Whether fresh bytes stand apart: the encoder hands them out, the decoder gets them, and they cost nothing here.
     pub apart: bool,
-    /// Whether those bytes are x86 code, in which distances are places.
-    pub places: bool,
+    /// Set if those bytes are x86 code, which is parted into streams; else all are in the first.
+    pub code: Option<Mode>,
 }
 
 impl Options {
@@ -124,7 +126,7 @@ impl Options {
             history: bits(length).clamp(18, 22),
             recall: nature == Nature::Text && length <= MOST_RECALLED,
             apart: false,
-            places: false,
+            code: None,
         }
     }
 
@@ -136,8 +138,17 @@ impl Options {
         let history = coder.code_plain(self.history.saturating_sub(18).into(), 3) as u32 + 18;
         let recall = coder.code_plain(self.recall.into(), 1) == 1;
         let apart = coder.code_plain(self.apart.into(), 1) == 1;
-        let places = apart && coder.code_plain(self.places.into(), 1) == 1;
-        Self { nature, training, tables, history, recall, apart, places }
+        let mode = match self.code {
+            None => 0,
+            Some(Mode::Narrow) => 1,
+            Some(Mode::Wide) => 2,
+        };
+        let code = match if apart { coder.code_plain(mode, 2) } else { 0 } {
+            1 => Some(Mode::Narrow),
+            2 => Some(Mode::Wide),
+            _ => None,
+        };
+        Self { nature, training, tables, history, recall, apart, code }
     }
 
     /// Size of the tables for differences, as a power of two: bytes, about twice.
@@ -167,7 +178,7 @@ pub fn encode(
     steps: &[Step],
     options: Options,
     forecast: &mut dyn Forecast,
-    (out, fresh): (&mut Vec<u8>, &mut Vec<u8>),
+    (out, fresh): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
 ) -> Result<(), CoderError> {
     let mut coder = Encoder::new(out);
     let recall = options.recall && !options.apart && old.len() <= MOST_RECALLED;
@@ -186,15 +197,16 @@ pub fn decode<'f>(
     old: &dyn ReadAt,
     target_length: u64,
     limits: &Limits,
-    (packed, fresh): (&mut dyn Read, &mut dyn Read),
+    (packed, fresh): (&mut dyn Read, [&mut dyn Read; STREAMS]),
     make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let mut coder = Decoder::new(packed);
-    let done = decode_all(old, target_length, limits, (&mut coder, fresh), make_forecast, sink);
+    let mut fresh = Streams::new(fresh);
+    let done = decode_all(old, target_length, limits, (&mut coder, &mut fresh), make_forecast, sink);
     match coder.take_error() {
         Some(error) => Err(error.into()),
-        None => done.and_then(|()| match coder.has_more() || fresh.read(&mut [0])? > 0 {
+        None => done.and_then(|()| match coder.has_more() || !fresh.ended()? {
             true => Err(CoderError::Trailing),
             false => Ok(()),
         }),
@@ -205,12 +217,12 @@ fn decode_all<'f>(
     old: &dyn ReadAt,
     target_length: u64,
     limits: &Limits,
-    (coder, fresh): (&mut Decoder<'_>, &mut dyn Read),
+    (coder, fresh): (&mut Decoder<'_>, &mut Streams<'_>),
     make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let empty =
-        Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, places: false };
+        Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, code: None };
     let options = empty.code(coder);
     if options.memory(old.len()) > limits.most_memory {
         return Err(CoderError::Memory { needed: options.memory(old.len()), most: limits.most_memory });
@@ -225,9 +237,9 @@ fn decode_all<'f>(
 }
 
 /// Where fresh bytes go that stand apart, or come from.
-enum Apart<'a> {
-    Out(&'a mut Vec<u8>),
-    In(&'a mut dyn Read),
+enum Apart<'a, 's> {
+    Out(&'a mut [Vec<u8>; STREAMS]),
+    In(&'a mut Streams<'s>),
 }
 
 /// The models of fresh bytes that stand in the stream itself.
@@ -239,23 +251,23 @@ struct Heavy {
 }
 
 /// The state of either direction.
-struct Work<'a> {
+struct Work<'a, 's> {
     old: &'a dyn ReadAt,
     /// The whole target, which only the encoder knows.
     target: Option<&'a [u8]>,
     space: Space,
     /// None if fresh bytes stand apart.
     heavy: Option<Heavy>,
-    apart: Apart<'a>,
-    /// Whether distances in those are places.
-    places: bool,
+    apart: Apart<'a, 's>,
+    /// What those are if they are code.
+    code: Option<Mode>,
     residual: Residual,
     /// The forecast of a part, and what it turned out to be.
     part: Vec<u8>,
 }
 
-impl<'a> Work<'a> {
-    fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>, apart: Apart<'a>) -> io::Result<Self> {
+impl<'a, 's> Work<'a, 's> {
+    fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>, apart: Apart<'a, 's>) -> io::Result<Self> {
         let mut base = Vec::new();
         if options.recall {
             base.resize(usize::try_from(old.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?, 0);
@@ -273,7 +285,7 @@ impl<'a> Work<'a> {
             space: Space::new(base, History::new(options.history)),
             heavy,
             apart,
-            places: options.places,
+            code: options.code,
             residual: Residual::new(options.differences()),
             part: vec![0; PART as usize],
         })
@@ -368,25 +380,26 @@ impl<'a> Work<'a> {
         while left > 0 {
             let at = self.space.written();
             let count = left.min(PART) as usize;
-            let part = &mut self.part[..count];
             match &mut self.apart {
-                Apart::Out(out) => {
+                Apart::Out(streams) => {
                     let actual = self.target.and_then(|target| target.get(at as usize..at as usize + count));
-                    part.copy_from_slice(actual.ok_or(CoderError::Steps)?);
-                    self.space.extend(part);
-                    if self.places {
-                        places::to_places(part, at);
+                    let actual = actual.ok_or(CoderError::Steps)?;
+                    match self.code {
+                        Some(mode) => operands::part(actual, at, mode, streams),
+                        None => streams[0].extend_from_slice(actual),
                     }
-                    out.extend_from_slice(part);
+                    self.space.extend(actual);
                 }
-                Apart::In(fresh) => {
-                    fresh.read_exact(part).map_err(|error| match error.kind() {
+                Apart::In(streams) => {
+                    let part = &mut self.part[..count];
+                    let joined = match self.code {
+                        Some(mode) => operands::join(part, at, mode, streams),
+                        None => streams.plain(part),
+                    };
+                    joined.map_err(|error| match error.kind() {
                         io::ErrorKind::UnexpectedEof => CoderError::Truncated,
                         _ => error.into(),
                     })?;
-                    if self.places {
-                        places::to_distances(part, at);
-                    }
                     self.space.extend(part);
                 }
             }

@@ -23,7 +23,7 @@ mod pe;
 mod reference;
 mod sequence;
 mod translation;
-mod x86;
+pub mod x86;
 
 use std::io;
 
@@ -70,18 +70,20 @@ impl Program {
     }
 }
 
-/// Whether a file is a program or library for x86 processors of 32 or 64 bits: ELF, PE or Mach-O for one processor.
+/// For a program or library for x86 processors whether it is for their 64-bit mode: ELF, PE, or Mach-O for one processor.
 #[cfg(feature = "publisher")]
-pub fn is_x86(file: &[u8]) -> bool {
+pub fn is_wide_x86(file: &[u8]) -> Option<bool> {
     let number = |at: usize| file.get(at..).and_then(|rest| rest.first_chunk::<4>()).map(|bytes| u32::from_le_bytes(*bytes));
-    match number(0) {
-        Some(0x464C_457F) => matches!(number(18).map(|machine| machine & 0xFFFF), Some(3 | 62)),
-        Some(0xFEED_FACE | 0xFEED_FACF) => number(4).is_some_and(|machine| machine & 0xFF_FFFF == 7),
-        Some(start) if start & 0xFFFF == 0x5A4D => {
-            let machine = number(0x3C).and_then(|at| number(at as usize + 4));
-            matches!(machine.map(|machine| machine & 0xFFFF), Some(0x14C | 0x8664))
-        }
-        _ => false,
+    let machine = match number(0)? {
+        0x464C_457F => number(18)? & 0xFFFF,
+        0xFEED_FACE | 0xFEED_FACF => number(4)?,
+        start if start & 0xFFFF == 0x5A4D => number(number(0x3C)? as usize + 4)? & 0xFFFF,
+        _ => return None,
+    };
+    match machine {
+        3 | 7 | 0x14C => Some(false),
+        62 | 0x0100_0007 | 0x8664 => Some(true),
+        _ => None,
     }
 }
 

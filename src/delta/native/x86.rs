@@ -176,7 +176,8 @@ pub fn decode(code: &[u8], wide: bool) -> Instruction {
     decode_whole(code, wide).filter(|instruction| usize::from(instruction.length) <= code.len().min(LONGEST)).unwrap_or(UNKNOWN)
 }
 
-fn decode_whole(code: &[u8], wide: bool) -> Option<Instruction> {
+/// The instruction at the start of `code`, if it is one, by the bytes before its operand alone: `code` may end behind those.
+pub fn decode_whole(code: &[u8], wide: bool) -> Option<Instruction> {
     let mut at = 0;
     let mut half = false;
     let mut rex = 0;

@@ -1,5 +1,5 @@
-//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is written. The stream of fresh bytes that
-//! groups share comes first, into a file of that folder that is gone at the end; the groups that need nothing of it are decoded meanwhile.
+//! A pack applied: its groups decoded on several cores into files of a folder, each hashed as it is written. The streams of fresh bytes that
+//! groups share come first, into a file of that folder that is gone at the end; the groups that need nothing of it are decoded meanwhile.
 //!
 //! A group whose base is missing or damaged, or whose bytes are, fails alone: its files are to be had another way. A base is hashed
 //! before anything is made from it, so a wrong one is told as what it is.
@@ -13,6 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::bytes::{FileBytes, Stream};
 use super::group::{self, GroupError};
 use super::{Group, Pack, PackError, fresh};
+use crate::delta::coder::STREAMS;
 use crate::delta::forecast::ReadAt;
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
 use crate::parallel;
@@ -95,7 +96,7 @@ pub fn apply(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<(Vec<Option<Applied>>, Vec<Failed>), PackError> {
     let made: Vec<_> = pack.outline.made().map(|(_, made)| made.size).collect();
-    let shared = Shared { path: folder.join("fresh"), file: OnceLock::new() };
+    let shared = Shared::new(pack, folder);
     let queue = queue(pack);
     let done = AtomicUsize::new(0);
     let results = Mutex::new((vec![None; made.len()], Vec::new()));
@@ -140,29 +141,40 @@ pub fn apply(
 
 /// A piece of work.
 enum Task<'a> {
-    /// The stream that groups share.
+    /// The streams that groups share.
     Fresh,
     /// A group.
     Group(&'a Group),
 }
 
-/// What is to be done, in the order in which it is begun: the shared stream, what does without it, then what waits for it; of each kind the
+/// What is to be done, in the order in which it is begun: the shared streams, what does without them, then what waits for them; of each kind the
 /// largest first. So whoever waits knows that somebody is at what it waits for.
 fn queue(pack: &Pack) -> Vec<Task<'_>> {
     let mut groups: Vec<&Group> = pack.groups.iter().collect();
-    groups.sort_by_key(|group| (!group.fresh.is_empty(), std::cmp::Reverse(group.span.end - group.span.start)));
-    let shared = groups.last().is_some_and(|group| !group.fresh.is_empty());
+    groups.sort_by_key(|group| (!group.fresh[0].is_empty(), std::cmp::Reverse(group.span.end - group.span.start)));
+    let shared = groups.last().is_some_and(|group| !group.fresh[0].is_empty());
     shared.then_some(Task::Fresh).into_iter().chain(groups.into_iter().map(Task::Group)).collect()
 }
 
-/// The fresh bytes that groups share, unpacked.
+/// The fresh bytes that groups share, unpacked: the streams one behind the other.
 struct Shared {
     path: PathBuf,
+    /// Where each of them begins.
+    starts: [u64; STREAMS],
     /// Set once they are there; `None` if they cannot be had.
     file: OnceLock<Option<FileBytes>>,
 }
 
 impl Shared {
+    fn new(pack: &Pack, folder: &Path) -> Self {
+        let mut end = 0;
+        let starts = pack.fresh.each_ref().map(|stream| {
+            end += stream.length;
+            end - stream.length
+        });
+        Self { path: folder.join("fresh"), starts, file: OnceLock::new() }
+    }
+
     fn unpack(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<(), Failed> {
         /// Whatever happens, nobody waits for ever.
         struct Told<'a>(&'a Shared);
@@ -179,30 +191,35 @@ impl Shared {
 
     fn write(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<FileBytes, Failed> {
         let local = |action| move |source| Failed::File { action, path: self.path.clone(), source };
-        let length = pack.groups.iter().map(|group| group.fresh.end).max().unwrap_or(0);
-        let mut unpacked = fresh::unpack(Stream::new(file, &pack.fresh), length).map_err(|error| Failed::Patch(error.into()))?;
         let mut out = File::options().read(true).write(true).create(true).truncate(true).open(&self.path).map_err(local("create"))?;
         let mut block = vec![0; BLOCK];
-        let mut left = length;
-        while left > 0 {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Failed::Stopped);
+        for (number, stream) in pack.fresh.iter().enumerate().filter(|(_, stream)| stream.length > 0) {
+            let packed = Stream::new(file, &stream.span);
+            let mut unpacked = fresh::unpack(packed, number, stream.length).map_err(|error| Failed::Patch(error.into()))?;
+            let mut left = stream.length;
+            while left > 0 {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(Failed::Stopped);
+                }
+                let count = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                unpacked.read_exact(&mut block[..count]).map_err(|error| Failed::Patch(error.into()))?;
+                out.write_all(&block[..count]).map_err(local("write"))?;
+                left -= count as u64;
             }
-            let count = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            unpacked.read_exact(&mut block[..count]).map_err(|error| Failed::Patch(error.into()))?;
-            out.write_all(&block[..count]).map_err(local("write"))?;
-            left -= count as u64;
         }
         FileBytes::new(out).map_err(local("read"))
     }
 
-    /// The bytes of one group, once they are there.
-    fn of<'a>(&'a self, group: &Group) -> Result<Box<dyn Read + 'a>, Failed> {
-        if group.fresh.is_empty() {
-            return Ok(Box::new(io::empty()));
+    /// The bytes of one group in each stream, once they are there.
+    fn of(&self, group: &Group) -> Result<[Box<dyn Read + '_>; STREAMS], Failed> {
+        if group.fresh[0].is_empty() {
+            return Ok([(); STREAMS].map(|()| Box::new(io::empty()) as _));
         }
         let file = self.file.wait().as_ref().ok_or(Failed::Patch(GroupError::Shared))?;
-        Ok(Box::new(io::BufReader::with_capacity(1 << 16, Stream::new(file, &group.fresh))))
+        Ok(std::array::from_fn(|number| {
+            let (start, fresh) = (self.starts[number], &group.fresh[number]);
+            Box::new(Stream::new(file, &(start + fresh.start..start + fresh.end))) as _
+        }))
     }
 
     fn discard(self) {
@@ -255,8 +272,8 @@ impl Makers<'_> {
         let mut packed = Stream::new(file, &self.group.span);
         let mut fresh = shared.of(self.group)?;
         let mut failed = None;
-        let streams: (&mut dyn Read, &mut dyn Read) = (&mut packed, &mut fresh);
-        let decoded = group::decode(self.group.algorithm, &opened, &lengths, streams, MEMORY_OF_A_GROUP, &mut |bytes| {
+        let fresh = fresh.each_mut().map(|fresh| &mut **fresh as &mut dyn Read);
+        let decoded = group::decode(self.group.algorithm, &opened, &lengths, (&mut packed, fresh), MEMORY_OF_A_GROUP, &mut |bytes| {
             self.take(bytes).map_err(|error| {
                 failed = Some(error);
                 io::ErrorKind::Other.into()

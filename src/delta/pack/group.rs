@@ -6,7 +6,7 @@ use super::Algorithm;
 use super::bytes::Joined;
 use crate::delta::align::Step;
 use crate::delta::bsdiff4::{self, Bsdiff4Error};
-use crate::delta::coder::{self, CoderError, Limits};
+use crate::delta::coder::{self, CoderError, Limits, STREAMS};
 use crate::delta::dictionary::{self, DictionaryError};
 use crate::delta::forecast::{Forecast, PlainForecast, ReadAt};
 use crate::delta::native::{NativeForecast, Program};
@@ -53,7 +53,7 @@ pub fn decode(
     algorithm: Algorithm,
     bases: &[&dyn ReadAt],
     lengths: &[u64],
-    (packed, fresh): (&mut dyn Read, &mut dyn Read),
+    (packed, fresh): (&mut dyn Read, [&mut dyn Read; STREAMS]),
     memory: u64,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), GroupError> {
@@ -135,7 +135,7 @@ pub use encode::{Class, encode};
 mod encode {
     use super::*;
     use crate::delta::align::{self, Options};
-    use crate::delta::coder::Nature;
+    use crate::delta::coder::{Mode, Nature};
     use crate::delta::native;
 
     /// zstd's level for patches.
@@ -175,13 +175,13 @@ mod encode {
         }
     }
 
-    /// Whether a file among these is a program for x86 processors.
-    fn has_x86(target: &[u8], lengths: &[u64]) -> bool {
+    /// The mode of x86 processors that the first of these files that is a program for them is for.
+    fn mode(target: &[u8], lengths: &[u64]) -> Option<Mode> {
         let mut rest = target;
-        lengths.iter().any(|length| {
+        lengths.iter().find_map(|length| {
             let (file, behind) = rest.split_at(rest.len().min(usize::try_from(*length).unwrap_or(usize::MAX)));
             rest = behind;
-            native::is_x86(file)
+            native::is_wide_x86(file).map(|wide| if wide { Mode::Wide } else { Mode::Narrow })
         })
     }
 
@@ -193,7 +193,7 @@ mod encode {
         bases: &[&dyn ReadAt],
         target: &[u8],
         (lengths, apart, coarseness): (&[u64], bool, u32),
-        (out, fresh): (&mut Vec<u8>, &mut Vec<u8>),
+        (out, fresh): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
     ) -> Result<(), GroupError> {
         let old = Joined::new(bases.iter().copied());
         match algorithm {
@@ -216,8 +216,8 @@ mod encode {
                 };
                 let count = steps.iter().map(|step| step.fresh).sum();
                 let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
-                let places = apart && class == Class::Native && has_x86(target, lengths);
-                let options = coder::Options { apart, places, ..coder::Options::for_target(nature, target.len() as u64, count) };
+                let code = mode(target, lengths).filter(|_| apart && class == Class::Native);
+                let options = coder::Options { apart, code, ..coder::Options::for_target(nature, target.len() as u64, count) };
                 let mut forecast = forecast(&old, &program, lengths, &steps, &hints)?;
                 Ok(coder::encode(&old, target, &steps, options, &mut *forecast, (out, fresh))?)
             }

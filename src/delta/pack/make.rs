@@ -11,7 +11,7 @@ use super::group::{self, Class, GroupError};
 use super::outline::{Content, Fate, Made, Outline};
 use super::{Algorithm, Group, MAGIC, PackError, fresh, numbers, outline_base, write_groups};
 use crate::delta::align::{self, Options};
-use crate::delta::coder::{self, CoderError, Nature};
+use crate::delta::coder::{self, CoderError, Nature, STREAMS};
 use crate::delta::forecast::{PlainForecast, ReadAt};
 use crate::delta::kin::{self, Relation};
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
@@ -142,24 +142,30 @@ pub fn make(
     let jobs = plan.jobs((old, new), options.choice)?;
     let (coded, fresh) = code(&plan, &jobs, (old, new), options, progress)?;
     let mut groups = Vec::new();
-    let (mut at, mut fresh_at) = (0, 0);
+    let (mut at, mut fresh_at) = (0, [0; STREAMS]);
     for (job, coded) in jobs.iter().zip(&coded) {
-        let (end, fresh_end) = (at + coded.bytes.len() as u64, fresh_at + coded.fresh);
-        let (span, fresh) = (at..end, fresh_at..fresh_end);
+        let span = at..at + coded.bytes.len() as u64;
+        at = span.end;
+        let from = fresh_at;
+        fresh_at = std::array::from_fn(|number| from[number] + coded.fresh[number]);
+        let fresh = std::array::from_fn(|number| from[number]..fresh_at[number]);
         groups.push(Group { algorithm: coded.algorithm, span, fresh, members: job.members.clone() });
-        (at, fresh_at) = (end, fresh_end);
     }
-    let shared = pack_fresh(&fresh, options.memory)?;
-    let head = write_outline(&plan.outline, old.manifest(), new.manifest(), &groups)?;
+    let shared = pack_fresh(&fresh, options)?;
+    let lengths = shared.each_ref().map(Vec::len);
+    let head = write_outline(&plan.outline, (old.manifest(), new.manifest()), &groups, lengths)?;
     out.write_all(&head).map_err(MakePackError::Write)?;
     for coded in &coded {
         out.write_all(&coded.bytes).map_err(MakePackError::Write)?;
     }
-    out.write_all(&shared).map_err(MakePackError::Write)?;
-    let verdicts = plan.verdicts(old.manifest(), &jobs, &coded, shared.len() as f64 / fresh.len().max(1) as f64);
+    for stream in &shared {
+        out.write_all(stream).map_err(MakePackError::Write)?;
+    }
+    let shares = std::array::from_fn(|number| lengths[number] as f64 / fresh[number].len().max(1) as f64);
+    let verdicts = plan.verdicts(old.manifest(), &jobs, &coded, shares);
     let made: Vec<&Made> = plan.outline.made().map(|(_, made)| made).collect();
     Ok(MadePack {
-        length: head.len() as u64 + at + shared.len() as u64,
+        length: head.len() as u64 + at + lengths.iter().sum::<usize>() as u64,
         outline: head.len() as u64,
         cloned: plan.outline.fates.values().filter(|fate| matches!(fate.content, Content::Old(_))).count() as u64,
         written: made.iter().map(|made| made.size).sum(),
@@ -192,14 +198,19 @@ fn kin_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (Relat
 }
 
 /// The pack's beginning: magic, check, outline.
-fn write_outline(outline: &Outline, base: &Manifest, target: &Manifest, groups: &[Group]) -> Result<Vec<u8>, MakePackError> {
+fn write_outline(
+    outline: &Outline,
+    (base, target): (&Manifest, &Manifest),
+    groups: &[Group],
+    fresh: [usize; STREAMS],
+) -> Result<Vec<u8>, MakePackError> {
     let digests: Vec<Digest> = outline.made().filter_map(|(path, _)| Some(target.file_manifest.get(path)?.hash)).collect();
     if outline.manifest(base, &digests)? != *target {
         return Err(PackError::Form("it does not give the target's manifest back").into());
     }
     let json = target.to_json().map_err(PackError::from)?;
     let mut streams = outline.write(base)?;
-    write_groups(&mut streams.numbers, groups);
+    write_groups(&mut streams.numbers, groups, fresh);
     let old = outline_base(base)?;
     let joined = [&streams.head[..], &streams.names, &streams.numbers].concat();
     let unwritable = |error: CoderError| MakePackError::Outline(PackError::Outline(error));
@@ -208,7 +219,7 @@ fn write_outline(outline: &Outline, base: &Manifest, target: &Manifest, groups: 
     let options = coder::Options::for_target(Nature::Text, joined.len() as u64, fresh);
     let mut packed = Vec::new();
     let mut forecast = PlainForecast::new(&old);
-    coder::encode(&old, &joined, &steps, options, &mut forecast, (&mut packed, &mut Vec::new())).map_err(unwritable)?;
+    coder::encode(&old, &joined, &steps, options, &mut forecast, (&mut packed, &mut Default::default())).map_err(unwritable)?;
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&Digest::of(&json).as_bytes()[..4]);
     for length in [packed.len(), streams.head.len(), streams.names.len(), streams.numbers.len()] {
@@ -283,11 +294,12 @@ impl Plan {
         Ok(jobs)
     }
 
-    /// `shared` is what a fresh byte in the shared stream costs there.
-    fn verdicts(&self, base: &Manifest, jobs: &[Job], coded: &[Coded], shared: f64) -> Vec<Verdict> {
+    /// `shared` is what a fresh byte in each shared stream costs there.
+    fn verdicts(&self, base: &Manifest, jobs: &[Job], coded: &[Coded], shared: [f64; STREAMS]) -> Vec<Verdict> {
         let mut shares = HashMap::new();
         for (job, coded) in jobs.iter().zip(coded) {
-            let bytes = coded.bytes.len() as f64 + coded.fresh as f64 * shared;
+            let fresh: f64 = coded.fresh.iter().zip(shared).map(|(fresh, shared)| *fresh as f64 * shared).sum();
+            let bytes = coded.bytes.len() as f64 + fresh;
             for (number, share) in job.members.iter().zip(&coded.shares) {
                 shares.insert(&self.made[*number].0, (coded.algorithm, (bytes * share) as u64));
             }
@@ -354,8 +366,8 @@ struct Job {
 struct Coded {
     algorithm: Algorithm,
     bytes: Vec<u8>,
-    /// How many fresh bytes it leaves to the shared stream.
-    fresh: u64,
+    /// How many fresh bytes it leaves to each shared stream.
+    fresh: [u64; STREAMS],
     /// For each member, its share of what the group costs.
     shares: Vec<f64>,
 }
@@ -364,16 +376,26 @@ fn read(tree: &dyn Tree, path: &RelativePath) -> Result<Vec<u8>, MakePackError> 
     tree.read(path).map_err(|source| MakePackError::Read { path: path.clone(), source })
 }
 
-/// The shared stream, proved like the groups.
-fn pack_fresh(bytes: &[u8], memory: u64) -> Result<Vec<u8>, MakePackError> {
-    if bytes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let packed = fresh::pack(bytes, memory).map_err(MakePackError::Write)?;
-    let mut back = Vec::with_capacity(bytes.len());
-    let unpacked = fresh::unpack(&packed[..], bytes.len() as u64).and_then(|mut unpacked| unpacked.read_to_end(&mut back));
-    unpacked.map_err(MakePackError::Write)?;
-    if back == bytes { Ok(packed) } else { Err(MakePackError::UnsoundFresh) }
+/// The shared streams, proved like the groups.
+fn pack_fresh(streams: &[Vec<u8>; STREAMS], options: MakeOptions) -> Result<[Vec<u8>; STREAMS], MakePackError> {
+    let packed: [Mutex<Vec<u8>>; STREAMS] = Default::default();
+    let work = |(): &mut (), number: &usize| {
+        let bytes = &streams[*number];
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let made = fresh::pack(bytes, *number, options.memory).map_err(MakePackError::Write)?;
+        let mut back = Vec::with_capacity(bytes.len());
+        let unpacked = fresh::unpack(&made[..], *number, bytes.len() as u64);
+        unpacked.and_then(|mut unpacked| unpacked.read_to_end(&mut back)).map_err(MakePackError::Write)?;
+        if back != *bytes {
+            return Err(MakePackError::UnsoundFresh);
+        }
+        *packed[*number].lock().unwrap_or_else(PoisonError::into_inner) = made;
+        Ok(())
+    };
+    parallel::each(&std::array::from_fn::<_, STREAMS, _>(|number| number), options.threads, || (), work)?;
+    Ok(packed.map(|packed| packed.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Codes all jobs, the heaviest first, on as many cores as memory allows; gives what they leave to the shared stream as well.
@@ -383,10 +405,10 @@ fn code(
     trees: (&dyn Tree, &dyn Tree),
     options: MakeOptions,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<(Vec<Coded>, Vec<u8>), MakePackError> {
+) -> Result<(Vec<Coded>, [Vec<u8>; STREAMS]), MakePackError> {
     let mut queue: Vec<usize> = (0..jobs.len()).collect();
     queue.sort_by_key(|index| std::cmp::Reverse(jobs[*index].weight));
-    let results: Mutex<BTreeMap<usize, (Coded, Vec<u8>)>> = Mutex::default();
+    let results: Mutex<BTreeMap<usize, (Coded, [Vec<u8>; STREAMS])>> = Mutex::default();
     let work = |(): &mut (), index: &usize| -> Result<(), MakePackError> {
         let coded = jobs[*index].code(plan, trees, options)?;
         progress(jobs[*index].weight);
@@ -397,10 +419,10 @@ fn code(
     let fit = options.memory / (heaviest * MEMORY_A_BYTE).max(64 << 20);
     let threads = options.threads.min(usize::try_from(fit).unwrap_or(usize::MAX));
     parallel::each(&queue, threads, || (), work)?;
-    let (mut all, mut shared) = (Vec::new(), Vec::new());
+    let (mut all, mut shared) = (Vec::new(), <[Vec<u8>; STREAMS]>::default());
     for (coded, fresh) in results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
         all.push(coded);
-        shared.extend(fresh);
+        shared.iter_mut().zip(fresh).for_each(|(shared, fresh)| shared.extend(fresh));
     }
     Ok((all, shared))
 }
@@ -411,7 +433,7 @@ impl Job {
         plan: &Plan,
         (old, new): (&dyn Tree, &dyn Tree),
         options: MakeOptions,
-    ) -> Result<(Coded, Vec<u8>), MakePackError> {
+    ) -> Result<(Coded, [Vec<u8>; STREAMS]), MakePackError> {
         let made = &plan.made;
         let mut seen = BTreeSet::new();
         let (mut bases, mut target, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
@@ -428,14 +450,15 @@ impl Job {
         let sources: Vec<&dyn ReadAt> = bases.iter().map(|base| base as &dyn ReadAt).collect();
         let total = sizes.iter().sum::<u64>().max(1);
         for (algorithm, coarseness) in self.candidates(options.choice) {
-            let (mut bytes, mut fresh) = (Vec::new(), Vec::new());
+            let (mut bytes, mut fresh) = (Vec::new(), Default::default());
             let how = (&sizes[..], self.apart, coarseness);
             let coded = group::encode(algorithm, self.class, &sources, &target, how, (&mut bytes, &mut fresh));
             coded.map_err(|source| MakePackError::Code { path: first(), source })?;
             // The first that a client can apply is the one wanted most.
             if self.comes_back(algorithm, (&bytes, &fresh), &sources, &sizes, &target) {
                 let shares = sizes.iter().map(|size| *size as f64 / total as f64).collect();
-                return Ok((Coded { algorithm, bytes, fresh: fresh.len() as u64, shares }, fresh));
+                let lengths = fresh.each_ref().map(|fresh| fresh.len() as u64);
+                return Ok((Coded { algorithm, bytes, fresh: lengths, shares }, fresh));
             }
         }
         Err(MakePackError::Unsound { path: first() })
@@ -458,7 +481,7 @@ impl Job {
     fn comes_back(
         &self,
         algorithm: Algorithm,
-        (mut bytes, mut fresh): (&[u8], &[u8]),
+        (mut bytes, fresh): (&[u8], &[Vec<u8>; STREAMS]),
         bases: &[&dyn ReadAt],
         sizes: &[u64],
         target: &[u8],
@@ -469,7 +492,9 @@ impl Job {
             Ok(())
         };
         let memory = super::apply::MEMORY_OF_A_GROUP;
-        let decoded = group::decode(algorithm, bases, sizes, (&mut bytes, &mut fresh), memory, &mut sink);
+        let mut fresh = fresh.each_ref().map(|fresh| &fresh[..]);
+        let fresh = fresh.each_mut().map(|fresh| fresh as &mut dyn Read);
+        let decoded = group::decode(algorithm, bases, sizes, (&mut bytes, fresh), memory, &mut sink);
         decoded.is_ok() && hasher.finish() == Digest::of(target)
     }
 }

@@ -4,12 +4,12 @@
 //! "KZP3"  check: 4 bytes of the target manifest's digest
 //! outline  lengths, then one coded stream: head of the manifest, names, numbers (what becomes of each file; the groups)
 //! groups   one behind the other: files that are coded together
-//! fresh    what stands in no old file, of all groups that leave it to this stream
+//! fresh    what stands in no old file, of all groups that leave it to these streams
 //! ```
 //!
 //! Files that are alike share a group, and with it everything the coder has learned: of a release that changes nine text files,
-//! eight profit. Groups are independent, so they are applied on all cores; where there are many fresh bytes, those of all groups are one
-//! stream, which is decoded first ([`fresh`]).
+//! eight profit. Groups are independent, so they are applied on all cores; where there are many fresh bytes, those of all groups are
+//! streams of their own, which are decoded first ([`fresh`]).
 //!
 //! In: the base's manifest, the base's files by content. Out: the target's files, and the target's manifest, which the caller
 //! holds against signed metadata. Never: a hash of its own that anyone trusts; the four bytes of check only tell a mistake early.
@@ -33,7 +33,7 @@ pub use make::{Choice, MadePack, MakeOptions, MakePackError, Tree, Verdict, make
 pub use outline::{Content, Fate, Made, Outline};
 
 use self::numbers::Numbers;
-use super::coder::{self, CoderError, Limits};
+use super::coder::{self, CoderError, Limits, STREAMS};
 use super::forecast::{PlainForecast, ReadAt};
 use crate::model::{Digest, Manifest, RelativePath};
 
@@ -103,10 +103,19 @@ pub struct Group {
     pub algorithm: Algorithm,
     /// Its bytes in the pack.
     pub span: Range<u64>,
-    /// Its bytes in the unpacked stream of fresh bytes.
-    pub fresh: Range<u64>,
+    /// Its bytes in each of the unpacked streams of fresh bytes.
+    pub fresh: [Range<u64>; STREAMS],
     /// Its files: numbers in [`Outline::made`], in their order in the stream.
     pub members: Vec<usize>,
+}
+
+/// A stream of fresh bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fresh {
+    /// Its packed bytes in the pack.
+    pub span: Range<u64>,
+    /// How many bytes it has unpacked.
+    pub length: u64,
 }
 
 /// A pack that was opened.
@@ -116,8 +125,8 @@ pub struct Pack {
     pub outline: Outline,
     /// How the files that it makes are coded; each is in exactly one group.
     pub groups: Vec<Group>,
-    /// The packed stream of fresh bytes in the pack; empty if no group has any there.
-    pub fresh: Range<u64>,
+    /// The streams of fresh bytes that groups share; empty where no group has any.
+    pub fresh: [Fresh; STREAMS],
     check: [u8; 4],
 }
 
@@ -145,8 +154,9 @@ impl Pack {
         let mut streams = Vec::new();
         let old = outline_base(base)?;
         let limits = Limits { most_steps: 1 << 20, most_memory: OUTLINE_MEMORY };
-        let packed = (&mut &packed[..] as _, &mut io::empty() as _);
-        coder::decode(&old, total, &limits, packed, |_| Ok(Box::new(PlainForecast::new(&old))), &mut |bytes| {
+        let mut none = [(); STREAMS].map(|()| io::empty());
+        let none = none.each_mut().map(|none| none as &mut dyn io::Read);
+        coder::decode(&old, total, &limits, (&mut &packed[..], none), |_| Ok(Box::new(PlainForecast::new(&old))), &mut |bytes| {
             streams.extend_from_slice(bytes);
             Ok(())
         })
@@ -204,12 +214,15 @@ fn outline_base(base: &Manifest) -> Result<Vec<u8>, PackError> {
 
 /// Appends the groups to the outline's numbers.
 #[cfg(feature = "publisher")]
-fn write_groups(numbers: &mut Vec<u8>, groups: &[Group]) {
+fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], fresh: [usize; STREAMS]) {
     numbers::put(numbers, groups.len() as u64);
     for group in groups {
         numbers.push(group.algorithm as u8);
         numbers::put(numbers, group.span.end - group.span.start);
-        numbers::put(numbers, group.fresh.end - group.fresh.start);
+        numbers::put(numbers, group.fresh[0].end - group.fresh[0].start);
+        if !group.fresh[0].is_empty() {
+            group.fresh[1..].iter().for_each(|fresh| numbers::put(numbers, fresh.end - fresh.start));
+        }
         numbers::put(numbers, group.members.len() as u64);
         let mut next = 0;
         for member in &group.members {
@@ -217,27 +230,38 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group]) {
             next = *member as i64 + 1;
         }
     }
+    if groups.iter().any(|group| !group.fresh[0].is_empty()) {
+        fresh.iter().for_each(|length| numbers::put(numbers, *length as u64));
+    }
 }
 
-/// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in `start..end` with the stream of their
+/// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in `start..end` with the streams of their
 /// fresh bytes behind them.
 fn read_groups(
     numbers: &mut Numbers<'_>,
     made: &[u64],
     start: u64,
     end: u64,
-) -> Result<(Vec<Group>, Range<u64>), PackError> {
+) -> Result<(Vec<Group>, [Fresh; STREAMS]), PackError> {
     let count = numbers.below(made.len() + 1)?;
     let mut groups = Vec::with_capacity(count);
     let mut seen = vec![false; made.len()];
-    let (mut at, mut fresh_at) = (start, 0_u64);
+    let (mut at, mut fresh_at) = (start, [0_u64; STREAMS]);
+    let mut span = |length: u64| {
+        let span = at..at.checked_add(length).ok_or(PackError::Form("a part of it lies outside of it"))?;
+        at = span.end;
+        Ok::<_, PackError>(span)
+    };
     for _ in 0..count {
         let algorithm =
             *Algorithm::ALL.get(usize::from(numbers.byte()?)).ok_or(PackError::Form("a group is of no known kind"))?;
-        let length = numbers.next()?;
-        let span = at..at.checked_add(length).ok_or(PackError::Form("a group lies outside of it"))?;
-        at = span.end;
-        let fresh = numbers.next()?;
+        let span = span(numbers.next()?)?;
+        let mut fresh = [numbers.next()?, 0, 0, 0];
+        if fresh[0] > 0 {
+            for length in &mut fresh[1..] {
+                *length = numbers.next()?;
+            }
+        }
         let length = numbers.below(made.len() + 1)?;
         let mut members = Vec::with_capacity(length);
         let mut next = 0i64;
@@ -254,14 +278,30 @@ fn read_groups(
         if members.is_empty() || (algorithm == Algorithm::Bsdiff4 && members.len() != 1) {
             return Err(PackError::Form("a group has too few or too many files"));
         }
-        let fresh_end = fresh_at.checked_add(fresh).filter(|_| fresh <= bytes);
-        let fresh = fresh_at..fresh_end.ok_or(PackError::Form("a group has more fresh bytes than bytes"))?;
-        fresh_at = fresh.end;
+        if fresh.iter().fold(0, |sum: u64, length| sum.saturating_add(*length)) > bytes {
+            return Err(PackError::Form("a group has more fresh bytes than bytes"));
+        }
+        // Each group's are no more than its files, the sum of which the caller holds against what was signed.
+        let from = fresh_at;
+        fresh_at = std::array::from_fn(|number| from[number].saturating_add(fresh[number]));
+        let fresh = std::array::from_fn(|number| from[number]..fresh_at[number]);
         groups.push(Group { algorithm, span, fresh, members });
     }
-    // Nothing is between the groups and the end but the fresh bytes, if there are any.
-    match at <= end && (at < end) == (fresh_at > 0) && seen.iter().all(|seen| *seen) {
-        true => Ok((groups, at..end)),
+    let mut lengths = [0; STREAMS];
+    if fresh_at[0] > 0 {
+        for length in &mut lengths {
+            *length = numbers.next()?;
+        }
+    }
+    let mut fresh: [Fresh; STREAMS] = Default::default();
+    for ((fresh, packed), length) in fresh.iter_mut().zip(lengths).zip(fresh_at) {
+        if (packed == 0) != (length == 0) {
+            return Err(PackError::Form("a stream is empty, or is not"));
+        }
+        *fresh = Fresh { span: span(packed)?, length };
+    }
+    match at == end && seen.iter().all(|seen| *seen) {
+        true => Ok((groups, fresh)),
         false => Err(PackError::Form("its groups are not all of it")),
     }
 }
