@@ -18,6 +18,8 @@ pub const SPANS: [u64; 4] = [1, 32, 256, 4096];
 const LIMIT: u32 = 250;
 /// A flag's counter that knows nothing.
 const UNLIKELY: u16 = 1 << 12;
+/// Places within fields of all kinds, whether the last difference holds, and how the last two guesses ended.
+const GUESSES: usize = KINDS * 8 * 2 * 4 + 64;
 /// Kinds of fields.
 const KINDS: usize = forecast::KINDS as usize;
 const _: () = assert!(KINDS.is_power_of_two());
@@ -31,6 +33,10 @@ pub struct Residual {
     flag_mixer: Mixer<{ FLAGS + 1 }>,
     flag_correction: Correction,
     values: Rows<VALUES, { VALUES + 2 }>,
+    /// Whether bytes of fields are guessed.
+    guesses: Vec<Counter>,
+    /// The newest guesses, a one for each that was right.
+    guessed: u32,
     flag_bits: u32,
     /// The newest flags of plain bytes, a one for a difference.
     recent: u32,
@@ -72,6 +78,8 @@ impl Residual {
             flag_mixer: Mixer::new(32 + KINDS, 4096 / 4, RATE),
             flag_correction: Correction::new(logistic, (32 + KINDS) * 16, 6),
             values: Rows::new(bits - 8, 24),
+            guesses: vec![Counter::NEW; GUESSES],
+            guessed: 0,
             flag_bits: bits - 6,
             recent: 0,
             recent_fields: [0; KINDS],
@@ -183,14 +191,13 @@ impl Residual {
         for index in 0..field.len() {
             let known = known.and_then(|bytes| bytes.get(index)).copied();
             let expected = again[index & 7];
-            let value = self.code_value(
-                coder,
-                field[index],
-                number * 8 + index as u32 + 1,
-                1 + u32::from(same),
-                u32::from(expected),
-                known,
-            );
+            let place = number * 8 + index as u32 + 1;
+            let guess = if same { expected } else { field[index] };
+            let value = if self.code_guess(coder, place, same, known.map(|known| known == guess)) {
+                guess
+            } else {
+                self.code_value(coder, field[index], place, 1 + u32::from(same), u32::from(expected), known)
+            };
             same &= value == expected;
             field[index] = value;
             self.newest = self.newest << 8 | u32::from(value);
@@ -228,6 +235,17 @@ impl Residual {
             slot[1] = learned(slot[1], differs);
         }
         differs
+    }
+
+    /// Whether a byte of a field is the one that is most likely: by the last difference of its kind as long as that holds, else as foretold.
+    #[inline]
+    fn code_guess<C: Coder>(&mut self, coder: &mut C, place: u32, same: bool, known: Option<bool>) -> bool {
+        let context = (place as usize * 2 + usize::from(same)) * 4 + (self.guessed & 3) as usize;
+        let counter = &mut self.guesses[context % GUESSES];
+        let right = coder.code(known.unwrap_or(false), counter.probability());
+        counter.update(right, LIMIT);
+        self.guessed = self.guessed << 1 | u32::from(right);
+        right
     }
 
     /// A byte that stands where `forecast` was foretold. It may be the same within a field.

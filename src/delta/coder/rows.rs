@@ -39,7 +39,6 @@ pub struct Rows<const CONTEXTS: usize, const INPUTS: usize> {
     places: [usize; CONTEXTS],
     /// The checks found there.
     found: [u16; CONTEXTS],
-    inputs: [i16; INPUTS],
     mixer: Mixer<INPUTS>,
 }
 
@@ -48,8 +47,6 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
     pub fn new(bits: u32, sets: usize) -> Self {
         const { assert!(INPUTS == CONTEXTS + 2) };
         let bits = bits.clamp(4, 20);
-        let mut inputs = [0; INPUTS];
-        inputs[INPUTS - 1] = 256;
         Self {
             logistic: Logistic::new(),
             rows: vec![Row([HALF; 16]); CONTEXTS << bits],
@@ -57,7 +54,6 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
             hashes: [0; CONTEXTS],
             places: [0; CONTEXTS],
             found: [0; CONTEXTS],
-            inputs,
             mixer: Mixer::new(256 * sets, 4096 * 3 / 10, 260),
         }
     }
@@ -85,26 +81,29 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
     pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, set: usize, voice: Option<(u8, i16)>) -> u8 {
         let logistic = self.logistic;
         let stretches = logistic.coarse();
+        let mut inputs = [0_i16; INPUTS];
+        inputs[INPUTS - 1] = 256;
         let mut partial = 1_usize;
         for half in 0..2 {
             if half == 1 {
                 self.find(partial as u32);
             }
+            // Worked on where nothing else points, and put back at the end.
+            let mut rows = [[HALF; 16]; CONTEXTS];
             for index in 0..CONTEXTS {
                 let check = hash(self.hashes[index], partial as u32) as u16;
-                if self.found[index] != check {
-                    let row = &mut self.rows[self.places[index]].0;
-                    *row = [HALF; 16];
-                    row[0] = check;
+                if self.found[index] == check {
+                    rows[index] = self.rows[self.places[index]].0;
                 }
+                rows[index][0] = check;
             }
             let mut node = 1_usize;
             for step in 0..4 {
                 let shift = 7 - (half * 4 + step);
-                for index in 0..CONTEXTS {
-                    self.inputs[index] = stretches[usize::from(self.rows[self.places[index]].0[node & 15] >> 4)];
+                for (input, row) in inputs.iter_mut().zip(&rows) {
+                    *input = stretches[usize::from(row[node & 15] >> 4)];
                 }
-                self.inputs[CONTEXTS] = match voice {
+                inputs[CONTEXTS] = match voice {
                     Some((byte, sure)) if (usize::from(byte) | 256) >> (shift + 1) == partial => {
                         if byte >> shift & 1 == 1 {
                             sure
@@ -114,15 +113,17 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
                     }
                     _ => 0,
                 };
-                let mixed = self.mixer.mix(logistic, &self.inputs, set << 8 | partial & 255);
+                let mixed = self.mixer.mix(logistic, &inputs, set << 8 | partial & 255);
                 let bit = coder.code(known >> shift & 1 == 1, logistic.squash(mixed).clamp(16, 65520));
-                self.mixer.update(&self.inputs, bit);
-                for index in 0..CONTEXTS {
-                    let slot = &mut self.rows[self.places[index]].0[node & 15];
-                    *slot = learned(*slot, bit);
+                self.mixer.update(&inputs, bit);
+                for row in &mut rows {
+                    row[node & 15] = learned(row[node & 15], bit);
                 }
                 partial = partial << 1 | usize::from(bit);
                 node = node << 1 | usize::from(bit);
+            }
+            for (row, &place) in rows.into_iter().zip(&self.places) {
+                self.rows[place].0 = row;
             }
         }
         partial as u8
