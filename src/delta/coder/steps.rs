@@ -1,7 +1,8 @@
 //! The list of steps at the head of a stream.
 //!
-//! Where a copy stands in the old bytes is told relative to the end of the copy before, which is small as long as both texts run
-//! side by side. The list ends when the target's length is reached, so nothing else says how many there are.
+//! Where a copy stands in the old bytes is told relative to the end of the copy before, or as a change of one of the newest distances
+//! between new and old position: small as long as both texts run side by side, or where a part of them was put between others. The list
+//! ends when the target's length is reached, so nothing else says how many there are.
 
 use super::CoderError;
 use super::Limits;
@@ -19,7 +20,7 @@ pub fn code<C: Coder>(
 ) -> Result<Vec<Step>, CoderError> {
     let mut fresh = Numbers::new(24);
     let mut length = Numbers::new(24);
-    let mut jump = Numbers::new(24);
+    let mut jump = Jump::new();
     let mut read: Vec<Step> = Vec::new();
     let (mut at, mut expected) = (0_u64, 0_u64);
     let mut last = Step { fresh: 0, old_at: 0, length: 0 };
@@ -38,12 +39,7 @@ pub fn code<C: Coder>(
         found.fresh = fresh.code(coder, step.fresh, magnitude(last.length).min(23));
         found.length = length.code(coder, step.length, magnitude(found.fresh).min(23));
         if found.length > 0 {
-            // Jumps ahead are even, jumps back odd.
-            let ahead = step.old_at.wrapping_sub(expected) as i64;
-            let folded = (ahead << 1 ^ ahead >> 63) as u64;
-            let folded = jump.code(coder, folded, magnitude(found.fresh).min(23));
-            let ahead = (folded >> 1) as i64 ^ -((folded & 1) as i64);
-            found.old_at = expected.wrapping_add(ahead as u64);
+            found.old_at = jump.code(coder, step.old_at, expected, at.wrapping_add(found.fresh), found.fresh);
             expected = found.old_at.checked_add(found.length).filter(|&end| end <= base_length).ok_or(CoderError::Steps)?;
         } else if found.fresh == 0 {
             return Err(CoderError::Steps);
@@ -57,4 +53,76 @@ pub fn code<C: Coder>(
         last = found;
     }
     Ok(read)
+}
+
+/// How many distances are remembered.
+const REMEMBERED: usize = 16;
+/// Distances closer than this are one that moves.
+const ONE: u64 = 64;
+
+/// Where copies begin.
+struct Jump {
+    /// The end of the copy before, or which of the remembered distances.
+    references: Numbers,
+    ahead: Numbers,
+    changes: Numbers,
+    /// Old position less new position, the newest first.
+    distances: [u64; REMEMBERED],
+    last: usize,
+}
+
+/// A difference as a number: even ahead, odd back.
+fn fold(difference: u64) -> u64 {
+    let difference = difference as i64;
+    (difference << 1 ^ difference >> 63) as u64
+}
+
+fn unfold(folded: u64) -> u64 {
+    folded >> 1 ^ (folded & 1).wrapping_neg()
+}
+
+impl Jump {
+    fn new() -> Self {
+        let [references, ahead, changes] = [3 * 4, 24, 3 * 24].map(Numbers::new);
+        Self { references, ahead, changes, distances: [0; REMEMBERED], last: 0 }
+    }
+
+    /// Codes where the copy that makes the bytes at `new_at` stands, behind `fresh` bytes and a copy that ended at `expected`.
+    fn code<C: Coder>(&mut self, coder: &mut C, old_at: u64, expected: u64, new_at: u64, fresh: u64) -> u64 {
+        let fresh = magnitude(fresh).min(23);
+        let wanted = self.cheapest(old_at, expected, new_at);
+        let reference = self.references.code(coder, wanted as u64, self.last * 4 + fresh.div_ceil(3).min(3)) as usize;
+        self.last = reference.min(2);
+        let from = match reference {
+            0 => expected,
+            _ => new_at.wrapping_add(self.distances[(reference - 1) % REMEMBERED]),
+        };
+        let folded = fold(old_at.wrapping_sub(from));
+        let folded = match reference {
+            0 => self.ahead.code(coder, folded, fresh),
+            1 => self.changes.code(coder, folded, fresh),
+            _ => self.changes.code(coder, folded, 24 + reference.min(2 * 24 - 1)),
+        };
+        let old_at = from.wrapping_add(unfold(folded));
+        self.remember(old_at.wrapping_sub(new_at));
+        old_at
+    }
+
+    /// What the encoder counts from: whatever gives the smallest number, older distances only if that is much smaller.
+    fn cheapest(&self, old_at: u64, expected: u64, new_at: u64) -> usize {
+        let distance = old_at.wrapping_sub(new_at);
+        let bits = |difference: u64| magnitude(fold(difference));
+        let older = self.distances.iter().enumerate().map(|(index, known)| {
+            let dear = if index == 0 { 0 } else { 5 };
+            (bits(distance.wrapping_sub(*known)) + dear, index + 1)
+        });
+        older.fold((bits(old_at.wrapping_sub(expected)), 0), Ord::min).1
+    }
+
+    fn remember(&mut self, distance: u64) {
+        let known = self.distances.iter().position(|known| fold(distance.wrapping_sub(*known)) < 2 * ONE);
+        let place = known.unwrap_or(REMEMBERED - 1);
+        self.distances[..=place].rotate_right(1);
+        self.distances[0] = distance;
+    }
 }
