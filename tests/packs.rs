@@ -206,10 +206,25 @@ fn release(root: &Path) -> BTreeMap<PathBuf, (char, u32, Vec<u8>)> {
 
 // --- packs ---
 
-fn make(old: &Path, new: &Path, choice: Choice) -> Vec<u8> {
+/// How a pack is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct How {
+    choice: Choice,
+    most_heavy: u64,
+}
+
+const SMALLEST: How = How { choice: Choice::Smallest, most_heavy: MakeOptions::MOST_HEAVY };
+/// As large packs are: what is fresh stands in shared streams.
+const SHARED: How = How { choice: Choice::Smallest, most_heavy: 0 };
+const ZSTD: How = How { choice: Choice::Only(Algorithm::Zstd), ..SMALLEST };
+const BSDIFF4: How = How { choice: Choice::Only(Algorithm::Bsdiff4), ..SMALLEST };
+
+fn make(old: &Path, new: &Path, how: How) -> Vec<u8> {
     let (old, new) = (FolderTree::open(old).unwrap(), FolderTree::open(new).unwrap());
     let mut bytes = Vec::new();
-    let made = pack::make(&old, &new, MakeOptions { choice, threads: 2, memory: 512 * MIB }, &mut bytes, &|_| ()).unwrap();
+    let How { choice, most_heavy } = how;
+    let options = MakeOptions { choice, threads: 2, memory: 512 * MIB, most_heavy };
+    let made = pack::make(&old, &new, options, &mut bytes, &|_| ()).unwrap();
     assert_eq!(made.length, bytes.len() as u64);
     bytes
 }
@@ -261,19 +276,15 @@ fn apply(bytes: &Vec<u8>, old: &Path, out: &Path, memory: u64) {
     unpacker.finish(&json).unwrap();
 }
 
-fn goes_over(old: &Path, new: &Path, out: &Path, choice: Choice, memory: u64) {
-    let bytes = make(old, new, choice);
+fn goes_over(old: &Path, new: &Path, out: &Path, how: How, memory: u64) {
+    let bytes = make(old, new, how);
     apply(&bytes, old, out, memory);
     assert_eq!(release(out), release(new));
     assert_eq!(FolderTree::open(out).unwrap().manifest(), FolderTree::open(new).unwrap().manifest());
 }
 
-fn choices() -> impl Strategy<Value = Choice> {
-    prop_oneof![
-        3 => Just(Choice::Smallest),
-        1 => Just(Choice::Only(Algorithm::Zstd)),
-        1 => Just(Choice::Only(Algorithm::Bsdiff4)),
-    ]
+fn ways() -> impl Strategy<Value = How> {
+    prop_oneof![2 => Just(SMALLEST), 2 => Just(SHARED), 1 => Just(ZSTD), 1 => Just(BSDIFF4)]
 }
 
 proptest! {
@@ -281,13 +292,13 @@ proptest! {
 
     /// FAULTS 15: whatever two releases are, a pack leads from each to the other.
     #[test]
-    fn any_release_becomes_any_other(a in trees(), b in trees(), choice in choices(), described in any::<bool>()) {
+    fn any_release_becomes_any_other(a in trees(), b in trees(), how in ways(), described in any::<bool>()) {
         let world = tempfile::tempdir().unwrap();
         let folder = |name: &str| world.path().join(name);
         plant(&folder("a"), &a, described, 0);
         plant(&folder("b"), &b, described, 1);
-        goes_over(&folder("a"), &folder("b"), &folder("forward"), choice, 512 * MIB);
-        goes_over(&folder("b"), &folder("a"), &folder("backward"), choice, 32 * MIB);
+        goes_over(&folder("a"), &folder("b"), &folder("forward"), how, 512 * MIB);
+        goes_over(&folder("b"), &folder("a"), &folder("backward"), how, 32 * MIB);
         if described {
             let json = |name: &str| fs::read(folder(name).join(MANIFEST_PATH)).unwrap();
             prop_assert_eq!((json("forward"), json("backward")), (json("b"), json("a")));
@@ -336,8 +347,8 @@ impl World {
         self.folder.path().join("old")
     }
 
-    fn pack(&self, choice: Choice) -> Vec<u8> {
-        make(&self.old(), &self.folder.path().join("new"), choice)
+    fn pack(&self, how: How) -> Vec<u8> {
+        make(&self.old(), &self.folder.path().join("new"), how)
     }
 
     /// Checks what is there of the files of a pack, and gives their paths.
@@ -381,14 +392,14 @@ impl World {
     }
 }
 
-const ALL_CHOICES: [Choice; 3] = [Choice::Smallest, Choice::Only(Algorithm::Zstd), Choice::Only(Algorithm::Bsdiff4)];
+const ALL: [How; 4] = [SMALLEST, SHARED, ZSTD, BSDIFF4];
 
 #[test]
 fn a_wrong_or_missing_base_costs_its_group_only() {
-    for choice in ALL_CHOICES {
+    for how in ALL {
         for removed in [false, true] {
             let world = World::new(600);
-            let bytes = world.pack(choice);
+            let bytes = world.pack(how);
             let victim = world.old().join("lib/a.bin");
             let mut content = fs::read(&victim).unwrap();
             content[17] ^= 1;
@@ -419,11 +430,54 @@ fn a_wrong_or_missing_base_costs_its_group_only() {
     }
 }
 
+/// Of a large pack a part is damaged that several groups need: the others are made.
+#[test]
+fn a_damaged_shared_stream_costs_whoever_needs_it_only() {
+    let world = World::new(600);
+    // The group with least to code has the heavy model.
+    let bytes = world.pack(How { most_heavy: 400, ..SHARED });
+    let opened = Pack::open(&bytes, &world.manifest).unwrap();
+    let (sharing, alone): (Vec<_>, Vec<_>) = opened.groups.iter().partition(|group| !group.fresh[0].is_empty());
+    assert!(!sharing.is_empty() && !alone.is_empty(), "{:?}", opened.groups);
+    let mut damaged = bytes.clone();
+    damaged[opened.fresh[0].span.start as usize] = 77;
+    let place = tempfile::tempdir().unwrap();
+    let (_, (made, failed)) = apply_files(&damaged, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
+    assert!(failed.iter().all(|failed| matches!(failed, Failed::Patch(_))), "{failed:?}");
+    assert_eq!(failed.len(), 1 + sharing.len());
+    let numbers: BTreeSet<usize> = alone.iter().flat_map(|group| group.members.clone()).collect();
+    assert_eq!(made.iter().enumerate().filter(|(_, made)| made.is_some()).map(|(number, _)| number).collect::<BTreeSet<_>>(), numbers);
+    assert_eq!(world.check_files(&opened, &made).len(), numbers.len());
+    assert_eq!(everything(place.path()).len(), numbers.len());
+}
+
+/// A part of a pack is applied by itself, as after a base was mended, whether it is what shares a stream or not.
+#[test]
+fn groups_can_be_applied_one_by_one() {
+    let world = World::new(600);
+    for most_heavy in [0, 400] {
+        let bytes = world.pack(How { most_heavy, ..SHARED });
+        let whole = Pack::open(&bytes, &world.manifest).unwrap();
+        let mut made = vec![None; whole.outline.made().count()];
+        let place = tempfile::tempdir().unwrap();
+        let stop = AtomicBool::new(false);
+        for group in &whole.groups {
+            let part = Pack { groups: vec![group.clone()], ..whole.clone() };
+            let options = ApplyOptions { threads: 2, memory: 512 * MIB, stop: &stop };
+            let (now, failed) =
+                pack::apply(&part, &bytes, &world.manifest, &FolderBases(&world.old()), place.path(), options, &|_| ()).unwrap();
+            assert!(failed.is_empty(), "{failed:?}");
+            now.into_iter().enumerate().filter(|(_, made)| made.is_some()).for_each(|(number, now)| made[number] = now);
+        }
+        assert_eq!(world.check_files(&whole, &made).len(), made.len());
+    }
+}
+
 #[test]
 fn a_pack_for_another_release_is_refused() {
-    for choice in ALL_CHOICES {
+    for how in ALL {
         let world = World::new(300);
-        let bytes = world.pack(choice);
+        let bytes = world.pack(how);
         assert!(world.survives(&bytes));
         // The same paths with other content; another path more; the target itself.
         let mut other = world.manifest.clone();
@@ -454,7 +508,7 @@ fn a_pack_for_another_release_is_refused() {
 #[test]
 fn it_stops_when_told() {
     let world = World::new(300);
-    let bytes = world.pack(Choice::Only(Algorithm::Bsdiff4));
+    let bytes = world.pack(BSDIFF4);
     let opened = Pack::open(&bytes, &world.manifest).unwrap();
     assert!(opened.groups.len() > 2);
     for before in [true, false] {
@@ -475,7 +529,7 @@ fn it_stops_when_told() {
 fn what_cannot_be_written_leaves_nothing() {
     for length in [600, 400_000] {
         let world = World::new(length);
-        let bytes = world.pack(Choice::Only(Algorithm::Zstd));
+        let bytes = world.pack(ZSTD);
         let opened = Pack::open(&bytes, &world.manifest).unwrap();
         let place = tempfile::tempdir().unwrap();
         let victim = opened.outline.made().position(|(path, _)| path.as_str() == "lib/b.bin").unwrap();
@@ -497,17 +551,17 @@ fn outline_of(bytes: &Vec<u8>, world: &World) -> usize {
 }
 
 /// Outlines are coded alike whatever the groups are, so one of them is damaged everywhere, and of the others the groups.
-fn first_of_interest(bytes: &Vec<u8>, world: &World, choice: Choice) -> usize {
-    if choice == Choice::Smallest { 0 } else { outline_of(bytes, world) }
+fn first_of_interest(bytes: &Vec<u8>, world: &World, how: How) -> usize {
+    if how == SMALLEST { 0 } else { outline_of(bytes, world) }
 }
 
 #[test]
 fn a_pack_cut_anywhere_is_no_pack() {
-    for choice in ALL_CHOICES {
+    for how in ALL {
         let world = World::new(60);
-        let bytes = world.pack(choice);
-        for length in first_of_interest(&bytes, &world, choice)..bytes.len() {
-            assert!(!world.survives(&bytes[..length].to_vec()), "{choice:?}, {length} of {} bytes", bytes.len());
+        let bytes = world.pack(how);
+        for length in first_of_interest(&bytes, &world, how)..bytes.len() {
+            assert!(!world.survives(&bytes[..length].to_vec()), "{how:?}, {length} of {} bytes", bytes.len());
         }
         assert!(!world.survives(&[&bytes[..], b"\0"].concat()));
         assert!(world.survives(&bytes));
@@ -517,10 +571,10 @@ fn a_pack_cut_anywhere_is_no_pack() {
 /// A bit may be one that nothing reads; but wrong files never pass.
 #[test]
 fn a_flipped_bit_never_makes_wrong_files() {
-    for choice in ALL_CHOICES {
+    for how in ALL {
         let world = World::new(60);
-        let bytes = world.pack(choice);
-        for at in first_of_interest(&bytes, &world, choice)..bytes.len() {
+        let bytes = world.pack(how);
+        for at in first_of_interest(&bytes, &world, how)..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at * 5 % 8);
             world.survives(&damaged);
@@ -531,9 +585,9 @@ fn a_flipped_bit_never_makes_wrong_files() {
 #[test]
 fn random_damage_never_makes_wrong_files() {
     let mut random = Random(42);
-    for choice in ALL_CHOICES {
+    for how in ALL {
         let world = World::new(3000);
-        let bytes = world.pack(choice);
+        let bytes = world.pack(how);
         for _ in 0..40 {
             let mut damaged = bytes.clone();
             mutate(&mut damaged, &mut random);
@@ -586,12 +640,19 @@ fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
     for group in &opened.groups {
         numbers.push(group.algorithm as u8);
         put_number(&mut numbers, group.span.end - group.span.start);
+        put_number(&mut numbers, group.fresh[0].end - group.fresh[0].start);
+        if !group.fresh[0].is_empty() {
+            group.fresh[1..].iter().for_each(|fresh| put_number(&mut numbers, fresh.end - fresh.start));
+        }
         put_number(&mut numbers, group.members.len() as u64);
         let mut next = 0;
         for member in &group.members {
             put_signed(&mut numbers, *member as i64 - next);
             next = *member as i64 + 1;
         }
+    }
+    if opened.fresh[0].length > 0 {
+        opened.fresh.iter().for_each(|stream| put_number(&mut numbers, stream.span.end - stream.span.start));
     }
     [parts.head, parts.names, numbers]
 }
@@ -607,8 +668,9 @@ fn forge(base: &Manifest, check: &[u8], streams: &[Vec<u8>; 3], groups: &[u8]) -
     let steps = align::align(&old, &joined, &align::Options::text()).unwrap();
     let options = coder::Options::for_target(Nature::Text, joined.len() as u64, joined.len() as u64);
     let mut packed = Vec::new();
-    coder::encode(&old, &joined, &steps, options, &mut PlainForecast::new(&old), &mut packed).unwrap();
-    let mut out = b"KZP2".to_vec();
+    let out = (&mut packed, &mut Default::default());
+    coder::encode(&old, &joined, &steps, options, &mut PlainForecast::new(&old), out).unwrap();
+    let mut out = b"KZP3".to_vec();
     out.extend_from_slice(check);
     for length in [packed.len(), streams[0].len(), streams[1].len(), streams[2].len()] {
         put_number(&mut out, length as u64);
@@ -621,9 +683,9 @@ fn forge(base: &Manifest, check: &[u8], streams: &[Vec<u8>; 3], groups: &[u8]) -
 #[test]
 fn forged_outlines_never_make_wrong_files() {
     let mut random = Random(4711);
-    for choice in ALL_CHOICES {
+    for how in ALL {
         let world = World::new(60);
-        let bytes = world.pack(choice);
+        let bytes = world.pack(how);
         let opened = Pack::open(&bytes, &world.manifest).unwrap();
         let streams = streams(&opened, &world.manifest);
         let start = outline_of(&bytes, &world);
@@ -641,7 +703,7 @@ fn forged_outlines_never_make_wrong_files() {
 #[test]
 fn impossible_lengths_are_refused() {
     let world = World::new(60);
-    let bytes = world.pack(Choice::Smallest);
+    let bytes = world.pack(SMALLEST);
     let opened = Pack::open(&bytes, &world.manifest).unwrap();
     for size in [u64::MAX, u64::MAX / 2 + 1, u64::MAX / 2] {
         let mut opened = opened.clone();
@@ -674,6 +736,6 @@ fn a_program_goes_over() {
     let folder = |name: &str| world.path().join(name);
     put(&folder("a"), "bin/program", &program, true);
     put(&folder("b"), "bin/program", &changed, true);
-    goes_over(&folder("a"), &folder("b"), &folder("forward"), Choice::Smallest, 32 * MIB);
-    goes_over(&folder("b"), &folder("a"), &folder("backward"), Choice::Only(Algorithm::Aligned), 32 * MIB);
+    goes_over(&folder("a"), &folder("b"), &folder("forward"), SMALLEST, 32 * MIB);
+    goes_over(&folder("b"), &folder("a"), &folder("backward"), SHARED, 32 * MIB);
 }

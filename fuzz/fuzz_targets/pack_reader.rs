@@ -55,7 +55,7 @@ fuzz_target!(|bytes: &[u8]| {
     static WORLD: OnceLock<World> = OnceLock::new();
     let world = WORLD.get_or_init(World::new);
     let base = world.tree.manifest();
-    let bytes = [b"KZP2", bytes].concat();
+    let bytes = [b"KZP3", bytes].concat();
     let Ok(opened) = Pack::open(&bytes, base) else { return };
     if opened.outline.made().any(|(_, made)| made.size > LARGEST_MADE) {
         return;

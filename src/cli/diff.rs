@@ -112,7 +112,8 @@ pub fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, Failure> {
     let threads = threads(arguments.threads);
     let (old, new) = (find(&arguments.old, arguments)?, find(&arguments.new, arguments)?);
     let (old, new) = (open(&old, threads)?, open(&new, threads)?);
-    let options = MakeOptions { choice: arguments.algorithm, threads, memory: arguments.memory << 20 };
+    let (choice, memory) = (arguments.algorithm, arguments.memory << 20);
+    let options = MakeOptions { choice, threads, memory, most_heavy: MakeOptions::MOST_HEAVY };
     let bar = bar(say, "comparing".to_owned());
     let progress = |bytes| bar.inc(bytes);
     let started = Instant::now();

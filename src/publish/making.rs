@@ -321,7 +321,8 @@ impl PackMaker {
             Algorithm::Zstd => Choice::Only(pack::Algorithm::Zstd),
             Algorithm::Bsdiff4 => Choice::Only(pack::Algorithm::Bsdiff4),
         };
-        MakeOptions { choice, threads: self.threads, memory: settings.incremental_update.making_memory }
+        let memory = settings.incremental_update.making_memory;
+        MakeOptions { choice, threads: self.threads, memory, most_heavy: MakeOptions::MOST_HEAVY }
     }
 
     fn temporary(&self) -> Result<NamedTempFile, PublishError> {

@@ -4,7 +4,7 @@ use std::io;
 
 use proptest::prelude::*;
 
-use super::{CoderError, Limits, Nature, Options, decode, encode};
+use super::{CoderError, Limits, Mode, Nature, Options, STREAMS, decode, encode};
 use crate::delta::align::Step;
 use crate::delta::forecast::{Chunk, Forecast, PlainForecast, ReadAt};
 
@@ -40,28 +40,38 @@ fn fields(old: &[u8]) -> Fields<'_> {
     Fields { old, shift: 0, foretold: 0 }
 }
 
-fn pack(old: &[u8], new: &[u8], steps: &[Step], options: Options, plain: bool) -> Vec<u8> {
-    let mut packed = Vec::new();
+/// A stream, and the fresh bytes that stand apart from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Packed {
+    stream: Vec<u8>,
+    fresh: [Vec<u8>; STREAMS],
+}
+
+fn pack(old: &[u8], new: &[u8], steps: &[Step], options: Options, plain: bool) -> Packed {
+    let mut packed = Packed::default();
+    let out = (&mut packed.stream, &mut packed.fresh);
     if plain {
-        encode(&old, new, steps, options, &mut PlainForecast::new(&old), &mut packed).unwrap();
+        encode(&old, new, steps, options, &mut PlainForecast::new(&old), out).unwrap();
     } else {
-        encode(&old, new, steps, options, &mut fields(old), &mut packed).unwrap();
+        encode(&old, new, steps, options, &mut fields(old), out).unwrap();
     }
     packed
 }
 
 /// What comes out, and how it ended.
-fn unpack(old: &[u8], length: u64, packed: &[u8], plain: bool) -> (Vec<u8>, Result<(), CoderError>) {
+fn unpack(old: &[u8], length: u64, packed: &Packed, plain: bool) -> (Vec<u8>, Result<(), CoderError>) {
     let mut new = Vec::new();
     let mut sink = |bytes: &[u8]| {
         new.extend_from_slice(bytes);
         Ok(())
     };
+    let mut fresh = packed.fresh.each_ref().map(|fresh| &fresh[..]);
+    let fresh = fresh.each_mut().map(|fresh| fresh as &mut dyn io::Read);
     let ended = decode(
         &old,
         length,
         &LIMITS,
-        &mut &packed[..],
+        (&mut &packed.stream[..], fresh),
         |_| Ok(if plain { Box::new(PlainForecast::new(&old)) as Box<dyn Forecast> } else { Box::new(fields(old)) }),
         &mut sink,
     );
@@ -112,23 +122,28 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn what_was_packed_comes_back((old, new, steps) in case(), text: bool, plain: bool, training in 0..8_u32, recall: bool) {
+    fn what_was_packed_comes_back((old, new, steps) in case(), text: bool, plain: bool, training in 0..8_u32, recall: bool, apart: bool, code in 0..3_usize) {
         let nature = if text { Nature::Text } else { Nature::Binary };
-        let options = Options { training, recall, ..options(nature, new.len()) };
+        let code = [None, Some(Mode::Narrow), Some(Mode::Wide)][code].filter(|_| apart);
+        let options = Options { training, recall, apart, code, ..options(nature, new.len()) };
         let packed = pack(&old, &new, &steps, options, plain);
         prop_assert_eq!(&packed, &pack(&old, &new, &steps, options, plain));
         let (back, ended) = unpack(&old, new.len() as u64, &packed, plain);
         prop_assert!(ended.is_ok(), "{ended:?}");
         prop_assert_eq!(back, new);
+        let fresh: u64 = steps.iter().map(|step| step.fresh).sum();
+        prop_assert_eq!(packed.fresh.iter().map(|fresh| fresh.len() as u64).sum::<u64>(), if apart { fresh } else { 0 });
     }
 
     #[test]
-    fn a_damaged_stream_never_gives_more_than_was_asked_for((old, new, steps) in case(), flips in proptest::collection::vec((any::<u16>(), 1..=255_u8), 1..4)) {
-        let mut packed = pack(&old, &new, &steps, options(Nature::Text, new.len()), true);
+    fn a_damaged_stream_never_gives_more_than_was_asked_for((old, new, steps) in case(), flips in proptest::collection::vec((any::<u16>(), 1..=255_u8), 1..4), apart: bool) {
+        let options = Options { apart, code: Some(Mode::Wide).filter(|_| apart), ..options(Nature::Text, new.len()) };
+        let mut packed = pack(&old, &new, &steps, options, true);
         for (at, flip) in flips {
-            if !packed.is_empty() {
-                let at = usize::from(at) % packed.len();
-                packed[at] ^= flip;
+            let stream = if at % 3 == 0 { &mut packed.fresh[usize::from(at) % STREAMS] } else { &mut packed.stream };
+            let at = usize::from(at) % stream.len().max(1);
+            if let Some(byte) = stream.get_mut(at) {
+                *byte ^= flip;
             }
         }
         let (back, _) = unpack(&old, new.len() as u64, &packed, false);
@@ -138,7 +153,8 @@ proptest! {
     #[test]
     fn noise_is_refused_or_bounded(noise in proptest::collection::vec(any::<u8>(), 0..300), length in 0..5000_u64) {
         let old = b"some old bytes, and some more of them".repeat(20);
-        let (back, _) = unpack(&old, length, &noise, true);
+        let packed = Packed { fresh: [(); STREAMS].map(|()| noise.clone()), stream: noise };
+        let (back, _) = unpack(&old, length, &packed, true);
         prop_assert!(back.len() as u64 <= length);
     }
 }
@@ -146,7 +162,7 @@ proptest! {
 #[test]
 fn nothing_packs_to_almost_nothing() {
     let packed = pack(b"old", b"", &[], options(Nature::Text, 0), true);
-    assert!(packed.len() <= 3, "{packed:?}");
+    assert!(packed.stream.len() <= 3, "{packed:?}");
     assert!(unpack(b"old", 0, &packed, true).1.is_ok());
 }
 
@@ -155,7 +171,7 @@ fn a_long_copy_costs_a_few_bytes() {
     let old: Vec<u8> = (0..1_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let steps = [Step { fresh: 0, old_at: 0, length: 1_000_000 }];
     let packed = pack(&old, &old, &steps, options(Nature::Binary, old.len()), true);
-    assert!(packed.len() < 40, "{}", packed.len());
+    assert!(packed.stream.len() < 40, "{}", packed.stream.len());
     assert_eq!(unpack(&old, 1_000_000, &packed, true).0, old);
 }
 
@@ -166,32 +182,66 @@ fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
     new.splice(100..110, *b"something entirely different");
     let steps = [Step { fresh: 0, old_at: 0, length: 100 }, Step { fresh: 28, old_at: 110, length: old.len() as u64 - 110 }];
     let packed = pack(&old, &new, &steps, options(Nature::Text, new.len()), true);
-    for cut in 0..packed.len() {
-        let (back, ended) = unpack(&old, new.len() as u64, &packed[..cut], true);
+    for cut in 0..packed.stream.len() {
+        let part = Packed { stream: packed.stream[..cut].to_vec(), ..Packed::default() };
+        let (back, ended) = unpack(&old, new.len() as u64, &part, true);
         assert!(back.len() <= new.len());
         assert!(ended.is_err() || back.len() == new.len());
         // The last bytes may say no more than what the decoder would take for granted; all others are needed.
-        assert!(ended.is_err() || back != new || cut + 2 >= packed.len(), "cut at {cut} of {}", packed.len());
+        assert!(ended.is_err() || back != new || cut + 2 >= packed.stream.len(), "cut at {cut}: {packed:?}");
     }
 }
 
 #[test]
 fn bytes_behind_the_end_are_an_error() {
     let mut packed = pack(b"old", b"new", &[Step { fresh: 3, old_at: 0, length: 0 }], options(Nature::Text, 3), true);
-    packed.extend_from_slice(&[7; 20]);
+    packed.stream.extend_from_slice(&[7; 20]);
     assert!(matches!(unpack(b"old", 3, &packed, true).1, Err(CoderError::Trailing)));
+}
+
+#[test]
+fn fresh_bytes_that_are_missing_or_too_many_are_an_error() {
+    let steps = [Step { fresh: 3, old_at: 0, length: 0 }];
+    let options = Options { apart: true, ..options(Nature::Binary, 3) };
+    let packed = pack(b"old", b"new", &steps, options, true);
+    assert_eq!(packed.fresh[0], b"new");
+    let with = |fresh: &[u8]| Packed { fresh: [fresh.to_vec(), vec![], vec![], vec![]], ..packed.clone() };
+    assert!(unpack(b"old", 3, &packed, true).1.is_ok());
+    assert!(matches!(unpack(b"old", 3, &with(b"ne"), true).1, Err(CoderError::Truncated)));
+    assert!(matches!(unpack(b"old", 3, &with(b"news"), true).1, Err(CoderError::Trailing)));
+}
+
+/// Copies that come back to where others stood, as functions do that were sorted anew.
+#[test]
+fn a_distance_that_was_met_costs_little() {
+    let old: Vec<u8> = (0..400_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let cost = |distances: [u64; 3]| {
+        let (mut new, mut steps) = (Vec::new(), Vec::new());
+        for index in 0..300_u64 {
+            let old_at = new.len() as u64 + distances[index as usize % 3] * (1 + if distances[2] == 0 { index } else { 0 });
+            new.extend_from_slice(&old[old_at as usize..old_at as usize + 100]);
+            steps.push(Step { fresh: 0, old_at, length: 100 });
+        }
+        let packed = pack(&old, &new, &steps, options(Nature::Binary, new.len()), true);
+        assert_eq!(unpack(&old, new.len() as u64, &packed, true).0, new);
+        packed.stream.len()
+    };
+    // Three distances in turn, and distances that never come back.
+    let (known, unknown) = (cost([100_000, 313, 50_011]), cost([1009, 7, 0]));
+    assert!(known * 3 < unknown * 2, "{known} {unknown}");
 }
 
 #[test]
 fn limits_hold() {
     let steps: Vec<Step> = (0..50).map(|_| Step { fresh: 1, old_at: 0, length: 1 }).collect();
     let new = b"xo".repeat(50);
-    let mut packed = Vec::new();
-    encode(&&b"old"[..], &new, &steps, options(Nature::Text, 100), &mut PlainForecast::new(&&b"old"[..]), &mut packed).unwrap();
+    let packed = pack(b"old", &new, &steps, options(Nature::Text, 100), true);
     let try_with = |limits: Limits| {
         let old = &b"old"[..];
         let forecast = PlainForecast::new(&old);
-        decode(&old, 100, &limits, &mut &packed[..], |_| Ok(Box::new(forecast)), &mut |_| Ok(()))
+        let mut none = [(); STREAMS].map(|()| io::empty());
+        let none = none.each_mut().map(|none| none as &mut dyn io::Read);
+        decode(&old, 100, &limits, (&mut &packed.stream[..], none), |_| Ok(Box::new(forecast)), &mut |_| Ok(()))
     };
     assert!(matches!(try_with(Limits { most_steps: 49, ..LIMITS }), Err(CoderError::TooManySteps { most: 49 })));
     assert!(matches!(try_with(Limits { most_memory: 1 << 20, ..LIMITS }), Err(CoderError::Memory { .. })));

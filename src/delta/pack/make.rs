@@ -44,6 +44,15 @@ pub struct MakeOptions {
     pub threads: usize,
     /// Memory to take, bytes: fewer cores are used where it does not suffice for all of them, and alignment works in windows.
     pub memory: u64,
+    /// Bytes without a counterpart that have the heavy model at most ([`MakeOptions::MOST_HEAVY`]); all others share streams.
+    pub most_heavy: u64,
+}
+
+impl MakeOptions {
+    /// What is best for users: such bytes take about 3 microseconds each with the heavy model, in the streams that groups share a hundredth
+    /// of one. Enough for a small update, which should be as small as can be, and less than a second in a large one, where shared streams
+    /// are hardly larger.
+    pub const MOST_HEAVY: u64 = 288 << 10;
 }
 
 /// A pack that was made.
@@ -123,10 +132,6 @@ pub enum MakePackError {
 const LARGEST_GROUP: u64 = 8 << 20;
 /// A file from this size on, bytes, is its own group.
 const OWN_GROUP: u64 = 1 << 20;
-/// Bytes without a counterpart that have the heavy model at most, in one pack. They take about 3 microseconds each, those in the stream
-/// that groups share a hundredth of a microsecond: enough for a small update, which should be as small as can be, and less than a second in
-/// a large one, where the shared stream is hardly larger.
-const MOST_HEAVY: u64 = 288 << 10;
 /// Memory that coding one byte of a group takes about, bytes: suffixes, lanes, both sides.
 const MEMORY_A_BYTE: u64 = 16;
 
@@ -139,7 +144,7 @@ pub fn make(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<MadePack, MakePackError> {
     let plan = Plan::new(old, new)?;
-    let jobs = plan.jobs((old, new), options.choice)?;
+    let jobs = plan.jobs((old, new), options)?;
     let (coded, fresh) = code(&plan, &jobs, (old, new), options, progress)?;
     let mut groups = Vec::new();
     let (mut at, mut fresh_at) = (0, [0; STREAMS]);
@@ -261,8 +266,8 @@ impl Plan {
     }
 
     /// The groups: files of one class, neighbours by kind and name together.
-    fn jobs(&self, (old, new): (&dyn Tree, &dyn Tree), choice: Choice) -> Result<Vec<Job>, MakePackError> {
-        let alone = choice == Choice::Only(Algorithm::Bsdiff4);
+    fn jobs(&self, (old, new): (&dyn Tree, &dyn Tree), options: MakeOptions) -> Result<Vec<Job>, MakePackError> {
+        let alone = options.choice == Choice::Only(Algorithm::Bsdiff4);
         let mut files = Vec::new();
         for (number, (path, made)) in self.outline.made().enumerate() {
             let class = Class::of(&read(new, path)?);
@@ -289,7 +294,7 @@ impl Plan {
         let mut total = 0;
         for job in order {
             total += job.fresh;
-            job.apart = total > MOST_HEAVY;
+            job.apart = total > options.most_heavy;
         }
         Ok(jobs)
     }
