@@ -462,7 +462,8 @@ fn groups_can_be_applied_one_by_one() {
         let place = tempfile::tempdir().unwrap();
         let stop = AtomicBool::new(false);
         for group in &whole.groups {
-            let part = Pack { groups: vec![group.clone()], ..whole.clone() };
+            let mut part = whole.clone();
+            part.groups = vec![group.clone()];
             let options = ApplyOptions { threads: 2, memory: 512 * MIB, stop: &stop };
             let (now, failed) =
                 pack::apply(&part, &bytes, &world.manifest, &FolderBases(&world.old()), place.path(), options, &|_| ()).unwrap();
