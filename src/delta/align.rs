@@ -42,6 +42,8 @@ pub struct Costs {
     pub differs: u32,
     /// A byte of a copy that is not as expected, behind another such byte.
     pub differs_again: u32,
+    /// A byte of a copy to which the same is added as to the byte that differed before: tables whose entries all grow by the same.
+    pub repeats: u32,
     /// A byte without a counterpart.
     pub fresh: u32,
     /// The end of a copy.
@@ -71,13 +73,13 @@ const WINDOW: usize = 64 << 20;
 impl Options {
     /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step must be worth it.
     pub fn text() -> Self {
-        let costs = Costs { same: 6, differs: 5000, differs_again: 4000, fresh: 250, leave: 2500, resume: 3500, jump: 6500 };
+        let costs = Costs { same: 6, differs: 5000, differs_again: 4000, repeats: 2000, fresh: 250, leave: 2500, resume: 3500, jump: 6500 };
         Self { window: WINDOW, shortest: 6, costs }
     }
 
     /// For other data that is coded well as fresh bytes.
     pub fn plain() -> Self {
-        let costs = Costs { same: 6, differs: 2300, differs_again: 1500, fresh: 800, leave: 800, resume: 1800, jump: 3600 };
+        let costs = Costs { same: 6, differs: 2300, differs_again: 1500, repeats: 400, fresh: 800, leave: 800, resume: 1800, jump: 3600 };
         Self { window: WINDOW, shortest: 6, costs }
     }
 
@@ -90,7 +92,7 @@ impl Options {
 
     /// For native code, where fresh bytes are dear and differing bytes common.
     pub fn native() -> Self {
-        let costs = Costs { same: 6, differs: 1600, differs_again: 1100, fresh: 700, leave: 800, resume: 1800, jump: 5500 };
+        let costs = Costs { same: 6, differs: 1600, differs_again: 1100, repeats: 700, fresh: 700, leave: 800, resume: 1800, jump: 5500 };
         Self { window: WINDOW, shortest: 8, costs }
     }
 }

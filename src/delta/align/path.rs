@@ -30,6 +30,8 @@ struct Lane {
     entered: usize,
     vigour: i32,
     missed: bool,
+    /// What was added to the byte that differed last.
+    change: u8,
 }
 
 /// The cheapest way to a position ends like this.
@@ -101,7 +103,7 @@ impl Search<'_> {
         }
         self.record(at, best);
         let cost = self.enter(best, lane);
-        self.lanes.push(Lane { lane, cost, entered: at, vigour: VIGOUR, missed: false });
+        self.lanes.push(Lane { lane, cost, entered: at, vigour: VIGOUR, missed: false, change: 0 });
     }
 
     /// One byte more in each lane and in fresh.
@@ -115,9 +117,15 @@ impl Search<'_> {
                 lane.vigour = (lane.vigour + 1).min(VIGOUR);
                 lane.missed = false;
             } else {
-                lane.cost += u64::from(if lane.missed { costs.differs_again } else { costs.differs });
-                lane.vigour -= 4;
+                let change = new.wrapping_sub(byte);
+                if change == lane.change {
+                    lane.cost += u64::from(costs.repeats);
+                } else {
+                    lane.cost += u64::from(if lane.missed { costs.differs_again } else { costs.differs });
+                    lane.vigour -= 4;
+                }
                 lane.missed = true;
+                lane.change = change;
             }
             lane.vigour > 0
         });

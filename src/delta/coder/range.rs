@@ -75,10 +75,13 @@ impl<'a> Encoder<'a> {
             .find(|&value| value < end)
             .unwrap_or(self.low);
         self.low = value;
+        // No more than these may be left out: the decoder takes zeros for so many bytes and no further, and one of the bytes
+        // before them may be zero as well.
+        let least = self.out.len();
         for _ in 0..MARGIN {
             self.shift();
         }
-        while self.out.len() > self.start && self.out.last() == Some(&0) {
+        while self.out.len() > least && self.out.last() == Some(&0) {
             self.out.pop();
         }
     }

@@ -20,6 +20,8 @@ const LIMIT: u32 = 250;
 const UNLIKELY: u16 = 1 << 12;
 /// Places within fields of all kinds, whether the last difference holds, and how the last two guesses ended.
 const GUESSES: usize = KINDS * 8 * 2 * 4 + 64;
+/// The probability, of 65536, from which on a change that comes again has a flag.
+const LIKELY: u32 = 24_000;
 /// Kinds of fields.
 const KINDS: usize = forecast::KINDS as usize;
 const _: () = assert!(KINDS.is_power_of_two());
@@ -33,6 +35,12 @@ pub struct Residual {
     flag_mixer: Mixer<{ FLAGS + 1 }>,
     flag_correction: Correction,
     values: Rows<VALUES, { VALUES + 2 }>,
+    /// What was added to a plain byte that differed, by the distance from the difference before: tables whose entries all grow by the same.
+    changes: [u8; 32],
+    /// Whether that comes again, by that distance.
+    again: [Counter; 32 * 4],
+    /// How the newest of those guesses ended.
+    repeated: u32,
     /// Whether bytes of fields are guessed.
     guesses: Vec<Counter>,
     /// The newest guesses, a one for each that was right.
@@ -78,6 +86,9 @@ impl Residual {
             flag_mixer: Mixer::new(32 + KINDS, 4096 / 4, RATE),
             flag_correction: Correction::new(logistic, (32 + KINDS) * 16, 6),
             values: Rows::new(bits - 8, 24),
+            changes: [0; 32],
+            again: [Counter::at(1 << 12, 2); 32 * 4],
+            repeated: 0,
             guesses: vec![Counter::NEW; GUESSES],
             guessed: 0,
             flag_bits: bits - 6,
@@ -148,7 +159,28 @@ impl Residual {
         ];
         let set = scale(self.calm).min(31) as usize;
         if self.code_flag(coder, &contexts, set, differs) {
-            let byte = self.code_value(coder, forecast, 0, 0, u32::from(ahead), known);
+            let distance = scale(self.calm) as usize & 31;
+            let guess = forecast.wrapping_add(self.changes[distance]);
+            let again = &self.again[distance * 4 + (self.repeated & 3) as usize];
+            let byte = if guess == forecast {
+                self.code_value(coder, (forecast, None), 0, 0, u32::from(ahead), known)
+            } else {
+                let probability = again.probability();
+                // A flag where it is likely; else no more than a voice among others.
+                let flag = (probability > LIKELY).then(|| coder.code(known == Some(guess), probability));
+                let byte = match flag {
+                    Some(true) => guess,
+                    Some(false) => self.code_value(coder, (forecast, None), 0, 0, u32::from(ahead), known),
+                    None => {
+                        let voice = (guess, self.logistic.stretch(probability) as i16);
+                        self.code_value(coder, (forecast, Some(voice)), 0, 0, u32::from(ahead), known)
+                    }
+                };
+                self.again[distance * 4 + (self.repeated & 3) as usize].update(byte == guess, LIMIT);
+                self.repeated = self.repeated << 1 | u32::from(byte == guess);
+                byte
+            };
+            self.changes[distance] = byte.wrapping_sub(forecast);
             self.recent = self.recent << 1 | 1;
             self.rhythm = self.calm;
             self.calm = 0;
@@ -196,7 +228,7 @@ impl Residual {
             let value = if self.code_guess(coder, place, same, known.map(|known| known == guess)) {
                 guess
             } else {
-                self.code_value(coder, field[index], place, 1 + u32::from(same), u32::from(expected), known)
+                self.code_value(coder, (field[index], None), place, 1 + u32::from(same), u32::from(expected), known)
             };
             same &= value == expected;
             field[index] = value;
@@ -248,11 +280,11 @@ impl Residual {
         right
     }
 
-    /// A byte that stands where `forecast` was foretold. It may be the same within a field.
+    /// A byte that stands where `forecast` was foretold, and perhaps is what `voice` says, and how sure that is (a stretched probability). It may be the same within a field.
     fn code_value<C: Coder>(
         &mut self,
         coder: &mut C,
-        forecast: u8,
+        (forecast, voice): (u8, Option<(u8, i16)>),
         place: u32,
         state: u32,
         expected: u32,
@@ -270,6 +302,6 @@ impl Residual {
             hash(foretold << 8 | change, 108 + (place << 8)),
         ];
         self.values.expect(contexts);
-        self.values.code(coder, known.unwrap_or(0), (state + 3 * (place & 7)) as usize, None)
+        self.values.code(coder, known.unwrap_or(0), (state + 3 * (place & 7)) as usize, voice)
     }
 }
