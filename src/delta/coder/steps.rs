@@ -6,6 +6,7 @@
 
 use super::CoderError;
 use super::Limits;
+use super::models::Counter;
 use super::numbers::{Numbers, magnitude};
 use super::range::Coder;
 use crate::delta::align::Step;
@@ -57,13 +58,19 @@ pub fn code<C: Coder>(
 
 /// How many distances are remembered.
 const REMEMBERED: usize = 16;
+/// A probability, of 65536, before anything was learned.
+const LIKELY: u32 = 44_000;
+const LIMIT: u32 = 60;
 /// Distances closer than this are one that moves.
 const ONE: u64 = 64;
 
 /// Where copies begin.
 struct Jump {
-    /// The end of the copy before, or which of the remembered distances.
-    references: Numbers,
+    /// Whether it is the end of the copy before that is counted from; whether it is the newest distance; by what it was last, and by how
+    /// much is fresh.
+    references: [[[Counter; 2]; 4]; 3],
+    /// Which of the older distances: a tree.
+    older: [Counter; REMEMBERED],
     ahead: Numbers,
     changes: Numbers,
     /// Old position less new position, the newest first.
@@ -83,19 +90,21 @@ fn unfold(folded: u64) -> u64 {
 
 impl Jump {
     fn new() -> Self {
-        let [references, ahead, changes] = [3 * 4, 24, 3 * 24].map(Numbers::new);
-        Self { references, ahead, changes, distances: [0; REMEMBERED], last: 0 }
+        let [ahead, changes] = [24, 3 * 24].map(Numbers::new);
+        let references = [[[Counter::at(LIKELY, 1); 2]; 4]; 3];
+        Self { references, older: [Counter::NEW; REMEMBERED], ahead, changes, distances: [0; REMEMBERED], last: 0 }
     }
 
     /// Codes where the copy that makes the bytes at `new_at` stands, behind `fresh` bytes and a copy that ended at `expected`.
     fn code<C: Coder>(&mut self, coder: &mut C, old_at: u64, expected: u64, new_at: u64, fresh: u64) -> u64 {
         let fresh = magnitude(fresh).min(23);
         let wanted = self.cheapest(old_at, expected, new_at);
-        let reference = self.references.code(coder, wanted as u64, self.last * 4 + fresh.div_ceil(3).min(3)) as usize;
+        let reference = self.code_reference(coder, wanted, fresh);
         self.last = reference.min(2);
         let from = match reference {
             0 => expected,
-            _ => new_at.wrapping_add(self.distances[(reference - 1) % REMEMBERED]),
+            // A stream may tell of one distance more than there are.
+            _ => new_at.wrapping_add(self.distances[(reference - 1).min(REMEMBERED - 1)]),
         };
         let folded = fold(old_at.wrapping_sub(from));
         let folded = match reference {
@@ -106,6 +115,25 @@ impl Jump {
         let old_at = from.wrapping_add(unfold(folded));
         self.remember(old_at.wrapping_sub(new_at));
         old_at
+    }
+
+    fn code_reference<C: Coder>(&mut self, coder: &mut C, wanted: usize, fresh: usize) -> usize {
+        let counters = &mut self.references[self.last % 3][fresh.div_ceil(3).min(3)];
+        for (reference, counter) in counters.iter_mut().enumerate() {
+            let bit = coder.code(wanted == reference, counter.probability());
+            counter.update(bit, LIMIT);
+            if bit {
+                return reference;
+            }
+        }
+        let mut node = 1;
+        for shift in (0..4).rev() {
+            let counter = &mut self.older[node % REMEMBERED];
+            let bit = coder.code(wanted.wrapping_sub(2) >> shift & 1 == 1, counter.probability());
+            counter.update(bit, LIMIT);
+            node = node << 1 | usize::from(bit);
+        }
+        (node % REMEMBERED) + 2
     }
 
     /// What the encoder counts from: whatever gives the smallest number, older distances only if that is much smaller.
