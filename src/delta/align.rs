@@ -77,6 +77,12 @@ impl Options {
         Self { window: WINDOW, shortest: 6, costs }
     }
 
+    /// For text whose fresh bytes stand apart from the old ones, which do not foretell them there.
+    pub fn text_apart() -> Self {
+        let costs = Costs { same: 6, differs: 3500, differs_again: 3000, repeats: 2000, fresh: 560, leave: 1000, resume: 2200, jump: 4000 };
+        Self { costs, ..Self::text() }
+    }
+
     /// For other data that is coded well as fresh bytes.
     pub fn plain() -> Self {
         let costs = Costs { same: 6, differs: 2300, differs_again: 1500, repeats: 400, fresh: 800, leave: 800, resume: 1800, jump: 3600 };

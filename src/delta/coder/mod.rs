@@ -13,6 +13,7 @@
 //! There is one piece of code for both directions (`Work`): it asks a [`range::Coder`] for each bit and says what the bit would be,
 //! so both sides learn the same.
 
+mod dense;
 mod gaps;
 mod history;
 mod matches;
@@ -33,9 +34,11 @@ use gaps::{Gap, Surroundings};
 use history::{History, Space};
 use matches::Matches;
 use mixture::Mixture;
+pub use dense::is_dense;
 pub use mixture::Nature;
 pub use operands::{Mode, STREAMS};
-use operands::Streams;
+use models::Counter;
+use operands::{DENSE, Streams};
 use range::{Coder, Decoder, Encoder};
 use residual::{Residual, SPANS};
 
@@ -261,6 +264,9 @@ struct Work<'a, 's> {
     apart: Apart<'a, 's>,
     /// What those are if they are code.
     code: Option<Mode>,
+    /// Whether a part of what stands apart is dense, by what the part before was.
+    dense: [Counter; 2],
+    was_dense: bool,
     residual: Residual,
     /// The forecast of a part, and what it turned out to be.
     part: Vec<u8>,
@@ -286,6 +292,8 @@ impl<'a, 's> Work<'a, 's> {
             heavy,
             apart,
             code: options.code,
+            dense: [Counter::NEW; 2],
+            was_dense: false,
             residual: Residual::new(options.differences()),
             part: vec![0; PART as usize],
         })
@@ -308,7 +316,7 @@ impl<'a, 's> Work<'a, 's> {
                         self.heavy = Some(heavy);
                         coded?;
                     }
-                    None => self.pass_apart(step.fresh, sink)?,
+                    None => self.pass_apart(coder, step.fresh, sink)?,
                 }
             }
             let mut done = 0;
@@ -375,16 +383,28 @@ impl<'a, 's> Work<'a, 's> {
     }
 
     /// Hands out or takes in `length` fresh bytes that stand apart.
-    fn pass_apart(&mut self, length: u64, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), CoderError> {
+    fn pass_apart<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        length: u64,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), CoderError> {
         let mut left = length;
         while left > 0 {
             let at = self.space.written();
             let count = left.min(PART) as usize;
+            let known = self.target.and_then(|target| target.get(at as usize..at as usize + count));
+            let dense = count >= dense::SHORTEST && {
+                let counter = &mut self.dense[usize::from(self.was_dense)];
+                self.was_dense = coder.code(known.is_some_and(is_dense), counter.probability());
+                counter.update(self.was_dense, 60);
+                self.was_dense
+            };
             match &mut self.apart {
                 Apart::Out(streams) => {
-                    let actual = self.target.and_then(|target| target.get(at as usize..at as usize + count));
-                    let actual = actual.ok_or(CoderError::Steps)?;
+                    let actual = known.ok_or(CoderError::Steps)?;
                     match self.code {
+                        _ if dense => streams[DENSE].extend_from_slice(actual),
                         Some(mode) => operands::part(actual, at, mode, streams),
                         None => streams[0].extend_from_slice(actual),
                     }
@@ -393,6 +413,7 @@ impl<'a, 's> Work<'a, 's> {
                 Apart::In(streams) => {
                     let part = &mut self.part[..count];
                     let joined = match self.code {
+                        _ if dense => streams.dense(part),
                         Some(mode) => operands::join(part, at, mode, streams),
                         None => streams.plain(part),
                     };

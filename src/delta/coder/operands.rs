@@ -1,4 +1,4 @@
-//! Fresh machine code of x86 processors, parted into what it does and what it refers to.
+//! Fresh machine code of x86 processors, parted into what it does and what it refers to; and the streams of all fresh bytes that stand apart.
 //!
 //! In: fresh bytes, and where they stand in the output. Out: four streams: the code without the operands named here, where calls and jumps
 //! lead, where data is, how far branches go; and the bytes again. Code of two functions that differ in what they call is then the same, and
@@ -12,8 +12,10 @@ use std::io::{self, Read};
 
 use crate::delta::native::x86::{self, Operand};
 
-/// Code, calls, data, branches.
-pub const STREAMS: usize = 4;
+/// Code and what is not parted, calls, data, branches; bytes on which nothing can be saved.
+pub const STREAMS: usize = 5;
+/// The number of the last.
+pub const DENSE: usize = 4;
 
 /// The processor's mode that code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,7 @@ pub fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS])
 
 /// Puts together what stands at `at`, as many bytes as `bytes` has. An error if a stream ends too early.
 pub fn join(bytes: &mut [u8], at: u64, mode: Mode, streams: &mut Streams<'_>) -> io::Result<()> {
-    let [code, operands @ ..] = &mut streams.0;
+    let [code, operands @ .., _] = &mut streams.0;
     let mut done = 0;
     while done < bytes.len() {
         let left = bytes.len() - done;
@@ -127,6 +129,11 @@ impl<'a> Streams<'a> {
     /// Bytes that are no code, or not parted.
     pub fn plain(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.0[0].take(bytes)
+    }
+
+    /// Bytes on which nothing can be saved.
+    pub fn dense(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.0[DENSE].take(bytes)
     }
 
     /// Whether all of them are at their ends.
@@ -229,7 +236,7 @@ mod tests {
         let code = vec![
             0xE8, 0x10, 0, 0, 0, 0x90, 0xE8, 0x0A, 0, 0, 0, 0x48, 0x8D, 0x05, 0xF6, 0xFF, 0xFF, 0xFF, 0x0F, 0x84, 1, 2, 0, 0, 0xC3,
         ];
-        let [code, calls, data, branches] = there_and_back(&[code], 0x1000, Mode::Wide);
+        let [code, calls, data, branches, _] = there_and_back(&[code], 0x1000, Mode::Wide);
         assert_eq!(code, [0xE8, 0x90, 0xE8, 0x48, 0x8D, 0x05, 0x0F, 0x84, 0xC3]);
         assert_eq!(calls, [0, 0, 0x10, 0x15, 0, 0, 0x10, 0x15]);
         assert_eq!(data, [0, 0, 0x10, 0x08]);
@@ -259,8 +266,8 @@ mod tests {
             sources in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), STREAMS), length in 0..300_usize, wide: bool,
         ) {
             let mut readers: Vec<&[u8]> = sources.iter().map(|source| &source[..]).collect();
-            let [a, b, c, d] = &mut readers[..] else { unreachable!() };
-            let mut streams = Streams::new([a, b, c, d]);
+            let [a, b, c, d, e] = &mut readers[..] else { unreachable!() };
+            let mut streams = Streams::new([a, b, c, d, e]);
             let _ = join(&mut vec![0; length], 5, if wide { Mode::Wide } else { Mode::Narrow }, &mut streams);
         }
     }

@@ -205,7 +205,7 @@ fn fresh_bytes_that_are_missing_or_too_many_are_an_error() {
     let options = Options { apart: true, ..options(Nature::Binary, 3) };
     let packed = pack(b"old", b"new", &steps, options, true);
     assert_eq!(packed.fresh[0], b"new");
-    let with = |fresh: &[u8]| Packed { fresh: [fresh.to_vec(), vec![], vec![], vec![]], ..packed.clone() };
+    let with = |fresh: &[u8]| Packed { fresh: [fresh.to_vec(), vec![], vec![], vec![], vec![]], ..packed.clone() };
     assert!(unpack(b"old", 3, &packed, true).1.is_ok());
     assert!(matches!(unpack(b"old", 3, &with(b"ne"), true).1, Err(CoderError::Truncated)));
     assert!(matches!(unpack(b"old", 3, &with(b"news"), true).1, Err(CoderError::Trailing)));

@@ -151,8 +151,8 @@ enum Task<'a> {
 /// largest first. So whoever waits knows that somebody is at what it waits for.
 fn queue(pack: &Pack) -> Vec<Task<'_>> {
     let mut groups: Vec<&Group> = pack.groups.iter().collect();
-    groups.sort_by_key(|group| (!group.fresh[0].is_empty(), std::cmp::Reverse(group.span.end - group.span.start)));
-    let shared = groups.last().is_some_and(|group| !group.fresh[0].is_empty());
+    groups.sort_by_key(|group| (Pack::shares(group), std::cmp::Reverse(group.span.end - group.span.start)));
+    let shared = groups.last().is_some_and(|group| Pack::shares(group));
     shared.then_some(Task::Fresh).into_iter().chain(groups.into_iter().map(Task::Group)).collect()
 }
 
@@ -212,7 +212,7 @@ impl Shared {
 
     /// The bytes of one group in each stream, once they are there.
     fn of(&self, group: &Group) -> Result<[Box<dyn Read + '_>; STREAMS], Failed> {
-        if group.fresh[0].is_empty() {
+        if !Pack::shares(group) {
             return Ok([(); STREAMS].map(|()| Box::new(io::empty()) as _));
         }
         let file = self.file.wait().as_ref().ok_or(Failed::Patch(GroupError::Shared))?;

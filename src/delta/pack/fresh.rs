@@ -3,7 +3,8 @@
 //! Libraries that are built together hold the same code many times over, so one dictionary for all of them saves more than a stronger
 //! model for each: LZMA (Igor Pavlov, 7-Zip) makes less of the 20 MB of labelme 5.4.0 to 5.4.1 than context mixing group by group did, and
 //! is decoded in a fifteenth of the time. No old byte is needed for it, so a damaged base costs no other group anything. There is a
-//! stream for code and everything else, and one for each kind of operand ([`STREAMS`]).
+//! stream for code and everything else, one for each kind of operand, and one that stays as it is, of bytes on which nothing can be saved
+//! ([`STREAMS`]).
 //!
 //! In: bytes, or their packed form and length. Out: the other. Never: more memory than the dictionary that the first byte tells, which is
 //! bounded; a byte more than was asked for.
@@ -26,23 +27,25 @@ struct Parameters {
     position: u32,
 }
 
-/// Code has no lanes; operands have four bytes.
-const PARAMETERS: [Parameters; STREAMS] = {
-    let operands = Parameters { literal: 0, literal_position: 2, position: 2 };
-    [Parameters { literal: 8, literal_position: 0, position: 0 }, operands, operands, operands]
+/// Code has no lanes; operands have four bytes. None for what stays as it is.
+const PARAMETERS: [Option<Parameters>; STREAMS] = {
+    let operands = Some(Parameters { literal: 0, literal_position: 2, position: 2 });
+    [Some(Parameters { literal: 8, literal_position: 0, position: 0 }), operands, operands, operands, None]
 };
 
 /// Reads the `length` bytes of stream `number` that were packed.
-pub fn unpack<'a>(mut packed: impl Read + 'a, number: usize, length: u64) -> io::Result<impl Read + 'a> {
+pub fn unpack<'a>(mut packed: impl Read + 'a, number: usize, length: u64) -> io::Result<Box<dyn Read + 'a>> {
+    let Some(Parameters { literal, literal_position, position }) = PARAMETERS[number.min(STREAMS - 1)] else {
+        return Ok(Box::new(packed));
+    };
     let mut head = [0];
     packed.read_exact(&mut head)?;
     let dictionary = u32::from(head[0]);
     if dictionary > LARGEST_DICTIONARY {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the dictionary is too large"));
     }
-    let Parameters { literal, literal_position, position } = PARAMETERS[number.min(STREAMS - 1)];
     let packed = io::BufReader::new(packed);
-    LzmaReader::new(packed, length, literal, literal_position, position, 1 << dictionary, None).map_err(Into::into)
+    Ok(Box::new(LzmaReader::new(packed, length, literal, literal_position, position, 1 << dictionary, None)?))
 }
 
 #[cfg(feature = "publisher")]
@@ -62,10 +65,12 @@ mod encode {
 
     /// Packs the bytes of stream `number` in about `memory` bytes of memory, or what the smallest dictionary needs.
     pub fn pack(bytes: &[u8], number: usize, memory: u64) -> io::Result<Vec<u8>> {
+        let Some(Parameters { literal, literal_position, position }) = PARAMETERS[number.min(STREAMS - 1)] else {
+            return Ok(bytes.to_vec());
+        };
         let fits = (memory / MEMORY_A_BYTE).max(1).ilog2();
         let needed = (bytes.len().max(1) as u64).next_power_of_two().ilog2();
         let dictionary = needed.min(fits).clamp(16, LARGEST_DICTIONARY);
-        let Parameters { literal, literal_position, position } = PARAMETERS[number.min(STREAMS - 1)];
         let (mode, finder) = (EncodeMode::Normal, MfType::Bt4);
         let options =
             LzmaOptions::new(1 << dictionary, literal, literal_position, position, mode, NICE_LENGTH, finder, DEPTH);
@@ -86,7 +91,7 @@ mod tests {
     fn what_was_packed_comes_back() {
         for length in [1, 2, 100, 70_000, 300_000] {
             let bytes: Vec<u8> = (0..length as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
-            for (number, memory) in [(0, 0), (0, 1 << 30), (1, 1 << 30), (3, 0)] {
+            for (number, memory) in [(0, 0), (0, 1 << 30), (1, 1 << 30), (3, 0), (4, 0)] {
                 let packed = pack(&bytes, number, memory).unwrap();
                 let mut back = Vec::new();
                 unpack(&packed[..], number, length).unwrap().read_to_end(&mut back).unwrap();

@@ -129,7 +129,7 @@ fn read_patch(packed: &mut dyn Read, memory: u64) -> Result<Vec<u8>, GroupError>
 }
 
 #[cfg(feature = "publisher")]
-pub use encode::{Class, encode};
+pub use encode::{Alignment, Class, Contents, align, encode, encode_otherwise};
 
 #[cfg(feature = "publisher")]
 mod encode {
@@ -148,28 +148,24 @@ mod encode {
         Text,
         /// Anything else that is no program.
         Data,
+        /// Data that was compressed or encrypted before.
+        Dense,
         /// A program or library.
         Native,
     }
 
     impl Class {
-        /// Of this many bytes of a changed file about one has no counterpart in its base.
-        pub fn bytes_for_a_fresh_one(self) -> u64 {
-            match self {
-                Self::Text => 20,
-                Self::Data => 2,
-                Self::Native => 5,
-            }
-        }
-
-        /// The class of a file that begins like this.
-        pub fn of(start: &[u8]) -> Self {
-            let magic = start.get(..4).unwrap_or_default();
+        /// The class of a file.
+        pub fn of(file: &[u8]) -> Self {
+            let magic = file.get(..4).unwrap_or_default();
             let mach = [0xfeed_face_u32, 0xfeed_facf, 0xcafe_babe].map(|magic| (magic.to_be_bytes(), magic.to_le_bytes()));
             if magic == b"\x7fELF" || magic.starts_with(b"MZ") || mach.iter().any(|(a, b)| magic == a || magic == b) {
                 return Self::Native;
             }
-            let start = &start[..start.len().min(4096)];
+            if coder::is_dense(file) {
+                return Self::Dense;
+            }
+            let start = &file[..file.len().min(4096)];
             let strange = start.iter().filter(|byte| matches!(byte, 0..=8 | 14..=31 | 127)).count();
             if strange * 50 > start.len() || start.contains(&0) { Self::Data } else { Self::Text }
         }
@@ -185,50 +181,88 @@ mod encode {
         })
     }
 
-    /// Codes `target`, which is files of the given `lengths`, against `bases`, and appends it to `out`; what is fresh goes to `fresh` if it
-    /// is to stand `apart`. With steps that cost `coarseness` times as much where there would be too many for a decoder's memory.
+    /// What is to be coded.
+    #[derive(Clone, Copy)]
+    pub struct Contents<'a> {
+        /// Of what kind all of it is.
+        pub class: Class,
+        /// The old files.
+        pub bases: &'a [&'a dyn ReadAt],
+        /// The new files, one behind the other.
+        pub target: &'a Vec<u8>,
+        /// Their lengths.
+        pub lengths: &'a [u64],
+    }
+
+    /// Which old bytes stand where in the new ones.
+    pub struct Alignment {
+        steps: Vec<Step>,
+        /// What the decoder of programs is told of the new ones; none if there is no old program.
+        hints: Option<Vec<u8>>,
+    }
+
+    impl Alignment {
+        /// How many bytes have no counterpart.
+        pub fn fresh(&self) -> u64 {
+            self.steps.iter().map(|step| step.fresh).sum()
+        }
+    }
+
+    /// Aligns for the algorithm of our own; with steps that cost `coarseness` times as much where there would be too many for a decoder's
+    /// memory.
+    pub fn align(contents: Contents<'_>, apart: bool, coarseness: u32) -> Result<Alignment, GroupError> {
+        let Contents { class, bases, target, lengths } = contents;
+        let old = Joined::new(bases.iter().copied());
+        let program = program_of(&old, bases)?;
+        let options = match class {
+            Class::Text if apart => Options::text_apart(),
+            Class::Text => Options::text(),
+            Class::Data | Class::Dense => Options::plain(),
+            Class::Native => Options::native(),
+        }
+        .coarser(coarseness);
+        if program.is_empty() {
+            return Ok(Alignment { steps: align::align(&old, target, &options)?, hints: None });
+        }
+        let native::Aligned { steps, hints } = native::align(&old, &program, target, lengths, &options)?;
+        Ok(Alignment { steps, hints: Some(hints) })
+    }
+
+    /// Codes what was aligned and appends it to `out`; what is fresh goes to `fresh` if it is to stand `apart`.
     pub fn encode(
-        algorithm: Algorithm,
-        class: Class,
-        bases: &[&dyn ReadAt],
-        target: &[u8],
-        (lengths, apart, coarseness): (&[u64], bool, u32),
+        contents: Contents<'_>,
+        Alignment { steps, hints }: &Alignment,
+        apart: bool,
         (out, fresh): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
     ) -> Result<(), GroupError> {
+        let Contents { class, bases, target, lengths } = contents;
         let old = Joined::new(bases.iter().copied());
+        let program = program_of(&old, bases)?;
+        let hints = match hints {
+            Some(hints) => {
+                let length = u32::try_from(hints.len()).ok().filter(|length| *length <= LONGEST_HINTS);
+                out.extend_from_slice(&length.ok_or(GroupError::Unfit)?.to_le_bytes()[..3]);
+                out.extend_from_slice(hints);
+                hints
+            }
+            None => &Vec::new(),
+        };
+        let count = steps.iter().map(|step| step.fresh).sum();
+        let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
+        let code = mode(target, lengths).filter(|_| apart && class == Class::Native);
+        let options = coder::Options { apart, code, ..coder::Options::for_target(nature, target.len() as u64, count) };
+        let mut forecast = forecast(&old, &program, lengths, steps, hints)?;
+        Ok(coder::encode(&old, target, steps, options, &mut *forecast, (out, fresh))?)
+    }
+
+    /// Codes with one of the other algorithms and appends that to `out`.
+    pub fn encode_otherwise(algorithm: Algorithm, contents: Contents<'_>, out: &mut Vec<u8>) -> Result<(), GroupError> {
+        let old = in_memory(&Joined::new(contents.bases.iter().copied()), u64::MAX)?;
         match algorithm {
-            Algorithm::Aligned => {
-                let program = program_of(&old, bases)?;
-                let options = match class {
-                    Class::Text => Options::text(),
-                    Class::Data => Options::plain(),
-                    Class::Native => Options::native(),
-                }
-                .coarser(coarseness);
-                let (steps, hints) = if program.is_empty() {
-                    (align::align(&old, &target, &options)?, Vec::new())
-                } else {
-                    let native::Aligned { steps, hints } = native::align(&old, &program, &target, lengths, &options)?;
-                    let length = u32::try_from(hints.len()).ok().filter(|length| *length <= LONGEST_HINTS);
-                    out.extend_from_slice(&length.ok_or(GroupError::Unfit)?.to_le_bytes()[..3]);
-                    out.extend_from_slice(&hints);
-                    (steps, hints)
-                };
-                let count = steps.iter().map(|step| step.fresh).sum();
-                let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
-                let code = mode(target, lengths).filter(|_| apart && class == Class::Native);
-                let options = coder::Options { apart, code, ..coder::Options::for_target(nature, target.len() as u64, count) };
-                let mut forecast = forecast(&old, &program, lengths, &steps, &hints)?;
-                Ok(coder::encode(&old, target, &steps, options, &mut *forecast, (out, fresh))?)
-            }
-            Algorithm::Zstd => {
-                out.extend(dictionary::make(&in_memory(&old, u64::MAX)?, target, LEVEL)?);
-                Ok(())
-            }
-            Algorithm::Bsdiff4 => {
-                out.extend(bsdiff4::make(&in_memory(&old, u64::MAX)?, target)?);
-                Ok(())
-            }
+            Algorithm::Aligned => return Err(GroupError::Unfit),
+            Algorithm::Zstd => out.extend(dictionary::make(&old, contents.target, LEVEL)?),
+            Algorithm::Bsdiff4 => out.extend(bsdiff4::make(&old, contents.target)?),
         }
+        Ok(())
     }
 }

@@ -186,6 +186,11 @@ impl Pack {
         Ok((manifest, json))
     }
 
+    /// Whether a group needs anything of the streams that are shared.
+    pub fn shares(group: &Group) -> bool {
+        group.fresh.iter().any(|fresh| !fresh.is_empty())
+    }
+
     /// The bases of a group, each once, in the order in which their bytes stand in the coder's address space.
     pub fn bases_of(&self, group: &Group) -> Vec<&RelativePath> {
         let made: Vec<(&RelativePath, &Made)> = self.outline.made().collect();
@@ -219,10 +224,9 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], fresh: [usize; STREAMS]
     for group in groups {
         numbers.push(group.algorithm as u8);
         numbers::put(numbers, group.span.end - group.span.start);
-        numbers::put(numbers, group.fresh[0].end - group.fresh[0].start);
-        if !group.fresh[0].is_empty() {
-            group.fresh[1..].iter().for_each(|fresh| numbers::put(numbers, fresh.end - fresh.start));
-        }
+        let lengths = group.fresh.each_ref().map(|fresh| fresh.end - fresh.start);
+        numbers.push(lengths.iter().rev().fold(0, |set, length| set << 1 | u8::from(*length > 0)));
+        lengths.iter().filter(|length| **length > 0).for_each(|length| numbers::put(numbers, *length));
         numbers::put(numbers, group.members.len() as u64);
         let mut next = 0;
         for member in &group.members {
@@ -230,9 +234,7 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], fresh: [usize; STREAMS]
             next = *member as i64 + 1;
         }
     }
-    if groups.iter().any(|group| !group.fresh[0].is_empty()) {
-        fresh.iter().for_each(|length| numbers::put(numbers, *length as u64));
-    }
+    fresh.iter().filter(|length| **length > 0).for_each(|length| numbers::put(numbers, *length as u64));
 }
 
 /// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in `start..end` with the streams of their
@@ -256,11 +258,13 @@ fn read_groups(
         let algorithm =
             *Algorithm::ALL.get(usize::from(numbers.byte()?)).ok_or(PackError::Form("a group is of no known kind"))?;
         let span = span(numbers.next()?)?;
-        let mut fresh = [numbers.next()?, 0, 0, 0];
-        if fresh[0] > 0 {
-            for length in &mut fresh[1..] {
-                *length = numbers.next()?;
-            }
+        let set = numbers.byte()?;
+        if u32::from(set) >> STREAMS > 0 {
+            return Err(PackError::Form("a group has more streams than there are"));
+        }
+        let mut fresh = [0; STREAMS];
+        for (_, length) in fresh.iter_mut().enumerate().filter(|(number, _)| set >> number & 1 == 1) {
+            *length = numbers.next()?;
         }
         let length = numbers.below(made.len() + 1)?;
         let mut members = Vec::with_capacity(length);
@@ -287,18 +291,9 @@ fn read_groups(
         let fresh = std::array::from_fn(|number| from[number]..fresh_at[number]);
         groups.push(Group { algorithm, span, fresh, members });
     }
-    let mut lengths = [0; STREAMS];
-    if fresh_at[0] > 0 {
-        for length in &mut lengths {
-            *length = numbers.next()?;
-        }
-    }
     let mut fresh: [Fresh; STREAMS] = Default::default();
-    for ((fresh, packed), length) in fresh.iter_mut().zip(lengths).zip(fresh_at) {
-        if (packed == 0) != (length == 0) {
-            return Err(PackError::Form("a stream is empty, or is not"));
-        }
-        *fresh = Fresh { span: span(packed)?, length };
+    for (stream, length) in fresh.iter_mut().zip(fresh_at).filter(|(_, length)| *length > 0) {
+        *stream = Fresh { span: span(numbers.next()?)?, length };
     }
     match at == end && seen.iter().all(|seen| *seen) {
         true => Ok((groups, fresh)),
