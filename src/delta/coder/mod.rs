@@ -50,6 +50,9 @@ const AROUND: u64 = 4096;
 /// Copies are worked on in parts of at most this length, so that neither side holds a whole one.
 const PART: u64 = 1 << 16;
 
+/// Of bytes that stand apart and are no code so many at a time are dense or not: compressed files begin with something that is not.
+const DENSE_PART: u64 = 4096;
+
 /// Larger old files are not taken into memory for fresh bytes.
 const MOST_RECALLED: u64 = 20 << 20;
 
@@ -392,7 +395,7 @@ impl<'a, 's> Work<'a, 's> {
         let mut left = length;
         while left > 0 {
             let at = self.space.written();
-            let count = left.min(PART) as usize;
+            let count = left.min(if self.code.is_some() { PART } else { DENSE_PART }) as usize;
             let known = self.target.and_then(|target| target.get(at as usize..at as usize + count));
             let dense = count >= dense::SHORTEST && {
                 let counter = &mut self.dense[usize::from(self.was_dense)];
