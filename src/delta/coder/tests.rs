@@ -4,6 +4,7 @@ use std::io;
 
 use proptest::prelude::*;
 
+use super::range::{Coder, Decoder, Encoder};
 use super::{CoderError, Limits, Mode, Nature, Options, STREAMS, decode, encode};
 use crate::delta::align::Step;
 use crate::delta::forecast::{Chunk, Forecast, PlainForecast, ReadAt};
@@ -156,6 +157,35 @@ proptest! {
         let packed = Packed { fresh: [(); STREAMS].map(|()| noise.clone()), stream: noise };
         let (back, _) = unpack(&old, length, &packed, true);
         prop_assert!(back.len() as u64 <= length);
+    }
+}
+
+/// Whatever the bits are, and however many zeros the stream ends with: all of them come back, and nothing is missing.
+#[test]
+fn every_stream_of_bits_comes_back() {
+    let mut state = 7_u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u32
+    };
+    for _ in 0..20_000 {
+        let likely = random() % 3 == 0;
+        let bits: Vec<(bool, u32)> = (0..random() % 200)
+            .map(|_| {
+                let probability = if likely { 65_500 } else { 1 + random() % 65_535 };
+                (random() % 65_536 < probability, probability)
+            })
+            .collect();
+        let mut packed = Vec::new();
+        let mut encoder = Encoder::new(&mut packed);
+        bits.iter().for_each(|(bit, probability)| assert_eq!(encoder.code(*bit, *probability), *bit));
+        encoder.finish();
+        let mut input = &packed[..];
+        let mut decoder = Decoder::new(&mut input);
+        for (bit, probability) in &bits {
+            assert_eq!(decoder.code(false, *probability), *bit);
+        }
+        assert!(!decoder.failed() && !decoder.has_more());
     }
 }
 
