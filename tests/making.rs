@@ -297,7 +297,8 @@ fn a_server_makes_what_is_asked_for() {
     let file = world.path("made.kuzpatch");
     fs::write(&file, pack).unwrap();
     applies(&world, &file, 1, 2);
-    let job = fs::read_to_string(world.path(&format!("publisher/patch-jobs/1.0.0_2.0.0_{}.json", platform()))).unwrap();
+    let job =
+        fs::read_to_string(world.path(&format!("publisher/patch-jobs/sample_2.0.0_{}.from-1.0.0.json", platform()))).unwrap();
     assert!(job.contains("completed"), "{job}");
     assert_eq!(listed(&world).len(), 1, "signed, as the publisher's own");
 }
