@@ -45,7 +45,7 @@ pub async fn plan(
     let installed: Vec<plan::Installed<'_>> = ids.iter().map(|(id, digest)| (id, *digest)).collect();
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
-    let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(nodes, memory)) {
+    let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(context, nodes, memory)) {
         Ok(plan) => return Ok(take_over::foretell(context, release, plan, None)),
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => return Ok(full(reason)),
         Err(reason) => reason,
@@ -53,7 +53,8 @@ pub async fn plan(
     // No pack leads there, or none that is worth it. What of the package is held already is told by its manifest.
     let span = described::span(signed);
     let documents = span.end - span.start;
-    if documents.saturating_mul(WORTH_ASKING) > signed.length {
+    let may_be_full = context.settings.fallback.enable_full_update;
+    if may_be_full && documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
     let library = Library { client, nodes, slot: &context.described, office: &context.office, staging: None };
@@ -84,9 +85,13 @@ fn allowance(context: &Context) -> Allowance {
 }
 
 /// Prices by what this client measured of its nodes.
-fn prices(nodes: &[Node], memory: &NodeMemory) -> Prices {
+fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
     let measured: Vec<_> = nodes.iter().filter_map(|node| memory.of(node)).collect();
-    let usual = Prices::default();
+    let mut usual = Prices::default();
+    if !context.settings.fallback.enable_full_update {
+        // The whole package is no way out: it is never there sooner.
+        usual.unpacked_per_second = f64::MIN_POSITIVE;
+    }
     if measured.is_empty() {
         return usual;
     }
