@@ -109,9 +109,15 @@ impl Job {
                     return self.full(staging, lock, &counts).await;
                 }
                 let folder = made.join(format!("entries-{round}"));
-                match self.fetch_entries(staging, &absent, &folder, &mut contents, &mut counts).await? {
-                    Ended::Complete => {}
-                    Ended::Stopped => return Ok(Ended::Stopped),
+                match self.fetch_entries(staging, &absent, &folder, &mut contents, &mut counts).await {
+                    Ok(Ended::Complete) => {}
+                    Ok(Ended::Stopped) => return Ok(Ended::Stopped),
+                    // Nodes that send whole files only, for example.
+                    Err(problem) if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() => {
+                        tracing::warn!(?problem, "single entries are not to be had: the whole package is fetched");
+                        return self.full(staging, lock, &counts).await;
+                    }
+                    Err(problem) => return Err(problem),
                 }
             }
             let _ = self.inputs.send(Input::Fetched);
@@ -376,9 +382,13 @@ impl Job {
         let described = self.library(staging).describe(&self.offer.signed).await?;
         let spans = plan::spans(&described.index, absent.iter());
         let bytes: u64 = spans.iter().map(|span| span.end - span.start).sum();
-        let fallback = &self.context.settings.fallback;
-        let too_much = bytes as f64 > fallback.fallback_threshold * self.offer.signed.length as f64;
-        Ok(too_much && fallback.enable_full_update)
+        let threshold = self.context.settings.fallback.fallback_threshold;
+        Ok(self.may_be_full() && bytes as f64 > threshold * self.offer.signed.length as f64)
+    }
+
+    /// Whether the settings allow the whole package as a way out.
+    fn may_be_full(&self) -> bool {
+        self.context.settings.fallback.enable_full_update
     }
 
     /// A function that counts files of the tree.
