@@ -316,6 +316,48 @@ fn a_pack_that_nodes_lie_about_or_do_not_have_is_done_without() {
     }
 }
 
+/// Packs lead from 1.0.0 to 2.0.0 only; what 3.0.0 changed since is fetched entry by entry, and all that 2.0.0 brought comes by its pack.
+#[test]
+fn packs_to_a_release_on_the_way_and_then_its_entries() {
+    let world = World::new();
+    let node = world.serve();
+    let release = |version: u64, more: &[&str]| {
+        let mut large = noise(7, 700_000);
+        if version > 1 {
+            large[300_000..300_100].fill(9);
+        }
+        let module = format!("VERSION = {version}\n").into_bytes();
+        let files = BTreeMap::from([("module.py", module), ("large.bin", large), ("same.bin", noise(8, 600_000))]);
+        let package = world.build(&format!("{version}.0.0"), &files);
+        world.publish(&package, more);
+    };
+    release(1, &[]);
+    world.configure(&[&node.address], "");
+    assert_eq!(world.say(&["update"]).code, 0);
+    release(2, &[]);
+    release(3, &["--no-patches"]);
+    world.configure(&[&node.address], "");
+    let pack = fs::metadata(&packs(&world)[0]).unwrap().len();
+    let dry = plan(&world.say(&["update", "--dry-run"]));
+    assert_eq!((dry["way"].as_str(), dry["from"].as_str()), (Some("patches_and_entries"), Some("1.0.0")), "{dry}");
+    assert_eq!((dry["patches"].as_array().unwrap().len(), dry["files"]["patched"].as_u64()), (1, Some(1)), "{dry}");
+    let damaged = world.path("damaged home");
+    assert!(Command::new("cp").arg("-a").arg(world.home()).arg(&damaged).status().unwrap().success());
+
+    let update = world.say(&["update"]);
+    assert_eq!((update.code, fallen_back(&update), mended(&update)), (0, 0, 0), "{}", update.errors);
+    let bytes = plan(&update)["bytes"].as_u64().unwrap();
+    assert!(bytes < 10_000 && (pack + 1..=bytes).contains(&fetched(&update)), "{bytes} {pack} {}", fetched(&update));
+    assert_like_fresh(&world, "3.0.0");
+
+    // Without its pack the large file is fetched as it is.
+    packs(&world).iter().for_each(|pack| fs::remove_file(pack).unwrap());
+    let update = elsewhere(&world, &damaged, &["update"]);
+    assert_eq!((update.code, fallen_back(&update)), (0, 1), "{} {}", update.errors, update.result);
+    let container = damaged.join("containers").join(world.container("3.0.0").file_name().unwrap());
+    assert!(content(&container) == content(&world.container("3.0.0")), "some file differs");
+}
+
 /// A static host of the simplest kind: files as they are, whole, whatever part of them is asked for.
 fn serve_whole_files(root: PathBuf) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -139,6 +139,7 @@ way-patches = { $count ->
     [one] One patch on top of { $from }
    *[other] { $count } patches in a row, starting from { $from }
 }
+way-patches-and-entries = Patches on top of { $from }, then the files changed since
 way-entries = Changed files only, the rest comes from { $from }
 way-entries-here = Changed files only, the rest is already here
 way-file = From a file

@@ -123,6 +123,7 @@ way-patches = { $count ->
     [1] 为 { $from } 打一个补丁
    *[other] 从 { $from } 开始，依次打 { $count } 个补丁
 }
+way-patches-and-entries = 为 { $from } 打补丁，再下载此后有变化的文件
 way-entries = 只下载有变化的文件，其余沿用 { $from }
 way-entries-here = 只下载有变化的文件，其余沿用本机已有的
 way-file = 从文件安装

@@ -1,15 +1,17 @@
 //! A plan for an offer: what the planner is asked, with what is installed and what the network was like.
 
+use std::collections::HashSet;
+
 use super::context::Context;
-use super::described::{self, Library};
+use super::described::{self, DescribedSlot, Library};
 use super::protocol::Problem;
 use super::take_over;
 use crate::delta::plan::{self, Allowance, Prices, Wanted};
 use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
-use crate::model::plan::{Reason, Way};
+use crate::model::plan::{FileCounts, Reason, Way};
 use crate::model::release::SignedRelease;
-use crate::model::{Digest, Manifest, Node, PackageIndex, Plan};
+use crate::model::{Digest, Manifest, Node, PackageIndex, Plan, Version};
 use crate::store::contents::Contents;
 use crate::store::staging;
 use crate::trust::Repository;
@@ -66,10 +68,74 @@ pub async fn plan(
         }
     };
     let held = |digest: &Digest| contents.holds(digest);
-    Ok(match plan::by_entries(wanted, documents, &described.manifest, &described.index, &held, &allowance) {
-        Ok(entries) => take_over::foretell(context, release, entries.plan, Some(&described.manifest)),
+    let entries = plan::by_entries(wanted, documents, &described.manifest, &described.index, &held, &allowance);
+    let entries = entries.map(|entries| entries.plan);
+    // Packs may lead to a release that has more in common with it than what is installed.
+    let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
+    let others = repository.releases.iter().filter(|other| {
+        let (container, hash) = (&other.release.container, &other.release.manifest.hash);
+        let same_kind = container.app == release.container.app && container.platform == release.container.platform;
+        same_kind && *container != release.container && contents.manifest(hash).is_none()
+    });
+    let reached = others.filter_map(|other| {
+        let stop = Wanted { container: &other.release.container, manifest: other.release.manifest.hash, ..wanted };
+        let path = plan::by_patches(stop, &installed, patches, &allowance, &prices(context, nodes, memory)).ok()?;
+        Some((other, path))
+    });
+    let nearest = nearest(reached, &release.container.version, |(other, _)| &other.release.container.version);
+    let stop = nearest.filter(|(other, path)| {
+        let span = described::span(other);
+        path.bytes.saturating_add((span.end - span.start).saturating_mul(WORTH_ASKING)) < dearest.saturating_sub(documents)
+    });
+    let mut both = None;
+    if let Some((other, path)) = stop {
+        // In a slot of its own: the release's own documents stay where they are.
+        let slot = DescribedSlot::default();
+        match (Library { slot: &slot, ..library }).describe(other).await {
+            Ok(between) => {
+                let digests: HashSet<Digest> = between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
+                let then_held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
+                let rest =
+                    plan::by_entries(wanted, documents, &described.manifest, &described.index, &then_held, &allowance).ok();
+                let made = plan::missing(&described.manifest, &held).len() as u64;
+                both = rest.map(|rest| by_both(path, rest.plan, made));
+            }
+            Err(problem) => tracing::info!(?problem, "what a release on the way holds is not known"),
+        }
+    }
+    let ceiling = (allowance.threshold * signed.length as f64).min(dearest as f64);
+    let both = both.filter(|plan| (plan.bytes as f64) < ceiling);
+    Ok(match both.map_or(entries, Ok) {
+        Ok(plan) => take_over::foretell(context, release, plan, Some(&described.manifest)),
         Err(reason) => full(reason),
     })
+}
+
+/// Of the releases that can be reached, the one that is likely to have most in common with `wanted`: the newest older one, else the oldest
+/// newer one.
+fn nearest<T>(reached: impl Iterator<Item = T>, wanted: &Version, version: impl Fn(&T) -> &Version) -> Option<T> {
+    // Newer ones count the less the newer they are; older ones, all of which come before them, the more.
+    reached.max_by(|a, b| {
+        let (a, b) = (version(a), version(b));
+        match (a < wanted, b < wanted) {
+            (true, true) => a.cmp(b),
+            (false, false) => b.cmp(a),
+            (older, other) => older.cmp(&other),
+        }
+    })
+}
+
+/// The packs of `path`, and then the entries of `rest`; `absent` files of the release have content that no installed version holds.
+fn by_both(path: Plan, rest: Plan, absent: u64) -> Plan {
+    let files = FileCounts { patched: absent.saturating_sub(rest.files.fetched), ..rest.files };
+    Plan {
+        way: Way::PatchesAndEntries,
+        bytes: path.bytes.saturating_add(rest.bytes),
+        from: path.from,
+        patches: path.patches,
+        files: FileCounts { cloned: files.cloned.saturating_sub(files.patched), ..files },
+        ..rest
+    }
 }
 
 fn allowance(context: &Context) -> Allowance {
@@ -103,7 +169,7 @@ fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
 /// Bytes that an interrupted download left, by its own account: for showing a price, proved when it goes on.
 pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u64 {
     let staging = staging::left_by(&context.home, &signed.release.container);
-    if plan.way == Way::Patches {
+    if !plan.patches.is_empty() {
         let marked =
             |signed: &crate::model::SignedPatch| Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table());
         return plan.patches.iter().map(marked).sum();
@@ -114,4 +180,29 @@ pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u
     let index = read(staging.index(), signed.release.index.hash);
     let index = manifest.zip(index).and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
     index.map_or(0, |index| Partial::marked_bytes(&staging.package(), &index.pieces))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_release_is_the_newest_older_one() {
+        let version = |major| Version::new(major, 0, 0);
+        let nearest = |reached: &[u64]| nearest(reached.iter().map(|major| version(*major)), &version(5), |version| version);
+        assert_eq!(nearest(&[1, 4, 3, 6]), Some(version(4)));
+        assert_eq!(nearest(&[9, 6, 7]), Some(version(6)));
+        assert_eq!(nearest(&[7, 1]), Some(version(1)));
+        assert_eq!(nearest(&[]), None);
+    }
+
+    #[test]
+    fn files_of_a_mixed_way_are_counted_once() {
+        let files = FileCounts { cloned: 95, patched: 0, fetched: 5 };
+        let rest = Plan { way: Way::Entries, bytes: 500, files, ..Plan::full(10_000, 100, Reason::Cheapest) };
+        let path = Plan { way: Way::Patches, bytes: 70, from: Some(Version::new(1, 0, 0)), ..rest.clone() };
+        let both = by_both(path, rest, 20);
+        assert_eq!((both.way, both.bytes, both.from), (Way::PatchesAndEntries, 570, Some(Version::new(1, 0, 0))));
+        assert_eq!(both.files, FileCounts { cloned: 80, patched: 15, fetched: 5 });
+    }
 }

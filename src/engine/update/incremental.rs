@@ -27,6 +27,7 @@ use crate::engine::machine::Input;
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::fetch::{self, FetchError, FetchEvent};
+use crate::model::plan::Way;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
 use crate::store::contents::Contents;
 use crate::store::lock::HomeLock;
@@ -71,8 +72,13 @@ impl Job {
             }
         }
         let wanted = self.offer.signed.release.manifest.hash;
+        // Packs that only lead to a release on the way have done their work when they have led there.
+        let (on_the_way, planned) = match self.offer.plan.way {
+            Way::PatchesAndEntries => (target.is_some(), self.offer.plan.files.fetched),
+            _ => (false, 0),
+        };
         let target = target.filter(|target: &Target| Digest::of(&target.json) == wanted);
-        let by_packs = target.is_some();
+        let by_packs = on_the_way || target.is_some();
         let target = match target {
             Some(target) => target,
             None => {
@@ -86,6 +92,7 @@ impl Job {
         };
         if !self.offer.plan.patches.is_empty() {
             let absent = plan::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
+            let absent = absent.saturating_sub(planned);
             // Where all packs did their work, it is files to be taken over that are damaged.
             if by_packs {
                 counts.mended += absent;
