@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::context::Context;
-use super::described::{self, DescribedSlot, Library};
+use super::described::{self, Described, DescribedSlot, Library};
 use super::protocol::Problem;
 use super::take_over;
 use crate::delta::plan::{self, Allowance, Prices, Wanted};
@@ -11,7 +11,7 @@ use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
 use crate::model::plan::{FileCounts, Reason, Way};
 use crate::model::release::SignedRelease;
-use crate::model::{Digest, Manifest, Node, PackageIndex, Plan, Version};
+use crate::model::{Digest, Manifest, Node, PackageIndex, Plan, SignedPatch, Version};
 use crate::store::contents::Contents;
 use crate::store::staging;
 use crate::trust::Repository;
@@ -70,45 +70,71 @@ pub async fn plan(
     let held = |digest: &Digest| contents.holds(digest);
     let entries = plan::by_entries(wanted, documents, &described.manifest, &described.index, &held, &allowance);
     let entries = entries.map(|entries| entries.plan);
-    // Packs may lead to a release that has more in common with it than what is installed.
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
-    let others = repository.releases.iter().filter(|other| {
-        let (container, hash) = (&other.release.container, &other.release.manifest.hash);
-        let same_kind = container.app == release.container.app && container.platform == release.container.platform;
-        same_kind && *container != release.container && contents.manifest(hash).is_none()
-    });
-    let reached = others.filter_map(|other| {
-        let stop = Wanted { container: &other.release.container, manifest: other.release.manifest.hash, ..wanted };
-        let path = plan::by_patches(stop, &installed, patches, &allowance, &prices(context, nodes, memory)).ok()?;
-        Some((other, path))
-    });
-    let nearest = nearest(reached, &release.container.version, |(other, _)| &other.release.container.version);
-    let stop = nearest.filter(|(other, path)| {
-        let span = described::span(other);
-        path.bytes.saturating_add((span.end - span.start).saturating_mul(WORTH_ASKING)) < dearest.saturating_sub(documents)
-    });
-    let mut both = None;
-    if let Some((other, path)) = stop {
-        // In a slot of its own: the release's own documents stay where they are.
-        let slot = DescribedSlot::default();
-        match (Library { slot: &slot, ..library }).describe(other).await {
-            Ok(between) => {
-                let digests: HashSet<Digest> = between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
-                let then_held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
-                let rest =
-                    plan::by_entries(wanted, documents, &described.manifest, &described.index, &then_held, &allowance).ok();
-                let made = plan::missing(&described.manifest, &held).len() as u64;
-                both = rest.map(|rest| by_both(path, rest.plan, made));
-            }
-            Err(problem) => tracing::info!(?problem, "what a release on the way holds is not known"),
-        }
-    }
-    let ceiling = (allowance.threshold * signed.length as f64).min(dearest as f64);
-    let both = both.filter(|plan| (plan.bytes as f64) < ceiling);
+    let prices = prices(context, nodes, memory);
+    let question = Question { signed, wanted, documents, installed: &installed, patches, allowance, prices, dearest };
+    let both = question.on_the_way(&repository.releases, &contents, &described, &library).await;
     Ok(match both.map_or(entries, Ok) {
         Ok(plan) => take_over::foretell(context, release, plan, Some(&described.manifest)),
         Err(reason) => full(reason),
     })
+}
+
+/// What is asked for, and what is known of it.
+struct Question<'a> {
+    signed: &'a SignedRelease,
+    wanted: Wanted<'a>,
+    /// Bytes of the release's manifest and index.
+    documents: u64,
+    installed: &'a [plan::Installed<'a>],
+    patches: &'a [SignedPatch],
+    allowance: Allowance,
+    prices: Prices,
+    /// What it costs without packs, bytes.
+    dearest: u64,
+}
+
+impl Question<'_> {
+    /// Packs to another release that has more in common with the wanted one than what is installed, and then the entries that differ from
+    /// that one; `None` if that is not cheaper, or what the other release holds is not known.
+    async fn on_the_way(
+        &self,
+        releases: &[SignedRelease],
+        contents: &Contents,
+        described: &Described,
+        library: &Library<'_>,
+    ) -> Option<Plan> {
+        let kind = self.wanted.container;
+        let others = releases.iter().filter(|other| {
+            let (container, hash) = (&other.release.container, &other.release.manifest.hash);
+            let same_kind = container.app == kind.app && container.platform == kind.platform;
+            same_kind && container != kind && contents.manifest(hash).is_none()
+        });
+        let reached = others.filter_map(|other| {
+            let stop = Wanted { container: &other.release.container, manifest: other.release.manifest.hash, ..self.wanted };
+            let path = plan::by_patches(stop, self.installed, self.patches, &self.allowance, &self.prices).ok()?;
+            Some((other, path))
+        });
+        let (other, path) = nearest(reached, &kind.version, |(other, _)| &other.release.container.version)?;
+        let span = described::span(other);
+        let question = (span.end - span.start).saturating_mul(WORTH_ASKING);
+        if path.bytes.saturating_add(question) >= self.dearest.saturating_sub(self.documents) {
+            return None;
+        }
+        // In a slot of its own: the release's own documents stay where they are.
+        let slot = DescribedSlot::default();
+        let between = Library { slot: &slot, ..*library }.describe(other).await;
+        let between =
+            between.inspect_err(|problem| tracing::info!(?problem, "what a release on the way holds is not known")).ok()?;
+        let digests: HashSet<Digest> = between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
+        let held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
+        let (manifest, index) = (&described.manifest, &described.index);
+        let rest = plan::by_entries(self.wanted, self.documents, manifest, index, &held, &self.allowance).ok()?;
+        let absent = plan::missing(manifest, &|digest| contents.holds(digest)).len() as u64;
+        let plan = by_both(path, rest.plan, absent);
+        let allowed = self.allowance.threshold * self.signed.length as f64;
+        (plan.bytes < self.dearest && plan.bytes as f64 <= allowed).then_some(plan)
+    }
 }
 
 /// Of the releases that can be reached, the one that is likely to have most in common with `wanted`: the newest older one, else the oldest
