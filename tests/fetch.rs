@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use faulty_node::{Behaviour, FaultyNode};
 use kuzflow::fetch::{
     Client, ClientOptions, Control, FetchError, FetchEvent, Job, NodeMemory, Partial, Progress, RunState, Summary, download,
-    fetch_span,
+    fetch_span, fetch_span_of_whole,
 };
 use kuzflow::model::transfer::{FaultKind, NodeFault};
 use kuzflow::model::{Digest, PieceTable};
@@ -365,6 +365,35 @@ async fn a_span_comes_from_the_first_node_that_has_it() {
     good.becomes(Behaviour::LieAt(260_000));
     assert!(matches!(fetch(&[&good]).await, Err(FetchError::NoneAcceptable { reasons, .. }) if reasons.len() == 1));
     assert!(matches!(fetch(&[]).await, Err(FetchError::NoNodes { .. })));
+}
+
+/// What the simplest static hosts do: much must be thrown away, so it is not done unless somebody says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
+    let content = content(1_000_000);
+    let span = 900_000..950_000;
+    let wanted = &content[900_000..950_000];
+    let accept = |bytes: &[u8]| bytes == wanted;
+    let (client, length) = (client(), content.len() as u64);
+    let node = FaultyNode::start(&content, Behaviour::IgnoreRange);
+    let refused = fetch_span(&client, &[node.node()], "targets/package", length, span.clone(), &accept).await;
+    assert!(matches!(refused, Err(FetchError::NoneAcceptable { whole: true, unreachable: false, .. })), "{refused:?}");
+    let fetch = async |nodes: &[&FaultyNode]| {
+        let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
+        fetch_span_of_whole(&client, &nodes, "targets/package", length, span.clone(), &accept).await
+    };
+    assert_eq!(fetch(&[&node]).await.unwrap(), wanted);
+    for behaviour in [Behaviour::Portal, Behaviour::Dead, Behaviour::Size(999_999), Behaviour::Endless, Behaviour::LieAt(900_001)]
+    {
+        let bad = FaultyNode::start(&content, behaviour.clone());
+        assert_eq!(fetch(&[&bad, &node]).await.unwrap(), wanted, "{behaviour:?}");
+    }
+    let healthy = FaultyNode::start(&content, Behaviour::Healthy);
+    assert_eq!(fetch(&[&healthy]).await.unwrap(), wanted);
+    assert_eq!(healthy.sent(), 50_000, "who sends parts sends no more");
+    node.becomes(Behaviour::Dead);
+    let refused = fetch(&[&node]).await;
+    assert!(matches!(refused, Err(FetchError::NoneAcceptable { reasons, whole: false, .. }) if reasons.len() == 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

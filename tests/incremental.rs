@@ -10,6 +10,8 @@ mod release;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -312,6 +314,124 @@ fn a_pack_that_nodes_lie_about_or_do_not_have_is_done_without() {
         assert!(fallen_back(&update) > 0);
         assert_like_fresh(&world, "3.0.0");
     }
+}
+
+/// Packs lead from 1.0.0 to 2.0.0 only; what 3.0.0 changed since is fetched entry by entry, and all that 2.0.0 brought comes by its pack.
+#[test]
+fn packs_to_a_release_on_the_way_and_then_its_entries() {
+    let world = World::new();
+    let node = world.serve();
+    let release = |version: u64, more: &[&str]| {
+        let mut large = noise(7, 700_000);
+        if version > 1 {
+            large[300_000..300_100].fill(9);
+        }
+        let module = format!("VERSION = {version}\n").into_bytes();
+        let files = BTreeMap::from([("module.py", module), ("large.bin", large), ("same.bin", noise(8, 600_000))]);
+        let package = world.build(&format!("{version}.0.0"), &files);
+        world.publish(&package, more);
+    };
+    release(1, &[]);
+    world.configure(&[&node.address], "");
+    assert_eq!(world.say(&["update"]).code, 0);
+    release(2, &[]);
+    release(3, &["--no-patches"]);
+    world.configure(&[&node.address], "");
+    let pack = fs::metadata(&packs(&world)[0]).unwrap().len();
+    let dry = plan(&world.say(&["update", "--dry-run"]));
+    assert_eq!((dry["way"].as_str(), dry["from"].as_str()), (Some("patches_and_entries"), Some("1.0.0")), "{dry}");
+    assert_eq!((dry["patches"].as_array().unwrap().len(), dry["files"]["patched"].as_u64()), (1, Some(1)), "{dry}");
+    let damaged = world.path("damaged home");
+    assert!(Command::new("cp").arg("-a").arg(world.home()).arg(&damaged).status().unwrap().success());
+
+    let update = world.say(&["update"]);
+    assert_eq!((update.code, fallen_back(&update), mended(&update)), (0, 0, 0), "{}", update.errors);
+    let bytes = plan(&update)["bytes"].as_u64().unwrap();
+    assert!(bytes < 10_000 && (pack + 1..=bytes).contains(&fetched(&update)), "{bytes} {pack} {}", fetched(&update));
+    assert_like_fresh(&world, "3.0.0");
+
+    // Without its pack the large file is fetched as it is.
+    packs(&world).iter().for_each(|pack| fs::remove_file(pack).unwrap());
+    let update = elsewhere(&world, &damaged, &["update"]);
+    assert_eq!((update.code, fallen_back(&update)), (0, 1), "{} {}", update.errors, update.result);
+    let container = damaged.join("containers").join(world.container("3.0.0").file_name().unwrap());
+    assert!(content(&container) == content(&world.container("3.0.0")), "some file differs");
+}
+
+/// A static host of the simplest kind: files as they are, whole, whatever part of them is asked for.
+fn serve_whole_files(root: PathBuf) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = move |mut stream: TcpStream| -> std::io::Result<()> {
+        let mut lines = BufReader::new(stream.try_clone()?).lines();
+        let request = lines.next().transpose()?.unwrap_or_default();
+        while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+        let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
+        let (status, body) = fs::read(root.join(path)).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+        stream.write_all(&body)
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            // Whoever has enough hangs up.
+            std::thread::spawn(move || _ = answer(stream));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_host_that_sends_whole_files_only_will_do() {
+    let world = World::new();
+    let address = serve_whole_files(world.path("publisher/repository")).to_string();
+    publish(&world, 1, &[]);
+    world.configure(&[&address], "");
+    let first = world.say(&["update"]);
+    assert_eq!((first.code, way(&first).as_str()), (0, "full"), "{} {}", first.errors, first.result);
+    (2..=3).for_each(|version| publish(&world, version, &[]));
+    world.configure(&[&address], "");
+    let by_pack = world.say(&["update", "--to", "2.0.0"]);
+    assert_eq!((by_pack.code, way(&by_pack).as_str(), fallen_back(&by_pack)), (0, "patches", 0), "{}", by_pack.errors);
+    // Without its pack single entries would be next; they are not to be had here.
+    packs(&world).iter().for_each(|pack| fs::remove_file(pack).unwrap());
+    let whole = world.say(&["update"]);
+    assert_eq!((whole.code, way(&whole).as_str()), (0, "patches"), "{} {}", whole.errors, whole.result);
+    assert!(fallen_back(&whole) > 0);
+    assert_like_fresh(&world, "3.0.0");
+}
+
+#[test]
+fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
+    let world = World::new();
+    publish(&world, 1, &[]);
+    let node = world.serve();
+    let set = |tables: &str| world.configure(&[&node.address], tables);
+    set("[fallback]\nenable_full_update = false\n");
+    let first = world.say(&["update"]);
+    assert_eq!((first.code, way(&first).as_str()), (0, "full"), "the first one can only come whole: {}", first.errors);
+    publish(&world, 2, &["--no-patches"]);
+    set("[fallback]\nenable_full_update = false\nfallback_threshold = 0.0001\n");
+    let dry = world.say(&["update", "--dry-run"]);
+    assert_eq!((dry.code, plan(&dry)["way"].as_str()), (0, Some("entries")), "any share will do: {}", dry.errors);
+    set("[incremental_update]\nenabled = false\n[fallback]\nenable_full_update = false\n");
+    for arguments in [&["check"][..], &["update"], &["update", "--to", "2.0.0"], &["update", "--dry-run"]] {
+        let nothing = world.say(arguments);
+        assert_eq!(
+            (nothing.code, nothing.result["reason"].as_str()),
+            (3, Some("only_whole")),
+            "{arguments:?} {}",
+            nothing.result
+        );
+    }
+    assert!(!world.container("2.0.0").exists());
+    set("[incremental_update]\nenabled = false\n");
+    assert_eq!(way(&world.say(&["update", "--dry-run"])), "full");
+    // What the publisher insists on comes whatever the settings say.
+    publish(&world, 3, &["--no-patches", "--mandatory"]);
+    set("[incremental_update]\nenabled = false\n[fallback]\nenable_full_update = false\n");
+    let mandatory = world.say(&["update"]);
+    assert_eq!((mandatory.code, way(&mandatory).as_str()), (0, "full"), "{}", mandatory.errors);
 }
 
 #[test]

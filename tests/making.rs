@@ -197,6 +197,8 @@ fn one_pair_by_hand_also_backwards_and_compared_by_version() {
     assert_eq!(compared.result["pack_bytes"], by_file.result["pack_bytes"]);
     let unknown = say(&["diff", "1.0.0", "9.0.0", "--repo", text(&repo)]);
     assert!(unknown.code == 1 && unknown.errors.contains("9.0.0"), "{}", unknown.errors);
+    let nowhere = say(&["diff", "1.0.0", "2.0.0"]);
+    assert!(nowhere.code == 1 && nowhere.errors.contains("--repo"), "{}", nowhere.errors);
 }
 
 #[test]
@@ -215,6 +217,9 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     assert_eq!((large.code, packs(&large)), (0, made(&[(1, 2)], "refused")));
     let reason = large.events.iter().find(|event| event["event"] == "pack").unwrap()["reason"].as_str().unwrap();
     assert!(reason.contains("max_patch_size"), "{reason}");
+    set("[fallback]\nfallback_threshold = 7");
+    let mistaken = say(&["serve", "--repo", text(&world.path("publisher")), "--listen", "127.0.0.1:0"]);
+    assert!(mistaken.code == 1 && mistaken.errors.contains("fallback.fallback_threshold"), "{}", mistaken.errors);
     set("[fallback]\nfallback_threshold = 0.001");
     assert_eq!(packs(&publish(&world, 2, &[])), made(&[(1, 2)], "refused"));
     set("[performance]\nmax_memory_usage = 33554432");
@@ -297,7 +302,8 @@ fn a_server_makes_what_is_asked_for() {
     let file = world.path("made.kuzpatch");
     fs::write(&file, pack).unwrap();
     applies(&world, &file, 1, 2);
-    let job = fs::read_to_string(world.path(&format!("publisher/patch-jobs/1.0.0_2.0.0_{}.json", platform()))).unwrap();
+    let job =
+        fs::read_to_string(world.path(&format!("publisher/patch-jobs/sample_2.0.0_{}.from-1.0.0.json", platform()))).unwrap();
     assert!(job.contains("completed"), "{job}");
     assert_eq!(listed(&world).len(), 1, "signed, as the publisher's own");
 }

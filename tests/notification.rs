@@ -1,38 +1,37 @@
 //! The small window beside a running app, driven by its labels and drawn into pictures.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
-#[path = "support/pictures.rs"]
-mod pictures;
 #[path = "support/scenes.rs"]
 mod scenes;
+#[path = "support/windows.rs"]
+mod windows;
 
 use std::path::PathBuf;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use kuzflow::engine::mailbox::{self, EngineEnd};
+use kuzflow::engine::mailbox;
 use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
 use kuzflow::launcher::{Language, Notification, NotificationOptions, Told, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
-use pictures::Pictures;
+use windows::{ENGLISH, Look, Shown};
 
 /// Tenths of a second after which the window takes answers.
 const SETTLED: usize = 7;
 
-struct Window {
-    harness: Harness<'static, Notification>,
-    engine: Option<EngineEnd>,
+type Window = windows::Window<Notification>;
+
+impl Shown for Notification {
+    fn prepare(&mut self, context: &egui::Context) {
+        Notification::prepare(self, context);
+    }
+
+    fn show(&mut self, ui: &mut egui::Ui) {
+        self.ui(ui);
+    }
 }
 
-#[derive(Clone, Copy)]
-struct Look {
-    language: Language,
-    theme: Theme,
-    scale: f32,
-}
-
-const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, scale: 1.0 };
 /// Of the window that a scene needs, points.
 const SIZE: egui::Vec2 = egui::vec2(280.0, 80.0);
 
@@ -48,26 +47,8 @@ impl Window {
             round: false,
         };
         let notification = Notification::new(state, handle, options);
-        let mut prepared = false;
-        let harness = Harness::builder()
-            .with_size(SIZE)
-            .with_pixels_per_point(look.scale)
-            .with_step_dt(0.1)
-            .with_max_steps(4)
-            .renderer(Pictures::default())
-            .build_ui_state(
-                move |ui, notification: &mut Notification| {
-                    if !std::mem::replace(&mut prepared, true) {
-                        notification.prepare(ui.ctx());
-                        ui.ctx().request_discard("fonts have changed");
-                        return;
-                    }
-                    let whole = egui::UiBuilder::new().max_rect(ui.ctx().content_rect());
-                    ui.scope_builder(whole, |ui| notification.ui(ui));
-                },
-                notification,
-            );
-        let mut window = Self { harness, engine: Some(engine) };
+        let builder = Harness::builder().with_size(SIZE).with_step_dt(0.1).with_max_steps(4);
+        let mut window = Self::around(notification, engine, look, builder);
         window.wait(SETTLED);
         window
     }
@@ -82,21 +63,12 @@ impl Window {
     }
 
     fn emit(&mut self, event: Event) {
-        self.engine.as_ref().unwrap().emitter().emit(event);
+        self.send(event);
         self.wait(SETTLED);
     }
 
     fn phase(&mut self, phase: Phase) {
         self.emit(Event::Phase { phase });
-    }
-
-    fn sees(&self, text: &str) -> bool {
-        self.harness.query_all_by_label(text).next().is_some()
-    }
-
-    fn commands(&mut self) -> Vec<Command> {
-        let engine = self.engine.as_mut().unwrap();
-        std::iter::from_fn(|| engine.commands.try_recv().ok()).collect()
     }
 
     fn told(&self) -> Option<Told> {
@@ -121,13 +93,13 @@ fn an_offer_says_what_it_costs_and_takes_an_answer() {
     }
     assert!(!window.sees("No restart needed"));
     window.click("Update");
-    assert_eq!((window.commands(), window.told()), (vec![Command::Start], None));
+    assert_eq!((window.all_commands(), window.told()), (vec![Command::Start], None));
     assert!(window.sees("Preparing (1/3)"));
 
     let mut window = Window::scene("notification-hot");
     assert!(window.sees("Incremental update • 1.2 MB") && window.sees("No restart needed"));
     window.click("Later");
-    assert_eq!((window.commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
+    assert_eq!((window.all_commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
 
     let window = Window::scene("offer-prefetched");
     assert!(window.sees("Already downloaded"));
@@ -145,7 +117,7 @@ fn it_goes_by_itself_unless_the_pointer_is_on_it() {
     window.wait(45);
     assert_eq!(window.told(), None);
     window.wait(8);
-    assert_eq!((window.told(), window.commands()), (Some(Told::TimedOut), vec![]));
+    assert_eq!((window.told(), window.all_commands()), (Some(Told::TimedOut), vec![]));
 }
 
 #[test]
@@ -172,7 +144,7 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     assert_eq!(window.told(), None);
     window.wait(12);
     assert_eq!(window.told(), Some(Told::Done));
-    assert_eq!(window.commands(), [Command::Start]);
+    assert_eq!(window.all_commands(), [Command::Start]);
 }
 
 #[test]
@@ -182,7 +154,7 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     window.wait(100);
     assert_eq!(window.told(), None);
     window.click("Restart");
-    assert_eq!(window.commands(), [Command::RestartNow]);
+    assert_eq!(window.all_commands(), [Command::RestartNow]);
     window.phase(Phase::Switching { version: version() });
     assert!(window.sees("Restarting (3/3)"));
     window.phase(Phase::Launched { version: version() });
@@ -190,18 +162,18 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
 
     let mut window = Window::scene("ready");
     window.click("Later");
-    assert_eq!((window.commands(), window.told()), (vec![Command::RestartLater], Some(Told::Done)));
+    assert_eq!((window.all_commands(), window.told()), (vec![Command::RestartLater], Some(Told::Done)));
 }
 
 #[test]
 fn a_download_can_be_stopped_and_everything_else_leads_to_the_dialog() {
     let mut window = Window::scene("strip-downloading");
     window.click("Cancel");
-    assert_eq!((window.commands(), window.told()), (vec![Command::Cancel], Some(Told::Declined)));
+    assert_eq!((window.all_commands(), window.told()), (vec![Command::Cancel], Some(Told::Declined)));
 
     let mut window = Window::scene("strip-downloading");
     window.click("Show the whole window");
-    assert_eq!((window.commands(), window.told()), (vec![], Some(Told::Details)));
+    assert_eq!((window.all_commands(), window.told()), (vec![], Some(Told::Details)));
 
     let mut window = Window::scene("strip-downloading");
     window.phase(Phase::Failed { problem: scenes::problem(ProblemKind::DiskFull, "") });
@@ -218,18 +190,18 @@ fn a_double_click_is_one_answer() {
     // What is on this computer is installed between the two presses; the second one does not restart the app.
     let mut window = Window::scene("offer-prefetched");
     window.click("Update");
-    window.engine.as_ref().unwrap().emitter().emit(Event::Phase { phase: Phase::Ready { version: version(), running: true } });
+    window.send(Event::Phase { phase: Phase::Ready { version: version(), running: true } });
     window.wait(1);
     window.click("Restart");
-    assert_eq!(window.commands(), [Command::Start]);
+    assert_eq!(window.all_commands(), [Command::Start]);
     window.wait(SETTLED);
     window.click("Restart");
-    assert_eq!(window.commands(), [Command::RestartNow]);
+    assert_eq!(window.all_commands(), [Command::RestartNow]);
 
     let mut window = Window::scene("offer-incremental");
     window.click("Update");
     window.click("Cancel");
-    assert_eq!((window.commands(), window.told()), (vec![Command::Start], None));
+    assert_eq!((window.all_commands(), window.told()), (vec![Command::Start], None));
 }
 
 #[test]
@@ -237,19 +209,19 @@ fn keys_are_enough_once_it_has_them() {
     let mut window = Window::scene("offer-incremental");
     window.harness.key_press(egui::Key::Escape);
     window.wait(2);
-    assert_eq!((window.commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
+    assert_eq!((window.all_commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
 
     let mut window = Window::scene("strip-downloading");
     window.harness.key_press(egui::Key::Escape);
     window.wait(2);
-    assert_eq!((window.commands(), window.told()), (vec![], None));
+    assert_eq!((window.all_commands(), window.told()), (vec![], None));
 
     let mut window = Window::scene("offer-incremental");
     window.harness.get_by_label("Update").focus();
     window.wait(1);
     window.harness.key_press(egui::Key::Enter);
     window.wait(2);
-    assert_eq!(window.commands(), [Command::Start]);
+    assert_eq!(window.all_commands(), [Command::Start]);
 }
 
 #[test]

@@ -1,36 +1,34 @@
 //! The window, driven by its labels as a person with a screen reader would drive it, and drawn into pictures.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
-#[path = "support/pictures.rs"]
-mod pictures;
 #[path = "support/scenes.rs"]
 mod scenes;
+#[path = "support/windows.rs"]
+mod windows;
 
 use std::path::PathBuf;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use image::RgbaImage;
-use kuzflow::engine::mailbox::{self, EngineEnd};
+use kuzflow::engine::mailbox;
 use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
 use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, ViewState, theme};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
-use pictures::Pictures;
+use windows::{ENGLISH, Look, Shown};
 
-struct Window {
-    harness: Harness<'static, Dialog>,
-    engine: EngineEnd,
+type Window = windows::Window<Dialog>;
+
+impl Shown for Dialog {
+    fn prepare(&mut self, context: &egui::Context) {
+        Dialog::prepare(self, context);
+    }
+
+    fn show(&mut self, ui: &mut egui::Ui) {
+        self.ui(ui);
+    }
 }
-
-#[derive(Clone, Copy)]
-struct Look {
-    language: Language,
-    theme: Theme,
-    scale: f32,
-}
-
-const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, scale: 1.0 };
 
 impl Window {
     fn open(state: ViewState, look: Look) -> Self {
@@ -57,29 +55,13 @@ impl Window {
                 },
             },
         );
-        let mut prepared = false;
-        let harness = Harness::builder()
+        let builder = Harness::builder()
             .with_size(egui::vec2(theme::WIDTH, 480.0))
-            .with_pixels_per_point(look.scale)
             .with_max_steps(40)
             // Names and notes are written in the system's fonts, of which there may be none for Chinese. That every text of the
             // catalogue has its glyphs is a test in `fonts.rs`.
-            .allow_missing_glyphs()
-            .renderer(Pictures::default())
-            .build_ui_state(
-                move |ui, dialog: &mut Dialog| {
-                    if !std::mem::replace(&mut prepared, true) {
-                        dialog.prepare(ui.ctx());
-                        ui.ctx().request_discard("fonts have changed");
-                        return;
-                    }
-                    // The harness leaves a margin around its ui, a window does not.
-                    let whole = egui::UiBuilder::new().max_rect(ui.ctx().content_rect());
-                    ui.scope_builder(whole, |ui| dialog.ui(ui));
-                },
-                dialog,
-            );
-        let mut window = Self { harness, engine };
+            .allow_missing_glyphs();
+        let mut window = Self::around(dialog, engine, look, builder);
         window.settle();
         window
     }
@@ -104,23 +86,15 @@ impl Window {
     }
 
     fn emit(&mut self, event: Event) {
-        self.engine.emitter().emit(event);
+        self.send(event);
         // The engine's waker asks for a frame a little later; a test need not wait.
         self.harness.step();
         self.settle();
     }
 
-    fn sees(&self, text: &str) -> bool {
-        self.harness.query_all_by_label(text).next().is_some()
-    }
-
     /// What was sent since the last call, but for questions how much room is taken.
     fn commands(&mut self) -> Vec<Command> {
         self.all_commands().into_iter().filter(|command| *command != Command::MeasureDisk).collect()
-    }
-
-    fn all_commands(&mut self) -> Vec<Command> {
-        std::iter::from_fn(|| self.engine.commands.try_recv().ok()).collect()
     }
 
     /// Clicks the button of this name that comes at this place from the top; it may have to be scrolled to.

@@ -127,6 +127,7 @@ no-update-skipped = There is a newer version, which you chose to skip.
 no-update-failed-here = There is a newer version, but it did not start properly on this computer. The next one will be offered.
 no-update-pinned = You chose to stay at this version. Newer ones are not offered until you let it go.
 no-update-not-yet = There is a newer version. It is being rolled out step by step and has not reached this computer yet.
+no-update-only-whole = There is a newer version. It could only be downloaded whole, and the settings allow incremental updates only.
 no-update-nothing = The update server has no version for this computer yet.
 no-update-installed = The version in this file is installed and in use already.
 
@@ -138,6 +139,7 @@ way-patches = { $count ->
     [one] One patch on top of { $from }
    *[other] { $count } patches in a row, starting from { $from }
 }
+way-patches-and-entries = Patches on top of { $from }, then the files changed since
 way-entries = Changed files only, the rest comes from { $from }
 way-entries-here = Changed files only, the rest is already here
 way-file = From a file

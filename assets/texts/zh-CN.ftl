@@ -111,6 +111,7 @@ no-update-skipped = 有更新的版本，但您选择了跳过。
 no-update-failed-here = 有新版本，但它在这台电脑上没有正常启动；再有新版本时会提示您。
 no-update-pinned = 您选择了停留在当前版本，解除之前不会提示新版本。
 no-update-not-yet = 有更新的版本，正在分批推送，尚未轮到本机。
+no-update-only-whole = 有新版本，但只能下载完整包，当前设置不允许这样做。
 no-update-nothing = 更新服务器上还没有适用于本机的版本。
 no-update-installed = 此文件中的版本已经安装并在使用。
 
@@ -122,6 +123,7 @@ way-patches = { $count ->
     [1] 为 { $from } 打一个补丁
    *[other] 从 { $from } 开始，依次打 { $count } 个补丁
 }
+way-patches-and-entries = 为 { $from } 打补丁，再下载此后有变化的文件
 way-entries = 只下载有变化的文件，其余沿用 { $from }
 way-entries-here = 只下载有变化的文件，其余沿用本机已有的
 way-file = 从文件安装

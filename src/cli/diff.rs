@@ -92,13 +92,19 @@ fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, Failure> {
 /// The package of a published version, if `name` is one and no file of this name is there; else `name` itself.
 fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, Failure> {
     let version = name.to_str().and_then(|text| text.parse::<Version>().ok()).filter(|_| !name.exists());
-    let (Some(repo), Some(version)) = (&arguments.repo, version) else { return Ok(name.to_owned()) };
+    let Some(version) = version else { return Ok(name.to_owned()) };
+    let Some(repo) = &arguments.repo else {
+        return Err(
+            format!("there is no file or folder {version}; for a published version name the repository with --repo").into()
+        );
+    };
     let sources = Project::open(&project_folder(repo))?.sources()?;
     let mut found: Vec<_> = sources.into_iter().filter(|source| source.container.version == version).collect();
     let wanted = arguments.platform.clone().or_else(|| Some(Platform::current()).filter(|_| found.len() > 1));
     found.retain(|source| wanted.as_ref().is_none_or(|platform| source.container.platform == *platform));
     match found.pop() {
         Some(source) if found.is_empty() => Ok(source.path),
+        Some(_) if wanted.is_some() => Err(format!("several apps have a {version}; name their packages' files").into()),
         Some(_) => Err(format!("{version} is published for several platforms; name one with --platform").into()),
         None => Err(match wanted {
             Some(platform) => format!("{version} is not published for {platform}; name another one with --platform").into(),

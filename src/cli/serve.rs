@@ -58,14 +58,11 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
     let inner = folder.join("repository");
     let repository = if arguments.repo.join("metadata").is_dir() { arguments.repo.clone() } else { inner };
     let mut options = ServerOptions::new(repository);
-    // A repository without its publisher's folder is served as well.
-    match Project::open(&folder) {
-        Ok(project) => {
-            options.fallback = project.settings().fallback.clone();
-            options.making = arguments.make_patches.then(|| making(&project, &arguments));
-        }
-        Err(error) if arguments.make_patches => return Err(error.into()),
-        Err(error) => tracing::debug!(%error, "served without the publisher's settings"),
+    // A repository without its publisher's folder is served as well; settings with a mistake in them are not passed over.
+    if arguments.make_patches || folder.join("kuzflow.toml").exists() {
+        let project = Project::open(&folder)?;
+        options.fallback = project.settings().fallback.clone();
+        options.making = arguments.make_patches.then(|| making(&project, &arguments));
     }
     options.node = arguments.node;
     options.region = arguments.region;

@@ -6,6 +6,7 @@
 //! bytes than the manifest declares, a write through a link.
 
 mod decode;
+mod file;
 mod readiness;
 mod restore;
 mod tree;

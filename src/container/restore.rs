@@ -2,15 +2,13 @@
 //! one rename.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-use super::decode::Fault;
+use super::file::{self, create, make_link, set_permissions, system_time};
 use super::tree::{self, KEEPS_LINKS};
-use super::unpack::{create, make_link, open_plain, set_permissions, system_time};
 use super::{ContainerError, prove};
 use crate::model::manifest::Entry;
-use crate::model::{Digest, Hasher, Manifest, RelativePath};
+use crate::model::{Digest, Manifest, RelativePath};
 
 /// What stands on this system's disk for an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,20 +35,7 @@ pub fn substance<'a>(manifest: &'a Manifest, path: &RelativePath) -> Option<Subs
 /// Copies the bytes of `source` into the new file `to`, if they are those of `entry`, and gives it permissions and time.
 pub fn copy_entry(path: &RelativePath, entry: &Entry, source: &Path, to: &Path) -> Result<(), ContainerError> {
     let refuse = |fault| ContainerError::Entry { path: path.clone(), fault };
-    let mut bytes = open_plain(source).map_err(|error| refuse(Fault::Read(error)))?.take(entry.size.saturating_add(1));
-    let written = create(to, entry, |file| {
-        let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 256 << 10]);
-        loop {
-            match bytes.read(&mut buffer).map_err(Fault::Read)? {
-                0 => return prove(entry.hash, hasher.finish()),
-                count => {
-                    hasher.update(&buffer[..count]);
-                    file.write_all(&buffer[..count]).map_err(Fault::Write)?;
-                }
-            }
-        }
-    });
-    written.map_err(|failure| failure.at(to, || refuse))
+    file::copy(source, to, entry).map_err(|failure| failure.at(to, || refuse))
 }
 
 /// Makes the new empty file `to` for `entry`.

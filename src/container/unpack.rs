@@ -1,19 +1,21 @@
 //! From packed bytes, and from files that are on this disk already, to files in an empty staging folder.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::fs::{self, File};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use super::decode::{Decoder, Fault, SpanReader};
+use super::file::{
+    Failure, copy, create, digest_of, finish_file, make_link, open_plain, set_permissions, share_blocks, system_time,
+};
 use super::tree::{self, KEEPS_LINKS};
 use super::{ContainerError, prove};
 use crate::model::manifest::{Entry, MANIFEST_PATH, Permissions};
 use crate::model::package_index::Packed;
-use crate::model::{Digest, Hasher, Manifest, PackageIndex, RelativePath};
+use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 use crate::parallel;
 
 /// Unpacks entries, in any order and from several threads at once, into a folder that it creates itself.
@@ -82,23 +84,7 @@ impl Unpacker {
                     Err(_) => self.shares_blocks.store(false, Ordering::Relaxed),
                 }
             }
-            let mut bytes = open_plain(source).map_err(|error| refuse(Fault::Read(error)))?.take(entry.size.saturating_add(1));
-            let written = create(&full, entry, |file| {
-                let mut hasher = Hasher::default();
-                let mut buffer = vec![0; COPIED_AT_ONCE];
-                loop {
-                    match bytes.read(&mut buffer) {
-                        Ok(0) => break,
-                        Ok(count) => {
-                            hasher.update(&buffer[..count]);
-                            file.write_all(&buffer[..count]).map_err(Fault::Write)?;
-                        }
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return Err(Fault::Read(error)),
-                    }
-                }
-                prove(entry.hash, hasher.finish())
-            });
+            let written = copy(source, &full, entry);
             written.map_err(|failure| failure.at(&full, || refuse))
         })
     }
@@ -231,104 +217,6 @@ pub fn unpack_package(
     };
     parallel::each(&entries, threads, || (), unpack)?;
     unpacker.finish(json)
-}
-
-/// Why a file could not be created: the file system, or its content.
-pub(super) enum Failure {
-    Create(std::io::Error),
-    Content(Fault),
-}
-
-impl Failure {
-    pub(super) fn at<E: FnOnce(Fault) -> ContainerError>(self, path: &Path, content: impl FnOnce() -> E) -> ContainerError {
-        match self {
-            Self::Create(source) => ContainerError::file("create", path)(source),
-            Self::Content(fault) => content()(fault),
-        }
-    }
-}
-
-/// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that fails.
-pub(super) fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), Failure> {
-    // "create new" also refuses a link at the path, wherever it leads.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(Failure::Create)?;
-    let filled = fill(&mut file);
-    finish_file(path, file, entry, filled)
-}
-
-/// Gives a file that was `filled` its permissions and time, or deletes it.
-fn finish_file(path: &Path, file: File, entry: &Entry, filled: Result<(), Fault>) -> Result<(), Failure> {
-    let finished = filled.map_err(Failure::Content).and_then(|()| {
-        let dressed = set_permissions(&file, entry.permissions).and_then(|()| file.set_modified(system_time(entry.mtime)));
-        dressed.map_err(Failure::Create)
-    });
-    if finished.is_err() {
-        drop(file);
-        // The error that led here is the one worth telling.
-        let _ = fs::remove_file(path);
-    }
-    finished
-}
-
-/// Bytes that are copied at once.
-const COPIED_AT_ONCE: usize = 256 << 10;
-
-/// A new file at `to` that shares its blocks with `from` (btrfs, XFS, APFS, ReFS); an error where that cannot be.
-fn share_blocks(from: &Path, to: &Path) -> io::Result<File> {
-    if !fs::symlink_metadata(from)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    reflink_copy::reflink(from, to)?;
-    // Where the permissions come along (APFS), a file that was made read-only cannot be opened for its own.
-    OpenOptions::new().read(true).write(true).open(to).inspect_err(|_| drop(fs::remove_file(to)))
-}
-
-/// Opens a file, and nothing that a link leads to.
-pub(super) fn open_plain(path: &Path) -> io::Result<File> {
-    if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    File::open(path)
-}
-
-fn digest_of(mut file: &File) -> Result<Digest, Fault> {
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; COPIED_AT_ONCE];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Fault::Read(error)),
-        }
-    }
-}
-
-pub(super) fn system_time(seconds: i64) -> SystemTime {
-    let distance = Duration::from_secs(seconds.unsigned_abs());
-    let time =
-        if seconds >= 0 { SystemTime::UNIX_EPOCH.checked_add(distance) } else { SystemTime::UNIX_EPOCH.checked_sub(distance) };
-    time.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-#[cfg(unix)]
-pub(super) fn set_permissions(file: &File, permissions: Permissions) -> std::io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(permissions.mode()))
-}
-
-#[cfg(not(unix))]
-pub(super) fn set_permissions(_: &File, _: Permissions) -> std::io::Result<()> {
-    Ok(())
-}
-
-#[cfg(unix)]
-pub(super) fn make_link(target: &str, path: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(target, path)
-}
-
-#[cfg(not(unix))]
-pub(super) fn make_link(_: &str, _: &Path) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

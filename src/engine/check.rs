@@ -14,7 +14,7 @@ use super::take_over;
 use crate::causes;
 use crate::fetch::{Client, FetchError, NodeMemory};
 use crate::model::launcher::own_version;
-use crate::model::plan::{Plan, Way};
+use crate::model::plan::{Plan, Reason, Way};
 use crate::model::release::{Audience, Choice, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version, node};
 use crate::store::{State, StoreError};
@@ -60,6 +60,11 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     } else {
         planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
     };
+    // The first version can only come whole, and so may what the publisher insists on.
+    let only_whole = plan.way == Way::Full && plan.reason != Reason::NothingInstalled;
+    if only_whole && !context.settings.fallback.enable_full_update && !signed.release.mandatory {
+        return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
+    }
     let bytes_to_fetch = plan.bytes.saturating_sub(planning::already_here(context, &signed, &plan));
     let estimated_seconds = memory.estimated_seconds(&nodes, bytes_to_fetch).map(|seconds| seconds.ceil() as u64);
     let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());

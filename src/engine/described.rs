@@ -148,7 +148,15 @@ impl Library<'_> {
     async fn fetch(&self, signed: &SignedRelease) -> Result<[Vec<u8>; 2], Problem> {
         // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
         let accept = |packed: &[u8]| documents(signed, packed).is_ok();
-        let fetched = patiently(self.client, self.nodes, (&signed.location(), signed.length), span(signed), &accept).await;
+        let (location, length) = (signed.location(), signed.length);
+        let mut fetched = patiently(self.client, self.nodes, (&location, length), span(signed), &accept).await;
+        // Who only asks what an update would cost does not fetch a whole package for it.
+        if let Err(FetchError::NoneAcceptable { whole: true, .. }) = &fetched
+            && self.staging.is_some()
+        {
+            tracing::warn!(location, "no node sends parts of a file: all that lies before the package's manifest comes as well");
+            fetched = fetch::fetch_span_of_whole(self.client, self.nodes, &location, length, span(signed), &accept).await;
+        }
         let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
         documents(signed, &packed).map_err(|error| problem::of_container(&error))
     }
@@ -191,6 +199,7 @@ impl Described {
 }
 
 /// A span of an object, given by its location and length; a network that is gone for a moment is waited for, as while pieces are coming.
+/// Not so a node that sends whole objects only: it will do so the next time.
 pub async fn patiently(
     client: &Client,
     nodes: &[Node],
@@ -202,6 +211,7 @@ pub async fn patiently(
     loop {
         let fetched = fetch::fetch_span(client, nodes, location, length, span.clone(), accept).await;
         match (fetched, waits.next()) {
+            (Err(error @ FetchError::NoneAcceptable { whole: true, .. }), _) => return Err(error),
             (Err(error), Some(seconds)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a part of a package cannot be had; trying again");
                 tokio::time::sleep(Duration::from_secs_f64(seconds * (0.75 + 0.5 * fastrand::f64()))).await;

@@ -1,15 +1,17 @@
 //! A plan for an offer: what the planner is asked, with what is installed and what the network was like.
 
+use std::collections::HashSet;
+
 use super::context::Context;
-use super::described::{self, Library};
+use super::described::{self, Described, DescribedSlot, Library};
 use super::protocol::Problem;
 use super::take_over;
 use crate::delta::plan::{self, Allowance, Prices, Wanted};
 use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
-use crate::model::plan::{Reason, Way};
+use crate::model::plan::{FileCounts, Reason, Way};
 use crate::model::release::SignedRelease;
-use crate::model::{Digest, Manifest, Node, PackageIndex, Plan};
+use crate::model::{Digest, Manifest, Node, PackageIndex, Plan, SignedPatch, Version};
 use crate::store::contents::Contents;
 use crate::store::staging;
 use crate::trust::Repository;
@@ -45,7 +47,7 @@ pub async fn plan(
     let installed: Vec<plan::Installed<'_>> = ids.iter().map(|(id, digest)| (id, *digest)).collect();
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
-    let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(nodes, memory)) {
+    let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(context, nodes, memory)) {
         Ok(plan) => return Ok(take_over::foretell(context, release, plan, None)),
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => return Ok(full(reason)),
         Err(reason) => reason,
@@ -53,7 +55,8 @@ pub async fn plan(
     // No pack leads there, or none that is worth it. What of the package is held already is told by its manifest.
     let span = described::span(signed);
     let documents = span.end - span.start;
-    if documents.saturating_mul(WORTH_ASKING) > signed.length {
+    let may_be_full = context.settings.fallback.enable_full_update;
+    if may_be_full && documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
     let library = Library { client, nodes, slot: &context.described, office: &context.office, staging: None };
@@ -65,10 +68,100 @@ pub async fn plan(
         }
     };
     let held = |digest: &Digest| contents.holds(digest);
-    Ok(match plan::by_entries(wanted, documents, &described.manifest, &described.index, &held, &allowance) {
-        Ok(entries) => take_over::foretell(context, release, entries.plan, Some(&described.manifest)),
+    let entries = plan::by_entries(wanted, documents, &described.manifest, &described.index, &held, &allowance);
+    let entries = entries.map(|entries| entries.plan);
+    let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
+    let prices = prices(context, nodes, memory);
+    let question = Question { signed, wanted, documents, installed: &installed, patches, allowance, prices, dearest };
+    let both = question.on_the_way(&repository.releases, &contents, &described, &library).await;
+    Ok(match both.map_or(entries, Ok) {
+        Ok(plan) => take_over::foretell(context, release, plan, Some(&described.manifest)),
         Err(reason) => full(reason),
     })
+}
+
+/// What is asked for, and what is known of it.
+struct Question<'a> {
+    signed: &'a SignedRelease,
+    wanted: Wanted<'a>,
+    /// Bytes of the release's manifest and index.
+    documents: u64,
+    installed: &'a [plan::Installed<'a>],
+    patches: &'a [SignedPatch],
+    allowance: Allowance,
+    prices: Prices,
+    /// What it costs without packs, bytes.
+    dearest: u64,
+}
+
+impl Question<'_> {
+    /// Packs to another release that has more in common with the wanted one than what is installed, and then the entries that differ from
+    /// that one; `None` if that is not cheaper, or what the other release holds is not known.
+    async fn on_the_way(
+        &self,
+        releases: &[SignedRelease],
+        contents: &Contents,
+        described: &Described,
+        library: &Library<'_>,
+    ) -> Option<Plan> {
+        let kind = self.wanted.container;
+        let others = releases.iter().filter(|other| {
+            let (container, hash) = (&other.release.container, &other.release.manifest.hash);
+            let same_kind = container.app == kind.app && container.platform == kind.platform;
+            same_kind && container != kind && contents.manifest(hash).is_none()
+        });
+        let reached = others.filter_map(|other| {
+            let stop = Wanted { container: &other.release.container, manifest: other.release.manifest.hash, ..self.wanted };
+            let path = plan::by_patches(stop, self.installed, self.patches, &self.allowance, &self.prices).ok()?;
+            Some((other, path))
+        });
+        let (other, path) = nearest(reached, &kind.version, |(other, _)| &other.release.container.version)?;
+        let span = described::span(other);
+        let question = (span.end - span.start).saturating_mul(WORTH_ASKING);
+        if path.bytes.saturating_add(question) >= self.dearest.saturating_sub(self.documents) {
+            return None;
+        }
+        // In a slot of its own: the release's own documents stay where they are.
+        let slot = DescribedSlot::default();
+        let between = Library { slot: &slot, ..*library }.describe(other).await;
+        let between =
+            between.inspect_err(|problem| tracing::info!(?problem, "what a release on the way holds is not known")).ok()?;
+        let digests: HashSet<Digest> = between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
+        let held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
+        let (manifest, index) = (&described.manifest, &described.index);
+        let rest = plan::by_entries(self.wanted, self.documents, manifest, index, &held, &self.allowance).ok()?;
+        let absent = plan::missing(manifest, &|digest| contents.holds(digest)).len() as u64;
+        let plan = by_both(path, rest.plan, absent);
+        let allowed = self.allowance.threshold * self.signed.length as f64;
+        (plan.bytes < self.dearest && plan.bytes as f64 <= allowed).then_some(plan)
+    }
+}
+
+/// Of the releases that can be reached, the one that is likely to have most in common with `wanted`: the newest older one, else the oldest
+/// newer one.
+fn nearest<T>(reached: impl Iterator<Item = T>, wanted: &Version, version: impl Fn(&T) -> &Version) -> Option<T> {
+    // Newer ones count the less the newer they are; older ones, all of which come before them, the more.
+    reached.max_by(|a, b| {
+        let (a, b) = (version(a), version(b));
+        match (a < wanted, b < wanted) {
+            (true, true) => a.cmp(b),
+            (false, false) => b.cmp(a),
+            (older, other) => older.cmp(&other),
+        }
+    })
+}
+
+/// The packs of `path`, and then the entries of `rest`; `absent` files of the release have content that no installed version holds.
+fn by_both(path: Plan, rest: Plan, absent: u64) -> Plan {
+    let files = FileCounts { patched: absent.saturating_sub(rest.files.fetched), ..rest.files };
+    Plan {
+        way: Way::PatchesAndEntries,
+        bytes: path.bytes.saturating_add(rest.bytes),
+        from: path.from,
+        patches: path.patches,
+        files: FileCounts { cloned: files.cloned.saturating_sub(files.patched), ..files },
+        ..rest
+    }
 }
 
 fn allowance(context: &Context) -> Allowance {
@@ -84,9 +177,13 @@ fn allowance(context: &Context) -> Allowance {
 }
 
 /// Prices by what this client measured of its nodes.
-fn prices(nodes: &[Node], memory: &NodeMemory) -> Prices {
+fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
     let measured: Vec<_> = nodes.iter().filter_map(|node| memory.of(node)).collect();
-    let usual = Prices::default();
+    let mut usual = Prices::default();
+    if !context.settings.fallback.enable_full_update {
+        // The whole package is no way out: it is never there sooner.
+        usual.unpacked_per_second = f64::MIN_POSITIVE;
+    }
     if measured.is_empty() {
         return usual;
     }
@@ -98,7 +195,7 @@ fn prices(nodes: &[Node], memory: &NodeMemory) -> Prices {
 /// Bytes that an interrupted download left, by its own account: for showing a price, proved when it goes on.
 pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u64 {
     let staging = staging::left_by(&context.home, &signed.release.container);
-    if plan.way == Way::Patches {
+    if !plan.patches.is_empty() {
         let marked =
             |signed: &crate::model::SignedPatch| Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table());
         return plan.patches.iter().map(marked).sum();
@@ -109,4 +206,29 @@ pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u
     let index = read(staging.index(), signed.release.index.hash);
     let index = manifest.zip(index).and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
     index.map_or(0, |index| Partial::marked_bytes(&staging.package(), &index.pieces))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_release_is_the_newest_older_one() {
+        let version = |major| Version::new(major, 0, 0);
+        let nearest = |reached: &[u64]| nearest(reached.iter().map(|major| version(*major)), &version(5), |version| version);
+        assert_eq!(nearest(&[1, 4, 3, 6]), Some(version(4)));
+        assert_eq!(nearest(&[9, 6, 7]), Some(version(6)));
+        assert_eq!(nearest(&[7, 1]), Some(version(1)));
+        assert_eq!(nearest(&[]), None);
+    }
+
+    #[test]
+    fn files_of_a_mixed_way_are_counted_once() {
+        let files = FileCounts { cloned: 95, patched: 0, fetched: 5 };
+        let rest = Plan { way: Way::Entries, bytes: 500, files, ..Plan::full(10_000, 100, Reason::Cheapest) };
+        let path = Plan { way: Way::Patches, bytes: 70, from: Some(Version::new(1, 0, 0)), ..rest.clone() };
+        let both = by_both(path, rest, 20);
+        assert_eq!((both.way, both.bytes, both.from), (Way::PatchesAndEntries, 570, Some(Version::new(1, 0, 0))));
+        assert_eq!(both.files, FileCounts { cloned: 80, patched: 15, fetched: 5 });
+    }
 }

@@ -340,6 +340,8 @@ pub enum NoUpdate {
     NothingPublished,
     /// The version in the file is the active one already.
     Installed,
+    /// The newer release could only be fetched whole, which the settings do not allow.
+    OnlyWhole,
 }
 
 /// How far a download is.

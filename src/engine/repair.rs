@@ -10,12 +10,15 @@
 //!
 //! The network is asked only for what this disk does not have. Nothing here needs fresh metadata: what has to come is known by its digest.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+mod on_disk;
+
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
+use on_disk::{Needed, Staged, copy, make_plain, put, sort_out};
 use tokio::sync::watch;
 
 use super::applying::{Application, Failure, MOST_CORES};
@@ -26,12 +29,12 @@ use super::line::{Line, blocking, cancelled};
 use super::mailbox::Emitter;
 use super::protocol::{Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended};
 use super::{check, problem};
-use crate::container::{self, Harm, Substance, Verification, substance};
+use crate::container::{self, Verification};
 use crate::delta::pack::ApplyOptions;
 use crate::delta::plan;
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent};
 use crate::host;
-use crate::model::manifest::{Entry, MANIFEST_PATH};
+use crate::model::manifest::MANIFEST_PATH;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath, SignedPatch};
 use crate::store::contents::Contents;
@@ -65,12 +68,6 @@ struct Proved {
     /// It is not the one on the disk.
     anew: bool,
 }
-
-/// A file that was made anew, and how.
-type Staged = (RelativePath, PathBuf, How);
-
-/// Contents that are needed, with the files that need them and what these are.
-type Needed = BTreeMap<Digest, Vec<(RelativePath, Entry)>>;
 
 impl Job {
     /// Mends what can be mended; `None` if somebody cancelled. What was mended by then stays mended.
@@ -388,88 +385,6 @@ fn cores() -> usize {
 
 fn is_local(problem: &Problem) -> bool {
     matches!(problem.kind, ProblemKind::DiskFull | ProblemKind::DiskError)
-}
-
-/// What is made without any bytes (folders come before what is in them), and the contents that are needed.
-fn sort_out(manifest: &Manifest, found: &Verification) -> (Vec<(RelativePath, bool)>, Needed) {
-    let (mut plain, mut needed) = (Vec::new(), Needed::new());
-    for damage in &found.damaged {
-        let only_permissions = matches!(damage.what, Harm::Permissions { .. });
-        match substance(manifest, &damage.path) {
-            Some(Substance::Bytes(entry)) if !only_permissions => {
-                needed.entry(entry.hash).or_default().push((damage.path.clone(), entry.clone()));
-            }
-            _ => plain.push((damage.path.clone(), only_permissions)),
-        }
-    }
-    (plain, needed)
-}
-
-/// Makes folders, links, empty files and permissions; the manifest is the caller's.
-fn make_plain(repair: &mut Repair, plain: &[(RelativePath, bool)], manifest: &Manifest) -> Result<Vec<Mended>, Problem> {
-    let mut mended = Vec::new();
-    let store = |error: StoreError| problem::of_store(&error);
-    for (path, only_permissions) in plain.iter().filter(|(path, _)| path.as_str() != MANIFEST_PATH) {
-        let staged = repair.fresh();
-        let how = match (substance(manifest, path), only_permissions) {
-            (Some(Substance::Bytes(entry) | Substance::Empty(entry)), true) => {
-                repair.dress(path, entry).map_err(store)?;
-                How::Permissions
-            }
-            (None, _) => {
-                repair.make_folder(path).map_err(store)?;
-                How::Made
-            }
-            (Some(kind), _) => {
-                let made = match kind {
-                    Substance::Link(target) => container::make_link_at(target, &staged),
-                    Substance::Empty(entry) | Substance::Bytes(entry) => container::make_empty(path, entry, &staged),
-                };
-                made.map_err(|error| problem::of_container(&error))?;
-                repair.put(path, &staged).map_err(store)?;
-                How::Made
-            }
-        };
-        mended.push(Mended { path: path.to_string(), how });
-    }
-    Ok(mended)
-}
-
-/// Copies what `contents` hold, each file proved on its way; and what is still needed.
-fn copy(mut repair: Repair, contents: &mut Contents, needed: Needed, how: How) -> Result<(Repair, Vec<Staged>, Needed), Problem> {
-    let (mut staged, mut rest) = (Vec::new(), Needed::new());
-    for (digest, paths) in needed {
-        for (path, entry) in paths {
-            let mut made = None;
-            while let Some(source) = contents.places(&digest).first().cloned() {
-                let to = repair.fresh();
-                match container::copy_entry(&path, &entry, &source, &to) {
-                    Ok(()) => {
-                        made = Some(to);
-                        break;
-                    }
-                    Err(error) if error.is_the_sources() => contents.forget(&digest, &source),
-                    Err(error) => return Err(problem::of_container(&error)),
-                }
-            }
-            match made {
-                Some(to) => staged.push((path, to, how)),
-                None => rest.entry(digest).or_default().push((path, entry)),
-            }
-        }
-    }
-    Ok((repair, staged, rest))
-}
-
-/// Puts staged files into their places, once all of them are durable.
-fn put(mut repair: Repair, staged: Vec<Staged>) -> Result<(Repair, Vec<Mended>), Problem> {
-    repair.sync().map_err(|error| problem::of_store(&error))?;
-    let mut mended = Vec::new();
-    for (path, file, how) in staged {
-        repair.put(&path, &file).map_err(|error| problem::of_store(&error))?;
-        mended.push(Mended { path: path.to_string(), how });
-    }
-    Ok((repair, mended))
 }
 
 /// The smallest pack from an installed version that costs less than the entries that are needed.

@@ -171,6 +171,30 @@ pub(super) async fn read_exactly(mut response: reqwest::Response, url: &Url, len
     Ok(body.freeze())
 }
 
+/// `length` bytes of an answer behind the first `skip`, which are not kept. No part may be late by more than `silence`.
+pub(super) async fn read_behind(
+    mut response: reqwest::Response,
+    url: &Url,
+    skip: u64,
+    length: u64,
+    silence: Duration,
+) -> Result<Bytes, FetchError> {
+    let (mut body, mut skip) = (BytesMut::new(), skip);
+    while (body.len() as u64) < length {
+        let late = |_| FetchError::TimedOut { url: url.clone(), seconds: silence.as_secs() };
+        let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(late)?;
+        let Some(mut chunk) = chunk.map_err(|source| http(url, source))? else {
+            let reason = format!("ended {} bytes too early", skip + length - body.len() as u64);
+            return Err(FetchError::WrongAnswer { url: url.clone(), reason });
+        };
+        let passed = chunk.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
+        skip -= passed as u64;
+        body.extend_from_slice(&chunk.split_off(passed));
+    }
+    body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    Ok(body.freeze())
+}
+
 /// Turns a status that is no success into an error.
 fn check_status(url: &Url, status: reqwest::StatusCode) -> Result<(), FetchError> {
     match status.as_u16() {

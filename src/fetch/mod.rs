@@ -42,7 +42,7 @@ pub use neighbours::{Holding, Neighbourhood, News};
 pub(crate) use partial::read_at;
 pub use partial::{Partial, discard};
 pub use scheduler::weight_of as weight;
-pub use span::fetch_span;
+pub use span::{fetch_span, fetch_span_of_whole};
 
 /// Why bytes could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,12 @@ pub enum FetchError {
         /// Seconds it was given.
         seconds: u64,
     },
+    /// The node sent the whole object where a span of it was asked for.
+    #[error("{url}: sent the whole file in place of a range")]
+    Whole {
+        /// Which document.
+        url: Url,
+    },
     /// The node's answer is not the span that was asked for.
     #[error("{url}: {reason}")]
     WrongAnswer {
@@ -120,6 +126,8 @@ pub enum FetchError {
         reasons: Vec<String>,
         /// None of them could even be reached.
         unreachable: bool,
+        /// One of them sends whole objects only, so that [`fetch_span_of_whole`] would get it.
+        whole: bool,
     },
     /// Every node failed for longer than the download's patience, or was left for good.
     #[error("no node can deliver {location}: {}", describe(faults))]

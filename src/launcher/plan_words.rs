@@ -50,6 +50,8 @@ impl Texts {
             (Way::Full, _) => self.get("way-full"),
             (Way::Patches, Some(from)) => self.count("way-patches", whole(plan.patches.len()), &[("from", &from)]),
             (Way::Patches, None) => self.get("way-incremental"),
+            (Way::PatchesAndEntries, Some(from)) => self.with("way-patches-and-entries", &[("from", &from)]),
+            (Way::PatchesAndEntries, None) => self.get("way-incremental"),
             (Way::Entries, Some(from)) => self.with("way-entries", &[("from", &from)]),
             (Way::Entries, None) => self.get("way-entries-here"),
             (Way::File, _) => self.get("way-file"),
@@ -177,7 +179,7 @@ mod tests {
     fn every_way_and_reason_has_words_in_each_language() {
         for texts in Language::ALL.map(Texts::new) {
             let mut seen = std::collections::BTreeSet::new();
-            for way in [Way::Patches, Way::Entries] {
+            for way in [Way::Patches, Way::Entries, Way::PatchesAndEntries] {
                 for from in [Some(Version::new(1, 8, 5)), None] {
                     seen.insert(texts.way(&Plan { from, ..plan(way, 1) }));
                     assert_eq!(texts.reason(&plan(way, 1)), None);
@@ -194,7 +196,7 @@ mod tests {
             for reason in reasons {
                 seen.insert(texts.reason(&Plan::full(1, 1, reason)).unwrap());
             }
-            assert_eq!(seen.len(), 10, "{seen:?}");
+            assert_eq!(seen.len(), 11, "{seen:?}");
             assert!(seen.iter().all(|text| !text.contains('-') && !text.contains('{')), "{seen:?}");
         }
     }

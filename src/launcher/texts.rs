@@ -122,6 +122,7 @@ impl Texts {
             NoUpdate::NotYet => "no-update-not-yet",
             NoUpdate::NothingPublished => "no-update-nothing",
             NoUpdate::Installed => "no-update-installed",
+            NoUpdate::OnlyWhole => "no-update-only-whole",
         })
     }
 
@@ -391,8 +392,16 @@ mod tests {
             ] {
                 assert!(!texts.fault(fault).starts_with("fault-"));
             }
-            for reason in [NoUpdate::Newest, NoUpdate::Skipped, NoUpdate::NotYet, NoUpdate::NothingPublished, NoUpdate::Installed]
-            {
+            for reason in [
+                NoUpdate::Newest,
+                NoUpdate::Skipped,
+                NoUpdate::FailedHere,
+                NoUpdate::Pinned,
+                NoUpdate::NotYet,
+                NoUpdate::NothingPublished,
+                NoUpdate::Installed,
+                NoUpdate::OnlyWhole,
+            ] {
                 assert!(!texts.no_update(reason).starts_with("no-update-"));
             }
         }

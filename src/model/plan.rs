@@ -18,7 +18,7 @@ pub struct Plan {
     pub full_bytes: u64,
     /// The installed version that most content comes from; `None` if everything is fetched.
     pub from: Option<Version>,
-    /// The packs to apply, in this order; empty unless the way is [`Way::Patches`].
+    /// The packs to apply, in this order; empty unless the way is [`Way::Patches`] or [`Way::PatchesAndEntries`].
     pub patches: Vec<SignedPatch>,
     /// What becomes of the files.
     pub files: FileCounts,
@@ -38,6 +38,8 @@ pub enum Way {
     Patches,
     /// Single entries of the package; all else is taken from installed versions.
     Entries,
+    /// One or more patch packs to another release on the way, and then single entries of the package for what differs from that one.
+    PatchesAndEntries,
     /// Nothing is fetched: the package lies in a file on this computer.
     File,
     /// Nothing is fetched: the version is installed, and only waits to be chosen.
@@ -96,7 +98,7 @@ impl Plan {
 
     /// Whether a part of the package is fetched.
     pub fn is_incremental(&self) -> bool {
-        matches!(self.way, Way::Patches | Way::Entries)
+        matches!(self.way, Way::Patches | Way::Entries | Way::PatchesAndEntries)
     }
 
     /// Whether nothing is fetched.

@@ -18,7 +18,7 @@ pub struct IncrementalUpdate {
     pub enabled: bool,
     /// Bytes of the largest pack that is published or used. A larger one hardly saves anything.
     pub max_patch_size: u64,
-    /// How many packs are fetched at the same time.
+    /// How many single files are fetched at the same time. Packs come one after another, each in pieces from all nodes.
     pub parallel_downloads: usize,
     /// What a running app can take over, as dotted names below the app's folder.
     pub hot_swap_modules: Vec<ModulePattern>,
@@ -68,7 +68,8 @@ pub enum Algorithm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fallback {
-    /// Whether the full package is fetched where no patch leads, or where one fails. Without it such an update is refused.
+    /// Whether the full package is fetched where nothing smaller leads, costs little enough, or works out. Without it a release that could
+    /// only come whole is not offered, unless the publisher made it mandatory or nothing is installed yet.
     pub enable_full_update: bool,
     /// Share of the full package from which on it is fetched instead of patches.
     pub fallback_threshold: f64,
@@ -219,12 +220,12 @@ pub const LAUNCHER_EXAMPLE: &str = r#"
 #[incremental_update]
 #enabled = true
 #max_patch_size = 10485760     # bytes; a larger pack is not used
-#parallel_downloads = 3
+#parallel_downloads = 3        # single files fetched at a time
 #[performance]
 #chunk_size = 8192             # of the specification; has no effect, blocks are 256 KiB
 #max_memory_usage = 134217728  # bytes that applying a pack may need
 #[fallback]
-#enable_full_update = true     # fetch the full package where no patch leads
+#enable_full_update = true     # fetch the full package where nothing smaller leads; false: such a release is not offered
 #fallback_threshold = 0.7      # or where patches cost more than this share of it
 #max_patch_chain_length = 5
 "#;

@@ -100,6 +100,11 @@ fn the_cheapest_packs_are_the_answer() {
     };
     assert_eq!(with(&|options| options.fallback.max_patch_chain_length = 1), 500);
     assert_eq!(with(&|options| options.fallback.fallback_threshold = 0.3), 1000, "no less than the threshold is too much");
+    let never_whole = |options: &mut ServerOptions| {
+        options.fallback.fallback_threshold = 0.3;
+        options.fallback.enable_full_update = false;
+    };
+    assert_eq!(with(&never_whole), 300, "without a way out any share of the package will do");
 
     // A list that has expired, that is broken, or whose packs are for other bytes.
     repository.patches_expire = "2020-01-01T00:00:00Z";
@@ -355,8 +360,9 @@ fn a_missing_pack_is_made_meanwhile() {
 
     // The pack is published; that the server sees it a little later does not turn the client away.
     outcome.send(Outcome::Completed).unwrap();
-    let job =
-        || -> Value { serde_json::from_slice(&std::fs::read(jobs.join("1.0.0_3.0.0_Linux_x86_64.json")).unwrap()).unwrap() };
+    let job = || -> Value {
+        serde_json::from_slice(&std::fs::read(jobs.join("sample_3.0.0_Linux_x86_64.from-1.0.0.json")).unwrap()).unwrap()
+    };
     until("the job ends", || job()["status"] == "completed");
     assert_eq!(get(server.address, path).status, 202);
     repository.pack(&id("1.0.0"), "3.0.0", &[7; 70], json!({}));
@@ -378,6 +384,52 @@ fn a_missing_pack_is_made_meanwhile() {
     assert!(!String::from_utf8_lossy(&failed.body).contains("secret"), "the reason is the operator's");
     let answer = analyze(server.address, "1.0.0", Some("2.0.0"));
     assert_eq!((answer["way"].as_str(), answer["status"].as_str()), (Some("full"), Some("failed")));
+}
+
+/// A detour over other releases is an answer, and the pack of the pair itself is made meanwhile.
+#[test]
+fn a_detour_is_made_shorter_for_next_time() {
+    let mut repository = neighbours();
+    let (making, work, outcome) = waiting_maker(repository.path());
+    let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
+    let told = |answer: &Value| (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap());
+    let detour = analyze(server.address, "3.0.0", Some("2.0.0"));
+    assert_eq!((told(&detour), detour["status"].as_str()), (("patches".to_owned(), 150), Some("queued")));
+    let begun = work.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("3.0.0"), id("2.0.0")));
+    repository.pack(&id("3.0.0"), "2.0.0", &[9; 60], json!({}));
+    repository.publish();
+    outcome.send(Outcome::Completed).unwrap();
+    until("the pack is seen", || analyze(server.address, "3.0.0", Some("2.0.0"))["total_size"] == 60);
+    // A pair that has its pack is not asked for, though another way is cheaper.
+    let cheaper = analyze(server.address, "1.0.0", Some("3.0.0"));
+    assert_eq!((told(&cheaper), cheaper["status"].clone()), (("patches".to_owned(), 300), Value::Null));
+}
+
+#[test]
+fn the_same_versions_of_two_apps_have_their_own_jobs() {
+    let mut repository = neighbours();
+    for version in ["1.0.0", "4.0.0"] {
+        repository.release(&format!("another_{version}_Linux_x86_64"), &[b'y'; 1000], json!({}));
+    }
+    repository.publish();
+    let (making, work, outcome) = waiting_maker(repository.path());
+    let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
+    let asked = |app: &str| {
+        let question = json!({ "current_fingerprint": { "version": "1.0.0" }, "app": app, "target_version": "4.0.0" });
+        post(server.address, ANALYZE, question.to_string().as_bytes()).json()["status"].as_str().unwrap().to_owned()
+    };
+    let path = |app: &str| format!("/api/incremental/patch/1.0.0_4.0.0_Linux_x86_64?app={app}");
+    assert_eq!(asked("sample"), "queued");
+    assert_eq!(work.recv_timeout(Duration::from_secs(20)).unwrap().1.app.as_str(), "sample");
+    assert_eq!(get(server.address, &path("another")).status, 404, "nobody asked for that one");
+    outcome.send(Outcome::Refused("it saves nothing".to_owned())).unwrap();
+    until("the job fails", || get(server.address, &path("sample")).status == 410);
+    assert_eq!(asked("another"), "queued", "what failed was another app's");
+    assert_eq!(work.recv_timeout(Duration::from_secs(20)).unwrap().1.app.as_str(), "another");
+    assert_eq!(get(server.address, &path("another")).json()["status"], "generating");
+    assert_eq!(asked("sample"), "failed");
+    assert_eq!(get(server.address, "/api/incremental/patch/1.0.0_4.0.0_Linux_x86_64").status, 400, "which app's?");
 }
 
 #[test]
@@ -407,7 +459,7 @@ fn a_server_that_was_killed_in_the_middle_goes_on() {
     for attempt in 0..2 {
         assert_eq!(made.recv_timeout(Duration::from_secs(20)).unwrap().to_string(), id("4.0.0"), "attempt {attempt}");
     }
-    let job = repository.path().join("patch-jobs/1.0.0_4.0.0_Linux_x86_64.json");
+    let job = repository.path().join("patch-jobs/sample_4.0.0_Linux_x86_64.from-1.0.0.json");
     let read = || -> Value { serde_json::from_slice(&std::fs::read(&job).unwrap()).unwrap() };
     until("the job ends", || read()["status"] == "completed");
     assert_eq!(read()["attempts"], 3, "one before the restart, one that panicked, one that went well");

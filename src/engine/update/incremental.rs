@@ -27,6 +27,7 @@ use crate::engine::machine::Input;
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::fetch::{self, FetchError, FetchEvent};
+use crate::model::plan::Way;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
 use crate::store::contents::Contents;
 use crate::store::lock::HomeLock;
@@ -71,8 +72,13 @@ impl Job {
             }
         }
         let wanted = self.offer.signed.release.manifest.hash;
+        // Packs that only lead to a release on the way have done their work when they have led there.
+        let (on_the_way, planned) = match self.offer.plan.way {
+            Way::PatchesAndEntries => (target.is_some(), self.offer.plan.files.fetched),
+            _ => (false, 0),
+        };
         let target = target.filter(|target: &Target| Digest::of(&target.json) == wanted);
-        let by_packs = target.is_some();
+        let by_packs = on_the_way || target.is_some();
         let target = match target {
             Some(target) => target,
             None => {
@@ -86,6 +92,7 @@ impl Job {
         };
         if !self.offer.plan.patches.is_empty() {
             let absent = plan::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
+            let absent = absent.saturating_sub(planned);
             // Where all packs did their work, it is files to be taken over that are damaged.
             if by_packs {
                 counts.mended += absent;
@@ -109,9 +116,15 @@ impl Job {
                     return self.full(staging, lock, &counts).await;
                 }
                 let folder = made.join(format!("entries-{round}"));
-                match self.fetch_entries(staging, &absent, &folder, &mut contents, &mut counts).await? {
-                    Ended::Complete => {}
-                    Ended::Stopped => return Ok(Ended::Stopped),
+                match self.fetch_entries(staging, &absent, &folder, &mut contents, &mut counts).await {
+                    Ok(Ended::Complete) => {}
+                    Ok(Ended::Stopped) => return Ok(Ended::Stopped),
+                    // Nodes that send whole files only, for example.
+                    Err(problem) if problem.kind == ProblemKind::NodesUnusable && self.may_be_full() => {
+                        tracing::warn!(?problem, "single entries are not to be had: the whole package is fetched");
+                        return self.full(staging, lock, &counts).await;
+                    }
+                    Err(problem) => return Err(problem),
                 }
             }
             let _ = self.inputs.send(Input::Fetched);
@@ -376,9 +389,13 @@ impl Job {
         let described = self.library(staging).describe(&self.offer.signed).await?;
         let spans = plan::spans(&described.index, absent.iter());
         let bytes: u64 = spans.iter().map(|span| span.end - span.start).sum();
-        let fallback = &self.context.settings.fallback;
-        let too_much = bytes as f64 > fallback.fallback_threshold * self.offer.signed.length as f64;
-        Ok(too_much && fallback.enable_full_update)
+        let threshold = self.context.settings.fallback.fallback_threshold;
+        Ok(self.may_be_full() && bytes as f64 > threshold * self.offer.signed.length as f64)
+    }
+
+    /// Whether the settings allow the whole package as a way out.
+    fn may_be_full(&self) -> bool {
+        self.context.settings.fallback.enable_full_update
     }
 
     /// A function that counts files of the tree.

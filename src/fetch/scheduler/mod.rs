@@ -11,6 +11,7 @@
 //! - Neighbours are nodes that have some of the pieces, and come and go. While there are any, the nodes of the internet are asked for this
 //!   client's share only, and for what nobody delivers ([`office`]); without them nothing is different.
 
+mod handing_out;
 mod meter;
 mod near;
 mod node;
@@ -33,34 +34,13 @@ use work::Work;
 pub use office::weight_of;
 pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
 
-/// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best node, and a slow node
-/// cannot hold much.
-const FIRST_RUN: f64 = (1 << 20) as f64;
-/// A run takes at most this many seconds, so that the front of the object, which is unpacked as it comes, moves on.
-const LONGEST_RUN: f64 = 20.0;
-/// Its multiples, modulo one, are spread as evenly as can be.
-const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
-/// A run of a lane on trial takes at most this many seconds.
-const TRIAL_RUN: f64 = 1.0;
 /// Received bytes that count as progress when patience is measured: a drip of single bytes is none.
 const PROGRESS: u64 = 16 << 10;
 
-/// What an unknown node is assumed to deliver at least, bytes a second.
-const ASSUMED_RATE: f64 = 500e3;
 /// Bytes after which a request that failed was not in vain.
 const FRUITFUL: u64 = 4 << 10;
 /// Seconds of silence for which a node is named when its work had to be doubled.
 const SILENT: f64 = 1.5;
-/// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
-const FIRST_SHARE: f64 = (256 << 10) as f64;
-/// Seconds that a neighbour must still take for its run before the internet helps out.
-const LATE: f64 = 6.0;
-/// Seconds of silence after which one is in trouble: a busy one may take a second.
-const SILENT_NEIGHBOUR: f64 = 4.0;
-/// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
-/// asked for.
-const TRIAL: f64 = 6.0;
-
 struct Lane {
     node: NodeIndex,
     /// First piece it was asked for, and the first one behind its (possibly shortened) run.
@@ -334,176 +314,6 @@ impl Scheduler {
             lane.cancelled = true;
             effects.push(Effect::Cancel { lane: id });
         }
-    }
-
-    /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
-    fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
-        let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
-        let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
-        if !self.office.is_empty() {
-            self.office.note_work(now, self.has_own_work());
-        }
-        for level in 0..most {
-            for position in 0..self.order.len() {
-                let index = self.order[position];
-                let node = &self.nodes[index];
-                if node.standing != Standing::Ready
-                    || node.active != level
-                    || node.lanes() <= level
-                    || (node.sends_whole && healthy)
-                {
-                    continue;
-                }
-                if self.has_work(now, index) {
-                    self.give_run(now, index, effects);
-                } else {
-                    self.take_over(now, index, effects);
-                }
-            }
-        }
-    }
-
-    /// A run from the free pieces, unless the others will be done before this node could help.
-    fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
-        if index >= self.internet {
-            return self.ask_neighbour(now, index, effects);
-        }
-        let (mut ready, mut busy) = (1.0, 1.0);
-        for node in self.nodes[..self.internet].iter_mut().filter(|node| node.standing == Standing::Ready) {
-            let rate = node.rate(now).unwrap_or(0.0);
-            ready += rate;
-            busy += if node.active > 0 { rate } else { 0.0 };
-        }
-        let missing = self.work.missing_bytes() as f64;
-        // How long it takes without one more lane: whoever is idle now does not count.
-        let without = if self.lanes.is_empty() { f64::INFINITY } else { missing / busy };
-        let node = &mut self.nodes[index];
-        let rate = node.lane_rate(now);
-        if node.on_trial() && without < TRIAL {
-            return;
-        }
-        let bytes = match rate {
-            _ if node.sends_whole => f64::INFINITY,
-            None if self.office.is_empty() => FIRST_RUN,
-            None => FIRST_SHARE,
-            Some(rate) => {
-                let left = missing / ready.max(rate);
-                let smallest = node.latency() + self.work.piece_size() / rate.max(1.0);
-                if smallest > without * 1.1 + 0.1 {
-                    return;
-                }
-                // A lane on trial must be gone soon after it has proved useless.
-                let longest = if node.tries_more_lanes() { TRIAL_RUN } else { LONGEST_RUN };
-                // Lanes that began together must not end together: one's gap is filled by the others only if they go on.
-                let spread = 0.35 + 0.25 * (self.next_lane as f64 * GOLDEN_RATIO).fract();
-                rate * (left * spread).min(longest)
-            }
-        };
-        let (office, from) = (&self.office, self.office.beginning());
-        let preferred = self.work.take(bytes, from, &|piece| office.prefers(piece) && office.fetches(now, piece));
-        if let Some((run, start)) = preferred.or_else(|| self.work.take(bytes, from, &|piece| office.fetches(now, piece))) {
-            self.request(now, index, run, start, rate, effects);
-        }
-    }
-
-    /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
-    fn take_over(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
-        let on_trial = self.nodes[index].on_trial();
-        let latency = self.nodes[index].latency();
-        let known = self.nodes[index].lane_rate(now);
-        let mut late: Vec<(f64, f64, LaneId)> = Vec::new();
-        let ids: Vec<LaneId> = self.lanes.keys().copied().collect();
-        for id in ids {
-            if let Some((bytes, rate)) = self.outstanding(now, id) {
-                late.push((bytes / rate.max(1.0), rate.max(1.0), id));
-            }
-        }
-        late.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let size = self.work.piece_size();
-        for (finish, victim_rate, id) in late {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            if on_trial && finish < TRIAL {
-                return;
-            }
-            let near = index >= self.internet;
-            // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
-            let measured = lane.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
-            let troubled = (measured && finish > LATE) || now - lane.last > SILENT_NEIGHBOUR;
-            if !near && lane.node >= self.internet && !troubled {
-                continue;
-            }
-            let office = &self.office;
-            let can = |pieces: Range<u32>| !near || pieces.into_iter().all(|piece| office.holds(index, piece));
-            // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
-            let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
-            let current = self.work.piece_at(lane.position);
-            let tail = lane.run.end.saturating_sub(current + 1);
-            let gain = |end: f64| end < finish * 0.9 - 0.05;
-            if tail > 0 {
-                let share = (finish - latency).max(0.0) * victim_rate * rate / (victim_rate + rate);
-                let pieces = ((share / size) as u32).clamp(1, tail);
-                if can(lane.run.end - pieces..lane.run.end) && gain(latency + f64::from(pieces) * size / rate) {
-                    let end = lane.run.end - pieces;
-                    let run = end..lane.run.end;
-                    lane.run.end = end;
-                    effects.push(Effect::Shorten { lane: id, end });
-                    // The pieces change hands: nobody else can take them in between.
-                    let start = self.work.bytes(&run).start;
-                    return self.request(now, index, run, start, known, effects);
-                }
-            } else if self.work.holders(current) < 2
-                && current < lane.run.end
-                && lane.node != index
-                && can(current..current + 1)
-                && gain((latency + size / rate) * 1.5)
-            {
-                self.work.hold(current);
-                let start = self.work.bytes(&(current..current + 1)).start;
-                return self.request(now, index, current..current + 1, start, known, effects);
-            }
-        }
-    }
-
-    fn request(
-        &mut self,
-        now: f64,
-        index: NodeIndex,
-        run: Range<u32>,
-        start: u64,
-        assumed: Option<f64>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let lane = self.next_lane;
-        self.next_lane += 1;
-        let node = &mut self.nodes[index];
-        node.began(now);
-        // A far or queued node is no dead node: both limits grow with what its answers take.
-        let latency = node.latency();
-        let request = Request {
-            lane,
-            node: index,
-            bytes: start..self.work.bytes(&run).end,
-            pieces: run.clone(),
-            whole_allowed: node.sends_whole,
-            answer_within: Duration::from_secs_f64((10.0 * latency).clamp(4.0, 15.0)),
-            silence: Duration::from_secs_f64((8.0 * latency).clamp(2.5, 10.0)),
-        };
-        self.lanes.insert(
-            lane,
-            Lane { node: index, run, start, position: start, asked: now, last: now, assumed, meter: None, cancelled: false },
-        );
-        effects.push(Effect::Request(request));
-    }
-
-    /// Bytes a lane has still to receive, and its rate; `None` if it is ending anyway.
-    fn outstanding(&mut self, now: f64, id: LaneId) -> Option<(f64, f64)> {
-        let lane = self.lanes.get_mut(&id).filter(|lane| !lane.cancelled)?;
-        let bytes = self.work.bytes(&lane.run).end.saturating_sub(lane.position) as f64;
-        let measured = lane.meter.as_mut().and_then(|meter| meter.rate(now));
-        // Not answered yet: what it was thought to get, less and less the longer it is silent.
-        let patience = 1.0 + ((now - lane.asked) / self.nodes[lane.node].latency().max(0.05) - 2.0).max(0.0);
-        let assumed = lane.assumed.unwrap_or(FIRST_RUN) / patience;
-        (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
     }
 }
 

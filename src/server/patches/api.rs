@@ -89,7 +89,7 @@ struct Analysis {
     /// The installed files that differ from what their release brought, so that no pack can start from them; `null` if no files were
     /// told, or the release is not known.
     differing_files: Option<Vec<RelativePath>>,
-    /// Where the pack is that this question asked for, if it did.
+    /// Where the pack is that leads there in one step, if this question asked for it: there is none yet.
     status: Option<Status>,
 }
 
@@ -145,12 +145,13 @@ pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Re
     };
     let analysis = match target {
         None => Analysis::nothing(current, damage),
-        Some(target) => look_for_packs(&shared, &catalogue, &kind, &current, target, damage)?,
+        Some(target) => look_for_packs(&shared, &catalogue, &kind, &current, target, damage),
     };
     Ok(updates::answer(&analysis))
 }
 
-/// The packs to `target`, or the whole package, and then a job for next time.
+/// The packs to `target`, or the whole package. Where no pack leads there in one step, a server that makes packs makes it for next time:
+/// a detour over other releases costs more than it has to.
 fn look_for_packs(
     shared: &Shared,
     catalogue: &Catalogue,
@@ -158,37 +159,24 @@ fn look_for_packs(
     current: &Version,
     target: &SignedRelease,
     damage: Option<Damage>,
-) -> Result<Analysis, Refusal> {
+) -> Analysis {
     let fallback = &shared.options.fallback;
     let container = &target.release.container;
     let packs: Vec<&SignedPatch> = catalogue.usable_patches().filter(|signed| kind.has(&signed.patch.to)).collect();
     let chain = cheapest(&packs, current, &container.version, fallback.max_patch_chain_length);
     let beside = damage.as_ref().map_or(0, |damage| damage.to_fetch);
     let total = |chain: &[&SignedPatch]| chain.iter().map(|pack| pack.length).sum::<u64>().saturating_add(beside);
-    let cheap = |chain: &Vec<&SignedPatch>| (total(chain) as f64) < fallback.fallback_threshold * target.length as f64;
-    let mut status = None;
-    if chain.is_none()
-        && let Some(service) = &shared.patches
-        && let Some(from) = catalogue.releases.iter().find(|signed| {
-            let from = &signed.release.container;
-            kind.has(from) && from.version == *current
-        })
-    {
-        status = match service.ask(&from.release.container, container) {
-            Ok(status) => Some(status),
-            Err(error @ QueueError::Full) => {
-                tracing::warn!("{error}");
-                None
-            }
-            Err(error) => return Err(Refusal::internal(&crate::causes::line(&error))),
-        };
-    }
+    // Without the whole package as a way out, any share of it will do, as for the launcher.
+    let threshold = if fallback.enable_full_update { fallback.fallback_threshold } else { 1.0 };
+    let cheap = |chain: &Vec<&SignedPatch>| (total(chain) as f64) < threshold * target.length as f64;
+    let known = packs.iter().any(|pack| pack.patch.from.version == *current && pack.patch.to == *container);
+    let status = if known { None } else { ask_for_pack(shared, catalogue, kind, current, container) };
     let chain = chain.filter(cheap).unwrap_or_default();
     let full = chain.is_empty();
     let total_size = if full { target.length } else { total(&chain) };
     let several_apps = updates::apps(catalogue).len() > 1;
     let patches: Vec<PatchInfo> = chain.iter().map(|pack| PatchInfo::of(pack, several_apps)).collect();
-    Ok(Analysis {
+    Analysis {
         has_updates: true,
         target_version: container.version.clone(),
         total_size,
@@ -200,7 +188,26 @@ fn look_for_packs(
         way: if full { Way::Full } else { Way::Patches },
         differing_files: damage.map(|damage| damage.differing),
         status,
-    })
+    }
+}
+
+/// Has the pack from an installed release to `to` made, and gives where it is; `None` if nobody makes packs here, or not this one now.
+fn ask_for_pack(shared: &Shared, catalogue: &Catalogue, kind: &Kind<'_>, current: &Version, to: &ContainerId) -> Option<Status> {
+    let service = shared.patches.as_ref()?;
+    let mut installed = catalogue.releases.iter().map(|signed| &signed.release.container);
+    let from = installed.find(|from| kind.has(from) && from.version == *current)?;
+    match service.ask(from, to) {
+        Ok(status) => Some(status),
+        // The answer is right without it.
+        Err(error @ QueueError::Full) => {
+            tracing::warn!("{error}");
+            None
+        }
+        Err(error) => {
+            tracing::error!(cause = crate::causes::line(&error), "a patch cannot be asked for");
+            None
+        }
+    }
 }
 
 /// What is wrong with the installed files; `None` if the version tree does not know their release. A tree that is lost or damaged is told
@@ -272,7 +279,7 @@ pub(in crate::server) async fn patch(
     });
     if let Some(signed) = found.next() {
         if found.next().is_some() {
-            return Err(Refusal::bad("app: missing, and the repository has several"));
+            return Err(several_apps());
         }
         let mut response = files::send_target(shared.repository.root(), &signed.location(), &method, &headers).await?;
         let disposition = HeaderValue::try_from(format!("attachment; filename=\"{id}.kuzpatch\""));
@@ -281,7 +288,12 @@ pub(in crate::server) async fn patch(
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         return Ok(response);
     }
-    let job = shared.patches.as_ref().and_then(|service| service.job(&id)).ok_or_else(no_patch)?;
+    let mut jobs = shared.patches.as_ref().map(|service| service.jobs(&id)).unwrap_or_default();
+    jobs.retain(|job| app.as_ref().is_none_or(|app| job.to.app == *app));
+    let job = jobs.pop().ok_or_else(no_patch)?;
+    if !jobs.is_empty() {
+        return Err(several_apps());
+    }
     match job.status {
         Status::Queued | Status::Generating => Ok(wait(&id, job.status)),
         // Published, and not seen by this server yet; or seen, and old by now.
@@ -297,6 +309,10 @@ pub(in crate::server) async fn patch(
 fn wait(id: &PatchId, status: Status) -> Response {
     let fields = [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (RETRY_AFTER, ASK_AGAIN)];
     (StatusCode::ACCEPTED, fields, Json(serde_json::json!({ "patch_id": id, "status": status }))).into_response()
+}
+
+fn several_apps() -> Refusal {
+    Refusal::bad("app: missing, and the repository has several")
 }
 
 fn no_patch() -> Refusal {
@@ -337,7 +353,7 @@ impl<'a> Kind<'a> {
             (Some(named), apps) => apps.iter().copied().find(|app| *app == named).ok_or_else(Refusal::not_found)?,
             (None, []) => return Err(Refusal::not_found()),
             (None, [only]) => only,
-            (None, _) => return Err(Refusal::bad("app: missing, and the repository has several")),
+            (None, _) => return Err(several_apps()),
         };
         if let Some(platform) = platform {
             return Ok(Self { app, platform });

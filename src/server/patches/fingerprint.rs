@@ -1,6 +1,7 @@
 //! What a client says is installed, file by file, held against what the release that it names consists of: pure.
 //!
-//! In: the specification's `current_fingerprint.files`, as an object of paths or as a list, each with a SHA-256 and perhaps a size; the
+//! In: the specification's `current_fingerprint.files`, as an object of paths or as a list, each with a SHA-256 and perhaps a size, by
+//! their places in the container (`app/app.py`) or, all of them, in the app's own folder (`app.py`, as the specification's examples); the
 //! files of two releases as the signed version tree has them. Out: the files that a pack cannot start from, and what fetching them by
 //! themselves costs. Never: trust in either; whoever applies a pack proves every file that it starts from.
 
@@ -12,6 +13,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::version_tree::FileState;
 use crate::model::{Digest, RelativePath};
+
+/// Where a container has the app's own files.
+const APP_FOLDER: &str = "app";
 
 /// Installed files. Paths that no release could have are passed over.
 #[derive(Debug, Default, PartialEq)]
@@ -25,12 +29,18 @@ struct Told {
 }
 
 impl Files {
-    /// The files that differ from `base`, of those that are told. A file that is not in `base` is the user's own.
+    /// The files of `base` that differ from it, of those that are told. A file that is not in `base` is the user's own.
     pub(super) fn differing<'a>(&'a self, base: &'a BTreeMap<RelativePath, FileState>) -> impl Iterator<Item = &'a RelativePath> {
         let differs =
             |state: &FileState, told: &Told| state.hash != told.hash || told.size.is_some_and(|size| size != state.size);
-        let both = self.0.iter().filter_map(|(path, told)| Some((path, base.get(path)?, told)));
-        both.filter(move |(_, state, told)| differs(state, told)).map(|(path, _, _)| path)
+        // Who tells places in the app's folder tells none in the container's, where that folder is one of several.
+        let of_the_app = !self.0.keys().any(|path| path.is_under(APP_FOLDER));
+        let find = move |path: &RelativePath| {
+            let within: Option<RelativePath> = if of_the_app { format!("{APP_FOLDER}/{path}").parse().ok() } else { None };
+            within.and_then(|within| base.get_key_value(&within)).or_else(|| base.get_key_value(path))
+        };
+        let both = self.0.iter().filter_map(move |(path, told)| Some((find(path)?, told)));
+        both.filter(move |((_, state), told)| differs(state, told)).map(|((path, _), _)| path)
     }
 }
 
@@ -194,5 +204,24 @@ mod tests {
         let differing: Vec<&RelativePath> = files.differing(&base).collect();
         assert_eq!(differing.iter().map(|path| path.as_str()).collect::<Vec<_>>(), ["app/broken", "app/gone", "app/short"]);
         assert_eq!(to_fetch(differing, &target), 7 + 3);
+    }
+
+    #[test]
+    fn places_in_the_apps_own_folder_will_do_if_all_are() {
+        let base = release(&[
+            ("app/app.py", "1"),
+            ("app/config/operation.json", "2"),
+            ("config/operation.json", "3"),
+            ("runtime/python", "4"),
+        ]);
+        let hash = |text: &str| Digest::of(text.as_bytes());
+        let differing = |files: &[(&str, &str)]| -> Vec<String> {
+            let files: Vec<String> = files.iter().map(|(path, content)| format!(r#""{path}": "{}""#, hash(content))).collect();
+            let files = parse(&format!("{{ {} }}", files.join(", "))).unwrap();
+            files.differing(&base).map(ToString::to_string).collect()
+        };
+        assert_eq!(differing(&[("app.py", "?"), ("config/operation.json", "2")]), ["app/app.py"]);
+        assert_eq!(differing(&[("app/app.py", "1"), ("config/operation.json", "2")]), ["config/operation.json"]);
+        assert_eq!(differing(&[("runtime/python", "?")]), ["runtime/python"], "what the app's folder lacks is the container's");
     }
 }

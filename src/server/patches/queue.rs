@@ -61,6 +61,12 @@ pub(super) struct Job {
     pub(super) error: Option<String>,
 }
 
+impl Job {
+    fn pair(&self) -> Pair {
+        (self.from.clone(), self.to.clone())
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -96,10 +102,13 @@ pub(super) struct Queue {
     changed: Condvar,
 }
 
+/// The two releases. An id alone would not do: it does not say which app, and a repository may have several with the same versions.
+type Pair = (ContainerId, ContainerId);
+
 #[derive(Debug, Default)]
 struct State {
-    jobs: BTreeMap<PatchId, Job>,
-    waiting: VecDeque<PatchId>,
+    jobs: BTreeMap<Pair, Job>,
+    waiting: VecDeque<Pair>,
     stopped: bool,
 }
 
@@ -119,16 +128,16 @@ impl Queue {
                 continue;
             }
             match read(&path) {
-                Some(job) if name == file_name(&job.patch_id) => jobs.push(job),
+                Some(job) if name == file_name(&job) => jobs.push(job),
                 _ => tracing::warn!(path = %path.display(), "not a job of this server; it is left alone"),
             }
         }
-        jobs.sort_by(|a, b| a.updated.cmp(&b.updated).then(a.patch_id.cmp(&b.patch_id)));
+        jobs.sort_by(|a, b| a.updated.cmp(&b.updated).then_with(|| a.pair().cmp(&b.pair())));
         let queue = Self { folder: folder.to_owned(), state: Mutex::default(), changed: Condvar::new() };
         let mut state = queue.state();
         for mut job in jobs {
             if job.status.has_ended() && now.duration_since(job.updated) >= REMEMBERED {
-                fs::remove_file(queue.path(&job.patch_id))?;
+                fs::remove_file(queue.path(&job))?;
                 continue;
             }
             if job.status == Status::Generating {
@@ -140,9 +149,9 @@ impl Queue {
                 queue.write(&job).map_err(io::Error::other)?;
             }
             if job.status == Status::Queued {
-                state.waiting.push_back(job.patch_id.clone());
+                state.waiting.push_back(job.pair());
             }
-            state.jobs.insert(job.patch_id.clone(), job);
+            state.jobs.insert(job.pair(), job);
         }
         drop(state);
         Ok(queue)
@@ -151,8 +160,9 @@ impl Queue {
     /// Asks for the pack of a pair; the same pair twice is one job. Gives where it is.
     pub(super) fn ask(&self, from: &ContainerId, to: &ContainerId, now: Time) -> Result<Status, QueueError> {
         let patch_id = PatchId { from: from.version.clone(), to: to.version.clone(), platform: to.platform.clone() };
+        let pair = (from.clone(), to.clone());
         let mut state = self.state();
-        if let Some(job) = state.jobs.get(&patch_id) {
+        if let Some(job) = state.jobs.get(&pair) {
             // A pack that was made and is asked for again is gone: it was old.
             let over = job.status == Status::Completed || now.duration_since(job.updated) >= REMEMBERED;
             if !(job.status.has_ended() && over) {
@@ -162,18 +172,18 @@ impl Queue {
         if state.waiting.len() >= LONGEST_QUEUE {
             return Err(QueueError::Full);
         }
-        let (from, to) = (from.clone(), to.clone());
-        let job = Job { patch_id: patch_id.clone(), from, to, status: Status::Queued, attempts: 0, updated: now, error: None };
+        let (from, to) = pair.clone();
+        let job = Job { patch_id, from, to, status: Status::Queued, attempts: 0, updated: now, error: None };
         self.write(&job)?;
-        state.jobs.insert(patch_id.clone(), job);
-        state.waiting.push_back(patch_id);
+        state.jobs.insert(pair.clone(), job);
+        state.waiting.push_back(pair);
         self.changed.notify_one();
         Ok(Status::Queued)
     }
 
-    /// The job of a pair, if there is one.
-    pub(super) fn job(&self, id: &PatchId) -> Option<Job> {
-        self.state().jobs.get(id).cloned()
+    /// The jobs with this id: one, or one for each of several apps.
+    pub(super) fn jobs(&self, id: &PatchId) -> Vec<Job> {
+        self.state().jobs.values().filter(|job| job.patch_id == *id).cloned().collect()
     }
 
     /// Waits for a job and begins it; `None` when the queue is stopped.
@@ -184,7 +194,7 @@ impl Queue {
                 return None;
             }
             let next = state.waiting.pop_front();
-            if let Some(job) = next.and_then(|id| state.jobs.get_mut(&id)) {
+            if let Some(job) = next.and_then(|pair| state.jobs.get_mut(&pair)) {
                 job.status = Status::Generating;
                 job.attempts += 1;
                 job.updated = now();
@@ -198,9 +208,9 @@ impl Queue {
     }
 
     /// Writes down how an attempt ended. A failure is tried again behind the others that wait.
-    pub(super) fn end(&self, id: &PatchId, outcome: Outcome, now: Time) {
+    pub(super) fn end(&self, ended: &Job, outcome: Outcome, now: Time) {
         let mut state = self.state();
-        let Some(job) = state.jobs.get_mut(id) else { return };
+        let Some(job) = state.jobs.get_mut(&ended.pair()) else { return };
         let retry = matches!(outcome, Outcome::Failed(_)) && job.attempts <= RETRIES;
         (job.status, job.error) = match outcome {
             Outcome::Completed => (Status::Completed, None),
@@ -211,7 +221,7 @@ impl Queue {
         let job = job.clone();
         self.try_to_write(&job);
         if retry {
-            state.waiting.push_back(job.patch_id);
+            state.waiting.push_back(job.pair());
             self.changed.notify_one();
         }
     }
@@ -226,12 +236,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self, id: &PatchId) -> PathBuf {
-        self.folder.join(file_name(id))
+    fn path(&self, job: &Job) -> PathBuf {
+        self.folder.join(file_name(job))
     }
 
     fn write(&self, job: &Job) -> Result<(), QueueError> {
-        let path = self.path(&job.patch_id);
+        let path = self.path(job);
         let written = serde_json::to_vec_pretty(job).map_err(io::Error::other).and_then(|json| durable::replace(&path, &json));
         written.map_err(|source| QueueError::Write { path, source })
     }
@@ -243,8 +253,9 @@ impl Queue {
     }
 }
 
-fn file_name(id: &PatchId) -> String {
-    format!("{id}.json")
+/// As the pack's own file is called, but for the digest.
+fn file_name(job: &Job) -> String {
+    format!("{}.from-{}.json", job.to, job.from.version)
 }
 
 fn read(path: &Path) -> Option<Job> {
@@ -286,6 +297,13 @@ mod tests {
         Queue::open(folder.path(), later(hours)).unwrap()
     }
 
+    /// The job with this id, of which there is one.
+    fn only(queue: &Queue, id: &PatchId) -> Job {
+        let mut jobs = queue.jobs(id);
+        assert_eq!(jobs.len(), 1);
+        jobs.remove(0)
+    }
+
     fn files(folder: &tempfile::TempDir) -> usize {
         fs::read_dir(folder.path()).unwrap().count()
     }
@@ -301,8 +319,8 @@ mod tests {
         let job = queue.take(start).unwrap();
         assert_eq!((job.patch_id.clone(), job.status), (id("1.0.0", "1.1.0"), Status::Generating));
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 0), Status::Generating);
-        queue.end(&job.patch_id, Outcome::Completed, start());
-        assert_eq!(queue.job(&job.patch_id).unwrap().status, Status::Completed);
+        queue.end(&job, Outcome::Completed, start());
+        assert_eq!(only(&queue, &job.patch_id).status, Status::Completed);
         assert_eq!(queue.take(start).unwrap().patch_id, id("1.1.0", "1.0.0"));
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 1), Status::Queued, "asked for again, it must be gone");
         queue.stop();
@@ -319,7 +337,7 @@ mod tests {
         drop(queue);
         for attempt in 2..=4 {
             let queue = open(&folder, 3);
-            assert_eq!(queue.job(&job.patch_id).unwrap().status, Status::Queued);
+            assert_eq!(only(&queue, &job.patch_id).status, Status::Queued);
             let jobs = [queue.take(|| later(3)).unwrap(), queue.take(|| later(3)).unwrap()];
             let again = jobs.iter().find(|again| again.patch_id == job.patch_id).unwrap();
             assert_eq!(again.attempts, attempt);
@@ -328,11 +346,11 @@ mod tests {
                 assert_eq!(jobs[0].patch_id, other.patch_id, "what waited longest comes first");
             }
             // The other one was done; as if asked for again for the next round.
-            queue.end(&other.patch_id, Outcome::Completed, later(3));
+            queue.end(other, Outcome::Completed, later(3));
             assert_eq!(ask(&queue, "1.0.0", "1.2.0", 3), Status::Queued);
         }
         let queue = open(&folder, 4);
-        let spent = queue.job(&job.patch_id).unwrap();
+        let spent = only(&queue, &job.patch_id);
         assert_eq!((spent.status, spent.attempts), (Status::Failed, 4), "it is not begun for ever");
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 5), Status::Failed);
     }
@@ -345,25 +363,25 @@ mod tests {
         for attempt in 1..=4 {
             let job = queue.take(start).unwrap();
             assert_eq!(job.attempts, attempt);
-            queue.end(&job.patch_id, Outcome::Failed("no luck".to_owned()), start());
+            queue.end(&job, Outcome::Failed("no luck".to_owned()), start());
         }
         let id = id("1.0.0", "1.1.0");
-        let job = queue.job(&id).unwrap();
+        let job = only(&queue, &id);
         assert_eq!((job.status, job.error.as_deref()), (Status::Failed, Some("no luck")));
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 23), Status::Failed);
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 24), Status::Queued);
         let job = queue.take(start).unwrap();
-        queue.end(&job.patch_id, Outcome::Refused("too large".to_owned()), start());
-        assert_eq!(queue.job(&id).unwrap().status, Status::Failed, "no second try of what cannot be better");
-        assert_eq!(open(&folder, 23).job(&id).unwrap().status, Status::Failed);
-        assert_eq!(open(&folder, 24).job(&id), None);
+        queue.end(&job, Outcome::Refused("too large".to_owned()), start());
+        assert_eq!(only(&queue, &id).status, Status::Failed, "no second try of what cannot be better");
+        assert_eq!(only(&open(&folder, 23), &id).status, Status::Failed);
+        assert_eq!(open(&folder, 24).jobs(&id), []);
         assert_eq!(files(&folder), 0);
     }
 
     #[test]
     fn the_queue_has_an_end_and_foreign_files_do_no_harm() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, content) in [("x.json", "{"), ("1.0.0_1.1.0_Linux_x86_64.json", "{}"), ("notes.txt", "mine")] {
+        for (name, content) in [("x.json", "{"), ("sample_1.1.0_Linux_x86_64.from-1.0.0.json", "{}"), ("notes.txt", "mine")] {
             fs::write(folder.path().join(name), content).unwrap();
         }
         let queue = open(&folder, 0);
@@ -374,10 +392,32 @@ mod tests {
         assert!(matches!(more, Err(QueueError::Full)), "{more:?}");
         assert_eq!(ask(&queue, "1.0.0", "2.0.0", 0), Status::Queued, "those that wait are known");
         // A job whose file says another pair than its name.
-        let other = fs::read(folder.path().join("1.0.0_2.0.0_Linux_x86_64.json")).unwrap();
-        fs::write(folder.path().join("1.0.0_9.0.0_Linux_x86_64.json"), other).unwrap();
+        let other = fs::read(folder.path().join("sample_2.0.0_Linux_x86_64.from-1.0.0.json")).unwrap();
+        fs::write(folder.path().join("sample_9.0.0_Linux_x86_64.from-1.0.0.json"), other).unwrap();
         let again = open(&folder, 0);
-        assert_eq!(again.job(&id("1.0.0", "9.0.0")), None);
+        assert_eq!(again.jobs(&id("1.0.0", "9.0.0")), []);
         assert_eq!(fs::read_to_string(folder.path().join("notes.txt")).unwrap(), "mine");
+    }
+
+    #[test]
+    fn the_same_versions_of_two_apps_are_two_jobs() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = open(&folder, 0);
+        let other = |version: &str| -> ContainerId { format!("other_{version}_Linux_x86_64").parse().unwrap() };
+        ask(&queue, "1.0.0", "1.1.0", 0);
+        let first = queue.take(start).unwrap();
+        queue.end(&first, Outcome::Refused("too large".to_owned()), start());
+        assert_eq!(
+            queue.ask(&other("1.0.0"), &other("1.1.0"), start()).unwrap(),
+            Status::Queued,
+            "it is not the one that failed"
+        );
+        let second = queue.take(start).unwrap();
+        assert_eq!((second.patch_id.clone(), second.to.app.as_str()), (first.patch_id.clone(), "other"));
+        queue.end(&second, Outcome::Completed, start());
+        let told: Vec<Status> = queue.jobs(&first.patch_id).iter().map(|job| job.status).collect();
+        assert_eq!(told, [Status::Completed, Status::Failed], "in the apps' order");
+        assert_eq!(files(&folder), 2);
+        assert_eq!(open(&folder, 1).jobs(&first.patch_id).len(), 2);
     }
 }

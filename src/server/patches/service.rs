@@ -99,8 +99,9 @@ impl Service {
         self.queue.ask(from, to, host::now())
     }
 
-    pub(super) fn job(&self, id: &PatchId) -> Option<Job> {
-        self.queue.job(id)
+    /// The jobs with this id: one, or one for each of several apps.
+    pub(super) fn jobs(&self, id: &PatchId) -> Vec<Job> {
+        self.queue.jobs(id)
     }
 }
 
@@ -122,6 +123,6 @@ fn work(queue: &Queue, maker: &dyn Maker) {
             Outcome::Refused(reason) => tracing::info!(%id, reason, "there will be no such patch"),
             Outcome::Failed(reason) => tracing::error!(%id, reason, "a patch could not be made"),
         }
-        queue.end(id, outcome, host::now());
+        queue.end(&job, outcome, host::now());
     }
 }
