@@ -176,6 +176,11 @@ pub fn decode(code: &[u8], wide: bool) -> Instruction {
     decode_whole(code, wide).filter(|instruction| usize::from(instruction.length) <= code.len().min(LONGEST)).unwrap_or(UNKNOWN)
 }
 
+/// Whether a byte may stand before an instruction. In 64-bit code that includes those that widen registers, of which one counts.
+pub fn is_prefix(byte: u8, wide: bool) -> bool {
+    matches!(byte, 0x66 | 0x67 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3) || (wide && byte & 0xF0 == 0x40)
+}
+
 /// The instruction at the start of `code`, if it is one, by the bytes before its operand alone: `code` may end behind those.
 pub fn decode_whole(code: &[u8], wide: bool) -> Option<Instruction> {
     let mut at = 0;
