@@ -446,7 +446,10 @@ fn a_damaged_shared_stream_costs_whoever_needs_it_only() {
     assert!(failed.iter().all(|failed| matches!(failed, Failed::Patch(_))), "{failed:?}");
     assert_eq!(failed.len(), 1 + sharing.len());
     let numbers: BTreeSet<usize> = alone.iter().flat_map(|group| group.members.clone()).collect();
-    assert_eq!(made.iter().enumerate().filter(|(_, made)| made.is_some()).map(|(number, _)| number).collect::<BTreeSet<_>>(), numbers);
+    assert_eq!(
+        made.iter().enumerate().filter(|(_, made)| made.is_some()).map(|(number, _)| number).collect::<BTreeSet<_>>(),
+        numbers
+    );
     assert_eq!(world.check_files(&opened, &made).len(), numbers.len());
     assert_eq!(everything(place.path()).len(), numbers.len());
 }

@@ -73,19 +73,38 @@ const WINDOW: usize = 64 << 20;
 impl Options {
     /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step must be worth it.
     pub fn text() -> Self {
-        let costs = Costs { same: 6, differs: 5000, differs_again: 4000, repeats: 2000, fresh: 250, leave: 2500, resume: 3500, jump: 6500 };
+        let costs = Costs {
+            same: 6,
+            differs: 5000,
+            differs_again: 4000,
+            repeats: 2000,
+            fresh: 250,
+            leave: 2500,
+            resume: 3500,
+            jump: 6500,
+        };
         Self { window: WINDOW, shortest: 6, costs }
     }
 
     /// For text whose fresh bytes stand apart from the old ones, which do not foretell them there.
     pub fn text_apart() -> Self {
-        let costs = Costs { same: 6, differs: 3500, differs_again: 3000, repeats: 2000, fresh: 560, leave: 1000, resume: 2200, jump: 4000 };
+        let costs = Costs {
+            same: 6,
+            differs: 3500,
+            differs_again: 3000,
+            repeats: 2000,
+            fresh: 560,
+            leave: 1000,
+            resume: 2200,
+            jump: 4000,
+        };
         Self { costs, ..Self::text() }
     }
 
     /// For other data that is coded well as fresh bytes.
     pub fn plain() -> Self {
-        let costs = Costs { same: 6, differs: 2300, differs_again: 1500, repeats: 400, fresh: 800, leave: 800, resume: 1800, jump: 3600 };
+        let costs =
+            Costs { same: 6, differs: 2300, differs_again: 1500, repeats: 400, fresh: 800, leave: 800, resume: 1800, jump: 3600 };
         Self { window: WINDOW, shortest: 6, costs }
     }
 
@@ -98,7 +117,8 @@ impl Options {
 
     /// For native code, where fresh bytes are dear and differing bytes common.
     pub fn native() -> Self {
-        let costs = Costs { same: 6, differs: 1600, differs_again: 1100, repeats: 700, fresh: 700, leave: 800, resume: 1800, jump: 5500 };
+        let costs =
+            Costs { same: 6, differs: 1600, differs_again: 1100, repeats: 700, fresh: 700, leave: 800, resume: 1800, jump: 5500 };
         Self { window: WINDOW, shortest: 8, costs }
     }
 }

@@ -13,7 +13,8 @@ pub fn is_dense(bytes: &[u8]) -> bool {
     let mut counts = [0_u32; 256];
     bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
     let total = bytes.len() as f64;
-    let bits: f64 = counts.iter().filter(|count| **count > 0).map(|&count| f64::from(count) * (total / f64::from(count)).log2()).sum();
+    let bits: f64 =
+        counts.iter().filter(|count| **count > 0).map(|&count| f64::from(count) * (total / f64::from(count)).log2()).sum();
     // Few bytes seem to tell less than they do (the correction of Miller and Madow).
     bits / total + 255.0 / (2.0 * std::f64::consts::LN_2 * total) > BITS
 }

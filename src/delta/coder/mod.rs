@@ -1,13 +1,14 @@
 //! The entropy coder of a delta: steps, differences from a forecast, and fresh bytes, as one stream.
 //!
 //! In: old bytes by position, steps, a forecast of the copied bytes. Out (encoder): a few bytes. Out (decoder): the new bytes, in
-//! order. Where there are many fresh bytes they stand apart, as they are, in what a whole pack shares ([`Options::apart`]). All models live as long as the stream, so that the members of a group share what was learned. Never (decoder): more
-//! bytes than it was told to expect, more memory than [`Limits`] allow, a panic, an endless loop. It cannot know whether the bytes
-//! are right: the caller compares hashes.
+//! order. Where there are many fresh bytes they stand apart, in streams that a whole pack shares ([`Options::apart`]). All models live as
+//! long as the stream, so that the members of a group share what was learned. Never (decoder): more bytes than it was told to expect, more
+//! memory than [`Limits`] allow, a panic, an endless loop. It cannot know whether the bytes are right: the caller compares hashes.
 //!
 //! ```text
 //! numbers, steps      where the copies are              residual   differences within a copy
-//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes: mixture predicts, matches and history remember; operands where they stand apart
+//! range, models, rows bits, probabilities, mixers       gaps       fresh bytes in the stream: mixture predicts, matches and history remember
+//!                                                       operands   fresh bytes that stand apart: code is parted; dense: what is stored
 //! ```
 //!
 //! There is one piece of code for both directions (`Work`): it asks a [`range::Coder`] for each bit and says what the bit would be,
@@ -30,15 +31,15 @@ mod tests;
 
 use std::io::{self, Read};
 
+pub use dense::is_dense;
 use gaps::{Gap, Surroundings};
 use history::{History, Space};
 use matches::Matches;
 use mixture::Mixture;
-pub use dense::is_dense;
 pub use mixture::Nature;
-pub use operands::{Mode, STREAMS};
 use models::Counter;
 use operands::{DENSE, Streams};
+pub use operands::{Mode, STREAMS};
 use range::{Coder, Decoder, Encoder};
 use residual::{Residual, SPANS};
 
@@ -227,8 +228,7 @@ fn decode_all<'f>(
     make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
-    let empty =
-        Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, code: None };
+    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, code: None };
     let options = empty.code(coder);
     if options.memory(old.len()) > limits.most_memory {
         return Err(CoderError::Memory { needed: options.memory(old.len()), most: limits.most_memory });

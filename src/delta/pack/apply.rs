@@ -191,7 +191,8 @@ impl Shared {
 
     fn write(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<FileBytes, Failed> {
         let local = |action| move |source| Failed::File { action, path: self.path.clone(), source };
-        let mut out = File::options().read(true).write(true).create(true).truncate(true).open(&self.path).map_err(local("create"))?;
+        let mut out =
+            File::options().read(true).write(true).create(true).truncate(true).open(&self.path).map_err(local("create"))?;
         let mut block = vec![0; BLOCK];
         for (number, stream) in pack.fresh.iter().enumerate().filter(|(_, stream)| stream.length > 0) {
             let packed = Stream::new(file, &stream.span);
@@ -224,7 +225,10 @@ impl Shared {
 
     fn discard(self) {
         let there = self.file.into_inner().is_some();
-        if there && let Err(error) = fs::remove_file(&self.path) && error.kind() != io::ErrorKind::NotFound {
+        if there
+            && let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::debug!(%error, path = %self.path.display(), "the fresh bytes of a patch stay until the next try");
         }
     }
@@ -273,12 +277,13 @@ impl Makers<'_> {
         let mut fresh = shared.of(self.group)?;
         let mut failed = None;
         let fresh = fresh.each_mut().map(|fresh| &mut **fresh as &mut dyn Read);
-        let decoded = group::decode(self.group.algorithm, &opened, &lengths, (&mut packed, fresh), MEMORY_OF_A_GROUP, &mut |bytes| {
-            self.take(bytes).map_err(|error| {
-                failed = Some(error);
-                io::ErrorKind::Other.into()
-            })
-        });
+        let decoded =
+            group::decode(self.group.algorithm, &opened, &lengths, (&mut packed, fresh), MEMORY_OF_A_GROUP, &mut |bytes| {
+                self.take(bytes).map_err(|error| {
+                    failed = Some(error);
+                    io::ErrorKind::Other.into()
+                })
+            });
         match (failed, decoded) {
             (Some(error), _) => Err(error),
             (None, Err(error)) => Err(Failed::Patch(error)),

@@ -72,8 +72,7 @@ mod encode {
         let needed = (bytes.len().max(1) as u64).next_power_of_two().ilog2();
         let dictionary = needed.min(fits).clamp(16, LARGEST_DICTIONARY);
         let (mode, finder) = (EncodeMode::Normal, MfType::Bt4);
-        let options =
-            LzmaOptions::new(1 << dictionary, literal, literal_position, position, mode, NICE_LENGTH, finder, DEPTH);
+        let options = LzmaOptions::new(1 << dictionary, literal, literal_position, position, mode, NICE_LENGTH, finder, DEPTH);
         let mut writer = LzmaWriter::new_no_header(vec![dictionary as u8], &options, false)?;
         writer.write_all(bytes)?;
         Ok(writer.finish()?)
