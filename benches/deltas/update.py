@@ -117,24 +117,24 @@ def main():
     publisher = work / "publisher"
     if not (work / "nginx.conf").exists():
         publish(options.old, options.new, work, options)
+    # Nothing is deleted between runs: ext4 is slow at new files for a minute after many were deleted.
+    place = pathlib.Path(tempfile.mkdtemp(prefix="runs-", dir=work))
     nginx = inside(NODE, "nginx", "-c", work / "nginx.conf", "-e", work / "nginx" / "error.log")
     try:
         up(options.mbit)
         run(*nginx)
-        for name in ("settings-patches", "settings-full", "first", "home"):
-            shutil.rmtree(work / name, ignore_errors=True)
         configs = {
-            "by patches": configure(work, publisher, "patches", ""),
-            "in full": configure(work, publisher, "full", "\n[incremental_update]\nenabled = false\n"),
+            "by patches": configure(place, publisher, "patches", ""),
+            "in full": configure(place, publisher, "full", "\n[incremental_update]\nenabled = false\n"),
         }
-        update(options, work / "first", configs["in full"], "--to", "1.0.0")
+        update(options, place / "first", configs["in full"], "--to", "1.0.0")
         rows = {name: [] for name in configs}
-        for _ in range(options.runs):
+        for number in range(options.runs):
             for name, config in configs.items():
-                shutil.rmtree(work / "home", ignore_errors=True)
-                run("cp", "-a", work / "first", work / "home")
+                home = place / f"home-{number}-{config.parent.name}"
+                run("cp", "-a", place / "first", home)
                 run("sync")
-                rows[name].append(update(options, work / "home", config)[:3])
+                rows[name].append(update(options, home, config)[:3])
         print(f"over {options.mbit} Mbit/s, medians of {options.runs}:")
         for name, results in rows.items():
             seconds, cpu, sent = (statistics.median(column) for column in zip(*results))
@@ -144,19 +144,18 @@ def main():
             package = work / "full.zip"
             if not package.exists():
                 run("zip", "-q", "-r", "-9", "-y", package, ".", cwd=options.new)
-            out, seconds = work / "unzipped", []
-            for _ in range(options.runs):
-                shutil.rmtree(out, ignore_errors=True)
+            seconds = []
+            for number in range(options.runs):
                 run("sync")
-                seconds.append(timed("unzip", "-q", package, "-d", out))
+                seconds.append(timed("unzip", "-q", package, "-d", place / f"unzipped-{number}"))
             line = package.stat().st_size * 8 / options.mbit / 1e6
             print(f"  {'a zip':<12} {statistics.median(seconds) + line:6.2f} s, of which {line:.2f} s the line's; {package.stat().st_size:,} bytes")
-            shutil.rmtree(out, ignore_errors=True)
     finally:
         pid = work / "nginx.pid"
         if pid.exists():
             run("kill", pid.read_text().strip(), check=False)
         down()
+        shutil.rmtree(place, ignore_errors=True)
         if not options.work:
             shutil.rmtree(work, ignore_errors=True)
 

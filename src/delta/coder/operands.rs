@@ -1,7 +1,7 @@
 //! Fresh machine code of x86 processors, parted into what it does and what it refers to; and the streams of all fresh bytes that stand apart.
 //!
-//! In: fresh bytes, and where they stand in the output. Out: four streams: the code without the operands named here, where calls and jumps
-//! lead, where data is, how far branches go; and the bytes again. Code of two functions that differ in what they call is then the same, and
+//! In: fresh bytes, and where they stand in the output. Out: four streams (the code without the operands named here, where calls and jumps
+//! lead, where data is, how far branches go), and out of those the bytes. Code of two functions that differ in what they call is then the same, and
 //! two calls of one function are the same four bytes, both of which a dictionary finds (after the BCJ2 filter of 7-Zip, which knows calls
 //! and jumps by their first byte; here instructions are decoded, so a byte that merely looks like a call is none).
 //!
@@ -12,7 +12,7 @@ use std::io::{self, Read};
 
 use crate::delta::native::x86::{self, Operand};
 
-/// Code and what is not parted, calls, data, branches; bytes on which nothing can be saved.
+/// Code and what is not parted, calls, data, branches; and bytes on which nothing can be saved.
 pub const STREAMS: usize = 5;
 /// The number of the last.
 pub const DENSE: usize = 4;
@@ -255,6 +255,8 @@ mod tests {
     fn what_is_no_instruction_stays_code_as_far_as_it_was_looked_at() {
         // A vector instruction whose SIB byte is cut off, the bytes of which are a jump as well; more code follows.
         there_and_back(&[vec![0x62, 0xE9, 0, 0, 0, 0x2C], vec![0x62, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90]], 0, Mode::Wide);
+        there_and_back(&[vec![0xC4, 3, 5, 0, 5, 0, 0], vec![0x90, 0xC0, 0x90, 0x90]], 0, Mode::Wide);
+        there_and_back(&[vec![0xC5, 0xE8, 0x10, 5, 0, 0], vec![0xC0, 0xC0, 0x90, 0x90]], 0, Mode::Wide);
     }
 
     #[test]
@@ -270,7 +272,7 @@ mod tests {
         fn any_bytes_come_back(
             pieces in proptest::collection::vec(proptest::collection::vec(
                 prop_oneof![2 => any::<u8>(), 4 => proptest::sample::select(
-                    vec![0xE8, 0xE9, 0x0F, 0x84, 0x48, 0x8B, 0x05, 0xFF, 0x15, 0xC5, 0xC4, 0x66, 0x67, 0x62, 0xC7, 0xA1, 0])],
+                    vec![0xE8, 0xE9, 0x0F, 0x84, 0x48, 0x8B, 0x05, 0xFF, 0x15, 0xC5, 0xC4, 0x66, 0x67, 0x62, 0xC7, 0xA1, 0, 3, 0x38, 0x3A])],
                 0..60), 0..8),
             at: u64, wide: bool,
         ) {

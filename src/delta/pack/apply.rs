@@ -103,6 +103,8 @@ pub fn apply(
     let work = |(): &mut (), task: &Task<'_>| {
         let group = match task {
             Task::Fresh => {
+                // Dropped last, so that the reason stands before its consequences.
+                let _told = Told(&shared);
                 if let Err(failed) = shared.unpack(pack, file, options.stop) {
                     results.lock().unwrap_or_else(PoisonError::into_inner).1.push(failed);
                 }
@@ -159,31 +161,38 @@ fn queue(pack: &Pack) -> Vec<Task<'_>> {
 /// The fresh bytes that groups share, unpacked: the streams one behind the other.
 struct Shared {
     path: PathBuf,
+    /// How many bytes of each the groups need, from its begin on.
+    needed: [u64; STREAMS],
     /// Where each of them begins.
     starts: [u64; STREAMS],
     /// Set once they are there; `None` if they cannot be had.
     file: OnceLock<Option<FileBytes>>,
 }
 
+/// Whatever happens, nobody waits for ever.
+struct Told<'a>(&'a Shared);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.file.get_or_init(|| None);
+    }
+}
+
 impl Shared {
     fn new(pack: &Pack, folder: &Path) -> Self {
         let mut end = 0;
-        let starts = pack.fresh.each_ref().map(|stream| {
-            end += stream.length;
-            end - stream.length
+        let needed = std::array::from_fn(|number| {
+            let used = pack.groups.iter().map(|group| &group.fresh[number]).filter(|fresh| !fresh.is_empty());
+            used.map(|fresh| fresh.end).max().unwrap_or(0)
         });
-        Self { path: folder.join("fresh"), starts, file: OnceLock::new() }
+        let starts = needed.map(|length| {
+            end += length;
+            end - length
+        });
+        Self { path: folder.join("fresh"), needed, starts, file: OnceLock::new() }
     }
 
     fn unpack(&self, pack: &Pack, file: &(dyn ReadAt + Sync), stop: &AtomicBool) -> Result<(), Failed> {
-        /// Whatever happens, nobody waits for ever.
-        struct Told<'a>(&'a Shared);
-        impl Drop for Told<'_> {
-            fn drop(&mut self) {
-                self.0.file.get_or_init(|| None);
-            }
-        }
-        let _told = Told(self);
         let file = self.write(pack, file, stop)?;
         self.file.get_or_init(|| Some(file));
         Ok(())
@@ -194,10 +203,10 @@ impl Shared {
         let mut out =
             File::options().read(true).write(true).create(true).truncate(true).open(&self.path).map_err(local("create"))?;
         let mut block = vec![0; BLOCK];
-        for (number, stream) in pack.fresh.iter().enumerate().filter(|(_, stream)| stream.length > 0) {
+        for (number, stream) in pack.fresh.iter().enumerate().filter(|(number, _)| self.needed[*number] > 0) {
             let packed = Stream::new(file, &stream.span);
             let mut unpacked = fresh::unpack(packed, number, stream.length).map_err(|error| Failed::Patch(error.into()))?;
-            let mut left = stream.length;
+            let mut left = self.needed[number];
             while left > 0 {
                 if stop.load(Ordering::Relaxed) {
                     return Err(Failed::Stopped);

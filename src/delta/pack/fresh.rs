@@ -50,11 +50,11 @@ pub fn unpack<'a>(mut packed: impl Read + 'a, number: usize, length: u64) -> io:
 
 #[cfg(feature = "publisher")]
 mod encode {
-    use std::io::{self, Write};
+    use std::io::{self, Read, Write};
 
     use lzma_rust2::{EncodeMode, LzmaOptions, LzmaWriter, MfType};
 
-    use super::{LARGEST_DICTIONARY, PARAMETERS, Parameters};
+    use super::{LARGEST_DICTIONARY, PARAMETERS, Parameters, unpack};
     use crate::delta::coder::STREAMS;
 
     /// The longest match, and how many are looked at: more finds hardly anything.
@@ -63,10 +63,11 @@ mod encode {
     /// Memory that a byte of the dictionary takes for packing, bytes.
     const MEMORY_A_BYTE: u64 = 12;
 
-    /// Packs the bytes of stream `number` in about `memory` bytes of memory, or what the smallest dictionary needs.
-    pub fn pack(bytes: &[u8], number: usize, memory: u64) -> io::Result<Vec<u8>> {
+    /// Packs the bytes of stream `number` in about `memory` bytes of memory beside them, or what the smallest dictionary needs. What comes out
+    /// was unpacked once, and is an error if that gave other bytes.
+    pub fn pack(bytes: Vec<u8>, number: usize, memory: u64) -> io::Result<Vec<u8>> {
         let Some(Parameters { literal, literal_position, position }) = PARAMETERS[number.min(STREAMS - 1)] else {
-            return Ok(bytes.to_vec());
+            return Ok(bytes);
         };
         let fits = (memory / MEMORY_A_BYTE).max(1).ilog2();
         let needed = (bytes.len().max(1) as u64).next_power_of_two().ilog2();
@@ -74,8 +75,19 @@ mod encode {
         let (mode, finder) = (EncodeMode::Normal, MfType::Bt4);
         let options = LzmaOptions::new(1 << dictionary, literal, literal_position, position, mode, NICE_LENGTH, finder, DEPTH);
         let mut writer = LzmaWriter::new_no_header(vec![dictionary as u8], &options, false)?;
-        writer.write_all(bytes)?;
-        Ok(writer.finish()?)
+        writer.write_all(&bytes)?;
+        let packed = writer.finish()?;
+        let mut unpacked = unpack(&packed[..], number, bytes.len() as u64)?;
+        let mut block = [0; 1 << 14];
+        for expected in bytes.chunks(block.len()) {
+            let block = &mut block[..expected.len()];
+            unpacked.read_exact(block)?;
+            if block != expected {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "other bytes come back"));
+            }
+        }
+        drop(unpacked);
+        Ok(packed)
     }
 }
 
@@ -91,7 +103,7 @@ mod tests {
         for length in [1, 2, 100, 70_000, 300_000] {
             let bytes: Vec<u8> = (0..length as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 27) as u8).collect();
             for (number, memory) in [(0, 0), (0, 1 << 30), (1, 1 << 30), (3, 0), (4, 0)] {
-                let packed = pack(&bytes, number, memory).unwrap();
+                let packed = pack(bytes.clone(), number, memory).unwrap();
                 let mut back = Vec::new();
                 unpack(&packed[..], number, length).unwrap().read_to_end(&mut back).unwrap();
                 assert!(back == bytes, "{length}");
@@ -102,7 +114,7 @@ mod tests {
     #[test]
     fn a_stream_that_is_cut_or_wants_too_much_is_refused() {
         let bytes: Vec<u8> = (0..10_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let mut packed = pack(&bytes, 0, 1 << 30).unwrap();
+        let mut packed = pack(bytes, 0, 1 << 30).unwrap();
         let mut back = Vec::new();
         assert!(unpack(&packed[..packed.len() / 2], 0, 10_000).unwrap().read_to_end(&mut back).is_err());
         packed[0] = 25;

@@ -149,6 +149,9 @@ impl Pack {
         if at.checked_add(packed_length).is_none_or(|end| end > file.len()) {
             return Err(PackError::Form("its outline lies outside of it"));
         }
+        if packed_length > LARGEST_OUTLINE {
+            return Err(PackError::Form("its outline is too large"));
+        }
         let mut packed = vec![0; usize::try_from(packed_length).unwrap_or(usize::MAX)];
         file.read_at(at, &mut packed).map_err(unreadable)?;
         let mut streams = Vec::new();

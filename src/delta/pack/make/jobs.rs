@@ -2,7 +2,7 @@
 //!
 //! Between the two it is decided whose fresh bytes have the heavy model, and whose go to the streams that all groups share: only then is
 //! known how many there are. In: a plan and the two trees. Out: coded groups and packed streams, all proved. Never: a group that does not
-//! come back, more memory than about what it was given.
+//! come back. It takes about as much memory as it was given, and what is fresh in all large groups once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -103,34 +103,37 @@ pub fn code(
     options: MakeOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(Vec<Coded>, [Vec<u8>; STREAMS], [u64; STREAMS]), MakePackError> {
-    let alignments = each(jobs, options, |job| {
+    let alignments = each(jobs, options, |_, job| {
         let aligned = job.align(plan, trees, options);
         progress(job.weight / 2);
         aligned
     })?;
     let apart = apart(jobs, &alignments, options.most_heavy);
     let prepared: Vec<Mutex<Option<Alignment>>> = alignments.into_iter().map(Mutex::new).collect();
-    let coded = each(jobs, options, |job| {
-        let number = jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
+    let coded = each(jobs, options, |number, job| {
         let alignment = prepared[number].lock().unwrap_or_else(PoisonError::into_inner).take();
         let coded = job.code(plan, trees, options, (alignment, apart[number]));
         progress(job.weight - job.weight / 2);
         coded
     })?;
-    let (mut all, mut shared) = (Vec::new(), Left::default());
+    let mut lengths = [0; STREAMS];
+    for (coded, _) in &coded {
+        lengths.iter_mut().zip(coded.fresh).for_each(|(sum, length)| *sum += length);
+    }
+    let mut all = Vec::with_capacity(coded.len());
+    let mut shared = lengths.map(|length| Vec::with_capacity(usize::try_from(length).unwrap_or(0)));
     for (coded, fresh) in coded {
         all.push(coded);
         shared.iter_mut().zip(fresh).for_each(|(shared, fresh)| shared.extend(fresh));
     }
-    let lengths = shared.each_ref().map(|stream| stream.len() as u64);
-    Ok((all, pack_fresh(&shared, options)?, lengths))
+    Ok((all, pack_fresh(shared, options)?, lengths))
 }
 
 /// Does `work` with each job, the heaviest first, on as many cores as memory allows.
 fn each<T: Send>(
     jobs: &[Job],
     options: MakeOptions,
-    work: impl Fn(&Job) -> Result<T, MakePackError> + Sync,
+    work: impl Fn(usize, &Job) -> Result<T, MakePackError> + Sync,
 ) -> Result<Vec<T>, MakePackError> {
     let mut queue: Vec<usize> = (0..jobs.len()).collect();
     queue.sort_by_key(|number| std::cmp::Reverse(jobs[*number].weight));
@@ -139,7 +142,7 @@ fn each<T: Send>(
     let threads = options.threads.min(usize::try_from(fit).unwrap_or(usize::MAX));
     let results: Mutex<BTreeMap<usize, T>> = Mutex::default();
     let one = |(): &mut (), number: &usize| -> Result<(), MakePackError> {
-        let done = work(&jobs[*number])?;
+        let done = work(*number, &jobs[*number])?;
         results.lock().unwrap_or_else(PoisonError::into_inner).insert(*number, done);
         Ok(())
     };
@@ -147,26 +150,19 @@ fn each<T: Send>(
     Ok(results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect())
 }
 
-/// The shared streams, proved like the groups.
-fn pack_fresh(streams: &[Vec<u8>; STREAMS], options: MakeOptions) -> Result<[Vec<u8>; STREAMS], MakePackError> {
-    let packed: [Mutex<Vec<u8>>; STREAMS] = Default::default();
-    let work = |(): &mut (), number: &usize| {
-        let bytes = &streams[*number];
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let made = fresh::pack(bytes, *number, options.memory).map_err(MakePackError::Write)?;
-        let mut back = Vec::with_capacity(bytes.len());
-        let unpacked = fresh::unpack(&made[..], *number, bytes.len() as u64);
-        unpacked.and_then(|mut unpacked| unpacked.read_to_end(&mut back)).map_err(MakePackError::Write)?;
-        if back != *bytes {
-            return Err(MakePackError::UnsoundFresh);
-        }
-        *packed[*number].lock().unwrap_or_else(PoisonError::into_inner) = made;
+/// The shared streams, proved like the groups. Each is given up as soon as it is packed.
+fn pack_fresh(streams: Left, options: MakeOptions) -> Result<Left, MakePackError> {
+    let streams = streams.map(Mutex::new);
+    let take = |number: usize| std::mem::take(&mut *streams[number].lock().unwrap_or_else(PoisonError::into_inner));
+    let memory = options.memory / options.threads.clamp(1, STREAMS) as u64;
+    let work = |(): &mut (), number: &usize| -> Result<(), MakePackError> {
+        let bytes = take(*number);
+        let packed = if bytes.is_empty() { bytes } else { fresh::pack(bytes, *number, memory).map_err(MakePackError::Fresh)? };
+        *streams[*number].lock().unwrap_or_else(PoisonError::into_inner) = packed;
         Ok(())
     };
     parallel::each(&std::array::from_fn::<_, STREAMS, _>(|number| number), options.threads, || (), work)?;
-    Ok(packed.map(|packed| packed.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    Ok(std::array::from_fn(take))
 }
 
 /// Old and new files of a job, read.
@@ -229,6 +225,7 @@ impl Job {
         // Text is aligned in another way where old bytes do not help with fresh ones.
         let mut alignment = alignment.filter(|_| !(apart && self.class == Class::Text));
         let total = loaded.target.len().max(1) as f64;
+        let mut refused = None;
         for (algorithm, coarseness) in self.candidates(options.choice) {
             let (mut bytes, mut fresh) = (Vec::new(), Left::default());
             let coded = match algorithm {
@@ -238,7 +235,10 @@ impl Job {
                     .and_then(|aligned| group::encode(contents, &aligned, apart, (&mut bytes, &mut fresh))),
                 _ => group::encode_otherwise(algorithm, contents, &mut bytes),
             };
-            coded.map_err(|source| MakePackError::Code { path: self.first(plan), source })?;
+            if let Err(error) = coded {
+                refused = Some(error);
+                continue;
+            }
             // The first that a client can apply is the one wanted most.
             if comes_back(algorithm, (&bytes, &fresh), contents) {
                 let shares = loaded.sizes.iter().map(|size| *size as f64 / total).collect();
@@ -246,7 +246,8 @@ impl Job {
                 return Ok((Coded { algorithm, bytes, fresh: lengths, shares }, fresh));
             }
         }
-        Err(MakePackError::Unsound { path: self.first(plan) })
+        let path = self.first(plan);
+        Err(refused.map_or(MakePackError::Unsound { path: path.clone() }, |source| MakePackError::Code { path, source }))
     }
 
     /// What is tried, one after another, until a client can apply it: the algorithm, and how coarse its steps are. Ours made less than

@@ -128,12 +128,13 @@ pub enum MakePackError {
         /// The group's first file.
         path: RelativePath,
     },
-    /// The shared stream does not come back: a fault of this program.
-    #[error("the fresh bytes of the patch do not come back")]
-    UnsoundFresh,
+    /// What groups share cannot be packed, or does not come back: a fault of this program.
+    #[error("cannot pack the fresh bytes of the patch")]
+    Fresh(#[source] io::Error),
 }
 
-/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of new files that are done, from any thread.
+/// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of old and new files that
+/// are done, in two halves, from any thread.
 pub fn make(
     old: &dyn Tree,
     new: &dyn Tree,
