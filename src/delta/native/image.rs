@@ -73,7 +73,7 @@ impl Layout {
 
     /// Address of a position of the file.
     pub fn address(&self, at: u64) -> u64 {
-        self.segment(at).map_or(OUTSIDE + at, |segment| segment.address + (at - segment.file_at))
+        self.segment(at).map_or(OUTSIDE.wrapping_add(at), |segment| segment.address.wrapping_add(at - segment.file_at))
     }
 
     /// Position in the file of an address.

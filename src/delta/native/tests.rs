@@ -242,3 +242,12 @@ proptest! {
         }
     }
 }
+
+/// A header may name any place of the file, also one that no file has.
+#[test]
+fn a_place_that_no_file_has_is_an_address_like_others() {
+    let layout = super::image::Layout::new(0, Vec::new(), 100);
+    for at in [0, 100, u64::MAX / 2, u64::MAX] {
+        assert!(!layout.holds(layout.address(at)) || at < 100, "{at}");
+    }
+}

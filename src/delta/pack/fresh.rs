@@ -6,8 +6,8 @@
 //! stream for code and everything else, one for each kind of operand, and one that stays as it is, of bytes on which nothing can be saved
 //! ([`STREAMS`]).
 //!
-//! In: bytes, or their packed form and length. Out: the other. Never: more memory than the dictionary that the first byte tells, which is
-//! bounded; a byte more than was asked for.
+//! In: bytes, or their packed form and length. Out: the other. Never: more memory than about one and a half times the dictionary
+//! that the first byte tells, which is bounded (the decoder's window grows by doubling); a byte more than was asked for.
 
 use std::io::{self, Read};
 
@@ -36,7 +36,7 @@ const PARAMETERS: [Option<Parameters>; STREAMS] = {
 /// Reads the `length` bytes of stream `number` that were packed.
 pub fn unpack<'a>(mut packed: impl Read + 'a, number: usize, length: u64) -> io::Result<Box<dyn Read + 'a>> {
     let Some(Parameters { literal, literal_position, position }) = PARAMETERS[number.min(STREAMS - 1)] else {
-        return Ok(Box::new(packed));
+        return Ok(Box::new(packed.take(length)));
     };
     let mut head = [0];
     packed.read_exact(&mut head)?;
