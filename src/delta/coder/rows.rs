@@ -90,12 +90,12 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
             }
             // Worked on where nothing else points, and put back at the end.
             let mut rows = [[HALF; 16]; CONTEXTS];
-            for index in 0..CONTEXTS {
+            for (index, row) in rows.iter_mut().enumerate() {
                 let check = hash(self.hashes[index], partial as u32) as u16;
                 if self.found[index] == check {
-                    rows[index] = self.rows[self.places[index]].0;
+                    *row = self.rows[self.places[index]].0;
                 }
-                rows[index][0] = check;
+                row[0] = check;
             }
             let mut node = 1_usize;
             for step in 0..4 {
