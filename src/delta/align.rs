@@ -118,8 +118,16 @@ impl Options {
     /// For native code, where differing bytes are common. Steps cost more than their own bytes: each disturbs what is foretold behind it, and
     /// short copies break up what the shared streams would find again.
     pub fn native() -> Self {
-        let costs =
-            Costs { same: 6, differs: 1600, differs_again: 1100, repeats: 700, fresh: 700, leave: 2000, resume: 4200, jump: 9500 };
+        let costs = Costs {
+            same: 6,
+            differs: 1600,
+            differs_again: 1100,
+            repeats: 700,
+            fresh: 700,
+            leave: 2000,
+            resume: 4200,
+            jump: 9500,
+        };
         Self { window: WINDOW, shortest: 8, costs }
     }
 }
