@@ -26,6 +26,20 @@ struct Machine {
     launcher: PathBuf,
 }
 
+/// Runs a program that was just written. Another test may start one of its own at the same moment, which holds this file open for writing
+/// until it has become that program; the system does not start what somebody writes to.
+fn ended(mut command: Command) -> std::process::Output {
+    for _ in 0..1000 {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            output => return output.unwrap(),
+        }
+    }
+    panic!("the program stays busy");
+}
+
 impl Machine {
     fn new() -> Self {
         let world = World::new();
@@ -51,12 +65,12 @@ impl Machine {
     }
 
     fn say(&self, arguments: &[&str]) -> Said {
-        said(&self.command(&[&["--json"], arguments].concat()).output().unwrap())
+        said(&ended(self.command(&[&["--json"], arguments].concat())))
     }
 
     /// What a start prints.
     fn start(&self) -> String {
-        let output = self.command(&["run"]).output().unwrap();
+        let output = ended(self.command(&["run"]));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
