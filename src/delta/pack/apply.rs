@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -169,6 +170,29 @@ struct Shared {
     file: OnceLock<Option<FileBytes>>,
 }
 
+/// A part of the shared streams, which are perhaps not there yet.
+struct Awaited<'a> {
+    shared: &'a Shared,
+    span: Range<u64>,
+    stream: Option<Stream<'a>>,
+}
+
+impl Read for Awaited<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.span.is_empty() {
+            return Ok(0);
+        }
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => {
+                let file = self.shared.file.wait().as_ref().ok_or(io::ErrorKind::InvalidData)?;
+                self.stream.insert(Stream::new(file, &self.span))
+            }
+        };
+        stream.read(buffer)
+    }
+}
+
 /// Whatever happens, nobody waits for ever.
 struct Told<'a>(&'a Shared);
 
@@ -220,16 +244,17 @@ impl Shared {
         FileBytes::new(out).map_err(local("read"))
     }
 
-    /// The bytes of one group in each stream, once they are there.
-    fn of(&self, group: &Group) -> Result<[Box<dyn Read + '_>; STREAMS], Failed> {
-        if !Pack::shares(group) {
-            return Ok([(); STREAMS].map(|()| Box::new(io::empty()) as _));
-        }
-        let file = self.file.wait().as_ref().ok_or(Failed::Patch(GroupError::Shared))?;
-        Ok(std::array::from_fn(|number| {
+    /// The bytes of one group in each stream. They are waited for when the first of them is read: until then a group has enough to do.
+    fn of(&self, group: &Group) -> [Awaited<'_>; STREAMS] {
+        std::array::from_fn(|number| {
             let (start, fresh) = (self.starts[number], &group.fresh[number]);
-            Box::new(Stream::new(file, &(start + fresh.start..start + fresh.end))) as _
-        }))
+            Awaited { shared: self, span: start + fresh.start..start + fresh.end, stream: None }
+        })
+    }
+
+    /// Whether it is known that they cannot be had.
+    fn failed(&self) -> bool {
+        matches!(self.file.get(), Some(None))
     }
 
     fn discard(self) {
@@ -283,9 +308,9 @@ impl Makers<'_> {
         let members = self.group.members.clone();
         let lengths: Vec<u64> = members.iter().filter_map(|number| self.sizes.get(*number).copied()).collect();
         let mut packed = Stream::new(file, &self.group.span);
-        let mut fresh = shared.of(self.group)?;
+        let mut fresh = shared.of(self.group);
         let mut failed = None;
-        let fresh = fresh.each_mut().map(|fresh| &mut **fresh as &mut dyn Read);
+        let fresh = fresh.each_mut().map(|fresh| fresh as &mut dyn Read);
         let decoded =
             group::decode(self.group.algorithm, &opened, &lengths, (&mut packed, fresh), MEMORY_OF_A_GROUP, &mut |bytes| {
                 self.take(bytes).map_err(|error| {
@@ -295,6 +320,7 @@ impl Makers<'_> {
             });
         match (failed, decoded) {
             (Some(error), _) => Err(error),
+            (None, Err(_)) if Pack::shares(self.group) && shared.failed() => Err(Failed::Patch(GroupError::Shared)),
             (None, Err(error)) => Err(Failed::Patch(error)),
             (None, Ok(())) => Ok(()),
         }
