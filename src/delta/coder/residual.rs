@@ -159,28 +159,7 @@ impl Residual {
         ];
         let set = scale(self.calm).min(31) as usize;
         if self.code_flag(coder, &contexts, set, differs) {
-            let distance = scale(self.calm) as usize & 31;
-            let guess = forecast.wrapping_add(self.changes[distance]);
-            let again = &self.again[distance * 4 + (self.repeated & 3) as usize];
-            let byte = if guess == forecast {
-                self.code_value(coder, (forecast, None), 0, 0, u32::from(ahead), known)
-            } else {
-                let probability = again.probability();
-                // A flag where it is likely; else no more than a voice among others.
-                let flag = (probability > LIKELY).then(|| coder.code(known == Some(guess), probability));
-                let byte = match flag {
-                    Some(true) => guess,
-                    Some(false) => self.code_value(coder, (forecast, None), 0, 0, u32::from(ahead), known),
-                    None => {
-                        let voice = (guess, self.logistic.stretch(probability) as i16);
-                        self.code_value(coder, (forecast, Some(voice)), 0, 0, u32::from(ahead), known)
-                    }
-                };
-                self.again[distance * 4 + (self.repeated & 3) as usize].update(byte == guess, LIMIT);
-                self.repeated = self.repeated << 1 | u32::from(byte == guess);
-                byte
-            };
-            self.changes[distance] = byte.wrapping_sub(forecast);
+            let byte = self.code_changed(coder, forecast, ahead, known);
             self.recent = self.recent << 1 | 1;
             self.rhythm = self.calm;
             self.calm = 0;
@@ -192,6 +171,28 @@ impl Residual {
             self.pass(&[forecast]);
             forecast
         }
+    }
+
+    /// A plain byte that is not as foretold. Perhaps the same is added as when a difference stood at this distance from another one last: a
+    /// flag tells where that is likely; else it is no more than a voice among others.
+    fn code_changed<C: Coder>(&mut self, coder: &mut C, forecast: u8, ahead: u8, known: Option<u8>) -> u8 {
+        let distance = scale(self.calm) as usize & 31;
+        let guess = forecast.wrapping_add(self.changes[distance]);
+        let context = distance * 4 + (self.repeated & 3) as usize;
+        let probability = self.again[context].probability();
+        let flagged = guess != forecast && probability > LIKELY;
+        let byte = if flagged && coder.code(known == Some(guess), probability) {
+            guess
+        } else {
+            let voice = (guess != forecast && !flagged).then(|| (guess, self.logistic.stretch(probability) as i16));
+            self.code_value(coder, (forecast, voice), 0, 0, u32::from(ahead), known)
+        };
+        if guess != forecast {
+            self.again[context].update(byte == guess, LIMIT);
+            self.repeated = self.repeated << 1 | u32::from(byte == guess);
+        }
+        self.changes[distance] = byte.wrapping_sub(forecast);
+        byte
     }
 
     /// Codes a field of `kind` (below the number of kinds) of which the bytes in `field` are foretold; leaves what they are there.
