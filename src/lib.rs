@@ -16,6 +16,9 @@
 //! causes  durable  parallel   ground floor: errors as text, files that survive a power cut, work on several cores
 //! ```
 
+// Printing panics where it cannot print, and waits for a reader that does not read; `cli::streams` does neither.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod causes;
 pub mod cli;
 pub mod container;

@@ -9,6 +9,7 @@ use super::Ending;
 use super::output::Say;
 use super::patches::PATIENCE;
 use super::publisher::project_folder;
+use super::streams::error_line;
 use crate::host;
 use crate::model::release::BUNDLE_EXTENSION;
 use crate::model::{Platform, Version};
@@ -43,11 +44,11 @@ pub fn bundle(arguments: BundleArguments, say: &Say) -> Result<Ending, Box<dyn s
     let request = BundleRequest { version, platforms, channel };
     let made = when_free(PATIENCE, || project.bundle(&request, &out))?;
     if out.extension().is_none_or(|extension| extension != BUNDLE_EXTENSION) {
-        eprintln!("warning: a name that ends in .{BUNDLE_EXTENSION} is opened by the launcher");
+        error_line(&format!("warning: a name that ends in .{BUNDLE_EXTENSION} is opened by the launcher"));
     }
     let now = host::now();
     if made.fresh_until <= now {
-        eprintln!("warning: its metadata has expired; run kuzflow refresh and make it again");
+        error_line("warning: its metadata has expired; run kuzflow refresh and make it again");
     }
     for container in &made.containers {
         say.line(&container.to_string());

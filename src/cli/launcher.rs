@@ -21,7 +21,7 @@ use serde_json::json;
 use super::output::Output;
 use super::own::Own;
 use super::place::Place;
-use super::{Ending, desktop, log, peers, run, shown, terminal};
+use super::{Ending, desktop, log, peers, run, shown, streams, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
 use crate::engine::channel::ChannelSlot;
@@ -229,6 +229,7 @@ fn bundle(text: OsString) -> Result<PathBuf, String> {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
+    streams::tell_panics();
     let arguments = Arguments::parse_from(host::arguments());
     if arguments.file.is_some() && arguments.verb.is_some() {
         let conflict = "a file without a verb before it, or a verb: not both";
@@ -248,7 +249,7 @@ pub fn main() -> Ending {
         log::to_terminal(common.verbose);
         return demo::demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
             let chain = causes::list(error.as_ref());
-            eprintln!("{}", chain.join("\n  ← "));
+            streams::error_line(&chain.join("\n  ← "));
             output.result(json!({ "status": "failed", "chain": chain }));
             Ending::Failed
         });
@@ -289,6 +290,9 @@ struct Session<'a> {
 impl Session<'_> {
     fn perform(&self, verb: Verb) -> Ending {
         let terminal = !matches!(verb, Verb::Run { .. }) || self.common.headless;
+        if matches!(verb, Verb::Run { .. }) {
+            streams::never_wait_for_output();
+        }
         if self.common.verbose || terminal {
             log::to_terminal(self.common.verbose);
         } else {

@@ -1,39 +1,139 @@
 //! The log: English, with cause chains, in `<home>/logs/launcher.log`; the file before it is kept as `launcher.log.1`.
+//!
+//! In: what the rooms report. Out: at most two files of [`LONGEST_LOG`] bytes. Never: an error of its own. That something cannot be
+//! written down (a full disk) is no reason not to start an app.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::IsTerminal as _;
-use std::path::Path;
-use std::sync::Arc;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::Level;
 
-/// A log longer than this, in bytes, is put aside at the next start.
+use super::streams::StandardError;
+
+/// A log longer than this, in bytes, is put aside.
 const LONGEST_LOG: u64 = 2 << 20;
+/// After so many bytes it is looked at how long the file has become: other launchers write to it as well.
+const LOOK_AFTER: u64 = 64 << 10;
 
 /// Writes the log into `folder` from now on. That there is none is no reason not to start an app.
 pub fn to_folder(folder: &Path) {
-    if let Some(file) = open(folder) {
-        let subscriber =
-            tracing_subscriber::fmt().with_max_level(Level::INFO).with_ansi(false).with_writer(Arc::new(file)).finish();
-        // Only the first subscriber of a process counts.
-        let _ = tracing::subscriber::set_global_default(subscriber);
-    }
+    let writer = LogFile::in_folder(folder);
+    let subscriber = tracing_subscriber::fmt().with_max_level(Level::INFO).with_ansi(false);
+    let subscriber = subscriber.log_internal_errors(false).with_writer(move || writer.clone()).finish();
+    // Only the first subscriber of a process counts.
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// Writes warnings and errors, or everything if `verbose`, to standard error.
 pub fn to_terminal(verbose: bool) {
-    let colours = std::io::stderr().is_terminal();
+    let colours = io::stderr().is_terminal();
     let level = if verbose { Level::INFO } else { Level::WARN };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(std::io::stderr).finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(colours);
+    let subscriber = subscriber.log_internal_errors(false).with_writer(|| StandardError).finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-fn open(folder: &Path) -> Option<File> {
-    fs::create_dir_all(folder).ok()?;
-    let path = folder.join("launcher.log");
-    if fs::metadata(&path).is_ok_and(|found| found.len() > LONGEST_LOG) {
-        // Another launcher may do the same at this moment; then one of the two finds nothing to rename.
-        let _ = fs::rename(&path, folder.join("launcher.log.1"));
+/// A file that is put aside when it has become long, and takes everything.
+#[derive(Clone)]
+struct LogFile {
+    path: PathBuf,
+    longest: u64,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    file: Option<File>,
+    /// Written since its length was looked at, bytes.
+    written: u64,
+}
+
+impl LogFile {
+    fn in_folder(folder: &Path) -> Self {
+        let log = Self { path: folder.join("launcher.log"), longest: LONGEST_LOG, open: Arc::default() };
+        log.look(&mut log.open.lock().unwrap_or_else(PoisonError::into_inner));
+        log
     }
-    OpenOptions::new().create(true).append(true).open(path).ok()
+
+    /// Opens the file, a new one if the present one is long. Where it cannot be opened now, it is tried again later.
+    fn look(&self, open: &mut Open) {
+        let is_long = |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() > self.longest);
+        if is_long(&self.path) {
+            // Another launcher may do the same at this moment; then one of the two finds nothing to rename.
+            let _ = fs::rename(&self.path, self.path.with_extension("log.1"));
+        }
+        *open = Open { file: self.open_file().ok(), written: 0 };
+    }
+
+    fn open_file(&self) -> io::Result<File> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        // A pipe that somebody put there would be waited for.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nonblocking());
+        let file = options.open(&self.path)?;
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+}
+
+#[cfg(unix)]
+fn nonblocking() -> i32 {
+    rustix::fs::OFlags::NONBLOCK.bits().cast_signed()
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.written >= LOOK_AFTER.min(self.longest) {
+            self.look(&mut open);
+        }
+        open.written += bytes.len() as u64;
+        if let Some(file) = &mut open.file {
+            let _ = file.write_all(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(path: &Path) -> u64 {
+        fs::metadata(path).map_or(0, |found| found.len())
+    }
+
+    #[test]
+    fn a_launcher_that_stays_for_weeks_writes_no_more_than_two_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = LogFile { longest: 10_000, ..LogFile::in_folder(folder.path()) };
+        let mut two = LogFile { longest: 10_000, ..LogFile::in_folder(folder.path()) };
+        for number in 0..2_000 {
+            one.write_all(format!("line {number} of the one\n").as_bytes()).unwrap();
+            two.write_all(format!("line {number} of the other\n").as_bytes()).unwrap();
+        }
+        let [now, before] = ["launcher.log", "launcher.log.1"].map(|name| folder.path().join(name));
+        // Each of the two looks after 10,000 bytes of its own.
+        assert!((1..=30_000).contains(&length(&now)) && (1..=30_000).contains(&length(&before)));
+        assert!(fs::read_to_string(&now).unwrap().ends_with("line 1999 of the other\n"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_takes_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        LogFile::in_folder(&folder.path().join("file")).write_all(b"a line\n").unwrap();
+        fs::create_dir(folder.path().join("launcher.log")).unwrap();
+        LogFile::in_folder(folder.path()).write_all(b"a line\n").unwrap();
+    }
 }

@@ -24,6 +24,7 @@ mod run;
 #[cfg(feature = "publisher")]
 mod serve;
 mod shown;
+mod streams;
 mod terminal;
 
 pub mod launcher;

@@ -1,11 +1,10 @@
 //! What the verbs print: words for people, or one JSON object a line for scripts.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Ending;
+use super::streams::{error_line, write_line};
 use crate::engine::protocol::Problem;
 use crate::launcher::texts::Texts;
 use crate::model::happened::{Conflict, Happened};
@@ -79,9 +78,9 @@ impl Output {
     /// What happened, why, and what to do next, on standard error.
     pub fn complain(&self, problem: &Problem) {
         let [what, why, next] = self.texts.problem(problem);
-        eprintln!("{what}\n{why}\n{next}");
+        error_line(&format!("{what}\n{why}\n{next}"));
         for (depth, cause) in problem.chain.iter().enumerate() {
-            eprintln!("{}{cause}", if depth == 0 { "  " } else { "  ← " });
+            error_line(&format!("{}{cause}", if depth == 0 { "  " } else { "  ← " }));
         }
     }
 }
@@ -124,10 +123,4 @@ impl Say {
             write_line(&json!({ "result": value }).to_string());
         }
     }
-}
-
-/// Writes a line to standard output. A closed pipe (`… | head`) is no error of ours.
-pub fn write_line(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

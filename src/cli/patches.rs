@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Ending;
 use super::output::Say;
 use super::publisher::RepositoryPlace;
+use super::streams::error_line;
 use crate::causes;
 use crate::host;
 use crate::model::{Platform, Version};
@@ -136,7 +137,7 @@ impl<'a> Packs<'a> {
     fn tell_failure(&mut self, from: &Source, to: &Source, error: &MakingError) {
         let mut event = event(from, to);
         let reason = causes::line(error);
-        eprintln!("warning: {} → {}: no pack: {reason}", from.container.version, to.container);
+        error_line(&format!("warning: {} → {}: no pack: {reason}", from.container.version, to.container));
         event["status"] = "failed".into();
         event["reason"] = reason.into();
         self.tell(event);

@@ -10,6 +10,7 @@ use super::build::{self, BuildArguments};
 use super::bundle::BundleArguments;
 use super::output::Say;
 use super::patches::PATIENCE;
+use super::streams::error_line;
 use super::{Ending, log, patches, serve};
 use crate::causes;
 use crate::host;
@@ -218,7 +219,7 @@ pub fn main() -> Ending {
         Ok(ending) => ending,
         Err(error) => {
             let chain = causes::list(error.as_ref());
-            eprintln!("error: {}", chain.join("\n  ← "));
+            error_line(&format!("error: {}", chain.join("\n  ← ")));
             say.result(json!({ "status": "failed", "chain": chain }));
             Ending::Failed
         }
@@ -388,7 +389,9 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
     if added {
         let sizes = when_free(PATIENCE, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
         // They are for those who read the tree; no client needs them, and the next release brings them.
-        sizes.unwrap_or_else(|error| eprintln!("warning: the version tree lacks the packs' sizes: {}", causes::line(&error)));
+        sizes.unwrap_or_else(|error| {
+            error_line(&format!("warning: the version tree lacks the packs' sizes: {}", causes::line(&error)))
+        });
     }
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let told = packs.map(|packs| packs.told).unwrap_or_default();
@@ -402,7 +405,7 @@ fn refresh(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
     say.line("signed again");
     let expired = expire(&project, &keyring).unwrap_or_else(|error| {
         // Clients can do without this, but not without a timestamp.
-        eprintln!("warning: old patches are not taken out: {}", causes::line(&error));
+        error_line(&format!("warning: old patches are not taken out: {}", causes::line(&error)));
         0
     });
     if expired > 0 {

@@ -9,8 +9,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::Ending;
-use super::output::{Say, write_line};
+use super::output::Say;
 use super::publisher::{ask, project_folder};
+use super::streams::write_line;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
 use crate::server::{self, Making, ProjectMaker, ServerOptions};

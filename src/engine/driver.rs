@@ -30,7 +30,9 @@ const WORTH_A_BAR: u64 = 32 << 20;
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
     context.office.open(&context);
     let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // It panics where the system has no thread left for it.
+    let built = std::panic::catch_unwind(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
+    let runtime = built.unwrap_or_else(|_| Err(std::io::ErrorKind::OutOfMemory.into()));
     let runtime = runtime.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;
     let (handle, end) = mailbox::channel();
     let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
@@ -135,18 +137,15 @@ impl Driver {
                 self.emitter.emit(event);
             }
             Effect::Check(wanted) => {
-                let (context, client, inputs) = (Arc::clone(&self.context), self.client.clone(), self.inputs.clone());
-                tokio::spawn(async move {
-                    let result = check::check(&context, &client, wanted).await;
-                    let _ = inputs.send(Input::Checked(result));
-                });
+                let (context, client) = (Arc::clone(&self.context), self.client.clone());
+                let check = async move { Input::Checked(check::check(&context, &client, wanted).await) };
+                self.work(check, |bug| Input::Checked(Err(bug)));
             }
             Effect::CheckFile { path, accept_expired } => {
-                let (context, client, inputs) = (Arc::clone(&self.context), self.client.clone(), self.inputs.clone());
+                let (context, client) = (Arc::clone(&self.context), self.client.clone());
                 let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
-                tokio::spawn(async move {
-                    let _ = inputs.send(Input::Checked(from_file::check(&context, &client, path, freshness).await));
-                });
+                let check = async move { Input::Checked(from_file::check(&context, &client, path, freshness).await) };
+                self.work(check, |bug| Input::Checked(Err(bug)));
             }
             Effect::Update(offer) => {
                 self.steer(RunState::Run);
@@ -158,10 +157,8 @@ impl Driver {
                     emitter: self.emitter.clone(),
                     inputs: self.inputs.clone(),
                 };
-                let inputs = self.inputs.clone();
-                self.download = Some(tokio::spawn(async move {
-                    let _ = inputs.send(Input::Updated(job.run().await));
-                }));
+                let update = async move { Input::Updated(job.run().await) };
+                self.download = Some(self.work(update, |bug| Input::Updated(Err(bug))));
             }
             Effect::Repair(id) => {
                 self.steer(RunState::Run);
@@ -172,10 +169,8 @@ impl Driver {
                     control: self.control.subscribe(),
                     emitter: self.emitter.clone(),
                 };
-                let inputs = self.inputs.clone();
-                self.download = Some(tokio::spawn(async move {
-                    let _ = inputs.send(Input::Repaired(job.run().await.map(|repaired| repaired.map(Box::new))));
-                }));
+                let repair = async move { Input::Repaired(job.run().await.map(|repaired| repaired.map(Box::new))) };
+                self.download = Some(self.work(repair, |bug| Input::Repaired(Err(bug))));
             }
             Effect::Pause => self.steer(RunState::Pause),
             Effect::Resume => self.steer(RunState::Run),
@@ -184,16 +179,15 @@ impl Driver {
             Effect::Skip(version) => self.skip(version),
             Effect::Choose { id, at_next_start } => {
                 let emitter = self.emitter.clone();
-                let choosing =
-                    self.blocking(move |context| Input::Chosen(choose(context, id, at_next_start, &|event| emitter.emit(event))));
+                let choose =
+                    move |context: &Context| Input::Chosen(choose(context, id, at_next_start, &|event| emitter.emit(event)));
+                let choosing = self.blocking(choose, |bug| Input::Chosen(Err(bug)));
                 self.starting.push(choosing);
             }
             Effect::Swap(offer) => {
-                let (context, inputs) = (Arc::clone(&self.context), self.inputs.clone());
-                tokio::spawn(async move {
-                    let outcome = take_over::take_over(&context, &offer.signed.release).await;
-                    let _ = inputs.send(Input::Swapped(outcome));
-                });
+                let context = Arc::clone(&self.context);
+                let swap = async move { Input::Swapped(take_over::take_over(&context, &offer.signed.release).await) };
+                self.work(swap, |_| Input::Swapped(Err(Vec::new())));
             }
             // One at a time: a second wish is the same wish.
             Effect::RestartWhenEnded if self.restarting.as_ref().is_none_or(|task| task.is_finished()) => {
@@ -213,31 +207,34 @@ impl Driver {
             Effect::RestartWhenEnded => {}
             Effect::Restart { switch_to } => {
                 let starter = self.starter();
-                let starting = self.blocking(move |context| Input::Launched(starter.restart(context, switch_to)));
+                let restart = move |context: &Context| Input::Launched(starter.restart(context, switch_to));
+                let starting = self.blocking(restart, |bug| Input::Launched(Err(bug)));
                 self.starting.push(starting);
             }
             Effect::RollBack { to, launch } => {
                 let starter = self.starter();
                 let work = move |context: &Context| Input::RolledBack(starter.roll_back(context, to, launch));
-                let rolling = self.blocking(work);
+                let rolling = self.blocking(work, |bug| Input::RolledBack(Err(bug)));
                 self.starting.push(rolling);
             }
             Effect::Pin(version) => self.remember(|state| state.pinned = version),
             Effect::Remove(id) => {
-                let removing = self.blocking(move |context| {
+                let remove = move |context: &Context| {
                     let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
                     Input::Removed(removed.map_err(|error| problem::of_store(&error)))
-                });
+                };
+                let removing = self.blocking(remove, |bug| Input::Removed(Err(bug)));
                 self.starting.push(removing);
             }
             Effect::Prune => {
-                let pruning = self.blocking(|context| {
+                let prune = |context: &Context| {
                     let pruned = context
                         .lock()
                         .and_then(|lock| remove::prune(&context.home, context.settings.update.keep_versions, &lock).map(drop));
                     // The list is told anew, whatever came of it.
                     Input::Removed(pruned.map_err(|error| problem::of_store(&error)))
-                });
+                };
+                let pruning = self.blocking(prune, |bug| Input::Removed(Err(bug)));
                 self.starting.push(pruning);
             }
             Effect::MeasureDisk => {
@@ -263,13 +260,35 @@ impl Driver {
         self.control.send_modify(|control| control.state = state);
     }
 
-    /// Work that blocks, on a thread for such; its outcome comes in as an input.
-    fn blocking(&self, work: impl FnOnce(&Context) -> Input + Send + 'static) -> tokio::task::JoinHandle<()> {
-        let (context, inputs) = (Arc::clone(&self.context), self.inputs.clone());
-        tokio::task::spawn_blocking(move || {
+    /// Work whose outcome comes in as an input. A panic in it is an outcome as well, which `failed` makes: the machine would wait for ever.
+    fn work(
+        &self,
+        work: impl Future<Output = Input> + Send + 'static,
+        failed: fn(Problem) -> Input,
+    ) -> tokio::task::JoinHandle<()> {
+        let inputs = self.inputs.clone();
+        let work = tokio::spawn(work);
+        tokio::spawn(async move {
+            let outcome = work.await.unwrap_or_else(|panic| failed(Problem::new(ProblemKind::Internal, "", &panic)));
             // Nobody is left to hear it once the engine has ended.
-            let _ = inputs.send(work(&context));
+            let _ = inputs.send(outcome);
         })
+    }
+
+    /// Work that blocks, on a thread for such; its outcome comes in as an input.
+    fn blocking(
+        &self,
+        work: impl FnOnce(&Context) -> Input + Send + 'static,
+        failed: fn(Problem) -> Input,
+    ) -> tokio::task::JoinHandle<()> {
+        let context = Arc::clone(&self.context);
+        // The thread is asked for within the task: where the system has none left, that panics.
+        let work = async move {
+            tokio::task::spawn_blocking(move || work(&context))
+                .await
+                .unwrap_or_else(|panic| failed(Problem::new(ProblemKind::Internal, "", &panic)))
+        };
+        self.work(work, failed)
     }
 
     fn skip(&self, version: Version) {

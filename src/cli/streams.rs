@@ -1,0 +1,168 @@
+//! Standard output and standard error, written as far as they take it.
+//!
+//! Telling is never a reason to fail or to wait: a full disk behind standard error, a pipe whose reader has gone, or one whose reader is
+//! stopped must not keep an app from starting. In: lines. Out: bytes to the two streams, or nothing. Never: a panic, an error, or a
+//! wait for a stopped reader that lasts longer than [`LONGEST_WAIT`].
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a reader that does not read is waited for, once.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// What a pipe takes without waiting once it says that it takes anything (PIPE_BUF), bytes.
+#[cfg(unix)]
+const PIECE: usize = 4096;
+
+/// What has become of a stream.
+#[derive(Default)]
+struct Stream {
+    /// One line at a time.
+    alone: Mutex<()>,
+    /// Its reader was waited for in vain; it is not waited for again until it reads.
+    stalled: AtomicBool,
+    /// A line was cut off in its middle.
+    cut: AtomicBool,
+}
+
+static OUTPUT: Stream = Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
+static ERRORS: Stream = Stream { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) };
+/// What is written to standard output may be dropped.
+static OUTPUT_IS_TALK: AtomicBool = AtomicBool::new(false);
+
+/// From now on a reader of standard output that does not read is not waited for either: where an app is to be started, words about it are
+/// not what counts. Other verbs wait for their reader, who wants all of it.
+pub fn never_wait_for_output() {
+    OUTPUT_IS_TALK.store(true, Ordering::Relaxed);
+}
+
+/// Writes a line to standard output. A closed pipe (`… | head`) is no error of ours.
+pub fn write_line(line: &str) {
+    if OUTPUT_IS_TALK.load(Ordering::Relaxed) {
+        OUTPUT.write(&io::stdout(), format!("{line}\n").as_bytes());
+    } else {
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}
+
+/// Writes a line to standard error.
+pub fn error_line(line: &str) {
+    ERRORS.write(&io::stderr(), format!("{line}\n").as_bytes());
+}
+
+/// Standard error as a writer that takes everything.
+#[derive(Clone, Copy, Debug)]
+pub struct StandardError;
+
+impl Write for StandardError {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        ERRORS.write(&io::stderr(), bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Tells of a panic in the log and on standard error, without waiting for either.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        error_line(&format!("thread '{}' {panic}", thread.name().unwrap_or("without a name")));
+        tracing::error!(%panic, "a bug");
+    }));
+}
+
+#[cfg(unix)]
+impl Stream {
+    fn write(&self, stream: &impl std::os::fd::AsFd, bytes: &[u8]) {
+        let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let line_end: &[u8] = if self.cut.swap(false, Ordering::Relaxed) { b"\n" } else { b"" };
+        for piece in std::iter::once(line_end).chain(bytes.chunks(PIECE)).filter(|piece| !piece.is_empty()) {
+            if !self.write_piece(stream, piece) {
+                self.cut.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
+    /// Whether all of it was taken.
+    fn write_piece(&self, stream: &impl std::os::fd::AsFd, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            if !self.is_ready(stream) {
+                return false;
+            }
+            match rustix::io::write(stream, bytes) {
+                Ok(0) => return false,
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Waits until the stream takes something. An error counts as ready: writing says which.
+    fn is_ready(&self, stream: &impl std::os::fd::AsFd) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let wait = if self.stalled.load(Ordering::Relaxed) { Duration::ZERO } else { LONGEST_WAIT };
+        let limit = Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(0), tv_nsec: 0 };
+        let ready = !matches!(poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&limit)), Ok(0));
+        self.stalled.store(!ready, Ordering::Relaxed);
+        ready
+    }
+}
+
+#[cfg(not(unix))]
+impl Stream {
+    /// The system offers no way to ask whether a pipe takes something.
+    fn write<'a, S>(&self, stream: &'a S, bytes: &[u8])
+    where
+        &'a S: Write,
+    {
+        let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = stream;
+        let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+
+    #[test]
+    fn a_reader_that_does_not_read_is_waited_for_once_and_gets_whole_lines_again_when_it_does() {
+        let (mut reader, writer) = UnixStream::pair().unwrap();
+        let stream = Stream::default();
+        let line = [b"x".repeat(999), b"\n".to_vec()].concat();
+        let begun = Instant::now();
+        for _ in 0..2_000 {
+            stream.write(&writer, &line);
+        }
+        assert!(stream.stalled.load(Ordering::Relaxed), "two megabytes do not fit");
+        assert!(begun.elapsed() < Duration::from_secs(60), "not a second for each line");
+        reader.set_nonblocking(true).unwrap();
+        let mut read = Vec::new();
+        let _ = reader.read_to_end(&mut read);
+        stream.write(&writer, b"again\n");
+        read.clear();
+        let _ = reader.read_to_end(&mut read);
+        assert!(read == b"\nagain\n" || read == b"again\n", "{:?}", String::from_utf8_lossy(&read));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_dropped() {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        drop(reader);
+        Stream::default().write(&writer, b"to nobody\n");
+        if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+            Stream::default().write(&full, b"no room\n");
+        }
+    }
+}
