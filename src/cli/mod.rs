@@ -10,6 +10,8 @@ mod bundle;
 mod desktop;
 #[cfg(feature = "publisher")]
 mod diff;
+#[cfg(feature = "publisher")]
+mod init;
 mod log;
 mod output;
 mod own;

@@ -15,7 +15,7 @@ use tough::schema::{
 
 use super::error::{PublishError, at};
 use super::keys::{KeyPair, KeyRole, Keyring, crypto};
-use super::project::Lifetimes;
+use super::settings::Lifetimes;
 use crate::model::Digest;
 use crate::model::patch::PACK_SUFFIX;
 use crate::trust::PATCHES_ROLE;
