@@ -21,6 +21,8 @@ mod peers;
 mod place;
 #[cfg(feature = "publisher")]
 mod publish_launcher;
+#[cfg(feature = "publisher")]
+mod renew;
 mod resident;
 mod run;
 #[cfg(feature = "publisher")]
@@ -42,6 +44,8 @@ pub enum Ending {
     Failed,
     /// Status 3: there was nothing to do.
     NothingToDo,
+    /// Status 4: done, but a signature expires soon or has expired.
+    Expiring,
     /// The started app's own status.
     App(u8),
 }
@@ -52,6 +56,7 @@ impl From<Ending> for std::process::ExitCode {
             Ending::Done => Self::SUCCESS,
             Ending::Failed => Self::FAILURE,
             Ending::NothingToDo => Self::from(3),
+            Ending::Expiring => Self::from(4),
             Ending::App(status) => Self::from(status),
         }
     }

@@ -17,7 +17,7 @@ use crate::host;
 use crate::model::Version;
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::transaction::when_free;
-use crate::publish::{KeyRole, Keyring, PackageToPublish, Project, PublishError, RolloutChange, Rotation, Transaction};
+use crate::publish::{KeyRole, Keyring, PackageToPublish, Project, RolloutChange, Rotation, Transaction, Urgency};
 
 /// Builds, signs, publishes and serves releases of an app.
 #[derive(Debug, Parser)]
@@ -61,11 +61,11 @@ enum Verb {
     PublishLauncher(super::publish_launcher::PublishLauncherArguments),
     /// Sign snapshot, timestamp and the list of patches again, and take old patches out; run it by a timer, more often than the
     /// timestamp lasts.
-    #[command(after_help = "Example: kuzflow refresh --repo my-app")]
-    Refresh {
-        #[command(flatten)]
-        place: RepositoryPlace,
-    },
+    #[command(after_help = super::renew::REFRESH_HELP)]
+    Refresh(super::renew::RefreshArguments),
+    /// Sign the root and the list of releases again, with the same keys: once a year, before they expire. Nothing else changes.
+    #[command(after_help = super::renew::RENEW_HELP)]
+    Renew(super::renew::RefreshArguments),
     /// Make a new root: one that lasts longer, or with new keys.
     #[command(after_help = "Example: kuzflow rotate --repo my-app --replace timestamp --replace snapshot")]
     Rotate {
@@ -76,7 +76,7 @@ enum Verb {
         replace: Vec<KeyRole>,
     },
     /// Tell what is published and how long its signatures last.
-    #[command(after_help = "Example: kuzflow list --repo my-app --json")]
+    #[command(after_help = "Status 4: a signature expires soon, or has expired.\n\nExample: kuzflow list --repo my-app --json")]
     List {
         #[command(flatten)]
         place: RepositoryPlace,
@@ -204,14 +204,16 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Rollout(arguments) => rollout(&arguments, say),
         Verb::Patch(arguments) => patches::patch(&arguments, say),
         Verb::PublishLauncher(arguments) => super::publish_launcher::publish(arguments, say),
-        Verb::Refresh { place } => refresh(&place, say),
+        Verb::Refresh(arguments) => super::renew::refresh(&arguments, say),
+        Verb::Renew(arguments) => super::renew::renew(&arguments, say),
         Verb::Rotate { place, replace } => {
             let (project, keyring) = place.open()?;
             let rotation = Rotation { replace, ..Rotation::default() };
             let transaction = when_free(PATIENCE, || project.rotate(&rotation, &keyring, host::now()))?;
             let ending = finish(transaction, say, "a new root is published")?;
+            super::renew::renew_targets_if_pressing(&project, &keyring, say)?;
             say.line(&format!("new installations need {}", project.launcher_folder().join("root.json").display()));
-            Ok(ending)
+            Ok(super::renew::warn_after(&project, ending))
         }
         Verb::List { place } => list(&place, say),
         Verb::Inspect { file } => {
@@ -322,33 +324,6 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
     Ok(if changes || added { Ending::Done } else { Ending::NothingToDo })
 }
 
-fn refresh(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
-    let (project, keyring) = place.open()?;
-    when_free(PATIENCE, || project.refresh(&keyring, host::now()))?.run()?;
-    say.line("signed again");
-    let expired = expire(&project, &keyring).unwrap_or_else(|error| {
-        // Clients can do without this, but not without a timestamp.
-        error_line(&format!("warning: old patches are not taken out: {}", causes::line(&error)));
-        0
-    });
-    if expired > 0 {
-        say.line(&format!("{expired} old patches are taken out"));
-    }
-    say.result(json!({ "status": "done", "expired_patches": expired }));
-    Ok(Ending::Done)
-}
-
-/// Takes old packs out; gives how many.
-fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
-    let before = project.patches()?.len();
-    if before == 0 {
-        return Ok(0);
-    }
-    let days = project.settings().incremental_update.patch_retention_days;
-    when_free(PATIENCE, || project.expire_patches(days, keyring, host::now()))?.run()?;
-    Ok(before - project.patches()?.len())
-}
-
 /// `TAG=FILE`, or `FILE` for every language.
 fn notes_argument(text: &str) -> (String, PathBuf) {
     match text.split_once('=') {
@@ -389,10 +364,16 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
         let name = format!("{} from {from}", signed.patch.to);
         say.line(&format!("{name:<44} {:>10} bytes  {restart:<8} {}", signed.length, signed.patch.created));
     }
-    let expiries: BTreeMap<String, String> =
-        project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string())).collect();
-    for (role, expires) in &expiries {
-        say.line(&format!("{role} expires {expires}"));
+    let expiries = project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string()));
+    let expiries: BTreeMap<String, String> = expiries.collect();
+    let deadlines = project.deadlines(host::now())?;
+    for deadline in &deadlines {
+        let remark = match deadline.state {
+            Urgency::Fine => "",
+            Urgency::Soon => "  SOON",
+            Urgency::Past => "  EXPIRED",
+        };
+        say.line(&format!("{} expires {}{remark}", deadline.role, deadline.expires));
     }
     // Signed metadata leaves out what has its usual value; a reader of this should not need to know what is usual.
     let releases: Vec<_> = releases
@@ -407,7 +388,7 @@ fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
         })
         .collect();
     say.result(
-        json!({ "status": "done", "releases": releases, "launchers": launchers, "patches": patches, "expires": expiries }),
+        json!({ "status": "done", "releases": releases, "launchers": launchers, "patches": patches, "expires": expiries, "deadlines": deadlines }),
     );
-    Ok(Ending::Done)
+    Ok(super::renew::warn(&deadlines))
 }

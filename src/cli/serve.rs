@@ -63,6 +63,7 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
     if arguments.make_patches || folder.join("kuzflow.toml").exists() {
         let project = Project::open(&folder)?;
         options.fallback = project.settings().fallback.clone();
+        options.lifetimes = project.settings().lifetimes;
         options.making = arguments.make_patches.then(|| making(&project, &arguments));
     }
     options.node = arguments.node;

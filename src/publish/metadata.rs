@@ -209,6 +209,8 @@ pub(super) fn set_keys(root: &mut Root, role: KeyRole, keys: &[KeyPair], thresho
 #[derive(Debug)]
 pub(super) struct Current {
     folder: PathBuf,
+    /// New documents bear at least this number; clients may have seen higher ones than this folder holds.
+    pub(super) at_least: u64,
     pub(super) root: Document<Root>,
     pub(super) timestamp: Document<Timestamp>,
     pub(super) snapshot: Document<Snapshot>,
@@ -245,7 +247,7 @@ impl Current {
             let reason = "the root's keys did not sign all of the metadata".to_owned();
             return Err(PublishError::Damaged { file: format!("{newest}.root.json"), reason });
         }
-        Ok(Self { folder: folder.to_owned(), root, timestamp, snapshot, targets, patches })
+        Ok(Self { folder: folder.to_owned(), at_least: 0, root, timestamp, snapshot, targets, patches })
     }
 
     /// When each role expires.
@@ -271,7 +273,9 @@ impl Current {
             KeyRole::Patches => self.patches_version(),
         };
         let highest = versions_on_disk(&self.folder, role)?.into_iter().chain([current]).max().unwrap_or(0);
-        let next = highest.checked_add(1).and_then(NonZeroU64::new);
+        // Roots are a chain without gaps.
+        let at_least = if role == KeyRole::Root { 0 } else { self.at_least };
+        let next = highest.checked_add(1).map(|next| next.max(at_least)).and_then(NonZeroU64::new);
         next.ok_or_else(|| PublishError::Options(format!("the {role} role has used up its version numbers")))
     }
 

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod bundle;
+pub mod deadlines;
 pub mod error;
 pub mod keys;
 pub mod launcher;
@@ -13,6 +14,7 @@ mod metadata;
 pub mod package;
 pub mod patches;
 pub mod project;
+pub mod renewal;
 pub mod repository;
 pub mod rotation;
 pub mod settings;
@@ -20,11 +22,13 @@ pub mod transaction;
 pub mod trees;
 mod version_tree;
 
+pub use deadlines::{Deadline, Urgency};
 pub use error::PublishError;
 pub use keys::{KeyRole, Keyring};
 pub use making::{Making, PackMaker};
 pub use patches::PackToPublish;
 pub use project::{InitOptions, Project};
+pub use renewal::{Renewal, RenewalOptions};
 pub use repository::{PackageToPublish, RolloutChange};
 pub use rotation::Rotation;
 pub use settings::{Lifetimes, ProjectSettings};

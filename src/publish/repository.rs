@@ -16,7 +16,6 @@ use super::keys::{KeyPair, KeyRole, Keyring};
 use super::metadata::{self, Current, Document};
 use super::project::Project;
 use super::transaction::{Step, Transaction, digest_of};
-use crate::causes;
 use crate::model::release::LARGEST_DOCUMENT;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
@@ -107,32 +106,6 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot and the list of patches once half
-    /// of their lives is over.
-    pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
-        let lock = self.lock()?;
-        let current = self.current()?;
-        let lifetimes = &self.settings().lifetimes;
-        let is_old = |role, expires: Time| expires.duration_since(now) < lifetimes.of(role) / 2;
-        let mut steps: Vec<Step> = self.nodes_step()?.into_iter().collect();
-        let patches = current.patches.as_ref().filter(|patches| is_old(KeyRole::Patches, patches.signed.signed.expires));
-        let signed = patches.and_then(|_| {
-            let document = self.next_patches(&current, now);
-            let signed =
-                document.and_then(|document| metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[]));
-            // Clients can do without patches, but not without a timestamp.
-            signed.inspect_err(|error| tracing::warn!("the list of patches is not signed again: {}", causes::line(error))).ok()
-        });
-        if let Some(patches) = &signed {
-            steps.extend(self.new_patches(&current, patches, keyring, now)?);
-        } else if is_old(KeyRole::Snapshot, current.snapshot.signed.signed.expires) {
-            steps.extend(self.new_snapshot(&current, &current.targets, current.patches.as_ref(), keyring, now)?);
-        } else {
-            steps.extend(self.new_timestamp(&current, &current.snapshot, keyring, now)?);
-        }
-        Ok(Transaction::new(lock, steps))
-    }
-
     /// The releases that are published.
     pub fn releases(&self) -> Result<Vec<Release>, PublishError> {
         let mut releases: Vec<Release> = self.current()?.targets.signed.signed.targets.values().filter_map(release_of).collect();
@@ -191,7 +164,7 @@ impl Project {
         Ok(steps)
     }
 
-    fn new_timestamp(
+    pub(super) fn new_timestamp(
         &self,
         current: &Current,
         snapshot: &Document<tough::schema::Snapshot>,

@@ -12,7 +12,7 @@
 //! POST /api/incremental/analyze                             the cheapest packs from one release to another
 //! GET /api/incremental/patch/{id}                           a pack, or where its making is
 //! GET /api/events                                           says when releases have changed
-//! GET /healthz                                              who this is and what it serves
+//! GET /healthz                                              who this is, what it serves, and until when; 503 once that is past
 //! ```
 //!
 //! TLS and HTTP/2 are a reverse proxy's work.
@@ -26,6 +26,7 @@ mod access;
 mod conditions;
 mod events;
 mod files;
+mod health;
 mod nodes;
 mod patches;
 mod patience;
@@ -47,6 +48,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
+use crate::publish::Lifetimes;
 use crate::settings::Fallback;
 use nodes::NodeBook;
 use patches::Service;
@@ -71,6 +73,8 @@ pub struct ServerOptions {
     pub health_interval: Option<Duration>,
     /// When clients should rather fetch the whole package than patches.
     pub fallback: Fallback,
+    /// How long signatures last: from when on their end is told.
+    pub lifetimes: Lifetimes,
     /// How packs are made that somebody asks for; `None` if they are not.
     pub making: Option<Making>,
     /// Bounds on what a client may ask for.
@@ -116,6 +120,7 @@ impl ServerOptions {
             public_url: None,
             health_interval: Some(Duration::from_secs(30)),
             fallback: Fallback::default(),
+            lifetimes: Lifetimes::default(),
             making: None,
             limits: Limits::default(),
         }
@@ -240,7 +245,7 @@ impl Shared {
             .route("/api/incremental/analyze", post(patches::api::analyze))
             .route("/api/incremental/patch/{id}", get(patches::api::patch))
             .route("/api/events", get(events::listen))
-            .route("/healthz", get(updates::healthz))
+            .route("/healthz", get(health::healthz))
             .fallback(async || Refusal::not_found())
             .method_not_allowed_fallback(async || {
                 Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method")

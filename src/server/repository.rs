@@ -17,6 +17,7 @@ use super::ServerError;
 use crate::causes;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Node, Patch, Release, SignedPatch};
+use crate::publish::KeyRole;
 use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY};
 
 /// Largest metadata file that is read or served, bytes: some 100,000 targets.
@@ -29,6 +30,8 @@ pub(super) struct Catalogue {
     pub(super) version: u64,
     /// When the timestamp must have been signed again.
     pub(super) expires: jiff::Timestamp,
+    /// When each role must have been, as far as the documents say it.
+    pub(super) expiries: Vec<(KeyRole, jiff::Timestamp)>,
     /// Every release of every app, in no order.
     pub(super) releases: Vec<SignedRelease>,
     /// The nodes that hold the repository, as published.
@@ -37,8 +40,8 @@ pub(super) struct Catalogue {
     patches: Vec<SignedPatch>,
     patches_expire: jiff::Timestamp,
     targets: BTreeMap<String, Target>,
-    /// The two files whose change says that something changed.
-    seen: (Vec<u8>, Option<Vec<u8>>),
+    /// The two files whose change says that something changed, and the number of the newest root, which none of them names.
+    seen: (Vec<u8>, Option<Vec<u8>>, u64),
 }
 
 impl Catalogue {
@@ -59,7 +62,8 @@ impl Catalogue {
         let metadata = root.join("metadata");
         let nodes_path = root.join("nodes.json");
         let timestamp_path = metadata.join("timestamp.json");
-        let seen = (read(&timestamp_path)?, if nodes_path.exists() { Some(read(&nodes_path)?) } else { None });
+        let nodes = if nodes_path.exists() { Some(read(&nodes_path)?) } else { None };
+        let seen = (read(&timestamp_path)?, nodes, newest_root(&metadata, before.map(|before| before.seen.2)));
         if before.is_some_and(|before| before.seen == seen) {
             return Ok(None);
         }
@@ -67,14 +71,45 @@ impl Catalogue {
         let snapshot_path = metadata.join(format!("{}.snapshot.json", timestamp.meta.snapshot.version));
         let Signed { signed: snapshot } = parse::<Signed<Snapshot>>(&snapshot_path, &read(&snapshot_path)?)?;
         let targets_path = metadata.join(format!("{}.targets.json", snapshot.meta.targets.version));
-        let Signed { signed: Targets { targets } } = parse::<Signed<Targets>>(&targets_path, &read(&targets_path)?)?;
+        let Signed { signed: Targets { targets, expires: targets_expire } } =
+            parse::<Signed<Targets>>(&targets_path, &read(&targets_path)?)?;
         let nodes = seen.1.as_deref().map_or(Ok(Vec::new()), |bytes| parse(&nodes_path, bytes))?;
         let releases: Vec<_> = targets.iter().filter_map(|(name, target)| release_of(name, target)).collect();
         let (version, expires) = (timestamp.version, timestamp.expires);
         let patches_path = snapshot.meta.patches.map(|file| metadata.join(format!("{}.{PATCHES_ROLE}.json", file.version)));
+        let has_patches = patches_path.is_some();
         let (patches, patches_expire) = patches_path.map_or((Vec::new(), expires), |path| patches_of(&path, &releases));
-        Ok(Some(Self { version, expires, releases, nodes, patches, patches_expire, targets, seen }))
+        let expiries = [
+            (KeyRole::Root, root_expiry(&metadata, seen.2)),
+            (KeyRole::Targets, targets_expire),
+            (KeyRole::Snapshot, snapshot.expires),
+            (KeyRole::Timestamp, Some(expires)),
+            (KeyRole::Patches, Some(patches_expire).filter(|_| has_patches)),
+        ];
+        let expiries = expiries.into_iter().filter_map(|(role, time)| Some((role, time?))).collect();
+        Ok(Some(Self { version, expires, expiries, releases, nodes, patches, patches_expire, targets, seen }))
     }
+}
+
+/// The number of the newest root from `known` on; 0 if there is none.
+fn newest_root(metadata: &Path, known: Option<u64>) -> u64 {
+    let on_disk = || {
+        let names =
+            std::fs::read_dir(metadata).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter_map(|name| name.strip_suffix(".root.json")?.parse::<u64>().ok()).max().unwrap_or(0)
+    };
+    let mut newest = known.unwrap_or_else(on_disk);
+    while metadata.join(format!("{}.root.json", newest.saturating_add(1))).exists() {
+        newest += 1;
+    }
+    newest
+}
+
+/// When the root `version` expires; `None` if it cannot be read: clients will tell, and the files below it are served all the same.
+fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
+    let path = metadata.join(format!("{version}.root.json"));
+    let root = read(&path).and_then(|bytes| parse::<Signed<Expiring>>(&path, &bytes));
+    root.inspect_err(|error| tracing::warn!(cause = causes::line(error), "the root's end is not known")).ok()?.signed.expires
 }
 
 /// The release that a target is, if it is one: the only place that knows how the publisher writes it down. One that this
@@ -215,8 +250,16 @@ struct TimestampMeta {
 }
 
 #[derive(Deserialize)]
+struct Expiring {
+    #[serde(default)]
+    expires: Option<jiff::Timestamp>,
+}
+
+#[derive(Deserialize)]
 struct Snapshot {
     meta: SnapshotMeta,
+    #[serde(default)]
+    expires: Option<jiff::Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -235,6 +278,8 @@ struct FileVersion {
 #[derive(Deserialize)]
 struct Targets {
     targets: BTreeMap<String, Target>,
+    #[serde(default)]
+    expires: Option<jiff::Timestamp>,
 }
 
 #[derive(Deserialize)]

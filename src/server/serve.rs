@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tower::Service as _;
 
 use super::patience::Patient;
-use super::{Limits, ServerError, ServerOptions, Shared, events, nodes};
+use super::{Limits, ServerError, ServerOptions, Shared, events, health, nodes};
 
 /// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any more, and running answers
 /// have [`Limits::grace`] to end.
@@ -41,8 +41,10 @@ pub async fn serve(
         None => None,
     };
     let looking = tokio::spawn(events::keep_looking(shared.clone()));
+    let reminding = tokio::spawn(health::keep_reminding(shared.clone()));
     connections(&shared, listener, shutdown).await;
     looking.abort();
+    reminding.abort();
     if let Some(checks) = checks {
         checks.abort();
     }

@@ -158,21 +158,6 @@ pub(super) async fn changelog(
     Ok(response)
 }
 
-/// `GET /healthz`: who this is and what it serves.
-pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
-    let catalogue = shared.repository.catalogue().await;
-    let expired = catalogue.expires <= crate::host::now();
-    answer(&serde_json::json!({
-        "status": if expired { "expired" } else { "ok" },
-        "node": shared.options.node,
-        "region": shared.options.region,
-        "metadata_version": catalogue.version,
-        "metadata_expires": catalogue.expires,
-        "releases": catalogue.releases.len(),
-        "listeners": shared.events.listeners(),
-    }))
-}
-
 /// The apps of which something is published.
 pub(super) fn apps(catalogue: &Catalogue) -> Vec<&AppName> {
     let mut apps: Vec<&AppName> = catalogue.releases.iter().map(|signed| &signed.release.container.app).collect();

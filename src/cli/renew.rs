@@ -1,0 +1,146 @@
+//! `kuzflow refresh` and `kuzflow renew`: the same content signed again. And what every verb tells of signatures that expire.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::output::Say;
+use super::patches::PATIENCE;
+use super::publisher::RepositoryPlace;
+use super::streams::error_line;
+use crate::causes;
+use crate::host;
+use crate::publish::transaction::when_free;
+use crate::publish::{Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Below `kuzflow refresh --help`.
+pub const REFRESH_HELP: &str = "\
+Status 4: signed again, but a signature expires soon (root, targets: within 60 days; the others: within 3 days), has expired, or cannot
+be renewed because its key is missing. Only `kuzflow renew` signs root and targets again.
+
+Example: kuzflow refresh --repo my-app";
+
+/// Below `kuzflow renew --help`.
+pub const RENEW_HELP: &str = "\
+It needs the keys of root and targets; what they are missing for stays as it is, and is told. Status 4: done, but a signature still
+expires soon.
+
+Example: kuzflow renew --repo my-app --keys /media/keys";
+
+/// The arguments of `kuzflow refresh` and `kuzflow renew`.
+#[derive(Debug, Args)]
+pub struct RefreshArguments {
+    #[command(flatten)]
+    place: RepositoryPlace,
+    /// Let the new documents bear at least this number: after a restore from a backup, when launchers say that the metadata is older
+    /// than what they have seen.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    at_least: u64,
+}
+
+/// Signs what a timer can sign, and takes old patches out.
+pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failure> {
+    let options = RenewalOptions { at_least: arguments.at_least, ..RenewalOptions::default() };
+    let (project, keyring) = arguments.place.open()?;
+    let told = sign(&project, &keyring, options, say)?;
+    let expired = expire(&project, &keyring).unwrap_or_else(|error| {
+        // Clients can do without this, but not without a timestamp.
+        error_line(&format!("warning: old patches are not taken out: {}", causes::line(&error)));
+        0
+    });
+    if expired > 0 {
+        say.line(&format!("{expired} old patches are taken out"));
+    }
+    finish(&project, told, expired, say)
+}
+
+/// Signs root and targets again as well.
+pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failure> {
+    let options = RenewalOptions { root: true, targets: true, at_least: arguments.at_least };
+    let (project, keyring) = arguments.place.open()?;
+    let told = sign(&project, &keyring, options, say)?;
+    finish(&project, told, 0, say)
+}
+
+/// Renews the list of releases if its end is near and its keys are here: `rotate` does so beside a new root.
+pub fn renew_targets_if_pressing(project: &Project, keyring: &Keyring, say: &Say) -> Result<(), Failure> {
+    let now = host::now();
+    let is_pressing = |deadline: &Deadline| deadline.role == KeyRole::Targets && deadline.is_pressing();
+    if project.deadlines(now)?.iter().any(is_pressing) {
+        let options = RenewalOptions { targets: true, ..RenewalOptions::default() };
+        match sign(project, keyring, options, say) {
+            Ok(_) => {}
+            Err(error) => {
+                error_line(&format!("warning: the list of releases is not signed again: {}", causes::line(error.as_ref())))
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What was signed and what was not, for scripts.
+struct Told {
+    renewed: Vec<Value>,
+    left: Vec<Value>,
+}
+
+fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say) -> Result<Told, Failure> {
+    let Renewal { transaction, renewed, left } = when_free(PATIENCE, || project.renew(options, keyring, host::now()))?;
+    transaction.run()?;
+    let expiries = project.expiries()?;
+    let mut told = Told { renewed: Vec::new(), left: Vec::new() };
+    for (role, expires) in expiries.iter().filter(|(role, _)| renewed.contains(role)) {
+        say.line(&format!("{role}: signed again, until {expires}"));
+        told.renewed.push(json!({ "role": role.to_string(), "expires": expires }));
+    }
+    for (role, error) in &left {
+        let cause = causes::line(error);
+        error_line(&format!("warning: {role}: not signed again: {cause}"));
+        told.left.push(json!({ "role": role.to_string(), "reason": cause }));
+    }
+    Ok(told)
+}
+
+fn finish(project: &Project, told: Told, expired_patches: usize, say: &Say) -> Result<Ending, Failure> {
+    let deadlines = project.deadlines(host::now())?;
+    let near = warn(&deadlines);
+    let ending = if told.left.is_empty() { near } else { Ending::Expiring };
+    say.result(json!({
+        "status": "done",
+        "expired_patches": expired_patches,
+        "renewed": told.renewed,
+        "not_renewed": told.left,
+        "deadlines": deadlines,
+    }));
+    Ok(ending)
+}
+
+/// Tells on standard error of each signature that expires soon or has expired.
+pub fn warn(deadlines: &[Deadline]) -> Ending {
+    let pressing: Vec<&Deadline> = deadlines.iter().filter(|deadline| deadline.is_pressing()).collect();
+    for deadline in &pressing {
+        error_line(&format!("warning: {deadline}"));
+    }
+    if pressing.is_empty() { Ending::Done } else { Ending::Expiring }
+}
+
+/// The same after another verb, whose own work is done: only what makes it useless changes how it ended.
+pub fn warn_after(project: &Project, ending: Ending) -> Ending {
+    let Ok(deadlines) = project.deadlines(host::now()) else { return ending };
+    warn(&deadlines);
+    let useless = |deadline: &Deadline| deadline.state == Urgency::Past && deadline.role != KeyRole::Patches;
+    if ending == Ending::Done && deadlines.iter().any(useless) { Ending::Expiring } else { ending }
+}
+
+/// Takes old packs out; gives how many.
+fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
+    let before = project.patches()?.len();
+    if before == 0 {
+        return Ok(0);
+    }
+    let days = project.settings().incremental_update.patch_retention_days;
+    when_free(PATIENCE, || project.expire_patches(days, keyring, host::now()))?.run()?;
+    Ok(before - project.patches()?.len())
+}

@@ -1,0 +1,210 @@
+//! The same content signed again, before its signatures expire: by a timer with the online keys, once a year with the offline ones.
+//!
+//! What a role's keys are missing for stays as it is, and is told: a launcher can do without patches, but not without a timestamp.
+
+use jiff::Timestamp as Time;
+use tough::schema::{Snapshot, Targets};
+
+use super::deadlines::{Deadline, deadlines};
+use super::error::PublishError;
+use super::keys::{KeyRole, Keyring};
+use super::metadata::{self, Current, Document};
+use super::project::Project;
+use super::transaction::{Step, Transaction};
+
+/// How far above the number that is known a wanted one may lie; a slip of the finger would use up numbers for ever.
+const LARGEST_LEAP: u64 = 1_000_000;
+
+/// What is to be signed again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RenewalOptions {
+    /// Also the root, with the keys that it has.
+    pub root: bool,
+    /// Also the list of releases.
+    pub targets: bool,
+    /// Numbers of new documents begin here: after a restore from a backup, above the ones that clients have seen.
+    pub at_least: u64,
+}
+
+/// A prepared renewal.
+#[derive(Debug)]
+pub struct Renewal {
+    /// The change.
+    pub transaction: Transaction,
+    /// Which roles sign again.
+    pub renewed: Vec<KeyRole>,
+    /// Which roles should have and cannot, and why.
+    pub left: Vec<(KeyRole, PublishError)>,
+}
+
+impl Project {
+    /// Prepares fresh signatures with the online keys alone: of the timestamp, and of the snapshot and the list of patches once half
+    /// of their lives is over.
+    ///
+    /// # Errors
+    /// If the timestamp cannot be signed. What else cannot be signed stays as it is.
+    pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
+        self.renew(RenewalOptions::default(), keyring, now).map(|renewal| renewal.transaction)
+    }
+
+    /// Prepares fresh signatures of the roles that `options` name and of the online roles that it is time for.
+    ///
+    /// # Errors
+    /// If the timestamp cannot be signed, or none of the offline roles that were asked for.
+    pub fn renew(&self, options: RenewalOptions, keyring: &Keyring, now: Time) -> Result<Renewal, PublishError> {
+        let lock = self.lock()?;
+        let mut current = self.current()?;
+        current.start_at(options.at_least)?;
+        let mut work = Work { project: self, current: &current, keyring, now, renewed: Vec::new(), left: Vec::new() };
+        let mut steps: Vec<Step> = self.nodes_step()?.into_iter().collect();
+        let root = if options.root { work.root_steps()? } else { Vec::new() };
+        match work.content_steps(options) {
+            Ok(content) => steps.extend(content),
+            // The root needs no other key: it may be signed where no online key has ever been.
+            Err(error) if !root.is_empty() => work.left.push((KeyRole::Timestamp, error)),
+            Err(error) => return Err(error),
+        }
+        steps.extend(root);
+        let Work { renewed, mut left, .. } = work;
+        let wants_offline = options.root || options.targets;
+        if wants_offline && !renewed.iter().any(|role| role.is_offline()) && !left.is_empty() {
+            return Err(left.swap_remove(0).1);
+        }
+        Ok(Renewal { transaction: Transaction::new(lock, steps), renewed, left })
+    }
+
+    /// Until when each role's signature holds, the earliest first.
+    ///
+    /// # Errors
+    /// Those of reading the repository.
+    pub fn deadlines(&self, now: Time) -> Result<Vec<Deadline>, PublishError> {
+        Ok(deadlines(&self.expiries()?, &self.settings().lifetimes, now))
+    }
+}
+
+impl Current {
+    /// Lets new documents bear numbers from `at_least` on.
+    fn start_at(&mut self, at_least: u64) -> Result<(), PublishError> {
+        let highest = self.timestamp.signed.signed.version.get().max(self.snapshot.signed.signed.version.get());
+        if at_least > highest.saturating_add(LARGEST_LEAP) {
+            let message =
+                format!("{at_least} is far above the repository's numbers ({highest}); take the number that clients name");
+            return Err(PublishError::Options(message));
+        }
+        self.at_least = at_least;
+        Ok(())
+    }
+}
+
+struct Work<'a> {
+    project: &'a Project,
+    current: &'a Current,
+    keyring: &'a Keyring,
+    now: Time,
+    renewed: Vec<KeyRole>,
+    left: Vec<(KeyRole, PublishError)>,
+}
+
+impl Work<'_> {
+    /// What came of signing `role`: the document, or nothing and a reason to tell.
+    fn note<T>(&mut self, role: KeyRole, signed: Result<T, PublishError>) -> Option<T> {
+        match signed {
+            Ok(signed) => {
+                self.renewed.push(role);
+                Some(signed)
+            }
+            Err(error) => {
+                self.left.push((role, error));
+                None
+            }
+        }
+    }
+
+    /// Takes back that `role` was signed: what would bring it to clients cannot be.
+    fn give_up(&mut self, role: KeyRole) {
+        self.renewed.retain(|renewed| *renewed != role);
+    }
+
+    fn root_steps(&mut self) -> Result<Vec<Step>, PublishError> {
+        let mut root = self.current.root.signed.signed.clone();
+        root.version = self.current.next_version(KeyRole::Root)?;
+        root.expires = self.project.settings().lifetimes.expiry(KeyRole::Root, self.now)?;
+        let signed = metadata::sign(root.clone(), &[&root], self.keyring, &[]);
+        let Some(signed) = self.note(KeyRole::Root, signed) else { return Ok(Vec::new()) };
+        let path = self.project.metadata_folder().join(format!("{}.root.json", root.version));
+        let shipped = self.project.launcher_folder().join("root.json");
+        Ok(vec![Step::Write { path, bytes: signed.bytes.clone() }, Step::Write { path: shipped, bytes: signed.bytes }])
+    }
+
+    /// Everything below the root.
+    fn content_steps(&mut self, options: RenewalOptions) -> Result<Vec<Step>, PublishError> {
+        let all = options.targets || options.at_least > 0;
+        let targets = if options.targets { self.targets()? } else { None };
+        let patches = self.patches(all, targets.as_ref())?;
+        let named = (targets.as_ref().unwrap_or(&self.current.targets), patches.as_ref().or(self.current.patches.as_ref()));
+        let is_due = all || patches.is_some() || self.is_old(KeyRole::Snapshot, self.current.snapshot.signed.signed.expires);
+        let snapshot = if is_due { self.snapshot(named.0, named.1)? } else { None };
+        let mut steps = Vec::new();
+        if let Some(snapshot) = &snapshot {
+            for (document, file) in [(&targets, "targets"), (&patches, "patches")] {
+                let Some(document) = document else { continue };
+                let path = self.project.metadata_folder().join(format!("{}.{file}.json", document.signed.signed.version));
+                steps.push(Step::Write { path, bytes: document.bytes.clone() });
+            }
+            let path = self.project.metadata_folder().join(format!("{}.snapshot.json", snapshot.signed.signed.version));
+            steps.push(Step::Write { path, bytes: snapshot.bytes.clone() });
+        } else {
+            self.give_up(KeyRole::Targets);
+            self.give_up(KeyRole::Patches);
+        }
+        let current = snapshot.as_ref().unwrap_or(&self.current.snapshot);
+        steps.extend(self.project.new_timestamp(self.current, current, self.keyring, self.now)?);
+        self.renewed.push(KeyRole::Timestamp);
+        if let Some(snapshot) = &snapshot {
+            let versions = [
+                (KeyRole::Targets, targets.map(|targets| targets.signed.signed.version)),
+                (KeyRole::Patches, patches.map(|patches| patches.signed.signed.version)),
+                (KeyRole::Snapshot, Some(snapshot.signed.signed.version)),
+            ];
+            for (role, version) in versions.into_iter().filter_map(|(role, version)| Some((role, version?))) {
+                steps.extend(self.current.outdated(role, version)?.into_iter().map(|path| Step::Remove { path }));
+            }
+        }
+        Ok(steps)
+    }
+
+    fn targets(&mut self) -> Result<Option<Document<Targets>>, PublishError> {
+        let mut targets = self.current.targets.signed.signed.clone();
+        targets.version = self.current.next_version(KeyRole::Targets)?;
+        targets.expires = self.project.settings().lifetimes.expiry(KeyRole::Targets, self.now)?;
+        let signed = metadata::sign(targets, &[&self.current.root.signed.signed], self.keyring, &[]);
+        Ok(self.note(KeyRole::Targets, signed))
+    }
+
+    /// The list of patches, if it is time for it; it is verified by what `targets`, or the current ones, delegate.
+    fn patches(&mut self, all: bool, targets: Option<&Document<Targets>>) -> Result<Option<Document<Targets>>, PublishError> {
+        let Some(before) = &self.current.patches else { return Ok(None) };
+        if !all && !self.is_old(KeyRole::Patches, before.signed.signed.expires) {
+            return Ok(None);
+        }
+        let document = self.project.next_patches(self.current, self.now)?;
+        let delegating = &targets.unwrap_or(&self.current.targets).signed.signed;
+        let signed = metadata::sign_patches(document, delegating, self.keyring, &[]);
+        Ok(self.note(KeyRole::Patches, signed))
+    }
+
+    fn snapshot(
+        &mut self,
+        targets: &Document<Targets>,
+        patches: Option<&Document<Targets>>,
+    ) -> Result<Option<Document<Snapshot>>, PublishError> {
+        let version = self.current.next_version(KeyRole::Snapshot)?;
+        let snapshot = metadata::new_snapshot(version, targets, patches, self.now, &self.project.settings().lifetimes)?;
+        let signed = metadata::sign(snapshot, &[&self.current.root.signed.signed], self.keyring, &[]);
+        Ok(self.note(KeyRole::Snapshot, signed))
+    }
+
+    fn is_old(&self, role: KeyRole, expires: Time) -> bool {
+        expires.duration_since(self.now) < self.project.settings().lifetimes.of(role) / 2
+    }
+}
