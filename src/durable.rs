@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::look;
+
 /// Prefix of the files that a killed process may leave behind; whoever holds the folder's lock may delete them. Where files are also
 /// replaced without that lock, [`sweep`] deletes them.
 pub const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -47,7 +49,7 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 /// Deletes the temporary files in `folder` that killed processes left: those whose writer is no longer alive, and old ones. Needs no lock.
 /// What cannot be deleted stays for the next time.
 pub fn sweep(folder: &Path) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in look::entries_if_readable(folder) {
         if is_left(&entry) {
             let _ = std::fs::remove_file(entry.path());
         }
@@ -56,7 +58,7 @@ pub fn sweep(folder: &Path) {
 
 /// Whether [`sweep`] would find something in `folder`.
 pub fn has_left(folder: &Path) -> bool {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| is_left(&entry))
+    look::entries_if_readable(folder).iter().any(is_left)
 }
 
 fn is_left(entry: &std::fs::DirEntry) -> bool {

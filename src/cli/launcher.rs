@@ -328,7 +328,7 @@ impl Session<'_> {
             Verb::SelfTest => return self.test_self(),
             Verb::List => self.list(),
             Verb::Switch { version } => self.switch(&version),
-            Verb::Rollback { list: true, .. } => Ok(self.points()),
+            Verb::Rollback { list: true, .. } => self.points(),
             Verb::Rollback { version, list: false } => return self.roll_back(version),
             Verb::Pin { release } => self.pin(release),
             Verb::Skip { version } => self.skip(version),

@@ -29,7 +29,7 @@ use crate::store::{Home, probation};
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
 pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> Ending {
-    let started = match context.home.active() {
+    let started = match context.home.active_for_start() {
         Ok(_) if waits_for_check(context) => {
             let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
             return before_the_app(context, setup, options, output, own);

@@ -327,7 +327,7 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
     let waits =
         |id: &ContainerId| active.as_ref().is_some_and(|active| id.version > active.version) && !skipped.contains(&id.version);
     let records = context.home.installed()?;
-    let points = rollback::points(&context.home);
+    let points = rollback::points(&context.home)?;
     // Where nothing is installed yet there is no folder to remember anything in.
     let State { failed, pinned, .. } = context.home.state().unwrap_or_default();
     let surplus = remove::surplus(&context.home, context.settings.update.keep_versions)?;
@@ -357,7 +357,8 @@ pub fn kept(context: &Context) -> Vec<KeptFiles> {
         left: snapshot.left,
         folder: snapshot.place(home),
     };
-    snapshots::list(home).iter().map(kept).collect()
+    // What cannot be looked at now is not shown.
+    snapshots::list(home).unwrap_or_default().iter().map(kept).collect()
 }
 
 /// The room that the installation takes; looks at every file.

@@ -421,5 +421,5 @@ pub fn stepped_over(context: &Context, running: &ContainerId) -> Option<Containe
 
 /// Ids of versions in the home by version, whole or not.
 pub fn find(context: &Context, version: &crate::model::Version) -> Option<ContainerId> {
-    context.home.folders().into_iter().find(|id| id.version == *version && id.app == context.settings.app)
+    context.home.folders().ok()?.into_iter().find(|id| id.version == *version && id.app == context.settings.app)
 }

@@ -321,7 +321,7 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
     if !context.settings.health.automatic_rollback {
         return Err(refused());
     }
-    let point = rollback::default_point(home).ok_or_else(refused)?;
+    let point = rollback::default_point(home)?.ok_or_else(refused)?;
     let back = context.lock().and_then(|lock| {
         // Under the lock: two launchers may have seen the same version fail, and only one goes back.
         if !is_judged_here(context, record) {

@@ -14,8 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::files::digest_of;
+use super::files::{digest_of, exists};
 use super::{Home, StoreError};
+use crate::look;
 use crate::model::manifest::{Entry, KEPT_FOLDER, MANIFEST_PATH, MUTABLE_FOLDERS};
 use crate::model::{Digest, Manifest, RelativePath};
 
@@ -34,9 +35,9 @@ impl Contents {
     /// Looks at all versions in `home`. A version that cannot be read is passed over.
     pub fn of(home: &Home) -> Self {
         let mut contents = Self::default();
-        for folder in fs::read_dir(home.containers()).into_iter().flatten().flatten() {
+        for folder in look::entries_if_readable(&home.containers()) {
             let root = folder.path();
-            let Ok(json) = fs::read(root.join(MANIFEST_PATH)) else { continue };
+            let Ok(Some(json)) = look::read(&root.join(MANIFEST_PATH), look::LARGE) else { continue };
             match Manifest::from_json(&json) {
                 Ok(manifest) => contents.add(&root, &json, manifest),
                 Err(error) => tracing::info!(%error, folder = %root.display(), "a version whose manifest cannot be read"),
@@ -138,7 +139,7 @@ pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
     let wanted = manifest.files_with_bytes().filter(|(path, entry)| mutable(path) && entry.size <= LARGEST_KEPT);
     for (path, entry) in wanted {
         let (full, kept) = (path.under(tree), kept_at(tree, &entry.hash));
-        if fs::symlink_metadata(&kept).is_ok() {
+        if exists(&kept)? {
             continue;
         }
         keep_one(&full, &kept).map_err(StoreError::io("write", &kept))?;

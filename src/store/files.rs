@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use crate::durable;
 use crate::model::{Digest, Hasher};
+use crate::{durable, look};
 
 /// Replaces a file by a value as JSON, in one durable step.
 pub fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
@@ -20,11 +20,19 @@ pub fn replace_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreErr
 
 /// A value from a JSON file; `None` if there is no such file.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    match fs::read(path) {
-        Ok(json) => {
-            serde_json::from_slice(&json).map(Some).map_err(|source| StoreError::Damaged { path: path.to_owned(), source })
+    read_json_of(path, look::SMALL)
+}
+
+/// The same for a file of at most `most` bytes.
+pub fn read_json_of<T: DeserializeOwned>(path: &Path, most: u64) -> Result<Option<T>, StoreError> {
+    let damaged = |source| StoreError::Damaged { path: path.to_owned(), source };
+    match look::read(path, most) {
+        Ok(Some(json)) => serde_json::from_slice(&json).map(Some).map_err(damaged),
+        Ok(None) => Ok(None),
+        // Something else stands in its place: no passing failure of the disk.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge) => {
+            Err(damaged(serde_json::Error::io(error)))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::io("read", path)(error)),
     }
 }
@@ -49,7 +57,7 @@ pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
 fn open_up(folder: &Path) {
     #[cfg(unix)]
     let _ = fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in look::entries_if_readable(folder) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             open_up(&entry.path());
         } else {
@@ -59,15 +67,26 @@ fn open_up(folder: &Path) {
 }
 
 /// Whether there is something at `path`, also a link that leads nowhere.
-pub fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+///
+/// # Errors
+/// [`StoreError::Io`] if that is not known, which is never a reason to delete anything.
+pub fn exists(path: &Path) -> Result<bool, StoreError> {
+    look::is_there(path).map_err(StoreError::io("look at", path))
+}
+
+/// Everything in `folder`; nothing if there is no such folder.
+///
+/// # Errors
+/// [`StoreError::Io`] if it cannot be listed to its end.
+pub fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, StoreError> {
+    look::entries(folder).map_err(StoreError::io("read", folder))
 }
 
 /// Renames a folder of the user's. A read-only one is made writable for that: its entry for the folder above changes with it.
 pub fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
     match durable::rename(from, to) {
         #[cfg(unix)]
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && from.is_dir() => {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && look::is_folder(from).unwrap_or(false) => {
             use std::os::unix::fs::PermissionsExt as _;
             let permissions = fs::metadata(from).map_err(StoreError::io("look at", from))?.permissions();
             let open = fs::Permissions::from_mode(permissions.mode() | 0o700);
@@ -83,7 +102,7 @@ pub fn move_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 /// Digest of a file's bytes.
 pub fn digest_of(path: &Path) -> Result<Digest, StoreError> {
-    let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
+    let mut file = look::open(path).map_err(StoreError::io("open", path))?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 128 << 10];
     loop {

@@ -2,21 +2,26 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::StoreError;
-use super::files::{read_json, remove_tree, replace_json};
+use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
 use super::records::{Active, InstalledRecord, State};
 use super::{snapshots, staging};
-use crate::durable;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Version};
+use crate::{durable, look};
 
 /// Beginning of the name of a version that is to be removed, once its user files are in a snapshot.
 pub(super) const LEAVING: &str = ".leaving-";
 /// Beginning of the name of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
 pub(super) const RECORD: &str = "metadata/installed.json";
+
+/// How often what cannot be read is asked for again before the newest version stands in for the active one, and after which time.
+const READS_BEFORE_STAND_IN: u32 = 3;
+const READ_AGAIN: Duration = Duration::from_millis(20);
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,22 +131,45 @@ impl Home {
     }
 
     /// The active version's record. Where `active.json` is missing, damaged, or names a version that is not whole, the newest whole
-    /// version stands in: the app starts (promise 1).
+    /// version stands in. A failure to read is an error: the pointer may be right, and who changes versions must not guess.
     pub fn active(&self) -> Result<(Active, InstalledRecord), StoreError> {
-        let named = match read_json::<Active>(&self.active_path()) {
-            Ok(active) => active,
-            Err(error) => {
-                tracing::warn!(%error, "active.json cannot be used");
-                None
-            }
-        };
-        if let Some(active) = named {
+        if let Some(active) = self.named()? {
             match self.record(&active.container) {
                 Ok(record) => return Ok((active, record)),
-                Err(error) => tracing::warn!(%error, "the active version cannot be used"),
+                Err(error @ (StoreError::NotInstalled { .. } | StoreError::Damaged { .. })) => {
+                    tracing::warn!(%error, "the active version cannot be used");
+                }
+                Err(error) => return Err(error),
             }
         }
         self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
+    }
+
+    /// As [`Home::active`], for starting the app: what cannot be read is asked for again, and where that does not help the newest whole
+    /// version stands in. The app starts (promise 1).
+    pub fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
+        let mut tries = 0;
+        loop {
+            match self.active() {
+                Err(error @ StoreError::Io { .. }) if tries < READS_BEFORE_STAND_IN => {
+                    tracing::warn!(%error, "the active version cannot be read");
+                    tries += 1;
+                    std::thread::sleep(READ_AGAIN);
+                }
+                Err(StoreError::Io { .. }) => break,
+                result => return result,
+            }
+        }
+        self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
+    }
+
+    /// The active version for whoever decides what is to be deleted or moved: `None` if none is installed.
+    pub(super) fn active_if_any(&self) -> Result<Option<Active>, StoreError> {
+        match self.active() {
+            Ok((active, _)) => Ok(Some(active)),
+            Err(StoreError::NothingInstalled { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The version that the next start uses: the one that waits for it, if that is still whole, else the active one.
@@ -173,7 +201,10 @@ impl Home {
     /// The version that `active.json` names, whole or not; `None` if it is missing or damaged.
     pub fn named(&self) -> Result<Option<Active>, StoreError> {
         match read_json(&self.active_path()) {
-            Err(StoreError::Damaged { .. }) => Ok(None),
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::warn!(%error, "active.json cannot be used");
+                Ok(None)
+            }
             result => result,
         }
     }
@@ -212,33 +243,45 @@ impl Home {
         replace_json(&tree.join(RECORD), record)
     }
 
-    /// All whole versions, the newest first. Folders that are none are passed over.
+    /// All whole versions, the newest first. Folders that are none are passed over, and so are those whose record cannot be read now.
     pub fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
-        let folder = self.containers();
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(StoreError::io("read", &folder)(error)),
+        let whole = |id: ContainerId| {
+            let told = |error: &StoreError| {
+                if matches!(error, StoreError::Io { .. }) {
+                    tracing::warn!(error = error as &dyn std::error::Error, "a version cannot be looked at now");
+                }
+            };
+            self.record(&id).inspect_err(told).ok()
         };
-        let mut records: Vec<InstalledRecord> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(|id| self.record(&id).ok())
-            .collect();
-        records.sort_by(|a, b| b.container.version.cmp(&a.container.version));
-        Ok(records)
+        Ok(self.folders()?.into_iter().filter_map(whole).collect())
+    }
+
+    /// Whether no version is installed here at all, whole or not.
+    pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
+        self.folders().map(|folders| folders.is_empty())
     }
 
     /// Ids of all folders of versions, whole or not, the newest first.
-    pub fn folders(&self) -> Vec<ContainerId> {
+    pub fn folders(&self) -> Result<Vec<ContainerId>, StoreError> {
+        let entries = entries(&self.containers())?;
         let mut ids: Vec<ContainerId> =
-            entries_of(&self.containers()).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+            entries.into_iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         ids.sort_by(|a, b| b.version.cmp(&a.version));
-        ids
+        Ok(ids)
     }
 
     /// Versions that did not come up here; only looks, so that nothing is made where nothing is installed.
     pub fn failed(&self) -> Vec<Version> {
-        read_json::<State>(&self.state_path()).ok().flatten().map(|state| state.failed).unwrap_or_default()
+        self.known_failed().unwrap_or_default()
+    }
+
+    /// The same for whoever deletes by it: a state that cannot be read is an error, a damaged one is empty.
+    pub(super) fn known_failed(&self) -> Result<Vec<Version>, StoreError> {
+        match read_json::<State>(&self.state_path()) {
+            Ok(state) => Ok(state.map(|state| state.failed).unwrap_or_default()),
+            Err(StoreError::Damaged { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// What this installation remembers; a fresh one gets a new installation id, which is stored at once. A damaged file is replaced:
@@ -277,12 +320,12 @@ impl Home {
     pub fn clean(&self, lock: &HomeLock) {
         self.sweep(lock);
         super::remove::finish_removals(self, lock);
-        for half in self.half_removed().chain(staging::left_by_installed(self)) {
+        for half in self.half_removed().into_iter().chain(staging::left_by_installed(self)) {
             if let Err(error) = remove_tree(&half) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what a kill left could not be removed");
             }
         }
-        self.forgotten().for_each(|id| RunningLock::forget(self, &id));
+        self.forgotten().iter().for_each(|id| RunningLock::forget(self, id));
     }
 
     /// The part of [`Home::clean`] that never takes long.
@@ -292,12 +335,15 @@ impl Home {
 
     /// Cleans if a kill left something and nobody else is at work. To be called when nobody waits: half a version may be large.
     pub fn tidy(&self) {
-        let is_left = self.journal().exists()
-            || self.incoming().exists()
-            || self.half_removed().chain(staging::left_by_installed(self)).next().is_some()
+        // What is not known is looked at by whoever has the lock.
+        let may_be = |path: &Path| exists(path).unwrap_or(true);
+        let is_left = may_be(&self.journal())
+            || may_be(&self.incoming())
+            || !self.half_removed().is_empty()
+            || !staging::left_by_installed(self).is_empty()
             || self.replaced_in().iter().any(|folder| durable::has_left(folder))
             || snapshots::has_left(self)
-            || self.forgotten().next().is_some();
+            || !self.forgotten().is_empty();
         if is_left {
             match HomeLock::take(self) {
                 Ok(lock) => self.clean(&lock),
@@ -307,25 +353,23 @@ impl Home {
     }
 
     /// Versions that are gone but for their locks.
-    fn forgotten(&self) -> impl Iterator<Item = ContainerId> {
+    fn forgotten(&self) -> Vec<ContainerId> {
         let id = |entry: fs::DirEntry| entry.file_name().to_str()?.trim_end_matches(".d").parse().ok();
-        entries_of(&self.running()).filter_map(id).filter(|id| !self.container(id).exists() && !RunningLock::is_held(self, id))
+        let is_gone = |id: &ContainerId| exists(&self.container(id)).is_ok_and(|there| !there);
+        let running = look::entries_if_readable(&self.running()).into_iter().filter_map(id);
+        running.filter(|id| is_gone(id) && !RunningLock::is_held(self, id)).collect()
     }
 
-    fn half_removed(&self) -> impl Iterator<Item = PathBuf> + use<> {
+    fn half_removed(&self) -> Vec<PathBuf> {
         let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
-        entries_of(&self.containers()).filter(is_removed).map(|entry| entry.path())
+        look::entries_if_readable(&self.containers()).into_iter().filter(is_removed).map(|entry| entry.path()).collect()
     }
 
     /// Folders in which records are replaced, also without the lock.
     fn replaced_in(&self) -> Vec<PathBuf> {
-        let snapshots = entries_of(&self.snapshots()).map(|entry| entry.path());
+        let snapshots = look::entries_if_readable(&self.snapshots()).into_iter().map(|entry| entry.path());
         [self.root.clone(), self.trust()].into_iter().chain(snapshots).collect()
     }
-}
-
-pub(super) fn entries_of(folder: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
-    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 #[cfg(test)]

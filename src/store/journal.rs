@@ -42,8 +42,14 @@ pub(super) struct Journal {
 }
 
 /// Which of the user's folders lie in `prepared`.
-pub(super) fn folders_in(prepared: &Path) -> Vec<String> {
-    CARRIED.iter().filter(|folder| exists(&prepared.join(folder))).map(ToString::to_string).collect()
+pub(super) fn folders_in(prepared: &Path) -> Result<Vec<String>, StoreError> {
+    let mut folders = Vec::new();
+    for folder in CARRIED {
+        if exists(&prepared.join(folder))? {
+            folders.push(folder.to_owned());
+        }
+    }
+    Ok(folders)
 }
 
 impl Journal {
@@ -58,12 +64,16 @@ impl Journal {
             self.forget(home);
             return Ok(());
         };
-        if self.is_flipped(home) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the switch is done, but not yet durable");
-            self.forget(home);
-            return Ok(());
-        }
-        match self.undo(home) {
+        let undone = match self.is_flipped(home) {
+            Ok(true) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the switch is done, but not yet durable");
+                self.forget(home);
+                return Ok(());
+            }
+            Ok(false) => self.undo(home),
+            Err(unknown) => Err(unknown),
+        };
+        match undone {
             Ok(()) => self.forget(home),
             // The version that is active has its own folders; only those of the other one are in disorder, and all are somewhere.
             Err(undoing) => tracing::error!(error = &undoing as &dyn std::error::Error, "a failed switch cannot be undone now"),
@@ -72,20 +82,26 @@ impl Journal {
     }
 
     /// Whether a file of the user's in the version that is still active is newer than the decision.
-    fn is_outrun(&self, home: &Home) -> bool {
-        let decided = fs::metadata(home.journal()).and_then(|found| found.modified());
-        let Ok(Some(active)) = home.named() else { return false };
-        let changed = migrate::last_change(&home.container(&active.container));
-        !self.is_flipped(home) && decided.is_ok_and(|decided| changed.is_some_and(|changed| changed > decided))
+    fn is_outrun(&self, home: &Home) -> Result<bool, StoreError> {
+        let journal = home.journal();
+        let decided = fs::metadata(&journal).and_then(|found| found.modified()).map_err(StoreError::io("look at", &journal))?;
+        let Some(active) = home.named()?.filter(|active| active.container != self.container) else { return Ok(false) };
+        let changed = migrate::last_change(&home.container(&active.container))?;
+        Ok(changed.is_some_and(|changed| changed > decided))
     }
 
-    fn is_flipped(&self, home: &Home) -> bool {
-        home.named().is_ok_and(|named| named.is_some_and(|active| active.container == self.container))
+    fn is_flipped(&self, home: &Home) -> Result<bool, StoreError> {
+        Ok(home.named()?.is_some_and(|active| active.container == self.container))
     }
 
     fn perform(&self, home: &Home) -> Result<(), StoreError> {
         let (prepared, place, displaced) = self.places(home);
-        let waiting: Vec<&String> = self.folders.iter().filter(|folder| exists(&prepared.join(folder))).collect();
+        let mut waiting = Vec::new();
+        for folder in &self.folders {
+            if exists(&prepared.join(folder))? {
+                waiting.push(folder);
+            }
+        }
         if !waiting.is_empty() {
             fs::create_dir_all(&displaced).map_err(StoreError::io("create", &displaced))?;
         }
@@ -104,24 +120,26 @@ impl Journal {
             [place.as_path(), &prepared].into_iter().try_for_each(sync)?;
         }
         // Never a version without its files.
-        if let Some(lacking) = self.folders.iter().map(|folder| place.join(folder)).find(|folder| !exists(folder)) {
-            return Err(StoreError::io("find", &lacking)(std::io::ErrorKind::NotFound.into()));
+        for folder in self.folders.iter().map(|folder| place.join(folder)) {
+            if !exists(&folder)? {
+                return Err(StoreError::io("find", &folder)(std::io::ErrorKind::NotFound.into()));
+            }
         }
         // A start after the flip may have changed the pointer's other fields already.
-        if self.is_flipped(home) { Ok(()) } else { home.set_active(&self.active) }
+        if self.is_flipped(home)? { Ok(()) } else { home.set_active(&self.active) }
     }
 
     /// The way back, as far as the steps went.
     fn undo(&self, home: &Home) -> Result<(), StoreError> {
         let (prepared, place, displaced) = self.places(home);
         for folder in &self.folders {
-            if !exists(&prepared.join(folder)) {
+            if !exists(&prepared.join(folder))? {
                 fs::create_dir_all(&prepared).map_err(StoreError::io("create", &prepared))?;
                 move_to(&place.join(folder), &prepared.join(folder))?;
             }
             move_to(&displaced.join(folder), &place.join(folder))?;
         }
-        if exists(&prepared) {
+        if exists(&prepared)? {
             sync(&prepared)?;
         }
         sync(&place)
@@ -151,11 +169,9 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
             tracing::warn!(?journal, "finishing an interrupted switch");
             // Where the disk refused before, the old version was started all the same, and what the user did in it counts. The pointer
             // remembers that the switch is wanted.
-            let done = if journal.is_outrun(home) {
-                journal.undo(home).map(|()| journal.forget(home))
-            } else {
-                journal.perform_or_undo(home)
-            };
+            let done = journal.is_outrun(home).and_then(|outrun| {
+                if outrun { journal.undo(home).map(|()| journal.forget(home)) } else { journal.perform_or_undo(home) }
+            });
             if let Err(error) = done {
                 tracing::error!(error = &error as &dyn std::error::Error, "the interrupted switch waits");
             }
@@ -177,7 +193,7 @@ pub(super) fn recover(home: &Home, lock: &HomeLock) {
 /// Deletes what was prepared. What cannot be deleted is moved to where removed things go, and is tried again later.
 pub(super) fn discard_prepared(home: &Home) {
     // A switch that could be neither finished nor undone still needs it.
-    if exists(&home.journal()) {
+    if exists(&home.journal()).unwrap_or(true) {
         return;
     }
     let incoming = home.incoming();
@@ -190,7 +206,7 @@ pub(super) fn discard_prepared(home: &Home) {
 
 /// Renames, if there is something and nothing is in the way; both are so after the step was done once.
 fn move_to(from: &Path, to: &Path) -> Result<(), StoreError> {
-    if exists(from) && !exists(to) { move_folder(from, to) } else { Ok(()) }
+    if exists(from)? && !exists(to)? { move_folder(from, to) } else { Ok(()) }
 }
 
 fn sync(folder: &Path) -> Result<(), StoreError> {
@@ -226,7 +242,7 @@ mod tests {
         let journal = Journal {
             container: two,
             prepared: "incoming/x".into(),
-            folders: folders_in(&work),
+            folders: folders_in(&work).unwrap(),
             displaced: "snapshots/kept/files".into(),
             active,
         };

@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{read_json, remove_tree, replace_json};
+use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::HomeLock;
 use super::migrate::{self, Migration};
 use super::{Home, StoreError};
-use crate::durable;
 use crate::model::manifest::MANIFEST_PATH;
+use crate::{durable, look};
 
 /// Beginning of the name of versions that are on their way out.
 const UNINSTALLING: &str = "uninstalling-";
@@ -43,7 +43,7 @@ struct Note {
 /// [`StoreError::Io`]; then everything is as it was.
 pub fn put_away(home: &Home, now: jiff::Timestamp, _lock: &HomeLock) -> Result<(), StoreError> {
     let containers = home.containers();
-    if fs::read_dir(&containers).is_ok_and(|mut entries| entries.next().is_some()) {
+    if !entries(&containers)?.is_empty() {
         let place = home.root().join(format!("{UNINSTALLING}{}", now.strftime("%Y-%m-%dT%H-%M-%SZ")));
         durable::rename(&containers, &place).map_err(StoreError::io("rename", &containers))?;
         durable::sync_folder(home.root()).map_err(StoreError::io("make durable", home.root()))?;
@@ -59,11 +59,11 @@ pub fn put_away(home: &Home, now: jiff::Timestamp, _lock: &HomeLock) -> Result<(
 pub fn settle(home: &Home, keep: bool, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
     let active = home.named()?.map(|active| active.container.to_string());
     let mut kept = Vec::new();
-    for (place, time) in named(home.root(), UNINSTALLING) {
+    for (place, time) in named(home.root(), UNINSTALLING)? {
         let folder = home.user_data().join(&time);
         if keep {
             let mut any = false;
-            for version in folders(&place) {
+            for version in folders(&place)? {
                 any |= keep_version(&version, &folder)?;
             }
             // What switches had replaced of the user's own belongs to the newest of them.
@@ -86,20 +86,25 @@ fn keep_version(version: &Path, folder: &Path) -> Result<bool, StoreError> {
     let Some(name) = version.file_name() else { return Ok(false) };
     let to = folder.join(name);
     // The manifest first: files without it would count as the user's own, all of them.
-    let holds = KEPT.iter().any(|part| has_files(&version.join(part))) || KEPT.iter().any(|part| to.join(part).exists());
+    let (mut holding, mut moved) = (Vec::new(), false);
+    for part in KEPT {
+        if has_files(&version.join(part))? {
+            holding.push(part);
+        }
+        moved |= exists(&to.join(part))?;
+    }
+    let holds = moved || !holding.is_empty();
     if holds {
         move_if_there(&version.join(MANIFEST_PATH), &to.join(MANIFEST_PATH))?;
     }
-    for part in KEPT {
-        if has_files(&version.join(part)) {
-            move_if_there(&version.join(part), &to.join(part))?;
-        }
+    for part in holding {
+        move_if_there(&version.join(part), &to.join(part))?;
     }
     Ok(holds)
 }
 
 fn move_if_there(from: &Path, to: &Path) -> Result<bool, StoreError> {
-    if fs::symlink_metadata(from).is_err() {
+    if !exists(from)? {
         return Ok(false);
     }
     if let Some(above) = to.parent() {
@@ -110,12 +115,15 @@ fn move_if_there(from: &Path, to: &Path) -> Result<bool, StoreError> {
 }
 
 /// Whether anything but folders is in it.
-fn has_files(folder: &Path) -> bool {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => has_files(&entry.path()),
-        _ => true,
-    })
+fn has_files(folder: &Path) -> Result<bool, StoreError> {
+    for entry in entries(folder)? {
+        let path = entry.path();
+        let is_folder = entry.file_type().map_err(StoreError::io("look at", &path))?.is_dir();
+        if !is_folder || has_files(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Brings kept files into `tree`, a version that is about to be the first one here: those of the version the user worked with last, file
@@ -131,7 +139,7 @@ pub fn take_over(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreErr
 /// Notes that a new installation has copied the kept files. They stay until a person deletes them: what could not be read or had no
 /// place is only there. A failure costs a second copying at most.
 pub fn taken_over(home: &Home) {
-    for (folder, time) in named(&home.user_data(), "") {
+    for (folder, time) in named(&home.user_data(), "").unwrap_or_default() {
         if !time.starts_with(TAKEN_OVER)
             && let Err(error) = durable::rename(&folder, &home.user_data().join(format!("{TAKEN_OVER}{time}")))
         {
@@ -142,16 +150,20 @@ pub fn taken_over(home: &Home) {
 
 /// The kept folder of the version that was used last.
 fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
-    let mut kept = named(&home.user_data(), "");
+    let mut kept = named(&home.user_data(), "")?;
     kept.retain(|(_, time)| !time.starts_with(TAKEN_OVER));
     // Times are written so that their order is that of the letters.
     kept.sort_by(|a, b| b.1.cmp(&a.1));
     for (folder, _) in kept {
-        let note: Option<Note> = read_json(&folder.join(NOTE)).unwrap_or_default();
-        let active = note.and_then(|note| folders(&folder).into_iter().find(|version| version.ends_with(&note.active)));
+        let note: Option<Note> = match read_json(&folder.join(NOTE)) {
+            Err(StoreError::Damaged { .. }) => None,
+            read => read?,
+        };
+        let versions = folders(&folder)?;
+        let active = note.and_then(|note| versions.iter().find(|version| version.ends_with(&note.active)).cloned());
         let newest = || {
             let mut versions: Vec<(crate::model::ContainerId, PathBuf)> =
-                folders(&folder).into_iter().filter_map(|path| Some((path.file_name()?.to_str()?.parse().ok()?, path))).collect();
+                versions.into_iter().filter_map(|path| Some((path.file_name()?.to_str()?.parse().ok()?, path))).collect();
             versions.sort_by(|a, b| a.0.version.cmp(&b.0.version));
             versions.pop().map(|(_, path)| path)
         };
@@ -163,17 +175,22 @@ fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
 }
 
 /// Folders in `above` whose names begin with `prefix`, with the rest of their names.
-fn named(above: &Path, prefix: &str) -> Vec<(PathBuf, String)> {
+fn named(above: &Path, prefix: &str) -> Result<Vec<(PathBuf, String)>, StoreError> {
     let name = |path: PathBuf| {
         let rest = path.file_name()?.to_str()?.strip_prefix(prefix)?.to_owned();
         Some((path, rest))
     };
-    folders(above).into_iter().filter_map(name).collect()
+    Ok(folders(above)?.into_iter().filter_map(name).collect())
 }
 
-fn folders(above: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(above).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+fn folders(above: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut folders = Vec::new();
+    for path in entries(above)?.into_iter().map(|entry| entry.path()) {
+        if look::is_folder(&path).map_err(StoreError::io("look at", &path))? {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
 }
 
 #[cfg(test)]
@@ -241,6 +258,6 @@ mod tests {
         let fixture = used();
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
         assert!(settle(&fixture.home, false, &fixture.lock).unwrap().is_empty());
-        assert!(!fixture.home.user_data().exists() && named(fixture.home.root(), UNINSTALLING).is_empty());
+        assert!(!fixture.home.user_data().exists() && named(fixture.home.root(), UNINSTALLING).unwrap().is_empty());
     }
 }

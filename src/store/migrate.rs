@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -16,7 +15,8 @@ use serde::Deserialize;
 
 use super::StoreError;
 use super::contents::kept_at;
-use super::files::{as_far_as_can_be, clone_file, copy_link, digest_of, exists, read_json, remove_file, with_ending};
+use super::files::{as_far_as_can_be, clone_file, copy_link, digest_of, exists, read_json_of, remove_file, with_ending};
+use crate::look;
 use crate::model::happened::Conflict;
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
@@ -56,9 +56,9 @@ pub(super) fn lay_out(
     damaged: bool,
     told: Told,
 ) -> Result<Migration, StoreError> {
-    let shipped = Shipped::of(container);
+    let shipped = Shipped::of(container)?;
     shipped.lay(container, target)?;
-    Carrying::new(source, target, shipped.contents()).all(damaged, told)
+    Carrying::new(source, target, shipped.contents())?.all(damaged, told)
 }
 
 /// Bytes of the files that [`lay_out`] reads from `source`.
@@ -69,21 +69,26 @@ pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
 /// Copies the user's files from `damaged`, what is left of a version, to `tree`, a fresh one that does not count yet. A file that cannot be
 /// read is told in the log and is no reason to fail: `damaged` stays.
 pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreError> {
-    Carrying::new(damaged, tree, Shipped::of(tree).contents()).all(true, &|_, _| ())
+    Carrying::new(damaged, tree, Shipped::of(tree)?.contents())?.all(true, &|_, _| ())
 }
 
-/// When a file of the user's in `container` was changed last; `None` if that cannot be told.
-pub(super) fn last_change(container: &Path) -> Option<SystemTime> {
-    let walk = Walk::of(container).ok()?;
-    let paths = walk.files.iter().map(|(path, _)| path).chain(&walk.folders);
-    paths.filter_map(|path| fs::symlink_metadata(path).and_then(|found| found.modified()).ok()).max()
+/// When a file of the user's in `container` was changed last; `None` if there is none.
+pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreError> {
+    let walk = Walk::of(container)?;
+    let mut last = None;
+    for path in walk.files.iter().map(|(path, _)| path).chain(&walk.folders) {
+        // What goes while it is looked at changes its folder.
+        let Some(found) = look::at(path).map_err(StoreError::io("look at", path))? else { continue };
+        last = last.max(found.modified().ok());
+    }
+    Ok(last)
 }
 
 /// Whether nobody ever changed or made a file in the folders of `container` that are the user's.
 pub(super) fn is_pristine(container: &Path) -> bool {
-    let shipped = Shipped::of(container);
-    let (sizes, contents) = (shipped.sizes(), shipped.contents());
     // What cannot be read is not known to be nobody's.
+    let Ok(shipped) = Shipped::of(container) else { return false };
+    let (sizes, contents) = (shipped.sizes(), shipped.contents());
     let Ok(walk) = Walk::of(container) else { return false };
     let is_default = |(path, size): &(PathBuf, u64)| {
         let Ok(relative) = path.strip_prefix(container) else { return false };
@@ -111,7 +116,7 @@ struct Shipped {
 }
 
 impl Shipped {
-    fn of(container: &Path) -> Self {
+    fn of(container: &Path) -> Result<Self, StoreError> {
         // Only what is needed here: the whole manifest was checked when the version was installed.
         #[derive(Deserialize)]
         struct Manifest {
@@ -119,18 +124,21 @@ impl Shipped {
             #[serde(default)]
             empty_folders: Vec<RelativePath>,
         }
-        let manifest = read_json::<Manifest>(&container.join(MANIFEST_PATH)).unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the shipped defaults are not known");
-            None
-        });
+        let manifest = match read_json_of::<Manifest>(&container.join(MANIFEST_PATH), look::LARGE) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the shipped defaults are not known");
+                None
+            }
+            read => read?,
+        };
         let carried = |path: &RelativePath| CARRIED.iter().any(|folder| path.is_under(folder));
-        match manifest {
+        Ok(match manifest {
             Some(manifest) => Self {
                 entries: Some(manifest.file_manifest.into_iter().filter(|(path, _)| carried(path)).collect()),
                 empty_folders: manifest.empty_folders.into_iter().filter(|path| carried(path)).collect(),
             },
             None => Self { entries: None, empty_folders: Vec::new() },
-        }
+        })
     }
 
     /// Bytes of each default; 0 for a link.
@@ -150,7 +158,7 @@ impl Shipped {
             create(&target.join(folder))?;
         }
         let Some(entries) = &self.entries else {
-            return Carrying::new(container, target, HashMap::new()).all(false, &|_, _| ()).map(drop);
+            return Carrying::new(container, target, HashMap::new())?.all(false, &|_, _| ()).map(drop);
         };
         for folder in &self.empty_folders {
             create(&folder.under(target))?;
@@ -207,14 +215,14 @@ struct Carrying {
 }
 
 impl Carrying {
-    fn new(source: &Path, target: &Path, new_defaults: HashMap<String, Content>) -> Self {
-        Self {
+    fn new(source: &Path, target: &Path, new_defaults: HashMap<String, Content>) -> Result<Self, StoreError> {
+        Ok(Self {
             source: source.to_owned(),
             target: target.to_owned(),
-            old_defaults: Shipped::of(source).contents(),
+            old_defaults: Shipped::of(source)?.contents(),
             new_defaults,
             migration: Migration::default(),
-        }
+        })
     }
 
     fn all(mut self, damaged: bool, told: Told) -> Result<Migration, StoreError> {
@@ -258,16 +266,16 @@ impl Carrying {
             if old_default == content {
                 // The same default is shipped again, and its bytes were nowhere else any more.
                 let place = self.target.join(relative);
-                if default_there == content && !exists(&place) {
+                if default_there == content && !exists(&place)? {
                     create(place.parent().unwrap_or(&self.target))?;
                     clone_or_link(path, &place)?;
                 }
                 return Ok(());
             }
         }
-        let (place, moved) = free_place(&self.target, relative);
+        let (place, moved) = free_place(&self.target, relative)?;
         let new_default = default_there.filter(|_| !moved);
-        let is_there = fs::symlink_metadata(&place).is_ok();
+        let is_there = exists(&place)?;
         // The new release ships just what the user has.
         if is_there && content.is_some() && new_default == content {
             return Ok(());
@@ -276,7 +284,7 @@ impl Carrying {
             // The user changed a default that the new release changed too.
             Some(default) if old_default != Some(default) => {
                 let beside = with_ending(&place, NEW_DEFAULT);
-                if is_there && fs::symlink_metadata(&beside).is_err() {
+                if is_there && !exists(&beside)? {
                     fs::rename(&place, &beside).map_err(StoreError::io("rename", &place))?;
                 }
                 true
@@ -315,14 +323,13 @@ impl Carrying {
     fn folders(&self, walk: &Walk) -> Result<(), StoreError> {
         for folder in walk.folders.iter().rev() {
             let Ok(relative) = folder.strip_prefix(&self.source) else { continue };
-            let (place, moved) = free_place_of_folder(&self.target, relative);
+            let (place, moved) = free_place_of_folder(&self.target, relative)?;
             if moved {
                 continue;
             }
             create(&place)?;
-            if let Ok(found) = fs::metadata(folder) {
-                as_far_as_can_be(fs::set_permissions(&place, found.permissions())).map_err(StoreError::io("change", &place))?;
-            }
+            let found = fs::metadata(folder).map_err(StoreError::io("look at", folder))?;
+            as_far_as_can_be(fs::set_permissions(&place, found.permissions())).map_err(StoreError::io("change", &place))?;
         }
         Ok(())
     }
@@ -359,13 +366,13 @@ impl Walk {
     fn of(root: &Path) -> Result<Self, StoreError> {
         let mut walk = Self::default();
         for folder in CARRIED.map(|folder| root.join(folder)) {
-            match fs::symlink_metadata(&folder) {
-                Ok(found) if found.is_symlink() && cfg!(unix) => walk.links.push(folder),
-                Ok(_) => {
+            match look::at(&folder).map_err(StoreError::io("look at", &folder))? {
+                Some(found) if found.is_symlink() && cfg!(unix) => walk.links.push(folder),
+                Some(_) => {
                     walk.folders.push(folder.clone());
                     walk.add(&folder)?;
                 }
-                Err(_) => {}
+                None => {}
             }
         }
         Ok(walk)
@@ -376,12 +383,7 @@ impl Walk {
     }
 
     fn add(&mut self, folder: &Path) -> Result<(), StoreError> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-            Err(error) => return Err(StoreError::io("read", folder)(error)),
-        };
-        let mut entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(StoreError::io("read", folder))?;
+        let mut entries = look::entries(folder).map_err(StoreError::io("read", folder))?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
@@ -404,37 +406,33 @@ impl Walk {
 
 /// Where `relative` can lie below `target`, and whether it had to move: a folder where a file is to lie, and anything else where a folder
 /// is to lie, stay, and what is the user's gets a name beside. Only kinds decide, so that a repetition finds the same place.
-fn free_place(target: &Path, relative: &Path) -> (PathBuf, bool) {
+fn free_place(target: &Path, relative: &Path) -> Result<(PathBuf, bool), StoreError> {
     place_of(target, relative, relative.iter().count())
 }
 
 /// The same for a folder.
-fn free_place_of_folder(target: &Path, relative: &Path) -> (PathBuf, bool) {
+fn free_place_of_folder(target: &Path, relative: &Path) -> Result<(PathBuf, bool), StoreError> {
     place_of(target, relative, usize::MAX)
 }
 
 /// `file` is how many parts make a path that ends in a file.
-fn place_of(target: &Path, relative: &Path, file: usize) -> (PathBuf, bool) {
+fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, bool), StoreError> {
     let mut place = target.to_owned();
     let mut moved = false;
     for (index, part) in relative.iter().enumerate() {
         place.push(part);
         let is_file = index + 1 == file;
-        while fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir() == is_file) {
+        while look::at(&place).map_err(StoreError::io("look at", &place))?.is_some_and(|found| found.is_dir() == is_file) {
             place = with_ending(&place, KEPT);
             moved = true;
         }
     }
-    (place, moved)
+    Ok((place, moved))
 }
 
 /// What stands at `path`; `None` if that is nothing, or neither a file nor a link.
 fn content_of(path: &Path) -> Result<Option<Content>, StoreError> {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::io("look at", path)(error)),
-    };
+    let Some(metadata) = look::at(path).map_err(StoreError::io("look at", path))? else { return Ok(None) };
     if metadata.is_symlink() {
         let link = fs::read_link(path).map_err(StoreError::io("read", path))?;
         return Ok(Some(Content::Link(Digest::of(link.as_os_str().as_encoded_bytes()))));

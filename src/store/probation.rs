@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::lock::HomeLock;
 use super::{Active, Home, Probation, StoreError};
+use crate::look;
 use crate::model::happened::{Happened, Notice};
 use crate::model::{ContainerId, Version};
 
@@ -117,7 +118,7 @@ impl HealthFile {
     pub fn said(&self) -> Option<Said> {
         use std::io::{Read as _, Seek as _, SeekFrom};
         let mut text = Vec::new();
-        let mut file = fs::File::open(&self.0).ok()?;
+        let mut file = look::open(&self.0).ok()?;
         let length = file.metadata().ok()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(MOST_SAID))).ok()?;
         file.take(MOST_SAID).read_to_end(&mut text).ok()?;
@@ -139,7 +140,7 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Health files in `folder`, with the time each was written.
 fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, SystemTime)> {
     let is_health = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().filter(is_health);
+    let entries = look::entries_if_readable(folder).into_iter().filter(is_health);
     entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.modified().ok()?)))
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::files::remove_tree;
-use super::home::{LEAVING, REMOVED, entries_of};
+use super::files::{entries, remove_tree};
+use super::home::{LEAVING, REMOVED};
 use super::lock::{HomeLock, RunningLock};
 use super::{Home, StoreError, snapshots};
 use crate::durable;
@@ -13,7 +13,7 @@ use crate::model::ContainerId;
 pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), StoreError> {
     home.record(id)?;
     let in_use = |reason| Err(StoreError::InUse { id: id.to_string(), reason });
-    if let Ok((active, _)) = home.active() {
+    if let Some(active) = home.active_if_any()? {
         if active.container == *id {
             return in_use("it is the active version");
         }
@@ -29,6 +29,8 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     let place = home.container(id);
     let leaving = home.containers().join(format!("{LEAVING}{id}"));
     durable::rename(&place, &leaving).map_err(StoreError::io("rename", &place))?;
+    // On the disk before anything of it goes: a power cut must not bring back half a version under a version's name.
+    durable::sync_folder(&home.containers()).map_err(StoreError::io("make durable", &home.containers()))?;
     finish_removal(home, id, &leaving)?;
     RunningLock::forget(home, id);
     snapshots::prune(home, None);
@@ -49,20 +51,26 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
         let id = entry.file_name().to_str()?.strip_prefix(LEAVING)?.parse::<ContainerId>().ok()?;
         Some((id, entry.path()))
     };
-    for (id, folder) in entries_of(&home.containers()).filter_map(leaving) {
-        if let Err(error) = finish_removal(home, &id, &folder) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a removal could not be finished");
+    let finish = || -> Result<(), StoreError> {
+        for (id, folder) in entries(&home.containers())?.into_iter().filter_map(leaving) {
+            // The rename may not have reached the disk yet.
+            durable::sync_folder(&home.containers()).map_err(StoreError::io("make durable", &home.containers()))?;
+            finish_removal(home, &id, &folder)?;
         }
+        Ok(())
+    };
+    if let Err(error) = finish() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a removal could not be finished");
     }
 }
 
 /// Versions beyond `keep` (the active one not counted), those that did not come up first, then the oldest. The one to go back to is
 /// always kept, what is running, and the newest one if it is newer than the active one: it was fetched ahead.
 pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError> {
-    let Ok((active, _)) = home.active() else { return Ok(Vec::new()) };
+    let Some(active) = home.active_if_any()? else { return Ok(Vec::new()) };
     let mut others: Vec<ContainerId> =
         home.installed()?.into_iter().map(|record| record.container).filter(|id| *id != active.container).collect();
-    let failed = home.failed();
+    let failed = home.known_failed()?;
     // Stable: the newest stay first among equals.
     others.sort_by_key(|id| failed.contains(&id.version));
     let is_ahead = |newest: &&ContainerId| newest.version > active.container.version && !failed.contains(&newest.version);

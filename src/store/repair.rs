@@ -14,9 +14,9 @@ use super::home::RECORD;
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError};
 use crate::container::{Verification, dress, verify_tree};
-use crate::durable;
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
 use crate::model::{ContainerId, Manifest, RelativePath};
+use crate::{durable, look};
 
 /// Folders of the release alone: whatever else lies in them does not belong there.
 const OWN_FOLDERS: [&str; 3] = ["app", "runtime", "scripts"];
@@ -50,7 +50,7 @@ impl Repair {
     /// Begins to mend `id`, whole or not. On Windows a running program's files cannot be replaced, so there it is refused.
     pub fn begin(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<Self, StoreError> {
         let root = home.container(id);
-        if !fs::symlink_metadata(&root).is_ok_and(|found| found.is_dir()) {
+        if !look::is_folder(&root).map_err(StoreError::io("look at", &root))? {
             return Err(StoreError::NotInstalled { id: id.to_string() });
         }
         if cfg!(windows) && super::lock::RunningLock::is_held(home, id) {
@@ -72,7 +72,8 @@ impl Repair {
     /// The manifest's bytes as they are on the disk.
     pub fn manifest_on_disk(&self) -> Option<Vec<u8>> {
         let path = self.root.join(MANIFEST_PATH);
-        fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()).then(|| fs::read(path).ok()).flatten()
+        let is_plain = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        is_plain.then(|| look::read(&path, look::LARGE).ok().flatten()).flatten()
     }
 
     /// Holds the version against its manifest, after giving back the right to enter its folders.
@@ -110,7 +111,7 @@ impl Repair {
     pub fn put(&mut self, path: &RelativePath, staged: &Path) -> Result<(), StoreError> {
         self.check_way(path)?;
         let full = path.under(&self.root);
-        if fs::symlink_metadata(&full).is_ok_and(|found| found.is_dir()) {
+        if look::is_folder(&full).map_err(StoreError::io("look at", &full))? {
             self.set_aside(Path::new(path.as_str()))?;
         }
         writable(&full);
@@ -123,12 +124,12 @@ impl Repair {
     pub fn make_folder(&mut self, path: &RelativePath) -> Result<(), StoreError> {
         self.check_way(path)?;
         let full = path.under(&self.root);
-        match fs::symlink_metadata(&full) {
-            Ok(found) if found.is_dir() => return Ok(()),
+        match look::at(&full).map_err(StoreError::io("look at", &full))? {
+            Some(found) if found.is_dir() => return Ok(()),
             // A link has nothing of its own.
-            Ok(found) if found.is_symlink() => fs::remove_file(&full).map_err(StoreError::io("remove", &full))?,
-            Ok(_) => self.set_aside(Path::new(path.as_str()))?,
-            Err(_) => {}
+            Some(found) if found.is_symlink() => fs::remove_file(&full).map_err(StoreError::io("remove", &full))?,
+            Some(_) => self.set_aside(Path::new(path.as_str()))?,
+            None => {}
         }
         fs::create_dir(&full).map_err(StoreError::io("create", &full))?;
         self.changed.extend(full.parent().map(Path::to_owned));
@@ -204,7 +205,7 @@ impl Repair {
 
     /// The folder that holds what was set aside, if anything was.
     pub fn aside(&self) -> Option<&Path> {
-        fs::symlink_metadata(&self.aside).is_ok().then_some(self.aside.as_path())
+        look::is_there(&self.aside).unwrap_or(true).then_some(self.aside.as_path())
     }
 
     /// Makes what was done durable.

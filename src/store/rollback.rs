@@ -22,21 +22,31 @@ pub struct RolledBack {
 }
 
 /// The points that can be gone back to now, the newest first: their version is installed, and not active.
-pub fn points(home: &Home) -> Vec<Snapshot> {
-    let active = home.active().ok().map(|(active, _)| active.container);
-    let possible = |snapshot: &Snapshot| active.as_ref() != Some(&snapshot.container) && home.record(&snapshot.container).is_ok();
-    snapshots::list(home).into_iter().filter(possible).collect()
+///
+/// # Errors
+/// [`StoreError::Io`] if one of them cannot be looked at: going to another one instead would be a guess.
+pub fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+    let active = home.active_if_any()?.map(|active| active.container);
+    let mut points = Vec::new();
+    for snapshot in snapshots::list(home)?.into_iter().filter(|snapshot| active.as_ref() != Some(&snapshot.container)) {
+        match home.record(&snapshot.container) {
+            Ok(_) => points.push(snapshot),
+            Err(StoreError::NotInstalled { .. } | StoreError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(points)
 }
 
 /// The point that a rollback without a wish goes to: what was left for the active version, else the newest; none that was rolled
 /// back itself, and none that never came up while there is another.
-pub fn default_point(home: &Home) -> Option<Snapshot> {
-    let active = home.active().ok()?.0.container;
-    let mut points = points(home);
+pub fn default_point(home: &Home) -> Result<Option<Snapshot>, StoreError> {
+    let active = home.active()?.0.container;
+    let mut points = points(home)?;
     points.retain(|point| point.reason != Reason::RolledBack);
     let direct = |point: &&Snapshot| point.next == active && point.reason == Reason::Switched && point.healthy;
     let healthy = |point: &&Snapshot| point.healthy;
-    points.iter().find(direct).or_else(|| points.iter().find(healthy)).or(points.first()).cloned()
+    Ok(points.iter().find(direct).or_else(|| points.iter().find(healthy)).or(points.first()).cloned())
 }
 
 /// The point of `id`, else the default one.
@@ -44,13 +54,13 @@ fn point(home: &Home, to: Option<&ContainerId>) -> Result<Snapshot, StoreError> 
     let found = match to {
         Some(id) => {
             home.record(id)?;
-            let mut points = points(home);
+            let mut points = points(home)?;
             points.retain(|point| point.container == *id);
             // What was kept aside at a rollback is the second choice: it is the state that somebody wanted to leave.
             points.sort_by_key(|point| point.reason == Reason::RolledBack);
             points.into_iter().next()
         }
-        None => default_point(home),
+        None => default_point(home)?,
     };
     let asked = || to.cloned().or_else(|| Some(home.active().ok()?.0.container));
     found.ok_or_else(|| StoreError::NoRollbackPoint { id: asked().map_or_else(String::new, |id| id.to_string()) })
@@ -70,17 +80,18 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
     let _waiting = RunningLock::keep_from_starting(home, &active.container)?;
     let now = jiff::Timestamp::now();
     let left_up = active.probation.as_ref().is_none_or(|probation| probation.up);
-    let note = Snapshot { healthy: left_up, ..Snapshot::new(home, &active.container, &point.container, Reason::RolledBack, now) };
+    let note =
+        Snapshot { healthy: left_up, ..Snapshot::new(home, &active.container, &point.container, Reason::RolledBack, now)? };
     note.write(home)?;
     let next = Active {
         container: point.container.clone(),
         // What this version could be rolled back to, if it was not known to come up.
-        previous: points(home).into_iter().find(|before| before.next == point.container).map(|before| before.container),
+        previous: points(home)?.into_iter().find(|before| before.next == point.container).map(|before| before.container),
         pending: None,
         pending_failures: 0,
         probation: (!point.healthy).then(|| Probation::begin(now)),
     };
-    if point.has_files() {
+    if point.has_files()? {
         // The version was used again since: its files of now go to a snapshot of their own, and the point's come back.
         let displaced = displaced(home, &point.container, now)?;
         commit(home, &point.files(), &displaced, next, lock)?;
@@ -141,7 +152,7 @@ mod tests {
         assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
         // The kept files outlive the version, and a version that comes next does not get them.
         remove::remove(&fixture.home, &two, &fixture.lock).unwrap();
-        let snapshots = snapshots::list(&fixture.home);
+        let snapshots = snapshots::list(&fixture.home).unwrap();
         assert_eq!(snapshots.len(), 1);
         assert_eq!(fs::read_to_string(snapshots[0].place(&fixture.home).join("data/made")).unwrap(), "in two");
         let three = fixture.install("3.0.0", &[]);
@@ -155,7 +166,7 @@ mod tests {
         // Back by choice: the present files go along, and what one had is kept.
         switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
         fixture.write(&one, "data/file", "later in one");
-        let points: Vec<_> = points(&fixture.home).into_iter().map(|point| point.container).collect();
+        let points: Vec<_> = points(&fixture.home).unwrap().into_iter().map(|point| point.container).collect();
         assert_eq!(points, std::slice::from_ref(&two), "one is active");
         let back = roll_back(&fixture.home, Some(&two), &fixture.lock).unwrap();
         assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("in two"));
@@ -165,6 +176,7 @@ mod tests {
         assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
         assert_eq!(fs::read_to_string(back.kept.join("data/file")).unwrap(), "in two");
         let texts: Vec<_> = snapshots::list(&fixture.home)
+            .unwrap()
             .iter()
             .map(|snapshot| fs::read_to_string(snapshot.place(&fixture.home).join("data/file")).unwrap())
             .collect();
@@ -184,13 +196,14 @@ mod tests {
         remove::prune(&fixture.home, 0, &fixture.lock).unwrap();
         assert_eq!(fixture.versions(), ["6.0.0", "5.0.0"]);
         let kept: Vec<_> = snapshots::list(&fixture.home)
+            .unwrap()
             .iter()
             .map(|snapshot| fs::read_to_string(snapshot.place(&fixture.home).join("data/file")).unwrap())
             .collect();
         assert_eq!(kept, ["5.0.0", "4.0.0", "3.0.0"]);
         assert!(fixture.home.snapshots().join("my own").exists());
         // A state whose version is gone can be gone back to once the version is there again.
-        assert_eq!(points(&fixture.home).len(), 1);
+        assert_eq!(points(&fixture.home).unwrap().len(), 1);
         let missing = roll_back(&fixture.home, Some(&ids[3]), &fixture.lock).unwrap_err();
         assert!(matches!(missing, StoreError::NotInstalled { .. }));
         fixture.install("4.0.0", &[]);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::files::exists;
 use super::launch::{self, Variable};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
@@ -21,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(10);
 const TOLD: usize = 2048;
 
 /// Whether the newer version of a switch brings a migration.
-pub(super) fn is_there(home: &Home, owner: &ContainerId) -> bool {
-    find(&home.container(owner)).is_some()
+pub(super) fn is_there(home: &Home, owner: &ContainerId) -> Result<bool, StoreError> {
+    find(&home.container(owner)).map(|script| script.is_some())
 }
 
 /// Runs the migration of `owner`, if it has one, on the files in `work`.
@@ -36,7 +37,7 @@ pub(super) fn run(
 ) -> Result<(), StoreError> {
     let folder = home.container(&owner.container);
     let folder = std::path::absolute(&folder).map_err(StoreError::io("find", &folder))?;
-    let Some(script) = find(&folder) else { return Ok(()) };
+    let Some(script) = find(&folder)? else { return Ok(()) };
     let refuse = |reason: String| StoreError::Migration { id: to.to_string(), script: script.clone(), reason };
     let work = std::path::absolute(work).map_err(StoreError::io("find", work))?;
     let written = home.logs().join("migrate.txt");
@@ -92,10 +93,16 @@ fn private(path: &Path) -> std::io::Result<fs::File> {
     options.open(path)
 }
 
-fn find(folder: &Path) -> Option<PathBuf> {
+fn find(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     let names: &[&str] =
         if cfg!(windows) { &["migrate.exe", "migrate.cmd", "migrate.bat", "migrate.py"] } else { &["migrate", "migrate.py"] };
-    names.iter().map(|name| folder.join("scripts").join(name)).find(|path| path.is_file())
+    for path in names.iter().map(|name| folder.join("scripts").join(name)) {
+        // A link is followed, and one that leads nowhere is an error: without its migration a switch would mix two forms of data.
+        if exists(&path)? && fs::metadata(&path).map_err(StoreError::io("look at", &path))?.is_file() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 fn end_all(child: &mut Child) {

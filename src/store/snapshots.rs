@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{exists, move_folder, read_json, remove_file, remove_tree, replace_json};
-use super::home::{LEAVING, entries_of};
+use super::files::{entries, exists, move_folder, read_json, remove_tree, replace_json};
+use super::home::{LEAVING, REMOVED};
 use super::lock::RunningLock;
 use super::migrate::{self, CARRIED};
 use super::{Home, StoreError};
@@ -63,13 +63,19 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// A snapshot of `container`, left at `now` for `next`.
-    pub(super) fn new(home: &Home, container: &ContainerId, next: &ContainerId, reason: Reason, now: jiff::Timestamp) -> Self {
+    pub(super) fn new(
+        home: &Home,
+        container: &ContainerId,
+        next: &ContainerId,
+        reason: Reason,
+        now: jiff::Timestamp,
+    ) -> Result<Self, StoreError> {
         // Later than all others, also after the clock was set back: the order is what counts.
-        let newest = all(home).first().map(|newest| newest.left.saturating_add(jiff::SignedDuration::from_micros(1)));
+        let newest = all(home)?.first().map(|newest| newest.left.saturating_add(jiff::SignedDuration::from_micros(1)));
         let left = newest.and_then(Result::ok).map_or(now, |after| after.max(now));
         // One width, so that the order of names is the order of times.
         let folder = home.snapshots().join(format!("{}-{container}", left.strftime("%Y%m%dT%H%M%S.%6fZ")));
-        Self { container: container.clone(), left, next: next.clone(), reason, healthy: true, folder }
+        Ok(Self { container: container.clone(), left, next: next.clone(), reason, healthy: true, folder })
     }
 
     /// Writes it down; repeating that changes nothing.
@@ -92,66 +98,88 @@ impl Snapshot {
     }
 
     /// Whether the files lie in its own folder and no longer in the version's.
-    pub fn has_files(&self) -> bool {
+    pub fn has_files(&self) -> Result<bool, StoreError> {
         has_files(&self.folder)
     }
 
-    /// The folder that holds `config`, `data` and `logs`.
+    /// The folder that holds `config`, `data` and `logs`; for showing it.
     pub fn place(&self, home: &Home) -> PathBuf {
-        if self.has_files() { self.files() } else { home.container(&self.container) }
+        if self.has_files().unwrap_or(true) { self.files() } else { home.container(&self.container) }
     }
 }
 
-fn has_files(folder: &Path) -> bool {
-    CARRIED.iter().any(|carried| exists(&folder.join(FILES).join(carried)))
+fn has_files(folder: &Path) -> Result<bool, StoreError> {
+    for carried in CARRIED {
+        if exists(&folder.join(FILES).join(carried))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// All snapshots whose files are there, the newest first.
-pub fn list(home: &Home) -> Vec<Snapshot> {
-    let active = home.active().ok().map(|(active, _)| active.container);
+///
+/// # Errors
+/// [`StoreError::Io`] if one of them cannot be looked at: a list with a gap in it is no reason to choose another one.
+pub fn list(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+    let active = home.active_if_any()?.map(|active| active.container);
     let mut seen = Vec::new();
-    let mut snapshots = all(home);
-    snapshots.retain(|snapshot| {
+    let mut snapshots = Vec::new();
+    for snapshot in all(home)? {
         // Files in a version's own folder belong to the last time it was left, and to none while it is in use.
         let is_last = !seen.contains(&snapshot.container);
         seen.push(snapshot.container.clone());
-        let in_version =
-            || is_last && active.as_ref() != Some(&snapshot.container) && home.container(&snapshot.container).is_dir();
-        snapshot.has_files() || in_version()
-    });
-    snapshots
+        let may_be_in_version = is_last && active.as_ref() != Some(&snapshot.container);
+        if snapshot.has_files()? || may_be_in_version && exists(&home.container(&snapshot.container))? {
+            snapshots.push(snapshot);
+        }
+    }
+    Ok(snapshots)
 }
 
 /// The newest snapshot of `id` if its files are in the version's folder, or on their way from there.
-pub(super) fn in_version(home: &Home, id: &ContainerId) -> Option<Snapshot> {
-    all(home).into_iter().find(|snapshot| snapshot.container == *id).filter(|snapshot| !snapshot.has_files())
+pub(super) fn in_version(home: &Home, id: &ContainerId) -> Result<Option<Snapshot>, StoreError> {
+    match all(home)?.into_iter().find(|snapshot| snapshot.container == *id) {
+        Some(snapshot) if !snapshot.has_files()? => Ok(Some(snapshot)),
+        _ => Ok(None),
+    }
 }
 
 /// Every folder that a switch gave a note, the newest first. Others are not ours.
-fn all(home: &Home) -> Vec<Snapshot> {
-    let read = |entry: fs::DirEntry| {
-        let folder = entry.path();
-        is_snapshot(&folder).then_some(())?;
-        let snapshot: Snapshot = read_json(&folder.join(NOTE)).ok()??;
-        Some(Snapshot { folder, ..snapshot })
-    };
-    let mut snapshots: Vec<_> = entries_of(&home.snapshots()).filter_map(read).collect();
+fn all(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+    let mut snapshots = Vec::new();
+    for folder in folders(home)? {
+        match read_json::<Snapshot>(&folder.join(NOTE)) {
+            Ok(Some(snapshot)) => snapshots.push(Snapshot { folder, ..snapshot }),
+            Ok(None) => {}
+            // For good: nothing is decided by it, and its files stay.
+            Err(StoreError::Damaged { .. }) => tracing::warn!(folder = %folder.display(), "the note of a snapshot is damaged"),
+            Err(error) => return Err(error),
+        }
+    }
     snapshots.sort_by(|a, b| b.folder.cmp(&a.folder));
-    snapshots
+    Ok(snapshots)
+}
+
+/// Every folder that has a snapshot's name.
+fn folders(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
+    let folders = entries(&home.snapshots())?.into_iter().map(|entry| entry.path());
+    Ok(folders.filter(|path| is_snapshot(path)).collect())
 }
 
 /// Moves the user's files in `folder`, a version that is about to go or was rolled back, into its snapshot; one is made if it has none and
-/// somebody used it. They are in the snapshot all together or not at all; what an interruption left is continued.
+/// somebody used it. They are in the snapshot all together or not at all; what an interruption left is continued. After an error `folder`
+/// must stay: what is in it is not known.
 pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<(), StoreError> {
-    let noted = in_version(home, id);
-    let is_under_way = noted.as_ref().is_some_and(|snapshot| exists(&snapshot.folder.join(TAKING)));
+    let noted = in_version(home, id)?;
+    let is_under_way = noted.as_ref().map(|snapshot| exists(&snapshot.folder.join(TAKING))).transpose()?.unwrap_or(false);
     if !is_under_way && migrate::is_pristine(folder) {
         return noted.map_or(Ok(()), |snapshot| remove(&snapshot));
     }
     let snapshot = match noted {
         Some(snapshot) => snapshot,
         None => {
-            let snapshot = Snapshot::new(home, id, id, Reason::Replaced, jiff::Timestamp::now());
+            let snapshot = Snapshot::new(home, id, id, Reason::Replaced, jiff::Timestamp::now())?;
             snapshot.write(home)?;
             snapshot
         }
@@ -160,7 +188,7 @@ pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<()
     fs::create_dir_all(&taking).map_err(StoreError::io("create", &taking))?;
     for carried in CARRIED {
         let (from, to) = (folder.join(carried), taking.join(carried));
-        if exists(&from) && !exists(&to) {
+        if exists(&from)? && !exists(&to)? {
             move_folder(&from, &to)?;
         }
     }
@@ -171,7 +199,7 @@ pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<()
 /// What a removal has begun to take in counts from now on: the version is switched to again, and what is left of its files follows.
 pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
     let taking = snapshot.folder.join(TAKING);
-    if exists(&taking) {
+    if exists(&taking)? {
         durable::rename(&taking, &snapshot.files()).map_err(StoreError::io("rename", &taking))?;
         durable::sync_folder(&snapshot.folder).map_err(StoreError::io("make durable", &snapshot.folder))?;
     }
@@ -183,80 +211,116 @@ pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
     remove_folder(&snapshot.folder)
 }
 
-/// The note first: cut short, it is no snapshot any more, and [`tidy`] does the rest.
+/// Renamed first: cut short, it is no snapshot any more, and [`tidy`] does the rest. Files whose note got lost are never taken for that.
 fn remove_folder(folder: &Path) -> Result<(), StoreError> {
-    remove_file(&folder.join(NOTE))?;
-    remove_tree(folder)
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if name.starts_with(REMOVED) {
+        return remove_tree(folder);
+    }
+    let aside = folder.with_file_name(format!("{REMOVED}{name}"));
+    remove_tree(&aside)?;
+    move_folder(folder, &aside)?;
+    remove_tree(&aside)
 }
 
 /// Puts right what a kill left: notes that name nothing, and what is left of a snapshot whose note is gone. A failure is told in the log:
-/// the next one who comes tries again.
+/// the next one who comes tries again. Nothing is deleted after a look that failed.
 pub(super) fn tidy(home: &Home) {
     // A rollback that was cut short before it took the files of the version that it left.
-    for snapshot in rolled_back(home) {
-        if let Err(error) = take_in(home, &snapshot.container, &home.container(&snapshot.container)) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the user's files stay in the version that was left");
-        }
+    let taken = rolled_back(home).and_then(|cut_short| {
+        cut_short.iter().try_for_each(|snapshot| take_in(home, &snapshot.container, &home.container(&snapshot.container)))
+    });
+    if let Err(error) = taken {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the user's files stay in the version that was left");
     }
-    for folder in left(home) {
-        if let Err(error) = remove_folder(&folder) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
-        }
+    if let Err(error) = left(home).and_then(|left| left.iter().try_for_each(|folder| remove_folder(folder))) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what a snapshot left could not be removed");
     }
 }
 
-/// Whether [`tidy`] has something to do.
+/// Whether [`tidy`] has something to do, or that is not known.
 pub(super) fn has_left(home: &Home) -> bool {
-    !left(home).is_empty() || !rolled_back(home).is_empty()
+    !left(home).is_ok_and(|left| left.is_empty()) || !rolled_back(home).is_ok_and(|cut_short| cut_short.is_empty())
 }
 
-fn rolled_back(home: &Home) -> Vec<Snapshot> {
-    let in_version = list(home).into_iter().filter(|snapshot| snapshot.reason == Reason::RolledBack && !snapshot.has_files());
-    in_version.filter(|snapshot| !RunningLock::is_held(home, &snapshot.container)).collect()
-}
-
-fn left(home: &Home) -> Vec<PathBuf> {
-    // The note of a switch that waits to be finished names the version that is still active.
-    if exists(&home.journal()) {
-        return Vec::new();
+fn rolled_back(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+    let mut cut_short = Vec::new();
+    for snapshot in list(home)?.into_iter().filter(|snapshot| snapshot.reason == Reason::RolledBack) {
+        if !snapshot.has_files()? && !RunningLock::is_held(home, &snapshot.container) {
+            cut_short.push(snapshot);
+        }
     }
-    let active = home.active().ok().filter(|_| !home.has_lost_pointer()).map(|(active, _)| active.container);
-    let is_nothing = |snapshot: &Snapshot| {
-        // The files of the active version are in use; those of a version that is gone are nowhere.
-        // A version whose removal was cut short still has its files.
+    Ok(cut_short)
+}
+
+/// What nobody needs; an error if one of the looks that say so fails.
+fn left(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
+    // The note of a switch that waits to be finished names the version that is still active.
+    if exists(&home.journal())? {
+        return Ok(Vec::new());
+    }
+    let named = home.named()?.is_some();
+    let active = home.active_if_any()?.filter(|_| named).map(|active| active.container);
+    let mut left = Vec::new();
+    for snapshot in all(home)? {
+        if snapshot.has_files()? || exists(&snapshot.folder.join(TAKING))? {
+            continue;
+        }
+        // The files of the active version are in use; those of a version that is gone are nowhere. A version whose removal was cut short
+        // still has its files.
         let leaving = home.containers().join(format!("{LEAVING}{}", snapshot.container));
-        let is_gone = || active.is_some() && !home.container(&snapshot.container).exists() && !exists(&leaving);
-        let is_taking = exists(&snapshot.folder.join(TAKING));
-        !snapshot.has_files() && !is_taking && (active.as_ref() == Some(&snapshot.container) || is_gone())
-    };
-    let nothing = all(home).into_iter().filter(is_nothing).map(|snapshot| snapshot.folder);
-    // The note is written first and deleted first.
-    let half =
-        entries_of(&home.snapshots()).map(|entry| entry.path()).filter(|path| is_snapshot(path) && !exists(&path.join(NOTE)));
-    nothing.chain(half).collect()
+        let is_gone = active.is_some() && !exists(&home.container(&snapshot.container))? && !exists(&leaving)?;
+        if is_gone || active.as_ref() == Some(&snapshot.container) {
+            left.push(snapshot.folder);
+        }
+    }
+    // The note is written first. Files without one belong to somebody all the same.
+    for folder in folders(home)? {
+        if !exists(&folder.join(NOTE))? && !has_files(&folder)? && !exists(&folder.join(TAKING))? {
+            left.push(folder);
+        }
+    }
+    let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
+    left.extend(entries(&home.snapshots())?.into_iter().filter(is_removed).map(|entry| entry.path()));
+    Ok(left)
 }
 
 /// Removes the oldest snapshots but the newest three, and those that hold nothing; never `made`, the folder that was just made. Called when
 /// all is done: what cannot be removed is told in the log and is no reason to fail.
 pub(super) fn prune(home: &Home, made: Option<&Path>) {
-    let mut kept: Vec<PathBuf> = list(home).into_iter().map(|snapshot| snapshot.folder).take(KEPT).collect();
+    let pruned = surplus(home).and_then(|surplus| {
+        let surplus = surplus.iter().filter(|folder| made != Some(folder.as_path()));
+        surplus.into_iter().try_for_each(|folder| remove_folder(folder))
+    });
+    if let Err(error) = pruned {
+        tracing::warn!(error = &error as &dyn std::error::Error, "old snapshots could not be removed");
+    }
+}
+
+/// Which folders can go; an error if one of the looks that say so fails.
+fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
+    let mut kept: Vec<PathBuf> = list(home)?.into_iter().map(|snapshot| snapshot.folder).take(KEPT).collect();
+    let active = home.active_if_any()?.map(|active| active.container);
     // The note of files that are still in an installed version costs nothing, and says whose they are.
-    kept.extend(all(home).into_iter().filter(|note| !note.has_files() && home.record(&note.container).is_ok()).filter_map(
-        |note| {
-            let is_last = in_version(home, &note.container).is_some_and(|last| last.folder == note.folder);
-            let is_active = home.active().is_ok_and(|(active, _)| active.container == note.container);
-            (is_last && !is_active).then_some(note.folder)
-        },
-    ));
-    let folder = home.snapshots();
-    let old = entries_of(&folder).map(|entry| entry.path()).filter(|path| is_snapshot(path));
-    // Files whose note cannot be read belong to somebody all the same.
-    let is_lost = |path: &PathBuf| has_files(path) && !read_json::<Snapshot>(&path.join(NOTE)).is_ok_and(|note| note.is_some());
-    for old in old.filter(|path| !kept.contains(path) && made != Some(path.as_path()) && !is_lost(path)) {
-        if let Err(error) = remove_folder(&old) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an old snapshot could not be removed");
+    for note in all(home)? {
+        let is_last = in_version(home, &note.container)?.is_some_and(|last| last.folder == note.folder);
+        if is_last && active.as_ref() != Some(&note.container) && exists(&home.container(&note.container))? {
+            kept.push(note.folder);
         }
     }
+    let mut surplus = Vec::new();
+    for folder in folders(home)?.into_iter().filter(|folder| !kept.contains(folder)) {
+        // Files whose note is gone or damaged belong to somebody all the same.
+        let is_known = match read_json::<Snapshot>(&folder.join(NOTE)) {
+            Ok(note) => note.is_some(),
+            Err(StoreError::Damaged { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        if is_known || !has_files(&folder)? {
+            surplus.push(folder);
+        }
+    }
+    Ok(surplus)
 }
 
 /// Whether this folder's name is one that a switch gave: a time and a version. Others are not ours to remove.

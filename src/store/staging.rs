@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::{exists, remove_tree};
-use super::home::entries_of;
+use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError, contents, kept, migrate};
-use crate::durable;
 use crate::model::{ContainerId, Digest, Manifest};
+use crate::{durable, look};
 
 /// Room that stays free on the disk, bytes: the system and the app need some too.
 const RESERVE: u64 = 32 << 20;
@@ -98,27 +97,27 @@ impl Staging {
         let aside = self.home.containers().join(format!(".damaged-{}", self.id));
         // The first is there if a kill came between the renames below.
         for damaged in [&aside, &place] {
-            if exists(damaged) {
+            if exists(damaged)? {
                 tracing::error!(folder = %damaged.display(), "a damaged version is in the way; its user files are carried over");
                 migrate::rescue(damaged, &self.tree())?.log();
             }
         }
         // The first version here takes over what an uninstalled one left of the user's.
-        let is_first = self.home.installed()?.is_empty();
+        let is_first = self.home.is_empty()?;
         let taken = if is_first { kept::take_over(&self.home, &self.tree())? } else { None };
         contents::keep(&self.tree(), manifest)?;
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
         // Without an ending of its own: not yet carried over. With one: nothing but kept.
         let kept = || self.home.containers().join(format!(".damaged-{}-{:08x}", self.id, fastrand::u32(..)));
-        if exists(&place) {
-            if exists(&aside) {
+        if exists(&place)? {
+            if exists(&aside)? {
                 rename(&aside, &kept())?;
             }
             rename(&place, &aside)?;
         }
         rename(&self.tree(), &place)?;
-        if exists(&aside) {
+        if exists(&aside)? {
             rename(&aside, &kept())?;
         }
         durable::sync_folder(&self.home.containers()).map_err(StoreError::io("make durable", &place))?;
@@ -149,12 +148,13 @@ pub fn left_by(home: &Home, id: &ContainerId) -> Staging {
 }
 
 /// Staging places of versions that are installed: a kill or an error came before the last step of [`Staging::register`].
-pub(super) fn left_by_installed(home: &Home) -> impl Iterator<Item = PathBuf> {
-    let places = entries_of(&home.staging()).map(|entry| entry.path());
-    places.filter(|place| {
+pub(super) fn left_by_installed(home: &Home) -> Vec<PathBuf> {
+    let places = look::entries_if_readable(&home.staging()).into_iter().map(|entry| entry.path());
+    let is_installed = |place: &PathBuf| {
         let id = place.file_name().and_then(|name| name.to_str()?.parse().ok());
         id.is_some_and(|id| home.record(&id).is_ok())
-    })
+    };
+    places.filter(is_installed).collect()
 }
 
 /// Bytes that a file really takes on disk: a preallocated or sparse one may take fewer than its length.
@@ -171,8 +171,7 @@ fn allocated(found: &fs::Metadata) -> u64 {
 
 /// Deletes staged versions other than `keep`: a newer release makes an older half-fetched one worthless.
 pub fn discard_others(home: &Home, keep: &ContainerId, _lock: &HomeLock) -> Result<(), StoreError> {
-    let folder = home.staging();
-    for entry in fs::read_dir(&folder).map_err(StoreError::io("read", &folder))?.flatten() {
+    for entry in entries(&home.staging())? {
         if entry.file_name().to_str() != Some(&keep.to_string()) {
             remove_tree(&entry.path())?;
         }

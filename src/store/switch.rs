@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::files::{can_clone, remove_tree};
+use super::files::{can_clone, exists, remove_tree};
 use super::home::REMOVED;
 use super::journal::{self, Journal};
 use super::launch::Variable;
@@ -52,8 +52,12 @@ impl Means<'_> {
 /// Switches to `id` now.
 pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> Result<(InstalledRecord, Migration), StoreError> {
     let record = home.record(id)?;
-    let before = home.active().ok();
-    let damaged = damaged_before(home, id);
+    let before = match home.active() {
+        Ok(before) => Some(before),
+        Err(StoreError::NothingInstalled { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let damaged = damaged_before(home, id)?;
     let source = match &before {
         Some((active, _)) if active.container != *id => Some(home.container(&active.container)),
         _ => damaged.clone(),
@@ -91,7 +95,7 @@ fn transfer(
     let note = match left {
         Some((active, _)) => {
             let healthy = active.probation.as_ref().is_none_or(|probation| probation.up);
-            let note = Snapshot { healthy, ..Snapshot::new(home, &active.container, id, Reason::Switched, now) };
+            let note = Snapshot { healthy, ..Snapshot::new(home, &active.container, id, Reason::Switched, now)? };
             note.write(home)?;
             Some(note)
         }
@@ -123,7 +127,7 @@ fn transfer(
 /// Writes the journal and carries the switch out.
 pub(super) fn commit(home: &Home, prepared: &Path, displaced: &Path, active: Active, lock: &HomeLock) -> Result<(), StoreError> {
     let below = |path: &Path| path.strip_prefix(home.root()).unwrap_or(path).to_owned();
-    let folders = journal::folders_in(prepared);
+    let folders = journal::folders_in(prepared)?;
     let container = active.container.clone();
     Journal { container, prepared: below(prepared), folders, displaced: below(displaced), active }.commit(home, lock)
 }
@@ -139,7 +143,7 @@ fn prepare(
     let newer = from.filter(|from| from.container.version > to.container.version).unwrap_or(to);
     if let Some(from) = from
         && from.data_schema > to.data_schema
-        && !script::is_there(home, &newer.container)
+        && !script::is_there(home, &newer.container)?
     {
         return Err(StoreError::DataTooNew { id: to.container.to_string(), found: from.data_schema, known: to.data_schema });
     }
@@ -175,14 +179,14 @@ fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
 /// Where the present user files of `id` go: to the snapshot of when it was left, to one made now, or, if nobody ever touched them, to
 /// where removed things go.
 pub(super) fn displaced(home: &Home, id: &ContainerId, now: jiff::Timestamp) -> Result<PathBuf, StoreError> {
-    if let Some(snapshot) = snapshots::in_version(home, id) {
+    if let Some(snapshot) = snapshots::in_version(home, id)? {
         snapshots::complete(&snapshot)?;
         return Ok(snapshot.files());
     }
     if migrate::is_pristine(&home.container(id)) {
         return Ok(home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..))));
     }
-    let snapshot = Snapshot::new(home, id, id, Reason::Replaced, now);
+    let snapshot = Snapshot::new(home, id, id, Reason::Replaced, now)?;
     snapshot.write(home)?;
     Ok(snapshot.files())
 }
@@ -199,9 +203,9 @@ pub(super) fn finish(home: &Home, displaced: &Path, note: Option<&Snapshot>) {
 
 /// The folder of the version that the pointer names, if that is another one than `id`, which only stands in for it: damaged as it is,
 /// the user's present files are there.
-fn damaged_before(home: &Home, id: &ContainerId) -> Option<PathBuf> {
-    let named = home.named().ok().flatten()?.container;
-    (named != *id).then(|| home.container(&named))
+fn damaged_before(home: &Home, id: &ContainerId) -> Result<Option<PathBuf>, StoreError> {
+    let named = home.named()?.map(|active| active.container);
+    Ok(named.filter(|named| named != id).map(|named| home.container(&named)))
 }
 
 /// Remembers to switch to `id` before the next start, since the app is running now.
@@ -225,7 +229,7 @@ pub struct Resolved {
 /// or the app is still running in the old version. A switch that fails is told, and the version that was active before starts. A
 /// lost `active.json` is written anew if nobody else is at work.
 pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreError> {
-    if home.journal().exists() {
+    if exists(&home.journal()).unwrap_or(true) {
         // Taking the lock finishes it.
         let end = Instant::now() + PATIENCE_WITH_SWITCH;
         while let Err(error) = HomeLock::take(home) {
@@ -242,7 +246,7 @@ pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreErr
             tracing::warn!(error = &error as &dyn std::error::Error, "active.json could not be written anew");
         }
     }
-    let (active, record) = home.active()?;
+    let (active, record) = home.active_for_start()?;
     let stay = |record| Ok(Resolved { record, switched: None });
     let Some(pending) = active.pending.clone() else { return stay(record) };
     if RunningLock::is_held(home, &active.container) {
@@ -266,7 +270,7 @@ pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreErr
                 error = &error as &dyn std::error::Error,
                 "the pending switch failed; starting the version before it"
             );
-            let (active, record) = home.active()?;
+            let (active, record) = home.active_for_start()?;
             let failures = active.pending_failures + 1;
             // It would fail again at each start, and cost each time.
             let given_up = error.is_final() || failures >= MOST_TRIES;
@@ -372,6 +376,7 @@ mod tests {
             assert_eq!(fixture.read(&one, "config/c").as_deref(), Some("default"));
         }
         let kept: Vec<_> = snapshots::list(&fixture.home)
+            .unwrap()
             .iter()
             .map(|snapshot| fs::read_to_string(snapshot.place(&fixture.home).join("data/file")).unwrap())
             .collect();
@@ -447,7 +452,7 @@ mod tests {
             assert_eq!(home.active().unwrap().0.container, one);
             assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"));
             assert_eq!(fixture.read(&two, "data/file"), None);
-            assert!(snapshots::list(home).is_empty());
+            assert!(snapshots::list(home).unwrap().is_empty());
             // At a start it is tried once, told, and not again.
             switch_at_next_start(home, &two, lock).unwrap();
             let home = home.clone();

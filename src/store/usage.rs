@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Home;
-use super::home::entries_of;
+use crate::look::entries_if_readable;
 
 /// Room on the disk, bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct Usage {
 pub fn measure(home: &Home) -> Usage {
     let mut measuring = Measuring::default();
     let mut usage = Usage::default();
-    for entry in entries_of(home.root()).map(|entry| entry.path()) {
+    for entry in entries_if_readable(home.root()).into_iter().map(|entry| entry.path()) {
         if entry == home.containers() || entry == home.snapshots() {
-            for folder in entries_of(&entry).map(|entry| entry.path()) {
+            for folder in entries_if_readable(&entry).into_iter().map(|entry| entry.path()) {
                 let bytes = measuring.bytes(&folder);
                 usage.whole += bytes;
                 usage.folders.push((folder, bytes));
@@ -50,7 +50,11 @@ impl Measuring {
     fn bytes(&mut self, path: &Path) -> u64 {
         let Ok(found) = fs::symlink_metadata(path) else { return 0 };
         let own = self.own(&found);
-        if found.is_dir() { own + entries_of(path).map(|entry| self.bytes(&entry.path())).sum::<u64>() } else { own }
+        if found.is_dir() {
+            own + entries_if_readable(path).iter().map(|entry| self.bytes(&entry.path())).sum::<u64>()
+        } else {
+            own
+        }
     }
 
     #[cfg(unix)]

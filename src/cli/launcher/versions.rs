@@ -75,14 +75,14 @@ impl Session<'_> {
         Ending::NothingToDo
     }
 
-    pub(super) fn points(&self) -> Ending {
-        let points = rollback::points(&self.place.home);
+    pub(super) fn points(&self) -> Result<Ending, StoreError> {
+        let points = rollback::points(&self.place.home)?;
         for point in &points {
             let date = self.output.texts.date(point.left, &jiff::tz::TimeZone::system());
             self.output.say(&format!("{:<16} {date}", point.container.version.to_string()));
         }
         self.output.result(json!({ "status": "done", "points": points }));
-        if points.is_empty() { Ending::NothingToDo } else { Ending::Done }
+        Ok(if points.is_empty() { Ending::NothingToDo } else { Ending::Done })
     }
 
     pub(super) fn roll_back(&self, to: Option<Version>) -> Ending {

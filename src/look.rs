@@ -1,0 +1,159 @@
+//! Looking at files: what is there, what is not, and what is not known. An error is no absence: whoever deletes, moves or replaces
+//! something because another thing is not there asks here, and does nothing where the answer is an error. Ground floor, beside
+//! [`crate::durable`].
+//!
+//! Records and documents are read here as well: plain files only, and no more of them than they can sensibly hold, so that a pipe or a
+//! gigantic file in the place of one is an error and no wait.
+
+use std::fs::{self, DirEntry, File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Largest small record (a pointer, a note, the state), bytes.
+pub const SMALL: u64 = 4 << 20;
+/// Largest document (a manifest, metadata), bytes.
+pub const LARGE: u64 = 256 << 20;
+
+/// What stands at `path`, itself and not what it leads to; `None` if nothing does.
+///
+/// # Errors
+/// Whatever keeps the system from saying so.
+pub fn at(path: &Path) -> io::Result<Option<Metadata>> {
+    loop {
+        return match fs::symlink_metadata(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+    }
+}
+
+/// Whether there is something at `path`, also a link that leads nowhere.
+///
+/// # Errors
+/// As [`at`].
+pub fn is_there(path: &Path) -> io::Result<bool> {
+    at(path).map(|found| found.is_some())
+}
+
+/// Whether a folder stands at `path` itself.
+///
+/// # Errors
+/// As [`at`].
+pub fn is_folder(path: &Path) -> io::Result<bool> {
+    at(path).map(|found| found.is_some_and(|found| found.is_dir()))
+}
+
+/// Everything in `folder`; nothing if there is no such folder.
+///
+/// # Errors
+/// If it cannot be listed to its end.
+pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if is_absence(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Everything in `folder` for whoever only tidies or shows: a folder that cannot be listed is told in the log and passes for an empty one.
+/// Never for a decision that something is to be deleted because something else is *not* there.
+pub fn entries_if_readable(folder: &Path) -> Vec<DirEntry> {
+    entries(folder).unwrap_or_else(|error| {
+        tracing::info!(%error, folder = %folder.display(), "this folder cannot be listed now");
+        Vec::new()
+    })
+}
+
+/// Opens a plain file for reading; anything else is an error, and a pipe is not waited for.
+///
+/// # Errors
+/// What the system says; `InvalidInput` if it is no plain file.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    open_with(&mut options, path)
+}
+
+/// Opens a plain file as `options` say; anything else is an error, and a pipe is not waited for.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // Without effect on plain files.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file")) }
+}
+
+/// The bytes of a plain file of at most `most` bytes; `None` if there is none.
+///
+/// # Errors
+/// As [`open`]; `FileTooLarge` if it holds more.
+pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match open(path) {
+        Ok(file) => file,
+        Err(error) if is_absence(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    if length > most {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    // It may grow while it is read.
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
+}
+
+/// Whether the error says that there is nothing.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absence_is_told_from_what_is_not_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "text").unwrap();
+        assert!(is_there(&file).unwrap() && !is_there(&file.with_extension("no")).unwrap());
+        assert!(!is_there(&file.join("below")).unwrap(), "nothing is below a file");
+        assert!(is_folder(folder.path()).unwrap() && !is_folder(&file).unwrap());
+        // A name that no file system takes: an error everywhere.
+        let unknown = folder.path().join("x".repeat(5_000));
+        assert!(is_there(&unknown).is_err() && entries(&unknown).is_err() && read(&unknown, 1).is_err());
+        assert!(entries_if_readable(&unknown).is_empty());
+        assert_eq!(entries(folder.path()).unwrap().len(), 1);
+        assert!(entries(&folder.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_plain_files_of_a_sensible_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "text").unwrap();
+        assert_eq!(read(&file, 4).unwrap().as_deref(), Some(b"text".as_slice()));
+        assert_eq!(read(&file, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(read(&folder.path().join("none"), 4).unwrap().is_none());
+        assert!(read(folder.path(), 4).is_err());
+        #[cfg(unix)]
+        {
+            let pipe = folder.path().join("pipe");
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &pipe,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+                0,
+            )
+            .unwrap();
+            assert_eq!(read(&pipe, 4).unwrap_err().kind(), io::ErrorKind::InvalidInput, "and without waiting");
+        }
+    }
+}
