@@ -36,8 +36,15 @@ fn main() {
             play(&command, &emitter, language, scene == "offer-incremental");
         }
     });
-    let options =
-        WindowOptions { title: "LabelImg".to_owned(), app_name: "LabelImg".to_owned(), icon: None, language, theme, renderer };
+    let options = WindowOptions {
+        title: "LabelImg".to_owned(),
+        app_name: "LabelImg".to_owned(),
+        icon: None,
+        language,
+        theme,
+        renderer,
+        details: false,
+    };
     if arguments.iter().any(|argument| argument == "--small") {
         println!("{:?}", notify(options, handle, state).map(|notified| notified.told));
     } else {

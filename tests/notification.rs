@@ -88,7 +88,7 @@ fn version() -> Version {
 #[test]
 fn an_offer_says_what_it_costs_and_takes_an_answer() {
     let mut window = Window::scene("offer-incremental");
-    for text in ["Update to 1.8.6", "Incremental update • 5.4 KB", "Update", "Later"] {
+    for text in ["LabelImg: new version 1.8.6", "Small update • 5.4 KB", "Update", "Later"] {
         assert!(window.sees(text), "{text} is missing");
     }
     assert!(!window.sees("No restart needed"));
@@ -97,7 +97,7 @@ fn an_offer_says_what_it_costs_and_takes_an_answer() {
     assert!(window.sees("Preparing (1/3)"));
 
     let mut window = Window::scene("notification-hot");
-    assert!(window.sees("Incremental update • 1.2 MB") && window.sees("No restart needed"));
+    assert!(window.sees("Small update • 1.2 MB") && window.sees("No restart needed"));
     window.click("Later");
     assert_eq!((window.all_commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
 
@@ -108,13 +108,13 @@ fn an_offer_says_what_it_costs_and_takes_an_answer() {
 #[test]
 fn it_goes_by_itself_unless_the_pointer_is_on_it() {
     let mut window = Window::scene("offer-incremental");
-    window.wait(35);
+    window.wait(135);
     assert_eq!(window.told(), None);
     window.harness.hover_at(egui::pos2(100.0, 40.0));
     window.wait(200);
     assert_eq!(window.told(), None);
     window.harness.remove_cursor();
-    window.wait(45);
+    window.wait(145);
     assert_eq!(window.told(), None);
     window.wait(8);
     assert_eq!((window.told(), window.all_commands()), (Some(Told::TimedOut), vec![]));
@@ -126,7 +126,7 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     window.click("Update");
     window.harness.remove_cursor();
     window.phase(Phase::Downloading { version: version() });
-    assert!(window.sees("Downloading (1/3)") && window.sees("Connecting to the nodes…"));
+    assert!(window.sees("Downloading (1/3)") && window.sees("Connecting…"));
     window.emit(scenes::progress_of(1_210_000, Language::English, 0.5, true));
     assert!(window.sees("605 KB of 1.2 MB • 6.8 MB/s"));
     assert_eq!(window.harness.get_by_label("Progress of the update").accesskit_node().numeric_value(), Some(50.0));
@@ -139,8 +139,8 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     window.phase(Phase::Swapping { version: version() });
     assert!(window.sees("Taking over (3/3)"));
     window.phase(Phase::Swapped { version: version(), modules: Vec::new() });
-    assert!(window.sees("1.8.6 is in use") && window.sees("No restart needed"));
-    window.wait(38);
+    assert!(window.sees("LabelImg 1.8.6 is in use") && window.sees("No restart needed"));
+    window.wait(138);
     assert_eq!(window.told(), None);
     window.wait(12);
     assert_eq!(window.told(), Some(Told::Done));
@@ -150,7 +150,7 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
 #[test]
 fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     let mut window = Window::scene("ready-obstacle");
-    assert!(window.sees("Version 1.8.6 is ready") && window.sees("What changed cannot be exchanged while the app runs."));
+    assert!(window.sees("LabelImg 1.8.6 is ready") && window.sees("What changed cannot be exchanged while the app runs."));
     window.wait(100);
     assert_eq!(window.told(), None);
     window.click("Restart");
@@ -232,7 +232,7 @@ fn an_offer_that_comes_again_is_asked_again() {
     for event in scenes::events("offer", Language::English) {
         window.emit(event);
     }
-    assert!(window.sees("Full update • 82.6 MB") && window.sees("Later"));
+    assert!(window.sees("Download • 82.6 MB") && window.sees("Later"));
 }
 
 /// The scenes of the small window.

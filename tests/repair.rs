@@ -214,7 +214,7 @@ fn without_a_network_a_clone_suffices_and_what_is_nowhere_else_is_told() {
     assert_eq!(how(&repaired, "app/same.bin"), "cloned");
     assert_eq!(repaired.result["left"][0]["path"], "app/sub/own.bin");
     assert_eq!(repaired.result["problem"]["kind"], "no_network");
-    assert!(repaired.errors.contains("No download node can be reached"), "{}", repaired.errors);
+    assert!(repaired.errors.contains("The update server cannot be reached"), "{}", repaired.errors);
     // A node that is there again makes it whole.
     let node = world.serve();
     world.configure(&[&node.address], "");

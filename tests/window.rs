@@ -12,8 +12,8 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use image::RgbaImage;
 use kuzflow::engine::mailbox;
-use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
-use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, ViewState, theme};
+use kuzflow::engine::protocol::{Command, Event, NoUpdate, Phase, ProblemKind};
+use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 use windows::{ENGLISH, Look, Shown};
@@ -32,8 +32,13 @@ impl Shown for Dialog {
 
 impl Window {
     fn open(state: ViewState, look: Look) -> Self {
+        Self::open_on(state, look, None)
+    }
+
+    /// A window on a screen that has this much room for it, points.
+    fn open_on(state: ViewState, look: Look, room: Option<egui::Vec2>) -> Self {
         let (handle, engine) = mailbox::channel();
-        let dialog = Dialog::new(
+        let mut dialog = Dialog::new(
             state,
             handle,
             DialogOptions {
@@ -42,6 +47,7 @@ impl Window {
                 language: look.language,
                 theme: look.theme,
                 dark: false,
+                details: false,
                 zone: jiff::tz::TimeZone::UTC,
                 open_folder: |folder| match folder.to_str() {
                     Some(path) if path.contains("1.8.4") => Ok(()),
@@ -56,7 +62,7 @@ impl Window {
             },
         );
         let builder = Harness::builder()
-            .with_size(egui::vec2(theme::WIDTH, 480.0))
+            .with_size(dialog.size_on(room))
             .with_max_steps(40)
             // Names and notes are written in the system's fonts, of which there may be none for Chinese. That every text of the
             // catalogue has its glyphs is a test in `fonts.rs`.
@@ -119,7 +125,8 @@ impl Window {
 #[test]
 fn an_offer_can_be_taken_put_off_or_skipped() {
     let mut window = Window::scene("offer");
-    for text in ["Version 1.8.6 is available", "Full update • 82.6 MB", "1.8.5", "about 14 seconds", "Shanghai", "400 Mbps"] {
+    for text in ["LabelImg 1.8.6 is available", "You have version 1.8.5\nDownload • 82.6 MB • about 14 seconds • restart needed"]
+    {
         assert!(window.sees(text), "{text} is missing");
     }
     window.click("Update now");
@@ -134,7 +141,9 @@ fn an_offer_can_be_taken_put_off_or_skipped() {
 #[test]
 fn an_offer_says_which_way_it_takes_and_why() {
     let told = |scene: &str, texts: &[&str]| {
-        let window = Window::scene(scene);
+        let mut window = Window::scene(scene);
+        assert!(!window.sees("Method"), "what engineers want to know is in front");
+        window.click("Details");
         for text in texts {
             assert!(window.sees(text), "{text} is missing in {scene}");
         }
@@ -142,13 +151,7 @@ fn an_offer_says_which_way_it_takes_and_why() {
     let patched = "1,532 files: 1,521 taken over, 9 patched, 2 fetched";
     told(
         "offer-incremental",
-        &[
-            "Incremental update • 5.4 KB (full package 82.6 MB)",
-            "5.4 KB, 99.9% less than the full package",
-            "about 1 second, restart needed",
-            "One patch on top of 1.8.5",
-            patched,
-        ],
+        &["5.4 KB, 99.9% less than the full package", "about 1 second, restart needed", "One patch on top of 1.8.5", patched],
     );
     told("offer-chain", &["3 patches in a row, starting from 1.8.0", "about 1 second, no restart needed", patched]);
     told(
@@ -159,7 +162,7 @@ fn an_offer_says_which_way_it_takes_and_why() {
             "12.5 MB, 84% less than the full package",
         ],
     );
-    told("offer-above-threshold", &["Full update • 82.6 MB", "Full update", "Too much has changed for a smaller download"]);
+    told("offer-above-threshold", &["Shanghai", "400 Mbps", "Full update", "Too much has changed for a smaller download"]);
     told("offer", &["Full update", "What changed since your version is not known"]);
 }
 
@@ -171,7 +174,7 @@ fn a_small_download_is_counted_in_its_own_bytes_and_then_in_files() {
     assert!(window.sees("0 B of 5.4 KB") && window.sees("Shanghai"));
     window.emit(Event::Phase { phase: Phase::Installing { version } });
     window.emit(scenes::step(643, 0));
-    for text in ["Installing 1.8.6", "Building it from what is already on this computer", "File 644 of 1,532", "41%"] {
+    for text in ["Installing LabelImg 1.8.6", "Building it from what is already on this computer", "File 644 of 1,532", "41%"] {
         assert!(window.sees(text), "{text} is missing");
     }
     let bar = window.harness.get_by_label("Files written");
@@ -199,7 +202,7 @@ fn a_download_can_be_paused_resumed_and_cancelled() {
     let total = window.harness.get_by_label("Total progress");
     assert_eq!(total.accesskit_node().numeric_value(), Some(42.0));
     assert_eq!(window.harness.get_by_label("Progress from Shanghai").accesskit_node().numeric_value(), Some(19.0));
-    assert!(window.sees("data do not match the signature"));
+    assert!(window.sees("Data do not match the signature"));
     window.click("Pause");
     window.emit(Event::Phase { phase: Phase::Paused { version: Version::new(1, 8, 6) } });
     window.click("Resume");
@@ -213,11 +216,11 @@ fn events_move_the_window_on_until_the_app_runs() {
     let mut window = Window::scene("offer");
     let version = Version::new(1, 8, 6);
     window.emit(Event::Phase { phase: Phase::Downloading { version: version.clone() } });
-    assert!(window.sees("Downloading 1.8.6") && window.sees("Connecting to the nodes…"));
+    assert!(window.sees("Downloading LabelImg 1.8.6") && window.sees("Connecting…"));
     window.emit(scenes::progress(Language::English, 0.5, true));
     assert!(window.sees("50%") && window.sees("6.8 MB/s"));
     window.emit(Event::Phase { phase: Phase::Ready { version: version.clone(), running: true } });
-    window.click("Restart now");
+    window.click("Restart LabelImg");
     assert_eq!(window.commands(), [Command::RestartNow]);
     window.emit(Event::Phase { phase: Phase::Switching { version: version.clone() } });
     assert_eq!(window.closed(), None);
@@ -229,12 +232,12 @@ fn events_move_the_window_on_until_the_app_runs() {
 fn a_restart_is_explained_where_it_could_have_been_spared() {
     let why = "What changed cannot be exchanged while the app runs.";
     let mut window = Window::scene("ready-obstacle");
-    assert!(window.sees(why) && window.sees("Restart now"));
+    assert!(window.sees(why) && window.sees("Restart LabelImg"));
     // The next release is another matter.
     for event in scenes::events("ready", Language::English) {
         window.emit(event);
     }
-    assert!(!window.sees(why) && window.sees("Restart now"));
+    assert!(!window.sees(why) && window.sees("Restart LabelImg"));
 }
 
 #[test]
@@ -248,9 +251,9 @@ fn the_window_closes_with_its_engine() {
 #[test]
 fn a_failure_says_what_to_do_and_can_be_copied() {
     let mut window = Window::scene("failed");
-    assert!(window.sees("No download node can be reached"));
+    assert!(window.sees("The update server cannot be reached"));
     assert!(!window.sees("connection refused"));
-    window.click("Show details");
+    window.click("Details");
     window.harness.get_by_label("Copy details").click();
     window.harness.step();
     let copied = window.harness.output().platform_output.commands.iter().find_map(|command| match command {
@@ -339,7 +342,9 @@ fn a_file_waits_until_an_update_is_done() {
 #[test]
 fn what_comes_from_a_file_says_so() {
     let mut window = Window::scene("offer-file");
-    for text in ["Version 1.8.6 is available", "From a file • no download", "labelimg-1.8.6.kuzflow-bundle", "no download"] {
+    assert!(window.sees("You have version 1.8.5\nFrom a file • restart needed"));
+    window.click("Details");
+    for text in ["LabelImg 1.8.6 is available", "labelimg-1.8.6.kuzflow-bundle", "no download"] {
         assert!(window.sees(text), "{text} is missing");
     }
     assert!(!window.sees("Shanghai") && !window.sees("Skip this version") && !window.sees("about 14 seconds"));
@@ -348,14 +353,14 @@ fn what_comes_from_a_file_says_so() {
     window.emit(Event::Phase { phase: Phase::Installing { version: Version::new(1, 8, 6) } });
     assert!(window.sees("Reading it from the file, verifying and writing"));
     let window = Window::scene("offer-prefetched");
-    assert!(window.sees("Ready on this computer • no download") && !window.sees("Shanghai"));
+    assert!(window.sees("You have version 1.8.5\nAlready downloaded • restart needed") && !window.sees("Shanghai"));
 }
 
 #[test]
 fn an_old_file_is_installed_only_after_a_word() {
     let mut window = Window::scene("file-expired");
     assert!(window.sees("This file is old"));
-    assert!(window.harness.query_by_label_contains("2026-09-30").is_some());
+    assert!(window.harness.query_by_label_contains("September 30, 2026").is_some());
     window.press(egui::Key::Enter);
     assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)), "Enter is no consent");
     let mut window = Window::scene("file-expired");
@@ -383,8 +388,8 @@ fn versions_can_be_switched_to_and_removed_after_a_question() {
     let id = scenes::installed()[1].id.clone();
     assert_eq!(window.commands(), [Command::Remove(id.clone())]);
     window.click_nth("Switch to this…", 0);
-    assert!(window.sees("Switch to 1.8.4?") && window.sees("Your present files go along."));
-    assert!(window.sees_part("1.8.5 stays installed") && window.sees("It takes effect when the app restarts."));
+    assert!(window.sees("Switch to 1.8.4?") && window.sees("Your current files come with you."));
+    assert!(window.sees_part("1.8.5 stays installed") && window.sees("It takes effect when LabelImg restarts."));
     assert!(!window.sees_part("did not start properly"));
     window.press(egui::Key::Escape);
     assert!(window.commands().is_empty() && !window.sees("Switch to 1.8.4?") && window.sees("Active"));
@@ -407,7 +412,7 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
         "Go back to 1.8.4?",
         "Version 1.8.4 comes back, and your files as they were on September 3, 2026, 08:02.",
         "What you did since then is kept in a folder that you can open.",
-        "The app is closed for it and starts again.",
+        "LabelImg will close and reopen.",
     ] {
         assert!(window.sees(text), "{text} is missing");
     }
@@ -419,7 +424,7 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
     assert!(window.sees("Going back…") && window.closed().is_none());
     let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
     window.emit(Event::Phase { phase: Phase::RolledBack { from, to, kept: "/kept/1.8.4".into() } });
-    assert!(window.sees("Version 1.8.4 is back") && window.sees("/kept/1.8.4"));
+    assert!(window.sees("LabelImg 1.8.4 is back") && window.sees("/kept/1.8.4"));
     window.click("Open folder");
     assert!(!window.sees_part("Cannot open the folder"));
     window.press(egui::Key::Enter);
@@ -483,7 +488,7 @@ fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_q
     let mut window = Window::scene("versions-all");
     window.click("Installed versions");
     assert!(window.sees("One old version can go: up to 233 MB"));
-    window.click("Free up space…");
+    window.click_nth("Free up space…", 0);
     assert!(window.sees("Will be deleted: 1.8.0. That frees up to 233 MB.") && window.commands().is_empty());
     window.click("Free up space");
     assert_eq!(window.commands(), [Command::Prune]);
@@ -562,7 +567,7 @@ fn several_things_are_told_the_newest_first() {
 #[test]
 fn what_happens_beside_another_screen_is_a_card_that_can_be_dismissed() {
     let mut window = Window::scene("told-beside");
-    assert!(window.sees("Version 1.8.6 is available") && window.sees("Version 1.8.6 did not start properly"));
+    assert!(window.sees("LabelImg 1.8.6 is available") && window.sees("Version 1.8.6 did not start properly"));
     window.click("Got it");
     assert!(!window.sees("Version 1.8.6 did not start properly") && window.sees("Update now"));
     let what = scenes::notices("told").remove(0).what;
@@ -583,8 +588,11 @@ fn a_window_with_something_to_tell_stays_when_the_app_has_started() {
 #[test]
 fn files_that_are_taken_along_are_counted() {
     let window = Window::scene("taking-along");
-    assert!(window.sees("Switching to 1.8.6") && window.sees("Taking your files along: 312 of 1,024 MB"));
-    let bar = window.harness.get_all_by_label("Switching to 1.8.6").find(|node| node.accesskit_node().numeric_value().is_some());
+    assert!(window.sees("Switching to LabelImg 1.8.6") && window.sees("Taking your files along: 312 of 1,024 MB"));
+    let bar = window
+        .harness
+        .get_all_by_label("Switching to LabelImg 1.8.6")
+        .find(|node| node.accesskit_node().numeric_value().is_some());
     assert_eq!(bar.unwrap().accesskit_node().numeric_value(), Some(30.0));
 }
 
@@ -608,12 +616,12 @@ fn a_folder_that_cannot_be_opened_and_a_problem_aside_are_told_and_can_be_dismis
 fn language_and_theme_can_be_changed_and_the_choice_is_told() {
     let mut window = Window::scene("offer");
     window.click("中文");
-    assert!(window.sees("发现新版本 1.8.6") && window.sees("开始更新"));
+    assert!(window.sees("LabelImg 有新版本 1.8.6") && window.sees("开始更新"));
     window.click("外观：浅色");
     let choices = window.harness.state().choices();
     assert_eq!((choices.language, choices.theme), (Some(Language::Chinese), Some(Theme::Dark)));
     window.click("English");
-    assert!(window.sees("Version 1.8.6 is available"));
+    assert!(window.sees("LabelImg 1.8.6 is available"));
 }
 
 #[test]
@@ -665,19 +673,127 @@ fn nothing_is_drawn_while_nothing_happens() {
     }
 }
 
+/// Screens: width, height, scale.
+const SCREENS: [(f32, f32, f32); 6] = [
+    (1024.0, 600.0, 1.0),
+    (1280.0, 800.0, 2.0),
+    (1366.0, 768.0, 1.5),
+    (1920.0, 1080.0, 1.0),
+    (3840.0, 2160.0, 2.5),
+    (1024.0, 600.0, 2.0),
+];
+
+/// What a screen of this size leaves for a window's contents besides a bar of 48 points, a title and borders; points.
+fn room(screen: (f32, f32, f32)) -> egui::Vec2 {
+    let (width, height, scale) = screen;
+    egui::vec2(width, height) / scale - egui::vec2(24.0, 48.0 + 56.0)
+}
+
 #[test]
-fn every_scene_fits_the_window_in_both_languages() {
-    for language in Language::ALL {
-        for scene in scenes::NAMES {
-            let window = Window::open(scenes::state(scene, language), Look { language, ..ENGLISH });
-            let whole = window.harness.ctx.content_rect();
-            for node in window.harness.root().children_recursive() {
-                let seen = node.accesskit_node();
-                if seen.label().is_some() && seen.role() == egui::Role::Button {
-                    assert!(whole.contains_rect(node.rect()), "{scene} {language:?}: {:?} is cut off", seen.label());
+fn every_button_is_on_every_screen_from_the_first_frame_on_in_both_languages() {
+    for screen in SCREENS {
+        // The low ones in both languages; the others have room for more words.
+        let low = room(screen).y < 400.0;
+        for language in Language::ALL.into_iter().filter(|language| low || *language == Language::English) {
+            let texts = Texts::new(language).of_app("LabelImg");
+            for scene in scenes::NAMES {
+                let state = scenes::state(scene, language);
+                let actions = state.actions();
+                let shown = [actions.primary, actions.secondary, actions.quiet].into_iter().flatten();
+                let name = |name: &str| texts.get(name);
+                let buttons: Vec<String> = shown
+                    .map(|action| name(action.text()))
+                    .chain([if language == Language::Chinese { "English" } else { "中文" }.to_owned()])
+                    .collect();
+                let look = Look { language, scale: screen.2, ..ENGLISH };
+                let mut window = Window::open_on(state, look, Some(room(screen)));
+                for again in [false, true] {
+                    let whole = window.harness.ctx.content_rect();
+                    assert!(
+                        whole.width() <= room(screen).x + 0.5 && whole.height() <= room(screen).y + 0.5,
+                        "{scene} {screen:?}"
+                    );
+                    for button in &buttons {
+                        let found = window.harness.get_all_by_label(button).filter(|node| {
+                            node.accesskit_node().role() == egui::Role::Button && whole.contains_rect(node.rect())
+                        });
+                        assert!(found.count() > 0, "{scene} {language:?} {screen:?}: {button:?} is cut off, again: {again}");
+                    }
+                    window.harness.step();
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_window_keeps_its_size_from_the_offer_to_the_end() {
+    let mut window = Window::scene("offer");
+    let size = |window: &Window| window.harness.ctx.content_rect().size();
+    let before = size(&window);
+    let version = Version::new(1, 8, 6);
+    for phase in [
+        Phase::Downloading { version: version.clone() },
+        Phase::Paused { version: version.clone() },
+        Phase::Installing { version: version.clone() },
+        Phase::Ready { version, running: true },
+        Phase::Failed { problem: scenes::problem(ProblemKind::DiskFull, "1 GB") },
+    ] {
+        window.emit(Event::Phase { phase: phase.clone() });
+        assert_eq!(size(&window), before, "{phase:?}");
+    }
+    window.click("Details");
+    assert_eq!(size(&window), before);
+}
+
+#[test]
+fn tab_goes_from_left_to_right_and_from_top_to_bottom() {
+    let mut window = Window::scene("offer");
+    let mut seen = Vec::new();
+    for _ in 0..9 {
+        window.press(egui::Key::Tab);
+        let focused = window.harness.root().children_recursive().find(|node| node.is_focused());
+        seen.extend(focused.and_then(|node| node.accesskit_node().label()));
+    }
+    let wanted = [
+        "Installed versions",
+        "Install from a file…",
+        "Appearance: light",
+        "中文",
+        "Details",
+        "Skip this version",
+        "Later",
+        "Update now",
+    ];
+    let seen: Vec<&str> = seen.iter().map(String::as_str).filter(|label| wanted.contains(label)).collect();
+    assert_eq!(seen[..wanted.len()], wanted);
+}
+
+#[test]
+fn return_does_the_safe_thing_in_every_question() {
+    for (button, place) in [("Remove", 0), ("Switch to this…", 0), ("Go back to this…", 0), ("Free up space…", 0)] {
+        let mut window = Window::scene("versions-all");
+        window.click("Installed versions");
+        window.click_nth(button, place);
+        assert!(window.harness.get_by_label("Cancel").is_focused(), "{button}");
+        window.press(egui::Key::Enter);
+        assert!(window.commands().is_empty() && !window.sees("Cancel"), "{button}");
+    }
+}
+
+#[test]
+fn only_who_has_the_newest_version_is_told_so() {
+    let mut window = Window::scene("up-to-date");
+    assert!(window.sees("LabelImg is up to date"));
+    for (reason, current) in [
+        (NoUpdate::NothingPublished, None),
+        (NoUpdate::Skipped, Some(Version::new(1, 8, 5))),
+        (NoUpdate::Pinned, Some(Version::new(1, 8, 5))),
+        (NoUpdate::FailedHere, Some(Version::new(1, 8, 5))),
+        (NoUpdate::NotYet, Some(Version::new(1, 8, 5))),
+    ] {
+        window.emit(Event::Phase { phase: Phase::UpToDate { reason, current } });
+        assert!(!window.sees("LabelImg is up to date"), "{reason:?}");
     }
 }
 
@@ -716,7 +832,7 @@ const DETAILS: (&str, &str) = ("详情", "Details");
 const STEPS: [(&str, &str, &[Click]); 13] = [
     ("versions", "offer", &[MENU]),
     ("remove", "offer", &[MENU, (("移除", "Remove"), 0)]),
-    ("details", "failed", &[(("查看详情", "Show details"), 0)]),
+    ("details", "failed", &[(DETAILS, 0)]),
     ("versions-every", "versions-all", &[MENU]),
     ("sharing", "sharing", &[MENU]),
     ("switch-to", "versions-all", &[MENU, (("切换到此版本…", "Switch to this…"), 0)]),

@@ -16,6 +16,7 @@ use crate::engine::protocol::{Problem, ProblemKind};
 use crate::host;
 use crate::launcher::icons;
 use crate::launcher::texts::{Language, Texts};
+use crate::settings::Settings;
 use crate::store::{Home, StoreError};
 
 /// What `uninstall` was told.
@@ -31,10 +32,15 @@ pub struct UninstallOptions {
 
 /// The app's name for people.
 fn name_of(context: &Context) -> String {
-    match context.home.active() {
+    name_in(&context.home, &context.settings)
+}
+
+/// The app's name for people, as its active version gives it, else as the settings do.
+pub fn name_in(home: &Home, settings: &Settings) -> String {
+    match home.active() {
         Ok((_, record)) => record.display_name,
-        Err(_) if context.settings.display_name.is_empty() => context.settings.app.to_string(),
-        Err(_) => context.settings.display_name.clone(),
+        Err(_) if settings.display_name.is_empty() => settings.app.to_string(),
+        Err(_) => settings.display_name.clone(),
     }
 }
 

@@ -239,7 +239,12 @@ pub fn main() -> Ending {
     let own = Own::new(common.config.as_deref(), common.home.as_deref());
     let place = Place::find(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
-    let output = Output::new(common.json, Texts::new(language));
+    let texts = Texts::new(language);
+    let texts = match &place {
+        Ok(place) => texts.of_app(&desktop::name_in(&place.home, &place.settings)),
+        Err(_) => texts,
+    };
+    let output = Output::new(common.json, texts);
     let app_arguments = match &arguments.verb {
         Some(Verb::Run { arguments }) => arguments.clone(),
         _ => Vec::new(),

@@ -2,6 +2,9 @@
 //!
 //! In: an engine's handle and what was seen of it. Out: how it ended. Never: a decision about updates, but which of the windows tells of one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::desktop;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
 use crate::launcher::{self, Language, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
@@ -9,6 +12,9 @@ use crate::model::Offer;
 use crate::model::plan::Way;
 use crate::settings::{Announcement, Renderer};
 use crate::store::State;
+
+/// Whether details were left folded out by the last window of this process.
+static DETAILS: AtomicBool = AtomicBool::new(false);
 
 /// What the command line says about the window.
 #[derive(Clone, Copy, Debug)]
@@ -87,20 +93,17 @@ fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, 
 fn window_options(context: &Context, options: Options) -> WindowOptions {
     let settings = &context.settings;
     let active = context.home.active().ok().map(|(_, record)| record);
-    let app_name = match &active {
-        Some(record) => record.display_name.clone(),
-        None if settings.display_name.is_empty() => settings.app.to_string(),
-        None => settings.display_name.clone(),
-    };
+    let app_name = desktop::name_in(&context.home, settings);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
     let icon = active.and_then(|record| std::fs::read(record.icon?.under(&folder?)).ok());
     WindowOptions {
-        title: app_name.clone(),
+        title: Texts::new(options.language).of_app(&app_name).get("window-title"),
         app_name,
         icon,
         language: options.language,
         theme: settings.window.theme,
         renderer: options.renderer.unwrap_or(settings.window.renderer),
+        details: DETAILS.load(Ordering::Relaxed),
     }
 }
 
@@ -112,6 +115,9 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Option
     match launcher::open(window, handle.clone(), view) {
         Ok(closed) => {
             tracing::info!(?closed, "window closed");
+            if let Some(details) = closed.choices.details {
+                DETAILS.store(details, Ordering::Relaxed);
+            }
             if let Some(language) = closed.choices.language {
                 let state = State { language: Some(language.tag().to_owned()), ..context.home.state().unwrap_or(state) };
                 if let Err(error) = context.home.set_state(&state) {

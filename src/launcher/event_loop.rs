@@ -16,6 +16,7 @@ use winit::platform::run_on_demand::EventLoopExtRunOnDemand;
 use winit::window::WindowId;
 
 use super::WindowError;
+use super::screen::Screen;
 
 thread_local! {
     static LOOP: RefCell<Option<EventLoop<UserEvent>>> = const { RefCell::new(None) };
@@ -75,6 +76,26 @@ fn builder() -> winit::event_loop::EventLoopBuilder<UserEvent> {
 
 fn no_window(error: &dyn std::error::Error) -> WindowError {
     WindowError::NoWindow(error.to_string())
+}
+
+/// The screen that a window will be on; `None` if the system tells of none.
+pub(super) fn screen(event_loop: &mut EventLoop<UserEvent>) -> Option<Screen> {
+    let mut asking = Asking(None);
+    // Whoever opens a window next meets the same fault, and says so.
+    let _ = run(event_loop, &mut asking);
+    asking.0
+}
+
+/// Only a running loop knows of screens: it asks, and leaves.
+struct Asking(Option<Screen>);
+
+impl ApplicationHandler<UserEvent> for Asking {
+    fn resumed(&mut self, event_loop: &ActiveEventLoop) {
+        self.0 = Screen::before(event_loop);
+        event_loop.exit();
+    }
+
+    fn window_event(&mut self, _event_loop: &ActiveEventLoop, _window: WindowId, _event: WindowEvent) {}
 }
 
 /// Leaves as soon as what waits is taken.

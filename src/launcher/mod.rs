@@ -66,6 +66,8 @@ pub struct WindowOptions {
     pub theme: Theme,
     /// How to draw.
     pub renderer: Renderer,
+    /// Whether details are folded out to begin with.
+    pub details: bool,
 }
 
 /// How a window ended.
@@ -114,6 +116,7 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
             language: options.language,
             theme: options.theme,
             dark: crate::host::desktop_is_dark(DESKTOP_ANSWER).unwrap_or(false),
+            details: options.details,
             zone: crate::host::time_zone(),
             open_folder: crate::host::open_folder,
             pick_file: file_dialog::pick,

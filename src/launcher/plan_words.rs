@@ -20,13 +20,23 @@ impl Texts {
         }
     }
 
-    /// The same in very few words: `Incremental update • 5.4 KB`.
+    /// The same in very few words: `Small update • 5.4 KB`.
     pub fn short_price(&self, plan: &Plan) -> String {
         if plan.is_local() {
-            return self.get("notification-fetched");
+            return self.get(if plan.way == Way::File { "way-file" } else { "notification-fetched" });
         }
-        let way = self.get(if plan.is_incremental() { "way-incremental" } else { "way-full" });
+        let way = self.get(if plan.is_incremental() { "price-small" } else { "price-whole" });
         self.with("offer-subtitle", &[("way", &way), ("size", &self.size(plan.bytes))])
+    }
+
+    /// What an offer costs a person, in one line: how much, how long, and whether a restart follows; the rest is for who asks.
+    pub fn cost(&self, offer: &Offer) -> String {
+        let plan = &offer.plan;
+        let time = offer.estimated_seconds.filter(|_| !plan.is_local()).map(|seconds| self.about(seconds));
+        let restart = offer.current.is_some().then(|| self.restart(plan));
+        let price = if offer.current.is_none() && !plan.is_local() { self.size(plan.bytes) } else { self.short_price(plan) };
+        let parts = [Some(price), time, restart].into_iter().flatten();
+        parts.reduce(|before, next| self.with("cost-list", &[("before", &before), ("next", &next)])).unwrap_or_default()
     }
 
     /// What is fetched: what an interrupted download left is told, else how much less it is than the whole package.

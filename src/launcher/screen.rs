@@ -1,10 +1,20 @@
 //! Where on the screen a window goes, when and how it appears, and what of it is cut away. Arithmetic in pixels; the questions to the
 //! system are winit's and [`crate::host::screen`]'s.
 
+use egui::{Vec2, vec2};
+use winit::event_loop::ActiveEventLoop;
+use winit::monitor::MonitorHandle;
 use winit::window::Window;
 
 use super::rasteriser::Canvas;
 use crate::host::screen::{self, Area};
+
+/// What a title bar, borders and a little distance take of the screen around a window's contents, points.
+pub(super) const AROUND: Vec2 = vec2(24.0, 56.0);
+/// What the desktop's bars may take where it does not say, points.
+pub(super) const BARS: f32 = 48.0;
+/// Less than this no window is made, however small the screen is said to be; points.
+pub(super) const LEAST: Vec2 = vec2(320.0, 200.0);
 
 /// The screen that a window is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,22 +33,71 @@ impl Screen {
     /// The primary screen of the desktop, else the one that the window is on; `None` if the system tells of none.
     pub fn of(window: &Window) -> Option<Self> {
         let monitor = window.primary_monitor().or_else(|| window.current_monitor())?;
-        let area = |monitor: &winit::monitor::MonitorHandle| {
+        let scale = window.scale_factor();
+        Some(Self::from(&monitor, window.available_monitors(), scale, screen::work_area(scale)))
+    }
+
+    /// The screen that a window will be on, asked before there is one: the primary screen. Where the system names none (Wayland) and may
+    /// choose any, the one that leaves the least room.
+    pub fn before(event_loop: &ActiveEventLoop) -> Option<Self> {
+        let asks = places_windows(event_loop);
+        let screen = |monitor: &MonitorHandle| {
+            let scale = monitor.scale_factor();
+            Self::from(monitor, event_loop.available_monitors(), scale, asks.then(|| screen::work_area(scale)).flatten())
+        };
+        if let Some(primary) = event_loop.primary_monitor() {
+            return Some(screen(&primary));
+        }
+        let height = |screen: &Self| screen.room().y;
+        let screens = event_loop.available_monitors().map(|monitor| screen(&monitor));
+        screens.min_by(|one, other| height(one).total_cmp(&height(other)))
+    }
+
+    fn from(monitor: &MonitorHandle, all: impl IntoIterator<Item = MonitorHandle>, scale: f64, free: Option<Area>) -> Self {
+        let area = |monitor: &MonitorHandle| {
             let (start, size) = (monitor.position(), monitor.size());
             Area { left: start.x, top: start.y, width: size.width, height: size.height }
         };
-        let whole = area(&monitor);
-        let others: Vec<Area> = window.available_monitors().map(|other| area(&other)).collect();
-        let scale = window.scale_factor();
-        let free = screen::work_area(scale).and_then(|free| free.within(whole)).unwrap_or(whole);
-        Some(Self { whole, free, scale, neighbour: others.iter().any(|other| other.begins_right_of(&whole)) })
+        let whole = area(monitor);
+        let neighbour = all.into_iter().any(|other| area(&other).begins_right_of(&whole));
+        let free = free.and_then(|free| free.within(whole)).unwrap_or(whole);
+        Self { whole, free, scale, neighbour }
     }
 
-    /// The upper left corner of a window in the middle.
+    /// How large a window's contents can be so that all of the window is to be seen, points.
+    pub fn room(&self) -> Vec2 {
+        let points = |pixels: u32| (f64::from(pixels) / self.scale.max(0.1)) as f32;
+        let bars = if self.free == self.whole { BARS } else { 0.0 };
+        (vec2(points(self.free.width), points(self.free.height) - bars) - AROUND).max(LEAST)
+    }
+
+    /// The upper left corner of a window of this size in pixels, so that it stands in the middle of what bars leave.
     pub fn centre(&self, (width, height): (u32, u32)) -> (i32, i32) {
         let middle = |all: u32, own: u32| i32::try_from(all.saturating_sub(own) / 2).unwrap_or(0);
-        (self.whole.left + middle(self.whole.width, width), self.whole.top + middle(self.whole.height, height))
+        (self.free.left + middle(self.free.width, width), self.free.top + middle(self.free.height, height))
     }
+
+    /// The same for a window with a title bar, of whose contents only the size is known; points, which the system counts from the
+    /// desktop's corner.
+    pub fn centre_framed(&self, contents: Vec2) -> egui::Pos2 {
+        let pixels = |points: f32| (f64::from(points) * self.scale).round().max(0.0) as u32;
+        let frame = contents + vec2(2.0, 36.0);
+        let (left, top) = self.centre((pixels(frame.x), pixels(frame.y)));
+        egui::pos2((f64::from(left) / self.scale) as f32, (f64::from(top) / self.scale) as f32)
+    }
+}
+
+/// Whether the desktop counts places as its screens do; Wayland tells nothing of bars, and what X says there is of another world.
+#[cfg(all(unix, not(target_os = "macos")))]
+fn places_windows(event_loop: &ActiveEventLoop) -> bool {
+    use winit::platform::wayland::ActiveEventLoopExtWayland;
+    !event_loop.is_wayland()
+}
+
+/// Whether the desktop counts places as its screens do.
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+const fn places_windows(_event_loop: &ActiveEventLoop) -> bool {
+    true
 }
 
 /// Shows a window that was made hidden; one that is not to be active leaves the keyboard where it is.
@@ -130,6 +189,28 @@ mod tests {
         let mut pixels = vec![0x00ff_8040; width * height];
         Shape { radius: 0.0, opacity: 0.5 }.cut(&mut Canvas { pixels: &mut pixels, width, height }, 2.0);
         assert!(pixels.iter().all(|pixel| *pixel == 0x8080_4020), "{:x}", pixels[0]);
+    }
+
+    fn screen(width: u32, height: u32, scale: f64) -> Screen {
+        let whole = Area { left: 0, top: 0, width, height };
+        Screen { whole, free: whole, scale, neighbour: false }
+    }
+
+    #[test]
+    fn there_is_room_for_what_fits_with_its_title_and_the_desktops_bars() {
+        assert_eq!(screen(1920, 1080, 1.0).room(), vec2(1896.0, 976.0));
+        assert_eq!(screen(1280, 800, 2.0).room(), vec2(616.0, 296.0));
+        let bar = Screen { free: Area { left: 0, top: 32, width: 1024, height: 568 }, ..screen(1024, 600, 1.0) };
+        assert_eq!(bar.room(), vec2(1000.0, 512.0));
+        assert_eq!(screen(100, 100, 3.0).room(), LEAST, "whoever says so is wrong");
+    }
+
+    #[test]
+    fn a_framed_window_stands_in_the_middle_of_what_bars_leave() {
+        let bar = Screen { free: Area { left: 0, top: 100, width: 2000, height: 1500 }, ..screen(2000, 1600, 2.0) };
+        let place = bar.centre_framed(vec2(500.0, 400.0));
+        assert_eq!(place, egui::pos2(249.0, 207.0));
+        assert!(place.y + 400.0 + 36.0 <= 1600.0 / 2.0);
     }
 
     #[test]

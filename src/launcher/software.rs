@@ -30,9 +30,10 @@ pub(super) trait Contents {
     fn check(&self, _event_loop: &ActiveEventLoop) -> Result<(), WindowError> {
         Ok(())
     }
-    /// Where the window of this size begins, in pixels of the desktop; some systems place windows themselves and ignore it.
-    fn place(&mut self, screen: &Screen, size: (u32, u32)) -> (i32, i32) {
-        screen.centre(size)
+    /// Where the window of this size begins, in pixels of the desktop; some systems place windows themselves and ignore it. `None`
+    /// where the window was made.
+    fn place(&mut self, _screen: &Screen, _size: (u32, u32)) -> Option<(i32, i32)> {
+        None
     }
     /// Draws one frame.
     fn ui(&mut self, ui: &mut Ui);
@@ -61,8 +62,8 @@ impl Contents for Dialog {
 /// Shows the dialog until it closes.
 pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> Result<Ended, WindowError> {
     event_loop::lend(|event_loop| {
-        // To lay it out takes events in, which nobody may lose where there is no window.
-        let builder = viewport(title, icon, dialog.first_size());
+        let screen = event_loop::screen(event_loop);
+        let builder = viewport(title, icon, &mut dialog, screen.as_ref());
         show_in(event_loop, builder, &mut dialog)
     })?;
     Ok(Ended { reason: dialog.closed(), choices: dialog.choices() })
@@ -141,8 +142,8 @@ impl<C: Contents> App<'_, C> {
             .and_then(|context| softbuffer::Surface::new(&context, Rc::clone(&window)))
             .map_err(no_drawing)?;
         egui_winit::update_viewport_info(&mut self.info, &self.context, &window, true);
-        if let Some(screen) = Screen::of(&window) {
-            let (x, y) = self.contents.place(&screen, window.outer_size().into());
+        let place = Screen::of(&window).and_then(|screen| self.contents.place(&screen, window.outer_size().into()));
+        if let Some((x, y)) = place {
             window.set_outer_position(winit::dpi::PhysicalPosition::new(x, y));
         }
         Ok(Shown { window, input, surface, hidden: true, transparent })

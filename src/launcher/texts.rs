@@ -47,6 +47,14 @@ impl Language {
         if primary.eq_ignore_ascii_case("zh") { Self::Chinese } else { Self::English }
     }
 
+    /// What an app is called whose name is not known.
+    const fn any_app(self) -> &'static str {
+        match self {
+            Self::Chinese => "应用",
+            Self::English => "The app",
+        }
+    }
+
     const fn source(self) -> &'static str {
         match self {
             Self::Chinese => include_str!("../../assets/texts/zh-CN.ftl"),
@@ -58,6 +66,8 @@ impl Language {
 /// The catalogue in one language.
 pub struct Texts {
     language: Language,
+    /// The app's name for people, for every text that names it.
+    app: Option<String>,
     bundle: FluentBundle<FluentResource>,
 }
 
@@ -73,7 +83,19 @@ impl Texts {
             _ => None,
         }));
         bundle.add_resource_overriding(resource);
-        Self { language, bundle }
+        Self { language, app: None, bundle }
+    }
+
+    /// The same for an app of this name.
+    #[must_use]
+    pub fn of_app(self, name: &str) -> Self {
+        Self { app: Some(name.to_owned()), ..self }
+    }
+
+    /// The same app in another language.
+    #[must_use]
+    pub fn in_language(&self, language: Language) -> Self {
+        Self { app: self.app.clone(), ..Self::new(language) }
     }
 
     /// The language.
@@ -102,7 +124,12 @@ impl Texts {
     /// What happened, why, and what to do next.
     pub fn problem(&self, problem: &Problem) -> [String; 3] {
         let name = problem_name(problem.kind);
-        let subject = if problem.subject.is_empty() { self.get("problem-subject-unknown") } else { problem.subject.clone() };
+        let subject = match (problem.subject.as_str(), problem.subject.parse::<jiff::civil::Date>()) {
+            ("", _) => self.get("problem-subject-unknown"),
+            // A day is written as everywhere else.
+            (_, Ok(day)) => self.day(day),
+            (subject, Err(_)) => subject.to_owned(),
+        };
         let arguments: FluentArgs<'_> = [("subject", FluentValue::from(subject))].into_iter().collect();
         [None, Some("why"), Some("next")].map(|attribute| self.format(name, attribute, &arguments))
     }
@@ -196,7 +223,10 @@ impl Texts {
 
     /// The day of a moment in a time zone.
     pub fn date(&self, moment: jiff::Timestamp, zone: &jiff::tz::TimeZone) -> String {
-        let day = moment.to_zoned(zone.clone());
+        self.day(moment.to_zoned(zone.clone()).date())
+    }
+
+    fn day(&self, day: jiff::civil::Date) -> String {
         let name = day.strftime("%B").to_string();
         self.with(
             "date",
@@ -214,10 +244,15 @@ impl Texts {
             None => message.value(),
             Some(attribute) => message.get_attribute(attribute).map(|attribute| attribute.value()),
         });
+        let mut all = FluentArgs::new();
+        all.set("app", self.app.clone().unwrap_or_else(|| self.language.any_app().to_owned()));
+        for (name, value) in arguments.iter() {
+            all.set(name, value.clone());
+        }
         // An argument that is missing shows as its name, which the catalogue's test finds.
         pattern.map_or_else(
             || name.to_owned(),
-            |pattern| self.bundle.format_pattern(pattern, Some(arguments), &mut Vec::new()).into_owned(),
+            |pattern| self.bundle.format_pattern(pattern, Some(&all), &mut Vec::new()).into_owned(),
         )
     }
 }
@@ -422,7 +457,7 @@ mod tests {
         assert_eq!([1, 80, 7500].map(|s| chinese.duration(s)), ["1 秒", "1 分 20 秒", "2 小时 5 分"]);
         assert_eq!(english.about(0), "about 1 second");
         assert_eq!(english.about(83), "about 1 min 30 s");
-        assert_eq!(english.count("status-downloading", 1, &[]), "Downloading from one node");
+        assert_eq!(english.count("status-downloading", 1, &[]), "Downloading from one server");
         let day = jiff::Timestamp::from_second(1_795_305_600).unwrap();
         assert_eq!(chinese.date(day, &jiff::tz::TimeZone::UTC), "2026 年 11 月 22 日");
         assert_eq!(english.date(day, &jiff::tz::TimeZone::UTC), "November 22, 2026");

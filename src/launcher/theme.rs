@@ -14,6 +14,9 @@ pub const MARGIN: f32 = 24.0;
 /// Distance between cards, points.
 pub const GAP: f32 = 12.0;
 
+/// Of a scroll bar that nobody touches, over the colour of unused controls.
+const SCROLL_OPACITY: f32 = 0.65;
+
 /// The colours of a theme.
 #[derive(Clone, Copy, Debug)]
 pub struct Palette {
@@ -31,8 +34,10 @@ pub struct Palette {
     pub accent: Color32,
     /// The same under the pointer.
     pub accent_hover: Color32,
-    /// Links, bars and focus rings.
+    /// Links and bars.
     pub accent_text: Color32,
+    /// Around what has the focus of the keyboard, at a little distance. At least 3:1 on background and card.
+    pub focus: Color32,
     /// The other buttons.
     pub button: Color32,
     /// The same under the pointer.
@@ -56,6 +61,7 @@ const LIGHT: Palette = Palette {
     accent: Color32::from_rgb(0x2b, 0x65, 0xe8),
     accent_hover: Color32::from_rgb(0x20, 0x55, 0xcf),
     accent_text: Color32::from_rgb(0x23, 0x5a, 0xd8),
+    focus: Color32::from_rgb(0x17, 0x1a, 0x21),
     button: Color32::from_rgb(0xff, 0xff, 0xff),
     button_hover: Color32::from_rgb(0xec, 0xef, 0xf4),
     track: Color32::from_rgb(0xe5, 0xe9, 0xf0),
@@ -73,6 +79,7 @@ const DARK: Palette = Palette {
     accent: Color32::from_rgb(0x35, 0x6d, 0xe6),
     accent_hover: Color32::from_rgb(0x3e, 0x74, 0xe9),
     accent_text: Color32::from_rgb(0x7d, 0xa8, 0xff),
+    focus: Color32::from_rgb(0xff, 0xff, 0xff),
     button: Color32::from_rgb(0x2a, 0x2e, 0x37),
     button_hover: Color32::from_rgb(0x35, 0x3a, 0x45),
     track: Color32::from_rgb(0x31, 0x36, 0x41),
@@ -142,8 +149,17 @@ pub fn install(context: &egui::Context, preference: egui::ThemePreference) {
             ]
             .into();
             style.spacing.item_spacing = egui::vec2(8.0, 6.0);
-            // The bar lies beside the cards, over the window's margin.
-            style.spacing.scroll = egui::style::ScrollStyle { floating_allocated_width: 0.0, ..egui::style::ScrollStyle::thin() };
+            // The bar lies beside the cards, over the window's margin, and is to be seen wherever there is more than fits.
+            style.spacing.scroll = egui::style::ScrollStyle {
+                floating_allocated_width: 0.0,
+                floating_width: 6.0,
+                bar_width: 10.0,
+                foreground_color: true,
+                dormant_handle_opacity: SCROLL_OPACITY,
+                active_handle_opacity: 0.8,
+                interact_handle_opacity: 1.0,
+                ..egui::style::ScrollStyle::thin()
+            };
             // Short enough not to be waited for, and after it the window is still.
             style.animation_time = 0.08;
         });
@@ -191,6 +207,18 @@ mod tests {
     }
 
     #[test]
+    fn a_scroll_bar_is_seen_also_while_nobody_touches_it() {
+        for theme in [Theme::Light, Theme::Dark] {
+            let palette = Palette::for_theme(theme);
+            let handle = visuals(theme).widgets.inactive.fg_stroke.color;
+            for background in [palette.background, palette.card] {
+                let seen = background.lerp_to_gamma(handle, SCROLL_OPACITY);
+                assert!(contrast(seen, background) >= 3.0, "{seen:?} on {background:?}");
+            }
+        }
+    }
+
+    #[test]
     fn all_text_can_be_read() {
         for palette in [LIGHT, DARK] {
             for background in [palette.background, palette.card] {
@@ -198,6 +226,9 @@ mod tests {
                 {
                     assert!(contrast(colour, background) >= 4.5, "{colour:?} on {background:?}");
                 }
+            }
+            for background in [palette.background, palette.card] {
+                assert!(contrast(palette.focus, background) >= 3.0, "{:?} on {background:?}", palette.focus);
             }
             for button in [palette.accent, palette.accent_hover] {
                 assert!(contrast(Color32::WHITE, button) >= 4.0, "white on {button:?}");

@@ -3,6 +3,7 @@
 //! Pure: no egui, no clock, no I/O. It decides nothing about updates; it says which actions make sense on a screen and which
 //! command each of them stands for.
 
+use super::texts::Language;
 use crate::engine::protocol::{
     Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NodeFault, NodeProgress, NodeState, Phase, Problem,
     ProblemKind, Progress, SwapObstacle,
@@ -29,6 +30,8 @@ pub struct ViewState {
     pub sharing: Option<bool>,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
+    /// The language tags of these notes for readers of each language, in the order of [`Language::ALL`].
+    notes_tags: [Option<String>; 2],
     /// Whether the newest offer is of less than the whole package; it stays while that is fetched and installed.
     pub incremental: bool,
     /// Whether the newest offer comes from a file; it stays while that is installed.
@@ -45,6 +48,8 @@ pub struct ViewState {
     pub happened: Vec<Notice>,
     /// The window was opened for that and for nothing else.
     only_tells: bool,
+    /// There was an offer, which the engine can go on with.
+    offered: bool,
 }
 
 /// A node as the window shows it.
@@ -75,6 +80,8 @@ pub enum Action {
     Start,
     /// Begin the first installation.
     Install,
+    /// Go on with a first installation that was cancelled.
+    GoOn,
     /// Not now.
     Later,
     /// Never this version.
@@ -120,7 +127,7 @@ impl Action {
     /// The command it stands for; `None` if it concerns only the window.
     pub const fn command(self) -> Option<Command> {
         Some(match self {
-            Self::Start | Self::Install => Command::Start,
+            Self::Start | Self::Install | Self::GoOn => Command::Start,
             Self::Later => Command::Later,
             Self::Skip => Command::Skip,
             Self::Pause => Command::Pause,
@@ -145,6 +152,7 @@ impl Action {
         match self {
             Self::Start => "action-start",
             Self::Install => "action-install",
+            Self::GoOn => "action-go-on",
             Self::Later => "action-later",
             Self::Skip => "action-skip",
             Self::Pause => "action-pause",
@@ -174,6 +182,7 @@ impl Default for ViewState {
             disk_use: None,
             sharing: None,
             notes: String::new(),
+            notes_tags: [None, None],
             incremental: false,
             from_file: false,
             file_given: false,
@@ -182,6 +191,7 @@ impl Default for ViewState {
             obstacles: Vec::new(),
             happened: Vec::new(),
             only_tells: false,
+            offered: false,
         }
     }
 }
@@ -301,6 +311,18 @@ impl ViewState {
         }
     }
 
+    /// The language of the notes that a reader of `language` was given, if it is known.
+    pub fn notes_tag(&self, language: Language) -> Option<&str> {
+        let place = Language::ALL.into_iter().position(|other| other == language)?;
+        self.notes_tags.get(place)?.as_deref()
+    }
+
+    /// Whether nothing comes at the moment although it should: every node has failed or waits.
+    pub fn stands_still(&self) -> bool {
+        let faulty = |node: &NodeView| node.fault.is_some() || node.state == NodeState::Waiting;
+        matches!(self.phase, Phase::Downloading { .. }) && self.active_nodes() == 0 && self.nodes.iter().any(faulty)
+    }
+
     /// Whether nothing is under way that a switch or a removal would disturb.
     pub const fn at_rest(&self) -> bool {
         self.phase.is_at_rest()
@@ -321,7 +343,7 @@ impl ViewState {
             Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
             Phase::Offered { offer } if offer.file.is_some() => actions(Some(Action::Install), Some(Action::Later), None),
             Phase::Offered { offer } if offer.current.is_none() => actions(Some(Action::Install), Some(Action::Close), None),
-            Phase::Offered { offer } if offer.signed.release.mandatory => actions(Some(Action::Start), Some(Action::Close), None),
+            Phase::Offered { offer } if offer.signed.release.mandatory => actions(Some(Action::Start), Some(Action::Later), None),
             Phase::Offered { .. } => actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip)),
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
@@ -346,6 +368,7 @@ impl ViewState {
             Phase::Failed { .. } => actions(Some(Action::Retry), Some(Action::Close), None),
             Phase::Repairing { .. } => actions(None, None, Some(Action::Cancel)),
             Phase::Repaired(_) => actions(Some(Action::Close), None, None),
+            Phase::Cancelled if self.first_install() && self.offered => actions(Some(Action::GoOn), Some(Action::Close), None),
             Phase::Cancelled => actions(Some(Action::Check), Some(Action::Close), None),
         }
     }
@@ -387,9 +410,12 @@ impl ViewState {
         }
         self.file_given &= phase == Phase::Checking;
         if let Phase::Offered { offer } = &phase {
+            self.offered = true;
             self.from_file = offer.file.is_some();
             self.incremental = offer.plan.is_incremental();
             self.notes.clone_from(&offer.notes);
+            let release = &offer.signed.release;
+            self.notes_tags = Language::ALL.map(|language| Some(release.notes_in(&[language.tag().to_owned()])?.0.to_owned()));
             self.progress.total = offer.bytes_to_fetch;
             if offer.plan.is_local() {
                 self.nodes.clear();

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextFormat};
-use egui::{Align2, Color32, CornerRadius, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2};
+use egui::{
+    Align, Align2, Color32, CornerRadius, Layout, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, Vec2,
+    WidgetInfo, pos2, vec2,
+};
 
 use super::fonts;
 use super::theme::{self, Palette};
@@ -107,11 +110,54 @@ pub fn cross(ui: &mut Ui, name: &str) -> Response {
     response
 }
 
+/// A ring at a distance from what has the focus, so that it is seen around every colour.
 fn focus_ring(ui: &Ui, response: &Response, rect: Rect, corners: CornerRadius, colours: &Palette) {
     if response.has_focus() {
-        let stroke = Stroke::new(2.0, colours.accent_text);
-        ui.painter().rect_stroke(rect.expand(2.0), corners + CornerRadius::same(2), stroke, StrokeKind::Inside);
+        let stroke = Stroke::new(2.0, colours.focus);
+        ui.painter().rect_stroke(rect.expand(4.0), corners + CornerRadius::same(4), stroke, StrokeKind::Inside);
     }
+}
+
+/// Controls at the right end of a row. They are added, and so reached by Tab, from left to right.
+pub fn trailing<R>(ui: &mut Ui, row: Rect, salt: &str, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    let id = ui.scope_id().with(salt);
+    let width = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or(0.0);
+    let place = row.with_min_x(row.right() - width);
+    let mut inner = ui.new_child(UiBuilder::new().id_salt(salt).max_rect(place).layout(Layout::left_to_right(Align::Center)));
+    let result = contents(&mut inner);
+    let used = inner.min_rect().width();
+    if (used - width).abs() > 0.5 {
+        // How wide they are is known only now.
+        ui.data_mut(|data| data.insert_temp(id, used));
+        ui.ctx().request_discard("other controls at the right");
+    }
+    result
+}
+
+/// A quiet button that folds something out below it; `name` says what pressing it does.
+pub fn disclosure(ui: &mut Ui, name: &str, open: bool) -> Response {
+    let colours = Palette::of(ui);
+    let galley = ui.painter().layout_no_wrap(name.to_owned(), theme::body(13.0), Color32::PLACEHOLDER);
+    let arrow = 16.0;
+    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + arrow + 2.0 * QUIET_SIDE, 28.0), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), name));
+    let hot = response.hovered();
+    let corners = CornerRadius::same(8);
+    if hot {
+        ui.painter().rect_filled(rect, corners, colours.button_hover);
+    }
+    let ink = if hot { colours.text } else { colours.muted };
+    let centre = pos2(rect.left() + QUIET_SIDE + 4.0, rect.center().y);
+    let points = if open {
+        [vec2(-4.0, -2.0), vec2(0.0, 2.5), vec2(4.0, -2.0)]
+    } else {
+        [vec2(-2.0, -4.0), vec2(2.5, 0.0), vec2(-2.0, 4.0)]
+    };
+    ui.painter().line(points.map(|point| centre + point).to_vec(), Stroke::new(1.6, ink));
+    let text = pos2(rect.left() + QUIET_SIDE + arrow, rect.center().y - galley.size().y / 2.0);
+    ui.painter().galley(text, galley, ink);
+    focus_ring(ui, &response, rect, corners, &colours);
+    response
 }
 
 /// How a bar is drawn.
@@ -216,6 +262,17 @@ pub fn badge(ui: &mut Ui, text: &str, colour: Color32) {
 pub fn dot(ui: &mut Ui, colour: Color32) {
     let (rect, _) = ui.allocate_exact_size(vec2(8.0, 18.0), Sense::hover());
     ui.painter().circle_filled(rect.center(), 4.0, colour);
+}
+
+/// The picture of an app that has none: the first letter of its name.
+pub fn initial(ui: &Ui, rect: Rect, name: &str) {
+    let colours = Palette::of(ui);
+    let letter: String =
+        name.chars().find(|letter| letter.is_alphanumeric()).map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
+    let size = rect.width() * 0.5;
+    let font = if fonts::bold_has(&letter) { theme::title(size) } else { theme::body(size) };
+    ui.painter().rect_filled(rect, CornerRadius::same((rect.width() * 0.22) as u8), colours.muted);
+    ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, font, colours.background);
 }
 
 /// What a screen is about at a glance, at the corner of the app's icon.

@@ -1,20 +1,26 @@
 //! The window by OpenGL, through eframe.
 
-use egui::{ViewportBuilder, vec2};
+use egui::ViewportBuilder;
 
 use super::dialog::{Choices, CloseReason, Dialog};
-use super::{WindowError, event_loop, icons, theme};
+use super::screen::Screen;
+use super::{WindowError, event_loop, icons};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// How the native window is made, in both ways of drawing.
-pub(super) fn viewport(title: &str, icon: &egui::ColorImage, size: egui::Vec2) -> ViewportBuilder {
-    ViewportBuilder::default()
+/// How the native window is made, in both ways of drawing: of its final size, in the middle of the screen.
+pub(super) fn viewport(title: &str, icon: &egui::ColorImage, dialog: &mut Dialog, screen: Option<&Screen>) -> ViewportBuilder {
+    let size = dialog.size_on(screen.map(Screen::room));
+    let builder = ViewportBuilder::default()
         .with_title(title)
         .with_app_id("kuzflow-launcher")
         .with_icon(icons::window(icon))
         .with_inner_size(size)
-        .with_min_inner_size(vec2(theme::WIDTH - 64.0, 180.0))
+        .with_min_inner_size(size.min(egui::vec2(480.0, 240.0)));
+    match screen {
+        Some(screen) => builder.with_position(screen.centre_framed(size)),
+        None => builder,
+    }
 }
 
 /// How a window ended.
@@ -31,12 +37,12 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
     let began = Rc::new(Cell::new(false));
     let beginning = Rc::clone(&began);
     event_loop::lend(move |event_loop| {
+        let screen = event_loop::screen(event_loop);
         let options = eframe::NativeOptions {
-            // To lay it out takes events in, which nobody may lose where there is no window.
-            viewport: viewport(title, icon, dialog.first_size()),
+            viewport: viewport(title, icon, &mut dialog, screen.as_ref()),
             // The dialog brings its own, with the language of the window.
             system_font_fallback: false,
-            centered: true,
+            centered: screen.is_none(),
             ..eframe::NativeOptions::default()
         };
         let start = move |context: &eframe::CreationContext<'_>| {

@@ -9,6 +9,9 @@ use crate::launcher::view_state::{NodeView, step};
 use crate::launcher::widgets::{self, Bar};
 use crate::model::transfer::NEAR_REGION;
 
+/// A longer time is no estimate, seconds.
+const LONGEST_ESTIMATE: u64 = 24 * 60 * 60;
+
 impl Dialog {
     pub(super) fn download(&mut self, ui: &mut Ui) {
         widgets::card(ui, |ui| self.total(ui));
@@ -16,7 +19,8 @@ impl Dialog {
             widgets::card(ui, |ui| self.node_bars(ui));
         } else if self.view.counts_files() {
             // Nothing is left to choose; there is time to read.
-            self.release_notes(ui);
+            let room = self.body_height - 200.0;
+            self.release_notes(ui, room);
         }
     }
 
@@ -25,7 +29,7 @@ impl Dialog {
         let (texts, progress) = (&self.texts, &self.view.progress);
         let installing = matches!(self.view.phase, Phase::Installing { .. });
         let paused = matches!(self.view.phase, Phase::Paused { .. });
-        let files = self.view.counts_files();
+        let (files, waits) = (self.view.counts_files(), self.view.stands_still());
         let percent = (self.view.fraction() * 100.0).floor();
         let (amount, name) = if files {
             let (step, steps) = step(progress);
@@ -46,18 +50,21 @@ impl Dialog {
             &Bar {
                 fraction: Some(self.view.fraction()),
                 height: 10.0,
-                colour: if paused { colours.warning } else { colours.accent },
+                colour: if paused || waits { colours.warning } else { colours.accent },
                 name: &texts.get(name),
             },
         );
         let left = match progress.seconds_left {
             _ if paused || installing => String::new(),
+            // What nobody sends has no end that could be foreseen.
+            _ if waits => texts.get("progress-waiting"),
+            Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
             Some(seconds) => texts.with("progress-left", &[("duration", &texts.duration(seconds))]),
             None => texts.get("progress-left-unknown"),
         };
-        let speed = if paused || installing { self.status() } else { texts.speed(progress.speed) };
+        let speed = if paused || installing || waits { self.status() } else { texts.speed(progress.speed) };
         widgets::line(ui, RichText::new(speed), RichText::new(left));
-        let mut status = if paused || installing { String::new() } else { self.status() };
+        let mut status = if paused || installing || waits { String::new() } else { self.status() };
         if progress.files_total > 0 && !files {
             let numbers = [progress.files_done, progress.files_total].map(|number| texts.number(number));
             let files = texts.with("progress-files", &[("done", &numbers[0]), ("total", &numbers[1])]);
@@ -111,6 +118,10 @@ impl Dialog {
                 }
             },
         );
+        // The bar of a single node would be the one above once more.
+        if self.view.nodes.len() == 1 {
+            return self.node_fault(ui, node, colour);
+        }
         widgets::bar(
             ui,
             &Bar {
@@ -120,6 +131,10 @@ impl Dialog {
                 name: &self.texts.with("node-bar", &[("name", &self.texts.node(&node.name, node.region == NEAR_REGION))]),
             },
         );
+        self.node_fault(ui, node, colour);
+    }
+
+    fn node_fault(&self, ui: &mut Ui, node: &NodeView, colour: Color32) {
         if let Some(fault) = node.fault {
             ui.label(RichText::new(self.texts.fault(fault)).size(12.5).color(colour));
         }

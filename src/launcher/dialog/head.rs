@@ -1,28 +1,33 @@
 //! The top of the window: the quiet controls, the app's icon, and the title of the screen.
 
-use egui::{RichText, Sense, Ui, vec2};
+use egui::{RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::{Dialog, Page, offer, versions};
-use crate::engine::protocol::Phase;
-use crate::launcher::texts::{Language, Texts};
+use crate::engine::protocol::{NoUpdate, Phase};
+use crate::launcher::texts::Language;
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis, Mark};
 use crate::launcher::{fonts, icons, repaired_subtitle, repaired_title};
 use crate::settings::Theme;
 
 impl Dialog {
-    pub(super) fn head(&mut self, ui: &mut Ui) {
-        self.tools(ui);
-        ui.add_space(2.0);
+    pub(super) fn head(&mut self, ui: &mut Ui, low: bool) {
         let colours = Palette::of(ui);
         let (title, subtitle, mark) = match self.page {
             Page::Update => self.headline(),
             Page::Versions => versions::headline(&self.texts, &self.view),
         };
+        let is_named = title.contains(&self.options.app_name);
+        self.tools(ui, !is_named);
+        ui.add_space(if low { 0.0 } else { 2.0 });
+        let icon = if low { 44.0 } else { 64.0 };
         ui.horizontal(|ui| {
-            let (rect, _) = ui.allocate_exact_size(vec2(64.0, 64.0), Sense::hover());
-            if let Some(icon) = &self.icon {
-                egui::Image::new((icon.id(), rect.size())).corner_radius(14).paint_at(ui, rect);
+            let (rect, _) = ui.allocate_exact_size(vec2(icon, icon), Sense::hover());
+            match &self.icon {
+                Some(texture) => {
+                    egui::Image::new((texture.id(), rect.size())).corner_radius(icon * 0.22).paint_at(ui, rect);
+                }
+                None => widgets::initial(ui, rect, &self.options.app_name),
             }
             if let Some(mark) = mark {
                 widgets::mark(ui, rect.right_bottom() - vec2(5.0, 5.0), mark);
@@ -31,27 +36,33 @@ impl Dialog {
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
                 let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
-                ui.add_space(6.0);
-                widgets::strong(ui, widgets::plain(title, colours.text), 22.0);
+                ui.add_space(if low { 0.0 } else { 6.0 });
+                widgets::strong(ui, widgets::plain(title, colours.text), if low { 18.0 } else { 22.0 });
                 ui.add(egui::Label::new(subtitle).wrap());
             });
         });
     }
 
-    /// The quiet controls above the header: versions, theme, language.
-    fn tools(&mut self, ui: &mut Ui) {
+    /// The quiet controls above the header: versions, a file, theme, language.
+    fn tools(&mut self, ui: &mut Ui, with_name: bool) {
         let colours = Palette::of(ui);
-        let row = vec2(ui.available_width(), 28.0);
-        ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
+        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::hover());
+        if with_name {
+            let left = UiBuilder::new().max_rect(row).layout(egui::Layout::left_to_right(egui::Align::Center));
+            let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
+            ui.new_child(left).add(egui::Label::new(name).truncate());
+        }
+        let row = row.with_max_x(row.right() + widgets::QUIET_SIDE);
+        widgets::trailing(ui, row, "tools", |ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
-            ui.add_space(-widgets::QUIET_SIDE);
-            let other = match self.texts.language() {
-                Language::Chinese => Language::English,
-                Language::English => Language::Chinese,
-            };
-            let hint = self.texts.with("action-language", &[("language", self.texts.language().name())]);
-            if widgets::small_button(ui, other.name(), Emphasis::Quiet).on_hover_text(hint).clicked() {
-                self.speak(ui.ctx(), other);
+            let empty = self.view.installed.is_empty();
+            let versions = self.texts.get("action-versions");
+            if self.page == Page::Update && !empty && widgets::small_button(ui, &versions, Emphasis::Quiet).clicked() {
+                self.turn_to(Page::Versions);
+            }
+            let hint = self.texts.get("action-install-file");
+            if self.view.at_rest() && widgets::icon_button(ui, &hint, icons::file_in).clicked() {
+                self.inbox.wanted = true;
             }
             let (now, next) = match self.choices.theme.unwrap_or(self.options.theme) {
                 Theme::Auto => ("theme-auto", Theme::Light),
@@ -63,49 +74,44 @@ impl Dialog {
                 self.choices.theme = Some(next);
                 ui.ctx().set_theme(theme::preference(next));
             }
-            let hint = self.texts.get("action-install-file");
-            if self.view.at_rest() && widgets::icon_button(ui, &hint, icons::file_in).clicked() {
-                self.inbox.wanted = true;
-            }
-            let (name, page) = match self.page {
-                Page::Update => ("action-versions", Page::Versions),
-                Page::Versions => ("action-back", Page::Update),
+            let other = match self.texts.language() {
+                Language::Chinese => Language::English,
+                Language::English => Language::Chinese,
             };
-            let empty = self.view.installed.is_empty() && self.page == Page::Update;
-            if !empty && widgets::small_button(ui, &self.texts.get(name), Emphasis::Quiet).clicked() {
-                self.turn_to(page);
+            let hint = self.texts.with("action-language", &[("language", self.texts.language().name())]);
+            if widgets::small_button(ui, other.name(), Emphasis::Quiet).on_hover_text(hint).clicked() {
+                self.speak(ui.ctx(), other);
             }
-            ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {
-                let name = RichText::new(&self.options.app_name).size(13.0).color(colours.muted);
-                ui.add(egui::Label::new(name).truncate());
-            });
         });
     }
 
     fn speak(&mut self, context: &egui::Context, language: Language) {
         self.choices.language = Some(language);
-        self.texts = Texts::new(language);
+        self.texts = self.texts.in_language(language);
         fonts::install(context, language);
     }
 
     /// Title, subtitle and mark of the current phase.
     pub(super) fn headline(&self) -> (String, String, Option<Mark>) {
         let texts = &self.texts;
-        let app = ("app", self.options.app_name.as_str());
         let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
         match &self.view.phase {
             Phase::Idle if self.view.tells() => self.headline_told(),
-            Phase::Idle => (texts.with("idle-title", &[app]), texts.get("idle-subtitle"), None),
+            Phase::Idle => (texts.get("idle-title"), texts.get("idle-subtitle"), None),
             Phase::Checking if self.view.file_given => {
                 (texts.get("checking-file-title"), texts.get("checking-file-subtitle"), None)
             }
             Phase::Checking => (texts.get("checking-title"), texts.get("checking-subtitle"), None),
-            Phase::UpToDate { current, .. } => {
-                let subtitle = current.as_ref().map(|current| versioned("current-subtitle", current));
-                let subtitle = subtitle.unwrap_or_else(|| texts.get("current-subtitle-none"));
-                (texts.get("current-title"), subtitle, Some(Mark::Done))
+            Phase::UpToDate { current: None, .. } => {
+                (texts.get("nothing-title"), texts.get("current-subtitle-none"), Some(Mark::Note))
             }
-            Phase::Offered { offer } => offer::headline(texts, offer, &self.options.app_name),
+            Phase::UpToDate { current: Some(current), reason } => {
+                // Only where there is nothing newer is it the newest.
+                let newest = matches!(reason, NoUpdate::Newest | NoUpdate::Installed);
+                let (title, mark) = if newest { ("current-title", Mark::Done) } else { ("no-update-title", Mark::Note) };
+                (versioned(title, current), versioned("current-subtitle", current), Some(mark))
+            }
+            Phase::Offered { offer } => offer::headline(texts, offer),
             Phase::Downloading { version } => {
                 let first = self.view.first_install();
                 let subtitle = if first { "downloading-subtitle-first" } else { "downloading-subtitle" };
@@ -126,7 +132,7 @@ impl Dialog {
                     (true, false) => "ready-subtitle-running",
                     (false, _) => "ready-subtitle-stopped",
                 };
-                (versioned("ready-title", version), self.texts.get(subtitle), Some(Mark::Done))
+                (versioned("ready-title", version), versioned(subtitle, version), Some(Mark::Done))
             }
             Phase::Swapping { version } => (versioned("swapping-title", version), texts.get("swapping-subtitle"), None),
             Phase::Swapped { version, .. } => {
@@ -153,6 +159,9 @@ impl Dialog {
             Phase::Repaired(repaired) => {
                 let mark = if repaired.left.is_empty() { Mark::Done } else { Mark::Failed };
                 (versioned(repaired_title(repaired), &repaired.version), repaired_subtitle(texts, repaired), Some(mark))
+            }
+            Phase::Cancelled if self.view.first_install() => {
+                (texts.get("cancelled-title-first"), texts.get("cancelled-subtitle"), Some(Mark::Paused))
             }
             Phase::Cancelled => (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused)),
         }

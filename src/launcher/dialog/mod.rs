@@ -9,6 +9,7 @@ mod head;
 mod offer;
 mod outcome;
 mod question;
+mod size;
 mod told;
 mod versions;
 
@@ -17,14 +18,14 @@ use std::time::Duration;
 
 pub use file::{FileAnswer, FileQuestion, Picked};
 
-use egui::{Key, Margin, RichText, Sense, Ui, vec2};
+use egui::{Key, Margin, Rect, RichText, Ui, UiBuilder, vec2};
 
+use super::icons;
 use super::markdown::Document;
 use super::texts::{Language, Texts};
-use super::theme::{self, GAP, MARGIN, Palette, WIDTH};
-use super::view_state::{Action, ViewState};
+use super::theme::{self, GAP, MARGIN, Palette};
+use super::view_state::{Action, Actions, ViewState};
 use super::widgets::{self, Emphasis};
-use super::{fonts, icons};
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event, Phase, Problem};
 use crate::model::happened::Notice;
@@ -33,8 +34,10 @@ use question::Question;
 
 /// The window is drawn at most this often while events come in: about 15 times a second.
 const FRAME: Duration = Duration::from_millis(66);
-/// Least and greatest height that the window asks for, points; beyond it the contents scroll.
-const HEIGHT: std::ops::RangeInclusive<f32> = 190.0..=800.0;
+/// A window that is lower than this saves room at its top and bottom, points.
+const LOW: f32 = 420.0;
+/// A longer name of an app does not stand on a button, characters.
+const LONGEST_NAME: usize = 20;
 
 /// Why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +57,15 @@ pub struct Choices {
     pub language: Option<Language>,
     /// A theme, if it was changed.
     pub theme: Option<Theme>,
+    /// Whether details were left folded out, if that was changed.
+    pub details: Option<bool>,
 }
 
 /// What a dialog needs to know besides the state.
 pub struct DialogOptions {
     /// The app's name for people.
     pub app_name: String,
-    /// The app's icon; the launcher's own if there is none.
+    /// The app's icon; the first letter of its name if there is none.
     pub icon: Option<egui::ColorImage>,
     /// The language to begin with.
     pub language: Language,
@@ -68,6 +73,8 @@ pub struct DialogOptions {
     pub theme: Theme,
     /// Whether [`Theme::Auto`] is dark where the window system does not say.
     pub dark: bool,
+    /// Whether details are folded out to begin with.
+    pub details: bool,
     /// The zone that dates are written in.
     pub zone: jiff::tz::TimeZone,
     /// Shows a folder in the system's file manager.
@@ -92,12 +99,16 @@ pub struct Dialog {
     /// The notes, and the text they were read from.
     notes: (String, Document),
     details_open: bool,
+    /// The question whose safe button has got the focus.
+    focused: Option<Question>,
     copied: bool,
     /// A message about a folder that could not be opened.
     trouble: Option<String>,
     inbox: file::Inbox,
     closed: Option<CloseReason>,
-    height: Height,
+    size: size::Size,
+    /// Height of the part between header and buttons, points.
+    body_height: f32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,18 +117,12 @@ enum Page {
     Versions,
 }
 
-/// The height that was asked for last, and for which screen.
-#[derive(Default)]
-struct Height {
-    screen: Option<(std::mem::Discriminant<Phase>, bool, usize)>,
-    asked: f32,
-}
-
 impl Dialog {
     /// A dialog that begins in a state.
     pub fn new(view: ViewState, handle: Handle, options: DialogOptions) -> Self {
+        let details_open = options.details;
         let mut dialog = Self {
-            texts: Texts::new(options.language),
+            texts: Texts::new(options.language).of_app(&options.app_name),
             notes: Default::default(),
             view,
             handle,
@@ -127,12 +132,14 @@ impl Dialog {
             page: Page::Update,
             asking: None,
             unfolded: Vec::new(),
-            details_open: false,
+            details_open,
+            focused: None,
             copied: false,
             trouble: None,
             inbox: file::Inbox::default(),
             closed: None,
-            height: Height::default(),
+            size: size::Size::default(),
+            body_height: 0.0,
         };
         dialog.read_notes();
         dialog.unfold_what_is_a_list();
@@ -142,25 +149,10 @@ impl Dialog {
     /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
         theme::prepare(context, self.options.language, self.options.theme, self.options.dark);
-        let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
-        self.icon = Some(context.load_texture("icon", image, icons::filtering()));
+        let image = self.options.icon.clone();
+        self.icon = image.map(|image| context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
         self.handle.on_event(move || waker.request_repaint_after(FRAME));
-    }
-
-    /// The size that the first screen needs, points: laid out once without a window, so that the window opens in its final size
-    /// and in the middle of the monitor.
-    pub fn first_size(&mut self) -> egui::Vec2 {
-        let context = egui::Context::default();
-        context.set_fonts(fonts::definitions(self.options.language));
-        theme::install(&context, theme::preference(self.options.theme));
-        let screen = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(WIDTH, *HEIGHT.end()));
-        // The first pass learns the sizes of the panels, the second lays out with them.
-        for _ in 0..2 {
-            let input = egui::RawInput { screen_rect: Some(screen), ..egui::RawInput::default() };
-            context.run_ui(input, |ui| self.ui(ui)).drop_without_applying_deltas();
-        }
-        vec2(WIDTH, self.height.asked)
     }
 
     /// Whether and why the window shall close.
@@ -191,26 +183,34 @@ impl Dialog {
         }
         let colours = Palette::of(ui);
         ui.painter().rect_filled(ui.max_rect(), 0.0, colours.background);
-        let bottom = self.frame(ui, "foot", false, Margin { left: 24, right: 24, top: 12, bottom: 20 }, Self::foot);
-        let top = self.frame(ui, "head", true, Margin { left: 24, right: 24, top: 12, bottom: 14 }, Self::head);
-        let body = egui::CentralPanel::no_frame()
-            .show(ui, |ui| {
-                egui::ScrollArea::vertical().auto_shrink([false, true]).show(ui, |ui| {
-                    let margin = Margin { left: MARGIN as i8, right: MARGIN as i8, top: 0, bottom: 0 };
-                    egui::Frame::new().inner_margin(margin).show(ui, |ui| {
-                        ui.spacing_mut().item_spacing.y = GAP;
-                        self.body(ui);
-                    });
-                })
+        // In this order, which is that of the Tab key: from top to bottom.
+        let whole = ui.max_rect();
+        let low = whole.height() < LOW;
+        let (above, beside) = (if low { 6.0 } else { 12.0 }, MARGIN);
+        let head = whole.shrink2(vec2(beside, above));
+        let head = ui.scope_builder(UiBuilder::new().max_rect(head), |ui| self.head(ui, low)).response.rect;
+        let foot = whole.with_min_y(whole.bottom() - self.foot_height(low));
+        let body = whole.with_min_y(head.bottom() + if low { 8.0 } else { 14.0 }).with_max_y(foot.top());
+        self.body_height = body.height();
+        ui.scope_builder(UiBuilder::new().max_rect(body), |ui| {
+            egui::ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+                let margin = Margin { left: beside as i8, right: beside as i8, top: 0, bottom: 0 };
+                egui::Frame::new().inner_margin(margin).show(ui, |ui| {
+                    ui.spacing_mut().item_spacing.y = GAP;
+                    self.body(ui);
+                });
             })
-            .inner
-            .content_size
-            .y;
+        });
+        let row = foot
+            .shrink2(vec2(beside, 0.0))
+            .with_min_y(foot.top() + if low { 8.0 } else { 12.0 })
+            .with_max_y(foot.bottom() - if low { 10.0 } else { 20.0 });
+        self.foot(ui, row);
         // The window's name for screen readers.
         ui.ctx().accesskit_node_builder(egui::accesskit_root_id(), |node| node.set_label(self.options.app_name.clone()));
         self.ask(ui.ctx());
         self.drop_hint(ui);
-        self.fit(ui.ctx(), top + body + bottom);
+        self.keep_size(ui.ctx());
         // What was drawn before a click was answered shows the state before it.
         let answered = |event: &egui::Event| {
             matches!(event, egui::Event::Key { .. } | egui::Event::PointerButton { .. } | egui::Event::AccessKitActionRequest(_))
@@ -223,13 +223,6 @@ impl Dialog {
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Visible(false));
             ui.ctx().send_viewport_cmd(egui::ViewportCommand::Close);
         }
-    }
-
-    fn frame(&mut self, ui: &mut Ui, id: &str, top: bool, margin: Margin, contents: fn(&mut Self, &mut Ui)) -> f32 {
-        let panel = if top { egui::Panel::top(id) } else { egui::Panel::bottom(id) };
-        let frame = egui::Frame::new().inner_margin(margin);
-        let shown = panel.resizable(false).show_separator_line(false).frame(frame).show(ui, |ui| contents(self, ui));
-        shown.response.rect.height()
     }
 
     fn take_events(&mut self) {
@@ -332,9 +325,13 @@ impl Dialog {
                 if let Some(why) = self.texts.obstacle(&self.view.obstacles) {
                     self.statement(ui, &why);
                 }
-                self.release_notes(ui);
+                let room = self.body_height - 140.0;
+                self.release_notes(ui, room);
             }
-            Phase::Swapped { .. } => self.release_notes(ui),
+            Phase::Swapped { .. } => {
+                let room = self.body_height - 60.0;
+                self.release_notes(ui, room);
+            }
             Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
         }
     }
@@ -370,62 +367,66 @@ impl Dialog {
             .inner
     }
 
-    /// The buttons: the quiet one on the left, the choice on the right with the primary one last.
-    fn foot(&mut self, ui: &mut Ui) {
-        if self.page == Page::Versions {
-            let row = vec2(ui.available_width(), 36.0);
-            ui.allocate_ui_with_layout(row, egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                if widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked() {
-                    self.page = Page::Update;
-                }
-            });
-            return;
+    /// The buttons that are there: the quiet one on the left, the others on the right with the primary one last.
+    fn foot_actions(&self) -> Actions {
+        match self.page {
+            Page::Versions => Actions { quiet: self.view.at_rest().then_some(Action::Check), ..Actions::default() },
+            Page::Update => self.view.actions(),
         }
-        let actions = self.view.actions();
-        let shown =
-            [(actions.quiet, Emphasis::Quiet), (actions.secondary, Emphasis::Secondary), (actions.primary, Emphasis::Primary)];
-        if shown.iter().all(|(action, _)| action.is_none()) {
-            return;
+    }
+
+    /// Height of the part with the buttons, points.
+    fn foot_height(&self, low: bool) -> f32 {
+        if self.page == Page::Update && self.foot_actions() == Actions::default() {
+            return if low { 10.0 } else { 20.0 };
         }
-        let add = |ui: &mut Ui, (action, emphasis): (Option<Action>, Emphasis)| {
-            action.filter(|action| widgets::button(ui, &self.texts.get(action.text()), emphasis).clicked())
+        36.0 + if low { 18.0 } else { 32.0 }
+    }
+
+    /// Draws the buttons from left to right.
+    fn foot(&mut self, ui: &mut Ui, row: Rect) {
+        let Actions { primary, secondary, quiet } = self.foot_actions();
+        let add = |ui: &mut Ui, action: Option<Action>, emphasis: Emphasis| {
+            action.filter(|action| widgets::button(ui, &self.name(*action), emphasis).clicked())
         };
-        let [quiet, secondary, primary] = shown;
-        // Tab goes in the order in which controls are added: what most people want comes first.
-        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 36.0), Sense::hover());
-        let side = |layout| egui::UiBuilder::new().max_rect(row).layout(layout);
-        let right = ui.scope_builder(side(egui::Layout::right_to_left(egui::Align::Center)), |ui| {
-            let chosen = add(ui, primary);
-            add(ui, secondary).or(chosen)
-        });
-        let left = ui.scope_builder(side(egui::Layout::left_to_right(egui::Align::Center)), |ui| {
-            ui.add_space(-widgets::QUIET_SIDE);
-            add(ui, quiet)
-        });
-        let chosen = left.inner.or(right.inner);
-        if let Some(notice) = self.view.tells_one().cloned() {
-            ui.scope_builder(side(egui::Layout::left_to_right(egui::Align::Center)), |ui| {
-                ui.add_space(-widgets::QUIET_SIDE);
-                self.fold(ui, &notice, |ui, name| widgets::button(ui, name, Emphasis::Quiet));
-            });
+        let left = row.with_min_x(row.left() - widgets::QUIET_SIDE);
+        let left = UiBuilder::new().max_rect(left).layout(egui::Layout::left_to_right(egui::Align::Center));
+        let mut left = ui.new_child(left);
+        let mut chosen = add(&mut left, quiet, Emphasis::Quiet);
+        if self.page == Page::Versions {
+            let back = |ui: &mut Ui| widgets::button(ui, &self.texts.get("action-back"), Emphasis::Secondary).clicked();
+            if widgets::trailing(ui, row, "foot", back) {
+                self.page = Page::Update;
+            }
+        } else {
+            let right = |ui: &mut Ui| {
+                let chosen = add(ui, secondary, Emphasis::Secondary);
+                add(ui, primary, Emphasis::Primary).or(chosen)
+            };
+            let right = widgets::trailing(ui, row, "foot", right);
+            chosen = chosen.or(right);
+            if let Some(notice) = self.view.tells_one().cloned() {
+                self.fold(&mut left, &notice, |ui, name| widgets::button(ui, name, Emphasis::Quiet));
+            }
         }
         if let Some(action) = chosen {
+            self.page = Page::Update;
             self.act(action);
         }
     }
 
-    /// Asks for the height that the contents need: always on a new screen, and when they have grown.
-    fn fit(&mut self, context: &egui::Context, wanted: f32) {
-        let unfolded = if self.view.tells() { self.unfolded.len() } else { 0 };
-        let screen = Some((std::mem::discriminant(&self.view.phase), self.page == Page::Versions, unfolded));
-        let monitor = context.input(|input| input.viewport().monitor_size).map_or(f32::INFINITY, |size| size.y * 0.85);
-        let wanted = wanted.ceil().clamp(*HEIGHT.start(), HEIGHT.end().min(monitor).max(*HEIGHT.start()));
-        if self.height.screen != screen || wanted > self.height.asked + 0.5 {
-            if (wanted - self.height.asked).abs() > 0.5 {
-                context.send_viewport_cmd(egui::ViewportCommand::InnerSize(vec2(WIDTH, wanted)));
-            }
-            self.height = Height { screen, asked: wanted };
+    /// A button's text.
+    fn name(&self, action: Action) -> String {
+        match action {
+            Action::RestartNow | Action::StartNow => self.texts.with(action.text(), &[("app", &self.short_name())]),
+            action => self.texts.get(action.text()),
         }
+    }
+
+    /// The app's name where there is little room for it.
+    fn short_name(&self) -> String {
+        let name = &self.options.app_name;
+        if name.chars().count() > LONGEST_NAME { self.texts.get("the-app") } else { name.clone() }
     }
 
     /// The text that "copy details" puts on the clipboard: English, for whoever helps.

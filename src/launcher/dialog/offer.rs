@@ -4,65 +4,103 @@ use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, RichText, Role, Ui, WidgetInfo};
 
 use super::Dialog;
-use crate::launcher::texts::Texts;
+use crate::launcher::texts::{Language, Texts};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::NodeView;
 use crate::launcher::widgets::{self, Mark};
 use crate::model::Offer;
 use crate::model::transfer::NEAR_REGION;
 
-/// Greatest height of the notes, points; longer ones scroll.
-const NOTES_HEIGHT: f32 = 190.0;
+/// Least height of the notes, points; longer ones scroll.
+const NOTES_HEIGHT: f32 = 120.0;
+/// What the notes leave of the height: their card's edges and title, and the button for the details below them; points.
+const BESIDE_NOTES: f32 = 100.0;
 
-/// Title and subtitle.
-pub(super) fn headline(texts: &Texts, offer: &Offer, app: &str) -> (String, String, Option<Mark>) {
+/// Title and subtitle: the app, the versions, and what it costs.
+pub(super) fn headline(texts: &Texts, offer: &Offer) -> (String, String, Option<Mark>) {
     let version = offer.version().to_string();
-    if offer.current.is_none() {
-        let price = if offer.plan.is_local() { texts.way(&offer.plan) } else { texts.size(offer.plan.bytes) };
-        let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &price)]);
-        return (texts.with("install-title", &[("app", app)]), subtitle, None);
-    }
-    (texts.with("offer-title", &[("version", &version)]), texts.price(&offer.plan), None)
+    let cost = texts.cost(offer);
+    let Some(current) = &offer.current else {
+        let subtitle = texts.with("install-subtitle", &[("version", &version), ("size", &cost)]);
+        return (texts.get("install-title"), subtitle, None);
+    };
+    let title = texts.with("offer-title", &[("version", &version)]);
+    let have = texts.with("offer-have", &[("version", &current.to_string())]);
+    (title, format!("{have}\n{cost}"), None)
 }
 
 impl Dialog {
     pub(super) fn offer(&mut self, ui: &mut Ui, offer: &Offer) {
         let colours = Palette::of(ui);
+        let top = ui.cursor().top();
         if offer.signed.release.mandatory && offer.current.is_some() {
-            ui.label(RichText::new(self.texts.get("mandatory")).color(colours.warning));
+            let text = self.texts.get("mandatory");
+            ui.add(egui::Label::new(RichText::new(text).color(colours.warning)).wrap());
+        }
+        let room = self.body_height - (ui.cursor().top() - top) - BESIDE_NOTES;
+        self.release_notes(ui, room);
+        if !self.fold_details(ui) {
+            return;
         }
         widgets::card(ui, |ui| self.details(ui, offer));
-        self.release_notes(ui);
         if !self.view.nodes.is_empty() {
             widgets::card(ui, |ui| self.node_list(ui));
         }
     }
 
-    /// The notes, if there are any.
-    pub(super) fn release_notes(&self, ui: &mut Ui) {
+    /// The button for what only some want to know, and whether that is to be seen.
+    pub(super) fn fold_details(&mut self, ui: &mut Ui) -> bool {
+        let (row, _) = ui.allocate_exact_size(egui::vec2(ui.available_width(), 28.0), egui::Sense::hover());
+        let row = row.with_min_x(row.left() - widgets::QUIET_SIDE);
+        let layout = egui::Layout::left_to_right(egui::Align::Center);
+        let mut row = ui.new_child(egui::UiBuilder::new().max_rect(row).layout(layout));
+        let name = if self.details_open { "action-hide-details" } else { "action-details" };
+        if widgets::disclosure(&mut row, &self.texts.get(name), self.details_open).clicked() {
+            self.details_open = !self.details_open;
+            self.choices.details = Some(self.details_open);
+        }
+        self.details_open
+    }
+
+    /// The notes, if there are any, in a part of this height at most.
+    pub(super) fn release_notes(&self, ui: &mut Ui, room: f32) {
         if self.notes.1.is_empty() {
             return;
         }
+        let room = room.max(NOTES_HEIGHT);
         widgets::card(ui, |ui| {
-            widgets::card_title(ui, &self.texts.get("notes-title"));
-            let area = egui::ScrollArea::vertical().id_salt("notes").max_height(NOTES_HEIGHT).auto_shrink([false, true]);
-            // In a window that is still too low they take their room all the same, so that it grows.
-            area.min_scrolled_height(NOTES_HEIGHT).show(ui, |ui| {
+            let title = self.texts.get("notes-title");
+            let title = match self.notes_language() {
+                Some(language) => self.texts.with("notes-title-in", &[("title", &title), ("language", &language)]),
+                None => title,
+            };
+            widgets::card_title(ui, &title);
+            let area = egui::ScrollArea::vertical().id_salt("notes").max_height(room).auto_shrink([false, true]);
+            area.min_scrolled_height(room).show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 4.0;
                 self.notes.1.show(ui);
             });
         });
     }
 
+    /// The language of the notes, where it is another one than the window's.
+    fn notes_language(&self) -> Option<String> {
+        let tag = self.view.notes_tag(self.options.language)?;
+        let of = |tag: &str| tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        if tag.is_empty() || of(tag) == of(self.texts.language().tag()) {
+            return None;
+        }
+        let known = Language::ALL.into_iter().find(|language| of(language.tag()) == of(tag));
+        Some(known.map_or_else(|| tag.to_owned(), |language| language.name().to_owned()))
+    }
+
     fn details(&self, ui: &mut Ui, offer: &Offer) {
         let texts = &self.texts;
         let plan = &offer.plan;
-        let current = offer.current.as_ref().map(ToString::to_string);
-        let mut rows = vec![
-            ("detail-current", current.unwrap_or_else(|| texts.get("detail-none"))),
-            ("detail-target", offer.version().to_string()),
-            ("detail-size", texts.fetched(plan, offer.bytes_to_fetch)),
-        ];
+        let mut rows = Vec::new();
+        rows.extend(offer.current.as_ref().map(|current| ("detail-current", current.to_string())));
+        rows.push(("detail-target", offer.version().to_string()));
+        rows.push(("detail-size", texts.fetched(plan, offer.bytes_to_fetch)));
         if plan.is_local() {
             let name = offer.file.as_ref().and_then(|file| file.file_name());
             rows.push(("detail-way", texts.way(plan)));
@@ -72,7 +110,8 @@ impl Dialog {
             rows.push(("detail-way", texts.way(plan)));
             // Less than the whole package is reason enough; then it is of interest what becomes of the files.
             let files = || ("detail-files", texts.files(plan.files));
-            rows.push(texts.reason(plan).map_or_else(files, |reason| ("detail-reason", reason)));
+            let reason = texts.reason(plan).map_or_else(files, |reason| ("detail-reason", reason));
+            rows.extend(offer.current.is_some().then_some(reason));
         }
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 5.0;

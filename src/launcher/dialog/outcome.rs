@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use egui::{Align, Layout, RichText, Sense, Ui, UiBuilder, vec2};
+use egui::{RichText, Ui};
 
 use super::Dialog;
 use crate::engine::protocol::Problem;
@@ -62,19 +62,14 @@ impl Dialog {
             ui.label(RichText::new(why).color(colours.muted));
             ui.label(next);
         });
-        // A part of its own: quiet buttons begin left of the cards, and what follows must not.
-        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), 28.0), Sense::hover());
-        let row = row.with_min_x(row.left() - widgets::QUIET_SIDE);
-        let layout = Layout::left_to_right(Align::Center);
-        let mut row = ui.new_child(UiBuilder::new().max_rect(row).layout(layout));
-        let toggle = if self.details_open { "action-hide-details" } else { "action-show-details" };
-        if widgets::small_button(&mut row, &self.texts.get(toggle), Emphasis::Quiet).clicked() {
-            self.details_open = !self.details_open;
-        }
-        let report = self.report(problem);
-        self.copy_button(&mut row, report, Emphasis::Quiet);
-        if self.details_open {
-            widgets::card(ui, |ui| monospaced(ui, &self.report(problem)));
+        let open = self.fold_details(ui);
+        if open {
+            widgets::card(ui, |ui| {
+                let report = self.report(problem);
+                monospaced(ui, &report);
+                ui.add_space(4.0);
+                self.copy_button(ui, report, Emphasis::Secondary);
+            });
         }
     }
 

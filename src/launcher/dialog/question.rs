@@ -33,7 +33,10 @@ struct Words {
 impl Dialog {
     /// Shows the question that is open, if one is.
     pub(super) fn ask(&mut self, context: &egui::Context) {
-        let Some(question) = self.asking.clone() else { return };
+        let Some(question) = self.asking.clone() else {
+            self.focused = None;
+            return;
+        };
         let words = match &question {
             Question::Prune => self.about_pruning(),
             Question::Remove(id) | Question::Switch(id) | Question::GoBack(id) => {
@@ -46,6 +49,8 @@ impl Dialog {
             self.asking = None;
             return;
         };
+        let is_new = self.focused.as_ref() != Some(&question);
+        self.focused = Some(question.clone());
         let colours = Palette::for_theme(context.theme());
         let frame = theme::card(&colours).inner_margin(20);
         let shown = egui::Modal::new(egui::Id::unique("question")).frame(frame).show(context, |ui| {
@@ -57,11 +62,15 @@ impl Dialog {
                 ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
             }
             ui.add_space(6.0);
-            let buttons = |ui: &mut egui::Ui| {
-                let yes = widgets::button(ui, &self.texts.get(words.yes), words.emphasis).clicked();
-                (yes, widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary).clicked())
-            };
-            egui::Sides::new().show(ui, |_| (), buttons).1
+            let (row, _) = ui.allocate_exact_size(egui::vec2(ui.available_width(), 36.0), egui::Sense::hover());
+            widgets::trailing(ui, row, "answers", |ui| {
+                let no = widgets::button(ui, &self.texts.get("action-cancel"), Emphasis::Secondary);
+                if is_new {
+                    // Return does what changes nothing.
+                    no.request_focus();
+                }
+                (widgets::button(ui, &self.texts.get(words.yes), words.emphasis).clicked(), no.clicked())
+            })
         });
         let (yes, no) = shown.inner;
         if yes {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long the window stays if nobody cares.
-pub const STAY: Duration = Duration::from_secs(5);
+pub const STAY: Duration = Duration::from_secs(15);
 /// How long another face must have been seen before it takes an answer: the second half of a double click, or a click that was meant for what
 /// lay under the window a moment ago, is none.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -55,11 +55,11 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_after_five_seconds_alone() {
+    fn it_goes_after_fifteen_seconds_alone() {
         let mut countdown = Countdown::default();
         assert_eq!(countdown.left(at(70_000), false), STAY);
-        assert_eq!(countdown.left(at(72_000), false), at(3_000));
-        assert_eq!(countdown.left(at(75_000), false), Duration::ZERO);
+        assert_eq!(countdown.left(at(72_000), false), at(13_000));
+        assert_eq!(countdown.left(at(85_000), false), Duration::ZERO);
         assert_eq!(countdown.left(at(99_000), false), Duration::ZERO);
     }
 
@@ -70,10 +70,10 @@ mod tests {
         assert_eq!(countdown.left(at(4_900), true), STAY);
         assert_eq!(countdown.left(at(60_000), true), STAY);
         assert_eq!(countdown.left(at(60_001), false), STAY);
-        assert_eq!(countdown.left(at(63_001), false), at(2_000));
+        assert_eq!(countdown.left(at(63_001), false), at(12_000));
         countdown.restart();
         assert_eq!(countdown.left(at(64_000), false), STAY);
-        assert_eq!(countdown.left(at(69_000), false), Duration::ZERO);
+        assert_eq!(countdown.left(at(79_000), false), Duration::ZERO);
     }
 
     #[test]

@@ -119,9 +119,10 @@ impl Notification {
     fn question(&mut self, ui: &mut Ui, whole: Rect, question: &Question) -> f32 {
         let colours = theme::Palette::of(ui);
         let part = Rect::from_min_size(whole.min, vec2(whole.width(), HEIGHT));
-        if let Some(icon) = &self.icon {
-            let at = Rect::from_center_size(pos2(part.left() + SIDE + ICON / 2.0, part.center().y), vec2(ICON, ICON));
-            egui::Image::new((icon.id(), at.size())).corner_radius(6).paint_at(ui, at);
+        let at = Rect::from_center_size(pos2(part.left() + SIDE + ICON / 2.0, part.center().y), vec2(ICON, ICON));
+        match &self.icon {
+            Some(icon) => egui::Image::new((icon.id(), at.size())).corner_radius(6).paint_at(ui, at),
+            None => widgets::initial(ui, at, &self.options.app_name),
         }
         let right = part.right() - SIDE;
         let buttons = 2.0 * BUTTON.y + BETWEEN;

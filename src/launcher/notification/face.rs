@@ -185,7 +185,7 @@ mod tests {
     fn details_are_of_what_is_going_on() {
         let english = Texts::new(Language::English);
         let mut view = view(Phase::Downloading { version: Version::new(2, 0, 1) });
-        assert_eq!(Step::Downloading.detail(&english, &view), "Connecting to the nodes…");
+        assert_eq!(Step::Downloading.detail(&english, &view), "Connecting…");
         view.progress.total = 1_200_000;
         view.progress.done = 500_000;
         view.progress.speed = 2_500_000.0;

@@ -74,7 +74,7 @@ pub struct Notified {
 pub struct NotificationOptions {
     /// The app's name for people.
     pub app_name: String,
-    /// The app's icon; the launcher's own if there is none.
+    /// The app's icon; the first letter of its name if there is none.
     pub icon: Option<egui::ColorImage>,
     /// The language.
     pub language: Language,
@@ -160,7 +160,7 @@ impl Notification {
     /// A notification that begins in a state.
     pub fn new(view: ViewState, handle: Handle, options: NotificationOptions) -> Self {
         let mut notification = Self {
-            texts: Texts::new(options.language),
+            texts: Texts::new(options.language).of_app(&options.app_name),
             view,
             handle,
             options,
@@ -184,8 +184,8 @@ impl Notification {
     /// Prepares an egui context: fonts, theme, the icon, and being woken by the engine.
     pub fn prepare(&mut self, context: &egui::Context) {
         theme::prepare(context, self.options.language, self.options.theme, self.options.dark);
-        let image = self.options.icon.clone().unwrap_or_else(icons::launcher);
-        self.icon = Some(context.load_texture("icon", image, icons::filtering()));
+        let image = self.options.icon.clone();
+        self.icon = image.map(|image| context.load_texture("icon", image, icons::filtering()));
         let waker = context.clone();
         self.handle.on_event(move || waker.request_repaint_after(FRAME));
     }
@@ -355,9 +355,9 @@ impl Contents for Notification {
         Ok(())
     }
 
-    fn place(&mut self, screen: &Screen, size: (u32, u32)) -> (i32, i32) {
+    fn place(&mut self, screen: &Screen, size: (u32, u32)) -> Option<(i32, i32)> {
         self.screen = Some(*screen);
-        Way::new(screen, size).at(0.0)
+        Some(Way::new(screen, size).at(0.0))
     }
 
     fn ui(&mut self, ui: &mut Ui) {

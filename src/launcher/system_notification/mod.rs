@@ -63,7 +63,7 @@ trait Messenger {
 /// # Errors
 /// [`WindowError::NoNotifications`] where the system shows none that can be answered.
 pub fn notify_by_system(options: &WindowOptions, handle: &Handle, state: ViewState) -> Result<Notified, WindowError> {
-    let texts = Texts::new(options.language);
+    let texts = Texts::new(options.language).of_app(&options.app_name);
     // Nothing wakes a window here.
     handle.on_event(|| ());
     let mut messenger = connect(options)?;
@@ -294,7 +294,10 @@ mod tests {
         view.apply(Event::Phase { phase: Phase::Swapped { version: Version::new(2, 0, 1), modules: Vec::new() } });
         let (notified, script, _) = talk(Vec::new(), view);
         assert_eq!((notified.told, script.withdrawn), (Told::Done, 0));
-        assert_eq!((script.shown[0].title.as_str(), script.shown[0].text.as_str()), ("2.0.1 is in use", "No restart needed"));
+        assert_eq!(
+            (script.shown[0].title.as_str(), script.shown[0].text.as_str()),
+            ("The app 2.0.1 is in use", "No restart needed")
+        );
     }
 
     #[test]

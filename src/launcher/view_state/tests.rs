@@ -172,7 +172,7 @@ fn a_mandatory_release_cannot_be_skipped_and_a_first_install_is_called_so() {
     offer.signed.release.mandatory = true;
     let mut state = ViewState::default();
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer.clone()) } });
-    assert_eq!(state.actions(), Actions { primary: Some(Action::Start), secondary: Some(Action::Close), quiet: None });
+    assert_eq!(state.actions(), Actions { primary: Some(Action::Start), secondary: Some(Action::Later), quiet: None });
     offer.current = None;
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
     assert_eq!(state.actions().primary, Some(Action::Install));

@@ -1,0 +1,120 @@
+//! How large the window is: one size for all screens of an update, another for a window that only tells something, and never more than
+//! the screen has room for. Contents that need more scroll; the buttons stay where they are.
+
+use egui::{Pos2, Rect, Vec2, ViewportCommand, pos2, vec2};
+
+use super::{Dialog, Page};
+use crate::launcher::screen::{AROUND, BARS, LEAST};
+use crate::launcher::theme;
+
+/// Of a window for an update, points.
+const UPDATE: Vec2 = vec2(theme::WIDTH, 600.0);
+/// Of a window that tells something and asks nothing, points.
+const TELLING: Vec2 = vec2(theme::WIDTH, 360.0);
+
+/// What is known of the window's size.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    /// What the screen has room for; unknown where the system told of no screen.
+    room: Option<Vec2>,
+    /// The size that was asked for last.
+    asked: Option<Vec2>,
+    /// The screen's size, by which another screen or scale is noticed.
+    monitor: Option<Vec2>,
+}
+
+/// The largest size that is wanted and that there is room for.
+fn limited(wanted: Vec2, room: Option<Vec2>) -> Vec2 {
+    room.map_or(wanted, |room| wanted.min(room))
+}
+
+/// What a screen of which only the size is known has room for.
+fn room_on(monitor: Vec2) -> Vec2 {
+    (monitor - vec2(0.0, BARS) - AROUND).max(LEAST)
+}
+
+/// Where a window stands after its size was changed, so that its middle stays where it was.
+fn grown(outer: Rect, by: Vec2) -> Pos2 {
+    let corner = outer.min - by / 2.0;
+    pos2(corner.x, corner.y.max(outer.min.y.min(0.0)))
+}
+
+impl Dialog {
+    /// The size to begin with, points, on a screen with this much room.
+    pub fn size_on(&mut self, room: Option<Vec2>) -> Vec2 {
+        self.size.room = room;
+        let size = limited(self.wanted_size(), room);
+        self.size.asked = Some(size);
+        size
+    }
+
+    fn wanted_size(&self) -> Vec2 {
+        if self.view.tells() && self.page == Page::Update { TELLING } else { UPDATE }
+    }
+
+    /// Asks for another size where the window is now for something else, and where another screen, or another scale of it, has no room for the
+    /// one that it has. What a person has made of it stays otherwise.
+    pub(super) fn keep_size(&mut self, context: &egui::Context) {
+        let (monitor, inner, outer, filled) = context.input(|input| {
+            let viewport = input.viewport();
+            let filled = viewport.maximized == Some(true) || viewport.fullscreen == Some(true);
+            (viewport.monitor_size, viewport.inner_rect.map(|rect| rect.size()), viewport.outer_rect, filled)
+        });
+        let mut moved = false;
+        if let Some(monitor) = monitor {
+            let before = self.size.monitor.replace(monitor);
+            moved = before.map_or(self.size.room.is_none(), |before| (before - monitor).length() > 1.0);
+            if moved {
+                self.size.room = Some(room_on(monitor));
+            }
+        }
+        let room = self.size.room;
+        let wanted = limited(self.wanted_size(), room);
+        let is_other = self.size.asked.is_none_or(|asked| !moved && (asked - wanted).length() > 0.5);
+        let too_large = moved && inner.zip(room).is_some_and(|(inner, room)| !fits(inner, room));
+        if filled || !is_other && !too_large {
+            return;
+        }
+        self.size.asked = Some(wanted);
+        if let (Some(inner), Some(outer)) = (inner, outer) {
+            context.send_viewport_cmd(ViewportCommand::OuterPosition(grown(outer, wanted - inner)));
+        }
+        context.send_viewport_cmd(ViewportCommand::InnerSize(wanted));
+    }
+}
+
+fn fits(size: Vec2, room: Vec2) -> bool {
+    size.x <= room.x + 1.0 && size.y <= room.y + 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_never_larger_than_its_screen_has_room_for() {
+        // Width, height, and scale of screens.
+        for (width, height, scale) in
+            [(1024.0, 600.0, 1.0), (1280.0, 800.0, 2.0), (1366.0, 768.0, 1.5), (1920.0, 1080.0, 1.0), (3840.0, 2160.0, 2.5)]
+        {
+            let monitor = vec2(width, height) / scale;
+            for wanted in [UPDATE, TELLING] {
+                let size = limited(wanted, Some(room_on(monitor)));
+                assert!(size.x <= monitor.x && size.y + AROUND.y <= monitor.y, "{size} on {monitor}");
+                assert!(size.x >= 480.0 && size.y >= 240.0, "{size} on {monitor}");
+            }
+        }
+        assert_eq!(limited(UPDATE, None), UPDATE);
+        assert_eq!(limited(UPDATE, Some(room_on(vec2(10.0, 10.0)))), LEAST);
+    }
+
+    #[test]
+    fn a_window_that_grows_keeps_its_middle_and_its_title_on_the_screen() {
+        let outer = Rect::from_min_size(pos2(100.0, 90.0), vec2(544.0, 456.0));
+        assert_eq!(grown(outer, vec2(0.0, 140.0)), pos2(100.0, 20.0));
+        let high = Rect::from_min_size(pos2(100.0, 10.0), vec2(544.0, 456.0));
+        assert_eq!(grown(high, vec2(0.0, 140.0)), pos2(100.0, 0.0));
+        let above = Rect::from_min_size(pos2(100.0, -900.0), vec2(544.0, 456.0));
+        assert_eq!(grown(above, vec2(0.0, 140.0)), pos2(100.0, -900.0));
+    }
+}
