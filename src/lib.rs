@@ -13,8 +13,8 @@
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
 //! host  settings  model/  the door to the system | resolved settings | values only
-//! causes  durable  look  parallel   ground floor: errors as text, files that survive a power cut, what is there and what is
-//!                         not known, work on several cores
+//! causes  durable  hedge  look  parallel   ground floor: errors as text, files that survive a power cut, several sources asked for
+//!                         the same thing, what is there and what is not known, work on several cores
 //! ```
 
 // Printing panics where it cannot print, and waits for a reader that does not read; `cli::streams` does neither.
@@ -30,6 +30,7 @@ pub mod desktop;
 pub mod durable;
 pub mod engine;
 pub mod fetch;
+pub mod hedge;
 pub mod host;
 pub mod launcher;
 pub mod look;

@@ -31,7 +31,7 @@ fn table(content: &[u8]) -> Arc<PieceTable> {
 }
 
 fn client() -> Client {
-    Client::new(&ClientOptions { document_time: Duration::from_millis(1500), ..ClientOptions::default() }).unwrap()
+    Client::new(&ClientOptions { document_silence: Duration::from_millis(1500), ..ClientOptions::default() }).unwrap()
 }
 
 fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> Job {
@@ -320,7 +320,7 @@ async fn small_documents_are_bounded() {
     assert!(client.get(&url, 10_000).await.unwrap_err().is_not_found());
     node.becomes(Behaviour::Status(500));
     assert!(!client.get(&url, 10_000).await.unwrap_err().is_not_found());
-    node.becomes(Behaviour::Drip(100));
+    node.becomes(Behaviour::Drip(10));
     assert!(matches!(client.get(&url, 10_000).await, Err(FetchError::TimedOut { .. })));
     node.becomes(Behaviour::Redirect(node.url()));
     assert!(matches!(client.get(&url, 10_000).await, Err(FetchError::Http { .. })), "endless redirects");

@@ -2,7 +2,7 @@
 //! redirects few and never from https to http; proxies from the environment.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
@@ -10,6 +10,8 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::FetchError;
+use super::retry::{self, Failed};
+use crate::model::node::{is_local, redacted};
 
 /// Redirects that a request may take.
 const REDIRECTS: usize = 5;
@@ -24,15 +26,16 @@ const NEAR_CONNECT_TIME: Duration = Duration::from_millis(1500);
 pub struct ClientOptions {
     /// Time for name, connection and TLS.
     pub connect_time: Duration,
-    /// Time for a small document as a whole, however it drips.
-    pub document_time: Duration,
+    /// Time for the head of a small document's answer, and the longest silence within it. A slow line that goes on may take as long as
+    /// it needs.
+    pub document_silence: Duration,
     /// A proxy for everything, in place of those of the environment.
     pub proxy: Option<Url>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { connect_time: Duration::from_secs(6), document_time: Duration::from_secs(30), proxy: None }
+        Self { connect_time: Duration::from_secs(6), document_silence: Duration::from_secs(30), proxy: None }
     }
 }
 
@@ -42,7 +45,7 @@ pub struct Client {
     http: reqwest::Client,
     /// For neighbours: past every proxy, and not to be sent elsewhere.
     near: reqwest::Client,
-    document_time: Duration,
+    document_silence: Duration,
 }
 
 impl Client {
@@ -53,25 +56,45 @@ impl Client {
             builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(FetchError::Setup)?);
         }
         let http = builder.build().map_err(FetchError::Setup)?;
-        Ok(Self { http, near: near()?, document_time: options.document_time })
+        Ok(Self { http, near: near()?, document_silence: options.document_silence })
     }
 
     /// A client for neighbours alone: whatever it asks, it asks directly.
     pub fn near_only() -> Result<Self, FetchError> {
         let near = near()?;
-        Ok(Self { http: near.clone(), near, document_time: NEAR_CONNECT_TIME })
+        Ok(Self { http: near.clone(), near, document_silence: NEAR_CONNECT_TIME })
     }
 
     /// A small document, at most `limit` bytes, also where the node names no length. Its content is not judged here: a captive
     /// portal's page comes back as it is.
     pub async fn get(&self, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
-        let seconds = self.document_time.as_secs();
-        let within = tokio::time::timeout(self.document_time, async {
-            let response = self.http.get(url.clone()).send().await.map_err(|source| http(url, source))?;
-            check_status(url, response.status())?;
-            read(response, url, limit).await
-        });
-        within.await.map_err(|_| FetchError::TimedOut { url: url.clone(), seconds })?
+        self.get_counting(url, limit, &|_| {}).await
+    }
+
+    /// As [`Self::get`]; `arrived` is told how many bytes come, as they come. A fault that passes (the connection broke, the node asks
+    /// for a pause, a name was not found) is waited out, as it is for the pieces of a package.
+    pub async fn get_counting(&self, url: &Url, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Bytes, FetchError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let failed = match self.get_once(url, limit, arrived).await {
+                Ok(body) => return Ok(body),
+                Err(failed) => failed,
+            };
+            let Some(pause) = retry::pause(&failed, tries) else { return Err(failed.error) };
+            tracing::debug!(url = %redacted(url), error = %failed.error, ?pause, "a small document is asked for again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn get_once(&self, url: &Url, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Bytes, Failed> {
+        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: self.document_silence.as_secs() };
+        let response = tokio::time::timeout(self.document_silence, self.http.get(url.clone()).send()).await;
+        let response = response.map_err(late)?.map_err(|source| http(url, source))?;
+        if let Err(error) = check_status(url, response.status()) {
+            return Err(Failed { error, retry_after: super::response::retry_after(response.headers()) });
+        }
+        Ok(read(response, url, limit, self.document_silence, arrived).await?)
     }
 
     /// A stream of server-sent events. `last` is the id of the last one that was heard. An answer that is none is refused: a captive
@@ -81,15 +104,14 @@ impl Client {
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let seconds = self.document_time.as_secs();
-        let response = tokio::time::timeout(self.document_time, request.send()).await;
-        let response =
-            response.map_err(|_| FetchError::TimedOut { url: url.clone(), seconds })?.map_err(|source| http(url, source))?;
+        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: self.document_silence.as_secs() };
+        let response = tokio::time::timeout(self.document_silence, request.send()).await;
+        let response = response.map_err(late)?.map_err(|source| http(url, source))?;
         check_status(url, response.status())?;
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case(EVENT_STREAM) {
-            return Err(FetchError::WrongAnswer { url: url.clone(), reason: format!("no stream of events, but {kind:?}") });
+            return Err(FetchError::WrongAnswer { url: redacted(url), reason: format!("no stream of events, but {kind:?}") });
         }
         Ok(Stream { response, url: url.clone() })
     }
@@ -106,9 +128,9 @@ impl Client {
         let within = tokio::time::timeout(time, async {
             let response = self.near.get(url.clone()).send().await.map_err(|source| http(url, source))?;
             check_status(url, response.status())?;
-            read(response, url, limit).await
+            read(response, url, limit, time, &|_| {}).await
         });
-        within.await.map_err(|_| FetchError::TimedOut { url: url.clone(), seconds: time.as_secs() })?
+        within.await.map_err(|_| FetchError::TimedOut { url: redacted(url), seconds: time.as_secs() })?
     }
 }
 
@@ -145,16 +167,56 @@ impl Stream {
     }
 }
 
-/// Reads a whole body, at most `limit` bytes.
-async fn read(mut response: reqwest::Response, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|source| http(url, source))? {
+/// Reads a whole body, at most `limit` bytes. It may take as long as it needs while bytes come steadily.
+async fn read(
+    mut response: reqwest::Response,
+    url: &Url,
+    limit: u64,
+    silence: Duration,
+    arrived: &(dyn Fn(u64) + Sync),
+) -> Result<Bytes, FetchError> {
+    let (mut body, mut steady) = (BytesMut::new(), Steady::new(silence, Instant::now()));
+    loop {
+        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() };
+        let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(late)?;
+        let Some(chunk) = chunk.map_err(|source| http(url, source))? else { return Ok(body.freeze()) };
         if (body.len() + chunk.len()) as u64 > limit {
-            return Err(FetchError::TooLarge { url: url.clone(), limit });
+            return Err(FetchError::TooLarge { url: redacted(url), limit });
         }
+        arrived(chunk.len() as u64);
         body.extend_from_slice(&chunk);
+        if !steady.goes_on(chunk.len() as u64, Instant::now()) {
+            return Err(FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() });
+        }
     }
-    Ok(body.freeze())
+}
+
+/// Tells a slow line from one that only drips, so that what nobody watches ends some time.
+struct Steady {
+    time: Duration,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Steady {
+    /// Bytes a second at least, in each `time`: a tenth of what the slowest phone lines give.
+    const LEAST_BYTES_PER_SECOND: u64 = 64;
+
+    fn new(time: Duration, now: Instant) -> Self {
+        Self { time, since: now, bytes: 0 }
+    }
+
+    /// Whether it is still worth waiting, now that so many more bytes have come.
+    fn goes_on(&mut self, bytes: u64, now: Instant) -> bool {
+        self.bytes += bytes;
+        let passed = now.saturating_duration_since(self.since);
+        if passed < self.time {
+            return true;
+        }
+        let enough = self.bytes as f64 >= Self::LEAST_BYTES_PER_SECOND as f64 * passed.as_secs_f64();
+        *self = Self::new(self.time, now);
+        enough
+    }
 }
 
 /// Reads the first `length` bytes of a body and leaves the rest.
@@ -163,7 +225,7 @@ pub(super) async fn read_exactly(mut response: reqwest::Response, url: &Url, len
     while (body.len() as u64) < length {
         let Some(chunk) = response.chunk().await.map_err(|source| http(url, source))? else {
             let reason = format!("sent {} bytes in place of {length}", body.len());
-            return Err(FetchError::WrongAnswer { url: url.clone(), reason });
+            return Err(FetchError::WrongAnswer { url: redacted(url), reason });
         };
         body.extend_from_slice(&chunk);
     }
@@ -181,11 +243,11 @@ pub(super) async fn read_behind(
 ) -> Result<Bytes, FetchError> {
     let (mut body, mut skip) = (BytesMut::new(), skip);
     while (body.len() as u64) < length {
-        let late = |_| FetchError::TimedOut { url: url.clone(), seconds: silence.as_secs() };
+        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() };
         let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(late)?;
         let Some(mut chunk) = chunk.map_err(|source| http(url, source))? else {
             let reason = format!("ended {} bytes too early", skip + length - body.len() as u64);
-            return Err(FetchError::WrongAnswer { url: url.clone(), reason });
+            return Err(FetchError::WrongAnswer { url: redacted(url), reason });
         };
         let passed = chunk.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
         skip -= passed as u64;
@@ -199,23 +261,50 @@ pub(super) async fn read_behind(
 fn check_status(url: &Url, status: reqwest::StatusCode) -> Result<(), FetchError> {
     match status.as_u16() {
         200..=299 => Ok(()),
-        status @ (403 | 404 | 410) => Err(FetchError::NotFound { url: url.clone(), status }),
-        status => Err(FetchError::Status { url: url.clone(), status }),
+        status @ (403 | 404 | 410) => Err(FetchError::NotFound { url: redacted(url), status }),
+        status => Err(FetchError::Status { url: redacted(url), status }),
     }
 }
 
 /// An error of the transport, without the address that reqwest repeats.
 pub(super) fn http(url: &Url, source: reqwest::Error) -> FetchError {
-    FetchError::Http { url: url.clone(), source: source.without_url() }
+    FetchError::Http { url: redacted(url), source: source.without_url() }
 }
 
 fn follow(attempt: reqwest::redirect::Attempt) -> reqwest::redirect::Action {
-    let leaves_tls = attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https");
+    let (to, from) = (attempt.url(), attempt.previous());
+    let leaves_tls = to.scheme() != "https" && from.iter().any(|url| url.scheme() == "https");
+    // A server out there must not make this computer ask itself or what hangs on the same wire.
+    let turns_inside = is_local(to) && from.first().is_some_and(|first| !is_local(first));
     if leaves_tls {
         attempt.error("redirect from https to http refused")
+    } else if turns_inside {
+        attempt.error("redirect to an address of this computer refused")
+    } else if !to.username().is_empty() || to.password().is_some() {
+        attempt.error("redirect to an address with a password refused")
     } else if attempt.previous().len() > REDIRECTS {
         attempt.error("too many redirects")
     } else {
         attempt.follow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_line_goes_on_and_a_drip_ends() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let ends = |bytes: u64| {
+            let mut steady = Steady::new(Duration::from_secs(30), start);
+            (1..4000).find(|seconds| !steady.goes_on(bytes, start + second * *seconds))
+        };
+        assert_eq!(ends(100), None);
+        assert_eq!(ends(1), Some(30));
+        // A good start earns no end without bytes.
+        let mut steady = Steady::new(Duration::from_secs(30), start);
+        assert!(steady.goes_on(1 << 20, start + second * 30));
+        assert!(!steady.goes_on(1, start + second * 61));
     }
 }

@@ -24,6 +24,7 @@ mod memory;
 mod neighbours;
 mod partial;
 mod response;
+mod retry;
 pub mod scheduler;
 mod span;
 mod throttle;

@@ -65,11 +65,16 @@ pub(super) fn judge(
         status => {
             // What a client may mend by waiting: time-outs, rate limits, anything that is the server's own trouble.
             let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
-            let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            let retry_after = retry_after(headers);
             let detail = format!("answered with status {}", status.as_u16());
             Err(Unfit { kind: FaultKind::Refused, detail, lasting: !passing, retry_after })
         }
     }
+}
+
+/// Seconds after which a node that refuses for now wants to be asked again, if it says so in seconds.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<f64> {
+    headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok())
 }
 
 /// The entity tag, for noticing that a node's file changed midway.

@@ -89,6 +89,37 @@ impl Node {
     }
 }
 
+/// An address as it may be shown, logged or printed: without the user's name and password that it may hold.
+pub fn redacted(url: &Url) -> Url {
+    let mut shown = url.clone();
+    if !shown.username().is_empty() || shown.password().is_some() {
+        // An address that cannot have a password has none.
+        let _ = shown.set_username("").and_then(|()| shown.set_password(None));
+    }
+    shown
+}
+
+/// Whether an address, by its text alone, means this computer or what hangs on the same wire: loopback, link-local, unspecified. A
+/// name that leads there is not seen through: that would take a look-up, and what it answers may change a moment later.
+pub fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => is_local_v4(address),
+        Some(url::Host::Ipv6(address)) => {
+            let mapped = address.to_ipv4_mapped().is_some_and(is_local_v4);
+            mapped || address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local()
+        }
+        Some(url::Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    }
+}
+
+fn is_local_v4(address: std::net::Ipv4Addr) -> bool {
+    address.is_loopback() || address.is_unspecified() || address.is_link_local()
+}
+
 /// Orders nodes by region priority, then by score, the best first. None is dropped: a far node is a last resort, not a failure.
 pub fn rank(nodes: &mut [Node], region: &str) {
     nodes.sort_by(|a, b| a.distance(region).cmp(&b.distance(region)).then(b.score().total_cmp(&a.score())).then(a.id.cmp(&b.id)));
@@ -131,6 +162,37 @@ mod tests {
         ];
         rank(&mut nodes, "Asia-Pacific");
         assert_eq!(nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["fast", "slow", "cdn", "eu", "us"]);
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let shown = |text: &str| redacted(&text.parse().unwrap()).to_string();
+        assert_eq!(shown("https://deploy:hunter2@example.com:8443/r/?x=1"), "https://example.com:8443/r/?x=1");
+        assert_eq!(shown("https://token@example.com/"), "https://example.com/");
+        assert_eq!(shown("https://:hunter2@example.com/"), "https://example.com/");
+        assert_eq!(shown("https://example.com/a%20b"), "https://example.com/a%20b");
+    }
+
+    #[test]
+    fn addresses_of_this_computer_are_known() {
+        let local = |text: &str| is_local(&text.parse().unwrap());
+        for inside in [
+            "http://127.0.0.1:1/",
+            "http://127.9.9.9/",
+            "http://0.0.0.0/",
+            "http://169.254.169.254/latest",
+            "http://[::1]/",
+            "http://[fe80::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://localhost/",
+            "http://a.localhost./",
+            "http://2130706433/",
+        ] {
+            assert!(local(inside), "{inside}");
+        }
+        for outside in ["http://10.0.0.1/", "http://192.168.1.2/", "https://example.com/", "http://[2001:db8::1]/"] {
+            assert!(!local(outside), "{outside}");
+        }
     }
 
     #[test]

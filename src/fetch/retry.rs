@@ -1,0 +1,78 @@
+//! Which faults of a small document pass by themselves, and how long to wait for that.
+
+use std::time::Duration;
+
+use super::FetchError;
+
+/// How often a document is asked for at most.
+const TRIES: u32 = 4;
+/// The longest pause that a node may ask for; one that wants more is left to others.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The first pause where the node names none; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A request that failed.
+pub(super) struct Failed {
+    pub(super) error: FetchError,
+    /// Seconds after which the node wants to be asked again.
+    pub(super) retry_after: Option<f64>,
+}
+
+impl From<FetchError> for Failed {
+    fn from(error: FetchError) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
+/// How long to wait before the document is asked for again, after `tries` that failed; `None` if that makes no sense.
+pub(super) fn pause(failed: &Failed, tries: u32) -> Option<Duration> {
+    if tries >= TRIES {
+        return None;
+    }
+    let usual = FIRST_PAUSE * 2_u32.pow(tries - 1);
+    match &failed.error {
+        FetchError::Status { status, .. } if *status >= 500 || matches!(status, 408 | 425 | 429) => {
+            let pause = failed.retry_after.map_or(Some(usual), |seconds| Duration::try_from_secs_f64(seconds).ok())?;
+            (pause <= LONGEST_PAUSE).then_some(pause)
+        }
+        // A name that is not found may be one that is not found yet: Wi-Fi comes up, a VPN switches over. Once is enough.
+        FetchError::Http { source, .. } if source.is_connect() => (tries == 1 && is_of_a_name(source)).then_some(usual * 2),
+        FetchError::Http { source, .. } if source.is_redirect() || source.is_builder() => None,
+        // A kept connection that the other side had closed, or one that broke midway: a fresh one at once.
+        FetchError::Http { .. } => Some(if tries == 1 { Duration::ZERO } else { usual }),
+        _ => None,
+    }
+}
+
+/// Whether the fault was that of finding an address for a name.
+fn is_of_a_name(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    std::iter::from_fn(|| {
+        let this = cause?;
+        cause = this.source();
+        Some(this)
+    })
+    .any(|cause| cause.to_string().contains("dns error"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(status: u16, retry_after: Option<f64>, tries: u32) -> Option<u64> {
+        let url = "http://127.0.0.1:1/".parse().unwrap();
+        let failed = Failed { error: FetchError::Status { url, status }, retry_after };
+        pause(&failed, tries).map(|pause| pause.as_millis() as u64)
+    }
+
+    #[test]
+    fn what_passes_is_waited_out_and_what_stays_is_not() {
+        assert_eq!([1, 2, 3, 4].map(|tries| after(503, None, tries)), [Some(500), Some(1000), Some(2000), None]);
+        assert_eq!(after(503, Some(1.0), 1), Some(1000));
+        assert_eq!(after(429, Some(10.0), 1), Some(10_000));
+        assert_eq!(after(503, Some(3600.0), 1), None);
+        assert_eq!(after(503, Some(-1.0), 1), None);
+        assert_eq!(after(503, Some(f64::NAN), 1), None);
+        assert_eq!(after(401, None, 1), None);
+    }
+}
