@@ -119,7 +119,11 @@ async fn the_list_of_patches_does_not_go_back() {
     let mut stolen = mirror.clone();
     resign_patches(&mut stolen, &publisher, old, &publisher.key_files("patches"));
     late.refuses(stolen, start(), MirrorFaultKind::NotTrusted).await;
-    assert_eq!(packs(&late.accepts(mirror, start()).await), [PACK]);
+    late.goes_on_without(mirror, start()).await;
+    // Once the publisher's timestamp is beyond the thief's.
+    publisher.publish("1.2.0");
+    publisher.publish("1.3.0");
+    assert_eq!(packs(&late.accepts(publisher.mirror("later"), start()).await), [PACK]);
 }
 
 #[tokio::test]

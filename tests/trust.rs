@@ -61,9 +61,13 @@ async fn what_is_known_is_not_fetched_again() {
     assert_eq!(asked(publisher.mirror("refreshed")).await.0, [root, timestamp]);
     publisher.publish("1.1.0");
     assert_eq!(asked(publisher.mirror("news")).await.0, all(3));
-    // The publisher's disk was restored from a backup, and other documents got the same version numbers.
+    // The publisher's disk was restored from a backup, and other documents got the same version numbers: what is known goes on until
+    // the timestamp has a new one.
     restored.project.refresh(&restored.keyring(), start()).unwrap().run().unwrap();
     restored.publish("1.2.0");
+    let same = (vec![root.to_owned(), timestamp.to_owned()], vec!["1.0.0".to_owned(), "1.1.0".to_owned()]);
+    assert_eq!(asked(restored.mirror("restored")).await, same);
+    restored.project.refresh(&restored.keyring(), start()).unwrap().run().unwrap();
     assert_eq!(asked(restored.mirror("restored")).await, (all(3), vec!["1.0.0".to_owned(), "1.2.0".to_owned()]));
 }
 
@@ -106,8 +110,8 @@ async fn no_role_goes_back() {
     let client = Client::new(&publisher);
     client.accepts(new.clone(), start()).await;
 
-    // The whole repository as it was: the timestamp is older.
-    client.refuses(old.clone(), start(), MirrorFaultKind::NotTrusted).await;
+    // The whole repository as it was: the timestamp is older. That is how a copy looks that lags, so it is no news and no attack.
+    client.goes_on_without(old.clone(), start()).await;
 
     // With the timestamp's key stolen: a new timestamp that names the old snapshot.
     let mut stolen = old.clone();
@@ -141,13 +145,15 @@ async fn no_role_goes_back() {
     replayed.files.insert("metadata/2.root.json".to_owned(), publisher.root());
     client.refuses(replayed, start(), MirrorFaultKind::NotTrusted).await;
 
-    // After all that, the good one is as good as before.
-    assert_eq!(versions(&client.accepts(new, start()).await), ["1.0.0", "1.1.0"]);
+    // What the thief's timestamp said counts: it was signed. What was whole before goes on, and expires when it says.
+    client.goes_on_without(new.clone(), start()).await;
+    assert_eq!(versions(&client.trust.cached().unwrap()), ["1.0.0", "1.1.0"]);
+    client.refuses(new, start() + days(8), MirrorFaultKind::Expired).await;
 }
 
-/// FAULTS 2: nothing of a load that fails later on counts.
+/// FAULTS 2: each document counts as soon as it is verified, and nothing is used before all of them are there.
 #[tokio::test]
-async fn metadata_is_kept_only_when_all_of_it_was_checked() {
+async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
     let publisher = Publisher::new();
     publisher.publish("1.0.0");
     let first = publisher.mirror("first");
@@ -163,11 +169,18 @@ async fn metadata_is_kept_only_when_all_of_it_was_checked() {
         let middle = broken.file(location).len() / 2;
         broken.file(location)[middle] ^= 1;
         client.refuses(broken, start(), kind).await;
+        // The new timestamp was kept: the mirror as it was before lags behind it.
+        client.goes_on_without(first.clone(), start()).await;
+        // A copy that is still being made.
         let mut missing = second.clone();
         missing.files.remove(location);
-        client.refuses(missing, start(), MirrorFaultKind::Unusable).await;
-        // Had the new timestamp been kept, this mirror, which lags behind, would be refused now.
-        client.accepts(first.clone(), start()).await;
+        client.goes_on_without(missing.clone(), start()).await;
+        // Before anything was whole there is nothing to go on with, but for what another mirror has.
+        let late = Client::new(&publisher);
+        late.refuses(missing.clone(), start(), MirrorFaultKind::Behind).await;
+        let other = Client::new(&publisher);
+        let refreshed = other.refresh([missing.clone(), first.clone()], start()).await.unwrap();
+        assert_eq!((refreshed.faults.len(), versions(&refreshed.repository)), (0, vec!["1.1.0".to_owned()]));
     }
     client.accepts(second, start()).await;
 }
@@ -190,7 +203,10 @@ async fn what_expired_is_refused_whatever_the_clock_did_before() {
     // Signed again, it is good again.
     publisher.project.refresh(&publisher.keyring(), start() + days(8)).unwrap().run().unwrap();
     client.accepts(publisher.mirror("fresh"), start() + days(8)).await;
-    client.refuses(mirror, start(), MirrorFaultKind::NotTrusted).await;
+    client.goes_on_without(mirror.clone(), start()).await;
+    // Who holds the newer one back gains the time until it expires, and no more.
+    client.goes_on_without(mirror.clone(), start() + days(14)).await;
+    client.refuses(mirror, start() + days(16), MirrorFaultKind::Expired).await;
 }
 
 /// FAULTS 3: each role's own expiry counts.
@@ -231,7 +247,7 @@ async fn a_fast_forward_is_undone_by_a_new_root() {
         let targets = mirror_targets(&stolen);
         resign(&mut stolen, &publisher, &targets, u64::MAX, u64::MAX);
         client.accepts(stolen.clone(), start()).await;
-        client.refuses(publisher.mirror("good"), start(), MirrorFaultKind::NotTrusted).await;
+        client.goes_on_without(publisher.mirror("good"), start()).await;
 
         let rotation = Rotation { replace: replace.clone(), ..Rotation::default() };
         publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
@@ -490,7 +506,7 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     // A shipped file that is no root at all is not needed either.
     assert!(Trust::new(client.state(), "nonsense").cached().is_some());
 
-    // The stored root is truncated: the shipped one stands in, and rollback is still noticed.
+    // The stored root is truncated: the shipped one stands in, and an older repository is still noticed.
     let old = publisher.mirror("old");
     publisher.publish("1.1.0");
     client.accepts(publisher.mirror("new"), start()).await;
@@ -498,7 +514,7 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     let whole = std::fs::read(&root).unwrap();
     for length in [0, 1, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&root, &whole[..length]).unwrap();
-        client.refuses(old.clone(), start(), MirrorFaultKind::NotTrusted).await;
+        client.goes_on_without(old.clone(), start()).await;
         assert_eq!(versions(&client.trust.cached().unwrap()), ["1.0.0", "1.1.0"]);
     }
     client.accepts(publisher.mirror("new"), start()).await;

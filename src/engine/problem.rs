@@ -44,7 +44,7 @@ pub fn of_container(error: &ContainerError) -> Problem {
 pub fn of_trust(error: &TrustError) -> Problem {
     let kind = match (error.fault(), error) {
         (Some(MirrorFaultKind::Unreachable), _) => ProblemKind::NoNetwork,
-        (Some(MirrorFaultKind::Unusable), _) => ProblemKind::NodesUnusable,
+        (Some(MirrorFaultKind::Behind | MirrorFaultKind::Unusable), _) => ProblemKind::NodesUnusable,
         (Some(MirrorFaultKind::Expired), _) => ProblemKind::MetadataExpired,
         (Some(MirrorFaultKind::NotTrusted), _) => ProblemKind::NotTrusted,
         (None, TrustError::Root { .. }) => ProblemKind::BadSettings,
@@ -73,7 +73,7 @@ pub fn of_judgement(path: &Path, error: &TrustError) -> Problem {
         None => return of_trust(error),
         // It was opened a moment ago.
         Some(MirrorFaultKind::Unreachable) => ProblemKind::DiskError,
-        Some(MirrorFaultKind::Unusable) => ProblemKind::BundleDamaged,
+        Some(MirrorFaultKind::Behind | MirrorFaultKind::Unusable) => ProblemKind::BundleDamaged,
         // What no later word can save is no question to be asked.
         Some(MirrorFaultKind::Expired) if error.expired().is_none_or(|expired| !expired.waivable) => ProblemKind::MetadataExpired,
         Some(MirrorFaultKind::Expired) => ProblemKind::BundleExpired,

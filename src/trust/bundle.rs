@@ -14,12 +14,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
-use tough::schema::{Signed, Targets};
-
 use super::LIMITS;
-use super::repository::is_plain_name;
+use super::document::{TargetsBody, Unverified};
+use super::names::is_plain_name;
 use super::source::{MetadataSource, SourceError};
+use async_trait::async_trait;
 
 /// Headers that are read at most: a thousand roots, and releases for more platforms than there are.
 const MOST_HEADERS: usize = 4096;
@@ -119,9 +118,9 @@ impl Bundle {
     }
 
     /// The list of releases with the highest version in its name; nothing is proved.
-    pub(super) async fn newest_targets(&self) -> Option<Signed<Targets>> {
+    pub(super) async fn newest_targets(&self) -> Option<Unverified<TargetsBody>> {
         let location = format!("metadata/{}.targets.json", self.newest("targets")?);
-        serde_json::from_slice(&self.get(&location, LIMITS.max_targets_size).await.ok()?).ok()
+        Unverified::read(&self.get(&location, LIMITS.targets).await.ok()?).ok()
     }
 
     fn newest(&self, role: &str) -> Option<u64> {

@@ -2,10 +2,6 @@
 
 use std::path::PathBuf;
 
-use tough::TransportErrorKind;
-use tough::error::Error as TufError;
-
-use super::Failure;
 use super::source::SourceError;
 
 /// Any error, with its own causes.
@@ -113,11 +109,13 @@ pub struct MirrorFault {
 pub enum MirrorFaultKind {
     /// It does not answer.
     Unreachable,
+    /// Its metadata is genuine, but older than what was seen before, or parts of the newer one are not there yet: a copy that lags.
+    Behind,
     /// It answers, but with something that is no repository: a file is missing, a login page comes instead of metadata.
     Unusable,
     /// Its metadata is genuine but too old: nobody re-signed it, someone holds back the newer, or this clock is wrong.
     Expired,
-    /// It hands over what was not signed, or what is older than what was seen before, or more than was announced.
+    /// It hands over what was not signed, or what contradicts what was signed before, or more than was announced.
     NotTrusted,
 }
 
@@ -125,6 +123,7 @@ impl std::fmt::Display for MirrorFaultKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Unreachable => "cannot be reached",
+            Self::Behind => "lags behind",
             Self::Unusable => "has no usable repository",
             Self::Expired => "has expired metadata",
             Self::NotTrusted => "cannot be trusted",
@@ -137,27 +136,30 @@ fn list(faults: &[MirrorFault]) -> String {
     if faults.is_empty() { ": there is no mirror to ask".to_owned() } else { lines.collect() }
 }
 
-/// Whose fault an error of `tough` is.
-pub(super) fn classify(error: TufError) -> Failure {
-    use MirrorFaultKind::{NotTrusted, Unreachable, Unusable};
-    let kind = match error {
-        TufError::DatastoreCreate { path, source, .. }
-        | TufError::DatastoreOpen { path, source, .. }
-        | TufError::DatastoreRemove { path, source, .. } => return Failure::Local(TrustError::Io { path, source }),
-        TufError::ParseTrustedMetadata { .. } | TufError::VerifyTrustedMetadata { .. } => {
-            return Failure::Local(TrustError::Root { source: error.into() });
-        }
-        TufError::Transport { ref source, .. } if source.kind() == TransportErrorKind::FileNotFound => Unusable,
-        TufError::Transport { ref source, .. } => {
-            match std::error::Error::source(source).and_then(|cause| cause.downcast_ref()) {
-                Some(SourceError::NotFound) => Unusable,
-                Some(SourceError::Other(_)) => Unreachable,
-                // Not from the source: `tough` found a wrong length or digest.
-                Some(SourceError::TooLong { .. }) | None => NotTrusted,
-            }
-        }
-        TufError::ParseMetadata { .. } => Unusable,
-        _ => NotTrusted,
-    };
-    Failure::Mirror(kind, error.into())
+/// Why a document, or what a mirror answered for it, does not count.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) kind: MirrorFaultKind,
+    pub(super) cause: Cause,
+}
+
+impl Refusal {
+    pub(super) fn new(kind: MirrorFaultKind, cause: String) -> Self {
+        Self { kind, cause: cause.into() }
+    }
+
+    pub(super) fn of(self, mirror: &str) -> MirrorFault {
+        MirrorFault { mirror: mirror.to_owned(), kind: self.kind, cause: self.cause }
+    }
+}
+
+impl From<SourceError> for Refusal {
+    fn from(error: SourceError) -> Self {
+        let kind = match error {
+            SourceError::NotFound => MirrorFaultKind::Unusable,
+            SourceError::TooLong { .. } => MirrorFaultKind::NotTrusted,
+            SourceError::Other(_) => MirrorFaultKind::Unreachable,
+        };
+        Self { kind, cause: error.into() }
+    }
 }

@@ -4,40 +4,52 @@
 //! and the digests of everything else. Never: an unproved byte handed on, a way round a failed check, or a network of its own
 //! ([`MetadataSource`] is the caller's).
 //!
-//! What this room adds to `tough`: a whole load per mirror, so that one bad mirror does not block the others; trusted state that
-//! is replaced in one step and only after everything was checked; a damaged state that does not brick the installation; time as
-//! an argument.
+//! The client workflow of the specification is this room's own ([`workflow`], without I/O; [`load`] asks mirrors; [`search`] follows
+//! delegations). Keys and signatures are `tough`'s. One bad mirror does not block the others, what a failed load has verified counts, a
+//! damaged state does not brick the installation, and time is an argument.
 
 mod bundle;
+mod document;
 mod error;
+mod load;
+mod names;
 mod patches;
 mod repository;
+mod search;
 mod source;
 mod state;
+mod workflow;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tough::schema::{Role, Root, Signed, Targets};
-use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
+use tough::schema::Root;
 
 pub use bundle::{Bundle, BundleError};
+use document::{Body as _, Document};
 pub use error::{Expired, MirrorFault, MirrorFaultKind, TrustError};
+pub use names::is_plain_name;
 pub use patches::{PATCH_KEY, PATCHES_ROLE};
-pub use repository::{LAUNCHER_KEY, RELEASE_KEY, Repository, Target, Versions, is_plain_name};
-use source::SourceTransport;
+pub use repository::{LAUNCHER_KEY, RELEASE_KEY, Repository, Target, Versions};
+pub use search::FoundTarget;
 pub use source::{FolderSource, MetadataSource, SourceError};
-use state::{Documents, State};
+use state::{Kept, State};
+use workflow::{Documents, Trusted};
 
-/// Largest metadata files that are read, bytes. A targets file of 16 MiB describes some 10,000 releases.
-pub(crate) const LIMITS: Limits = Limits {
-    max_root_size: 512 << 10,
-    max_timestamp_size: 64 << 10,
-    max_snapshot_size: 512 << 10,
-    max_targets_size: 16 << 20,
-    max_root_updates: 1024,
-};
+/// Largest metadata files that are read, bytes.
+pub(crate) struct Limits {
+    root: u64,
+    timestamp: u64,
+    snapshot: u64,
+    targets: u64,
+    /// Roots that one load follows.
+    roots: usize,
+}
+
+/// A targets file of 16 MiB describes some 10,000 releases.
+pub(crate) const LIMITS: Limits =
+    Limits { root: 512 << 10, timestamp: 64 << 10, snapshot: 512 << 10, targets: 16 << 20, roots: 1024 };
 
 /// The trust of one installation: where it began, and what it has seen since.
 #[derive(Clone, Debug)]
@@ -75,12 +87,6 @@ pub enum Freshness {
     Waived,
 }
 
-/// Why one mirror's load did not succeed: its own fault, or this machine's (then no other mirror can help).
-enum Failure {
-    Mirror(MirrorFaultKind, error::Cause),
-    Local(TrustError),
-}
-
 impl Trust {
     /// Trust kept in `folder` (made when it is first written), beginning with `shipped_root`, a `root.json`.
     ///
@@ -103,46 +109,35 @@ impl Trust {
     /// It may have expired: whoever installs from it compares [`Repository::expires`] with the time, whoever uses its patches
     /// [`Repository::patches_expire`] too.
     pub fn cached(&self) -> Option<Repository> {
-        self.verified().map(|(root, documents)| Repository::new(&root, &documents))
+        self.verified().map(|(root, documents)| Repository::new(&root.signed, &documents))
     }
 
-    fn verified(&self) -> Option<(Signed<Root>, Documents)> {
-        let root = self.state.root(&self.shipped_root).ok()?;
-        let (mut documents, texts) = self.state.documents()?;
-        if !documents.verify(&root) {
-            return None;
-        }
-        let wanted = patches::wanted(&documents.targets.signed, &documents.snapshot.signed);
-        documents.patches = wanted.zip(texts.patches).and_then(|(wanted, text)| {
-            let verified = wanted.verify(text.as_bytes());
-            verified.inspect_err(|cause| tracing::warn!("the stored patches are damaged and not used: {cause}")).ok()
-        });
-        Some((root, documents))
-    }
-
-    /// Asks the mirrors, in their order, until one has metadata that passes every check, and remembers it.
-    ///
-    /// A mirror that lies, lags behind what was seen before, or does not answer is passed over and named in the result. The list of
-    /// patches may come from a later one; that no mirror has a good one is no failure.
-    /// How long a mirror may take is for its [`MetadataSource`] to bound. `now` decides what has expired.
+    /// The newest document of each role that is remembered, by the role's name as it stands in addresses: what another client of the
+    /// same kind would keep as files. Stored documents that no longer verify are not among them.
     ///
     /// # Errors
-    /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there is no root to begin with,
-    /// [`TrustError::Io`] if the trusted state cannot be kept. What was trusted before stays trusted.
-    pub async fn refresh(&self, mirrors: &[Arc<dyn MetadataSource>], now: Timestamp) -> Result<Refreshed, TrustError> {
-        let mut faults = Vec::new();
-        for (index, mirror) in mirrors.iter().enumerate() {
-            match self.load(mirror, &mirrors[index..], now, Freshness::Required).await {
-                Ok(repository) => return Ok(Refreshed { repository, faults }),
-                Err(Failure::Local(error)) => return Err(error),
-                Err(Failure::Mirror(kind, cause)) => {
-                    let fault = MirrorFault { mirror: mirror.name().to_owned(), kind, cause };
-                    tracing::warn!("{fault}: {}", fault.cause);
-                    faults.push(fault);
-                }
-            }
-        }
-        Err(TrustError::Mirrors { faults })
+    /// [`TrustError::Root`] and [`TrustError::Io`] if the trusted state cannot be read.
+    pub fn texts(&self) -> Result<Vec<(String, String)>, TrustError> {
+        let trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &self.state.kept()?.newest);
+        let texts = trusted.texts();
+        let below = [("timestamp", texts.timestamp), ("snapshot", texts.snapshot), ("targets", texts.targets)];
+        let below = below.into_iter().filter_map(|(role, text)| Some((role.to_owned(), text?)));
+        let root = ("root".to_owned(), trusted.root.text.clone());
+        Ok(std::iter::once(root).chain(below).chain(self.state.all_delegated()).collect())
+    }
+
+    fn verified(&self) -> Option<(Document<Root>, Documents)> {
+        let root = self.state.root(&self.shipped_root).ok()?;
+        let kept = self.state.kept().ok()?;
+        let texts = kept.whole();
+        let mut documents = Trusted::remember(root.clone(), texts).documents()?;
+        let wanted = patches::wanted(&documents.targets.signed, &documents.snapshot.signed);
+        let patches = wanted.zip(texts.patches.as_ref()).and_then(|(wanted, text)| {
+            let verified = wanted.verify(text.as_bytes());
+            verified.inspect_err(|refusal| tracing::warn!("the stored patches are not used: {}", refusal.cause)).ok()
+        });
+        documents.patches = patches;
+        Some((root, documents))
     }
 
     /// Judges a bundle: its metadata gets the checks of a mirror's, and what passes is remembered as after a [`Trust::refresh`].
@@ -159,144 +154,43 @@ impl Trust {
     /// As [`Trust::refresh`]; [`TrustError::expired`] tells what has expired.
     pub async fn judge(&self, bundle: &Bundle, now: Timestamp, freshness: Freshness) -> Result<Judged, TrustError> {
         let mirror: Arc<dyn MetadataSource> = Arc::new(bundle.clone());
-        let blame = |failure| match failure {
-            Failure::Local(error) => error,
-            Failure::Mirror(kind, cause) => {
-                TrustError::Mirrors { faults: vec![MirrorFault { mirror: mirror.name().to_owned(), kind, cause }] }
-            }
-        };
+        let blame = |refusal: error::Refusal| TrustError::Mirrors { faults: vec![refusal.of(mirror.name())] };
         if self.is_ahead_of(bundle).await
             && let Some((root, documents)) = self.verified()
         {
-            check(&root, &documents, now, freshness).map_err(blame)?;
-            let genuine = bundle.newest_targets().await.is_some_and(|targets| root.signed.verify_role(&targets).is_ok());
-            return Ok(Judged { repository: Repository::new(&root, &documents), older: true, genuine });
+            documents.check(&root.signed, now, freshness).map_err(blame)?;
+            let genuine = bundle.newest_targets().await.is_some_and(|targets| targets.is_signed_by(&root.signed).is_ok());
+            return Ok(Judged { repository: Repository::new(&root.signed, &documents), older: true, genuine });
         }
-        let loaded = self.load(&mirror, &[], now, freshness).await;
-        loaded.map(|repository| Judged { repository, older: false, genuine: true }).map_err(blame)
+        // What cannot be waived is told first, so the age of the others is looked at last.
+        let loaded = self.load_one(&mirror, now, Freshness::Waived).await?;
+        let checked = loaded
+            .documents
+            .and_then(|documents| documents.check(&loaded.trusted.root.signed, now, freshness).map(|()| documents));
+        match checked {
+            Ok(documents) => {
+                self.state.save(&loaded.trusted.root, &Kept::of(&loaded.trusted, &loaded.texts))?;
+                let repository = Repository::new(&loaded.trusted.root.signed, &documents);
+                Ok(Judged { repository, older: false, genuine: true })
+            }
+            Err(refusal) => Err(blame(refusal)),
+        }
     }
 
     /// Whether `bundle` itself says that it is older than what is trusted already: by its timestamp, or by a root that it lacks.
     async fn is_ahead_of(&self, bundle: &Bundle) -> bool {
-        let Some((stored, _)) = self.state.documents() else { return false };
-        let Ok(root) = self.state.root(&self.shipped_root) else { return false };
-        let timestamp = bundle.get("metadata/timestamp.json", LIMITS.max_timestamp_size).await;
-        let claimed = timestamp.ok().and_then(|json| serde_json::from_slice::<Signed<tough::schema::Timestamp>>(&json).ok());
-        claimed.is_some_and(|claimed| claimed.signed.version < stored.timestamp.signed.version)
+        #[derive(serde::Deserialize)]
+        struct Claim {
+            signed: Claimed,
+        }
+        #[derive(serde::Deserialize)]
+        struct Claimed {
+            version: u64,
+        }
+        let Some((root, documents)) = self.verified() else { return false };
+        let timestamp = bundle.get("metadata/timestamp.json", LIMITS.timestamp).await;
+        let claimed = timestamp.ok().and_then(|json| serde_json::from_slice::<Claim>(&json).ok());
+        claimed.is_some_and(|claim| claim.signed.version < documents.timestamp.signed.version())
             || bundle.newest_root().is_some_and(|newest| newest < root.signed.version.get())
     }
-
-    /// Loads all from `mirror`, but the list of patches from the first of `with_patches` that has it.
-    async fn load(
-        &self,
-        mirror: &Arc<dyn MetadataSource>,
-        with_patches: &[Arc<dyn MetadataSource>],
-        now: Timestamp,
-        freshness: Freshness,
-    ) -> Result<Repository, Failure> {
-        let root = self.state.root(&self.shipped_root).map_err(Failure::Local)?;
-        let root_json = serde_json::to_vec(&root).map_err(|source| Failure::Local(TrustError::Root { source: source.into() }))?;
-        // `tough` writes each file as soon as that file is checked; it gets a copy, and the whole counts only when all is well.
-        // The copy lacks `latest_known_time.json`, with which `tough` refuses to work after a clock was set back.
-        let (scratch, known) = self.state.scratch().map_err(Failure::Local)?;
-        let transport = SourceTransport::new(Arc::clone(mirror), known);
-        let base = source::base_url().map_err(|error| Failure::Mirror(MirrorFaultKind::Unusable, error.into()))?;
-        let loaded = RepositoryLoader::new(&root_json, base.metadata, base.targets)
-            .transport(transport.clone())
-            .limits(LIMITS)
-            .datastore(scratch.path())
-            // `tough` asks the system's clock; here time is an argument, so expiry is checked below.
-            .expiration_enforcement(ExpirationEnforcement::Unsafe)
-            .load()
-            .await;
-        let found = match loaded {
-            Ok(loaded) => {
-                let documents = Documents {
-                    timestamp: loaded.timestamp().clone(),
-                    snapshot: loaded.snapshot().clone(),
-                    targets: loaded.targets().clone(),
-                    patches: None,
-                };
-                Ok((loaded.root().clone(), documents))
-            }
-            // A load that got as far as the delegated roles ends there, since it is not given them.
-            Err(error) => state::before_delegations(scratch.path()).ok_or_else(|| error::classify(error)),
-        };
-        let checked = found.and_then(|(root, documents)| check(&root, &documents, now, freshness).map(|()| (root, documents)));
-        match checked {
-            Ok((new_root, mut documents)) => {
-                let mut texts = documents.texts(|location| transport.used(location)).ok_or_else(|| {
-                    Failure::Mirror(MirrorFaultKind::Unusable, "the repository's file names do not fit its versions".into())
-                })?;
-                if let Some((patches, text)) = load_patches(&documents, &transport, with_patches).await {
-                    texts.patches = Some(text);
-                    documents.patches = Some(patches).filter(|patches| !has_expired(patches, now));
-                }
-                self.state.save(&new_root, &texts).map_err(Failure::Local)?;
-                Ok(Repository::new(&new_root, &documents))
-            }
-            Err(failure) => {
-                // A newer root counts even if the rest does not: it may revoke the very keys that the next mirror signs with.
-                if let Some(newer) = state::newer_root(scratch.path(), &root) {
-                    self.state.advance(&root, &newer).map_err(Failure::Local)?;
-                }
-                Err(failure)
-            }
-        }
-    }
-}
-
-/// What `tough` leaves to its caller: nothing may have expired, and file names must carry versions and digests, since that is
-/// where nodes are asked for them.
-fn check(root: &Signed<Root>, documents: &Documents, now: Timestamp, freshness: Freshness) -> Result<(), Failure> {
-    if !root.signed.consistent_snapshot {
-        return Err(Failure::Mirror(MirrorFaultKind::Unusable, "the repository has no consistent snapshots".into()));
-    }
-    let Documents { timestamp, snapshot, targets, patches: _ } = documents;
-    // First what cannot be waived.
-    let expiries = [
-        Expired { role: "root", at: root.signed.expires(), waivable: false },
-        Expired { role: "targets", at: targets.signed.expires(), waivable: false },
-        Expired { role: "timestamp", at: timestamp.signed.expires(), waivable: true },
-        Expired { role: "snapshot", at: snapshot.signed.expires(), waivable: true },
-    ];
-    let counts = |expired: &Expired| !(expired.waivable && freshness == Freshness::Waived);
-    match expiries.into_iter().find(|expired| expired.at < now && counts(expired)) {
-        Some(expired) => Err(Failure::Mirror(MirrorFaultKind::Expired, expired.into())),
-        None => Ok(()),
-    }
-}
-
-/// The document of the role for patches and its text: from the last load, else from the first of `mirrors` that has it. Whatever is
-/// wrong with it is told in the log and means that there is none.
-async fn load_patches(
-    documents: &Documents,
-    transport: &SourceTransport,
-    mirrors: &[Arc<dyn MetadataSource>],
-) -> Option<(Signed<Targets>, String)> {
-    let wanted = patches::wanted(&documents.targets.signed, &documents.snapshot.signed)?;
-    let (location, limit) = (wanted.location(), wanted.limit(LIMITS.max_targets_size));
-    let mut bytes = transport.recalled(&location);
-    for mirror in mirrors {
-        if bytes.is_some() {
-            break;
-        }
-        match mirror.get(&location, limit).await {
-            Ok(answer) if wanted.is(&answer) => bytes = Some(answer),
-            Ok(_) => tracing::warn!("mirror {} has another list of patches than the one that was signed", mirror.name()),
-            Err(error) => tracing::warn!("mirror {} does not give the list of patches: {error}", mirror.name()),
-        }
-    }
-    let bytes = bytes?;
-    let checked = wanted.verify(&bytes).and_then(|patches| Ok((patches, String::from_utf8(bytes)?)));
-    checked.inspect_err(|cause| tracing::warn!("the list of patches cannot be trusted, there are none: {cause}")).ok()
-}
-
-/// Whether the list of patches has expired.
-fn has_expired(patches: &Signed<Targets>, now: Timestamp) -> bool {
-    let expires = patches.signed.expires();
-    if expires < now {
-        tracing::warn!("the list of patches expired at {expires}: there are none");
-    }
-    expires < now
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tough::schema::{self, Root, Signed};
+use tough::schema::Root;
 
+use super::document::{Body as _, TargetFile};
 use super::error::{MirrorFault, MirrorFaultKind, TrustError};
+use super::names::is_plain_name;
 use super::patches;
 use super::source::{MetadataSource, SourceError, within};
-use super::state::Documents;
+use super::workflow::Documents;
 use crate::model::launcher::LARGEST_LAUNCHER;
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, SignedRelease};
 use crate::model::{Digest, Launcher, Release, SignedLauncher, SignedPatch};
@@ -67,18 +69,18 @@ pub struct Target {
 }
 
 impl Repository {
-    pub(super) fn new(root: &Signed<Root>, documents: &Documents) -> Self {
+    pub(super) fn new(root: &Root, documents: &Documents) -> Self {
         let Documents { timestamp, snapshot, targets, patches } = documents;
         let mut repository = Self {
             releases: Vec::new(),
             patches: Vec::new(),
             launchers: Vec::new(),
             patches_expire: patches.as_ref().map(|patches| patches.signed.expires),
-            expires: root.signed.expires.min(timestamp.signed.expires).min(snapshot.signed.expires).min(targets.signed.expires),
+            expires: root.expires.min(timestamp.signed.expires()).min(snapshot.signed.expires()).min(targets.signed.expires),
             versions: Versions {
-                root: root.signed.version.get(),
-                timestamp: timestamp.signed.version.get(),
-                snapshot: snapshot.signed.version.get(),
+                root: root.version.get(),
+                timestamp: timestamp.signed.version(),
+                snapshot: snapshot.signed.version(),
                 targets: targets.signed.version.get(),
                 patches: patches.as_ref().map(|patches| patches.signed.version.get()),
             },
@@ -86,16 +88,16 @@ impl Repository {
         };
         // What this program does not understand may be meant for a newer one: left out, not fatal.
         for (name, target) in &targets.signed.targets {
-            match read_launcher(name.raw(), target) {
+            match read_launcher(name, target) {
                 Ok(launcher) => repository.launchers.extend(launcher),
-                Err(reason) => tracing::warn!("the launcher {:?} is left out: {reason}", name.raw()),
+                Err(reason) => tracing::warn!("the launcher {:?} is left out: {reason}", name),
             }
-            match read_target(name.raw(), target) {
+            match read_target(name, target) {
                 Ok((target, release)) => {
                     repository.releases.extend(release);
-                    repository.targets.insert(name.raw().to_owned(), target);
+                    repository.targets.insert(name.clone(), target);
                 }
-                Err(reason) => tracing::warn!("the target {:?} is left out: {reason}", name.raw()),
+                Err(reason) => tracing::warn!("the target {:?} is left out: {reason}", name),
             }
         }
         repository.releases.sort_by(|a, b| a.target.cmp(&b.target));
@@ -136,16 +138,8 @@ impl Repository {
     }
 }
 
-/// Whether a target's name may be used: ASCII letters, digits and `.`, `-`, `_`, `+`, not beginning with a dot. Such a name is
-/// one flat file name everywhere and needs no quoting in an address.
-pub fn is_plain_name(name: &str) -> bool {
-    (1..=200).contains(&name.len())
-        && !name.starts_with('.')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
-}
-
 /// A target and, if it is a package, its release.
-fn read_target(name: &str, target: &schema::Target) -> Result<(Target, Option<SignedRelease>), String> {
+fn read_target(name: &str, target: &TargetFile) -> Result<(Target, Option<SignedRelease>), String> {
     if !is_plain_name(name) {
         return Err("its name is not plain".to_owned());
     }
@@ -162,7 +156,7 @@ fn read_target(name: &str, target: &schema::Target) -> Result<(Target, Option<Si
 }
 
 /// The launcher that a target is, if it is one.
-fn read_launcher(name: &str, target: &schema::Target) -> Result<Option<SignedLauncher>, String> {
+fn read_launcher(name: &str, target: &TargetFile) -> Result<Option<SignedLauncher>, String> {
     let Some(value) = target.custom.get(LAUNCHER_KEY) else { return Ok(None) };
     let launcher = Launcher::deserialize(value).map_err(|error| error.to_string())?;
     let (length, hash) = signed_length_and_hash(target)?;
@@ -179,9 +173,9 @@ fn read_launcher(name: &str, target: &schema::Target) -> Result<Option<SignedLau
 }
 
 /// A target's length and digest.
-pub(super) fn signed_length_and_hash(target: &schema::Target) -> Result<(u64, Digest), String> {
-    let hash: [u8; 32] = target.hashes.sha256[..].try_into().map_err(|_| "its digest is not a SHA-256".to_owned())?;
-    Ok((target.length, Digest::from(hash)))
+pub(super) fn signed_length_and_hash(target: &TargetFile) -> Result<(u64, Digest), String> {
+    let hash = target.hashes.sha256().ok_or_else(|| "it has no SHA-256 digest".to_owned())?;
+    Ok((target.length, hash))
 }
 
 /// Refuses a description that contradicts itself or its target.
@@ -207,7 +201,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn target(custom: serde_json::Value) -> schema::Target {
+    fn target(custom: serde_json::Value) -> TargetFile {
         let json = json!({"length": 100, "hashes": {"sha256": Digest::of(b"").to_string()}, "custom": custom});
         serde_json::from_value(json).unwrap()
     }
@@ -280,11 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_plain() {
-        assert!(is_plain_name(NAME) && is_plain_name("a+b_c-1.md"));
-        for bad in ["", ".hidden", "a/b", "..", "a\\b", "a b", "a%2fb", "a?b", "说明.md", "a:b"] {
-            assert!(!is_plain_name(bad), "{bad}");
-        }
+    fn names_of_folders_are_left_out() {
         assert!(read_target("a/b", &target(json!({}))).is_err());
     }
 }

@@ -1,77 +1,66 @@
-//! What an installation has come to trust, on disk: `root.json`, and `metadata.json` with the other roles.
+//! What an installation remembers of its trust: the root, and the newest verified document of each role below it. Each file is
+//! replaced in one step.
 //!
-//! Two files, since the root goes ahead alone when the rest of a load fails. Each is replaced in one step.
+//! The newest documents need not fit together: a load may have failed halfway, and what it verified counts all the same. So the last
+//! ones that did fit are kept beside them, as long as they are others.
+//!
+//! What is read back is verified again before it counts: the disk may have been damaged, and the two files are not written in one
+//! step.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tough::schema::{Metafile, RoleType, Root, Signed, Snapshot, Targets, Timestamp};
+use tough::schema::Root;
 
+use super::document::{self, Document};
 use super::error::TrustError;
-use super::patches;
+use super::source::encoded;
+use super::workflow::Trusted;
 use crate::durable;
 
 const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
+/// Where documents of delegated roles are kept, a file each.
+const DELEGATED: &str = "delegated";
 
-/// The roles below the root, as one load found them.
-#[derive(Clone, Debug)]
-pub(super) struct Documents {
-    pub(super) timestamp: Signed<Timestamp>,
-    pub(super) snapshot: Signed<Snapshot>,
-    pub(super) targets: Signed<Targets>,
-    /// Verified on its own, see [`super::patches`]; `None` if there is none that can be used.
-    pub(super) patches: Option<Signed<Targets>>,
-}
-
-/// The same as text, exactly as the mirror had it, so that digests can be compared.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Documents as text, exactly as they came, so that digests can be compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Texts {
-    timestamp: String,
-    snapshot: String,
-    targets: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) timestamp: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) snapshot: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) targets: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) patches: Option<String>,
 }
 
-impl Documents {
-    /// Whether `root`'s keys signed the first three, and each names the next: what a refresh has checked, once more.
-    pub(super) fn verify(&self, root: &Signed<Root>) -> bool {
-        let names =
-            |meta: &HashMap<String, Metafile>, file: &str, version| meta.get(file).is_some_and(|entry| entry.version == version);
-        root.signed.verify_role(&self.timestamp).is_ok()
-            && root.signed.verify_role(&self.snapshot).is_ok()
-            && root.signed.verify_role(&self.targets).is_ok()
-            && names(&self.timestamp.signed.meta, "snapshot.json", self.snapshot.signed.version)
-            && names(&self.snapshot.signed.meta, "targets.json", self.targets.signed.version)
-    }
-
-    /// Where the timestamp, the snapshot and the targets lie on a mirror.
-    fn locations(&self) -> [String; 3] {
-        [
-            "metadata/timestamp.json".to_owned(),
-            format!("metadata/{}.snapshot.json", self.snapshot.signed.version),
-            format!("metadata/{}.targets.json", self.targets.signed.version),
-        ]
-    }
-
-    /// The texts of these documents, as `used` has them by location.
-    pub(super) fn texts(&self, used: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Texts> {
-        let [timestamp, snapshot, targets] =
-            self.locations().map(|location| used(&location).and_then(|bytes| String::from_utf8(bytes).ok()));
-        Some(Texts { timestamp: timestamp?, snapshot: snapshot?, targets: targets?, patches: None })
-    }
+/// All that is remembered below the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// The newest document of each role.
+    #[serde(flatten)]
+    pub(super) newest: Texts,
+    /// The last ones that fit together, if they are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) whole: Option<Texts>,
 }
 
-impl Texts {
-    fn parse(&self) -> Result<Documents, serde_json::Error> {
-        Ok(Documents {
-            timestamp: serde_json::from_str(&self.timestamp)?,
-            snapshot: serde_json::from_str(&self.snapshot)?,
-            targets: serde_json::from_str(&self.targets)?,
-            patches: None,
-        })
+impl Kept {
+    /// The texts that fit together, as far as it is known.
+    pub(super) fn whole(&self) -> &Texts {
+        self.whole.as_ref().unwrap_or(&self.newest)
+    }
+
+    /// The newest that `trusted` has, beside the last ones that fit together.
+    pub(super) fn of(trusted: &Trusted, whole: &Texts) -> Self {
+        let mut newest = trusted.texts();
+        let same = (&newest.timestamp, &newest.snapshot, &newest.targets) == (&whole.timestamp, &whole.snapshot, &whole.targets);
+        if same {
+            newest.patches.clone_from(&whole.patches);
+        }
+        Self { newest, whole: (!same && whole.timestamp.is_some()).then(|| whole.clone()) }
     }
 }
 
@@ -87,105 +76,84 @@ impl State {
     }
 
     /// The stored root; the shipped one if none is stored or the stored one is damaged.
-    pub(super) fn root(&self, shipped: &[u8]) -> Result<Signed<Root>, TrustError> {
+    pub(super) fn root(&self, shipped: &[u8]) -> Result<Document<Root>, TrustError> {
         let path = self.folder.join(ROOT);
         match std::fs::read(&path) {
-            Ok(bytes) => match parse_root(&bytes) {
+            Ok(bytes) => match document::root(&bytes) {
                 Ok(root) => return Ok(root),
-                Err(error) => tracing::warn!("{} is damaged, beginning with the shipped root: {error}", path.display()),
+                Err(refusal) => {
+                    tracing::warn!("{} is damaged, beginning with the shipped root: {}", path.display(), refusal.cause);
+                }
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             // Not "damaged": falling back here would let a passing fault of the disk undo a revocation.
             Err(source) => return Err(TrustError::Io { path, source }),
         }
-        parse_root(shipped).map_err(|source| TrustError::Root { source })
+        document::root(shipped).map_err(|refusal| TrustError::Root { source: refusal.cause })
     }
 
-    /// The stored documents, signatures unchecked, the patches' only as text; `None` if there are none or they are damaged.
-    pub(super) fn documents(&self) -> Option<(Documents, Texts)> {
+    /// What is remembered, unverified; nothing if it is damaged.
+    pub(super) fn kept(&self) -> Result<Kept, TrustError> {
         let path = self.folder.join(METADATA);
-        let bytes = std::fs::read(&path).ok()?;
-        let parsed = serde_json::from_slice(&bytes).and_then(|texts: Texts| Ok((texts.parse()?, texts)));
-        parsed.inspect_err(|error| tracing::warn!("{} is damaged and not used: {error}", path.display())).ok()
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Kept::default()),
+            // Not "nothing": a passing fault of the disk must not undo what was seen.
+            Err(source) => return Err(TrustError::Io { path, source }),
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        Ok(parsed.inspect_err(|error| tracing::warn!("{} is damaged and not used: {error}", path.display())).unwrap_or_default())
     }
 
-    /// A folder of its own for one load of `tough`, with what it needs to notice a rollback; and what need not be fetched again,
-    /// by location.
-    pub(super) fn scratch(&self) -> Result<(tempfile::TempDir, BTreeMap<String, Vec<u8>>), TrustError> {
-        let failed = |path: &Path, source| TrustError::Io { path: path.to_owned(), source };
-        let scratch = tempfile::tempdir().map_err(|source| failed(Path::new("(temporary folder)"), source))?;
-        let Some((documents, texts)) = self.documents() else { return Ok((scratch, BTreeMap::new())) };
-        for (name, text) in [("timestamp.json", &texts.timestamp), ("snapshot.json", &texts.snapshot)] {
-            let path = scratch.path().join(name);
-            std::fs::write(&path, text).map_err(|source| failed(&path, source))?;
-        }
-        // The timestamp is always fetched: it is what tells whether there is news.
-        let [_, snapshot, targets] = documents.locations();
-        let patches = patches::wanted(&documents.targets.signed, &documents.snapshot.signed).map(|wanted| wanted.location());
-        let patches = patches.zip(texts.patches).map(|(location, text)| (location, text.into_bytes()));
-        let known = [(snapshot, texts.snapshot.into_bytes()), (targets, texts.targets.into_bytes())].into_iter().chain(patches);
-        Ok((scratch, known.collect()))
-    }
-
-    /// Keeps a whole verified load.
-    pub(super) fn save(&self, root: &Signed<Root>, documents: &Texts) -> Result<(), TrustError> {
+    /// Remembers, if it is not what is there.
+    pub(super) fn save(&self, root: &Document<Root>, kept: &Kept) -> Result<(), TrustError> {
         // The root last: a kill between the two leaves documents that the next load takes for signed with replaced keys and
         // drops. The other order could leave fast-forwarded documents under the root that was made to get rid of them.
-        self.write(METADATA, to_json(documents))?;
-        self.write(ROOT, to_json(root))
+        let json = serde_json::to_vec(kept).map_err(|error| self.failed(METADATA, error.into()))?;
+        self.write(METADATA, &json)?;
+        self.write(ROOT, root.text.as_bytes())
     }
 
-    /// Keeps a newer root alone. If it replaces the timestamp's or the snapshot's keys, what they signed is forgotten: that is
-    /// how clients recover from version numbers driven up with stolen keys (TUF 5.3.11).
-    pub(super) fn advance(&self, old: &Signed<Root>, new: &Signed<Root>) -> Result<(), TrustError> {
-        let replaced = |role| !old.signed.keys(role).eq(new.signed.keys(role));
-        if replaced(RoleType::Timestamp) || replaced(RoleType::Snapshot) {
-            let path = self.folder.join(METADATA);
-            match std::fs::remove_file(&path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(TrustError::Io { path, source }),
-                _ => {}
-            }
-        }
-        self.write(ROOT, to_json(new))
+    /// The stored document of a delegated role, unverified.
+    pub(super) fn delegated(&self, role: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.delegated_path(role)).ok()
     }
 
-    fn write(&self, name: &str, json: std::io::Result<Vec<u8>>) -> Result<(), TrustError> {
-        let path = self.folder.join(name);
-        let write = |json: Vec<u8>| {
-            std::fs::create_dir_all(&self.folder)?;
-            durable::replace(&path, &json)
+    /// All stored documents of delegated roles by their encoded names.
+    pub(super) fn all_delegated(&self) -> Vec<(String, String)> {
+        let entries = std::fs::read_dir(self.folder.join(DELEGATED)).into_iter().flatten().flatten();
+        let read = |entry: std::fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let role = name.strip_prefix("r.")?.strip_suffix(".json")?.to_owned();
+            Some((role, std::fs::read_to_string(entry.path()).ok()?))
         };
-        json.and_then(write).map_err(|source| TrustError::Io { path, source })
+        entries.filter_map(read).collect()
     }
-}
 
-/// The root that a load verified and left in `scratch`, if it is newer than `root`.
-pub(super) fn newer_root(scratch: &Path, root: &Signed<Root>) -> Option<Signed<Root>> {
-    let found = parse_root(&std::fs::read(scratch.join(ROOT)).ok()?).ok()?;
-    (found.signed.version > root.signed.version).then_some(found)
-}
-
-/// The root and the documents below it that a load verified and left in `scratch` before it came to the delegated roles; `None` if
-/// it did not come that far. That the targets are there says so: `tough` writes each document once it is checked, the targets
-/// last, and begins without them.
-pub(super) fn before_delegations(scratch: &Path) -> Option<(Signed<Root>, Documents)> {
-    fn parsed<T: serde::de::DeserializeOwned>(scratch: &Path, name: &str) -> Option<T> {
-        serde_json::from_slice(&std::fs::read(scratch.join(name)).ok()?).ok()
+    /// Keeps the document of a delegated role.
+    pub(super) fn save_delegated(&self, role: &str, text: &str) -> Result<(), TrustError> {
+        let path = self.delegated_path(role);
+        let folder = self.folder.join(DELEGATED);
+        let written = std::fs::create_dir_all(&folder).and_then(|()| durable::replace(&path, text.as_bytes()));
+        written.map_err(|source| TrustError::Io { path, source })
     }
-    let targets = parsed(scratch, "targets.json")?;
-    let root = parse_root(&std::fs::read(scratch.join(ROOT)).ok()?).ok()?;
-    let (timestamp, snapshot) = (parsed(scratch, "timestamp.json")?, parsed(scratch, "snapshot.json")?);
-    let documents = Documents { timestamp, snapshot, targets, patches: None };
-    documents.verify(&root).then_some((root, documents))
-}
 
-/// A root that its own keys signed.
-fn parse_root(bytes: &[u8]) -> Result<Signed<Root>, super::error::Cause> {
-    let root: Signed<Root> = serde_json::from_slice(bytes)?;
-    root.signed.verify_role(&root)?;
-    Ok(root)
-}
+    /// No role's name can lead out of the folder: of what is no letter or digit it keeps `-`, `_`, `~` and dots, behind a letter.
+    fn delegated_path(&self, role: &str) -> PathBuf {
+        self.folder.join(DELEGATED).join(format!("r.{}.json", encoded(role)))
+    }
 
-fn to_json<T: Serialize>(value: &T) -> std::io::Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(std::io::Error::other)
+    /// Replaces a file in one step, unless it holds the same already.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrustError> {
+        let path = self.folder.join(name);
+        if std::fs::read(&path).is_ok_and(|stored| stored == bytes) {
+            return Ok(());
+        }
+        let written = std::fs::create_dir_all(&self.folder).and_then(|()| durable::replace(&path, bytes));
+        written.map_err(|source| self.failed(name, source))
+    }
+
+    fn failed(&self, name: &str, source: std::io::Error) -> TrustError {
+        TrustError::Io { path: self.folder.join(name), source }
+    }
 }

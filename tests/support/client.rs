@@ -3,7 +3,6 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 use std::num::NonZeroU64;
-use std::path::Path;
 
 use jiff::Timestamp;
 use kuzflow::trust::{MirrorFaultKind, Refreshed, Repository, Trust, TrustError};
@@ -39,25 +38,24 @@ impl Client {
         refreshed.repository
     }
 
-    /// Asserts that the mirror is refused in this way, and that nothing trusted has changed.
+    /// Asserts that the mirror is refused in this way, and that nothing of it is used.
     pub async fn refuses(&self, mirror: Mirror, now: Timestamp, kind: MirrorFaultKind) -> String {
-        let before = tree(&self.state());
+        let before = self.trust.cached();
         let error = self.refresh([mirror], now).await.unwrap_err();
         assert_eq!(error.fault(), Some(kind), "{error}");
-        assert_eq!(tree(&self.state()), before, "a refused mirror left something behind: {error}");
+        assert_eq!(self.trust.cached(), before, "a refused mirror left something behind: {error}");
         error.to_string()
     }
-}
 
-fn tree(folder: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
-        .collect();
-    files.sort();
-    files
+    /// Asserts that the mirror is told as one that lags, and that what is trusted goes on.
+    pub async fn goes_on_without(&self, mirror: Mirror, now: Timestamp) {
+        let before = self.trust.cached();
+        let refreshed = self.refresh([mirror], now).await.unwrap();
+        let kinds: Vec<_> = refreshed.faults.iter().map(|fault| fault.kind).collect();
+        assert_eq!(kinds, [MirrorFaultKind::Behind]);
+        assert_eq!(Some(refreshed.repository), before);
+        assert_eq!(self.trust.cached(), before);
+    }
 }
 
 pub fn versions(repository: &Repository) -> Vec<String> {

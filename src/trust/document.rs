@@ -1,0 +1,324 @@
+//! Signed documents: read, and believed only if the keys that must sign them did.
+//!
+//! What is verified is the canonical form of the very JSON that arrived, not of what this program understands of it, so that fields
+//! of a later time neither break a signature nor slip past it. The signatures themselves are `tough`'s work.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU64;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::Digest as _;
+use tough::schema::decoded::{Decoded, Hex};
+use tough::schema::key::Key;
+use tough::schema::{Role, RoleKeys, RoleType, Root, Signed};
+
+use super::error::{MirrorFaultKind, Refusal};
+use crate::model::Digest;
+
+/// A role's document that was verified, and its text exactly as it came, since others name it by digest.
+#[derive(Clone, Debug)]
+pub(super) struct Document<T> {
+    pub(super) text: String,
+    pub(super) signed: T,
+}
+
+/// What a role signs.
+pub(super) trait Body: DeserializeOwned {
+    const ROLE: RoleType;
+    /// The value of `_type`.
+    const NAME: &'static str;
+    fn version(&self) -> u64;
+    fn expires(&self) -> Timestamp;
+}
+
+impl Body for Root {
+    const ROLE: RoleType = RoleType::Root;
+    const NAME: &'static str = "root";
+
+    fn version(&self) -> u64 {
+        self.version.get()
+    }
+
+    fn expires(&self) -> Timestamp {
+        self.expires
+    }
+}
+
+/// The timestamp's document: which snapshot there is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct TimestampBody(pub(super) MetaBody);
+
+/// The snapshot's document: which targets there are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct SnapshotBody(pub(super) MetaBody);
+
+/// A document that names others.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct MetaBody {
+    version: NonZeroU64,
+    expires: Timestamp,
+    pub(super) meta: BTreeMap<String, MetaFile>,
+}
+
+/// How a document names another one.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct MetaFile {
+    pub(super) version: NonZeroU64,
+    #[serde(default)]
+    pub(super) length: Option<u64>,
+    #[serde(default)]
+    pub(super) hashes: Option<Hashes>,
+}
+
+impl MetaFile {
+    /// Whether these are the bytes that are meant, as far as it says.
+    pub(super) fn is(&self, bytes: &[u8]) -> bool {
+        self.length.is_none_or(|length| bytes.len() as u64 == length)
+            && self.hashes.as_ref().is_none_or(|hashes| hashes.are_of(bytes))
+    }
+
+    /// How long the document may be, bytes; `most` if that is not said.
+    pub(super) fn limit(&self, most: u64) -> u64 {
+        self.length.unwrap_or(most).min(most)
+    }
+}
+
+impl Body for TimestampBody {
+    const ROLE: RoleType = RoleType::Timestamp;
+    const NAME: &'static str = "timestamp";
+
+    fn version(&self) -> u64 {
+        self.0.version.get()
+    }
+
+    fn expires(&self) -> Timestamp {
+        self.0.expires
+    }
+}
+
+impl Body for SnapshotBody {
+    const ROLE: RoleType = RoleType::Snapshot;
+    const NAME: &'static str = "snapshot";
+
+    fn version(&self) -> u64 {
+        self.0.version.get()
+    }
+
+    fn expires(&self) -> Timestamp {
+        self.0.expires
+    }
+}
+
+/// The document of the targets role, or of one that it delegates to.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct TargetsBody {
+    pub(super) version: NonZeroU64,
+    pub(super) expires: Timestamp,
+    pub(super) targets: BTreeMap<String, TargetFile>,
+    #[serde(default)]
+    pub(super) delegations: Option<Delegations>,
+}
+
+/// A file that a role signs.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct TargetFile {
+    pub(super) length: u64,
+    pub(super) hashes: Hashes,
+    #[serde(default)]
+    pub(super) custom: BTreeMap<String, Value>,
+}
+
+impl Body for TargetsBody {
+    const ROLE: RoleType = RoleType::Targets;
+    const NAME: &'static str = "targets";
+
+    fn version(&self) -> u64 {
+        self.version.get()
+    }
+
+    fn expires(&self) -> Timestamp {
+        self.expires
+    }
+}
+
+/// To whom a role delegates.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Delegations {
+    #[serde(default)]
+    keys: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) roles: Vec<DelegatedRole>,
+}
+
+/// A role that another one delegates to.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct DelegatedRole {
+    pub(super) name: String,
+    keyids: Vec<Decoded<Hex>>,
+    threshold: NonZeroU64,
+    #[serde(default)]
+    pub(super) paths: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) path_hash_prefixes: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) terminating: bool,
+}
+
+impl Delegations {
+    /// The keys of `role` in the form in which the top-level targets role's keys are known, so that both are verified alike.
+    pub(super) fn keys_of(&self, role: &DelegatedRole) -> Root {
+        let mut keys = HashMap::new();
+        for (id, value) in &self.keys {
+            // A key of a kind that is not known, or under another id than its own, signs nothing here.
+            let Ok(key) = Key::deserialize(value) else { continue };
+            if let Ok(own) = key.key_id()
+                && serde_json::from_value::<Decoded<Hex>>(Value::String(id.clone())).is_ok_and(|id| id == own)
+            {
+                keys.insert(own, key);
+            }
+        }
+        let role = RoleKeys { keyids: role.keyids.clone(), threshold: role.threshold, _extra: HashMap::new() };
+        Root {
+            spec_version: String::new(),
+            consistent_snapshot: true,
+            version: NonZeroU64::MIN,
+            expires: Timestamp::MIN,
+            keys,
+            roles: HashMap::from([(RoleType::Targets, role)]),
+            _extra: HashMap::new(),
+        }
+    }
+}
+
+/// Digests by the name of their algorithm.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub(super) struct Hashes(pub(super) BTreeMap<String, String>);
+
+impl Hashes {
+    /// Whether they are the digests of `bytes`: of those of a known algorithm every one, and at least one.
+    pub(super) fn are_of(&self, bytes: &[u8]) -> bool {
+        let mut known = self.0.iter().filter_map(|(algorithm, digest)| {
+            let found = match algorithm.as_str() {
+                "sha256" => Digest::of(bytes).to_string(),
+                "sha512" => sha2::Sha512::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+                _ => return None,
+            };
+            Some(found.eq_ignore_ascii_case(digest))
+        });
+        known.next().is_some_and(|first| first && known.all(|is| is))
+    }
+
+    /// The digest by which this program names files.
+    pub(super) fn sha256(&self) -> Option<Digest> {
+        self.0.get("sha256")?.parse().ok()
+    }
+}
+
+/// A body as it came, for its signatures.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Raw<T> {
+    value: Value,
+    #[serde(skip)]
+    body: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T> Serialize for Raw<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<T: Body> Role for Raw<T> {
+    const TYPE: RoleType = T::ROLE;
+
+    // Signatures are all that is asked of it: the three below only complete the trait.
+    fn expires(&self) -> Timestamp {
+        Timestamp::MIN
+    }
+
+    fn version(&self) -> NonZeroU64 {
+        NonZeroU64::MIN
+    }
+
+    fn filename(&self, _consistent_snapshot: bool) -> String {
+        String::new()
+    }
+}
+
+/// A document that was parsed and whose signatures were not looked at yet.
+pub(super) struct Unverified<T> {
+    text: String,
+    raw: Signed<Raw<T>>,
+}
+
+impl<T: Body> Unverified<T> {
+    /// Reads the outer form of a document.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        let unusable = |cause: String| Refusal::new(MirrorFaultKind::Unusable, format!("no {} document: {cause}", T::NAME));
+        let text = std::str::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?.to_owned();
+        let raw: Signed<Raw<T>> = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self { text, raw })
+    }
+
+    /// Whether enough of the keys that `keys` names for this role signed it.
+    pub(super) fn is_signed_by(&self, keys: &Root) -> Result<(), Refusal> {
+        keys.verify_role(&self.raw)
+            .map_err(|error| Refusal::new(MirrorFaultKind::NotTrusted, format!("the {} document: {error}", T::NAME)))
+    }
+
+    /// What it says. Only for documents whose signatures were looked at.
+    fn open(self) -> Result<Document<T>, Refusal> {
+        let not_trusted =
+            |cause: String| Refusal::new(MirrorFaultKind::NotTrusted, format!("the signed {} document: {cause}", T::NAME));
+        let field = |name: &str| self.raw.signed.value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (kind, form) = (field("_type"), field("spec_version"));
+        if kind != T::NAME {
+            return Err(not_trusted(format!("it is a {kind:?} document")));
+        }
+        if !form.starts_with("1.") {
+            return Err(not_trusted(format!("its form {form:?} is not known")));
+        }
+        let signed = T::deserialize(self.raw.signed.value).map_err(|error| not_trusted(error.to_string()))?;
+        Ok(Document { text: self.text, signed })
+    }
+
+    /// What it says, if enough of the keys in `keys` signed it.
+    pub(super) fn verify(self, keys: &Root) -> Result<Document<T>, Refusal> {
+        self.is_signed_by(keys)?;
+        self.open()
+    }
+}
+
+/// Reads a root that its own keys signed.
+pub(super) fn root(bytes: &[u8]) -> Result<Document<Root>, Refusal> {
+    let unverified = Unverified::<Root>::read(bytes)?;
+    let own = Root::deserialize(&unverified.raw.signed.value)
+        .map_err(|error| Refusal::new(MirrorFaultKind::Unusable, format!("no root document: {error}")))?;
+    unverified.verify(&own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_digest_must_fit_and_one_must_be_known() {
+        let of = |pairs: &[(&str, String)]| {
+            Hashes(pairs.iter().map(|(algorithm, digest)| ((*algorithm).to_owned(), digest.clone())).collect()).are_of(b"bytes")
+        };
+        let sha256 = Digest::of(b"bytes").to_string();
+        let sha512: String = sha2::Sha512::digest(b"bytes").iter().map(|byte| format!("{byte:02x}")).collect();
+        let wrong = "0".repeat(64);
+        assert!(of(&[("sha256", sha256.clone())]) && of(&[("sha512", sha512.clone())]));
+        assert!(of(&[("sha256", sha256.clone()), ("sha512", sha512.clone()), ("new", wrong.clone())]));
+        assert!(!of(&[("sha256", sha256), ("sha512", wrong.clone())]) && !of(&[("sha256", wrong.clone()), ("sha512", sha512)]));
+        assert!(!of(&[("new", wrong)]) && !of(&[]));
+    }
+}

@@ -1,0 +1,266 @@
+//! Loads metadata from mirrors: the next mirror is asked as soon as those before it fail or are silent, and a document that others name
+//! by digest may come from any of them.
+//!
+//! What a load verifies counts, also where the load fails later on. Each mirror is judged by what was trusted when the load began: one
+//! that lags behind another is still good for a first installation.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tough::schema::Root;
+
+use super::document::{Document, TargetsBody};
+use super::error::{MirrorFault, MirrorFaultKind, Refusal, TrustError};
+use super::source::within;
+use super::state::{Kept, Texts};
+use super::workflow::{Documents, Trusted};
+use super::{Freshness, LIMITS, MetadataSource, Refreshed, Repository, Trust, patches};
+use crate::hedge::{Hedge, Received};
+
+/// Mirrors, the best first.
+pub(super) type Mirrors<'a> = &'a [Arc<dyn MetadataSource>];
+
+/// What a mirror has at the top: newer roots, and its timestamp.
+struct Head {
+    roots: Vec<Vec<u8>>,
+    timestamp: Result<Vec<u8>, Refusal>,
+}
+
+/// A load of one mirror: where it came to, and whether that is the end.
+pub(super) struct Loaded {
+    pub(super) trusted: Trusted,
+    pub(super) documents: Result<Documents, Refusal>,
+    pub(super) texts: Texts,
+}
+
+impl Trust {
+    /// Asks the mirrors until one has metadata that passes every check, and remembers it.
+    ///
+    /// A mirror that lies, or does not answer, is passed over and named in the result. The list of patches may come from another one;
+    /// that no mirror has a good one is no failure. If no mirror has news, and one lags behind what is trusted, what is trusted goes on
+    /// until it expires. How long a mirror may take is for its [`MetadataSource`] to bound; `now` decides what has expired.
+    ///
+    /// # Errors
+    /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there is no root to begin with,
+    /// [`TrustError::Io`] if the trusted state cannot be kept. What was trusted before stays trusted.
+    pub async fn refresh(&self, mirrors: &[Arc<dyn MetadataSource>], now: Timestamp) -> Result<Refreshed, TrustError> {
+        let stored = self.state.kept()?;
+        let before = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
+        let (mut base, mut newest, mut whole) = (before.clone(), before.clone(), stored.whole().clone());
+        let mut faults = Vec::new();
+        let mut heads = Hedge::new(0..mirrors.len(), |index, received| {
+            let (mirror, root) = (Arc::clone(&mirrors[index]), before.root.clone());
+            async move { head(mirror.as_ref(), root, now, &received).await }
+        });
+        while let Some((index, head)) = heads.next().await {
+            climb(&mut base, &head.roots);
+            newest.follow(&base);
+            let order: Vec<_> = in_order(mirrors, index);
+            let loaded = below(base.clone(), head.timestamp, &order, &whole, now, Freshness::Required).await;
+            newest.learn(&loaded.trusted);
+            match loaded.documents {
+                Ok(documents) => {
+                    whole = loaded.texts;
+                    self.state.save(&newest.root, &Kept::of(&newest, &whole))?;
+                    return Ok(Refreshed { repository: Repository::new(&newest.root.signed, &documents), faults });
+                }
+                Err(refusal) => {
+                    self.state.save(&newest.root, &Kept::of(&newest, &whole))?;
+                    let fault = refusal.of(mirrors[index].name());
+                    tracing::warn!("{fault}: {}", fault.cause);
+                    faults.push(fault);
+                }
+            }
+        }
+        self.unless_behind(faults, now)
+    }
+
+    /// What is trusted, if a mirror that lags behind it is all that there is against it.
+    fn unless_behind(&self, mut faults: Vec<MirrorFault>, now: Timestamp) -> Result<Refreshed, TrustError> {
+        if faults.iter().any(|fault| fault.kind == MirrorFaultKind::Behind)
+            && let Some((root, documents)) = self.verified()
+        {
+            match documents.check(&root.signed, now, Freshness::Required) {
+                Ok(()) => return Ok(Refreshed { repository: Repository::new(&root.signed, &documents), faults }),
+                // Whoever holds back what is newer gains the time until then, and no more.
+                Err(refusal) => faults.push(refusal.of("(what was trusted before)")),
+            }
+        }
+        Err(TrustError::Mirrors { faults })
+    }
+
+    /// Loads all from one mirror, without remembering anything.
+    pub(super) async fn load_one(
+        &self,
+        mirror: &Arc<dyn MetadataSource>,
+        now: Timestamp,
+        freshness: Freshness,
+    ) -> Result<Loaded, TrustError> {
+        let stored = self.state.kept()?;
+        let mut trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
+        let head = head(mirror.as_ref(), trusted.root.clone(), now, &Received::default()).await;
+        climb(&mut trusted, &head.roots);
+        Ok(below(trusted, head.timestamp, std::slice::from_ref(mirror), stored.whole(), now, freshness).await)
+    }
+}
+
+/// The mirrors with the one at `first` before the others.
+fn in_order(mirrors: Mirrors, first: usize) -> Vec<Arc<dyn MetadataSource>> {
+    let others = (0..mirrors.len()).filter(|index| *index != first);
+    std::iter::once(first).chain(others).map(|index| Arc::clone(&mirrors[index])).collect()
+}
+
+impl Trusted {
+    /// Takes over a newer root of `other`, which has seen the same documents but for those that the root made it forget.
+    fn follow(&mut self, other: &Self) {
+        if other.root.signed.version > self.root.signed.version {
+            *self = other.clone();
+        }
+    }
+}
+
+/// Takes the roots that a mirror has beyond the one that is trusted. They were verified as they came, but perhaps above an older one.
+fn climb(trusted: &mut Trusted, roots: &[Vec<u8>]) {
+    for bytes in roots {
+        // Those that are known already do not follow.
+        if let Err(refusal) = trusted.next_root(bytes) {
+            tracing::debug!("a root does not follow: {}", refusal.cause);
+        }
+    }
+}
+
+/// 5.3 and 5.4.1 of the specification for one mirror.
+async fn head(mirror: &dyn MetadataSource, root: Document<Root>, now: Timestamp, received: &Received) -> Head {
+    let mut trusted = Trusted { root, timestamp: None, snapshot: None, targets: None };
+    let mut roots = Vec::new();
+    let chain = async {
+        // A mirror that breaks off must not hide a newer root: only its word that there is none ends the chain.
+        while roots.len() < LIMITS.roots {
+            let location = format!("metadata/{}.root.json", trusted.root.signed.version.get().saturating_add(1));
+            match fetch(mirror, &location, LIMITS.root, received).await {
+                Ok(bytes) => {
+                    trusted.next_root(&bytes)?;
+                    roots.push(bytes);
+                }
+                Err(super::SourceError::NotFound) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        trusted.check_root(now)?;
+        Ok(fetch(mirror, "metadata/timestamp.json", LIMITS.timestamp, received).await?)
+    };
+    let timestamp = chain.await;
+    Head { roots, timestamp }
+}
+
+async fn fetch(
+    mirror: &dyn MetadataSource,
+    location: &str,
+    limit: u64,
+    received: &Received,
+) -> Result<Vec<u8>, super::SourceError> {
+    let bytes = mirror.get_counting(location, limit, received).await?;
+    received.answered();
+    within(bytes, limit)
+}
+
+/// 5.4 to 5.6: what lies below the root.
+async fn below(
+    mut trusted: Trusted,
+    timestamp: Result<Vec<u8>, Refusal>,
+    mirrors: Mirrors<'_>,
+    known: &Texts,
+    now: Timestamp,
+    freshness: Freshness,
+) -> Loaded {
+    // What is trusted now and what was whole last are both good for a document that is named again.
+    let whole = Trusted::remember(trusted.root.clone(), known);
+    let steps = async {
+        trusted.timestamp(&timestamp?, now, freshness)?;
+        if !trusted.has_wanted_snapshot()
+            && !offer(&mut trusted, whole.texts().snapshot, |trusted, text| trusted.snapshot(text, now, freshness))
+        {
+            let file = trusted.wanted_snapshot()?.clone();
+            let location = format!("metadata/{}.snapshot.json", file.version);
+            let mut step = |bytes: &[u8]| trusted.snapshot(bytes, now, freshness);
+            wanted(mirrors, &location, file.limit(LIMITS.snapshot), &mut step).await?;
+        }
+        trusted.check_snapshot(now, freshness)?;
+        if !trusted.has_wanted_targets()
+            && !offer(&mut trusted, whole.texts().targets, |trusted, text| trusted.targets(text, now))
+        {
+            let file = trusted.wanted_targets()?.clone();
+            let location = format!("metadata/{}.targets.json", file.version);
+            let mut step = |bytes: &[u8]| trusted.targets(bytes, now);
+            wanted(mirrors, &location, file.limit(LIMITS.targets), &mut step).await?;
+        }
+        trusted
+            .documents()
+            .ok_or_else(|| Refusal::new(MirrorFaultKind::NotTrusted, "its documents do not fit together".to_owned()))
+    };
+    let documents = steps.await.and_then(|documents| documents.check(&trusted.root.signed, now, freshness).map(|()| documents));
+    let mut texts = trusted.texts();
+    let documents = match documents {
+        Ok(mut documents) => {
+            if let Some(patches) = load_patches(&documents, known.patches.as_deref(), mirrors).await {
+                texts.patches = Some(patches.text.clone());
+                documents.patches = Some(patches).filter(|patches| !patches::have_expired(patches, now));
+            }
+            Ok(documents)
+        }
+        Err(refusal) => Err(refusal),
+    };
+    Loaded { trusted, documents, texts }
+}
+
+/// Whether a text that is known already passes the step.
+fn offer(trusted: &mut Trusted, text: Option<String>, step: impl Fn(&mut Trusted, &[u8]) -> Result<(), Refusal>) -> bool {
+    text.is_some_and(|text| step(trusted, text.as_bytes()).is_ok())
+}
+
+/// Asks the mirrors for a document that signed metadata names, until one has what passes `step`.
+pub(super) async fn wanted(
+    mirrors: Mirrors<'_>,
+    location: &str,
+    limit: u64,
+    step: &mut (dyn FnMut(&[u8]) -> Result<(), Refusal> + Send),
+) -> Result<(), Refusal> {
+    let mut answers = Hedge::new(0..mirrors.len(), |index, received| {
+        let (mirror, location) = (Arc::clone(&mirrors[index]), location.to_owned());
+        async move { fetch(mirror.as_ref(), &location, limit, &received).await }
+    });
+    let mut first: Option<Refusal> = None;
+    while let Some((index, answer)) = answers.next().await {
+        let passed = match answer {
+            Ok(bytes) => step(&bytes),
+            // What names it is genuine, so the rest is on its way to this copy, or somebody holds it back.
+            Err(super::SourceError::NotFound) => {
+                Err(Refusal::new(MirrorFaultKind::Behind, format!("{location} is signed, and is not there")))
+            }
+            Err(error) => Err(error.into()),
+        };
+        let Err(refusal) = passed else { return Ok(()) };
+        tracing::info!(mirror = mirrors[index].name(), %location, "{}", refusal.cause);
+        first.get_or_insert(refusal);
+    }
+    Err(first.unwrap_or_else(|| Refusal::new(MirrorFaultKind::Unreachable, "there is no mirror to ask".to_owned())))
+}
+
+/// The document of the role for patches: the known one, else from the first of `mirrors` that has it. Whatever is wrong with it is told
+/// in the log and means that there is none.
+async fn load_patches(documents: &Documents, known: Option<&str>, mirrors: Mirrors<'_>) -> Option<Document<TargetsBody>> {
+    let wanted_patches = patches::wanted(&documents.targets.signed, &documents.snapshot.signed)?;
+    if let Some(known) = known.and_then(|known| wanted_patches.verify(known.as_bytes()).ok()) {
+        return Some(known);
+    }
+    let mut found = None;
+    let mut step = |bytes: &[u8]| {
+        found = Some(wanted_patches.verify(bytes)?);
+        Ok(())
+    };
+    let asked = wanted(mirrors, &wanted_patches.location(), wanted_patches.limit(LIMITS.targets), &mut step).await;
+    if let Err(refusal) = asked {
+        tracing::warn!("there is no list of patches that can be trusted: {}", refusal.cause);
+    }
+    found
+}

@@ -1,0 +1,163 @@
+//! Finds a target among those of the targets role and of every role that it delegates to: in pre-order, each role once, and no further
+//! than a delegation that says so (5.6.7 of the specification).
+//!
+//! A role's document is verified by the keys of the very delegation that led to it, each time anew: that it was good for one delegator
+//! says nothing for another.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::document::{Body as _, DelegatedRole, Delegations, Document, Hashes, SnapshotBody, TargetFile, TargetsBody};
+use super::error::{Expired, MirrorFaultKind, Refusal, TrustError};
+use super::load::wanted;
+use super::source::encoded;
+use super::workflow::{is_meant, meant};
+use super::{LIMITS, MetadataSource, Trust, names};
+
+/// Roles that one search visits at most.
+const MOST_ROLES: usize = 128;
+
+/// A target that a search found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTarget {
+    /// Where mirrors serve it, relative to their base address.
+    pub location: String,
+    /// Bytes.
+    pub length: u64,
+    hashes: Hashes,
+}
+
+impl FoundTarget {
+    /// Whether these are the bytes that are signed.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.length && self.hashes.are_of(bytes)
+    }
+
+    fn new(name: &str, file: &TargetFile) -> Option<Self> {
+        let digest = file.hashes.0.get("sha256").or_else(|| file.hashes.0.values().next())?;
+        let mut parts: Vec<String> = name.split('/').map(encoded).collect();
+        let last = parts.last_mut()?;
+        *last = format!("{}.{last}", encoded(digest));
+        // A name that leads out of the folder is nobody's.
+        if parts.iter().any(|part| matches!(part.as_str(), "" | "." | "..")) {
+            return None;
+        }
+        Some(Self { location: format!("targets/{}", parts.join("/")), length: file.length, hashes: file.hashes.clone() })
+    }
+}
+
+impl Trust {
+    /// Looks for the target `name` in what the last refresh found, and loads the documents of delegated roles on the way from
+    /// `mirrors`. What is verified is remembered.
+    ///
+    /// # Errors
+    /// [`TrustError::UnknownTarget`] if no role that may sign it names it, [`TrustError::Mirrors`] if a role on the way has no good
+    /// document, [`TrustError::Io`] if one cannot be kept.
+    pub async fn find_target(
+        &self,
+        mirrors: &[Arc<dyn MetadataSource>],
+        name: &str,
+        now: Timestamp,
+    ) -> Result<FoundTarget, TrustError> {
+        let unknown = || TrustError::UnknownTarget { name: name.to_owned() };
+        let (_, documents) = self.verified().ok_or_else(unknown)?;
+        let mut search =
+            Search { trust: self, mirrors, snapshot: &documents.snapshot.signed, name, now, visited: BTreeSet::new() };
+        match search.within(&documents.targets.signed).await? {
+            Outcome::Found(file) => FoundTarget::new(name, &file).ok_or_else(unknown),
+            Outcome::Goes | Outcome::Ends => Err(unknown()),
+        }
+    }
+}
+
+enum Outcome {
+    Found(TargetFile),
+    /// Not here; others may have it.
+    Goes,
+    /// Not here, and nobody else is to be asked.
+    Ends,
+}
+
+struct Search<'a> {
+    trust: &'a Trust,
+    mirrors: &'a [Arc<dyn MetadataSource>],
+    snapshot: &'a SnapshotBody,
+    name: &'a str,
+    now: Timestamp,
+    visited: BTreeSet<String>,
+}
+
+impl Search<'_> {
+    /// In a box, since it calls itself.
+    fn within<'a>(
+        &'a mut self,
+        targets: &'a TargetsBody,
+    ) -> Pin<Box<dyn Future<Output = Result<Outcome, TrustError>> + Send + 'a>> {
+        Box::pin(async move {
+            if let Some(file) = targets.targets.get(self.name) {
+                return Ok(Outcome::Found(file.clone()));
+            }
+            let Some(delegations) = &targets.delegations else { return Ok(Outcome::Goes) };
+            for role in delegations.roles.iter().filter(|role| may_sign(role, self.name)) {
+                if self.visited.len() >= MOST_ROLES {
+                    return Ok(Outcome::Ends);
+                }
+                if !self.visited.insert(role.name.clone()) {
+                    continue;
+                }
+                let document = self.document(delegations, role).await?;
+                match self.within(&document.signed).await? {
+                    Outcome::Goes if role.terminating => return Ok(Outcome::Ends),
+                    Outcome::Goes => {}
+                    outcome => return Ok(outcome),
+                }
+            }
+            Ok(Outcome::Goes)
+        })
+    }
+
+    /// The document of a delegated role: the stored one if it is the one that the snapshot names, else a mirror's.
+    async fn document(&self, delegations: &Delegations, role: &DelegatedRole) -> Result<Document<TargetsBody>, TrustError> {
+        let failed = |refusal: Refusal| TrustError::Mirrors { faults: vec![refusal.of(&role.name)] };
+        let file = self.snapshot.0.meta.get(&format!("{}.json", role.name)).ok_or_else(|| {
+            failed(Refusal::new(MirrorFaultKind::NotTrusted, format!("the snapshot does not name the role {:?}", role.name)))
+        })?;
+        let keys = delegations.keys_of(role);
+        let read = |bytes: &[u8]| -> Result<Document<TargetsBody>, Refusal> {
+            let document: Document<TargetsBody> = meant(file, &role.name, bytes, &keys)?;
+            let at = document.signed.expires();
+            if at < self.now {
+                return Err(Refusal {
+                    kind: MirrorFaultKind::Expired,
+                    cause: Expired { role: "delegated", at, waivable: false }.into(),
+                });
+            }
+            Ok(document)
+        };
+        let stored = self.trust.state.delegated(&role.name).and_then(|bytes| read(&bytes).ok());
+        if let Some(stored) = stored.filter(|stored| is_meant(file, stored)) {
+            return Ok(stored);
+        }
+        let mut found = None;
+        let mut step = |bytes: &[u8]| {
+            found = Some(read(bytes)?);
+            Ok(())
+        };
+        let location = format!("metadata/{}.{}.json", file.version, encoded(&role.name));
+        wanted(self.mirrors, &location, file.limit(LIMITS.targets), &mut step).await.map_err(failed)?;
+        let found = found.ok_or_else(|| TrustError::UnknownTarget { name: self.name.to_owned() })?;
+        self.trust.state.save_delegated(&role.name, &found.text)?;
+        Ok(found)
+    }
+}
+
+/// Whether a role may sign a target of this name.
+fn may_sign(role: &DelegatedRole, name: &str) -> bool {
+    let by_path = role.paths.iter().flatten().any(|pattern| names::fits(pattern, name));
+    let digest = crate::model::Digest::of(name.as_bytes()).to_string();
+    by_path || role.path_hash_prefixes.iter().flatten().any(|prefix| digest.starts_with(prefix.as_str()))
+}
