@@ -19,13 +19,17 @@ const TRIAL_RUN: f64 = 1.0;
 const ASSUMED_RATE: f64 = 500e3;
 /// A first request to the internet while neighbours are there, bytes: who fetches what may be known a moment later.
 const FIRST_SHARE: f64 = (256 << 10) as f64;
-/// Seconds that a neighbour must still take for its run before the internet helps out.
-const LATE: f64 = 6.0;
-/// Seconds of silence after which one is in trouble: a busy one may take a second.
-const SILENT_NEIGHBOUR: f64 = 4.0;
+/// Seconds that a neighbour must still take for its run before the internet helps out, and seconds of silence after which one is in
+/// trouble (a busy one may take a second): a share of the time that all has taken so far, within these bounds.
+const LATE: (f64, f64) = (1.5, 6.0);
+const SILENT_NEIGHBOUR: (f64, f64) = (1.5, 4.0);
+const LATE_SHARE: f64 = 0.2;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
 const TRIAL: f64 = 6.0;
+/// A lane is all but stuck if another one of its node would be done in this part of the time, and it has had so many seconds.
+const STUCK: f64 = 8.0;
+const STUCK_TIME: f64 = 2.0;
 
 impl Scheduler {
     /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
@@ -111,6 +115,7 @@ impl Scheduler {
             }
         }
         late.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let arrivals = self.arrivals(&late);
         let size = self.work.piece_size();
         for (finish, victim_rate, id) in late {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
@@ -120,7 +125,9 @@ impl Scheduler {
             let near = index >= self.internet;
             // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
             let measured = lane.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
-            let troubled = (measured && finish > LATE) || now - lane.last > SILENT_NEIGHBOUR;
+            let share = now * LATE_SHARE;
+            let troubled = (measured && finish > share.clamp(LATE.0, LATE.1))
+                || now - lane.last > share.clamp(SILENT_NEIGHBOUR.0, SILENT_NEIGHBOUR.1);
             if !near && lane.node >= self.internet && !troubled {
                 continue;
             }
@@ -143,12 +150,15 @@ impl Scheduler {
                     let start = self.work.bytes(&run).start;
                     return self.request(now, index, run, start, known, effects);
                 }
-            } else if self.work.holders(current) < 2
-                && current < lane.run.end
-                && lane.node != index
-                && can(current..current + 1)
-                && gain((latency + size / rate) * 1.5)
-            {
+            } else if current < lane.run.end && can(current..current + 1) {
+                // However many hold it already: what counts is when the first of them will have it. Lanes of one node end alike, so one
+                // helps another only where that is all but stuck.
+                let (arrival, own) = arrivals.get(&current).copied().unwrap_or((finish, lane.node));
+                let mine = latency + size / rate;
+                let stuck = mine * STUCK < arrival && now - lane.asked > STUCK_TIME;
+                if mine * 1.5 >= arrival * 0.9 - 0.05 || (own == index && !stuck) {
+                    continue;
+                }
                 self.work.hold(current);
                 let start = self.work.bytes(&(current..current + 1)).start;
                 return self.request(now, index, current..current + 1, start, known, effects);
@@ -169,21 +179,17 @@ impl Scheduler {
         self.next_lane += 1;
         let node = &mut self.nodes[index];
         node.began(now);
-        // A far or queued node is no dead node: both limits grow with what its answers take.
-        let latency = node.latency();
+        let (answer_within, silence) = node.limits();
         let request = Request {
             lane,
             node: index,
             bytes: start..self.work.bytes(&run).end,
             pieces: run.clone(),
             whole_allowed: node.sends_whole,
-            answer_within: Duration::from_secs_f64((10.0 * latency).clamp(4.0, 15.0)),
-            silence: Duration::from_secs_f64((8.0 * latency).clamp(2.5, 10.0)),
+            answer_within: Duration::from_secs_f64(answer_within),
+            silence: Duration::from_secs_f64(silence),
         };
-        self.lanes.insert(
-            lane,
-            Lane { node: index, run, start, position: start, asked: now, last: now, assumed, meter: None, cancelled: false },
-        );
+        self.lanes.insert(lane, Lane::new(now, index, run, start, assumed));
         effects.push(Effect::Request(request));
     }
 

@@ -17,6 +17,7 @@ mod near;
 mod node;
 mod office;
 mod protocol;
+mod slowness;
 mod work;
 
 use std::collections::BTreeMap;
@@ -34,8 +35,12 @@ use work::Work;
 pub use office::weight_of;
 pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
 
-/// Received bytes that count as progress when patience is measured: a drip of single bytes is none.
+/// Received bytes that count as progress when patience is measured: a drip of single bytes is none. Of little, a share of it is enough:
+/// a line that needs twenty times the patience for all of it may have it.
 const PROGRESS: u64 = 16 << 10;
+const PROGRESS_SHARE: u64 = 20;
+/// Bytes that may be passed over on the way to what is missing, in sizes of the object: beyond that it is no progress.
+const PASSED_OVER: u64 = 4;
 
 /// Bytes after which a request that failed was not in vain.
 const FRUITFUL: u64 = 4 << 10;
@@ -54,6 +59,15 @@ struct Lane {
     assumed: Option<f64>,
     meter: Option<Meter>,
     cancelled: bool,
+    /// When it was looked at last whether it gets anywhere, and its position then.
+    looked: (f64, u64),
+}
+
+impl Lane {
+    fn new(now: f64, node: NodeIndex, run: Range<u32>, start: u64, assumed: Option<f64>) -> Self {
+        let looked = (now, start);
+        Self { node, run, start, position: start, asked: now, last: now, assumed, meter: None, cancelled: false, looked }
+    }
 }
 
 /// The state machine of one download.
@@ -71,8 +85,12 @@ pub struct Scheduler {
     patience: f64,
     last_progress: f64,
     since_progress: u64,
+    /// Bytes that were passed over.
+    passed_over: u64,
     paused: bool,
     capped: bool,
+    /// A cap slowed the lanes at some time: what was measured is not the nodes' own.
+    was_capped: bool,
     over: bool,
 }
 
@@ -97,8 +115,10 @@ impl Scheduler {
             patience: limits.patience.as_secs_f64(),
             last_progress: 0.0,
             since_progress: 0,
+            passed_over: 0,
             paused: false,
             capped: false,
+            was_capped: false,
             over: false,
         }
     }
@@ -110,6 +130,7 @@ impl Scheduler {
         match input {
             Input::Answered { lane, seconds } => self.answered(now, lane, seconds),
             Input::Received { lane, bytes } => return self.received(now, lane, bytes),
+            Input::PassedOver { lane, bytes } => return self.passed_over(now, lane, bytes),
             Input::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
             Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
             Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
@@ -143,9 +164,9 @@ impl Scheduler {
         Some(NodeView { done: node.verified, speed: node.speed(now.as_secs_f64()), state: node.state() })
     }
 
-    /// What was measured of a node, for remembering.
+    /// What was measured of a node, for remembering; nothing if a cap of the user's has slowed it.
     pub fn measured(&self, node: NodeIndex) -> Option<Prior> {
-        self.nodes.get(node)?.measured()
+        self.nodes.get(node).filter(|_| !self.was_capped)?.measured()
     }
 
     /// Bytes that are not verified yet.
@@ -161,6 +182,7 @@ impl Scheduler {
     fn answered(&mut self, now: f64, lane: LaneId, seconds: f64) {
         if let Some(lane) = self.lanes.get_mut(&lane) {
             lane.meter = Some(Meter::new(now));
+            lane.last = now;
             self.nodes[lane.node].answered(now, seconds);
         }
     }
@@ -169,16 +191,35 @@ impl Scheduler {
     fn received(&mut self, now: f64, lane: LaneId, bytes: u64) -> Vec<Effect> {
         if let Some(lane) = self.lanes.get_mut(&lane) {
             lane.position += bytes;
+            if lane.meter.is_some() {
+                self.nodes[lane.node].waited(now - lane.last);
+            }
             lane.last = now;
             lane.meter.get_or_insert_with(|| Meter::new(now)).add(now, bytes);
             self.nodes[lane.node].received(now, bytes);
         }
+        self.progressed(now, bytes);
+        Vec::new()
+    }
+
+    // A node that sends whole objects only sends what is not wanted first.
+    fn passed_over(&mut self, now: f64, lane: LaneId, bytes: u64) -> Vec<Effect> {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.last = now;
+        }
+        self.passed_over = self.passed_over.saturating_add(bytes);
+        if self.passed_over <= self.work.length().saturating_mul(PASSED_OVER) {
+            self.progressed(now, bytes);
+        }
+        Vec::new()
+    }
+
+    fn progressed(&mut self, now: f64, bytes: u64) {
         self.since_progress += bytes;
-        if self.since_progress >= PROGRESS {
+        if self.since_progress >= PROGRESS.min(self.work.missing_bytes() / PROGRESS_SHARE) {
             self.since_progress = 0;
             self.last_progress = now;
         }
-        Vec::new()
     }
 
     fn verified(&mut self, now: f64, piece: u32, node: NodeIndex, effects: &mut Vec<Effect>) {
@@ -236,6 +277,9 @@ impl Scheduler {
             self.work.release(piece, begun);
         }
         if let Some(fault) = fault.filter(|_| !lane.cancelled) {
+            if fault.kind == FaultKind::Stalled {
+                self.nodes[lane.node].timed_out(lane.meter.is_some());
+            }
             // One connection that broke while others of the same node go on is no outage.
             let alone = fault.kind != FaultKind::Stalled || !self.nodes[lane.node].sent_within(now, 1.0);
             if fault.lasting || alone {
@@ -248,12 +292,14 @@ impl Scheduler {
     fn fault(&mut self, now: f64, index: NodeIndex, fault: Fault, fruitful: bool, effects: &mut Vec<Effect>) {
         // Neighbours have some of the pieces only: they are no reason to leave a node of the internet.
         let others = (0..self.internet).any(|other| other != index && self.nodes[other].healthy(now));
+        let alone = |other: NodeIndex| other == index || self.nodes[other].standing == Standing::Banned;
+        let last = index < self.internet && (0..self.internet).all(alone);
         let jitter = self.random.f64();
         let Some(node) = self.nodes.get_mut(index) else { return };
         if node.standing == Standing::Banned {
             return;
         }
-        let dropped = if fault.lasting {
+        let dropped = if fault.lasting && node.is_hopeless(&fault, !last) {
             node.standing = Standing::Banned;
             true
         } else {
@@ -272,6 +318,10 @@ impl Scheduler {
 
     fn tick(&mut self, now: f64, capped: bool, effects: &mut Vec<Effect>) {
         self.capped = capped;
+        self.was_capped |= capped;
+        if !capped && !self.paused {
+            self.leave_crawling(now, effects);
+        }
         // Nobody is ready: whoever was left while others did the work is needed again.
         let internet = &mut self.nodes[..self.internet];
         if !internet.iter().any(|node| node.standing == Standing::Ready) {

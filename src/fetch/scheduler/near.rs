@@ -46,7 +46,11 @@ impl Scheduler {
 
     /// Which side is how fast.
     pub(super) fn compare(&mut self, now: f64) {
-        let waiting = self.work.free().filter(|piece| self.office.offers(*piece)).map(|piece| self.work.size(piece)).sum::<u64>();
+        // What the internet is being asked for already counts too: else it would be taken from there and back in turns.
+        let lanes = self.lanes.values().filter(|lane| lane.node < self.internet && !lane.cancelled);
+        let asked = lanes.flat_map(|lane| self.work.piece_at(lane.position) + 1..lane.run.end);
+        let offered = self.work.free().chain(asked).filter(|piece| self.office.offers(*piece));
+        let waiting = offered.map(|piece| self.work.size(piece)).sum::<u64>();
         let (internet, neighbours) = self.nodes.split_at_mut(self.internet);
         let rates = |nodes: &mut [Node]| {
             nodes
@@ -63,7 +67,11 @@ impl Scheduler {
     /// The neighbours have changed: requests to the internet end before what is not this client's to fetch.
     pub(super) fn settle(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let nodes = &self.nodes;
-        let standing = |index: NodeIndex| (nodes[index].standing == Standing::Ready, nodes[index].standing == Standing::Banned);
+        // One that crawls is not waited for, neither for what it has nor for what it says to fetch.
+        let standing = |index: NodeIndex| {
+            let Node { standing, crawls, .. } = &nodes[index];
+            (*standing == Standing::Ready && !crawls, *standing == Standing::Banned || *crawls)
+        };
         self.office.settle(now, standing);
         let lanes = self.lanes.iter_mut().filter(|(_, lane)| lane.node < self.internet && !lane.cancelled);
         for (id, lane) in lanes {

@@ -9,6 +9,12 @@ const PAUSE: (f64, f64) = (0.5, 30.0);
 const FRUITFUL_PAUSE: f64 = 0.1;
 /// Faults in a row, and in all, after which a node is left while others do the work.
 const STRIKES: (u32, u32) = (3, 12);
+/// Seconds that a node may be waited for at most, however often it was late.
+const LONGEST_WAIT: f64 = 60.0;
+/// Times that a node may say that it does not have the object, and pieces that may be wrong, before it is left for good, while there is
+/// nobody else: of several servers under one name some may not have it yet, and a cache on the way may be damaged.
+const REFUSALS: u32 = 4;
+const WRONG: u32 = 3;
 /// Seconds a lane's answer is assumed to take before any was measured.
 pub(super) const ASSUMED_LATENCY: f64 = 0.3;
 
@@ -33,6 +39,8 @@ pub(super) struct Node {
     pub verified: u64,
     /// Answers Range requests with the whole object: one lane, one long run.
     pub sends_whole: bool,
+    /// It was left since it got nowhere, and has proved nothing since.
+    pub crawls: bool,
     pub climb: Climb,
     latency: Option<f64>,
     known_rate: Option<f64>,
@@ -43,6 +51,14 @@ pub(super) struct Node {
     last_begun: f64,
     strikes: u32,
     faults: u32,
+    /// Time-outs since it last delivered: before its answer, and within it.
+    timeouts: (u32, u32),
+    /// The longest silence that ended with bytes, seconds.
+    longest_gap: f64,
+    /// Answers since it last delivered that say that it does not have the object.
+    refusals: u32,
+    /// Pieces that were wrong.
+    wrong: u32,
 }
 
 impl Node {
@@ -53,6 +69,7 @@ impl Node {
             active: 0,
             verified: 0,
             sends_whole: false,
+            crawls: false,
             climb: Climb::new(wanted, lanes.1),
             latency: prior.map(|prior| prior.latency_seconds),
             known_rate: prior.map(|prior| prior.bytes_per_second),
@@ -63,6 +80,10 @@ impl Node {
             last_begun: f64::NEG_INFINITY,
             strikes: 0,
             faults: 0,
+            timeouts: (0, 0),
+            longest_gap: 0.0,
+            refusals: 0,
+            wrong: 0,
         }
     }
 
@@ -118,6 +139,29 @@ impl Node {
         self.meter.get_or_insert_with(|| Meter::new(now));
     }
 
+    /// How long its next answer may take to begin, and how long it may be silent later, seconds. A far or busy node is no dead node: both
+    /// grow with what its answers take, and double with each time-out until it delivers.
+    pub(super) fn limits(&self) -> (f64, f64) {
+        let grown = |least: f64, timeouts: u32| (least * 2f64.powi(timeouts.min(8) as i32)).min(LONGEST_WAIT);
+        let answer = (10.0 * self.latency()).clamp(4.0, 15.0).max(2.5 * self.latency());
+        let silence = (8.0 * self.latency()).clamp(2.5, 10.0).max(2.5 * self.longest_gap);
+        (grown(answer, self.timeouts.0), grown(silence, self.timeouts.1))
+    }
+
+    /// A request ended since nothing came in time: no answer, or nothing more of one that had `begun`.
+    pub(super) fn timed_out(&mut self, begun: bool) {
+        // One outage ends all requests of a node, and counts once.
+        if self.standing == Standing::Ready {
+            let timeouts = if begun { &mut self.timeouts.1 } else { &mut self.timeouts.0 };
+            *timeouts += 1;
+        }
+    }
+
+    /// Bytes came after so many seconds of silence within an answer.
+    pub(super) fn waited(&mut self, seconds: f64) {
+        self.longest_gap = self.longest_gap.max(seconds);
+    }
+
     /// Bytes arrived.
     pub(super) fn received(&mut self, now: f64, bytes: u64) {
         self.received += bytes;
@@ -143,6 +187,9 @@ impl Node {
     pub(super) fn proved(&mut self, bytes: u64) {
         self.verified += bytes;
         self.strikes = 0;
+        self.crawls = false;
+        self.timeouts = (0, 0);
+        self.refusals = 0;
     }
 
     /// Looks at the clock: ends pauses, follows the rate with the number of lanes unless `held` (a cap, or little left to do).
@@ -200,9 +247,21 @@ impl Node {
         };
         let pause = pause * (0.75 + 0.5 * jitter);
         let until = now + fault.retry_after.map_or(pause, |seconds| seconds.clamp(pause, 2.0 * PAUSE.1));
-        let enough = self.sends_whole || self.strikes >= STRIKES.0 || self.faults >= STRIKES.1;
+        let enough = fault.lasting || self.sends_whole || self.strikes >= STRIKES.0 || self.faults >= STRIKES.1;
         self.standing = if enough && others { Standing::Left(until) } else { Standing::Waiting(until) };
         Some(matches!(self.standing, Standing::Left(_)))
+    }
+
+    /// Counts a fault that is likely to last; whether it is enough to leave the node for good.
+    pub(super) fn is_hopeless(&mut self, fault: &super::Fault, others: bool) -> bool {
+        if fault.kind == FaultKind::WrongBytes {
+            self.wrong += 1;
+            return others || self.wrong >= WRONG;
+        }
+        if self.standing == Standing::Ready {
+            self.refusals += 1;
+        }
+        self.refusals >= REFUSALS
     }
 
     /// Whether the next lane is there only to see whether it helps.

@@ -54,6 +54,13 @@ pub enum Input {
         /// How many.
         bytes: u64,
     },
+    /// Bytes came that lie before what was asked for: the node sends the whole object.
+    PassedOver {
+        /// Which request.
+        lane: LaneId,
+        /// How many.
+        bytes: u64,
+    },
     /// A piece has its signed hash and is on disk.
     Verified {
         /// Which piece.
@@ -119,7 +126,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// In English.
     pub detail: String,
-    /// Whether asking again makes no sense.
+    /// Whether asking again is unlikely to help: others are asked first.
     pub lasting: bool,
     /// Seconds after which the node wants to be asked again.
     pub retry_after: Option<f64>,

@@ -53,6 +53,11 @@ impl Work {
         span.end - span.start
     }
 
+    /// Bytes in all.
+    pub(super) fn length(&self) -> u64 {
+        self.table.length
+    }
+
     /// Bytes of a piece that is not the last one.
     pub(super) fn piece_size(&self) -> f64 {
         f64::from(self.table.piece_size)
@@ -86,10 +91,6 @@ impl Work {
 
     pub(super) fn is_done(&self, index: u32) -> bool {
         self.done.get(index as usize).copied().unwrap_or(true)
-    }
-
-    pub(super) fn holders(&self, index: u32) -> u16 {
-        self.holders.get(index as usize).copied().unwrap_or(0)
     }
 
     /// The free pieces, in order.

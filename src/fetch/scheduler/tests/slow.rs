@@ -1,0 +1,114 @@
+//! Holders that send next to nothing, beside one good node: however many they are and whenever they come, they cost little.
+
+use super::*;
+
+/// A byte each half second on every lane: never silent, and never done.
+const DRIP: f64 = 2.0;
+
+fn dripping(random: &mut fastrand::Rng) -> Model {
+    Model { lane_rate: DRIP * (0.5 + random.f64()), ..healthy(f64::INFINITY, 0.005 + 0.05 * random.f64()) }
+}
+
+/// One that drips, more or less, from the beginning or after a good start of each answer.
+fn crawling(random: &mut fastrand::Rng) -> Model {
+    match random.u8(..3) {
+        0 => dripping(random),
+        1 => Model { lane_rate: 10f64.powf(3.5 * random.f64()), ..dripping(random) },
+        _ => Model { lane_rate: MB, ..with(Behaviour::Fades(random.u64(..200_000)), 5.0 * MB) },
+    }
+}
+
+/// One good node among so many that drip.
+fn nodes(random: &mut fastrand::Rng, dripping_nodes: usize, rate: f64) -> Vec<Model> {
+    let mut nodes: Vec<Model> = (0..dripping_nodes).map(|_| dripping(random)).collect();
+    nodes.insert(random.usize(0..=nodes.len()), healthy(rate, 0.03));
+    nodes
+}
+
+/// Seconds of a download from the good node alone.
+fn alone(length: u64, rate: f64, seed: u64) -> f64 {
+    let mut simulation = Simulation::new(length, vec![healthy(rate, 0.03)], seed);
+    simulation.run(300.0);
+    simulation.assert_whole();
+    simulation.now
+}
+
+/// Runs, and tells how many times as long it took as the good node alone.
+fn compare(simulation: Simulation, alone: f64, context: &str) {
+    compare_with(simulation, (alone, 1.5), context);
+}
+
+fn compare_with(mut simulation: Simulation, (alone, times): (f64, f64), context: &str) {
+    simulation.joining.sort_by(|a, b| b.0.total_cmp(&a.0));
+    simulation.run(alone * 20.0);
+    assert_eq!(simulation.finished, Some(true), "{context}: not done after {:.1} s, alone {alone:.1} s", simulation.now);
+    simulation.assert_whole();
+    assert!(simulation.now < alone * times, "{context}: {:.1} s, alone {alone:.1} s", simulation.now);
+    assert!(simulation.overhead() < 1.15, "{context}: {} times the bytes", simulation.overhead());
+}
+
+const LENGTH: u64 = 60_000_000;
+
+#[test]
+fn dripping_nodes_never_hold_up_a_good_one() {
+    for seed in 0..2 {
+        let alone = alone(LENGTH, 10.0 * MB, seed);
+        for count in 1..=8 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let nodes = nodes(&mut random, count, 10.0 * MB);
+            compare(Simulation::new(LENGTH, nodes, seed), alone, &format!("{count} nodes, seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn dripping_neighbours_never_hold_up_a_good_node() {
+    for seed in 0..2 {
+        let alone = alone(LENGTH, 10.0 * MB, seed);
+        for count in [1, 2, 3, 4, 8, 24] {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut simulation = Simulation::new(LENGTH, vec![healthy(10.0 * MB, 0.03)], seed);
+            simulation.joining = (0..count).map(|_| (0.0, dripping(&mut random))).collect();
+            compare(simulation, alone, &format!("{count} neighbours, seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn holders_that_come_and_come_back_under_new_names_do_not_either() {
+    for seed in 0..5 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let alone = alone(LENGTH, 10.0 * MB, seed);
+        let mut nodes: Vec<Model> = (0..random.usize(0..8)).map(|_| crawling(&mut random)).collect();
+        nodes.insert(random.usize(0..=nodes.len()), healthy(10.0 * MB, 0.03));
+        let mut simulation = Simulation::new(LENGTH, nodes, seed);
+        let (first, pause) = (random.usize(0..8), 0.2 + random.f64());
+        let joining = (0..first).map(|_| 0.0).chain((0..30).map(|number| f64::from(number) * pause));
+        simulation.joining = joining.map(|when| (when, crawling(&mut random))).collect();
+        // Those that deliver in parts are asked for more of them.
+        compare_with(simulation, (alone, 1.6), &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn neighbours_that_claim_everything_and_have_nothing_cost_little() {
+    let alone = alone(LENGTH, 10.0 * MB, 1);
+    for count in [1, 3, 24] {
+        let mut simulation = Simulation::new(LENGTH, vec![healthy(10.0 * MB, 0.03)], 1);
+        simulation.joining = (0..count).map(|_| (0.0, with(Behaviour::Hoards, MB))).collect();
+        compare(simulation, alone, &format!("{count} neighbours"));
+    }
+}
+
+#[test]
+fn a_lane_that_is_stuck_is_helped_by_its_own_node() {
+    // Of the two servers behind one name one is all but dead.
+    let nodes = vec![Model { lane_rate: MB, ..with(Behaviour::Fades(30_000_000), 8.0 * MB) }];
+    let mut simulation = Simulation::new(6_000_000, nodes, 1);
+    simulation.run(0.5);
+    let id = *simulation.lanes.keys().next().unwrap();
+    simulation.lanes.get_mut(&id).unwrap().part = f64::NEG_INFINITY;
+    simulation.run(60.0);
+    simulation.assert_whole();
+    assert!(simulation.now < 12.0, "{} s", simulation.now);
+}
