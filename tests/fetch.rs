@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use faulty_node::{Behaviour, FaultyNode};
 use kuzflow::fetch::{
-    Client, ClientOptions, Control, FetchError, FetchEvent, Job, NodeMemory, Partial, Progress, RunState, Summary, download,
-    fetch_span, fetch_span_of_whole,
+    Client, ClientOptions, Control, FetchError, FetchEvent, Job, NodeMemory, Partial, Progress, RunState, Span, Summary,
+    download, fetch_span,
 };
 use kuzflow::model::transfer::{FaultKind, NodeFault};
 use kuzflow::model::{Digest, PieceTable};
@@ -120,7 +120,6 @@ async fn each_fault_is_named_and_the_healthy_node_does_the_work() {
         (Behaviour::WrongContentRange, different, true),
         (Behaviour::Status(416), different, true),
         (Behaviour::Size(1_999_999), different, true),
-        (Behaviour::TagChangesAfter(2), different, true),
         (Behaviour::Portal, different, true),
         (Behaviour::Gzip, FaultKind::IgnoredRange, true),
         (Behaviour::Status(404), FaultKind::Refused, true),
@@ -342,7 +341,7 @@ async fn a_span_comes_from_the_first_node_that_has_it() {
     let client = client();
     let fetch = async |nodes: &[&FaultyNode]| {
         let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
-        fetch_span(&client, &nodes, "targets/package", 300_000, span.clone(), &accept).await
+        fetch_span(&client, &nodes, &Span::new("targets/package", 300_000, span.clone(), &accept)).await
     };
     let good = FaultyNode::start(&content, Behaviour::Healthy);
     assert_eq!(fetch(&[&good]).await.unwrap(), wanted);
@@ -376,11 +375,12 @@ async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
     let accept = |bytes: &[u8]| bytes == wanted;
     let (client, length) = (client(), content.len() as u64);
     let node = FaultyNode::start(&content, Behaviour::IgnoreRange);
-    let refused = fetch_span(&client, &[node.node()], "targets/package", length, span.clone(), &accept).await;
+    let wanted_of = |whole| Span { whole, ..Span::new("targets/package", length, span.clone(), &accept) };
+    let refused = fetch_span(&client, &[node.node()], &wanted_of(false)).await;
     assert!(matches!(refused, Err(FetchError::NoneAcceptable { whole: true, unreachable: false, .. })), "{refused:?}");
     let fetch = async |nodes: &[&FaultyNode]| {
         let nodes: Vec<_> = nodes.iter().map(|node| node.node()).collect();
-        fetch_span_of_whole(&client, &nodes, "targets/package", length, span.clone(), &accept).await
+        fetch_span(&client, &nodes, &wanted_of(true)).await
     };
     assert_eq!(fetch(&[&node]).await.unwrap(), wanted);
     for behaviour in [Behaviour::Portal, Behaviour::Dead, Behaviour::Size(999_999), Behaviour::Endless, Behaviour::LieAt(900_001)]
@@ -394,6 +394,93 @@ async fn a_span_can_be_had_of_nodes_that_send_whole_files() {
     node.becomes(Behaviour::Dead);
     let refused = fetch(&[&node]).await;
     assert!(matches!(refused, Err(FetchError::NoneAcceptable { reasons, whole: false, .. }) if reasons.len() == 1));
+}
+
+/// The nodes that are no good come first; each is asked for a span, and for one behind much that has to be passed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_silent_or_drip_do_not_hold_up_those_behind_them() {
+    let content = content(1_000_000);
+    let span = 900_000..950_000;
+    let accept = |bytes: &[u8]| bytes == &content[900_000..950_000];
+    let client = client();
+    for whole in [false, true] {
+        let shape = if whole { Behaviour::IgnoreRange } else { Behaviour::Healthy };
+        let slow = [Behaviour::StallAfter(0), Behaviour::Drip(1), Behaviour::Fades(20_000), Behaviour::Late(60_000)];
+        let slow: Vec<FaultyNode> = slow.into_iter().map(|behaviour| FaultyNode::start(&content, behaviour)).collect();
+        let good = FaultyNode::start(&content, shape);
+        let nodes: Vec<_> = slow.iter().chain([&good]).map(FaultyNode::node).collect();
+        let wanted = Span { whole, ..Span::new("targets/package", 1_000_000, span.clone(), &accept) };
+        let began = Instant::now();
+        assert_eq!(fetch_span(&client, &nodes, &wanted).await.unwrap(), content[900_000..950_000]);
+        assert!(began.elapsed() < Duration::from_secs(14), "{whole}: {:?}", began.elapsed());
+    }
+}
+
+/// A span that is cut again and again, and one of which only so much comes at a time, goes on where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_span_goes_on_where_its_answer_broke() {
+    let content = content(300_000);
+    let span = 50_000..290_000;
+    let accept = |bytes: &[u8]| bytes == &content[50_000..290_000];
+    for behaviour in [Behaviour::CutAfter(30_000), Behaviour::AtMost(30_000), Behaviour::Tags] {
+        let node = FaultyNode::start(&content, behaviour.clone());
+        let wanted = Span::new("targets/package", 300_000, span.clone(), &accept);
+        let fetched = fetch_span(&client(), &[node.node()], &wanted).await;
+        assert_eq!(fetched.unwrap(), content[50_000..290_000], "{behaviour:?}");
+        assert!(node.sent() < 300_000, "{behaviour:?}");
+    }
+}
+
+/// What a server says of its file proves nothing: the hashes do. Each of these is the only node there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_node_will_do_however_odd_it_is() {
+    let content = content(2_000_000);
+    let odd = [
+        Behaviour::Tags,
+        Behaviour::Chunked,
+        Behaviour::IgnoreRange,
+        Behaviour::AtMost(100_000),
+        Behaviour::AtMost(9_000),
+        Behaviour::NotEverywhere,
+        Behaviour::Late(5_500),
+    ];
+    let check = async |behaviour: Behaviour| {
+        let folder = tempfile::tempdir().unwrap();
+        let node = FaultyNode::start(&content, behaviour.clone());
+        let outcome = run(Job { patience: Duration::from_secs(60), ..job(&content, &[&node], folder.path()) }).await;
+        assert!(outcome.result.is_ok(), "{behaviour:?}: {:?} {:?}", outcome.result, outcome.faults);
+        assert_whole(&outcome, &content, folder.path());
+        if matches!(behaviour, Behaviour::Tags | Behaviour::AtMost(_)) {
+            assert!(outcome.faults.is_empty(), "{behaviour:?}: {:?}", outcome.faults);
+        }
+    };
+    futures_util::future::join_all(odd.map(check)).await;
+}
+
+/// One computer that poses as many nodes, each sending a byte now and then, beside one good node.
+#[tokio::test(flavor = "multi_thread")]
+async fn dripping_nodes_beside_a_good_one_cost_little() {
+    let content = content(20_000_000);
+    let rate = 4_000_000;
+    let good = FaultyNode::start(&content, Behaviour::Limited(rate));
+    let slow: Vec<FaultyNode> = (0..7).map(|_| FaultyNode::start(&content, Behaviour::Fades(0))).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let nodes: Vec<&FaultyNode> = slow.iter().chain([&good]).collect();
+    let outcome = run(job(&content, &nodes, folder.path())).await;
+    assert_whole(&outcome, &content, folder.path());
+    assert!(outcome.kinds(&good).is_empty(), "{:?}", outcome.faults);
+    assert!(good.sent() < 26_000_000, "{} bytes of the good node", good.sent());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_under_a_cap_is_not_remembered_as_the_nodes() {
+    let (content, folder) = (content(400_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Healthy);
+    let memory = folder.path().join("nodes.json");
+    let (_control, orders) = watch::channel(Control { limit: Some(300_000), ..Control::default() });
+    let work = Job { memory: Some(memory.clone()), ..job(&content, &[&node], folder.path()) };
+    assert_whole(&run_with(work, client(), orders).await, &content, folder.path());
+    assert!(NodeMemory::load(&memory).of(&node.node()).is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,14 +3,15 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
+use super::mailbox::Emitter;
 use super::neighbours::OfficeSlot;
 use super::problem;
-use super::protocol::{Problem, ProblemKind};
+use super::protocol::{Event, Problem, ProblemKind};
 use crate::container::{self, ContainerError};
-use crate::fetch::{self, Client, FetchError};
+use crate::fetch::{self, Client, FetchError, Span};
 use crate::model::release::{DocumentLocation, SignedRelease};
 use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
@@ -18,6 +19,10 @@ use crate::trust::Trust;
 
 /// Seconds to wait between tries to fetch something small, varied by a quarter so that many clients do not come back at once.
 const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+/// No try is begun after so long; the silence that nodes are granted doubles from one to the next, at most so often. One that needs twenty
+/// seconds for its answer is waited for, one that never answers costs less than two minutes.
+const PATIENCE: Duration = Duration::from_secs(60);
+const DOUBLINGS: usize = 2;
 
 /// Documents from this size on, packed, are worth waiting for neighbours that are fetching them, bytes.
 const WORTH_WAITING: u64 = 128 << 10;
@@ -63,6 +68,8 @@ pub struct Library<'a> {
     pub office: &'a OfficeSlot,
     /// Where an interrupted try may have left them, and where they are kept for the next one.
     pub staging: Option<&'a Staging>,
+    /// Who is told of nodes that fail.
+    pub emitter: Option<&'a Emitter>,
 }
 
 /// Bytes of a package that hold its manifest and index.
@@ -89,7 +96,9 @@ impl Library<'_> {
         let location = &signed.release.index;
         let span = location.span().unwrap_or_default();
         let accept = |packed: &[u8]| container::read_document(packed, location).is_ok();
-        let fetched = fetch::fetch_span(self.client, self.nodes, &signed.location(), signed.length, span, &accept).await;
+        let location_of_package = signed.location();
+        let wanted = Span::new(&location_of_package, signed.length, span, &accept);
+        let fetched = fetch::fetch_span(self.client, self.nodes, &wanted).await;
         let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
         container::read_index(&packed, location, manifest).map(Arc::new).map_err(|error| problem::of_container(&error))
     }
@@ -148,14 +157,21 @@ impl Library<'_> {
     async fn fetch(&self, signed: &SignedRelease) -> Result<[Vec<u8>; 2], Problem> {
         // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
         let accept = |packed: &[u8]| documents(signed, packed).is_ok();
-        let (location, length) = (signed.location(), signed.length);
-        let mut fetched = patiently(self.client, self.nodes, (&location, length), span(signed), &accept).await;
+        let location = signed.location();
+        let told = |fault| {
+            if let Some(emitter) = self.emitter {
+                emitter.emit(Event::NodeFault(fault));
+            }
+        };
+        let wanted = Span { faults: &told, ..Span::new(&location, signed.length, span(signed), &accept) };
+        let mut fetched = patiently(self.client, self.nodes, wanted).await;
         // Who only asks what an update would cost does not fetch a whole package for it.
         if let Err(FetchError::NoneAcceptable { whole: true, .. }) = &fetched
             && self.staging.is_some()
         {
             tracing::warn!(location, "no node sends parts of a file: all that lies before the package's manifest comes as well");
-            fetched = fetch::fetch_span_of_whole(self.client, self.nodes, &location, length, span(signed), &accept).await;
+            let whole = Span { faults: &told, whole: true, ..Span::new(&location, signed.length, span(signed), &accept) };
+            fetched = patiently(self.client, self.nodes, whole).await;
         }
         let packed = fetched.map_err(|error| problem::of_fetch(&error))?;
         documents(signed, &packed).map_err(|error| problem::of_container(&error))
@@ -198,23 +214,20 @@ impl Described {
     }
 }
 
-/// A span of an object, given by its location and length; a network that is gone for a moment is waited for, as while pieces are coming.
-/// Not so a node that sends whole objects only: it will do so the next time.
-pub async fn patiently(
-    client: &Client,
-    nodes: &[Node],
-    (location, length): (&str, u64),
-    span: Range<u64>,
-    accept: &(dyn Fn(&[u8]) -> bool + Sync),
-) -> Result<bytes::Bytes, FetchError> {
-    let mut waits = WAITS.iter();
+/// A span of an object; a network that is gone for a moment is waited for, as while pieces are coming. Not so a node that sends whole
+/// objects only: it will do so the next time.
+pub async fn patiently(client: &Client, nodes: &[Node], mut wanted: Span<'_>) -> Result<bytes::Bytes, FetchError> {
+    let (mut waits, began) = (WAITS.iter().enumerate(), Instant::now());
     loop {
-        let fetched = fetch::fetch_span(client, nodes, location, length, span.clone(), accept).await;
-        match (fetched, waits.next()) {
+        let fetched = fetch::fetch_span(client, nodes, &wanted).await;
+        match (fetched, waits.next().filter(|_| began.elapsed() < PATIENCE)) {
             (Err(error @ FetchError::NoneAcceptable { whole: true, .. }), _) => return Err(error),
-            (Err(error), Some(seconds)) => {
+            (Err(error), Some((tries, seconds))) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a part of a package cannot be had; trying again");
                 tokio::time::sleep(Duration::from_secs_f64(seconds * (0.75 + 0.5 * fastrand::f64()))).await;
+                if tries < DOUBLINGS {
+                    wanted.silence *= 2;
+                }
             }
             (fetched, _) => return fetched,
         }

@@ -13,7 +13,7 @@ use super::problem;
 use super::protocol::Problem;
 use crate::container::{self, ContainerError};
 use crate::delta::plan;
-use crate::fetch::{self, FetchError, FetchEvent};
+use crate::fetch::{self, FetchError, FetchEvent, Span};
 use crate::model::manifest::Entry;
 use crate::model::package_index::Packed;
 use crate::model::release::SignedRelease;
@@ -129,10 +129,11 @@ async fn fetch_small(
         let location = location.clone();
         async move {
             let accept = |bytes: &[u8]| inside.iter().all(|wanted| is_right(wanted, bytes, span.start));
+            let wanted = Span::new(&location, length, span.clone(), &accept);
             let bytes = if source.patient {
-                patiently(&line.client, &nodes, (&location, length), span.clone(), &accept).await
+                patiently(&line.client, &nodes, wanted).await
             } else {
-                fetch::fetch_span(&line.client, &nodes, &location, length, span.clone(), &accept).await
+                fetch::fetch_span(&line.client, &nodes, &wanted).await
             };
             let bytes = bytes.map_err(|error| problem::of_fetch(&error))?;
             let length = bytes.len() as u64;

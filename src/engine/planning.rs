@@ -59,7 +59,7 @@ pub async fn plan(
     if may_be_full && documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
-    let library = Library { client, nodes, slot: &context.described, office: &context.office, staging: None };
+    let library = Library { client, nodes, slot: &context.described, office: &context.office, staging: None, emitter: None };
     let described = match library.describe(signed).await {
         Ok(described) => described,
         Err(problem) => {

@@ -142,7 +142,7 @@ impl Job {
         }
         let nodes = check::nodes(&self.context, &self.client).await;
         let (slot, office) = (&DescribedSlot::default(), &self.context.office);
-        let library = Library { client: &self.client, nodes: &nodes, slot, office, staging: None };
+        let library = Library { client: &self.client, nodes: &nodes, slot, office, staging: None, emitter: Some(&self.emitter) };
         let described = library.describe(&signed).await?;
         Ok(Proved { manifest: described.manifest, json: described.json, digest, anew: true })
     }
@@ -267,6 +267,7 @@ impl Job {
             slot: &self.context.described,
             office: &self.context.office,
             staging: None,
+            emitter: Some(&self.emitter),
         };
         let index = match library.index(&signed, &proved.manifest).await {
             Ok(index) => index,

@@ -219,44 +219,6 @@ impl Steady {
     }
 }
 
-/// Reads the first `length` bytes of a body and leaves the rest.
-pub(super) async fn read_exactly(mut response: reqwest::Response, url: &Url, length: u64) -> Result<Bytes, FetchError> {
-    let mut body = BytesMut::new();
-    while (body.len() as u64) < length {
-        let Some(chunk) = response.chunk().await.map_err(|source| http(url, source))? else {
-            let reason = format!("sent {} bytes in place of {length}", body.len());
-            return Err(FetchError::WrongAnswer { url: redacted(url), reason });
-        };
-        body.extend_from_slice(&chunk);
-    }
-    body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-    Ok(body.freeze())
-}
-
-/// `length` bytes of an answer behind the first `skip`, which are not kept. No part may be late by more than `silence`.
-pub(super) async fn read_behind(
-    mut response: reqwest::Response,
-    url: &Url,
-    skip: u64,
-    length: u64,
-    silence: Duration,
-) -> Result<Bytes, FetchError> {
-    let (mut body, mut skip) = (BytesMut::new(), skip);
-    while (body.len() as u64) < length {
-        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() };
-        let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(late)?;
-        let Some(mut chunk) = chunk.map_err(|source| http(url, source))? else {
-            let reason = format!("ended {} bytes too early", skip + length - body.len() as u64);
-            return Err(FetchError::WrongAnswer { url: redacted(url), reason });
-        };
-        let passed = chunk.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
-        skip -= passed as u64;
-        body.extend_from_slice(&chunk.split_off(passed));
-    }
-    body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-    Ok(body.freeze())
-}
-
 /// Turns a status that is no success into an error.
 fn check_status(url: &Url, status: reqwest::StatusCode) -> Result<(), FetchError> {
     match status.as_u16() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use url::Url;
+use url::{Host, Url};
 
 use super::job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 use super::lane::{Begun, Handle, Lane, Report, Shared};
@@ -27,10 +27,14 @@ const TICK: Duration = Duration::from_millis(100);
 const PROGRESS_TICKS: u32 = 2;
 /// Seconds over which the speed for people is smoothed.
 const SMOOTHING: f64 = 3.0;
+/// Seconds beyond which the time left is not estimated.
+const LONGEST_ESTIMATE: u64 = 24 * 3600;
 /// Memory for pieces that are coming in, bytes: large pieces mean fewer lanes.
 const BUFFERS: u64 = 48 << 20;
 /// Neighbours that a download knows at most.
 const MOST_NEIGHBOURS: usize = 32;
+/// Of these, how many of one address: some users may share a computer. Numbers can be made up, addresses less easily.
+const MOST_OF_ONE_ADDRESS: usize = 4;
 /// How long neighbours may take for a first answer before the internet is asked.
 const ACQUAINTANCE: Duration = Duration::from_millis(150);
 /// Beginnings of pieces that are kept at most.
@@ -74,10 +78,14 @@ pub async fn download_among(
     let result = driver.run().await;
     driver.tell(false);
     driver.lanes.shutdown().await;
-    let Driver { journal, job, scheduler, .. } = driver;
+    let Driver { journal, job, scheduler, shared, .. } = driver;
+    // What a cap of the user's has slowed is no rate of the nodes.
+    let measured = !shared.throttle.has_slowed();
     let finished = tokio::task::spawn_blocking(move || {
         journal.finish();
-        remember(&job, &scheduler, memory);
+        if measured {
+            remember(&job, &scheduler, memory);
+        }
     });
     finished.await.map_err(|error| FetchError::Task(error.to_string()))?;
     result
@@ -104,7 +112,8 @@ struct Driver {
     shared: Arc<Shared>,
     journal: Journal,
     lanes: JoinSet<()>,
-    handles: HashMap<LaneId, (Arc<Handle>, u64)>,
+    /// With the bytes that were counted, received and passed over.
+    handles: HashMap<LaneId, (Arc<Handle>, [u64; 2])>,
     begun: HashMap<u32, Begun>,
     /// Verified pieces.
     held: PieceSet,
@@ -120,6 +129,7 @@ struct Driver {
     /// Bytes that are wanted.
     total: u64,
     received: u64,
+    last_bytes: Instant,
     /// Of these, how many the speed has taken in.
     shown: u64,
     speed: f64,
@@ -184,7 +194,6 @@ impl Driver {
             reports: sender,
             hashing: Arc::new(Semaphore::new(cores + 1)),
             buffers: Mutex::default(),
-            tags: Mutex::default(),
         });
         Self {
             job,
@@ -206,6 +215,7 @@ impl Driver {
             resumed,
             total,
             received: 0,
+            last_bytes: Instant::now(),
             shown: 0,
             speed: 0.0,
             outcome: None,
@@ -287,7 +297,7 @@ impl Driver {
             let (News::Joined { instance, .. } | News::Told { instance, .. } | News::Left { instance }) = news else { continue };
             let known = self.neighbours.iter().position(|neighbour| neighbour.instance == instance);
             match (news, known.map(|position| self.job.nodes.len() + position)) {
-                (News::Joined { url, name, .. }, None) if self.neighbours.len() < MOST_NEIGHBOURS => {
+                (News::Joined { url, name, .. }, None) if self.has_room_for(&url) => {
                     let node =
                         Node { id: format!("{NEAR_ID}{name}"), name, region: NEAR_REGION.to_owned(), ..Node::at(url.clone()) };
                     self.neighbours.push(Neighbour { instance, node });
@@ -301,6 +311,13 @@ impl Driver {
                 _ => {}
             }
         }
+    }
+
+    /// Whether one more neighbour at this address may join. Announcements never lead to this computer: those of its own are in the settings.
+    fn has_room_for(&self, url: &Url) -> bool {
+        let is_here = matches!(url.host(), Some(Host::Ipv4(address)) if address.is_loopback());
+        let of_the_same = self.neighbours.iter().filter(|neighbour| neighbour.node.url.host() == url.host()).count();
+        self.neighbours.len() < MOST_NEIGHBOURS && (is_here || of_the_same < MOST_OF_ONE_ADDRESS)
     }
 
     /// Tells the neighbours what is here.
@@ -342,15 +359,20 @@ impl Driver {
     fn count(&mut self) {
         let mut arrived = Vec::new();
         for (lane, (handle, seen)) in &mut self.handles {
-            let received = handle.received.load(Ordering::Relaxed);
-            if received > *seen {
-                arrived.push((*lane, received - *seen));
-                *seen = received;
+            let now = [&handle.received, &handle.passed_over].map(|counter| counter.load(Ordering::Relaxed));
+            if now != *seen {
+                arrived.push((*lane, now[0] - seen[0], now[1] - seen[1]));
+                *seen = now;
             }
         }
-        for (lane, bytes) in arrived {
-            self.received += bytes;
-            self.step(Input::Received { lane, bytes });
+        for (lane, received, passed_over) in arrived {
+            self.received += received;
+            if passed_over > 0 {
+                self.step(Input::PassedOver { lane, bytes: passed_over });
+            }
+            if received > 0 {
+                self.step(Input::Received { lane, bytes: received });
+            }
         }
     }
 
@@ -363,6 +385,12 @@ impl Driver {
         // At first a plain mean: smoothing from zero would show a slow start that is none.
         let weight = weight.max((TICK.as_secs_f64() / age.max(TICK.as_secs_f64())).min(1.0));
         self.speed += (sum as f64 / TICK.as_secs_f64() - self.speed) * weight;
+        // What fades away of a speed that was is none.
+        if sum > 0 {
+            self.last_bytes = Instant::now();
+        } else if self.last_bytes.elapsed().as_secs_f64() > SMOOTHING {
+            self.speed = 0.0;
+        }
         self.step(Input::Tick { capped: self.shared.throttle.capped() });
     }
 
@@ -416,8 +444,12 @@ impl Driver {
         let begun =
             self.begun.remove(&request.pieces.start).filter(|begun| start + begun.bytes.len() as u64 == request.bytes.start);
         let first = if begun.is_some() { request.bytes.start } else { start };
-        let handle =
-            Arc::new(Handle { end: AtomicU32::new(request.pieces.end), received: AtomicU64::new(0), cancel: Notify::new() });
+        let handle = Arc::new(Handle {
+            end: AtomicU32::new(request.pieces.end),
+            received: AtomicU64::new(0),
+            passed_over: AtomicU64::new(0),
+            cancel: Notify::new(),
+        });
         let lane = Lane {
             id: request.lane,
             node: request.node,
@@ -431,13 +463,15 @@ impl Driver {
             handle: Arc::clone(&handle),
             shared: Arc::clone(&self.shared),
         };
-        self.handles.insert(request.lane, (handle, 0));
+        self.handles.insert(request.lane, (handle, [0; 2]));
         self.lanes.spawn(lane.run());
     }
 
     fn progress(&mut self) {
         let missing = self.scheduler.missing_bytes();
         let seconds_left = (self.speed >= 1.0).then(|| (missing as f64 / self.speed).ceil() as u64);
+        // Nobody waits for so long, and nobody knows what the line will be like then.
+        let seconds_left = seconds_left.filter(|seconds| *seconds <= LONGEST_ESTIMATE);
         let total = self.total;
         let progress = Progress { done: total - missing, total, speed: self.speed, seconds_left, nodes: self.nodes() };
         let _ = self.events.send(FetchEvent::Progress(progress));

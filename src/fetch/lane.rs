@@ -1,7 +1,6 @@
 //! One lane: one Range request, from the question to the last piece. Pieces are gathered in memory, proved and written on a
 //! blocking thread while the next one is coming in: bytes that were not proved never reach the disk.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,8 +39,9 @@ pub(super) struct Begun {
 pub(super) struct Handle {
     /// The first piece that it need not fetch.
     pub end: AtomicU32,
-    /// Bytes received so far.
+    /// Bytes received so far, and bytes passed over before them.
     pub received: AtomicU64,
+    pub passed_over: AtomicU64,
     /// Ends the lane now.
     pub cancel: Notify,
 }
@@ -58,8 +58,6 @@ pub(super) struct Shared {
     pub hashing: Arc<Semaphore>,
     /// Buffers of pieces to use again: fresh pages cost more than the copy.
     pub buffers: Mutex<Vec<Vec<u8>>>,
-    /// The entity tag that each node named first.
-    pub tags: Mutex<HashMap<NodeIndex, Option<String>>>,
 }
 
 /// One lane's task.
@@ -121,16 +119,12 @@ impl Lane {
             self.shared.object_length,
             self.whole_allowed,
         );
-        let mut skip = judged.map_err(|unfit| Fault {
+        let response::Fit { mut skip, end } = judged.map_err(|unfit| Fault {
             kind: unfit.kind,
             detail: unfit.detail,
             lasting: unfit.lasting,
             retry_after: unfit.retry_after,
         })?;
-        if self.tag_changed(response::entity_tag(answer.headers())) {
-            let detail = "its file changed in the middle of the download (another ETag)".to_owned();
-            return Err(Fault { kind: FaultKind::DifferentFile, detail, lasting: true, retry_after: None });
-        }
         let report = Report::Answered { lane: self.id, seconds: asked.elapsed().as_secs_f64() };
         let _ = self.shared.reports.send(report);
         loop {
@@ -139,12 +133,17 @@ impl Lane {
                 .map_err(|_| passing(FaultKind::Stalled, format!("sent nothing for {} s", self.silence.as_secs_f64().round())))?
                 .map_err(|error| passing(FaultKind::Truncated, causes::line(&error.without_url())))?;
             let Some(chunk) = chunk else {
+                // Some servers send no more than so much at a time. As long as that is worth a request it is no fault.
+                if gather.position >= end && end - self.bytes.start >= WORTH_KEEPING as u64 {
+                    return Ok(());
+                }
                 return Err(passing(FaultKind::Truncated, format!("ended its answer at byte {}", gather.position)));
             };
             let skipped = skip.min(chunk.len() as u64);
             skip -= skipped;
             let wanted = &chunk[skipped as usize..];
             self.shared.throttle.pay(chunk.len()).await;
+            self.handle.passed_over.fetch_add(skipped, Ordering::Relaxed);
             self.handle.received.fetch_add(wanted.len() as u64, Ordering::Relaxed);
             if self.gather(gather, wanted).await {
                 // Read to the end of the body, and leave the connection time to go back to the pool: else the next request
@@ -157,13 +156,6 @@ impl Lane {
                 return Ok(());
             }
         }
-    }
-
-    /// Whether the node named another entity tag before. Nodes need not agree with each other.
-    fn tag_changed(&self, tag: Option<String>) -> bool {
-        let mut tags = self.shared.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = tags.entry(self.node).or_insert_with(|| tag.clone());
-        *known != tag
     }
 
     /// Takes in bytes; true when the lane has all it should fetch.

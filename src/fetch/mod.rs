@@ -43,7 +43,7 @@ pub use neighbours::{Holding, Neighbourhood, News};
 pub(crate) use partial::read_at;
 pub use partial::{Partial, discard};
 pub use scheduler::weight_of as weight;
-pub use span::{fetch_span, fetch_span_of_whole};
+pub use span::{Span, fetch_span};
 
 /// Why bytes could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +127,7 @@ pub enum FetchError {
         reasons: Vec<String>,
         /// None of them could even be reached.
         unreachable: bool,
-        /// One of them sends whole objects only, so that [`fetch_span_of_whole`] would get it.
+        /// One of them sends whole objects only, so that it would be had where [`Span::whole`] is allowed.
         whole: bool,
     },
     /// Every node failed for longer than the download's patience, or was left for good.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, RETRY_AFTER};
 
 use crate::model::transfer::FaultKind;
 
@@ -14,7 +14,7 @@ pub(super) struct Unfit {
     pub kind: FaultKind,
     /// In English, for the log.
     pub detail: String,
-    /// Whether asking again makes no sense.
+    /// Whether asking again is unlikely to help.
     pub lasting: bool,
     /// Seconds after which the node wants to be asked again.
     pub retry_after: Option<f64>,
@@ -24,8 +24,18 @@ pub(super) struct Unfit {
 /// more than leaving the node.
 const CHEAP_SKIP: u64 = 256 << 10;
 
-/// How many bytes of the body to skip before the span begins: 0 for a proper 206, the span's start where the node sent the
-/// whole object and that is cheap or `whole_allowed`.
+/// An answer that will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fit {
+    /// Bytes of the body to pass over before the span begins: 0 for a proper 206, the span's start where the node sends the whole object
+    /// and that is cheap or allowed.
+    pub skip: u64,
+    /// The byte that the answer ends before: a node may send less than it was asked for.
+    pub end: u64,
+}
+
+/// Judges an answer to the question for `span`. A validator (`ETag`, `Last-Modified`) is no ground: several servers behind one name have
+/// their own, and what the bytes are their hash tells. Neither is a length that the node does not name.
 pub(super) fn judge(
     status: StatusCode,
     headers: &HeaderMap,
@@ -33,7 +43,7 @@ pub(super) fn judge(
     span: &Range<u64>,
     object_length: u64,
     whole_allowed: bool,
-) -> Result<u64, Unfit> {
+) -> Result<Fit, Unfit> {
     let unfit = |kind, detail: String, lasting| Err(Unfit { kind, detail, lasting, retry_after: None });
     let encoding = headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && status.is_success()) {
@@ -45,19 +55,18 @@ pub(super) fn judge(
             Some((_, Some(length))) if length != object_length => {
                 unfit(FaultKind::DifferentFile, format!("its file has {length} bytes in place of {object_length}"), true)
             }
-            Some((got, _)) if got != *span => {
+            Some((got, _)) if got.start != span.start || got.end > span.end || got.is_empty() => {
                 let detail = format!("answered with bytes {}-{} in place of {}-{}", got.start, got.end, span.start, span.end);
                 unfit(FaultKind::DifferentFile, detail, true)
             }
-            Some(_) => Ok(0),
+            Some((got, _)) => Ok(Fit { skip: 0, end: got.end }),
         },
         StatusCode::OK => match body_length {
             Some(length) if length != object_length => {
                 unfit(FaultKind::DifferentFile, format!("its file has {length} bytes in place of {object_length}"), true)
             }
-            Some(_) if span.start <= CHEAP_SKIP || whole_allowed => Ok(span.start),
-            Some(_) => unfit(FaultKind::IgnoredRange, "sent the whole file in place of a range".to_owned(), false),
-            None => unfit(FaultKind::IgnoredRange, "sent a whole document of unknown length".to_owned(), true),
+            _ if span.start <= CHEAP_SKIP || whole_allowed => Ok(Fit { skip: span.start, end: span.end }),
+            _ => unfit(FaultKind::IgnoredRange, "sent the whole file in place of a range".to_owned(), false),
         },
         StatusCode::RANGE_NOT_SATISFIABLE => {
             unfit(FaultKind::DifferentFile, "says that the range is not in its file (status 416)".to_owned(), true)
@@ -75,11 +84,6 @@ pub(super) fn judge(
 /// Seconds after which a node that refuses for now wants to be asked again, if it says so in seconds.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<f64> {
     headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok())
-}
-
-/// The entity tag, for noticing that a node's file changed midway.
-pub(super) fn entity_tag(headers: &HeaderMap) -> Option<String> {
-    Some(String::from_utf8_lossy(headers.get(ETAG)?.as_bytes()).into_owned())
 }
 
 /// `bytes 0-9/100` as the span and the object's length; `None` for the length if the node does not say it.
@@ -106,21 +110,28 @@ mod tests {
         body_length: Option<u64>,
         start: u64,
         whole: bool,
-    ) -> Result<u64, Unfit> {
+    ) -> Result<Fit, Unfit> {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         judge(StatusCode::from_u16(status).unwrap(), &headers, body_length, &(start..start + 10), 1_000_000, whole)
     }
 
-    fn kind(answer: Result<u64, Unfit>) -> (FaultKind, bool) {
+    fn whole(skip: u64) -> Result<Fit, Unfit> {
+        Ok(Fit { skip, end: skip + 10 })
+    }
+
+    fn kind(answer: Result<Fit, Unfit>) -> (FaultKind, bool) {
         let unfit = answer.unwrap_err();
         (unfit.kind, unfit.lasting)
     }
 
     #[test]
     fn only_the_span_asked_for_is_accepted() {
-        assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-14/1000000")], Some(10), 5, false), Ok(0));
-        assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-14/*")], Some(10), 5, false), Ok(0));
-        for wrong in ["bytes 6-15/1000000", "bytes 5-13/1000000", "bytes 5-14/999999"] {
+        let all = Ok(Fit { skip: 0, end: 15 });
+        assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-14/1000000")], Some(10), 5, false), all);
+        assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-14/*")], Some(10), 5, false), all);
+        let part = Ok(Fit { skip: 0, end: 14 });
+        assert_eq!(answer(206, &[(CONTENT_RANGE, "bytes 5-13/1000000")], Some(9), 5, false), part, "less than was asked for");
+        for wrong in ["bytes 6-15/1000000", "bytes 5-15/1000000", "bytes 5-4/1000000", "bytes 5-14/999999"] {
             assert_eq!(
                 kind(answer(206, &[(CONTENT_RANGE, wrong)], Some(10), 5, false)),
                 (FaultKind::DifferentFile, true),
@@ -139,11 +150,13 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_used_where_it_is_cheap() {
-        assert_eq!(answer(200, &[], Some(1_000_000), 5, false), Ok(5));
+        assert_eq!(answer(200, &[], Some(1_000_000), 5, false), whole(5));
         assert_eq!(kind(answer(200, &[], Some(1_000_000), 900_000, false)), (FaultKind::IgnoredRange, false));
-        assert_eq!(answer(200, &[], Some(1_000_000), 900_000, true), Ok(900_000));
+        assert_eq!(answer(200, &[], Some(1_000_000), 900_000, true), whole(900_000));
         assert_eq!(kind(answer(200, &[], Some(512), 5, true)), (FaultKind::DifferentFile, true));
-        assert_eq!(kind(answer(200, &[], None, 5, true)), (FaultKind::IgnoredRange, true));
+        assert_eq!(answer(200, &[], None, 5, false), whole(5), "of unknown length");
+        assert_eq!(answer(200, &[], None, 900_000, true), whole(900_000));
+        assert_eq!(kind(answer(200, &[], None, 900_000, false)), (FaultKind::IgnoredRange, false));
     }
 
     #[test]

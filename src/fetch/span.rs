@@ -1,137 +1,254 @@
 //! A small span of an object (a package's manifest, up to some MB) from the first node that gives acceptable bytes. The best
 //! node is asked first; each time the answer is late, or is no good, the next one is asked too.
+//!
+//! Time is bounded by silence and by a least rate, never as a whole: a slow line that goes on is waited for, one that drips is not.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use url::Url;
 
-use super::client::{Client, http, read_behind, read_exactly};
+use super::client::{Client, http};
 use super::{FetchError, response};
 use crate::causes;
 use crate::model::Node;
-use crate::model::transfer::FaultKind;
+use crate::model::node::redacted;
+use crate::model::transfer::{FaultKind, NodeFault};
 
 /// How long a node may be silent about a small span before the next one is asked too: above the round trip of a far node with
 /// a lost packet, below what a person notices as a pause.
 const HEDGE: Duration = Duration::from_millis(900);
-/// How long a span may take as a whole.
-const SPAN_TIME: Duration = Duration::from_secs(60);
-/// How long a node may be silent that sends a whole object for the sake of a span.
+/// A node that will be done within this time, seconds, is helped by nobody; nor is one that sends a whole object at this rate, bytes a
+/// second.
+const SOON: f64 = 5.0;
+const FAIR_RATE: f64 = 16_384.0;
+/// A node below this rate is as good as silent; above it, others that are asked too take from its line, and so they are asked ever later,
+/// and so many at most.
+const DRIP: f64 = 64.0;
+const MOST_AT_WORK: usize = 3;
+/// How long a node may be silent before its answer and within it.
 const SILENCE: Duration = Duration::from_secs(15);
+/// Least that must come in this time: so many bytes, or such a share of what is still to come.
+const LEAST_TIME: Duration = Duration::from_secs(60);
+const LEAST: u64 = 8 << 10;
+const LEAST_SHARE: u64 = 40;
+/// A request that broke is made again where it broke if it has brought so many bytes, and so often at most.
+const FRUITFUL: u64 = 4 << 10;
+const RESUMED: u32 = 200;
 
-/// The bytes of `span` of the object at `location` (relative, as [`Node::address`] takes it), which must have `object_length`
-/// bytes. `accept` decides, usually by a hash; a node whose bytes it refuses is passed over.
-pub async fn fetch_span(
-    client: &Client,
-    nodes: &[Node],
-    location: &str,
-    object_length: u64,
-    span: Range<u64>,
-    accept: &(dyn Fn(&[u8]) -> bool + Sync),
-) -> Result<Bytes, FetchError> {
-    if span.is_empty() {
+/// A span that is wanted.
+pub struct Span<'a> {
+    /// Of which object: relative, as [`Node::address`] takes it.
+    pub location: &'a str,
+    /// Bytes of the object.
+    pub object_length: u64,
+    /// Which bytes.
+    pub span: Range<u64>,
+    /// Decides, usually by a hash; a node whose bytes it refuses is passed over.
+    pub accept: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    /// Whether nodes may send the whole object, as the simplest static hosts do: what lies before the span comes as well, and is thrown
+    /// away as it comes. For a span without which nothing goes on.
+    pub whole: bool,
+    /// How long a node may be silent.
+    pub silence: Duration,
+    /// Hears of each node that fails.
+    pub faults: &'a (dyn Fn(NodeFault) + Sync),
+}
+
+impl<'a> Span<'a> {
+    /// A span with the usual limits, of nodes that send parts.
+    pub fn new(location: &'a str, object_length: u64, span: Range<u64>, accept: &'a (dyn Fn(&[u8]) -> bool + Sync)) -> Self {
+        Self { location, object_length, span, accept, whole: false, silence: SILENCE, faults: &|_| () }
+    }
+}
+
+/// A node that was asked, and how it does.
+struct Asked {
+    /// Bytes that came, and bytes still to come at most.
+    came: AtomicU64,
+    left: AtomicU64,
+}
+
+/// The same as the race sees it.
+struct Runner {
+    asked: Arc<Asked>,
+    seen: (Instant, u64),
+    rate: f64,
+}
+
+impl Runner {
+    fn look(&mut self, now: Instant) {
+        let seconds = now.duration_since(self.seen.0).as_secs_f64();
+        if seconds < HEDGE.as_secs_f64() / 2.0 {
+            return;
+        }
+        let came = self.asked.came.load(Ordering::Relaxed);
+        self.rate = (came - self.seen.1) as f64 / seconds;
+        self.seen = (now, came);
+    }
+
+    fn will_do(&self, whole: bool) -> bool {
+        self.asked.left.load(Ordering::Relaxed) as f64 <= self.rate * SOON || (whole && self.rate >= FAIR_RATE)
+    }
+}
+
+/// The bytes of a span from the first of `nodes` (the best one first) that gives acceptable ones.
+///
+/// # Errors
+/// [`FetchError::NoneAcceptable`] with a reason for each node, or [`FetchError::NoNodes`].
+pub async fn fetch_span(client: &Client, nodes: &[Node], wanted: &Span<'_>) -> Result<Bytes, FetchError> {
+    if wanted.span.is_empty() {
         return Ok(Bytes::new());
     }
-    let mut waiting = nodes.iter();
+    let mut waiting = nodes.iter().enumerate();
     let mut asked = FuturesUnordered::new();
+    let mut runners: Vec<Option<Runner>> = nodes.iter().map(|_| None).collect();
     let mut reasons = Vec::new();
     let (mut unreachable, mut whole) = (true, false);
-    let mut due = Instant::now();
+    let (mut due, mut pause) = (Instant::now(), HEDGE);
     loop {
-        if Instant::now() >= due
-            && let Some(node) = waiting.next()
-        {
-            asked.push(ask(client, node, location, object_length, &span));
-            due = Instant::now() + HEDGE;
+        let now = Instant::now();
+        if now >= due {
+            runners.iter_mut().flatten().for_each(|runner| runner.look(now));
+            let at_work = runners.iter().flatten().filter(|runner| runner.rate > DRIP).count();
+            let served = at_work >= MOST_AT_WORK || runners.iter().flatten().any(|runner| runner.will_do(wanted.whole));
+            due = now + pause;
+            if !served && let Some((index, node)) = waiting.next() {
+                let length = wanted.span.end - wanted.span.start;
+                let here = Arc::new(Asked { came: AtomicU64::new(0), left: AtomicU64::new(length) });
+                runners[index] = Some(Runner { asked: Arc::clone(&here), seen: (now, 0), rate: 0.0 });
+                asked.push(async move { (index, ask(client, node, wanted, &here).await) });
+                pause = if at_work > 0 { pause * 2 } else { HEDGE };
+                due = now + pause;
+            }
         }
         if asked.is_empty() && waiting.len() == 0 {
             break;
         }
         tokio::select! {
-            Some((node, answer)) = asked.next() => {
-                match answer {
-                    Ok(bytes) if accept(&bytes) => return Ok(bytes),
+            Some((index, answer)) = asked.next() => {
+                let node = &nodes[index];
+                let (kind, detail) = match answer {
+                    Ok(bytes) if (wanted.accept)(&bytes) => return Ok(bytes),
                     Ok(_) => {
                         unreachable = false;
-                        reasons.push(format!("{}: its bytes are not the signed ones", node.id));
+                        (FaultKind::WrongBytes, "its bytes are not the signed ones".to_owned())
                     }
                     Err(error) => {
                         unreachable &= error.is_unreachable();
                         whole |= matches!(error, FetchError::Whole { .. });
-                        reasons.push(format!("{}: {}", node.id, causes::line(&error)));
+                        (kind_of(&error), causes::line(&error))
                     }
-                }
+                };
+                reasons.push(format!("{}: {detail}", node.id));
+                let name = node.label().to_owned();
+                (wanted.faults)(NodeFault { node: node.id.clone(), name, fault: kind, detail, dropped: false });
+                runners[index] = None;
                 due = Instant::now();
             }
             () = tokio::time::sleep_until(due), if waiting.len() > 0 => {}
         }
     }
+    let location = wanted.location.to_owned();
     if nodes.is_empty() {
-        return Err(FetchError::NoNodes { location: location.to_owned() });
+        return Err(FetchError::NoNodes { location });
     }
-    Err(FetchError::NoneAcceptable { location: location.to_owned(), reasons, unreachable, whole })
+    Err(FetchError::NoneAcceptable { location, reasons, unreachable, whole })
 }
 
-/// The same from nodes that send whole objects only, as the simplest static hosts do: what lies before the span comes as well, and is
-/// thrown away as it comes. For a span without which nothing goes on, when [`fetch_span`] has failed; the nodes are asked one after
-/// another.
-///
-/// # Errors
-/// As [`fetch_span`].
-pub async fn fetch_span_of_whole(
-    client: &Client,
-    nodes: &[Node],
-    location: &str,
-    object_length: u64,
-    span: Range<u64>,
-    accept: &(dyn Fn(&[u8]) -> bool + Sync),
-) -> Result<Bytes, FetchError> {
-    let mut reasons = Vec::new();
-    for node in nodes {
-        let answer = async {
-            let address = |source| FetchError::Address { node: node.id.clone(), location: location.to_owned(), source };
-            let url = node.address(location).map_err(address)?;
-            let late = |_| FetchError::TimedOut { url: url.clone(), seconds: SILENCE.as_secs() };
-            let answer = tokio::time::timeout(SILENCE, client.ask(&url, &span, false)).await.map_err(late)?;
-            let answer = answer.map_err(|source| http(&url, source))?;
-            let skip = response::judge(answer.status(), answer.headers(), answer.content_length(), &span, object_length, true)
-                .map_err(|unfit| FetchError::WrongAnswer { url: url.clone(), reason: unfit.detail })?;
-            read_behind(answer, &url, skip, span.end - span.start, SILENCE).await
-        };
-        match answer.await {
-            Ok(bytes) if accept(&bytes) => return Ok(bytes),
-            Ok(_) => reasons.push(format!("{}: its bytes are not the signed ones", node.id)),
-            Err(error) => reasons.push(format!("{}: {}", node.id, causes::line(&error))),
+fn kind_of(error: &FetchError) -> FaultKind {
+    match error {
+        FetchError::TimedOut { .. } => FaultKind::Stalled,
+        FetchError::Whole { .. } => FaultKind::IgnoredRange,
+        FetchError::Http { source, .. } if source.is_connect() => FaultKind::Unreachable,
+        FetchError::Http { .. } => FaultKind::Truncated,
+        _ => FaultKind::Refused,
+    }
+}
+
+/// Asks one node, and again where its answer broke.
+async fn ask(client: &Client, node: &Node, wanted: &Span<'_>, asked: &Asked) -> Result<Bytes, FetchError> {
+    let Span { location, span, .. } = wanted;
+    let address = |source| FetchError::Address { node: node.id.clone(), location: (*location).to_owned(), source };
+    let url = node.address(location).map_err(address)?;
+    let mut body = BytesMut::new();
+    let mut pace = Pace { since: Instant::now(), came: 0 };
+    let mut tries = 0;
+    loop {
+        let before = body.len() as u64;
+        let read = read(client, &url, wanted, asked, (&mut body, &mut pace)).await;
+        if body.len() as u64 >= span.end - span.start {
+            return Ok(body.freeze());
+        }
+        tries += 1;
+        let gained = body.len() as u64 - before;
+        match read {
+            Err(error @ (FetchError::TimedOut { .. } | FetchError::Whole { .. })) => return Err(error),
+            read if gained < FRUITFUL || tries >= RESUMED => {
+                read?;
+                let reason = format!("ended {} bytes too early", span.end - span.start - body.len() as u64);
+                return Err(FetchError::WrongAnswer { url: redacted(&url), reason });
+            }
+            _ => {}
         }
     }
-    Err(FetchError::NoneAcceptable { location: location.to_owned(), reasons, unreachable: false, whole: false })
 }
 
-async fn ask<'a>(
+/// Whether enough comes in the time there is.
+struct Pace {
+    since: Instant,
+    came: u64,
+}
+
+impl Pace {
+    fn is_too_slow(&mut self, bytes: u64, left: u64) -> bool {
+        self.came += bytes;
+        if self.came >= LEAST.min(left / LEAST_SHARE) {
+            *self = Self { since: Instant::now(), came: 0 };
+        }
+        self.since.elapsed() > LEAST_TIME
+    }
+}
+
+/// One request for what is still missing of a span, as far as it goes.
+async fn read(
     client: &Client,
-    node: &'a Node,
-    location: &str,
-    object_length: u64,
-    span: &Range<u64>,
-) -> (&'a Node, Result<Bytes, FetchError>) {
-    let answer = async {
-        let address = |source| FetchError::Address { node: node.id.clone(), location: location.to_owned(), source };
-        let url = node.address(location).map_err(address)?;
-        let request = async {
-            let answer = client.ask(&url, span, false).await.map_err(|source| http(&url, source))?;
-            let skip = response::judge(answer.status(), answer.headers(), answer.content_length(), span, object_length, false)
-                .map_err(|unfit| match unfit.kind {
-                    FaultKind::IgnoredRange if !unfit.lasting => FetchError::Whole { url: url.clone() },
-                    _ => FetchError::WrongAnswer { url: url.clone(), reason: unfit.detail },
-                })?;
-            let bytes = read_exactly(answer, &url, skip + span.end - span.start).await?;
-            Ok(bytes.slice(usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len())..))
-        };
-        let late = |_| FetchError::TimedOut { url: url.clone(), seconds: SPAN_TIME.as_secs() };
-        tokio::time::timeout(SPAN_TIME, request).await.map_err(late)?
-    };
-    (node, answer.await)
+    url: &Url,
+    wanted: &Span<'_>,
+    asked: &Asked,
+    (body, pace): (&mut BytesMut, &mut Pace),
+) -> Result<(), FetchError> {
+    let late = |seconds: Duration| FetchError::TimedOut { url: redacted(url), seconds: seconds.as_secs() };
+    let span = wanted.span.start + body.len() as u64..wanted.span.end;
+    let answer = timeout(wanted.silence, client.ask(url, &span, false)).await.map_err(|_| late(wanted.silence))?;
+    let mut answer = answer.map_err(|source| http(url, source))?;
+    let (status, length) = (answer.status(), answer.content_length());
+    let judged = response::judge(status, answer.headers(), length, &span, wanted.object_length, wanted.whole);
+    let response::Fit { mut skip, .. } = judged.map_err(|unfit| match unfit.kind {
+        FaultKind::IgnoredRange if !unfit.lasting => FetchError::Whole { url: redacted(url) },
+        _ => FetchError::WrongAnswer { url: redacted(url), reason: unfit.detail },
+    })?;
+    let mut missing = span.end - span.start;
+    while missing > 0 {
+        asked.left.store(skip + missing, Ordering::Relaxed);
+        let chunk = timeout(wanted.silence, answer.chunk()).await.map_err(|_| late(wanted.silence))?;
+        let Some(mut chunk) = chunk.map_err(|source| http(url, source))? else { break };
+        let came = chunk.len() as u64;
+        asked.came.fetch_add(came, Ordering::Relaxed);
+        let passed = chunk.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
+        chunk.advance(passed);
+        skip -= passed as u64;
+        chunk.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
+        missing -= chunk.len() as u64;
+        body.extend_from_slice(&chunk);
+        if pace.is_too_slow(came, skip + missing) {
+            return Err(late(LEAST_TIME));
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The bandwidth cap: a token bucket that all lanes share. Lanes pay for bytes after they have read them, so the cap holds on
 //! average; what a socket's buffer took in between is paid for before the next read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ const RECHECK: Duration = Duration::from_millis(100);
 pub(super) struct Throttle {
     control: watch::Receiver<Control>,
     bucket: Mutex<Bucket>,
+    slowed: AtomicBool,
 }
 
 struct Bucket {
@@ -26,7 +28,13 @@ struct Bucket {
 
 impl Throttle {
     pub(super) fn new(control: watch::Receiver<Control>) -> Self {
-        Self { control, bucket: Mutex::new(Bucket { tokens: 0.0, at: Instant::now() }) }
+        let bucket = Mutex::new(Bucket { tokens: 0.0, at: Instant::now() });
+        Self { control, bucket, slowed: AtomicBool::new(false) }
+    }
+
+    /// Whether a cap has made a lane wait: what was measured is not the nodes' own rate.
+    pub(super) fn has_slowed(&self) -> bool {
+        self.slowed.load(Ordering::Relaxed)
     }
 
     /// Whether a cap is set now.
@@ -43,6 +51,7 @@ impl Throttle {
                 return;
             }
             due = 0.0;
+            self.slowed.store(true, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_secs_f64(debt / limit).min(RECHECK)).await;
         }
     }
@@ -89,6 +98,11 @@ mod tests {
         let (sender, receiver) = watch::channel(Control::default());
         Throttle::new(receiver.clone()).pay(usize::MAX).await;
         sender.send_modify(|control| control.limit = Some(0));
-        Throttle::new(receiver).pay(usize::MAX).await;
+        let throttle = Throttle::new(receiver);
+        throttle.pay(usize::MAX).await;
+        assert!(!throttle.has_slowed());
+        sender.send_modify(|control| control.limit = Some(1000));
+        throttle.pay(100).await;
+        assert!(throttle.has_slowed());
     }
 }

@@ -27,8 +27,18 @@ pub enum Behaviour {
     IgnoreRange,
     /// 206 with bytes from another place.
     WrongContentRange,
-    /// The entity tag changes after so many requests.
-    TagChangesAfter(usize),
+    /// Every answer has another entity tag, as of several servers behind one name.
+    Tags,
+    /// Answers begin after so many milliseconds.
+    Late(u64),
+    /// 206 with so many bytes at most, however many were asked for.
+    AtMost(u64),
+    /// 200 with the whole object for any Range, and no word on its length.
+    Chunked,
+    /// 404 to every other request, as of several servers one of which does not have the object yet.
+    NotEverywhere,
+    /// Answers are good for so many bytes, and then a byte each half second.
+    Fades(u64),
     /// 206 with `Content-Encoding: gzip`.
     Gzip,
     /// 302 to this address.
@@ -155,7 +165,7 @@ impl Shared {
     /// `None` when the connection is to be closed.
     fn answer(&self, stream: &mut TcpStream, range: Option<(u64, u64)>, number: usize) -> Option<()> {
         let length = self.content.len() as u64;
-        let (mut start, end) = range.unwrap_or((0, length));
+        let (mut start, mut end) = range.unwrap_or((0, length));
         let mut partial = range.is_some();
         let mut said_length = length;
         let mut extra = String::new();
@@ -163,9 +173,18 @@ impl Shared {
         match self.behaviour() {
             Behaviour::IgnoreRange => partial = false,
             Behaviour::WrongContentRange => start = start.saturating_sub(1000),
-            Behaviour::TagChangesAfter(requests) if number >= requests => tag = "\"two\"",
+            Behaviour::Tags => tag = ["\"one\"", "W/\"two\""][number % 2],
+            Behaviour::Late(milliseconds) => std::thread::sleep(Duration::from_millis(milliseconds)),
+            Behaviour::NotEverywhere if number.is_multiple_of(2) => {
+                return send(stream, "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
+            }
+            Behaviour::Chunked => {
+                send(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+                return self.body(stream, 0, length).and(None);
+            }
             Behaviour::Gzip => extra = "Content-Encoding: gzip\r\n".to_owned(),
             Behaviour::Size(size) => said_length = size,
+            Behaviour::AtMost(bytes) => end = end.min(start + bytes),
             Behaviour::Redirect(to) => {
                 return send(stream, &format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"));
             }
@@ -219,6 +238,12 @@ impl Shared {
                     self.pace(count, rate)?;
                 }
                 Behaviour::Limited(rate) => self.pace(count, rate)?,
+                Behaviour::Fades(bytes) if at < first + bytes => count = count.min(first + bytes - at),
+                Behaviour::Fades(_) => {
+                    count = 1;
+                    let due = Instant::now() + Duration::from_millis(500);
+                    self.wait_until(|| Instant::now() >= due || self.behaviour() != behaviour)?;
+                }
                 Behaviour::Dead => return None,
                 _ => {}
             }

@@ -296,8 +296,14 @@ impl Job {
             return Ok(false);
         };
         let slot = &self.context.described;
-        let library =
-            Library { client: &self.client, nodes: &self.offer.nodes, slot, office: &self.context.office, staging: None };
+        let library = Library {
+            client: &self.client,
+            nodes: &self.offer.nodes,
+            slot,
+            office: &self.context.office,
+            staging: None,
+            emitter: None,
+        };
         let fetched = async {
             let base = application.base();
             let index = library.index(&release, base).await?;

@@ -86,6 +86,7 @@ impl Job {
             slot: &self.context.described,
             office: &self.context.office,
             staging: Some(staging),
+            emitter: Some(&self.emitter),
         }
     }
 

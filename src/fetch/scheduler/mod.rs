@@ -89,8 +89,6 @@ pub struct Scheduler {
     passed_over: u64,
     paused: bool,
     capped: bool,
-    /// A cap slowed the lanes at some time: what was measured is not the nodes' own.
-    was_capped: bool,
     over: bool,
 }
 
@@ -118,7 +116,6 @@ impl Scheduler {
             passed_over: 0,
             paused: false,
             capped: false,
-            was_capped: false,
             over: false,
         }
     }
@@ -164,9 +161,9 @@ impl Scheduler {
         Some(NodeView { done: node.verified, speed: node.speed(now.as_secs_f64()), state: node.state() })
     }
 
-    /// What was measured of a node, for remembering; nothing if a cap of the user's has slowed it.
+    /// What was measured of a node, for remembering.
     pub fn measured(&self, node: NodeIndex) -> Option<Prior> {
-        self.nodes.get(node).filter(|_| !self.was_capped)?.measured()
+        self.nodes.get(node)?.measured()
     }
 
     /// Bytes that are not verified yet.
@@ -318,7 +315,6 @@ impl Scheduler {
 
     fn tick(&mut self, now: f64, capped: bool, effects: &mut Vec<Effect>) {
         self.capped = capped;
-        self.was_capped |= capped;
         if !capped && !self.paused {
             self.leave_crawling(now, effects);
         }
