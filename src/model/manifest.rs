@@ -307,23 +307,34 @@ impl Manifest {
         Ok(())
     }
 
+    /// Refuses two names for one place. Windows and macOS take names that differ in case or in the form of their characters for the same;
+    /// Linux keeps them apart, and Python distributions for it bring such names (`share/terminfo/2/2621A` and `2621a`). Where a person has
+    /// put the home on a file system that does not, creating the second file fails: nothing is ever written through a name of another.
     fn check_names(&self) -> Result<(), InvalidManifest> {
+        let folds = matches!(self.platform_info.os.as_str(), "Windows" | "Darwin");
+        let key = |path: &RelativePath| if folds { path.folded() } else { path.as_str().to_owned() };
+        let collision =
+            |first: &str, second: &str| InvalidManifest::Collision { first: first.to_owned(), second: second.to_owned() };
         let own = [MANIFEST_PATH, INDEX_PATH];
-        let mut files: HashMap<String, &str> = own.iter().map(|path| (path.to_uppercase(), *path)).collect();
-        let mut folders: HashMap<String, &str> = HashMap::new();
+        let mut files: HashMap<String, &str> = HashMap::new();
         for path in self.file_manifest.keys() {
-            if let Some(first) = files.insert(path.folded(), path.as_str()) {
-                return Err(InvalidManifest::Collision { first: first.to_owned(), second: path.to_string() });
+            let folded = path.folded();
+            if let Some(reserved) = own.iter().find(|reserved| reserved.to_uppercase() == folded) {
+                return Err(collision(reserved, path.as_str()));
+            }
+            if let Some(first) = files.insert(key(path), path.as_str()) {
+                return Err(collision(first, path.as_str()));
             }
         }
+        let mut folders: HashMap<String, &str> = HashMap::new();
         let in_files = self.file_manifest.keys().flat_map(RelativePath::ancestors);
         let empty = self.empty_folders.iter().flat_map(|folder| std::iter::once(folder.as_str()).chain(folder.ancestors()));
         for folder in in_files.chain(empty) {
-            let key = folder.parse::<RelativePath>()?.folded();
+            let key = key(&folder.parse::<RelativePath>()?);
             // The same folder in two spellings is one folder here and two folders there.
             let other = folders.insert(key.clone(), folder).filter(|first| *first != folder).or_else(|| files.get(&key).copied());
             if let Some(first) = other {
-                return Err(InvalidManifest::Collision { first: first.to_owned(), second: folder.to_owned() });
+                return Err(collision(first, folder));
             }
         }
         Ok(())
@@ -432,6 +443,12 @@ mod tests {
         manifest(entries).check().unwrap_err()
     }
 
+    fn manifest_for(os: &str, entries: &[(&str, Entry)]) -> Manifest {
+        let mut manifest = manifest(entries);
+        manifest.platform_info.os = os.to_owned();
+        manifest
+    }
+
     #[test]
     fn json_and_back() {
         let manifest = manifest(&[("app/b", file(5)), ("app/l", link("b"))]);
@@ -453,16 +470,29 @@ mod tests {
 
     #[test]
     fn names_that_collide_are_refused() {
+        for os in ["Linux", "Windows", "Darwin"] {
+            for pair in [("app/x", "app/x/y"), ("metadata/Container.json", "app/z"), ("metadata/package.json", "app/z")] {
+                let error = manifest_for(os, &[(pair.0, file(1)), (pair.1, file(1))]).check().unwrap_err();
+                assert!(matches!(error, InvalidManifest::Collision { .. }), "{os} {pair:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_collide_where_the_system_takes_them_for_one() {
         for pair in [
             ("app/A.py", "app/a.py"),
             ("App2/x", "app2/y"),
-            ("app/x", "app/x/y"),
             ("app/X", "app/x/y"),
-            ("metadata/Container.json", "app/z"),
-            ("metadata/package.json", "app/z"),
+            ("app/u\u{308}.txt", "app/\u{fc}.txt"),
+            ("runtime/share/terminfo/2/2621A", "runtime/share/terminfo/2/2621a"),
+            ("runtime/share/terminfo/E/Eterm", "runtime/share/terminfo/e/eterm"),
         ] {
-            let error = refused(&[(pair.0, file(1)), (pair.1, file(1))]);
-            assert!(matches!(error, InvalidManifest::Collision { .. }), "{pair:?}: {error}");
+            let checked = |os| manifest_for(os, &[(pair.0, file(1)), (pair.1, file(1))]).check();
+            for os in ["Windows", "Darwin"] {
+                assert!(matches!(checked(os), Err(InvalidManifest::Collision { .. })), "{os} {pair:?}");
+            }
+            assert!(checked("Linux").is_ok(), "{pair:?}");
         }
     }
 
