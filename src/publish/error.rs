@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::keys::KeyRole;
+use super::settings::InvalidAddress;
 use crate::model::{ContainerId, Version};
 
 /// Any error, with its own causes.
@@ -32,6 +33,23 @@ pub enum PublishError {
     Exists {
         /// What is there.
         path: PathBuf,
+    },
+    /// A node's address that cannot be used or must not be published.
+    #[error("the address of node {node} cannot be used: {reason}")]
+    Address {
+        /// The node's id, which is its host.
+        node: String,
+        /// Why.
+        reason: InvalidAddress,
+    },
+    /// The folder is no publisher's folder.
+    #[error(
+        "{} is no publisher's folder: it has no kuzflow.toml. Make one with `kuzflow init`, or name yours with --repo DIR",
+        folder.display()
+    )]
+    NoProject {
+        /// Which folder.
+        folder: PathBuf,
     },
     /// Options that contradict each other.
     #[error("{0}")]

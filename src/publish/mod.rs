@@ -14,6 +14,7 @@ mod metadata;
 pub mod package;
 pub mod patches;
 pub mod project;
+pub mod recipe;
 pub mod renewal;
 pub mod repository;
 pub mod rotation;

@@ -17,28 +17,55 @@ use jiff::Timestamp as Time;
 use super::error::{PublishError, at};
 use super::keys::{KeyPair, KeyRole, Keyring};
 use super::metadata::{self, Current};
-use super::settings::ProjectSettings;
+use super::settings::{ProjectSettings, check_address};
 use super::transaction::{Lock, Step, Transaction};
 use crate::model::Node;
-use crate::settings::incremental::{LAUNCHER_EXAMPLE, PUBLISHER_EXAMPLE};
+use crate::settings::incremental::LAUNCHER_EXAMPLE;
 use crate::settings::{DesktopSettings, HotUpdateSettings, LauncherSettings, Settings, UpdateSettings, WindowSettings};
 
 const SETTINGS: &str = "kuzflow.toml";
 
-/// Above and below the settings that `init` writes.
-const SETTINGS_HEAD: &str = "\
-# What is published from this folder. Lifetimes are in days; `kuzflow refresh` renews the snapshot, the timestamp and
-# the list of patches.
+/// `.gitignore` of a publisher's folder: keys never belong into version control, and the rest is made.
+const IGNORED: &str = "keys/\nrepository/\npackages/\nmaking/\npatch-jobs/\n.lock\n";
 
-";
-const SETTINGS_NODES: &str = r#"
-# Where the repository is served. Clients learn of new nodes from here.
-#[[nodes]]
-#id = "asia-1"
-#name = "Shanghai"
-#region = "Asia-Pacific" # or Europe, Americas, Global
-#url = "https://updates.example.com/sample/"
-"#;
+/// What an init has made so far; taken away again when it fails, so that the next one finds no half-made folder.
+struct Unfinished {
+    folder: PathBuf,
+    made: Vec<PathBuf>,
+}
+
+impl Unfinished {
+    fn begin(project: &Project) -> Result<Self, PublishError> {
+        let folder = &project.folder;
+        let is_new = !folder.exists();
+        std::fs::create_dir_all(folder).map_err(at(folder))?;
+        let inside = [
+            project.keys_folder(),
+            project.repository(),
+            project.launcher_folder(),
+            project.settings_file(),
+            folder.join(".lock"),
+            folder.join(".gitignore"),
+        ];
+        let new = inside.into_iter().filter(|path| !path.exists()).chain(is_new.then(|| folder.clone()));
+        Ok(Self { folder: folder.clone(), made: new.collect() })
+    }
+
+    fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        for path in &self.made {
+            // What cannot be taken away is named by the next init. The folder itself goes only if nothing else is in it.
+            let is_all = self.folder == *path;
+            let _ = std::fs::remove_file(path)
+                .or_else(|_| if is_all { std::fs::remove_dir(path) } else { std::fs::remove_dir_all(path) });
+        }
+    }
+}
 
 /// How to begin.
 #[derive(Clone, Debug)]
@@ -68,13 +95,37 @@ impl Project {
         let project = Self { folder: folder.to_owned(), settings: options.settings.clone() };
         let threshold = metadata::checked_threshold(options.root_keys, options.root_threshold)?;
         options.settings.check(&project.settings_file())?;
-        let folders = [project.keys_folder(), project.metadata_folder(), project.targets_folder(), project.launcher_folder()];
+        for node in &options.settings.nodes {
+            check_address(&node.url).map_err(|reason| PublishError::Address { node: node.id.clone(), reason })?;
+        }
         let taken = [project.settings_file(), project.keys_folder(), project.repository(), project.launcher_folder()];
         if let Some(path) = taken.into_iter().find(|path| path.exists()) {
             return Err(PublishError::Exists { path });
         }
-        for path in &folders {
-            std::fs::create_dir_all(path).map_err(at(path))?;
+        // All that can be wrong with what was asked for shows before there is a folder.
+        let texts = [
+            (project.nodes_file(), project.nodes_json()?),
+            (project.launcher_folder().join("launcher.toml"), project.launcher_settings()?),
+            (project.folder.join(".gitignore"), IGNORED.as_bytes().to_vec()),
+            (project.settings_file(), project.settings_toml()?),
+        ];
+        let unfinished = Unfinished::begin(&project)?;
+        project.begin(options, threshold, now, texts)?;
+        unfinished.keep();
+        Ok(project)
+    }
+
+    /// Makes keys and the first metadata, and writes them with `texts`.
+    fn begin(
+        &self,
+        options: &InitOptions,
+        threshold: NonZeroU64,
+        now: Time,
+        texts: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
+    ) -> Result<(), PublishError> {
+        let project = self;
+        for path in [project.keys_folder(), project.metadata_folder(), project.targets_folder(), project.launcher_folder()] {
+            std::fs::create_dir_all(&path).map_err(at(&path))?;
         }
         let mut root = metadata::new_root(now, &options.settings.lifetimes)?;
         let mut targets = metadata::new_targets(NonZeroU64::MIN, now, &options.settings.lifetimes)?;
@@ -110,19 +161,20 @@ impl Project {
             write(project.metadata_folder().join(metadata::patches_file(&patches)), patches.bytes),
             write(project.metadata_folder().join("1.snapshot.json"), snapshot.bytes),
             write(project.metadata_folder().join("timestamp.json"), timestamp.bytes),
-            write(project.nodes_file(), project.nodes_json()?),
             write(project.launcher_folder().join("root.json"), root.bytes),
-            write(project.launcher_folder().join("launcher.toml"), project.launcher_settings()?),
-            write(project.settings_file(), project.settings_toml()?),
         ];
-        Transaction::new(project.lock()?, steps).run()?;
-        Ok(project)
+        // What another publisher wrote into an app's own folder stays.
+        let texts = texts.into_iter().filter(|(path, _)| !path.exists()).map(|(path, bytes)| write(path, bytes));
+        Transaction::new(project.lock()?, steps.into_iter().chain(texts).collect::<Vec<_>>()).run()
     }
 
     /// Opens a publisher's folder.
     pub fn open(folder: &Path) -> Result<Self, PublishError> {
         let path = folder.join(SETTINGS);
-        let text = std::fs::read_to_string(&path).map_err(at(&path))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => PublishError::NoProject { folder: folder.to_owned() },
+            _ => at(&path)(error),
+        })?;
         let settings: ProjectSettings =
             toml::from_str(&text).map_err(|error| PublishError::Settings { path: path.clone(), source: error.into() })?;
         settings.check(&path)?;
@@ -203,22 +255,18 @@ impl Project {
     }
 
     fn nodes_json(&self) -> Result<Vec<u8>, PublishError> {
-        let mut json = serde_json::to_vec_pretty(&self.settings.nodes).map_err(|error| self.unwritable(error))?;
+        let mut json = serde_json::to_vec_pretty(&self.settings.public_nodes()).map_err(|error| self.unwritable(error))?;
         json.push(b'\n');
         Ok(json)
     }
 
     fn settings_toml(&self) -> Result<Vec<u8>, PublishError> {
-        let toml = toml::to_string(&self.settings).map_err(|error| self.unwritable(error))?;
-        let nodes = if self.settings.nodes.is_empty() { SETTINGS_NODES } else { "" };
-        // Values that differ from the defaults stand above; beside them a comment with the same table would mislead.
-        let patches = if self.settings.has_usual_patches() { PUBLISHER_EXAMPLE } else { "" };
-        Ok(format!("{SETTINGS_HEAD}{toml}{patches}{nodes}").into_bytes())
+        self.settings.to_toml().map(String::into_bytes).map_err(|error| self.unwritable(error))
     }
 
     /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a first try with `kuzflow serve`.
     fn launcher_settings(&self) -> Result<Vec<u8>, PublishError> {
-        let mut nodes = self.settings.nodes.clone();
+        let mut nodes = self.settings.public_nodes();
         if nodes.is_empty() {
             let local = "http://127.0.0.1:8080/".parse().map_err(|error| self.unwritable(error))?;
             nodes.push(Node { id: "local".to_owned(), name: "local".to_owned(), ..Node::at(local) });

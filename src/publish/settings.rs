@@ -1,43 +1,157 @@
 //! What `kuzflow.toml` says.
 
+use std::fmt;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp as Time};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
 
 use super::error::PublishError;
 use super::keys::KeyRole;
+use super::recipe::Recipe;
 use crate::model::Node;
 use crate::model::platform::AppName;
-use crate::settings::incremental;
+use crate::settings::incremental::{self, PUBLISHER_EXAMPLE};
 use crate::settings::{Fallback, IncrementalUpdate, Performance};
 
+/// Above and below the settings that `init` writes.
+const HEAD: &str = "\
+# What is published from this folder. Relative paths are from here. Lifetimes are in days; `kuzflow refresh` renews the
+# snapshot, the timestamp and the list of patches.
+
+";
+const NODES: &str = r#"
+# Where the repository is served. Clients learn of new nodes from here.
+#[[nodes]]
+#id = "asia-1"
+#name = "Shanghai"
+#region = "Asia-Pacific" # or Europe, Americas, Global
+#url = "https://updates.example.com/sample/"
+"#;
+
 /// What `kuzflow.toml` says. Unknown keys are errors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct ProjectSettings {
     /// The app's name in ids; every package published here must bear it.
     pub app: AppName,
     /// The app's name for people.
     pub display_name: String,
+    /// What its releases are made of.
+    pub recipe: Recipe,
     /// The channel that releases go to if none is named.
-    #[serde(default = "stable")]
     pub channel: String,
     /// How long signatures last.
-    #[serde(default)]
     pub lifetimes: Lifetimes,
     /// Whether and how patches are made.
-    #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub incremental_update: IncrementalUpdate,
     /// What making and applying patches may cost.
-    #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub performance: Performance,
     /// When clients should rather fetch the full package: what the server's answers assume.
-    #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub fallback: Fallback,
     /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<Node>,
+}
+
+/// The file as it is written. Before there was `[app]`, the names stood at the top: `app = "sample"`, `display_name`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    app: WrittenApp,
+    display_name: Option<String>,
+    #[serde(default = "stable")]
+    channel: String,
+    #[serde(default)]
+    lifetimes: Lifetimes,
+    #[serde(default)]
+    incremental_update: IncrementalUpdate,
+    #[serde(default)]
+    performance: Performance,
+    #[serde(default)]
+    fallback: Fallback,
+    #[serde(default)]
+    nodes: Vec<Node>,
+}
+
+/// `app = "sample"`, or the table.
+enum WrittenApp {
+    Name(AppName),
+    Table(Box<AppTable>),
+}
+
+/// `[app]`. Serde cannot refuse unknown keys of a table in two parts, so what is left over is read as the recipe, which does.
+#[derive(Deserialize)]
+struct AppTable {
+    name: AppName,
+    display_name: Option<String>,
+    #[serde(flatten)]
+    rest: toml::Table,
+}
+
+impl<'de> Deserialize<'de> for WrittenApp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> serde::de::Visitor<'de> for Either {
+            type Value = WrittenApp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the app's name, or the table [app]")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<WrittenApp, E> {
+                text.parse().map(WrittenApp::Name).map_err(E::custom)
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<WrittenApp, A::Error> {
+                AppTable::deserialize(MapAccessDeserializer::new(map)).map(|table| WrittenApp::Table(Box::new(table)))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl TryFrom<Written> for ProjectSettings {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let (app, display_name, recipe) = match written.app {
+            WrittenApp::Name(app) => (app, written.display_name, Recipe::default()),
+            WrittenApp::Table(_) if written.display_name.is_some() => {
+                return Err("display_name stands in [app] as well as at the top; leave it in [app]".to_owned());
+            }
+            WrittenApp::Table(table) => {
+                let recipe = Recipe::deserialize(table.rest).map_err(|error| format!("in [app]: {error}"))?;
+                (table.name, table.display_name, recipe)
+            }
+        };
+        Ok(Self {
+            display_name: display_name.unwrap_or_else(|| app.to_string()),
+            app,
+            recipe,
+            channel: written.channel,
+            lifetimes: written.lifetimes,
+            incremental_update: written.incremental_update,
+            performance: written.performance,
+            fallback: written.fallback,
+            nodes: written.nodes,
+        })
+    }
+}
+
+/// What stands behind `[app]`.
+#[derive(Serialize)]
+struct Rest {
+    lifetimes: Lifetimes,
+    #[serde(skip_serializing_if = "incremental::is_default")]
+    incremental_update: IncrementalUpdate,
+    #[serde(skip_serializing_if = "incremental::is_default")]
+    performance: Performance,
+    #[serde(skip_serializing_if = "incremental::is_default")]
+    fallback: Fallback,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<Node>,
 }
 
 /// How long signatures last, in days. When one has passed, clients refuse the repository until that role signs again.
@@ -62,6 +176,7 @@ impl ProjectSettings {
         Self {
             app,
             display_name: display_name.into(),
+            recipe: Recipe::default(),
             channel: stable(),
             lifetimes: Lifetimes::default(),
             incremental_update: IncrementalUpdate::default(),
@@ -69,6 +184,34 @@ impl ProjectSettings {
             fallback: Fallback::default(),
             nodes: Vec::new(),
         }
+    }
+
+    /// The text of `kuzflow.toml`.
+    pub(super) fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let channel = toml::Value::from(self.channel.as_str());
+        let app = self.recipe.to_toml(&self.app, &self.display_name)?;
+        let rest = Rest {
+            lifetimes: self.lifetimes,
+            incremental_update: self.incremental_update.clone(),
+            performance: self.performance.clone(),
+            fallback: self.fallback.clone(),
+            nodes: self.nodes.clone(),
+        };
+        let rest = toml::to_string(&rest)?;
+        let nodes = if self.nodes.is_empty() { NODES } else { "" };
+        // Values that differ from the defaults stand above; beside them a comment with the same table would mislead.
+        let patches = if self.has_usual_patches() { PUBLISHER_EXAMPLE } else { "" };
+        Ok(format!("{HEAD}channel = {channel}\n\n{app}\n{rest}{patches}{nodes}"))
+    }
+
+    /// The nodes as everybody may read them: a name or password in an address stays here.
+    pub(super) fn public_nodes(&self) -> Vec<Node> {
+        let mut nodes = self.nodes.clone();
+        for node in &mut nodes {
+            // Addresses that cannot have either have none to be taken out.
+            let _ = node.url.set_username("").and_then(|()| node.url.set_password(None));
+        }
+        nodes
     }
 
     /// Whether all that concerns patches has its default.
@@ -110,6 +253,127 @@ impl Lifetimes {
     }
 }
 
+/// An address that no repository can be fetched from, or that must not be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAddress {
+    /// Text without `http://` or `https://` in front.
+    #[error("write it in full, for example https://updates.example.com/ or http://127.0.0.1:8080/")]
+    NoAddress,
+    /// `ftp:` and others.
+    #[error("repositories are fetched over https or http only, for example https://updates.example.com/")]
+    Scheme,
+    /// `https://user:password@…`: it would stand in what everybody downloads.
+    #[error(
+        "it has a name or password in it, which everybody would get to read; serve the repository without one: what is in it is signed, and for everybody"
+    )]
+    Password,
+    /// `?…` or `#…`.
+    #[error("it ends in ? or #, and names of files are put behind it; leave that part out")]
+    Query,
+}
+
+/// Refuses an address that no launcher can use, or that would publish a secret. The address itself is not repeated: it may hold one.
+pub fn check_address(url: &Url) -> Result<(), InvalidAddress> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(InvalidAddress::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(InvalidAddress::Password);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(InvalidAddress::Query);
+    }
+    Ok(())
+}
+
+/// The address of a node, as it is typed.
+pub fn address(text: &str) -> Result<Url, InvalidAddress> {
+    let url: Url = text.trim().parse().map_err(|_| InvalidAddress::NoAddress)?;
+    // `localhost:8080` and `updates.example.com:443` read as if the host were a scheme.
+    if !text.contains("://") {
+        return Err(InvalidAddress::NoAddress);
+    }
+    check_address(&url).map(|()| url)
+}
+
 fn stable() -> String {
     "stable".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::recipe::{Notes, RuntimeChoice};
+
+    fn read(text: &str) -> Result<ProjectSettings, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_password_in_an_address_stays_in_the_settings() {
+        let mut settings = ProjectSettings::new("sample".parse().unwrap(), "Sample");
+        settings.nodes = vec![Node::at("https://deploy:hunter2@updates.example.com/app/".parse().unwrap())];
+        assert_eq!(settings.public_nodes()[0].url.as_str(), "https://updates.example.com/app/");
+    }
+
+    #[test]
+    fn what_init_writes_is_read_as_the_same() {
+        let mut settings = ProjectSettings::new("sample".parse().unwrap(), "Sample \"App\" 示例");
+        settings.nodes = vec![Node::at("https://updates.example.com/".parse().unwrap())];
+        let again = read(&settings.to_toml().unwrap()).unwrap();
+        assert_eq!(again, settings);
+        settings.recipe = Recipe {
+            folder: Some("..".into()),
+            entry: Some("module:sample.main:run".parse().unwrap()),
+            icon: Some("../icon.png".into()),
+            notes: Some(Notes::Each([("zh-CN".to_owned(), "notes/{version}.md".to_owned())].into())),
+            runtime: Some(RuntimeChoice::Each([("Windows_AMD64".to_owned(), "python.zip".to_owned())].into())),
+            exclude: vec!["tests".to_owned()],
+            level: Some(19),
+            console: true,
+            ..Recipe::default()
+        };
+        let text = settings.to_toml().unwrap();
+        assert_eq!(read(&text).unwrap(), settings, "{text}");
+        assert!(text.contains("#requirements = "), "what is not known is there to be filled in: {text}");
+        assert!(!text.contains("#icon = "), "{text}");
+    }
+
+    #[test]
+    fn the_older_form_is_read_and_mistakes_are_named() {
+        let old = read("app = \"sample\"\ndisplay_name = \"Sample\"\n").unwrap();
+        assert_eq!((old.app.as_str(), old.display_name.as_str(), old.channel.as_str()), ("sample", "Sample", "stable"));
+        assert_eq!(read("[app]\nname = \"sample\"\n").unwrap().display_name, "sample");
+        for (text, word) in [
+            ("[app]\nname = \"sample\"\niconn = \"x.png\"\n", "iconn"),
+            ("[app]\nname = \"sample\"\nentry = \"module:\"\n", "entry"),
+            ("[app]\nname = \"sample\"\nnotes = 5\n", "expected a path"),
+            ("display_name = \"x\"\n[app]\nname = \"sample\"\n", "display_name"),
+            ("[app]\ndisplay_name = \"x\"\n", "name"),
+            ("app = \"sample\"\nunknown = 1\n", "unknown"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_used_or_hold_a_secret_are_refused() {
+        for (text, expected) in [
+            ("127.0.0.1:24000", InvalidAddress::NoAddress),
+            ("localhost:8080", InvalidAddress::NoAddress),
+            ("updates.example.com/app", InvalidAddress::NoAddress),
+            ("", InvalidAddress::NoAddress),
+            ("ftp://updates.example.com/", InvalidAddress::Scheme),
+            ("file:///srv/repository", InvalidAddress::Scheme),
+            ("https://deploy:hunter2@updates.example.com/", InvalidAddress::Password),
+            ("https://token@updates.example.com/", InvalidAddress::Password),
+            ("https://updates.example.com/?token=hunter2", InvalidAddress::Query),
+        ] {
+            let error = address(text).unwrap_err();
+            assert_eq!(error, expected, "{text}");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        assert!(address("https://updates.example.com/app").is_ok() && address("http://127.0.0.1:8080").is_ok());
+    }
 }

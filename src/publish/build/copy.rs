@@ -148,6 +148,19 @@ pub fn walk_error(root: &Path, error: walkdir::Error) -> BuildError {
     BuildError::File { action: "list", path, source }
 }
 
+/// Whether `path` is a program here.
+#[cfg(unix)]
+pub fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether `path` is a program here.
+#[cfg(not(unix))]
+pub fn is_program(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("exe"))
+}
+
 /// What a container keeps of a file's permissions.
 #[cfg(unix)]
 pub fn permissions(metadata: &Metadata) -> Permissions {

@@ -19,7 +19,8 @@ pub fn install(
     tree: &Path,
     build_date: jiff::Timestamp,
 ) -> Result<(), BuildError> {
-    let requirements = fs::canonicalize(requirements).map_err(BuildError::file("find", requirements))?;
+    let given = fs::canonicalize(requirements).map_err(BuildError::file("find", requirements))?;
+    let requirements = listed(&given, tree)?;
     let target = tree.with_file_name("dependencies");
     let host = HostPython::ask(&request.python)?;
     let native = request.platform == Platform::current() && host.name == python.name;
@@ -28,12 +29,12 @@ pub fn install(
     if !native {
         foreign(&mut command, request, python);
     }
-    if let Some(folder) = requirements.parent() {
+    if let Some(folder) = given.parent() {
         // Relative paths in the file are meant from where it lies.
         command.current_dir(folder);
     }
     command.env("SOURCE_DATE_EPOCH", build_date.as_second().max(315_532_800).to_string());
-    tool::run(&mut command, &format!("installing {}", requirements.display()), b"")?;
+    tool::run(&mut command, &format!("installing {}", given.display()), b"")?;
     if !target.is_dir() {
         return Ok(());
     }
@@ -43,6 +44,23 @@ pub fn install(
     copy::copy_tree(&target, &site, links, &|path| prune.covers(path) || is_left_out(&target, path))?;
     normalise_records(&site)?;
     fs::remove_dir_all(&target).map_err(BuildError::file("remove", &target))
+}
+
+/// A list for pip: `given` itself, or one of the dependencies that a `pyproject.toml` names. The project itself is not installed: its
+/// code is the app's folder.
+fn listed(given: &Path, tree: &Path) -> Result<std::path::PathBuf, BuildError> {
+    if given.file_name().is_none_or(|name| name != "pyproject.toml") {
+        return Ok(given.to_owned());
+    }
+    let text = fs::read_to_string(given).map_err(BuildError::file("read", given))?;
+    let wrong = |reason: String| BuildError::Requirements { path: given.to_owned(), reason };
+    let project: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+    let named = project.get("project").and_then(|project| project.get("dependencies")).and_then(toml::Value::as_array);
+    let named = named.ok_or_else(|| wrong("it has no [project] dependencies; list them in a requirements.txt".to_owned()))?;
+    let lines: String = named.iter().filter_map(toml::Value::as_str).flat_map(|line| [line, "\n"]).collect();
+    let list = tree.with_file_name("requirements.txt");
+    fs::write(&list, lines).map_err(BuildError::file("write", &list))?;
+    Ok(list)
 }
 
 /// pip if this machine's Python has it, since it follows the publisher's pip settings; else uv.
@@ -198,6 +216,18 @@ mod tests {
         normalise_records(target).unwrap();
         let record = fs::read_to_string(target.join("pkg-1.dist-info/RECORD")).unwrap();
         assert_eq!(record, "\"pkg/c,d.py\",,\npkg/a.py,,\npkg/b.py,,\n");
+    }
+
+    #[test]
+    fn a_projects_dependencies_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (given, tree) = (folder.path().join("pyproject.toml"), folder.path().join("tree"));
+        fs::write(&given, "[project]\nname = \"x\"\ndependencies = [\"PyQt5>=5.15\", \"requests; python_version>'3'\"]\n")
+            .unwrap();
+        let list = listed(&given, &tree).unwrap();
+        assert_eq!(fs::read_to_string(list).unwrap(), "PyQt5>=5.15\nrequests; python_version>'3'\n");
+        fs::write(&given, "[tool.poetry]\nname = \"x\"\n").unwrap();
+        assert!(listed(&given, &tree).unwrap_err().to_string().contains("requirements.txt"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! is packed. Never: a time, a name or an order in the package that does not follow from the inputs; a change in the app's folder.
 
 mod bytecode;
+mod checks;
 mod companion;
 mod copy;
 mod dependencies;
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use copy::NEVER;
-pub use runtime::Runtime;
+pub use runtime::{InvalidRuntime, Runtime};
 pub use start::{EntryPoint, InvalidEntryPoint};
 
 use super::package::{self, Content, Draft, Effort, Item, Package, PackageError};
@@ -54,6 +55,8 @@ pub struct BuildRequest {
     pub bytecode: bool,
     /// Requirements to install into the container.
     pub requirements: Option<PathBuf>,
+    /// What to leave out of the runtime, like [`Self::exclude`], with paths from its top (`share/terminfo`).
+    pub runtime_exclude: Vec<String>,
     /// What to leave out of the installed requirements, like [`Self::exclude`], with paths from where packages are installed
     /// (`*.pyi`, `PyQt5/Qt5/qml`).
     pub prune: Vec<String>,
@@ -100,6 +103,7 @@ impl BuildRequest {
             tkinter: false,
             bytecode: true,
             requirements: None,
+            runtime_exclude: Vec::new(),
             prune: Vec::new(),
             config: None,
             migrate: None,
@@ -142,6 +146,8 @@ pub struct Report {
     pub package_size: u64,
     /// How long each step took.
     pub steps: Vec<(Step, Duration)>,
+    /// What will probably go wrong on a user's computer, or look bad.
+    pub warnings: Vec<String>,
 }
 
 /// What the builder is doing.
@@ -207,13 +213,47 @@ pub enum BuildError {
         /// Where it leads.
         target: PathBuf,
     },
+    /// Something that the build was told to use is not there.
+    #[error("{what} {} is not there", path.display())]
+    Missing {
+        /// What it is to be.
+        what: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// An icon that is no PNG.
+    #[error("the icon {} is no PNG; save it as one, a square of 256 pixels or more", path.display())]
+    Icon {
+        /// Its file.
+        path: PathBuf,
+    },
     /// The entry point is not there.
-    #[error("the entry point {entry} is not in {}", app.display())]
+    #[error("the entry point {entry} is not in {}; {there}", app.display())]
     NoEntry {
         /// The entry point.
         entry: EntryPoint,
         /// Where it was looked for.
         app: PathBuf,
+        /// What could have been meant.
+        there: String,
+    },
+    /// The entry point is there, and is left out of the container.
+    #[error(
+        "the entry point {entry} is left out of the container, since {part} is excluded; name another entry point, or move it"
+    )]
+    EntryExcluded {
+        /// The entry point.
+        entry: EntryPoint,
+        /// Which part of its path is excluded.
+        part: String,
+    },
+    /// The entry point's module cannot be started as it is named.
+    #[error("the entry point {entry} cannot be started: {reason}")]
+    Entry {
+        /// The entry point.
+        entry: EntryPoint,
+        /// Why not.
+        reason: String,
     },
     /// The entry point needs Python, and there is none in the runtime.
     #[error("the entry point {entry} needs a Python runtime, and the runtime given has none for {platform}")]
@@ -245,6 +285,14 @@ pub enum BuildError {
         /// The Python that has no pip.
         python: PathBuf,
     },
+    /// Requirements that cannot be read.
+    #[error("{} cannot be used: {reason}", path.display())]
+    Requirements {
+        /// Their file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// An archive of a form that is not known.
     #[error("{} is no .tar.gz, .tgz, .tar.zst, .tar or .zip", path.display())]
     Archive {
@@ -273,8 +321,14 @@ impl BuildError {
     }
 }
 
+/// Looks at all that a build is given before time goes into it. Gives warnings.
+pub fn check(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
+    checks::before(request)
+}
+
 /// Builds the package `out`; if `out` is a folder, `{container id}.kuzflow` in it. `progress` may be called from any thread.
 pub fn build(request: &BuildRequest, out: &Path, progress: &(dyn Fn(BuildProgress) + Sync)) -> Result<Built, BuildError> {
+    let mut warnings = check(request)?;
     let path = if out.is_dir() { out.join(format!("{}.kuzflow", container_id(request))) } else { out.to_path_buf() };
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(BuildError::file("create the folder", folder))?;
@@ -285,7 +339,8 @@ pub fn build(request: &BuildRequest, out: &Path, progress: &(dyn Fn(BuildProgres
         .tempdir_in(&folder)
         .map_err(BuildError::file("create a temporary folder in", &folder))?;
     let mut steps = Steps { progress, done: Vec::new() };
-    let draft = lay_out(request, work.path(), &mut steps)?;
+    let (draft, more) = lay_out(request, work.path(), &mut steps)?;
+    warnings.extend(more);
     let package = steps.pack(&draft, |progress| package::write_package(&path, &draft, request.effort, progress))?;
     let report = Report {
         files: package.manifest.file_manifest.values().filter(|entry| entry.symlink.is_none()).count(),
@@ -293,6 +348,7 @@ pub fn build(request: &BuildRequest, out: &Path, progress: &(dyn Fn(BuildProgres
         unpacked_size: package.manifest.unpacked_size(),
         package_size: package.length,
         steps: steps.done,
+        warnings,
     };
     Ok(Built { package, path, report })
 }
@@ -302,7 +358,7 @@ fn container_id(request: &BuildRequest) -> crate::model::ContainerId {
 }
 
 /// Lays the container out in `work` and lists what is in it.
-fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result<Draft, BuildError> {
+fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result<(Draft, Vec<String>), BuildError> {
     let tree = work.join("tree");
     let revision = revision::of(&request.app);
     let build_date = request.build_date.or(revision.as_ref().map(|revision| revision.date)).unwrap_or(FIRST_ZIP_DATE);
@@ -332,6 +388,21 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         Some(Err(_)) if request.runtime != Runtime::Host => (None, false),
         Some(Err(error)) => return Err(error),
     };
+    let warnings = match &python {
+        None => Vec::new(),
+        Some(python) => {
+            let command = match runnable {
+                Some(python) => python.command(&tree, needs_home),
+                // What is installed for this machine's own Python says nothing about the container's.
+                None => {
+                    let mut command = tool::python(&request.python);
+                    command.arg("-S");
+                    command
+                }
+            };
+            checks::installed(request, command, &tree, &python.site.under(&tree))?
+        }
+    };
     let compiled = runnable.filter(|_| request.bytecode);
     if let Some(python) = compiled {
         steps.time(Step::Bytecode, || bytecode::compile(python, &tree, needs_home, request.effort.threads))?;
@@ -350,7 +421,7 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         }
     }
     let display_name = if request.display_name.is_empty() { request.name.as_str() } else { &request.display_name };
-    Ok(Draft {
+    let draft = Draft {
         container_info: ContainerInfo {
             version: request.version.clone(),
             build_date,
@@ -376,7 +447,8 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         dependencies: found.dependencies,
         items,
         empty_folders,
-    })
+    };
+    Ok((draft, warnings))
 }
 
 /// The first second that a zip can name: the date of a build that nobody dated.
@@ -389,7 +461,8 @@ fn no_runtime(request: &BuildRequest) -> BuildError {
 fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
     let skip = copy::Exclusions::new(copy::NEVER.iter().copied().chain(request.exclude.iter().map(String::as_str)));
     let links = if request.platform.is_windows() { copy::Links::Resolve } else { copy::Links::Keep };
-    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| skip.covers(path))?;
+    let own = |path: &str| is_publishers(&request.app, path);
+    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| skip.covers(path) || own(path))?;
     if let Some(config) = &request.config {
         // User data must be plain files.
         copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| skip.covers(path))?;
@@ -398,6 +471,14 @@ fn copy_app(request: &BuildRequest, tree: &Path) -> Result<(), BuildError> {
         Some(script) => lay_out_migration(script, tree),
         None => Ok(()),
     }
+}
+
+/// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's folder itself: keys and packages are
+/// nothing for users.
+fn is_publishers(app: &Path, path: &str) -> bool {
+    let is_one = |folder: &Path| folder.join("kuzflow.toml").is_file();
+    let parts = ["kuzflow.toml", "keys", "repository", "launcher", "packages", "making", "patch-jobs", ".lock"];
+    is_one(&app.join(path)) || (parts.contains(&path) && is_one(app))
 }
 
 /// `scripts/migrate`, with the ending by which the launcher knows how to run it.
@@ -414,13 +495,17 @@ fn lay_out_migration(script: &Path, tree: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// A relative path is one from the app's top if there is such a file, else from the current folder.
+fn find_icon(app: &Path, icon: &Path) -> PathBuf {
+    let in_app = app.join(icon);
+    if in_app.is_file() { in_app } else { icon.to_owned() }
+}
+
 /// An icon that lies in the app's folder is already there; another is copied.
 fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
     let Some(icon) = &request.icon else { return Ok(None) };
     let app = fs::canonicalize(&request.app).map_err(BuildError::file("find", &request.app))?;
-    // A relative path is one from the app's top if there is such a file, else from the current folder.
-    let in_app = app.join(icon);
-    let icon = if in_app.is_file() { &in_app } else { icon };
+    let icon = &find_icon(&app, icon);
     let icon = fs::canonicalize(icon).map_err(BuildError::file("find the icon", icon))?;
     if let Ok(inside) = icon.strip_prefix(&app) {
         let path = copy::relative(&icon, &Path::new("app").join(inside))?;

@@ -22,6 +22,27 @@ pub enum Runtime {
     Archive(PathBuf),
 }
 
+/// Text that names no runtime.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no runtime {}: expected host, none, or a folder or an archive that exists", path.display())]
+pub struct InvalidRuntime {
+    path: PathBuf,
+}
+
+impl Runtime {
+    /// `host`, `none`, or the path of a folder or an archive, from `base` if it is relative.
+    pub fn named(text: &str, base: &Path) -> Result<Self, InvalidRuntime> {
+        let path = base.join(text);
+        match text {
+            "host" => Ok(Self::Host),
+            "none" => Ok(Self::None),
+            _ if path.is_dir() => Ok(Self::Folder(path)),
+            _ if path.is_file() => Ok(Self::Archive(path)),
+            _ => Err(InvalidRuntime { path }),
+        }
+    }
+}
+
 /// What no app needs of a standard library (paths from its top).
 const NOT_NEEDED: [&str; 13] = [
     "/test",
@@ -73,6 +94,30 @@ impl HostPython {
 
 /// Lays the runtime out in `to`; `work` is for what has to be unpacked first.
 pub fn lay_out(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
+    bring(request, work, to)?;
+    let unwanted = Exclusions::new(request.runtime_exclude.iter().map(String::as_str));
+    if request.runtime_exclude.is_empty() { Ok(()) } else { leave_out(to, "", &unwanted) }
+}
+
+/// Takes out of `folder`, which lies at `inside` from the runtime's top, what is not wanted.
+fn leave_out(folder: &Path, inside: &str, unwanted: &Exclusions) -> Result<(), BuildError> {
+    for entry in fs::read_dir(folder).map_err(BuildError::file("list", folder))? {
+        let entry = entry.map_err(BuildError::file("list", folder))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        let inside = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
+        let is_folder = entry.file_type().map_err(BuildError::file("look at", &path))?.is_dir();
+        if unwanted.covers(&inside) {
+            let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(BuildError::file("remove", &path))?;
+        } else if is_folder {
+            leave_out(&path, &inside, unwanted)?;
+        }
+    }
+    Ok(())
+}
+
+fn bring(request: &BuildRequest, work: &Path, to: &Path) -> Result<(), BuildError> {
     match &request.runtime {
         Runtime::None => Ok(()),
         Runtime::Host => {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::checks::no_entry;
 use super::detect::{self, Python};
 use super::{BuildError, BuildRequest, copy, no_runtime};
 use crate::model::manifest::Launch;
@@ -69,6 +70,18 @@ impl fmt::Display for EntryPoint {
             Self::Function { module, function } => write!(f, "module:{module}:{function}"),
             Self::Executable(path) => write!(f, "exe:{path}"),
         }
+    }
+}
+
+impl serde::Serialize for EntryPoint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for EntryPoint {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -161,10 +174,6 @@ fn check_module(request: &BuildRequest, module: &str, python: &Python, tree: &Pa
     let patterns = [top.to_owned(), format!("{top}.*")];
     let is_in = |folder: &Path| patterns.iter().any(|pattern| copy::find_name(folder, pattern).is_some());
     if is_in(&tree.join("app")) || is_in(&python.site.under(tree)) { Ok(()) } else { Err(no_entry(request)) }
-}
-
-fn no_entry(request: &BuildRequest) -> BuildError {
-    BuildError::NoEntry { entry: request.entry.clone(), app: request.app.clone() }
 }
 
 /// Writes `scripts/launch.sh` or `scripts/launch.bat`: exactly what the launch says, so that both ways start the same thing.

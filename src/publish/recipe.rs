@@ -1,0 +1,175 @@
+//! `[app]` of `kuzflow.toml`: what the app is and what its releases are made of, said once instead of at every build.
+//!
+//! In: the table as it is written. Out: the same, with paths from the folder that `kuzflow.toml` lies in. Never: a look at the disk.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::build::{BuildRequest, EntryPoint, InvalidRuntime, Runtime};
+use crate::model::platform::AppName;
+use crate::model::{Platform, Version};
+
+/// Stands for the version in the path of release notes.
+const VERSION: &str = "{version}";
+
+/// What releases are made of. Relative paths are from the folder that `kuzflow.toml` lies in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// One line about the app.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The app's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// What is started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<EntryPoint>,
+    /// Packages to install into the container: a list for pip, or a `pyproject.toml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<PathBuf>,
+    /// The app's picture, a PNG; from the folder of `kuzflow.toml`, else from the app's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon: Option<PathBuf>,
+    /// Which Python comes along: `host`, `none`, a folder or an archive; for all platforms or for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeChoice>,
+    /// This machine's Python, for the copy and for pip: a program's name, or a path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python: Option<PathBuf>,
+    /// Release notes in Markdown, for every language or for each; `{version}` stands for the version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Notes>,
+    /// A folder of default settings; becomes `config/`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_defaults: Option<PathBuf>,
+    /// The release's own migration of the user's files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migrate: Option<PathBuf>,
+    /// What to leave out of the app's folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// What to leave out of the runtime.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runtime_exclude: Vec<String>,
+    /// What to leave out of the installed requirements.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prune: Vec<String>,
+    /// How hard to compress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<i32>,
+    /// The form of user data that the app knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_schema: Option<u32>,
+    /// Whether the app says when it is up.
+    #[serde(skip_serializing_if = "is_false")]
+    pub reports_up: bool,
+    /// Whether the runtime keeps tkinter.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tkinter: bool,
+    /// Whether the app writes to a console, on Windows.
+    #[serde(skip_serializing_if = "is_false")]
+    pub console: bool,
+}
+
+/// The runtime of all platforms, or of each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected \"host\", \"none\", a path, or a table with one of these for each platform")]
+pub enum RuntimeChoice {
+    /// The same for all.
+    All(String),
+    /// One for each platform.
+    Each(BTreeMap<String, String>),
+}
+
+/// Where release notes lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a path, or a table with a path for each language")]
+pub enum Notes {
+    /// One file for every language.
+    All(String),
+    /// One for each language tag.
+    Each(BTreeMap<String, String>),
+}
+
+impl Recipe {
+    /// The runtime for `platform` as it is written; `None` where nothing is said.
+    pub fn runtime_for(&self, platform: &Platform) -> Option<&str> {
+        match self.runtime.as_ref()? {
+            RuntimeChoice::All(runtime) => Some(runtime),
+            RuntimeChoice::Each(each) => each.get(&platform.to_string()).map(String::as_str),
+        }
+    }
+
+    /// The files of the notes of `version` by language tag, empty for every language; `project` is the folder of `kuzflow.toml`.
+    pub fn notes_of(&self, version: &Version, project: &Path) -> BTreeMap<String, PathBuf> {
+        let file = |pattern: &str| project.join(pattern.replace(VERSION, &version.to_string()));
+        match &self.notes {
+            None => BTreeMap::new(),
+            Some(Notes::All(pattern)) => BTreeMap::from([(String::new(), file(pattern))]),
+            Some(Notes::Each(each)) => each.iter().map(|(tag, pattern)| (tag.clone(), file(pattern))).collect(),
+        }
+    }
+
+    /// Fills in what `[app]` says about a release; `project` is the folder of `kuzflow.toml`. What is not said stays as it is.
+    pub fn fill(&self, request: &mut BuildRequest, project: &Path) -> Result<(), InvalidRuntime> {
+        let from_here = |path: &PathBuf| project.join(path);
+        if let Some(runtime) = self.runtime_for(&request.platform) {
+            request.runtime = Runtime::named(runtime, project)?;
+        }
+        if let Some(python) = &self.python {
+            // A name alone is looked for where programs are.
+            request.python = if python.components().count() > 1 { project.join(python) } else { python.clone() };
+        }
+        request.requirements = self.requirements.as_ref().map(from_here);
+        request.icon = self.icon.as_ref().map(from_here);
+        request.config = self.config_defaults.as_ref().map(from_here);
+        request.migrate = self.migrate.as_ref().map(from_here);
+        request.description.clone_from(&self.description);
+        request.exclude.clone_from(&self.exclude);
+        request.runtime_exclude.clone_from(&self.runtime_exclude);
+        request.prune.clone_from(&self.prune);
+        request.data_schema = self.data_schema.unwrap_or_default();
+        request.reports_up = self.reports_up;
+        request.tkinter = self.tkinter;
+        request.console = self.console;
+        request.effort.level = self.level.unwrap_or(request.effort.level);
+        Ok(())
+    }
+
+    /// The lines of `[app]`: what is known as values, the rest of what is often wanted as comments.
+    pub(super) fn to_toml(&self, app: &AppName, display_name: &str) -> Result<String, toml::ser::Error> {
+        let mut known = toml::Table::try_from(self)?;
+        let names = [("name", app.as_str()), ("display_name", display_name)];
+        let mut text = "[app]\n".to_owned();
+        for (key, value) in names {
+            text += &format!("{key} = {}\n", toml::Value::from(value));
+        }
+        for (key, example) in EXAMPLES {
+            text += &match known.remove(key) {
+                Some(value) => format!("{key} = {value}\n"),
+                None => format!("#{key} = {example}\n"),
+            };
+        }
+        for (key, value) in known {
+            text += &format!("{key} = {value}\n");
+        }
+        Ok(text)
+    }
+}
+
+/// What `init` writes as comments where it knows nothing.
+const EXAMPLES: [(&str, &str); 6] = [
+    ("folder", "\"../src\"                 # the app's folder"),
+    ("entry", "\"app.py\"                  # or module:package, module:package.main:run, exe:bin/program"),
+    ("requirements", "\"../requirements.txt\"  # or a pyproject.toml"),
+    ("icon", "\"../icon.png\"              # a square PNG of 256 pixels or more"),
+    ("notes", "\"notes/{version}.md\"      # or { en = \"notes/{version}.en.md\", zh-CN = \"notes/{version}.zh.md\" }"),
+    ("exclude", "[\"tests\", \"docs/*.md\"]"),
+];
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
