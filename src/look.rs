@@ -8,25 +8,26 @@
 use std::fs::{self, DirEntry, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::Duration;
 
 /// Largest small record (a pointer, a note, the state), bytes.
 pub const SMALL: u64 = 4 << 20;
 /// Largest document (a manifest, metadata), bytes.
 pub const LARGE: u64 = 256 << 20;
+/// How often a look that failed is repeated, and after which time.
+const RETRIES: u32 = 2;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What stands at `path`, itself and not what it leads to; `None` if nothing does.
 ///
 /// # Errors
 /// Whatever keeps the system from saying so.
 pub fn at(path: &Path) -> io::Result<Option<Metadata>> {
-    loop {
-        return match fs::symlink_metadata(path) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
-        };
-    }
+    again(|| match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => Err(error),
+    })
 }
 
 /// Whether there is something at `path`, also a link that leads nowhere.
@@ -50,11 +51,11 @@ pub fn is_folder(path: &Path) -> io::Result<bool> {
 /// # Errors
 /// If it cannot be listed to its end.
 pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
-    match fs::read_dir(folder) {
+    again(|| match fs::read_dir(folder) {
         Ok(entries) => entries.collect(),
         Err(error) if is_absence(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
-    }
+    })
 }
 
 /// Everything in `folder` for whoever only tidies or shows: a folder that cannot be listed is told in the log and passes for an empty one.
@@ -84,8 +85,11 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // Without effect on plain files.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file")) }
+    again(|| {
+        let file = options.open(path)?;
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file");
+        file.metadata()?.is_file().then_some(file).ok_or_else(wrong)
+    })
 }
 
 /// The bytes of a plain file of at most `most` bytes; `None` if there is none.
@@ -93,19 +97,42 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`open`]; `FileTooLarge` if it holds more.
 pub fn read(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match open(path) {
-        Ok(file) => file,
-        Err(error) if is_absence(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let length = file.metadata()?.len();
-    if length > most {
-        return Err(io::ErrorKind::FileTooLarge.into());
+    again(|| {
+        let file = match open(path) {
+            Ok(file) => file,
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let length = file.metadata()?.len();
+        if length > most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        // It may grow while it is read.
+        file.take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
+    })
+}
+
+/// Asks again, and once more, where the answer is an error that may pass: a scanner has the file, a network disk stumbles, there is no
+/// handle left for a moment.
+///
+/// # Errors
+/// The last answer.
+pub fn again<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..RETRIES {
+        match ask() {
+            Err(error) if may_pass(&error) => std::thread::sleep(PAUSE),
+            answer => return answer,
+        }
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    // It may grow while it is read.
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(Some(bytes)) }
+    ask()
+}
+
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidFilename, InvalidInput, IsADirectory, StorageFull};
+    let lasts = [FileTooLarge, InvalidFilename, InvalidInput, IsADirectory, StorageFull];
+    !is_absence(error) && !lasts.contains(&error.kind())
 }
 
 /// Whether the error says that there is nothing.
@@ -131,6 +158,25 @@ mod tests {
         assert!(entries_if_readable(&unknown).is_empty());
         assert_eq!(entries(folder.path()).unwrap().len(), 1);
         assert!(entries(&folder.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_may_pass_is_asked_again_and_what_lasts_is_not() {
+        use io::ErrorKind::{FileTooLarge, Interrupted, NotFound, Other};
+        for (kind, failures, calls, good) in [
+            (Other, 2, 3, true),
+            (Interrupted, 1, 2, true),
+            (Other, 9, 3, false),
+            (NotFound, 9, 1, false),
+            (FileTooLarge, 9, 1, false),
+        ] {
+            let mut asked = 0;
+            let answer = again(|| {
+                asked += 1;
+                if asked > failures { Ok(()) } else { Err(kind.into()) }
+            });
+            assert_eq!((asked, answer.is_ok()), (calls, good), "{kind:?}");
+        }
     }
 
     #[test]

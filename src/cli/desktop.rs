@@ -16,6 +16,7 @@ use crate::engine::protocol::{Problem, ProblemKind};
 use crate::host;
 use crate::launcher::icons;
 use crate::launcher::texts::{Language, Texts};
+use crate::look;
 use crate::settings::Settings;
 use crate::store::{Home, StoreError};
 
@@ -49,7 +50,7 @@ fn entry(context: &Context, own: &Own) -> Option<Entry> {
     let name = name_of(context);
     let active = context.home.active().ok().map(|(_, record)| record);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
-    let icon = active.and_then(|record| std::fs::read(record.icon?.under(&folder?)).ok());
+    let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
     let icon = icon.filter(|png| crate::desktop::icon::read(png).is_some()).unwrap_or_else(|| icons::LAUNCHER.to_vec());
     let in_each = |message: &str| {
         // The first is for readers of any other language.

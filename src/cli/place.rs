@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::host;
+use crate::look;
 use crate::settings::{Settings, SettingsError};
 use crate::store::Home;
 
@@ -38,7 +39,7 @@ impl Place {
         let settings = Settings::read(&config)?;
         let folder = config.parent().unwrap_or(Path::new("."));
         // Without it nothing new is trusted, which a check will say; what is installed starts all the same.
-        let shipped_root = std::fs::read(folder.join("root.json")).unwrap_or_default();
+        let shipped_root = look::read(&folder.join("root.json"), look::SMALL).unwrap_or_default().unwrap_or_default();
         let home = home_for(settings.app.as_str(), settings.home.as_deref(), folder, home).ok_or(PlaceError::NoHome)?;
         Ok(Self { settings, shipped_root, home })
     }
@@ -51,7 +52,8 @@ impl Place {
             home: Option<PathBuf>,
         }
         let config = config_file(config);
-        let text = std::fs::read_to_string(&config).unwrap_or_default();
+        let text = look::read(&config, look::SMALL).unwrap_or_default().unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let readable: Option<Readable> = toml::from_str(&text).ok();
         let (app, set) = readable.map_or((None, None), |readable| (readable.app, readable.home));
         match (home, app) {

@@ -8,6 +8,7 @@ use super::desktop;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
 use crate::launcher::{self, Language, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
+use crate::look;
 use crate::model::Offer;
 use crate::model::plan::Way;
 use crate::settings::{Announcement, Renderer};
@@ -95,7 +96,7 @@ fn window_options(context: &Context, options: Options) -> WindowOptions {
     let active = context.home.active().ok().map(|(_, record)| record);
     let app_name = desktop::name_in(&context.home, settings);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
-    let icon = active.and_then(|record| std::fs::read(record.icon?.under(&folder?)).ok());
+    let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
     WindowOptions {
         title: Texts::new(options.language).of_app(&app_name).get("window-title"),
         app_name,

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DesktopError, remove_file};
 use crate::durable;
+use crate::look;
 use crate::model::{Digest, Hasher, Version};
 
 pub use staged::{Staged, Step};
@@ -201,11 +202,11 @@ impl Program {
     /// A damaged note is none: what it said of failures costs one more try.
     fn note(&self) -> Result<Option<Note>, DesktopError> {
         let path = self.note_path();
-        match fs::read(&path) {
-            Ok(json) => Ok(serde_json::from_slice(&json)
+        match look::read(&path, look::SMALL) {
+            Ok(Some(json)) => Ok(serde_json::from_slice(&json)
                 .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "the note of an exchange is damaged"))
                 .ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(None) => Ok(None),
             Err(error) => Err(DesktopError::io("read", &path)(error)),
         }
     }

@@ -12,6 +12,7 @@ use super::{DesktopError, Entry, freedesktop, icon, mac, remove_file, windows};
 use crate::causes;
 use crate::durable;
 use crate::host::UserFolders;
+use crate::look;
 use crate::model::Digest;
 use crate::store::Home;
 
@@ -339,15 +340,14 @@ fn remove_made(path: &Path) -> Result<bool, DesktopError> {
 }
 
 fn digest_of(path: &Path) -> Option<Digest> {
-    std::fs::read(path).ok().map(|bytes| Digest::of(&bytes))
+    look::read(path, look::SMALL).ok().flatten().map(|bytes| Digest::of(&bytes))
 }
 
 /// `None` if there is none. A damaged one counts as none: what it named stays where it is.
 fn read(home: &Home) -> Option<Record> {
     let path = home.desktop_record();
-    let json = match std::fs::read(&path) {
-        Ok(json) => json,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+    let json = match look::read(&path, look::SMALL) {
+        Ok(json) => json?,
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "the list of shortcuts cannot be read");
             return None;

@@ -12,6 +12,7 @@ use super::shortcut::{self, System};
 use super::{DesktopError, remove_file};
 use crate::durable;
 use crate::host::UserFolders;
+use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::{Home, StoreError, kept};
 
@@ -52,8 +53,11 @@ pub struct Uninstall<'a> {
 pub fn is_installed(home: &Home) -> bool {
     let ours = |name: &str| {
         let path = home.root().join(name);
-        fs::symlink_metadata(&path)
-            .is_ok_and(|found| !found.is_dir() || fs::read_dir(&path).is_ok_and(|mut all| all.next().is_some()))
+        // What cannot be looked at is taken for ours: then the uninstalling says why it fails.
+        match look::at(&path) {
+            Ok(Some(found)) if found.is_dir() => look::entries(&path).map_or(true, |all| !all.is_empty()),
+            found => !matches!(found, Ok(None)),
+        }
     };
     let leftovers = || foreign(home).iter().any(|path| name_of(path).starts_with("uninstalling-"));
     FILES.into_iter().chain(FOLDERS).any(ours) || leftovers() || shortcut::is_made(home)
@@ -67,13 +71,13 @@ impl Uninstall<'_> {
     /// After another error a repeated call goes on.
     pub fn perform(self) -> Result<Uninstalled, DesktopError> {
         let Self { home, folders, program, keep_data, now } = self;
-        if !is_installed(home) && (keep_data || !home.user_data().exists()) {
+        if !is_installed(home) && (keep_data || !look::is_there(&home.user_data()).unwrap_or(true)) {
             return Ok(Uninstalled { foreign: foreign(home), ..Uninstalled::default() });
         }
         let lock = HomeLock::take(home)?;
-        for record in home.installed()? {
-            if RunningLock::is_held(home, &record.container) {
-                return Err(StoreError::InUse { id: record.container.to_string(), reason: "it is running" }.into());
+        for id in home.folders()? {
+            if RunningLock::is_held(home, &id) {
+                return Err(StoreError::InUse { id: id.to_string(), reason: "it is running" }.into());
             }
         }
         kept::put_away(home, now, &lock)?;
@@ -109,7 +113,7 @@ impl Uninstall<'_> {
 
 /// What is in the home and belongs to nobody here.
 fn foreign(home: &Home) -> Vec<PathBuf> {
-    let entries = fs::read_dir(home.root()).into_iter().flatten().flatten();
+    let entries = look::entries_if_readable(home.root()).into_iter();
     let kept = home.user_data();
     let mut foreign: Vec<PathBuf> = entries
         .map(|entry| entry.path())
@@ -132,10 +136,10 @@ fn name_of(path: &Path) -> String {
 
 /// Deletes a folder of ours with all in it; a link in its place goes, what it leads to stays.
 fn remove_folder(path: &Path) -> Result<(), DesktopError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path).map_err(DesktopError::io("remove", path)),
-        Ok(_) => remove_file(path).map(drop),
-        Err(_) => Ok(()),
+    match look::at(path).map_err(DesktopError::io("look at", path))? {
+        Some(found) if found.is_dir() => fs::remove_dir_all(path).map_err(DesktopError::io("remove", path)),
+        Some(_) => remove_file(path).map(drop),
+        None => Ok(()),
     }
 }
 

@@ -381,7 +381,13 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
                     tell(Event::Progress(Progress { done, total, ..Progress::default() }));
                 }
             };
-            let (record, migration) = switch::switch(home, &id, means(context, &told), &lock)?;
+            let (record, migration) = match switch::switch(home, &id, means(context, &told), &lock) {
+                // The version that was to be left was started meanwhile: the switch waits for its end.
+                Err(StoreError::InUse { .. }) if home.named()?.is_some_and(|active| active.pending.as_ref() == Some(&id)) => {
+                    return Ok(true);
+                }
+                result => result?,
+            };
             migration.log();
             if !migration.conflicts.is_empty() {
                 let version = record.container.version.clone();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use crate::causes;
+use crate::look;
 use crate::model::manifest::MUTABLE_FOLDERS;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath};
 use crate::peers::{Library, Office, Options, Volume};
@@ -105,7 +106,7 @@ fn look(home: &Home, catalogue: &mut Catalogue) {
     catalogue.volumes.clear();
     for record in records {
         let (root, path) = (home.container(&record.container), home.manifest(&record.container));
-        let Ok(json) = std::fs::read(&path) else { continue };
+        let Ok(Some(json)) = look::read(&path, look::LARGE) else { continue };
         if Digest::of(&json) != record.manifest {
             continue;
         }

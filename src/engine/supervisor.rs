@@ -165,7 +165,7 @@ fn count(context: &Context, record: InstalledRecord) -> (InstalledRecord, Option
 
 /// Writes down how the probation goes on. That it cannot be written is told in the log: then this launcher goes on as if it had been.
 fn change(context: &Context, record: &InstalledRecord, changed: impl FnOnce(Probation) -> Option<Probation>) {
-    let written = context.lock().and_then(|lock| probation::change(&context.home, &record.container, &lock, changed));
+    let written = context.lock_for_start().and_then(|lock| probation::change(&context.home, &record.container, &lock, changed));
     if let Err(error) = written {
         tracing::warn!(error = &error as &dyn std::error::Error, "the probation is not written down");
     }
@@ -322,7 +322,7 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
         return Err(refused());
     }
     let point = rollback::default_point(home)?.ok_or_else(refused)?;
-    let back = context.lock().and_then(|lock| {
+    let back = context.lock_for_start().and_then(|lock| {
         // Under the lock: two launchers may have seen the same version fail, and only one goes back.
         if !is_judged_here(context, record) {
             return Err(StoreError::Switched { id: record.container.to_string() });

@@ -6,6 +6,7 @@
 use super::channel::{Swap, Swapped};
 use super::context::Context;
 use super::protocol::SwapObstacle;
+use crate::look;
 use crate::model::hot_swap::Difference;
 use crate::model::plan::{Plan, Way};
 use crate::model::release::Release;
@@ -75,6 +76,6 @@ fn swap(context: &Context, release: &Release) -> Result<Swap, SwapObstacle> {
 /// An installed version's manifest, if it is the one that was installed.
 fn manifest(context: &Context, id: &ContainerId) -> Option<Manifest> {
     let record = context.home.record(id).ok()?;
-    let json = std::fs::read(context.home.manifest(id)).ok()?;
+    let json = look::read(&context.home.manifest(id), look::LARGE).ok()??;
     (Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten()
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FetchError;
 use crate::durable;
+use crate::look;
 use crate::model::Node;
 
 /// Nodes remembered at most; the ones used longest ago go first.
@@ -38,7 +39,11 @@ pub struct NodeMemory {
 impl NodeMemory {
     /// Reads the file; an empty memory if there is none or it is no memory.
     pub fn load(path: &Path) -> Self {
-        let memory = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok()).unwrap_or_default();
+        let memory = look::read(path, look::SMALL)
+            .ok()
+            .flatten()
+            .and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok())
+            .unwrap_or_default();
         let sound = |measured: &Measured| {
             measured.bytes_per_second.is_finite()
                 && measured.bytes_per_second > 0.0

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::FetchError;
+use crate::look;
 use crate::model::{Digest, Hasher, PieceTable};
 
 /// A batch of marks is written when this much time has passed since its first piece: what a power loss costs at most.
@@ -40,8 +41,9 @@ impl Partial {
             move |source| FetchError::Disk { path, source }
         }
         let journal_path = journal_path(path);
-        let marked = marks(&journal_path, &table);
-        let fresh = marked.is_none() || !path.exists();
+        // A look that fails must not throw away what was fetched.
+        let marked = marks(&journal_path, &table).map_err(disk(&journal_path))?;
+        let fresh = marked.is_none() || !look::is_there(path).map_err(disk(path))?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(fresh).open(path).map_err(disk(path))?;
         file.set_len(table.length).map_err(disk(path))?;
         let mut journal = OpenOptions::new()
@@ -75,7 +77,8 @@ impl Partial {
 
     /// Bytes that need not be fetched again, by the journal alone: quick, for showing a price.
     pub fn marked_bytes(path: &Path, table: &PieceTable) -> u64 {
-        let marked = if path.exists() { marks(&journal_path(path), table) } else { None };
+        let is_there = look::is_there(path).unwrap_or(false);
+        let marked = if is_there { marks(&journal_path(path), table).unwrap_or_default() } else { None };
         marked.unwrap_or_default().into_iter().map(|index| table.span(index)).map(|span| span.end - span.start).sum()
     }
 
@@ -189,16 +192,17 @@ fn header(table: &PieceTable) -> String {
 }
 
 /// The marked pieces, in order and once each; `None` if the journal is absent or belongs to another table.
-fn marks(journal: &Path, table: &PieceTable) -> Option<Vec<u32>> {
-    let text = std::fs::read_to_string(journal).ok()?;
-    let lines = text.strip_prefix(&header(table))?;
+fn marks(journal: &Path, table: &PieceTable) -> io::Result<Option<Vec<u32>>> {
+    let Some(text) = look::read(journal, look::LARGE)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&text);
+    let Some(lines) = text.strip_prefix(&header(table)) else { return Ok(None) };
     // A line without its end was cut; the number in it may be another one.
     let whole = lines.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let mut marked: Vec<u32> =
         whole.lines().filter_map(|line| line.parse().ok()).filter(|index| *index < table.count()).collect();
     marked.sort_unstable();
     marked.dedup();
-    Some(marked)
+    Ok(Some(marked))
 }
 
 fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) -> io::Result<()> {

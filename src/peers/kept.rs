@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::shelf::Share;
 use crate::durable;
 use crate::fetch::Holding;
+use crate::look;
 use crate::model::{Digest, PieceSet, PieceTable};
 
 /// Largest description that is read, bytes.
@@ -65,7 +66,7 @@ impl Kept {
     /// What was kept and is still what it was: every piece is hashed.
     pub(super) fn load(&self) -> Vec<(Digest, Share)> {
         self.tidy(SystemTime::now());
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = look::entries_if_readable(&self.folder).into_iter();
         let digests = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json")?.parse::<Digest>().ok());
         digests.filter_map(|digest| Some((digest, self.open(&digest)?))).collect()
     }
@@ -92,13 +93,14 @@ impl Kept {
 
     /// Deletes what is too old, and the oldest of what is too much.
     pub(super) fn tidy(&self, now: SystemTime) {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = look::entries_if_readable(&self.folder).into_iter();
         let mut found: Vec<(SystemTime, u64, PathBuf)> = entries
             .filter_map(|entry| {
                 let metadata = entry.metadata().ok()?;
-                // The description is written when the object is kept; the object itself keeps the time of its last piece.
-                let age_of = entry.path().with_extension(DESCRIPTION);
-                let time = fs::metadata(age_of).and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+                // The description is written when the object is kept; the object itself keeps the time of its last piece. One whose
+                // description cannot be looked at stays for now; one that has none is old.
+                let described = look::at(&entry.path().with_extension(DESCRIPTION)).ok()?;
+                let time = described.and_then(|found| found.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
                 Some((time, metadata.len(), entry.path()))
             })
             .collect();

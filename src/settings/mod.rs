@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
 pub use self::peers::Peers;
+use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
 
@@ -326,7 +327,9 @@ pub enum SettingsError {
 impl Settings {
     /// Reads and checks `launcher.toml`.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        let failed = |source| SettingsError::Read { path: path.to_owned(), source };
+        let bytes = look::read(path, look::SMALL).and_then(|found| found.ok_or_else(|| std::io::ErrorKind::NotFound.into()));
+        let text = String::from_utf8(bytes.map_err(failed)?).map_err(|error| failed(std::io::Error::other(error)))?;
         Self::parse(&text, path)
     }
 

@@ -104,7 +104,7 @@ impl Contents {
     /// Opens a file that seems to have this content, but nothing that a link leads to.
     pub fn open(&self, digest: &Digest) -> Option<File> {
         let plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-        self.places(digest).iter().filter(plain).find_map(|path| File::open(path).ok())
+        self.places(digest).iter().filter(plain).find_map(|path| look::open(path).ok())
     }
 
     /// The manifest with this digest, if a version has it.

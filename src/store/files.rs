@@ -157,7 +157,7 @@ fn set_owner_writable(path: &Path) {
 
 fn copy_bytes(from: &Path, to: &Path) -> Result<fs::File, StoreError> {
     remove_file(to)?;
-    let mut source = fs::File::open(from).map_err(StoreError::io("open", from))?;
+    let mut source = look::open(from).map_err(StoreError::io("open", from))?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     // What nobody else may read is not readable while it is copied either.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::StoreError;
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
@@ -18,10 +17,6 @@ pub(super) const LEAVING: &str = ".leaving-";
 /// Beginning of the name of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
 pub(super) const RECORD: &str = "metadata/installed.json";
-
-/// How often what cannot be read is asked for again before the newest version stands in for the active one, and after which time.
-const READS_BEFORE_STAND_IN: u32 = 3;
-const READ_AGAIN: Duration = Duration::from_millis(20);
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,22 +140,15 @@ impl Home {
         self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
     }
 
-    /// As [`Home::active`], for starting the app: what cannot be read is asked for again, and where that does not help the newest whole
-    /// version stands in. The app starts (promise 1).
+    /// As [`Home::active`], for starting the app: where it cannot be read the newest whole version stands in. The app starts (promise 1).
     pub fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
-        let mut tries = 0;
-        loop {
-            match self.active() {
-                Err(error @ StoreError::Io { .. }) if tries < READS_BEFORE_STAND_IN => {
-                    tracing::warn!(%error, "the active version cannot be read");
-                    tries += 1;
-                    std::thread::sleep(READ_AGAIN);
-                }
-                Err(StoreError::Io { .. }) => break,
-                result => return result,
+        match self.active() {
+            Err(error @ StoreError::Io { .. }) => {
+                tracing::error!(%error, "the active version cannot be read");
+                self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
             }
+            result => result,
         }
-        self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
     }
 
     /// The active version for whoever decides what is to be deleted or moved: `None` if none is installed.

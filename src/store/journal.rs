@@ -59,6 +59,12 @@ impl Journal {
         self.perform_or_undo(home)
     }
 
+    /// Undoes what was performed, for `active` as it is to be again: the version that was left has turned out to be in use.
+    pub fn take_back(&self, home: &Home, active: &Active) -> Result<(), StoreError> {
+        home.set_active(active)?;
+        self.undo(home)
+    }
+
     fn perform_or_undo(&self, home: &Home) -> Result<(), StoreError> {
         let Err(error) = self.perform(home) else {
             self.forget(home);

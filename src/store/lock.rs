@@ -10,9 +10,10 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Home, StoreError};
+use crate::look;
 use crate::model::ContainerId;
 
 /// Held while versions in a home are changed. Starting the app needs none.
@@ -37,9 +38,28 @@ impl HomeLock {
     }
 }
 
-/// As long as this lives, a version is not started.
+/// As long as this lives, a version is not started; but by a launcher that has waited for it in vain ([`LONGEST_WAIT_OF_A_START`]).
 #[derive(Debug)]
-pub(super) struct NotStarting(#[allow(dead_code)] Option<File>);
+pub(super) struct NotStarting {
+    #[allow(dead_code)]
+    file: Option<File>,
+    since: Instant,
+}
+
+impl NotStarting {
+    /// Whether a launcher may have waited for this in vain by now: this one was stopped, or is slow.
+    pub fn may_be_outrun(&self) -> bool {
+        self.since.elapsed() >= LONGEST_WAIT_OF_A_START / 2
+    }
+
+    /// [`StoreError::InUse`] if `id` was started all the same.
+    pub fn refuse_if_outrun(&self, home: &Home, id: &ContainerId) -> Result<(), StoreError> {
+        if self.may_be_outrun() && RunningLock::is_noted(home, id)? {
+            return Err(StoreError::InUse { id: id.to_string(), reason: "it was started meanwhile" });
+        }
+        Ok(())
+    }
+}
 
 /// Shared by all processes that run a version. On Unix the app inherits it, so it outlives the launcher.
 #[derive(Debug)]
@@ -55,14 +75,25 @@ impl RunningLock {
         let path = home.running().join(id.to_string());
         std::fs::create_dir_all(home.running()).map_err(StoreError::io("create", &path))?;
         let file = open(&path)?;
-        match file.try_lock_shared() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                // Its files are being carried over to another version; which one is active is to be asked again then.
-                file.lock_shared().map_err(StoreError::io("lock", &path))?;
-                return Err(StoreError::Switched { id: id.to_string() });
+        let (end, mut waited) = (Instant::now() + LONGEST_WAIT_OF_A_START, false);
+        loop {
+            match file.try_lock_shared() {
+                // Its files were carried over to another version; which one is active is to be asked again.
+                Ok(()) if waited => return Err(StoreError::Switched { id: id.to_string() }),
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                    if !std::mem::replace(&mut waited, true) {
+                        tracing::warn!(%id, "another launcher carries the files of this version over; waiting for it");
+                    }
+                    std::thread::sleep(WAIT_AGAIN);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    // Whoever holds it is stopped or slow, and looks before it switches whether somebody is noted.
+                    tracing::warn!(%id, "the other launcher is not done; the version is started all the same");
+                    break;
+                }
+                Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
         }
         let lock = Self { file, records: records(home, id) };
         if let Err(error) = lock.write(std::process::id()) {
@@ -78,7 +109,7 @@ impl RunningLock {
         Self::refuse_if_running(home, id)?;
         // Where there can be no lock file (a read-only home), or a browser that the app opened holds it, there is nothing to be had.
         let file = open(&home.running().join(id.to_string())).ok();
-        Ok(NotStarting(file.filter(|file| file.try_lock().is_ok())))
+        Ok(NotStarting { file: file.filter(|file| file.try_lock().is_ok()), since: Instant::now() })
     }
 
     /// [`StoreError::InUse`] if `id` runs, and still does after a moment.
@@ -92,6 +123,14 @@ impl RunningLock {
             std::thread::sleep(LOOK_AGAIN);
         }
         Ok(())
+    }
+
+    /// Whether a process that is alive is noted for `id`: it runs the version, or is about to start it.
+    fn is_noted(home: &Home, id: &ContainerId) -> Result<bool, StoreError> {
+        let folder = records(home, id);
+        look::entries(&folder).map_err(StoreError::io("read", &folder))?;
+        let is_other = |process: u32| process != std::process::id();
+        Ok(recorded(&folder).any(|(process, started)| is_other(process) && process::is_alive(process, &started)))
     }
 
     /// Whether any process at all has inherited the lock of `id`, also one that the app left behind.
@@ -115,7 +154,7 @@ impl RunningLock {
         let Some(started) = process::start(process) else { return Ok(()) };
         std::fs::create_dir_all(&self.records)?;
         // Under a name that is no process until it is whole.
-        let part = self.records.join(format!("{process}.part"));
+        let part = self.records.join(format!("{process}{PART}"));
         std::fs::write(&part, started)?;
         std::fs::rename(&part, self.records.join(process.to_string()))
     }
@@ -124,6 +163,14 @@ impl RunningLock {
         for (process, started) in recorded(&self.records) {
             if !process::is_alive(process, &started) {
                 let _ = std::fs::remove_file(self.records.join(process.to_string()));
+            }
+        }
+        // Notes that a kill left half written.
+        for part in look::entries_if_readable(&self.records) {
+            let name = part.file_name();
+            let writer = name.to_str().and_then(|name| name.strip_suffix(PART)?.split('.').next()?.parse().ok());
+            if writer.is_some_and(|writer: u32| process::start(writer).is_none()) {
+                let _ = std::fs::remove_file(part.path());
             }
         }
     }
@@ -168,14 +215,25 @@ impl RunningLock {
     }
 }
 
+/// How long a start waits for a launcher that carries the version's files over. All waits of a start together must stay below five
+/// seconds: this one, that for a switch which is decided, and those for the home's lock.
+const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(2);
+/// Between two tries to get a lock that a start waits for.
+const WAIT_AGAIN: Duration = Duration::from_millis(20);
 /// Looks at the lock of a version before it is taken for running where that has consequences.
 const LOOKS_BEFORE_REFUSAL: u32 = 50;
+/// What the name of a note ends in until it is whole.
+const PART: &str = ".part";
 /// Between two looks at a lock; asking holds it for microseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Whether somebody holds the lock. Asking takes it for a moment, which another one who asks would see; so only the third look counts.
 fn is_locked(path: &Path, mut pause: impl FnMut()) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let file = match look::open(path) {
+        Ok(file) => file,
+        // What cannot be asked may be held: the version is left alone.
+        Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
+    };
     let is_held = || matches!(file.try_lock(), Err(TryLockError::WouldBlock));
     for _ in 0..2 {
         if !is_held() {
@@ -192,9 +250,10 @@ pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
 
 /// Processes with their start times. What is no whole record is passed over.
 fn recorded(folder: &Path) -> impl Iterator<Item = (u32, String)> + use<> {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+    look::entries_if_readable(folder).into_iter().filter_map(|entry| {
         let process = entry.file_name().to_str()?.parse().ok()?;
-        Some((process, std::fs::read_to_string(entry.path()).ok()?))
+        let started = look::read(&entry.path(), look::SMALL).ok()??;
+        Some((process, String::from_utf8(started).ok()?))
     })
 }
 
@@ -234,7 +293,12 @@ mod process {
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(StoreError::io("open", path))
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    // Whoever can open it can hold it: other users could keep this one from updating.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    look::open_with(&mut options, path).map_err(StoreError::io("open", path))
 }
 
 #[cfg(test)]

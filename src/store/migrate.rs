@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -84,20 +86,42 @@ pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreE
     Ok(last)
 }
 
-/// Whether nobody ever changed or made a file in the folders of `container` that are the user's.
+/// A number that is another one as soon as a file of the user's in `container` is changed, made or removed.
+pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
+    let walk = Walk::of(container)?;
+    let mut hasher = DefaultHasher::new();
+    for path in walk.files.iter().map(|(path, _)| path).chain(&walk.folders).chain(&walk.links) {
+        let found = look::at(path).map_err(StoreError::io("look at", path))?;
+        (path, found.map(|found| (found.len(), found.modified().ok()))).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+/// Whether nobody ever changed or made a file in the folders of `container` that are the user's. What cannot be read, also when it is
+/// asked for again, is not known to be nobody's.
 pub(super) fn is_pristine(container: &Path) -> bool {
-    // What cannot be read is not known to be nobody's.
-    let Ok(shipped) = Shipped::of(container) else { return false };
+    let unchanged = look::again(|| is_unchanged(container).map_err(io::Error::other));
+    unchanged.unwrap_or_else(|error| {
+        tracing::warn!(%error, "files that cannot be read are kept as the user's");
+        false
+    })
+}
+
+fn is_unchanged(container: &Path) -> Result<bool, StoreError> {
+    let shipped = Shipped::of(container)?;
     let (sizes, contents) = (shipped.sizes(), shipped.contents());
-    let Ok(walk) = Walk::of(container) else { return false };
-    let is_default = |(path, size): &(PathBuf, u64)| {
-        let Ok(relative) = path.strip_prefix(container) else { return false };
+    let walk = Walk::of(container)?;
+    for (path, size) in &walk.files {
+        let Ok(relative) = path.strip_prefix(container) else { return Ok(false) };
         let key = key_of(relative);
         // The size first: no default's bytes are read because of a large file of the user's.
         let same_size = sizes.get(&key).is_some_and(|known| *known == *size || *known == 0);
-        same_size && contents.get(&key).is_some_and(|known| content_of(path).is_ok_and(|content| content == Some(*known)))
-    };
-    walk.links.is_empty() && walk.files.iter().all(is_default)
+        let Some(known) = contents.get(&key).filter(|_| same_size) else { return Ok(false) };
+        if content_of(path)?.as_ref() != Some(known) {
+            return Ok(false);
+        }
+    }
+    Ok(walk.links.is_empty())
 }
 
 /// What stands at a path, as far as carrying over compares it.

@@ -117,11 +117,14 @@ impl HealthFile {
     /// What the app has said last.
     pub fn said(&self) -> Option<Said> {
         use std::io::{Read as _, Seek as _, SeekFrom};
-        let mut text = Vec::new();
-        let mut file = look::open(&self.0).ok()?;
-        let length = file.metadata().ok()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(MOST_SAID))).ok()?;
-        file.take(MOST_SAID).read_to_end(&mut text).ok()?;
+        let end = || {
+            let mut text = Vec::new();
+            let mut file = look::open(&self.0)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(MOST_SAID)))?;
+            file.take(MOST_SAID).read_to_end(&mut text).map(|_| text)
+        };
+        let text = look::again(end).ok()?;
         let text = String::from_utf8_lossy(&text);
         text.lines().rev().find_map(|line| {
             let line = line.trim();

@@ -77,7 +77,7 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
     let point = point(home, to)?;
     let record = home.record(&point.container)?;
     RunningLock::refuse_if_running(home, &point.container)?;
-    let _waiting = RunningLock::keep_from_starting(home, &active.container)?;
+    let waiting = RunningLock::keep_from_starting(home, &active.container)?;
     let now = jiff::Timestamp::now();
     let left_up = active.probation.as_ref().is_none_or(|probation| probation.up);
     let note =
@@ -91,6 +91,7 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
         pending_failures: 0,
         probation: (!point.healthy).then(|| Probation::begin(now)),
     };
+    waiting.refuse_if_outrun(home, &active.container)?;
     if point.has_files()? {
         // The version was used again since: its files of now go to a snapshot of their own, and the point's come back.
         let displaced = displaced(home, &point.container, now)?;
@@ -105,7 +106,11 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
         tracing::warn!(error = &error as &dyn std::error::Error, "the note of a point stays");
     }
     // Out of the version that was left, which may soon be removed. Where a file is held open they stay in it.
-    if let Err(error) = snapshots::take_in(home, &active.container, &home.container(&active.container)) {
+    let taken = match waiting.refuse_if_outrun(home, &active.container) {
+        Ok(()) => snapshots::take_in(home, &active.container, &home.container(&active.container)),
+        outrun => outrun,
+    };
+    if let Err(error) = taken {
         tracing::warn!(error = &error as &dyn std::error::Error, "the user's files stay in the version that was left");
     }
     tracing::warn!(from = %active.container, to = %record.container, "rolled back");

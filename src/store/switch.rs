@@ -19,7 +19,7 @@ use super::files::{can_clone, exists, remove_tree};
 use super::home::REMOVED;
 use super::journal::{self, Journal};
 use super::launch::Variable;
-use super::lock::{HomeLock, RunningLock};
+use super::lock::{HomeLock, NotStarting, RunningLock};
 use super::migrate::{self, Migration, Told};
 use super::snapshots::{self, Reason, Snapshot};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, script};
@@ -31,7 +31,7 @@ const RESERVE: u64 = 16 << 20;
 /// How often a pending switch is tried that fails for a reason that may pass: a full disk, a file that cannot be read.
 const MOST_TRIES: u32 = 2;
 /// How long a start waits for a launcher that is in the middle of a switch.
-const PATIENCE_WITH_SWITCH: Duration = Duration::from_secs(5);
+const LONGEST_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
 
 /// What a switch works with beside the home.
 #[derive(Clone, Copy)]
@@ -71,8 +71,8 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     // Nobody writes to the files while they are on their way.
     RunningLock::refuse_if_running(home, id)?;
     let from = left.as_ref().map(|(active, _)| &active.container);
-    let _waiting = from.map(|from| RunningLock::keep_from_starting(home, from)).transpose()?;
-    let switched = transfer(home, &source, left.as_ref(), &record, means, lock);
+    let alone = from.map(|from| Alone::begin(home, from)).transpose()?;
+    let switched = transfer(home, &source, left.as_ref().zip(alone.as_ref()), &record, means, lock);
     if switched.is_err() {
         // On a full disk the app needs the room.
         journal::discard_prepared(home);
@@ -80,16 +80,47 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     Ok((record, switched?))
 }
 
+/// The version that is left, which nobody starts or works in meanwhile: a start waits for a switch, but not for ever. If this launcher was
+/// stopped, or a migration takes its time, the version is started all the same, and what its user does there counts; so it is looked for that
+/// before the switch counts, and once more after.
+struct Alone<'a> {
+    home: &'a Home,
+    id: &'a ContainerId,
+    waiting: NotStarting,
+    /// The user's files as they were when this began.
+    files: u64,
+}
+
+impl<'a> Alone<'a> {
+    fn begin(home: &'a Home, id: &'a ContainerId) -> Result<Self, StoreError> {
+        let waiting = RunningLock::keep_from_starting(home, id)?;
+        Ok(Self { home, id, waiting, files: migrate::fingerprint(&home.container(id))? })
+    }
+
+    /// [`StoreError::InUse`] if somebody has started the version meanwhile, or has worked in it.
+    fn check(&self) -> Result<(), StoreError> {
+        self.waiting.refuse_if_outrun(self.home, self.id)?;
+        if self.waiting.may_be_outrun() && migrate::fingerprint(&self.home.container(self.id))? != self.files {
+            return Err(StoreError::InUse { id: self.id.to_string(), reason: "somebody has worked in it meanwhile" });
+        }
+        Ok(())
+    }
+}
+
 fn transfer(
     home: &Home,
     source: &Path,
-    left: Option<&(Active, InstalledRecord)>,
+    left: Option<(&(Active, InstalledRecord), &Alone)>,
     to: &InstalledRecord,
     means: Means,
     lock: &HomeLock,
 ) -> Result<Migration, StoreError> {
     let id = &to.container;
+    let (left, alone) = (left.map(|(left, _)| left), left.map(|(_, alone)| alone));
     let (work, migration) = prepare(home, source, left.map(|(_, record)| record), to, means)?;
+    if let (Some((before, _)), Some(alone)) = (left, alone) {
+        wait_for_next_start(home, before, id, alone.check())?;
+    }
     let now = jiff::Timestamp::now();
     let displaced = displaced(home, id, now)?;
     let note = match left {
@@ -112,24 +143,53 @@ fn transfer(
     if let Some((before, _)) = left {
         home.set_active(&Active { pending: Some(id.clone()), ..before.clone() })?;
     }
-    if let Err(error) = commit(home, &work, &displaced, active, lock) {
+    let journal = commit(home, &work, &displaced, active, lock).inspect_err(|_| {
         if let Some((before, _)) = left
             && let Err(error) = home.set_active(before)
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "the next start will try the switch again");
         }
-        return Err(error);
+    })?;
+    if let (Some((before, _)), Some(alone)) = (left, alone)
+        && let Err(outrun) = alone.check()
+    {
+        // Somebody may have begun to work in the new version by now; then the switch stands.
+        if let Ok(_waiting) = RunningLock::keep_from_starting(home, id) {
+            journal.take_back(home, &Active { pending: Some(id.clone()), ..before.clone() })?;
+            return Err(outrun);
+        }
     }
     finish(home, &displaced, note.as_ref());
     Ok(migration)
 }
 
+/// A switch that somebody has outrun is left to the next start.
+fn wait_for_next_start(
+    home: &Home,
+    before: &Active,
+    id: &ContainerId,
+    checked: Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    if let Err(StoreError::InUse { .. }) = checked {
+        home.set_active(&Active { pending: Some(id.clone()), ..before.clone() })?;
+    }
+    checked
+}
+
 /// Writes the journal and carries the switch out.
-pub(super) fn commit(home: &Home, prepared: &Path, displaced: &Path, active: Active, lock: &HomeLock) -> Result<(), StoreError> {
+pub(super) fn commit(
+    home: &Home,
+    prepared: &Path,
+    displaced: &Path,
+    active: Active,
+    lock: &HomeLock,
+) -> Result<Journal, StoreError> {
     let below = |path: &Path| path.strip_prefix(home.root()).unwrap_or(path).to_owned();
     let folders = journal::folders_in(prepared)?;
     let container = active.container.clone();
-    Journal { container, prepared: below(prepared), folders, displaced: below(displaced), active }.commit(home, lock)
+    let journal = Journal { container, prepared: below(prepared), folders, displaced: below(displaced), active };
+    journal.commit(home, lock)?;
+    Ok(journal)
 }
 
 /// Lays out what `to` shall find; gives the folder.
@@ -231,7 +291,7 @@ pub struct Resolved {
 pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreError> {
     if exists(&home.journal()).unwrap_or(true) {
         // Taking the lock finishes it.
-        let end = Instant::now() + PATIENCE_WITH_SWITCH;
+        let end = Instant::now() + LONGEST_WAIT_FOR_SWITCH;
         while let Err(error) = HomeLock::take(home) {
             if !matches!(error, StoreError::Busy { .. }) || Instant::now() >= end {
                 tracing::error!(error = &error as &dyn std::error::Error, "an interrupted switch is not finished");

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -63,6 +63,43 @@ pub fn try_point(stage: &Stage, scene: &Scene, reference: &Reference, (fault, nu
         let _ = fs::remove_dir_all(&home);
     }
     Point { reached, failure }
+}
+
+/// Longest wait for the app beside a launcher that is stopped. The promise is five seconds; a busy machine that compiles gets more.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+/// Stops the scene's verb at one of its changes, starts the app, works in it, lets the verb go on, and looks at what comes of it.
+pub fn try_stop(stage: &Stage, scene: &Scene, reference: &Reference, number: usize) -> Result<(), String> {
+    let home = stage.copy(&scene.template, &format!("{} stopped {number}", scene.name));
+    let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
+    let Some(stopped) = stage.tracer.stop(&command, number, &home) else { return Ok(()) };
+    let begun = Instant::now();
+    let (told, how) = stage.start(&home);
+    let took = begun.elapsed();
+    let version = told.lines().next().and_then(|line| line.strip_prefix("version=")).unwrap_or_default().to_owned();
+    let later = "document of later";
+    if !version.is_empty() {
+        fs::write(stage.container(&home, &version).join("data/document"), format!("{later}\n")).unwrap();
+    }
+    let output = stopped.go_on();
+    let say = |problem: String| Err(format!("{} stopped at {number}: {problem}\n{how}\n{}", scene.name, said(&output).errors));
+    if told != scene.before && told != reference.after {
+        return say(format!("the start beside it says {told:?}"));
+    }
+    if took > START_WITHIN {
+        return say(format!("the start beside it took {took:?}"));
+    }
+    let (told, again) = stage.start(&home);
+    let goes_along = ["switch", "update"].contains(&scene.verb[0]);
+    if told.is_empty() || goes_along && !told.contains(later) {
+        return say(format!("after {version} was worked in the next start says {told:?}\n{again}"));
+    }
+    let is_kept = Command::new("grep").args(["-rqF", later]).arg(&home).status().unwrap().success();
+    if !is_kept {
+        return say(format!("what was written in {version} is gone"));
+    }
+    let _ = fs::remove_dir_all(&home);
+    Ok(())
 }
 
 /// Kills the scene's verb after `delay`, and looks at what comes of it.

@@ -45,14 +45,68 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use check::Reference;
-use points::Fault;
-use scenes::Stage;
+use points::{Errno, Fault};
+use scenes::{Scene, Stage};
 
 /// Points that are tried if nobody asks for all of them.
 const SAMPLE: usize = 300;
+/// Points of each scene at which it is stopped, if nobody asks for all of them.
+const STOPS: usize = 2;
 
 #[test]
 fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
+    try_points(&|_| Fault::AT_EACH.to_vec(), SAMPLE);
+}
+
+/// The same where nothing is changed: a look that fails is no reason to delete, to choose another version, or not to start the app.
+#[test]
+fn no_single_look_is_the_wrong_one_to_fail() {
+    try_points(&|_| vec![Fault::Look(Errno::Io)], SAMPLE);
+}
+
+/// A start beside a launcher that is stopped, wherever that is, does not wait for it for long; and what is done in the version that starts
+/// then is not lost when the other one goes on.
+#[test]
+fn nobody_waits_for_a_launcher_that_is_stopped() {
+    let stage = Stage::shared();
+    let wanted = std::env::var("KUZFLOW_CRASH").unwrap_or_default();
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut all = Vec::new();
+    for scene in stage.scenes.iter().filter(|scene| !scene.before.is_empty() && scene.verb != ["run"] && scene.verb != ["check"])
+    {
+        let reference = Reference::play(&stage, scene);
+        let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
+        let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
+        let count = stage.tracer.count(&command, Fault::Kill, &home);
+        let mut numbers: Vec<usize> = (1..=count).collect();
+        if wanted != "all" {
+            random.shuffle(&mut numbers);
+            numbers.truncate(STOPS);
+        }
+        all.push((scene, reference, numbers));
+    }
+    let points: Vec<_> = all
+        .iter()
+        .flat_map(|(scene, reference, numbers)| numbers.iter().map(move |number| (scene, reference, *number)))
+        .collect();
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((scene, reference, number)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(failure) = check::try_stop(&stage, scene, reference, *number) {
+                        eprintln!("{failure}");
+                        failures.lock().unwrap().push(failure);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} of {} points failed:\n{}", failures.len(), points.len(), failures.join("\n"));
+}
+
+fn try_points(faults: &dyn Fn(&Scene) -> Vec<Fault>, sample: usize) {
     let stage = Stage::shared();
     let wanted = std::env::var("KUZFLOW_CRASH").unwrap_or_default();
     let begun = Instant::now();
@@ -64,16 +118,21 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
         .collect();
     let mut all = Vec::new();
     for (index, (scene, _)) in played.iter().enumerate() {
-        for fault in Fault::AT_EACH {
+        for fault in faults(scene) {
             let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
             let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
             let count = stage.tracer.count(&command, fault, &home);
-            all.extend((1..=count + 1).map(|number| (index, (fault, number))));
+            // Each error at one look of six.
+            let each = |number: usize| match fault {
+                Fault::Look(_) => Fault::Look(Errno::ALL[number % Errno::ALL.len()]),
+                fault => fault,
+            };
+            all.extend((1..=count + 1).map(|number| (index, (each(number), number))));
         }
     }
     let total = all.len();
     if wanted.is_empty() {
-        let every = total.div_ceil(SAMPLE);
+        let every = total.div_ceil(sample);
         let mut random = fastrand::Rng::with_seed(4);
         all = all.chunks(every).map(|chunk| *random.choice(chunk).unwrap()).collect();
     }

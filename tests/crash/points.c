@@ -1,12 +1,15 @@
-/* Runs a command and counts its changes of files below a folder, over all of its threads, in the order in which they come; at the
- * one with a given number it kills the process, or answers with an error instead of performing it.
+/* Runs a command and counts its changes of files below a folder, or its looks at them, over all of its threads, in the order in which they
+ * come; at the one with a given number it kills the process, or answers with an error instead of performing it.
  *
- *   points LOG kill|error|full|readonly|none NUMBER FOLDER PROGRAM ARGUMENT…
+ *   points LOG kill|error|full|readonly|stop|none|look-ERROR NUMBER FOLDER PROGRAM ARGUMENT…
  *
  * kill      SIGKILL before the change with that number
  * error     EIO instead of it, once
  * full      ENOSPC instead of it and of every later one that needs room
  * readonly  EROFS instead of it and of every later one
+ * stop      nothing happens from that change on until a file LOG.go is there; LOG.stopped says that it has come to that
+ * look-EIO  that error, once, instead of the look with that number: opening for reading, stat, listing, reading, a link's text; the same
+ *           for EACCES, EMFILE, ENOMEM, ESTALE, EINTR
  * none      only counts
  *
  * LOG gets a line for each change: its number, the call, the path. Ends with the program's status, or 137 if it was killed; 125 if
@@ -42,7 +45,7 @@
 enum names { FILE_AT, PATH_AT, BELOW_AT };
 
 /* What is special about a call. */
-enum special { PLAIN, NEEDS_ROOM, OPENS, CREATES, CLONES };
+enum special { PLAIN, NEEDS_ROOM, OPENS, CREATES, CLONES, LOOKS };
 
 static const struct call {
     long number;
@@ -87,6 +90,22 @@ static const struct call {
     {__NR_sendfile, "sendfile", FILE_AT, 0, NEEDS_ROOM},
     {__NR_splice, "splice", FILE_AT, 2, NEEDS_ROOM},
     {__NR_ioctl, "ioctl", FILE_AT, 0, CLONES},
+#ifdef __NR_stat
+    {__NR_stat, "stat", PATH_AT, 0, LOOKS},
+    {__NR_lstat, "lstat", PATH_AT, 0, LOOKS},
+    {__NR_access, "access", PATH_AT, 0, LOOKS},
+    {__NR_readlink, "readlink", PATH_AT, 0, LOOKS},
+#endif
+    {__NR_statx, "statx", BELOW_AT, 0, LOOKS},
+    {__NR_newfstatat, "newfstatat", BELOW_AT, 0, LOOKS},
+    {__NR_fstat, "fstat", FILE_AT, 0, LOOKS},
+    {__NR_faccessat, "faccessat", BELOW_AT, 0, LOOKS},
+    {__NR_faccessat2, "faccessat2", BELOW_AT, 0, LOOKS},
+    {__NR_readlinkat, "readlinkat", BELOW_AT, 0, LOOKS},
+    {__NR_getdents64, "getdents64", FILE_AT, 0, LOOKS},
+    {__NR_read, "read", FILE_AT, 0, LOOKS},
+    {__NR_pread64, "pread64", FILE_AT, 0, LOOKS},
+    {__NR_readv, "readv", FILE_AT, 0, LOOKS},
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
@@ -95,13 +114,44 @@ static void give_up(const char *what) {
     exit(125);
 }
 
+/* Whether a call of the table may be one of those that are counted. */
+static int is_asked_for(const struct call *call, int looks) {
+    return looks ? call->special == LOOKS || call->special == OPENS : call->special != LOOKS;
+}
+
+static const struct {
+    const char *name;
+    int number;
+} errors[] = {{"EIO", EIO}, {"EACCES", EACCES}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"ESTALE", ESTALE}, {"EINTR", EINTR}};
+
+/* The error of `look-ERROR`; 0 for other kinds. */
+static int error_of_look(const char *kind) {
+    if (strncmp(kind, "look-", 5)) return 0;
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (!strcmp(kind + 5, errors[i].name)) return errors[i].number;
+    fprintf(stderr, "points: %s\n", kind);
+    exit(2);
+}
+
+/* Says that it has come to the point, and waits until it may go on. */
+static void wait_to_go_on(const char *log) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.stopped", log);
+    FILE *stopped = fopen(path, "we");
+    if (stopped) fclose(stopped);
+    snprintf(path, sizeof path, "%s.go", log);
+    while (access(path, F_OK)) usleep(10000);
+}
+
 /* Stops at the calls of the table; everything else runs at full speed. */
-static void install_filter(void) {
+static void install_filter(int looks) {
     struct sock_filter filter[CALLS + 3];
-    size_t length = 0;
+    size_t length = 0, left = 0;
+    for (size_t i = 0; i < CALLS; i++) left += is_asked_for(&calls[i], looks);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     for (size_t i = 0; i < CALLS; i++)
-        filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i].number, (uint8_t)(CALLS - i), 0);
+        if (is_asked_for(&calls[i], looks))
+            filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i].number, (uint8_t)left--, 0);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
     struct sock_fprog program = {.len = (unsigned short)length, .filter = filter};
@@ -179,14 +229,14 @@ static void answer(pid_t thread, int error) {
 
 int main(int count, char **arguments) {
     if (count < 6) {
-        fprintf(stderr, "points LOG kill|error|full|readonly|none NUMBER FOLDER PROGRAM ARGUMENT…\n");
+        fprintf(stderr, "points LOG kill|error|full|readonly|stop|none|look-ERROR NUMBER FOLDER PROGRAM ARGUMENT…\n");
         return 2;
     }
     FILE *log = fopen(arguments[1], "we");
     if (!log) give_up(arguments[1]);
     const char *kind = arguments[2], *folder = arguments[4];
     long wanted = atol(arguments[3]), number = 0;
-    int full = !strcmp(kind, "full"), readonly = !strcmp(kind, "readonly");
+    int full = !strcmp(kind, "full"), readonly = !strcmp(kind, "readonly"), look = error_of_look(kind);
 
     pid_t program = fork();
     if (program < 0) give_up("fork");
@@ -198,7 +248,7 @@ int main(int count, char **arguments) {
         sched_setaffinity(0, sizeof one, &one);
         if (ptrace(PTRACE_TRACEME, 0, 0, 0)) _exit(125);
         raise(SIGSTOP);
-        install_filter();
+        install_filter(look);
         execvp(arguments[5], arguments + 5);
         _exit(126);
     }
@@ -238,6 +288,9 @@ int main(int count, char **arguments) {
                         : call->special == CLONES ? info.seccomp.args[1] == FICLONE
                                                   : 1;
             struct stat found;
+            int writes = changes;
+            if (look) changes = call->special == LOOKS || (call->special == OPENS && !writes);
+            else changes = writes && call->special != LOOKS;
             int makes = call->special == CREATES || (flags & O_CREAT);
             int needs_room = call->special == NEEDS_ROOM || (makes && lstat(path, &found) != 0);
             if (changes && (!full || needs_room)) {
@@ -247,7 +300,9 @@ int main(int count, char **arguments) {
                     kill(program, SIGKILL);
                     continue;
                 }
+                if (number == wanted && !strcmp(kind, "stop")) wait_to_go_on(arguments[1]);
                 if (number == wanted && !strcmp(kind, "error")) answer(thread, EIO);
+                if (number == wanted && look) answer(thread, look);
                 if (number >= wanted && full) answer(thread, ENOSPC);
                 if (number >= wanted && readonly) answer(thread, EROFS);
             }

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// What happens at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +16,25 @@ pub enum Fault {
     Full,
     /// EROFS instead of it and of every later call.
     ReadOnly,
+    /// Nothing happens from that call on, until somebody lets it go on.
+    Stop,
+    /// This error instead of a look (opening for reading, stat, listing, reading), once.
+    Look(Errno),
+}
+
+/// Errors of looks that pass: a cable, a scanner, no handles, no memory, a network disk, a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Errno {
+    Io,
+    Access,
+    Handles,
+    Memory,
+    Stale,
+    Interrupted,
+}
+
+impl Errno {
+    pub const ALL: [Self; 6] = [Self::Io, Self::Access, Self::Handles, Self::Memory, Self::Stale, Self::Interrupted];
 }
 
 impl Fault {
@@ -27,6 +47,13 @@ impl Fault {
             Self::Error => "error",
             Self::Full => "full",
             Self::ReadOnly => "readonly",
+            Self::Stop => "stop",
+            Self::Look(Errno::Io) => "look-EIO",
+            Self::Look(Errno::Access) => "look-EACCES",
+            Self::Look(Errno::Handles) => "look-EMFILE",
+            Self::Look(Errno::Memory) => "look-ENOMEM",
+            Self::Look(Errno::Stale) => "look-ESTALE",
+            Self::Look(Errno::Interrupted) => "look-EINTR",
         }
     }
 }
@@ -34,6 +61,29 @@ impl Fault {
 /// The compiled tool.
 pub struct Tracer {
     program: PathBuf,
+}
+
+/// A command that is stopped in its middle.
+pub struct Stopped {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Stopped {
+    fn file(&self, ending: &str) -> PathBuf {
+        let mut name = self.log.as_os_str().to_owned();
+        name.push(format!(".{ending}"));
+        PathBuf::from(name)
+    }
+
+    /// Lets it go on to its end.
+    pub fn go_on(self) -> Output {
+        fs::write(self.file("go"), "").unwrap();
+        let files = ["go", "stopped"].map(|ending| self.file(ending));
+        let output = self.child.wait_with_output().unwrap();
+        files.iter().for_each(|file| fs::remove_file(file).unwrap());
+        output
+    }
 }
 
 /// What became of a command.
@@ -67,8 +117,34 @@ impl Tracer {
         tracer
     }
 
-    /// Runs `command`; `fault` happens at its change with that number of a file below `folder`.
+    /// Runs `command`; `fault` happens at its change with that number of a file below `folder`, or at its look at one.
     pub fn run(&self, command: &Command, fault: Option<(Fault, usize)>, folder: &Path) -> Traced {
+        let log = self.log(folder);
+        let output = self.traced(command, fault, folder).output().unwrap();
+        let changes = fs::read(&log).unwrap_or_default();
+        let _ = fs::remove_file(&log);
+        let changes = String::from_utf8_lossy(&changes).lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        Traced { output, changes }
+    }
+
+    /// Begins to run `command`, which stops at its change with that number; `None` if it has ended before.
+    pub fn stop(&self, command: &Command, number: usize, folder: &Path) -> Option<Stopped> {
+        let log = self.log(folder);
+        let mut traced = self.traced(command, Some((Fault::Stop, number)), folder);
+        let child = traced.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stopped = Stopped { child, log };
+        loop {
+            if stopped.file("stopped").exists() {
+                return Some(stopped);
+            }
+            if stopped.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn traced(&self, command: &Command, fault: Option<(Fault, usize)>, folder: &Path) -> Command {
         let log = self.log(folder);
         let (word, number) = fault.map_or(("none", 0), |(fault, number)| (fault.word(), number));
         // A point at which it hangs is a failure, and does not hang the test.
@@ -81,11 +157,8 @@ impl Tracer {
                 None => traced.env_remove(name),
             };
         }
-        let output = traced.stdin(Stdio::null()).output().unwrap();
-        let changes = fs::read(&log).unwrap_or_default();
-        let _ = fs::remove_file(&log);
-        let changes = String::from_utf8_lossy(&changes).lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
-        Traced { output, changes }
+        traced.stdin(Stdio::null());
+        traced
     }
 
     /// How many changes of that kind `command` makes.

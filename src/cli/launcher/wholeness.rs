@@ -10,6 +10,7 @@ use crate::container::verify_tree;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase};
 use crate::engine::repair;
+use crate::look;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Manifest, Version};
 use crate::store::{InstalledRecord, StoreError};
@@ -53,7 +54,7 @@ impl Session<'_> {
             (Err(error), None) => return Err(error),
         };
         let path = self.place.home.manifest(&record.container);
-        let json = std::fs::read(&path).unwrap_or_default();
+        let json = look::read(&path, look::LARGE).unwrap_or_default().unwrap_or_default();
         let manifest = (crate::model::Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten();
         let Some(manifest) = manifest else {
             self.output.say(&format!("{MANIFEST_PATH}: it is not the one that was installed"));

@@ -11,6 +11,9 @@ use super::secret;
 /// Longest path of a socket, bytes: the system's limit is 104 (macOS) to 108 (Linux), its end included.
 #[cfg(unix)]
 const LONGEST_PATH: usize = 100;
+/// Age from which a folder without a socket was left by a launcher that was killed.
+#[cfg(unix)]
+const LEFT_BEHIND: std::time::Duration = std::time::Duration::from_secs(60);
 /// How the names of the folders begin.
 #[cfg(unix)]
 const PREFIX: &str = "kuzflow-";
@@ -18,6 +21,7 @@ const PREFIX: &str = "kuzflow-";
 #[cfg(unix)]
 mod system {
     use super::*;
+    use crate::look;
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
     use std::path::PathBuf;
 
@@ -92,10 +96,26 @@ mod system {
         }
     }
 
+    /// Whether nobody listens at a socket. Asked without waiting: its owner may be stopped, with a full queue.
+    fn is_refused(path: &Path) -> bool {
+        use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+        let ask = || {
+            let socket =
+                socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+            connect(&socket, &SocketAddrUnix::new(path)?)
+        };
+        ask() == Err(rustix::io::Errno::CONNREFUSED)
+    }
+
+    fn is_old(entry: &std::fs::DirEntry) -> bool {
+        let made = entry.metadata().and_then(|found| found.modified());
+        made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
+    }
+
     /// Removes what launchers that were killed left in `places`: folders of this user whose socket nobody listens at.
     pub fn sweep(places: &[PathBuf]) {
         let own = rustix::process::geteuid().as_raw();
-        for entry in places.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten() {
+        for entry in places.iter().flat_map(|place| look::entries_if_readable(place)) {
             let is_named = entry.file_name().to_str().is_some_and(|name| {
                 name.strip_prefix(PREFIX)
                     .is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -105,10 +125,16 @@ mod system {
                 continue;
             }
             let path = entry.path().join("app");
-            let refused = std::os::unix::net::UnixStream::connect(&path).err();
-            if refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-                let _ = std::fs::remove_file(&path);
-                let _ = std::fs::remove_dir(entry.path());
+            match look::is_there(&path) {
+                Ok(true) if is_refused(&path) => {
+                    let _ = std::fs::remove_file(&path);
+                    let _ = std::fs::remove_dir(entry.path());
+                }
+                // Killed before it listened; one that is about to listen is younger. Only an empty folder goes.
+                Ok(false) if is_old(&entry) => {
+                    let _ = std::fs::remove_dir(entry.path());
+                }
+                _ => {}
             }
         }
     }
