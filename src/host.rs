@@ -1,10 +1,11 @@
 //! The only door to what the operating system tells this process: arguments, environment, folders, clock, language, power.
 //!
 //! In: nothing. Out: plain values that the rest of the crate takes as arguments. Never: a decision. `conditions` holds what the system
-//! tells of power and network.
+//! tells of power and network, `processes` and `app_windows` what other programs there are and which windows they have.
 
+pub mod app_windows;
 mod conditions;
-
+pub mod processes;
 pub mod screen;
 
 use std::ffi::OsString;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use kuzflow::engine::mailbox;
-use kuzflow::engine::protocol::{Command, Event, Phase, ProblemKind};
+use kuzflow::engine::protocol::{ClosingWait, Command, Event, Phase, ProblemKind};
 use kuzflow::launcher::{Language, Notification, NotificationOptions, Told, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
@@ -155,10 +155,22 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     assert_eq!(window.told(), None);
     window.click("Restart");
     assert_eq!(window.all_commands(), [Command::RestartNow]);
+    let closing = |wait| Phase::Closing { version: Some(version()), back: false, wait };
+    window.phase(closing(ClosingWait::App));
+    assert!(window.sees("Restarting (3/3)") && window.sees("Waiting for the app to close"));
+    // The app's person is wanted there: it is said for as long as it takes, and the restart can be put off.
+    window.phase(closing(ClosingWait::Person));
+    window.wait(200);
+    assert!(window.sees("LabelImg is waiting for you") && window.told().is_none());
     window.phase(Phase::Switching { version: version() });
     assert!(window.sees("Restarting (3/3)"));
     window.phase(Phase::Launched { version: version() });
     assert_eq!(window.told(), Some(Told::Done));
+
+    let mut window = Window::scene("closing-person");
+    window.wait(SETTLED);
+    window.click("Later");
+    assert_eq!((window.all_commands(), window.told()), (vec![Command::RestartLater], Some(Told::Done)));
 
     let mut window = Window::scene("ready");
     window.click("Later");

@@ -229,6 +229,47 @@ fn events_move_the_window_on_until_the_app_runs() {
 }
 
 #[test]
+fn an_app_that_asks_its_person_is_waited_for_and_ended_only_on_a_second_word() {
+    let mut window = Window::scene("closing");
+    assert!(window.sees("Closing LabelImg") && !window.sees("End without saving…"), "it was asked a moment ago");
+    window.click("Restart later");
+    assert_eq!((window.commands(), window.closed()), (vec![Command::RestartLater], Some(CloseReason::ByUser)));
+
+    let mut window = Window::scene("closing-person");
+    assert!(window.sees("LabelImg is waiting for you") && window.sees("Save or discard your work there"));
+    assert!(window.sees("Version 1.8.6 starts as soon as LabelImg has closed."));
+    window.click("End without saving…");
+    assert!(window.sees("End LabelImg without saving?") && window.commands().is_empty());
+    window.click("Cancel");
+    assert!(!window.sees("End LabelImg without saving?") && window.commands().is_empty());
+    window.click("End without saving…");
+    window.click("End without saving");
+    assert_eq!((window.commands(), window.closed()), (vec![Command::EndApp], None));
+
+    // A question about what is over goes by itself.
+    let mut window = Window::scene("closing-person");
+    window.click("End without saving…");
+    window.emit(Event::Phase { phase: Phase::Switching { version: Version::new(1, 8, 6) } });
+    assert!(!window.sees("End LabelImg without saving?"));
+
+    let mut window = Window::scene("closing-unreachable");
+    assert!(window.sees("LabelImg is still running") && window.sees("Version 1.8.6 comes back as soon as LabelImg has closed."));
+    window.press(egui::Key::Escape);
+    assert_eq!((window.commands(), window.closed()), (vec![Command::RestartLater], Some(CloseReason::ByUser)));
+}
+
+#[test]
+fn whoever_has_gone_back_can_stay_there() {
+    let mut window = Window::scene("rolled-back");
+    window.click("Stay at this version");
+    assert_eq!(window.commands(), [Command::Pin(Some(Version::new(1, 8, 4)))]);
+    assert_eq!(window.closed(), Some(CloseReason::ByUser));
+    let mut window = Window::scene("rolled-back");
+    window.press(egui::Key::Escape);
+    assert_eq!((window.commands(), window.closed()), (vec![], Some(CloseReason::ByUser)));
+}
+
+#[test]
 fn a_restart_is_explained_where_it_could_have_been_spared() {
     let why = "What changed cannot be exchanged while the app runs.";
     let mut window = Window::scene("ready-obstacle");
@@ -412,7 +453,7 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
         "Go back to 1.8.4?",
         "Version 1.8.4 comes back, and your files as they were on September 3, 2026, 08:02.",
         "What you did since then is kept in a folder that you can open.",
-        "LabelImg will close and reopen.",
+        "LabelImg will close and reopen. It asks you first if something is not saved.",
     ] {
         assert!(window.sees(text), "{text} is missing");
     }
@@ -666,7 +707,7 @@ fn keys_are_enough() {
 fn nothing_is_drawn_while_nothing_happens() {
     for scene in scenes::NAMES {
         // Those show that they wait.
-        if !["checking", "switching", "rolling-back", "strip-swapping"].contains(&scene) {
+        if !["checking", "closing", "switching", "rolling-back", "strip-swapping"].contains(&scene) {
             let mut window = Window::scene(scene);
             assert!(window.harness.run_ok().is_some_and(|steps| steps <= 2), "{scene} keeps drawing");
         }

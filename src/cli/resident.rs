@@ -251,7 +251,11 @@ impl<'a> Resident<'a> {
         let (context, handle) = (self.context, self.handle);
         follow(handle, &mut self.view, self.output, |phase, _| match phase {
             // Between two versions no app runs; what was begun there is brought to its end.
-            Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } => false,
+            Phase::Installing { .. }
+            | Phase::Swapping { .. }
+            | Phase::Closing { .. }
+            | Phase::Switching { .. }
+            | Phase::RollingBack => false,
             Phase::Downloading { .. } => context.app.running().is_none(),
             _ => true,
         });

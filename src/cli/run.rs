@@ -183,7 +183,7 @@ pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output)
     if shown {
         // A window that was closed on the way does not stop what was begun.
         follow(&handle, &mut ViewState::default(), output, |phase, _| {
-            !matches!(phase, Phase::Installing { .. } | Phase::Switching { .. })
+            !matches!(phase, Phase::Installing { .. } | Phase::Closing { .. } | Phase::Switching { .. })
         });
     }
     quit(&handle, engine);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::app::Expecting;
+use super::closing::CloseControl;
 use super::context::Context;
 use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
@@ -19,7 +21,7 @@ use crate::host;
 use crate::model::happened::{Happened, Notice};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
-use crate::store::lock::{HomeLock, RunningLock};
+use crate::store::lock::RunningLock;
 use crate::store::switch::Means;
 use crate::store::{State, StoreError, remove, rollback, snapshots, switch, usage};
 use crate::trust::Freshness;
@@ -56,6 +58,8 @@ struct Driver {
     starting: Vec<tokio::task::JoinHandle<()>>,
     /// A start that waits for the end of the app.
     restarting: Option<tokio::task::JoinHandle<()>>,
+    /// The app that is closing: what a person decides, and that another start follows.
+    closing: Option<(CloseControl, Expecting)>,
     watcher: Watcher,
 }
 
@@ -74,6 +78,7 @@ impl Driver {
             download: None,
             starting: Vec::new(),
             restarting: None,
+            closing: None,
             watcher: Watcher::default(),
         };
         let happenings = driver.inputs.clone();
@@ -95,11 +100,16 @@ impl Driver {
                 command = end.commands.recv() => Input::Command(command.unwrap_or(Command::Quit)),
                 Some(outcome) = self.outcomes.recv() => outcome,
             };
+            let has_closed = matches!(input, Input::Closed(_));
             for effect in self.machine.step(input) {
                 if effect == Effect::Stop {
                     return self.stop().await;
                 }
                 self.perform(effect);
+            }
+            // What was to follow the app's end has taken this along, or does not follow.
+            if has_closed {
+                self.closing = None;
             }
         }
     }
@@ -120,6 +130,10 @@ impl Driver {
     /// A download is kept as at a pause: it is told to stop, and given the time to note its last pieces.
     async fn stop(self) {
         self.steer(RunState::Cancel);
+        if let Some((control, _)) = &self.closing {
+            // Nobody is left who would do what should follow.
+            control.take_back();
+        }
         if let Some(download) = self.download {
             let _ = tokio::time::timeout(Duration::from_secs(5), download).await;
         }
@@ -205,15 +219,34 @@ impl Driver {
                 }));
             }
             Effect::RestartWhenEnded => {}
-            Effect::Restart { switch_to } => {
+            Effect::Close { back } => {
+                let control = CloseControl::default();
+                // Said now, before anybody looks at the app's end.
+                self.closing = Some((control.clone(), self.context.app.expect_another()));
                 let starter = self.starter();
-                let restart = move |context: &Context| Input::Launched(starter.restart(context, switch_to));
+                let close = move |context: &Context| Input::Closed(starter.close(context, back, &control));
+                let closing = self.blocking(close, |bug| Input::Closed(Err(bug)));
+                self.starting.push(closing);
+            }
+            Effect::KeepRunning => self.decide(CloseControl::take_back),
+            Effect::EndApp => self.decide(CloseControl::force),
+            Effect::Restart { switch_to } => {
+                let (starter, expected) = (self.starter(), self.closing.take());
+                let restart = move |context: &Context| {
+                    let started = starter.restart(context, switch_to);
+                    drop(expected);
+                    Input::Launched(started)
+                };
                 let starting = self.blocking(restart, |bug| Input::Launched(Err(bug)));
                 self.starting.push(starting);
             }
             Effect::RollBack { to, launch } => {
-                let starter = self.starter();
-                let work = move |context: &Context| Input::RolledBack(starter.roll_back(context, to, launch));
+                let (starter, expected) = (self.starter(), self.closing.take());
+                let work = move |context: &Context| {
+                    let back = starter.roll_back(context, to, launch);
+                    drop(expected);
+                    Input::RolledBack(back)
+                };
                 let rolling = self.blocking(work, |bug| Input::RolledBack(Err(bug)));
                 self.starting.push(rolling);
             }
@@ -237,6 +270,15 @@ impl Driver {
                 let pruning = self.blocking(prune, |bug| Input::Removed(Err(bug)));
                 self.starting.push(pruning);
             }
+            Effect::TidyUp => {
+                let tidy = |context: &Context| {
+                    tidy_up(context);
+                    // The list is told anew.
+                    Input::Removed(Ok(()))
+                };
+                let tidying = self.blocking(tidy, |bug| Input::Removed(Err(bug)));
+                self.starting.push(tidying);
+            }
             Effect::MeasureDisk => {
                 let (context, emitter) = (Arc::clone(&self.context), self.emitter.clone());
                 tokio::task::spawn_blocking(move || emitter.emit(Event::DiskUse(disk_use(&context))));
@@ -249,6 +291,13 @@ impl Driver {
             }
             Effect::List => self.list(),
             Effect::Stop => {}
+        }
+    }
+
+    /// What a person has decided about the app that is closing.
+    fn decide(&self, decision: fn(&CloseControl)) {
+        if let Some((control, _)) = &self.closing {
+            decision(control);
         }
     }
 
@@ -395,19 +444,21 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
                 tell(Event::Happened { when: host::now(), what });
             }
         }
-        prune(context, &lock);
         Ok(at_next_start)
     });
     result.map(|at_next_start| Chosen { id, at_next_start }).map_err(|error| problem::of_store(&error))
 }
 
-/// Old versions go once a new one was chosen. That one of them stays is no reason to fail.
-fn prune(context: &Context, lock: &HomeLock) {
-    match remove::prune(&context.home, context.settings.update.keep_versions, lock) {
+/// Removes what the settings no longer want to keep, once nobody waits for it. The home's lock is held only until the old versions have
+/// lost their names; deleting their files takes longer, and keeps nobody from switching. That one of them stays is no reason to fail.
+pub fn tidy_up(context: &Context) {
+    let home = &context.home;
+    match context.lock().and_then(|lock| remove::set_aside_surplus(home, context.settings.update.keep_versions, &lock)) {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => tracing::info!(?removed, "old versions removed"),
         Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old versions could not be removed"),
     }
+    remove::delete_set_aside(home);
 }
 
 fn means<'a>(context: &'a Context, told: &'a dyn Fn(u64, u64)) -> Means<'a> {

@@ -7,9 +7,9 @@ mod language;
 
 use std::path::PathBuf;
 
-pub use language::{Checked, Chosen, Effect, Input, RolledBackTo, Setup, Updated};
+pub use language::{Back, Checked, Chosen, Effect, Input, RolledBackTo, Setup, Updated};
 
-use super::protocol::{Command, Event, Phase, Problem, ProblemKind, Repaired, SwapObstacle};
+use super::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapObstacle};
 use crate::model::happened::Notice;
 use crate::model::plan::{Plan, Way};
 use crate::model::{ContainerId, Offer, Version};
@@ -38,8 +38,17 @@ pub struct Machine {
     cancelling: bool,
     /// What the rollback under way goes back to.
     rolling_back: Option<ContainerId>,
+    /// What follows when the app has closed, and where the engine was before.
+    closing: Option<(AfterClosing, Phase)>,
     /// What `Retry` does.
     failed: Option<Failed>,
+}
+
+/// What an app is closed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AfterClosing {
+    Restart,
+    RollBack,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +78,7 @@ impl Machine {
             prefetching: false,
             cancelling: false,
             rolling_back: None,
+            closing: None,
             failed: None,
         }
     }
@@ -87,6 +97,8 @@ impl Machine {
             Input::Updated(result) => self.updated(result),
             Input::Chosen(result) => self.chosen(result),
             Input::Swapped(result) => self.swapped(result),
+            Input::Closing(wait) => self.waits(wait),
+            Input::Closed(result) => self.closed(result),
             Input::Launched(result) => self.launched(result),
             Input::Relaunched(result) => self.relaunched(result),
             Input::AppEnded => self.app_ended(),
@@ -151,6 +163,8 @@ impl Machine {
             Command::RestartNow if matches!(self.phase, Phase::Ready { .. }) => self.restart(),
             Command::RestartWhenEnded if self.setup.running => vec![Effect::RestartWhenEnded],
             Command::RestartLater if matches!(self.phase, Phase::Ready { .. }) => vec![self.enter(Phase::Idle)],
+            Command::RestartLater if matches!(self.phase, Phase::Closing { .. }) => vec![Effect::KeepRunning],
+            Command::EndApp if matches!(self.phase, Phase::Closing { .. }) => vec![Effect::EndApp],
             Command::LimitBandwidth(limit) => vec![Effect::LimitBandwidth(limit)],
             Command::Quit => vec![Effect::Stop],
             _ => Vec::new(),
@@ -290,9 +304,51 @@ impl Machine {
     }
 
     fn roll_back(&mut self, to: Option<ContainerId>) -> Vec<Effect> {
-        let launch = self.setup.running || self.setup.launch_when_ready;
         self.rolling_back = to.clone();
+        if self.setup.running {
+            let version = to.as_ref().map(|id| id.version.clone());
+            return self.close(AfterClosing::RollBack, version, Some(Back { to }));
+        }
+        let launch = self.setup.launch_when_ready;
         vec![self.enter(Phase::RollingBack), Effect::RollBack { to, launch }]
+    }
+
+    /// Has the running app closed; what follows is done when it has ended.
+    fn close(&mut self, after: AfterClosing, version: Option<Version>, back: Option<Back>) -> Vec<Effect> {
+        self.closing = Some((after, self.phase.clone()));
+        let phase = Phase::Closing { version, back: after == AfterClosing::RollBack, wait: ClosingWait::App };
+        vec![self.enter(phase), Effect::Close { back }]
+    }
+
+    fn waits(&mut self, now: ClosingWait) -> Vec<Effect> {
+        match self.phase.clone() {
+            Phase::Closing { version, back, wait } if wait != now => {
+                vec![self.enter(Phase::Closing { version, back, wait: now })]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn closed(&mut self, result: Result<bool, Problem>) -> Vec<Effect> {
+        let Some((after, before)) = self.closing.take() else { return Vec::new() };
+        match (result, after) {
+            (Ok(true), AfterClosing::Restart) => {
+                self.setup.running = false;
+                self.restart()
+            }
+            (Ok(true), AfterClosing::RollBack) => {
+                self.setup.running = false;
+                let to = self.rolling_back.clone();
+                vec![self.enter(Phase::RollingBack), Effect::RollBack { to, launch: true }]
+            }
+            // As if nothing had been asked for.
+            (Ok(false), _) => vec![self.enter(before), Effect::List],
+            (Err(problem), AfterClosing::Restart) => self.fail(Failed::Launch, problem),
+            (Err(problem), AfterClosing::RollBack) => {
+                let to = self.rolling_back.take();
+                self.fail(Failed::RollBack(to), problem)
+            }
+        }
     }
 
     fn rolled_back(&mut self, result: Result<RolledBackTo, Problem>) -> Vec<Effect> {
@@ -315,9 +371,10 @@ impl Machine {
                 let running = self.setup.running || at_next_start;
                 let taken = self.taking_over.take().filter(|offer| offer.signed.release.container == id && self.setup.running);
                 if let Some(offer) = taken {
-                    return vec![Effect::List, self.enter(Phase::Swapping { version: id.version }), Effect::Swap(offer)];
+                    let swapping = self.enter(Phase::Swapping { version: id.version });
+                    return vec![Effect::TidyUp, Effect::List, swapping, Effect::Swap(offer)];
                 }
-                vec![Effect::List, self.enter(Phase::Ready { version: id.version, running })]
+                vec![Effect::TidyUp, Effect::List, self.enter(Phase::Ready { version: id.version, running })]
             }
             Err(problem) => match self.chosen.clone() {
                 Some(id) => self.fail(Failed::Choose(id), problem),
@@ -341,9 +398,12 @@ impl Machine {
         }
     }
 
-    /// Starts the app, in the chosen version if one was chosen.
+    /// Starts the app, in the chosen version if one was chosen; one that runs is closed first.
     fn restart(&mut self) -> Vec<Effect> {
         let switch_to = self.chosen.clone();
+        if self.setup.running {
+            return self.close(AfterClosing::Restart, switch_to.map(|id| id.version), None);
+        }
         let shown = switch_to.as_ref().map(|id| self.enter(Phase::Switching { version: id.version.clone() }));
         shown.into_iter().chain([Effect::Restart { switch_to }]).collect()
     }
@@ -355,7 +415,7 @@ impl Machine {
             Ok(version) => {
                 self.setup.running = true;
                 self.chosen = None;
-                vec![self.enter(Phase::Launched { version }), Effect::List]
+                vec![self.enter(Phase::Launched { version }), Effect::List, Effect::TidyUp]
             }
             Err(problem) => self.fail(Failed::Launch, problem),
         }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! channel ── take_over         the conversation with the running app; a new version without a restart
+//! closing                      closing the running app as its window manager would
 //! check ── planning            what there is, and the cheapest way to it
 //! update  repair               a new version, an old one mended
 //!    └──┬────┘
@@ -19,6 +20,7 @@ pub mod app;
 mod applying;
 pub mod channel;
 mod check;
+mod closing;
 pub mod context;
 pub mod described;
 pub mod driver;

@@ -66,8 +66,10 @@ pub enum Command {
     RestartNow,
     /// The app is about to end by itself and wants to be started anew, in the version that is active then.
     RestartWhenEnded,
-    /// After an update: the new version starts the next time.
+    /// After an update: the new version starts the next time. While the app is closing: it goes on.
     RestartLater,
+    /// While the app is closing: end it by force, whatever is lost.
+    EndApp,
     /// Bytes per second at most; `None` for no limit.
     LimitBandwidth(Option<u64>),
     /// End the engine. A download is kept as at a pause.
@@ -177,12 +179,21 @@ pub enum Phase {
         /// The modules that were loaded anew, by their dotted names.
         modules: Vec<String>,
     },
-    /// Ending the running app and switching.
+    /// The running app is asked to close, and its person answers what it asks. Nothing is lost: it is not ended.
+    Closing {
+        /// Which version starts afterwards, if that is known.
+        version: Option<Version>,
+        /// Whether the user's earlier state comes back with it.
+        back: bool,
+        /// What is waited for.
+        wait: ClosingWait,
+    },
+    /// The app has ended: switching and starting.
     Switching {
         /// To which version.
         version: Version,
     },
-    /// Ending the running app and going back to an earlier state.
+    /// Going back to an earlier state.
     RollingBack,
     /// The earlier state is back.
     RolledBack {
@@ -234,11 +245,24 @@ impl Phase {
             | Self::Paused { .. }
             | Self::Installing { .. }
             | Self::Swapping { .. }
+            | Self::Closing { .. }
             | Self::Switching { .. }
             | Self::RollingBack
             | Self::Repairing { .. } => false,
         }
     }
+}
+
+/// What an app that shall close waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosingWait {
+    /// Nothing yet: it was asked a moment ago.
+    App,
+    /// Its person, in a window of its own: to save or discard.
+    Person,
+    /// Its person, who must end it by hand: it goes on without a window that could be asked.
+    Unreachable,
 }
 
 /// Something that keeps a running app from taking over a version without a restart.

@@ -1,7 +1,7 @@
-//! Ending the app and starting it again: for a switch, a rollback, or since the app asked for it.
+//! Starting the app anew: for a switch, a rollback, or since the app asked for it.
 //!
 //! In: a context, who wants what. Out: the app in its slot, and whoever waits for its end. Never: two apps at once, an app that is ended
-//! although it has heard that it should and is asking its user what to do, or a start for a wish that was taken back.
+//! without its person's word (see [`super::closing`]), or a start for a wish that was taken back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::app::AppSlot;
+use super::closing::{self, CloseControl, Closed};
 use super::context::Context;
 use super::driver::{choose, start};
-use super::machine::{Input, RolledBackTo};
+use super::machine::{Back, Input, RolledBackTo};
 use super::mailbox::Emitter;
 use super::problem;
 use super::protocol::{Event, Problem, ProblemKind};
@@ -20,10 +21,8 @@ use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::rollback;
 
-/// How long an app that is asked by the system to end may take before it is ended.
-const PATIENCE_WITH_APP: Duration = Duration::from_secs(10);
-/// How long an app that has heard its launcher may take: it may have to ask its user what becomes of unsaved work.
-const PATIENCE_WITH_A_PERSON: Duration = Duration::from_secs(60);
+/// How long an app that is about to end by itself may take, without asking its person anything.
+const OWN_END_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a start needs besides the context.
 #[derive(Clone)]
@@ -41,10 +40,24 @@ pub struct Starter {
 pub struct Watcher(Arc<AtomicBool>);
 
 impl Starter {
-    /// Ends the running app, switches, starts. If the switch fails the app starts all the same, in the version it had.
+    /// Has the running app closed, and waits for it as long as it takes its person. Whether it has ended.
+    pub fn close(&self, context: &Context, back: Option<Back>, control: &CloseControl) -> Result<bool, Problem> {
+        if let Some(Back { to }) = back {
+            // Nothing is closed for what would be refused.
+            rollback::check(&context.home, to.as_ref()).map_err(|error| problem::of_store(&error))?;
+        }
+        let Some(app) = context.app.running() else { return Ok(true) };
+        let told = |wait| {
+            // Nobody is left to hear it once the engine has ended.
+            let _ = self.inputs.send(Input::Closing(wait));
+        };
+        Ok(closing::close(&app, &context.channel, control, &told) == Closed::Ended)
+    }
+
+    /// Switches and starts; no app runs. If the switch fails the app starts all the same, in the version it had.
     pub fn restart(&self, context: &Context, switch_to: Option<ContainerId>) -> Result<Version, Problem> {
         let _alone = context.app.alone();
-        end_app(context)?;
+        refuse_beside_an_app(context)?;
         if let Some(id) = switch_to
             && let Err(problem) = choose(context, id, false, &|event| self.emitter.emit(event))
         {
@@ -65,8 +78,8 @@ impl Starter {
     /// after all (somebody had unsaved work), or if somebody else has started another one meanwhile.
     pub fn restart_when_ended(&self, context: &Context) -> Option<Result<Version, Problem>> {
         let app = context.app.get()?;
-        if app.end_by_itself(PATIENCE_WITH_A_PERSON).is_none() {
-            app.goes_on();
+        context.channel.expect_end();
+        if closing::wait_for_own_end(&app, &context.channel, OWN_END_WITHIN) == Closed::GoesOn {
             tracing::info!("the app wanted to be started anew and has not ended: the wish is forgotten");
             return None;
         }
@@ -78,13 +91,11 @@ impl Starter {
         Some(self.start(context))
     }
 
-    /// Ends the running app, goes back, and starts if wanted. An app that somebody else started is not ended.
+    /// Goes back, and starts if wanted; no app of ours runs.
     pub fn roll_back(&self, context: &Context, to: Option<ContainerId>, launch: bool) -> Result<RolledBackTo, Problem> {
         let home = &context.home;
-        // Nothing is ended for what would be refused.
-        rollback::check(home, to.as_ref()).map_err(|error| problem::of_store(&error))?;
         let _alone = context.app.alone();
-        end_app(context)?;
+        refuse_beside_an_app(context)?;
         let back = context.lock().and_then(|lock| rollback::roll_back(home, to.as_ref(), &lock));
         if launch {
             self.start(context)?;
@@ -94,20 +105,11 @@ impl Starter {
     }
 }
 
-/// Ends the running app. One that listens to its launcher ends as it does by itself, and is not ended if its user does not let it; any
-/// other is asked in the system's way, and ended if it does not hear.
-fn end_app(context: &Context) -> Result<(), Problem> {
+/// Nothing is started beside an app: one that was started in the place of the one that has ended, by whoever attends it, goes on.
+fn refuse_beside_an_app(context: &Context) -> Result<(), Problem> {
     if let Some(app) = context.app.running() {
-        if context.channel.ask_to_end() {
-            if app.end_by_itself(PATIENCE_WITH_A_PERSON).is_none() {
-                app.goes_on();
-                let chain = vec!["the app was asked to end and has not".to_owned()];
-                return Err(Problem { kind: ProblemKind::AppRunning, subject: app.container.to_string(), chain });
-            }
-        } else {
-            let stopped = app.stop(PATIENCE_WITH_APP);
-            stopped.map_err(|error| Problem::new(ProblemKind::LaunchFailed, app.container.to_string(), &error))?;
-        }
+        let chain = vec!["the app runs again".to_owned()];
+        return Err(Problem { kind: ProblemKind::AppRunning, subject: app.container.to_string(), chain });
     }
     context.channel.release();
     Ok(())

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::app::{self, Attending};
+use super::closing;
 use super::context::Context;
 use super::health::{self, Ended, Observation, Rules, Verdict};
 use crate::causes;
@@ -222,6 +223,11 @@ fn attend(
                 return;
             }
         };
+        if app.ended().is_none() && closing::may_have_window(&app) {
+            // Its person may have work in it, or read what is wrong: it is judged when it has ended.
+            std::thread::sleep(LOOK_WHEN_UP);
+            continue;
+        }
         tracing::error!(?failure, container = %record.container, age = ?app.age(), "a version on probation failed");
         if app.ended().is_none()
             && let Err(error) = app.stop(PATIENCE)

@@ -5,8 +5,8 @@
 
 use super::texts::Language;
 use crate::engine::protocol::{
-    Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NodeFault, NodeProgress, NodeState, Phase, Problem,
-    ProblemKind, Progress, SwapObstacle,
+    ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NodeFault, NodeProgress, NodeState, Phase,
+    Problem, ProblemKind, Progress, SwapObstacle,
 };
 use crate::model::happened::Notice;
 use crate::model::{Node, Offer};
@@ -98,6 +98,14 @@ pub enum Action {
     StartNow,
     /// The new version starts the next time.
     RestartLater,
+    /// The app that is closing goes on; the new version starts the next time.
+    KeepRunning,
+    /// The app that is closing goes on, and nothing is gone back to.
+    NotBack,
+    /// End the app that is closing by force; asked a second time.
+    EndApp,
+    /// Stay at the version that was gone back to.
+    StayHere,
     /// Try again what failed.
     Retry,
     /// Look for a release.
@@ -134,17 +142,27 @@ impl Action {
             Self::Resume => Command::Resume,
             Self::Cancel => Command::Cancel,
             Self::RestartNow | Self::StartNow => Command::RestartNow,
-            Self::RestartLater => Command::RestartLater,
+            Self::RestartLater | Self::KeepRunning | Self::NotBack => Command::RestartLater,
             Self::Retry => Command::Retry,
             Self::Check => Command::Check { by_user: true },
             Self::AcceptExpired => Command::AcceptExpired,
-            Self::InstallFile | Self::Close | Self::Ok => return None,
+            Self::InstallFile | Self::Close | Self::Ok | Self::EndApp | Self::StayHere => return None,
         })
     }
 
     /// Whether the window closes with it.
     pub const fn closes(self) -> bool {
-        matches!(self, Self::Later | Self::Skip | Self::RestartLater | Self::Close | Self::Ok)
+        matches!(
+            self,
+            Self::Later
+                | Self::Skip
+                | Self::RestartLater
+                | Self::KeepRunning
+                | Self::NotBack
+                | Self::StayHere
+                | Self::Close
+                | Self::Ok
+        )
     }
 
     /// The name of its text in the catalogue.
@@ -161,6 +179,10 @@ impl Action {
             Self::RestartNow => "action-restart-now",
             Self::StartNow => "action-start-now",
             Self::RestartLater => "action-restart-later",
+            Self::KeepRunning => "action-keep-running",
+            Self::NotBack => "action-not-back",
+            Self::EndApp => "action-end-app",
+            Self::StayHere => "action-pin",
             Self::Retry => "action-retry",
             Self::Check => "action-check",
             Self::InstallFile => "action-install-file",
@@ -351,7 +373,12 @@ impl ViewState {
             Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack => {
                 Actions::default()
             }
-            Phase::Swapped { .. } | Phase::RolledBack { .. } | Phase::Launched { .. } => actions(Some(Action::Close), None, None),
+            Phase::Closing { back, wait, .. } => {
+                let stay = if *back { Action::NotBack } else { Action::KeepRunning };
+                actions(None, Some(stay), (*wait != ClosingWait::App).then_some(Action::EndApp))
+            }
+            Phase::RolledBack { .. } => actions(Some(Action::Close), Some(Action::StayHere), None),
+            Phase::Swapped { .. } | Phase::Launched { .. } => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } if self.elsewhere => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
@@ -377,7 +404,8 @@ impl ViewState {
     /// question is open. `None` where Escape must not do anything, since work is under way.
     pub fn dismissal(&self) -> Option<Action> {
         let actions = self.actions();
-        [actions.secondary, actions.primary].into_iter().flatten().find(|action| action.closes())
+        let answers = [actions.secondary, actions.primary].into_iter().flatten();
+        answers.into_iter().find(|action| action.closes() && *action != Action::StayHere)
     }
 
     fn enter(&mut self, phase: Phase) {

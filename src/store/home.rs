@@ -348,7 +348,7 @@ impl Home {
         running.filter(|id| is_gone(id) && !RunningLock::is_held(self, id)).collect()
     }
 
-    fn half_removed(&self) -> Vec<PathBuf> {
+    pub(super) fn half_removed(&self) -> Vec<PathBuf> {
         let is_removed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
         look::entries_if_readable(&self.containers()).into_iter().filter(is_removed).map(|entry| entry.path()).collect()
     }

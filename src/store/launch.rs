@@ -206,16 +206,9 @@ impl RunningApp {
         self.asked.store(false, Ordering::Release);
     }
 
-    /// It was asked to end by another way, or is about to: gives it `patience` to do so.
-    pub fn end_by_itself(&self, patience: Duration) -> Option<ExitStatus> {
+    /// Somebody here asks it to end, or it is about to: its end is then no fault.
+    pub fn note_asked(&self) {
         self.asked.store(true, Ordering::Release);
-        let end = Instant::now() + patience;
-        loop {
-            match self.ended() {
-                None if Instant::now() < end => std::thread::sleep(LOOK_WHILE_ENDING),
-                status => return status,
-            }
-        }
     }
 
     /// Whether somebody here asked it to end.
@@ -255,10 +248,12 @@ impl RunningApp {
         }
     }
 
-    /// Asks the app to end, waits up to `patience`, then ends it.
-    pub fn stop(&self, patience: Duration) -> std::io::Result<ExitStatus> {
-        let end = Instant::now() + patience;
-        self.ask();
+    /// Ends the app, whatever it is doing: asked first where the system has a signal for it, then by force after `limit`. What is not
+    /// saved is lost, so that this is for an app without a window that hangs, and for a person's own word.
+    pub fn stop(&self, limit: Duration) -> std::io::Result<ExitStatus> {
+        self.ask_politely();
+        // Windows has no such signal: there is nothing to wait for.
+        let end = Instant::now() + if cfg!(unix) { limit } else { Duration::ZERO };
         loop {
             if let Some(status) = self.ended() {
                 return Ok(status);
@@ -273,28 +268,17 @@ impl RunningApp {
         }
     }
 
-    /// SIGTERM, or a close message to the app's windows. On Unix a child that has ended and was not reaped keeps its id, and reaping
-    /// needs the lock; on Windows the id stays taken while the handle in `child` is open. So this never reaches another process.
-    fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
-        let mut child = self.child();
-        if !matches!(child.try_wait(), Ok(None)) {
-            return;
-        }
+    /// The signal that programs get when the computer is shut down, which they may answer as they like; nothing on Windows. A child that
+    /// has ended and was not reaped keeps its id, and reaping needs the lock: so this never reaches another process.
+    pub fn ask_politely(&self) {
+        self.note_asked();
         #[cfg(unix)]
-        if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        #[cfg(windows)]
         {
-            /// CREATE_NO_WINDOW: a console program started by one without a console would open a black window.
-            const NO_WINDOW: u32 = 0x0800_0000;
-            let process = child.id().to_string();
-            // It takes its time; others may look at the child meanwhile.
-            drop(child);
-            let mut ask = Command::new("taskkill");
-            std::os::windows::process::CommandExt::creation_flags(&mut ask, NO_WINDOW);
-            let _ = ask.args(["/pid", &process]).status();
+            let mut child = self.child();
+            let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+            if let (Ok(None), Some(pid)) = (child.try_wait(), pid) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
         }
     }
 }
@@ -310,7 +294,15 @@ pub fn exit_code(status: ExitStatus) -> u8 {
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return u8::try_from(128 + signal).unwrap_or(u8::MAX);
     }
-    status.code().and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(1)
+    status.code().map_or(1, as_byte)
+}
+
+/// A code as one byte. Windows' codes have four: an exception (`0xC0000005`) may end in a zero byte, and must not be told as success.
+fn as_byte(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(match code & 0xff {
+        0 => 1,
+        byte => u8::try_from(byte).unwrap_or(1),
+    })
 }
 
 #[cfg(test)]
@@ -355,11 +347,12 @@ mod tests {
         let mut record = fixture.record(&id);
         record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
         let app = start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap();
-        assert!(app.end_by_itself(Duration::from_millis(30)).is_none() && app.was_asked_to_end());
+        app.note_asked();
+        assert!(app.was_asked_to_end() && app.ended().is_none());
         app.goes_on();
         assert!(!app.was_asked_to_end() && app.ended().is_none());
         app.stop(Duration::from_secs(30)).unwrap();
-        assert!(app.end_by_itself(Duration::ZERO).is_some());
+        assert!(app.was_asked_to_end() && app.ended().is_some());
     }
 
     #[test]
@@ -394,6 +387,14 @@ mod tests {
         assert!(matches!(stale, Err(StoreError::Switched { .. })), "{stale:?}");
         start(&fixture.home, &chosen, Which::Any, Call::PLAIN).unwrap().wait();
         start(&fixture.home, &fixture.record(&two), Which::Active, Call::PLAIN).unwrap().wait();
+    }
+
+    #[test]
+    fn a_crash_is_never_told_as_success() {
+        assert_eq!([0, 1, 255].map(as_byte), [0, 1, 255]);
+        assert_eq!([256, 0x100_0000, i32::MIN].map(as_byte), [1; 3], "whose last byte is zero");
+        let exceptions = [0xC000_0005_u32, 0xC000_013A, 0xC000_0100, 0xC000_0409, u32::MAX].map(u32::cast_signed);
+        assert_eq!(exceptions.map(as_byte), [5, 0x3A, 1, 9, 255]);
     }
 
     #[test]

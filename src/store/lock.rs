@@ -3,9 +3,13 @@
 //! time, so that a process id used again is not taken for it:
 //!
 //! ```text
-//! <home>/running/<id>            the lock
-//! <home>/running/<id>.d/<pid>    a process that runs the version, holding its start time; dead ones go at the next start
+//! <home>/running/<id>                    the lock
+//! <home>/running/<id>.d/<pid>            a process that runs the version, holding its start time; dead ones go at the next start
+//! <home>/running/<id>.d/<pid>.launcher   a launcher that is about to start it; it counts only with the lock
 //! ```
+//!
+//! The two are known apart: a noted process counts also where nobody holds the lock, since Windows' programs inherit none, and some
+//! programs close whatever they have inherited.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -69,8 +73,8 @@ pub struct RunningLock {
 }
 
 impl RunningLock {
-    /// Says that `id` is running, for as long as the value (or a process that inherited it) lives. Until [`RunningLock::run_by`] the
-    /// process that runs it is this one.
+    /// Says that `id` is running, for as long as the value (or a process that inherited it) lives. [`RunningLock::run_by`] says which
+    /// process it is.
     pub fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
         let path = home.running().join(id.to_string());
         std::fs::create_dir_all(home.running()).map_err(StoreError::io("create", &path))?;
@@ -96,7 +100,7 @@ impl RunningLock {
             }
         }
         let lock = Self { file, records: records(home, id) };
-        if let Err(error) = lock.write(std::process::id()) {
+        if let Err(error) = lock.write(&launcher(std::process::id()), std::process::id()) {
             tracing::warn!(%error, "the running version is known by its lock only");
         }
         lock.forget_dead();
@@ -130,7 +134,7 @@ impl RunningLock {
         let folder = records(home, id);
         look::entries(&folder).map_err(StoreError::io("read", &folder))?;
         let is_other = |process: u32| process != std::process::id();
-        Ok(recorded(&folder).any(|(process, started)| is_other(process) && process::is_alive(process, &started)))
+        Ok(recorded(&folder).any(|record| is_other(record.process) && record.is_alive()))
     }
 
     /// Whether any process at all has inherited the lock of `id`, also one that the app left behind.
@@ -140,30 +144,32 @@ impl RunningLock {
 
     /// Says that it is `process` that runs the version; from its end on the version is not running, whoever has inherited the lock.
     pub fn run_by(&self, process: u32) {
-        match self.write(process) {
-            Ok(()) if process != std::process::id() => {
-                let _ = std::fs::remove_file(self.records.join(std::process::id().to_string()));
+        match self.write(&process.to_string(), process) {
+            Ok(()) => {
+                let _ = std::fs::remove_file(self.records.join(launcher(std::process::id())));
             }
-            Ok(()) => {}
             Err(error) => tracing::warn!(%error, "the app's process could not be noted"),
         }
     }
 
     /// Not durable: after a power cut no process is alive.
-    fn write(&self, process: u32) -> std::io::Result<()> {
+    fn write(&self, name: &str, process: u32) -> std::io::Result<()> {
         let Some(started) = process::start(process) else { return Ok(()) };
         std::fs::create_dir_all(&self.records)?;
         // Under a name that is no process until it is whole.
-        let part = self.records.join(format!("{process}{PART}"));
+        let part = self.records.join(format!("{name}{PART}"));
         std::fs::write(&part, started)?;
-        std::fs::rename(&part, self.records.join(process.to_string()))
+        std::fs::rename(&part, self.records.join(name))
+    }
+
+    /// Says that `process`, which is alive, no longer has anything of the version.
+    pub fn run_no_longer_by(&self, process: u32) {
+        let _ = std::fs::remove_file(self.records.join(process.to_string()));
     }
 
     fn forget_dead(&self) {
-        for (process, started) in recorded(&self.records) {
-            if !process::is_alive(process, &started) {
-                let _ = std::fs::remove_file(self.records.join(process.to_string()));
-            }
+        for record in recorded(&self.records).filter(|record| !record.is_alive()) {
+            let _ = std::fs::remove_file(self.records.join(record.name()));
         }
         // Notes that a kill left half written.
         for part in look::entries_if_readable(&self.records) {
@@ -201,16 +207,22 @@ impl RunningLock {
         }
     }
 
-    /// Windows refuses to delete a running program's files anyway.
+    /// The process is noted beside the lock.
     #[cfg(not(unix))]
     fn set_inheritable(&self, _inheritable: bool) {
         let _ = &self.file;
     }
 
-    /// Whether some process runs `id`: the lock is held, and of the processes noted beside it one is alive, or none is noted.
+    /// Whether some process runs `id`: one of those that are noted is alive; or the lock is held, and either nobody is noted or a launcher
+    /// is about to start it.
     pub fn is_held(home: &Home, id: &ContainerId) -> bool {
-        let mut noted = recorded(&records(home, id)).peekable();
-        let may_run = noted.peek().is_none() || noted.any(|(process, started)| process::is_alive(process, &started));
+        let (launchers, apps): (Vec<Record>, Vec<Record>) = recorded(&records(home, id)).partition(|record| record.is_launcher);
+        // Where the system does not tell when a process was started, its id may be that of a later one: there the lock must be held too.
+        let alone = |record: &Record| !record.started.is_empty() && record.is_alive();
+        if apps.iter().any(alone) {
+            return true;
+        }
+        let may_run = apps.is_empty() || apps.iter().chain(&launchers).any(Record::is_alive);
         may_run && is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
     }
 }
@@ -248,12 +260,42 @@ pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
     home.running().join(format!("{id}.d"))
 }
 
+/// What is noted of a process.
+struct Record {
+    process: u32,
+    /// When it was started, in the system's own words.
+    started: String,
+    /// It does not run the version, but is about to start it.
+    is_launcher: bool,
+}
+
+impl Record {
+    fn is_alive(&self) -> bool {
+        process::is_alive(self.process, &self.started)
+    }
+
+    fn name(&self) -> String {
+        if self.is_launcher { launcher(self.process) } else { self.process.to_string() }
+    }
+}
+
+/// The name of a launcher's record.
+fn launcher(process: u32) -> String {
+    format!("{process}{LAUNCHER}")
+}
+
+/// What a launcher's record ends in.
+const LAUNCHER: &str = ".launcher";
+
 /// Processes with their start times. What is no whole record is passed over.
-fn recorded(folder: &Path) -> impl Iterator<Item = (u32, String)> + use<> {
+fn recorded(folder: &Path) -> impl Iterator<Item = Record> + use<> {
     look::entries_if_readable(folder).into_iter().filter_map(|entry| {
-        let process = entry.file_name().to_str()?.parse().ok()?;
+        let name = entry.file_name();
+        let name = name.to_str()?;
+        let launcher = name.strip_suffix(LAUNCHER);
+        let process = launcher.unwrap_or(name).parse().ok()?;
         let started = look::read(&entry.path(), look::SMALL).ok()??;
-        Some((process, String::from_utf8(started).ok()?))
+        Some(Record { process, started: String::from_utf8(started).ok()?, is_launcher: launcher.is_some() })
     })
 }
 
@@ -281,10 +323,29 @@ mod process {
         }
     }
 
-    /// Windows: no process is noted; no child inherits the lock there, so it tells the truth while the launcher lives.
-    #[cfg(not(unix))]
-    pub fn start(_process: u32) -> Option<String> {
-        None
+    /// When the system made it; it stays known for a while after its end, which is asked for as well.
+    #[cfg(windows)]
+    pub fn start(process: u32) -> Option<String> {
+        use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, WAIT_TIMEOUT};
+        use windows_sys::Win32::System::Threading::{
+            GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, WaitForSingleObject,
+        };
+
+        let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
+        let (mut made, mut ended, mut kernel, mut user) = (zero, zero, zero, zero);
+        // SAFETY: the times are written to the addresses of four records of their kind; the handle is this function's own and is closed once.
+        #[allow(unsafe_code)]
+        let is_running = unsafe {
+            let handle = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE, 0, process);
+            if handle.is_null() {
+                return None;
+            }
+            let told = GetProcessTimes(handle, &raw mut made, &raw mut ended, &raw mut kernel, &raw mut user);
+            let is_running = told != 0 && WaitForSingleObject(handle, 0) == WAIT_TIMEOUT;
+            CloseHandle(handle);
+            is_running
+        };
+        is_running.then(|| (u64::from(made.dwHighDateTime) << 32 | u64::from(made.dwLowDateTime)).to_string())
     }
 
     pub fn is_alive(process: u32, started: &str) -> bool {
@@ -356,12 +417,34 @@ mod tests {
         assert!(!RunningLock::is_held(&home, &id));
         // The next start notes itself, and forgets the dead.
         let again = RunningLock::hold(&home, &id).unwrap();
-        assert_eq!(recorded(&records(&home, &id)).map(|(process, _)| process).collect::<Vec<_>>(), [std::process::id()]);
+        let noted = recorded(&records(&home, &id)).map(|record| (record.process, record.is_launcher)).collect::<Vec<_>>();
+        assert_eq!(noted, [(std::process::id(), true)]);
         assert!(RunningLock::is_held(&home, &id));
         // Without records the lock alone tells.
         std::fs::remove_dir_all(records(&home, &id)).unwrap();
         assert!(RunningLock::is_held(&home, &id));
         drop((lock, again));
+        assert!(!RunningLock::is_held(&home, &id));
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", windows))]
+    fn an_app_that_has_not_inherited_the_lock_is_known_after_its_launcher_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
+        let lock = RunningLock::hold(&home, &id).unwrap();
+        let mut app = std::process::Command::new(if cfg!(windows) { "ping" } else { "sleep" });
+        let mut app = app.args(if cfg!(windows) { &["-n", "60", "127.0.0.1"][..] } else { &["60"] }).spawn().unwrap();
+        lock.run_by(app.id());
+        // The launcher ends.
+        drop(lock);
+        assert!(RunningLock::is_held(&home, &id));
+        app.kill().unwrap();
+        app.wait().unwrap();
+        assert!(!RunningLock::is_held(&home, &id));
+        // A launcher that was about to start it and did not.
+        drop(RunningLock::hold(&home, &id).unwrap());
         assert!(!RunningLock::is_held(&home, &id));
     }
 

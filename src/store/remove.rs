@@ -1,6 +1,6 @@
 //! Removing installed versions, by hand and by policy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{entries, remove_tree};
 use super::home::{LEAVING, REMOVED};
@@ -10,7 +10,12 @@ use crate::durable;
 use crate::model::ContainerId;
 
 /// Removes `id`. The active, the pending and a running version are refused.
-pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), StoreError> {
+pub fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
+    remove_tree(&set_aside(home, id, lock)?)
+}
+
+/// The part of [`remove`] that is quick: afterwards the version is gone, and its files wait to be deleted.
+fn set_aside(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<PathBuf, StoreError> {
     home.record(id)?;
     let in_use = |reason| Err(StoreError::InUse { id: id.to_string(), reason });
     if let Some(active) = home.active_if_any()? {
@@ -31,18 +36,18 @@ pub fn remove(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<(), Sto
     durable::rename(&place, &leaving).map_err(StoreError::io("rename", &place))?;
     // On the disk before anything of it goes: a power cut must not bring back half a version under a version's name.
     durable::sync_folder(&home.containers()).map_err(StoreError::io("make durable", &home.containers()))?;
-    finish_removal(home, id, &leaving)?;
+    let aside = finish_removal(home, id, &leaving)?;
     RunningLock::forget(home, id);
     snapshots::prune(home, None);
-    Ok(())
+    Ok(aside)
 }
 
-/// Keeps the user's files, and deletes the rest.
-fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<(), StoreError> {
+/// Keeps the user's files; the rest waits under the name that is given to be deleted.
+fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<PathBuf, StoreError> {
     snapshots::take_in(home, id, leaving)?;
     let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
     durable::rename(leaving, &aside).map_err(StoreError::io("rename", leaving))?;
-    remove_tree(&aside)
+    Ok(aside)
 }
 
 /// Finishes removals that were cut short. What fails is told in the log, and tried again the next time.
@@ -55,7 +60,7 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
         for (id, folder) in entries(&home.containers())?.into_iter().filter_map(leaving) {
             // The rename may not have reached the disk yet.
             durable::sync_folder(&home.containers()).map_err(StoreError::io("make durable", &home.containers()))?;
-            finish_removal(home, &id, &folder)?;
+            remove_tree(&finish_removal(home, &id, &folder)?)?;
         }
         Ok(())
     };
@@ -80,6 +85,28 @@ pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError>
         *id == active.container || kept.contains(&Some(id))
     };
     Ok(others.into_iter().skip(keep).filter(|id| !protected(id) && !RunningLock::is_held(home, id)).collect())
+}
+
+/// Removes the [`surplus`] but for its files, which [`delete_set_aside`] deletes: nobody has to wait for that. Returns what was removed.
+pub fn set_aside_surplus(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerId>, StoreError> {
+    let mut removed = Vec::new();
+    for id in surplus(home, keep)? {
+        match set_aside(home, &id, lock) {
+            Ok(_) => removed.push(id),
+            Err(StoreError::InUse { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(removed)
+}
+
+/// Deletes the files of versions that are gone; without the home's lock, since nothing else uses them.
+pub fn delete_set_aside(home: &Home) {
+    for folder in home.half_removed() {
+        if let Err(error) = remove_tree(&folder) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "files of a removed version stay for now");
+        }
+    }
 }
 
 /// Removes the [`surplus`]. Returns what was removed.
@@ -148,6 +175,21 @@ mod tests {
         assert!(surplus(home, 1).unwrap().is_empty());
         assert_eq!(fixture.versions(), ["5.0.0", "4.0.0", "1.0.0"]);
         assert!(!home.containers().join(".removed-x").exists());
+    }
+
+    #[test]
+    fn a_version_that_is_set_aside_is_gone_at_once_and_its_files_later() {
+        let fixture = Fixture::new();
+        let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &ids[0], Means::PLAIN, lock).unwrap();
+        switch(home, &ids[2], Means::PLAIN, lock).unwrap();
+        assert_eq!(set_aside_surplus(home, 0, lock).unwrap(), [ids[1].clone()]);
+        assert_eq!(fixture.versions(), ["3.0.0", "1.0.0"]);
+        assert_eq!(home.half_removed().len(), 1);
+        delete_set_aside(home);
+        assert_eq!(home.half_removed().len(), 0);
+        assert!(home.container(&ids[2]).is_dir());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)] // of texts that stand here
 
 use kuzflow::engine::protocol::{
-    DiskUse, Event, FaultKind, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState, Phase,
-    Problem, ProblemKind, Progress, SwapObstacle,
+    ClosingWait, DiskUse, Event, FaultKind, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState,
+    Phase, Problem, ProblemKind, Progress, SwapObstacle,
 };
 use kuzflow::launcher::ViewState;
 use kuzflow::launcher::texts::Language;
@@ -314,7 +314,7 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
 }
 
 /// Names of all scenes.
-pub const NAMES: [&str; 51] = [
+pub const NAMES: [&str; 54] = [
     "idle",
     "checking",
     "up-to-date",
@@ -339,6 +339,9 @@ pub const NAMES: [&str; 51] = [
     "applying",
     "fallen-back",
     "ready",
+    "closing",
+    "closing-person",
+    "closing-unreachable",
     "switching",
     "failed",
     "not-trusted",
@@ -440,6 +443,11 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "paused" => vec![downloading, progress(language, 0.42, false), phase(Phase::Paused { version })],
         "installing" => vec![downloading, progress(language, 1.0, false), phase(Phase::Installing { version })],
         "ready" => vec![phase(Phase::Ready { version, running: true })],
+        "closing" => vec![phase(Phase::Closing { version: Some(version), back: false, wait: ClosingWait::App })],
+        "closing-person" => vec![phase(Phase::Closing { version: Some(version), back: false, wait: ClosingWait::Person })],
+        "closing-unreachable" => {
+            vec![phase(Phase::Closing { version: Some(version), back: true, wait: ClosingWait::Unreachable })]
+        }
         "switching" => vec![phase(Phase::Switching { version })],
         "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],

@@ -7,7 +7,7 @@
 
 import sys
 
-__all__ = ["core", "application", "bridge", "signals"]
+__all__ = ["core", "application", "close_all_windows", "is_asking", "later", "is_connected", "bridge", "signals"]
 
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
@@ -27,6 +27,58 @@ def application():
     """The running Qt application, or None."""
     found = core()
     return None if found is None else found.QCoreApplication.instance()
+
+
+def close_all_windows():
+    """Closes every window of the Qt application, one after another, as its user would; then ends it. On the main thread.
+
+    True if it ends, False if a window refuses: it and those after it stay open. None if one hides itself in the place of closing (an icon in
+    the panel): what becomes of the app is its user's choice then."""
+    app = application()
+    if app is None:
+        return False
+    for window in _windows(app):
+        try:
+            closed = not window.isVisible() or window.close()
+            if not closed:
+                return False if window.isVisible() else None
+        except RuntimeError:
+            pass  # It was deleted with one before it.
+    app.quit()
+    return True
+
+
+def is_asking():
+    """Whether a dialog keeps the user from other windows of the app: what is being typed there must not be closed over."""
+    app = application()
+    modal = app.activeModalWidget() if hasattr(app, "activeModalWidget") else None
+    return modal is not None and any(window is not modal for window in _windows(app))
+
+
+def later(milliseconds, call):
+    """Has a function called on the main thread after a while."""
+    core().QTimer.singleShot(milliseconds, call)
+
+
+def _windows(app):
+    """What is shown, main windows first. Hints, menus and splash screens are left out: they go by themselves and ask nobody."""
+    kinds = getattr(core().Qt, "WindowType", core().Qt)
+    passing = (kinds.ToolTip, kinds.Popup, kinds.SplashScreen)
+    if hasattr(app, "topLevelWidgets"):
+        shown = [each for each in app.topLevelWidgets() if each.isVisible() and each.windowType() not in passing]
+        return sorted(shown, key=lambda each: (each.parent() is not None, each.windowType() != kinds.Window))
+    shown = [each for each in app.allWindows() if each.isVisible()] if hasattr(app, "allWindows") else []
+    return sorted(shown, key=lambda each: each.transientParent() is not None)
+
+
+def is_connected(owner, name):
+    """Whether somebody listens to a signal of an object that `signals()` has made; yes where Qt does not tell."""
+    if owner is None:
+        return False
+    try:
+        return owner.receivers(getattr(owner, name)) > 0
+    except (AttributeError, TypeError):
+        return True
 
 
 def bridge(run):

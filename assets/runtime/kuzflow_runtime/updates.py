@@ -21,6 +21,8 @@ from .main_thread import MainThread
 
 __all__ = ["Updates", "EVENTS"]
 
+# Between two looks at a dialog that has to be closed first; milliseconds.
+_LOOK = 300
 EVENTS = ("update_available", "update_progress", "swapped", "swap_failed", "quit_requested", "connected", "disconnected")
 
 
@@ -39,6 +41,7 @@ class Updates:
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._is_up = False
+        self._wanted = False  # The app's windows shall be closed.
         self._channel = Channel(address, token, self._handle, self._hello, self._heartbeat, self._changed)
 
     def start(self):
@@ -99,9 +102,14 @@ class Updates:
         """Has the launcher fetch and install the release that is available; then it swaps or says that a restart is needed."""
         return self._ask("start_update", {}, answered)
 
+    def goes_on(self):
+        """Tells the launcher that this app, which was to end, goes on: its user has unsaved work and chose to cancel."""
+        self._channel.send("goes_on", {})
+
     def restart(self, answered=None, end=None):
         """Has the launcher start the newest installed version as soon as this app has ended. If it agrees, `end()` is called on the main
-        thread; without one, a Qt application is asked to quit, and any other app hears the event `quit_requested`."""
+        thread; without one, the windows of a Qt application are closed, each of which may ask its user and refuse, and any other app hears
+        the event `quit_requested`."""
         def agreed(answer):
             if answered is not None:
                 answered(answer)
@@ -118,13 +126,29 @@ class Updates:
         return self._channel.send(kind, fields, on_channel)
 
     def _end(self, end):
-        app = qt.application()
         if end is not None:
             end()
-        elif app is not None:
-            app.quit()
+        elif qt.application() is not None:
+            self._begin_to_close()
         else:
             self._emit("quit_requested", {"reason": "restart"})
+
+    def _close(self):
+        """Closes the windows of a Qt application as its user would, and ends it if each of them lets itself be closed. A dialog that is open
+        already is waited for; what a window asks its user is answered in here."""
+        if not self._wanted:
+            return
+        if qt.is_asking():
+            qt.later(_LOOK, self._close)
+            return
+        self._wanted = False
+        if qt.close_all_windows() is False:
+            self.goes_on()
+
+    def _begin_to_close(self):
+        begun, self._wanted = self._wanted, True
+        if not begun:
+            self.main_thread.post(self._close)
 
     # For the launcher: on the channel's thread.
 
@@ -174,9 +198,16 @@ class Updates:
         if kind == "swap":
             return self._start_swap(message)
         if kind == "restart":
-            heard = bool(self._callbacks["quit_requested"]) or self._signals is not None
-            self._emit_later("quit_requested", {"reason": str(message.get("reason", "restart"))})
-            return {"ok": True, "heard": heard}
+            if self._callbacks["quit_requested"] or qt.is_connected(self._signals, "quit_requested"):
+                self._emit_later("quit_requested", {"reason": str(message.get("reason", "restart"))})
+                return {"ok": True, "heard": True}
+            closes = qt.application() is not None and self.main_thread.is_attended()
+            if closes:
+                self._begin_to_close()
+            return {"ok": True, "heard": closes}
+        if kind == "goes_on":
+            self._wanted = False
+            return {"ok": True}
         if kind in ("heartbeat", "bye"):
             return {"ok": True}
         return {"ok": False, "error": {"code": "unknown-type", "text": "not a request of this protocol: %s" % kind[:100]}}

@@ -180,6 +180,15 @@ class Conversation(AppCase):
         self.assertTrue(self.launcher.ask("restart", reason="mandatory")["heard"])
         self.assertEqual(self.until("quit_requested"), {"reason": "mandatory"})
 
+    def test_an_app_that_goes_on_says_so(self):
+        self.begin()
+        self.updates.goes_on()
+        self.launcher.hear("goes_on")
+        # Without Qt, and with nobody who listens, the launcher has to ask the windows.
+        self.updates._callbacks["quit_requested"].clear()
+        self.assertFalse(self.launcher.ask("restart", reason="another version")["heard"])
+        self.assertTrue(self.launcher.ask("goes_on")["ok"])
+
     def test_an_app_that_nobody_polls(self):
         self.updates.start()
         self.launcher.hear("hello")

@@ -54,8 +54,10 @@ impl Session<'_> {
                 self.output.happened(what);
             }
         };
-        match driver::choose(&self.context(), record.container, false, &told) {
+        let context = self.context();
+        match driver::choose(&context, record.container, false, &told) {
             Ok(chosen) => {
+                driver::tidy_up(&context);
                 self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));
                 self.output.result(json!({ "status": "done", "version": version, "at_next_start": chosen.at_next_start }));
                 Ok(Ending::Done)

@@ -48,6 +48,8 @@ pub enum Input {
     Swap(Swap),
     /// The app shall end.
     End,
+    /// It need not end any more.
+    KeepRunning,
     /// Time has passed.
     Tick,
 }
@@ -85,6 +87,8 @@ pub enum Effect {
     Swapped(Result<Vec<String>, Vec<SwapObstacle>>),
     /// Whether the app has heard that it should end.
     Heard(bool),
+    /// The app was to end, and goes on: its person has unsaved work.
+    GoesOn,
 }
 
 /// One conversation; it outlives connections.
@@ -132,6 +136,8 @@ impl Conversation {
             Input::Event(event) => self.told(now, *event),
             Input::Swap(swap) => self.swap(now, swap),
             Input::End => self.end(now),
+            Input::KeepRunning if self.connected => vec![self.request("goes_on", Map::new(), None)],
+            Input::KeepRunning => Vec::new(),
             Input::Tick => Vec::new(),
         };
         effects.extend(self.late(now));
@@ -230,6 +236,7 @@ impl Conversation {
             "restart" => vec![Effect::Command(Command::RestartWhenEnded), done()],
             "swap_result" => self.result(message).into_iter().chain([done()]).collect(),
             "runs" => self.runs(message).into_iter().chain([done()]).collect(),
+            "goes_on" => vec![done(), Effect::GoesOn],
             "bye" => vec![done()],
             kind => {
                 let kind: String = kind.chars().take(100).collect();

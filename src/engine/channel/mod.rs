@@ -57,7 +57,9 @@ struct Shared {
     /// The containers whose code the connected app runs; the last one is that which it takes new code from.
     runs: Vec<ContainerId>,
     /// Keep those from being removed.
-    locks: Vec<RunningLock>,
+    locks: Vec<(ContainerId, RunningLock)>,
+    /// The app's person has refused to close it since it was last asked.
+    refused: bool,
 }
 
 /// What the rest of the launcher wants of the conversation.
@@ -65,6 +67,7 @@ enum Request {
     Tell(Box<Event>),
     Swap(Swap, oneshot::Sender<Swapped>),
     End(oneshot::Sender<bool>),
+    KeepRunning,
 }
 
 impl ChannelSlot {
@@ -110,8 +113,19 @@ impl ChannelSlot {
         outcome.await.unwrap_or_else(|_| Err(vec![SwapObstacle::new("not-connected", "nobody talks to the app")]))
     }
 
+    /// Whether the app has said, since it was last asked to end or wanted to, that it goes on.
+    pub fn was_refused(&self) -> bool {
+        self.lock().refused
+    }
+
+    /// From here on a refusal counts.
+    pub fn expect_end(&self) {
+        self.lock().refused = false;
+    }
+
     /// Asks the app to end by itself; tells whether it has heard. Blocks for some seconds at most.
     pub fn ask_to_end(&self) -> bool {
+        self.expect_end();
         let (sender, heard) = oneshot::channel();
         if !self.send(Request::End(sender)) {
             return false;
@@ -122,6 +136,11 @@ impl ChannelSlot {
             let _ = done.send(heard.blocking_recv().unwrap_or(false));
         });
         waiter.is_ok() && waiting.recv_timeout(PATIENCE_WITH_ENDING).unwrap_or(false)
+    }
+
+    /// Tells the app that it need not end any more.
+    pub fn keep_running(&self) {
+        self.send(Request::KeepRunning);
     }
 
     /// Lets go of the containers whose code the app ran: it has ended.

@@ -112,6 +112,7 @@ impl<C: Fn(Command)> Talk<C> {
                 Some(Input::Swap(swap))
             }
             Request::Swap(..) => None,
+            Request::KeepRunning => Some(Input::KeepRunning),
             Request::End(heard) => {
                 self.ending.push(heard);
                 Some(Input::End)
@@ -168,6 +169,7 @@ impl<C: Fn(Command)> Talk<C> {
                     let _ = swapping.send(outcome);
                 }
             }
+            Effect::GoesOn => self.slot.lock().refused = true,
             Effect::Heard(heard) => {
                 for ending in self.ending.drain(..) {
                     let _ = ending.send(heard);
@@ -188,14 +190,18 @@ impl<C: Fn(Command)> Talk<C> {
                     .inspect_err(|error| tracing::warn!(%error, %container, "it is not kept from being removed"))
                     .ok()?;
                 lock.run_by(app.process());
-                Some(lock)
+                Some((container.clone(), lock))
             };
             let others = containers.iter().filter(|container| **container != app.container && home.record(container).is_ok());
             let locks = others.filter_map(hold).collect();
             let mut shared = slot.lock();
             // What has ended meanwhile needs none.
             if app.ended().is_none() {
-                shared.locks = locks;
+                for (container, lock) in std::mem::replace(&mut shared.locks, locks) {
+                    if !containers.contains(&container) {
+                        lock.run_no_longer_by(app.process());
+                    }
+                }
             }
         });
     }

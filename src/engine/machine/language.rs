@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::protocol::{Command, Event, NoUpdate, Problem, Repaired, SwapObstacle};
+use crate::engine::protocol::{ClosingWait, Command, Event, NoUpdate, Problem, Repaired, SwapObstacle};
 use crate::model::happened::{Happened, Notice};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -32,6 +32,10 @@ pub enum Input {
     Chosen(Result<Chosen, Problem>),
     /// The running app has taken over a version, with these modules, or goes on with the code it has, and why.
     Swapped(Result<Vec<String>, Vec<SwapObstacle>>),
+    /// The app is closing, and waits for something else than before.
+    Closing(ClosingWait),
+    /// The app was asked to close: whether it has ended, or goes on. An error if what should follow is refused.
+    Closed(Result<bool, Problem>),
     /// The app was started, or could not be.
     Launched(Result<Version, Problem>),
     /// The app asked to be started anew, and was, or could not be.
@@ -46,6 +50,13 @@ pub enum Input {
     Repaired(Result<Option<Box<Repaired>>, Problem>),
     /// A version was removed, or was refused.
     Removed(Result<(), Problem>),
+}
+
+/// A state to go back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    /// This version's, or that of the one before.
+    pub to: Option<ContainerId>,
 }
 
 /// What a check found.
@@ -130,12 +141,21 @@ pub enum Effect {
     Swap(Box<Offer>),
     /// Wait for the end of the running app, and start the version that is active then.
     RestartWhenEnded,
-    /// End the running app if there is one, switch, start.
+    /// Have the running app closed, as its window manager would.
+    Close {
+        /// It is for going back to this state, which is looked at first.
+        back: Option<Back>,
+    },
+    /// The app that is closing goes on.
+    KeepRunning,
+    /// The app that is closing is ended by force.
+    EndApp,
+    /// Switch and start; no app runs.
     Restart {
         /// Switch to this version first.
         switch_to: Option<ContainerId>,
     },
-    /// End the running app if there is one, and go back to an earlier state: this version's, or the one before.
+    /// Go back to an earlier state: this version's, or the one before; no app runs.
     RollBack {
         /// Whose state.
         to: Option<ContainerId>,
@@ -150,6 +170,8 @@ pub enum Effect {
     Remove(ContainerId),
     /// Remove the versions that are too many.
     Prune,
+    /// The same by itself, once nothing more urgent is to be done.
+    TidyUp,
     /// Measure and tell the room on the disk.
     MeasureDisk,
     /// Do not tell this at the next start.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::protocol::{NoUpdate, ProblemKind};
+use crate::engine::protocol::{ClosingWait, NoUpdate, ProblemKind};
 use crate::model::happened::Happened;
 use crate::model::release::DocumentLocation;
 use crate::model::release::SignedRelease;
@@ -88,9 +88,69 @@ fn an_update_beside_the_running_app_waits_for_the_person() {
     machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
     let effects = command(&mut machine, Command::RestartNow);
-    assert!(effects.contains(&Effect::Restart { switch_to: Some(id()) }), "{effects:?}");
-    machine.step(Input::Launched(Ok(id().version)));
+    assert_eq!(effects.last(), Some(&Effect::Close { back: None }), "the app first");
+    let effects = machine.step(Input::Closed(Ok(true)));
+    assert_eq!(effects.last(), Some(&Effect::Restart { switch_to: Some(id()) }));
+    let effects = machine.step(Input::Launched(Ok(id().version)));
     assert_eq!(*machine.phase(), Phase::Launched { version: id().version });
+    assert_eq!(effects.last(), Some(&Effect::TidyUp), "what takes its time comes after the start");
+}
+
+/// A release is installed, the app is asked to close for it.
+fn closing() -> Machine {
+    let mut machine = downloading(WINDOW_WHILE_RUNNING);
+    machine.step(Input::Fetched);
+    machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
+    command(&mut machine, Command::RestartNow);
+    machine
+}
+
+#[test]
+fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
+    let mut machine = closing();
+    let phase = |wait| Phase::Closing { version: Some(id().version), back: false, wait };
+    assert_eq!(*machine.phase(), phase(ClosingWait::App));
+    machine.step(Input::Closing(ClosingWait::Person));
+    assert_eq!(*machine.phase(), phase(ClosingWait::Person));
+    assert!(machine.step(Input::Closing(ClosingWait::Person)).is_empty(), "told once");
+    // Nothing else begins meanwhile, and a second wish is the same wish.
+    for other in [Command::RestartNow, Command::Check { by_user: true }, Command::Switch(id()), Command::RollBack(None)] {
+        assert!(command(&mut machine, other).is_empty());
+    }
+    // Force only on a person's word.
+    assert_eq!(command(&mut machine, Command::EndApp), [Effect::EndApp]);
+    assert_eq!(*machine.phase(), phase(ClosingWait::Person));
+    // The app goes on: everything is as it was before.
+    assert_eq!(command(&mut machine, Command::RestartLater), [Effect::KeepRunning]);
+    machine.step(Input::Closed(Ok(false)));
+    assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
+    assert!(command(&mut machine, Command::EndApp).is_empty() && machine.step(Input::Closing(ClosingWait::App)).is_empty());
+    // And it can be asked for again.
+    assert_eq!(command(&mut machine, Command::RestartNow).last(), Some(&Effect::Close { back: None }));
+}
+
+#[test]
+fn going_back_closes_the_app_first_and_only_for_what_is_possible() {
+    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+    let back = Some(Back { to: Some(id()) });
+    let effects = command(&mut machine, Command::RollBack(Some(id())));
+    assert_eq!(effects.last(), Some(&Effect::Close { back: back.clone() }));
+    assert!(matches!(machine.phase(), Phase::Closing { back: true, .. }));
+    // Its person keeps it.
+    machine.step(Input::Closed(Ok(false)));
+    assert_eq!(*machine.phase(), Phase::Idle);
+    // There is nothing to go back to: told, and nothing was closed.
+    command(&mut machine, Command::RollBack(Some(id())));
+    machine.step(Input::Closed(Err(problem())));
+    assert!(matches!(machine.phase(), Phase::Failed { .. }));
+    assert_eq!(command(&mut machine, Command::Retry).last(), Some(&Effect::Close { back }));
+    let effects = machine.step(Input::Closed(Ok(true)));
+    assert_eq!(effects.last(), Some(&Effect::RollBack { to: Some(id()), launch: true }));
+    // Where no app runs there is nothing to close.
+    let mut machine = Machine::new(TERMINAL);
+    let effects = command(&mut machine, Command::RollBack(None));
+    assert_eq!(effects.last(), Some(&Effect::RollBack { to: None, launch: false }));
 }
 
 #[test]
@@ -343,7 +403,7 @@ fn what_the_app_does_not_take_over_waits_for_a_restart_and_is_told_why() {
     let effects = machine.step(Input::Swapped(Err(reasons.clone())));
     assert_eq!(effects[0], Effect::Emit(Event::NotSwapped { version: id().version, reasons }));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
-    assert_eq!(machine.step(Input::Command(Command::RestartNow)).last(), Some(&Effect::Restart { switch_to: Some(id()) }));
+    assert_eq!(machine.step(Input::Command(Command::RestartNow)).last(), Some(&Effect::Close { back: None }));
     // The app has ended meanwhile: the next start is in the new version anyway.
     let (mut machine, _) = hot();
     machine.step(Input::AppEnded);

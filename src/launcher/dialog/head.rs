@@ -3,7 +3,7 @@
 use egui::{RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::{Dialog, Page, offer, versions};
-use crate::engine::protocol::{NoUpdate, Phase};
+use crate::engine::protocol::{ClosingWait, NoUpdate, Phase};
 use crate::launcher::texts::Language;
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis, Mark};
@@ -138,12 +138,20 @@ impl Dialog {
             Phase::Swapped { version, .. } => {
                 (versioned("swapped-title", version), texts.get("swapped-subtitle"), Some(Mark::Done))
             }
+            Phase::Closing { wait, .. } => {
+                let (title, subtitle, mark) = match wait {
+                    ClosingWait::App => ("closing-title", "closing-subtitle", None),
+                    ClosingWait::Person => ("closing-title-person", "closing-subtitle-person", Some(Mark::Paused)),
+                    ClosingWait::Unreachable => ("closing-title-unreachable", "closing-subtitle-unreachable", Some(Mark::Paused)),
+                };
+                (texts.get(title), texts.get(subtitle), mark)
+            }
             Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),
             Phase::Launched { version } => {
                 let subtitle = if self.view.finished() { "launched-subtitle" } else { "launched-subtitle-told" };
                 (versioned("launched-title", version), texts.get(subtitle), Some(Mark::Done))
             }
-            Phase::RollingBack => (texts.get("rolling-back-title"), texts.get("switching-subtitle"), None),
+            Phase::RollingBack => (texts.get("rolling-back-title"), texts.get("rolling-back-subtitle"), None),
             Phase::RolledBack { to, .. } => {
                 (versioned("rolled-back-title", to), texts.get("rolled-back-subtitle"), Some(Mark::Done))
             }

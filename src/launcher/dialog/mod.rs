@@ -269,8 +269,11 @@ impl Dialog {
     }
 
     fn act(&mut self, action: Action) {
-        if action == Action::InstallFile {
-            self.inbox.wanted = true;
+        match (action, &self.view.phase) {
+            (Action::InstallFile, _) => self.inbox.wanted = true,
+            (Action::EndApp, _) => self.asking = Some(Question::EndApp),
+            (Action::StayHere, Phase::RolledBack { to, .. }) => self.handle.send(Command::Pin(Some(to.clone()))),
+            _ => {}
         }
         if let Some(command) = action.command() {
             self.handle.send(command);
@@ -309,6 +312,7 @@ impl Dialog {
             Phase::Checking | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack | Phase::Repairing { .. } => {
                 self.waiting(ui)
             }
+            Phase::Closing { version, back, wait } => self.closing(ui, version.as_ref(), back, wait),
             Phase::RolledBack { from, kept, .. } => self.rolled_back(ui, &from, &kept),
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {

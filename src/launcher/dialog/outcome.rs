@@ -5,7 +5,7 @@ use std::path::Path;
 use egui::{RichText, Ui};
 
 use super::Dialog;
-use crate::engine::protocol::Problem;
+use crate::engine::protocol::{ClosingWait, Problem};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Bar, Emphasis};
 use crate::model::Version;
@@ -24,6 +24,27 @@ impl Dialog {
             ui.label(RichText::new(amount).size(13.0).color(colours.muted));
         }
         ui.add_space(4.0);
+    }
+
+    /// The app is closing: what follows, and what a person can do until then.
+    pub(super) fn closing(&self, ui: &mut Ui, version: Option<&Version>, back: bool, wait: ClosingWait) {
+        if wait == ClosingWait::App {
+            return self.waiting(ui);
+        }
+        let what = match version {
+            Some(version) => {
+                let name = if back { "closing-then-back" } else { "closing-then" };
+                self.texts.with(name, &[("version", &version.to_string())])
+            }
+            None => self.texts.get("closing-then-other"),
+        };
+        let how = if wait == ClosingWait::Person { "closing-person" } else { "closing-unreachable" };
+        let (how, colours) = (self.texts.get(how), Palette::of(ui));
+        widgets::card(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 6.0;
+            ui.label(how);
+            ui.label(RichText::new(what).color(colours.muted));
+        });
     }
 
     /// Where what was done since is kept.

@@ -3,7 +3,7 @@
 use egui::RichText;
 
 use super::{Dialog, Page};
-use crate::engine::protocol::{Command, InstalledVersion};
+use crate::engine::protocol::{Command, InstalledVersion, Phase};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis};
 use crate::model::ContainerId;
@@ -19,6 +19,8 @@ pub(super) enum Question {
     GoBack(ContainerId),
     /// Delete the versions that are too many.
     Prune,
+    /// End the app that is closing by force.
+    EndApp,
 }
 
 /// A question in words.
@@ -39,6 +41,7 @@ impl Dialog {
         };
         let words = match &question {
             Question::Prune => self.about_pruning(),
+            Question::EndApp => self.about_ending(),
             Question::Remove(id) | Question::Switch(id) | Question::GoBack(id) => {
                 let version = self.view.installed.iter().find(|version| version.id == *id);
                 version.and_then(|version| self.about(&question, version))
@@ -130,6 +133,18 @@ impl Dialog {
             }
             _ => None,
         }
+    }
+
+    /// `None` once the app is no longer closing.
+    fn about_ending(&self) -> Option<Words> {
+        let texts = &self.texts;
+        matches!(self.view.phase, Phase::Closing { .. }).then(|| Words {
+            title: texts.get("end-app-title"),
+            paragraphs: vec![texts.get("end-app-text"), texts.get("end-app-text-instead")],
+            yes: "action-end-app-now",
+            emphasis: Emphasis::Danger,
+            command: Command::EndApp,
+        })
     }
 
     fn about_pruning(&self) -> Option<Words> {

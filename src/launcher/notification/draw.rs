@@ -5,7 +5,7 @@ use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, Str
 
 use super::face::{Face, Step, done};
 use super::{HEIGHT, Notification, RADIUS, STRIP, Told, WIDTH};
-use crate::engine::protocol::Phase;
+use crate::engine::protocol::{ClosingWait, Phase};
 use crate::launcher::view_state::Action;
 use crate::launcher::widgets::{self, Bar, Emphasis};
 use crate::launcher::{fonts, theme};
@@ -26,7 +26,7 @@ struct Question {
     text: String,
     /// What is good to know.
     hint: String,
-    now: (String, Action),
+    now: Option<(String, Action)>,
     later: (String, Action),
     /// A sentence below.
     below: Option<String>,
@@ -60,6 +60,10 @@ impl Notification {
                 let question = self.ready();
                 self.question(ui, whole, &question)
             }
+            Face::Waiting => {
+                let question = self.waiting();
+                self.question(ui, whole, &question)
+            }
             Face::Strip(step) => {
                 self.strip(ui, whole, step);
                 STRIP
@@ -89,7 +93,7 @@ impl Notification {
             title: texts.with("notification-title", &[("version", &version)]),
             text,
             hint,
-            now: (texts.get("notification-now"), Action::Start),
+            now: Some((texts.get("notification-now"), Action::Start)),
             later: (texts.get("action-later"), Action::Later),
             below: None,
         }
@@ -110,9 +114,28 @@ impl Notification {
             title: texts.with("ready-title", &[("version", &version)]),
             text,
             hint: String::new(),
-            now,
+            now: Some(now),
             later: (texts.get("action-restart-later"), Action::RestartLater),
             below: texts.obstacle(&self.view.obstacles),
+        }
+    }
+
+    /// The person is wanted in the app; what else can be done is in the whole window.
+    fn waiting(&self) -> Question {
+        let texts = &self.texts;
+        let is_asked = matches!(self.view.phase, Phase::Closing { wait: ClosingWait::Person, .. });
+        let (title, text) = if is_asked {
+            ("closing-title-person", "closing-subtitle-person")
+        } else {
+            ("closing-title-unreachable", "closing-subtitle-unreachable")
+        };
+        Question {
+            title: texts.get(title),
+            text: texts.get(text),
+            hint: String::new(),
+            now: None,
+            later: (texts.get("action-restart-later"), Action::KeepRunning),
+            below: None,
         }
     }
 
@@ -125,10 +148,12 @@ impl Notification {
             None => widgets::initial(ui, at, &self.options.app_name),
         }
         let right = part.right() - SIDE;
-        let buttons = 2.0 * BUTTON.y + BETWEEN;
+        let choices = question.now.iter().map(|choice| (choice, Emphasis::Primary));
+        let choices: Vec<_> = choices.chain([(&question.later, Emphasis::Secondary)]).collect();
+        let buttons = choices.len() as f32 * (BUTTON.y + BETWEEN) - BETWEEN;
         let mut place = Rect::from_min_size(pos2(right - BUTTON.x, part.center().y - buttons / 2.0), BUTTON);
         let mut chosen = None;
-        for ((text, action), emphasis) in [(&question.now, Emphasis::Primary), (&question.later, Emphasis::Secondary)] {
+        for ((text, action), emphasis) in choices {
             let inside = UiBuilder::new().max_rect(place);
             if ui.scope_builder(inside, |ui| widgets::fixed_button(ui, text, emphasis, BUTTON)).inner.clicked() {
                 chosen = Some(*action);

@@ -1,7 +1,7 @@
 //! What the small window has to say in a state of the engine, and whether it has anything to say at all. Pure.
 
 use super::Told;
-use crate::engine::protocol::Phase;
+use crate::engine::protocol::{ClosingWait, Phase};
 use crate::launcher::texts::Texts;
 use crate::launcher::view_state::{ViewState, step};
 
@@ -16,6 +16,8 @@ pub(in crate::launcher) enum Face {
     Swapped,
     /// It is installed, and a restart brings it: now or later.
     Restart,
+    /// The app asks its person something before it closes.
+    Waiting,
 }
 
 /// A step of an update.
@@ -45,7 +47,8 @@ pub(in crate::launcher) fn face(view: &ViewState, chosen: bool) -> Result<Face, 
         Phase::Paused { .. } => Step::Paused,
         Phase::Installing { .. } => Step::Installing,
         Phase::Swapping { .. } => Step::Swapping,
-        Phase::Switching { .. } => Step::Switching,
+        Phase::Closing { wait: ClosingWait::App, .. } | Phase::Switching { .. } => Step::Switching,
+        Phase::Closing { .. } => return Ok(Face::Waiting),
         Phase::Swapped { .. } => return Ok(Face::Swapped),
         Phase::Ready { .. } => return Ok(Face::Restart),
         Phase::Launched { .. } => return Err(done(view)),
@@ -118,7 +121,8 @@ impl Step {
             Self::Installing => texts.get("status-verifying"),
             Self::Swapping => texts.get("swapping-subtitle"),
             Self::Switching if view.takes_files_along() => texts.taken_along(progress.done, progress.total),
-            Self::Switching => texts.get("strip-waiting"),
+            Self::Switching if matches!(view.phase, Phase::Closing { .. }) => texts.get("strip-waiting"),
+            Self::Switching => texts.get("strip-starting"),
             Self::Preparing => String::new(),
         }
     }
@@ -142,6 +146,7 @@ mod tests {
     fn every_phase_has_a_face_or_an_end() {
         let version = Version::new(2, 0, 1);
         let strip = |step| Ok(Face::Strip(step));
+        let closing = |wait| Phase::Closing { version: Some(Version::new(2, 0, 1)), back: false, wait };
         let problem = Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() };
         let expected = [
             (Phase::Checking, strip(Step::Preparing)),
@@ -149,6 +154,9 @@ mod tests {
             (Phase::Paused { version: version.clone() }, strip(Step::Paused)),
             (Phase::Installing { version: version.clone() }, strip(Step::Installing)),
             (Phase::Swapping { version: version.clone() }, strip(Step::Swapping)),
+            (closing(ClosingWait::App), strip(Step::Switching)),
+            (closing(ClosingWait::Person), Ok(Face::Waiting)),
+            (closing(ClosingWait::Unreachable), Ok(Face::Waiting)),
             (Phase::Switching { version: version.clone() }, strip(Step::Switching)),
             (Phase::Swapped { version: version.clone(), modules: Vec::new() }, Ok(Face::Swapped)),
             (Phase::Ready { version: version.clone(), running: true }, Ok(Face::Restart)),

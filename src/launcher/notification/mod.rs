@@ -257,6 +257,7 @@ impl Notification {
             match face {
                 Face::Offer => self.act(Action::Later),
                 Face::Restart => self.act(Action::RestartLater),
+                Face::Waiting => self.act(Action::KeepRunning),
                 Face::Swapped => self.close(done(&self.view)),
                 // Work goes on; who wants to stop it presses the cross.
                 Face::Strip(_) => {}
@@ -272,7 +273,7 @@ impl Notification {
         match action {
             Action::Start => self.chosen = true,
             Action::Later => self.close(Told::Declined),
-            Action::RestartLater => self.close(done(&self.view)),
+            Action::RestartLater | Action::KeepRunning => self.close(done(&self.view)),
             _ => {}
         }
         if let Some(command) = action.command() {

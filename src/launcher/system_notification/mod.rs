@@ -18,7 +18,7 @@ use super::texts::Texts;
 use super::view_state::{Action, ViewState};
 use super::{WindowError, WindowOptions};
 use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Event, Phase};
+use crate::engine::protocol::{ClosingWait, Event, Phase};
 
 /// A question that nobody has answered after this is taken back; the next check asks again.
 const STAY: Duration = Duration::from_secs(300);
@@ -141,7 +141,7 @@ fn converse(
         }
         let buttons = message.buttons.clone();
         shown = Some(message);
-        let restart = face == Face::Restart;
+        let restart = matches!(face, Face::Restart | Face::Waiting);
         let action = match messenger.answer(LOOK) {
             Some(Answer::Button(number)) => buttons.get(number).map(|(action, _)| *action),
             Some(Answer::Clicked) => break Told::Details,
@@ -154,7 +154,7 @@ fn converse(
         }
         match action {
             Some(Action::Later) => break Told::Declined,
-            Some(Action::RestartLater) => break done(&view),
+            Some(Action::RestartLater | Action::KeepRunning) => break done(&view),
             Some(Action::Start) => chosen = true,
             // What follows is the engine's word: switching, then the app.
             Some(_) => wait_for_another_phase(handle, &mut view),
@@ -211,6 +211,18 @@ fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
                 title: texts.with("ready-title", &[("version", &version.to_string())]),
                 text: [Some(texts.get(text)), why].into_iter().flatten().collect::<Vec<_>>().join("\n"),
                 buttons: vec![(action, texts.get(name)), (Action::RestartLater, texts.get("action-restart-later"))],
+            })
+        }
+        (Face::Waiting, Phase::Closing { wait, .. }) => {
+            let (title, text) = if *wait == ClosingWait::Person {
+                ("closing-title-person", "closing-subtitle-person")
+            } else {
+                ("closing-title-unreachable", "closing-subtitle-unreachable")
+            };
+            Some(Message {
+                title: texts.get(title),
+                text: texts.get(text),
+                buttons: vec![(Action::KeepRunning, texts.get("action-keep-running"))],
             })
         }
         (Face::Swapped, Phase::Swapped { version, .. }) => Some(Message {

@@ -283,3 +283,15 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
     }
     assert_eq!(scene.conversation.checks.len(), MOST_WAITING);
 }
+
+#[test]
+fn a_wish_to_end_can_be_refused_and_taken_back() {
+    let mut scene = Scene::new();
+    assert_eq!(said(&scene.step(Input::End)), ["restart 1"]);
+    assert_eq!(scene.says(1, "answer", json!({ "ok": true, "heard": true })), [Effect::Heard(true)]);
+    let effects = scene.says(9, "goes_on", json!({}));
+    assert_eq!((said(&effects)[0].as_str(), effects.last()), ("answer 9 ok", Some(&Effect::GoesOn)));
+    assert_eq!(said(&scene.step(Input::KeepRunning)), ["goes_on 2"]);
+    scene.step(Input::Gone);
+    assert!(scene.step(Input::KeepRunning).is_empty(), "nobody is there to hear it");
+}

@@ -1,0 +1,52 @@
+//! macOS: an application is asked to quit as its menu does, and asks its person itself. So an application counts as one window, for as
+//! long as it has not quit.
+
+use objc2_app_kit::{NSApplicationActivationOptions, NSRunningApplication};
+
+use super::{Kind, Process, Unseen, Window};
+
+pub struct Desktop;
+
+/// Applications are known whether their windows are open or not.
+pub const fn hides_windows() -> bool {
+    false
+}
+
+fn application(process: u32) -> Option<objc2::rc::Retained<NSRunningApplication>> {
+    let process = i32::try_from(process).ok()?;
+    NSRunningApplication::runningApplicationWithProcessIdentifier(process).filter(|found| !found.isTerminated())
+}
+
+impl Desktop {
+    pub fn connect() -> Result<Self, Unseen> {
+        Ok(Self)
+    }
+
+    pub fn windows(&self, processes: &[Process]) -> Result<Vec<Window>, Unseen> {
+        let window = |process: &Process| {
+            application(process.id)?;
+            let (id, process) = (process.id.into(), process.id);
+            Some(Window { id, process, kind: Kind::Main, owner: None, modal: false, can_close: true })
+        };
+        Ok(processes.iter().filter_map(window).collect())
+    }
+
+    pub fn ask_to_close(&self, window: &Window) -> Result<(), Unseen> {
+        if let Some(found) = application(window.process) {
+            found.terminate();
+        }
+        Ok(())
+    }
+
+    pub fn bring_forward(&self, window: &Window) -> Result<(), Unseen> {
+        if let Some(found) = application(window.process) {
+            found.activateWithOptions(NSApplicationActivationOptions::empty());
+        }
+        Ok(())
+    }
+
+    /// What is no application has no windows.
+    pub fn serves(&self, processes: &[Process]) -> bool {
+        processes.iter().any(|process| application(process.id).is_some())
+    }
+}
