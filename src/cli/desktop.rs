@@ -9,7 +9,7 @@ use super::output::Output;
 use super::own::Own;
 use crate::desktop::shortcut::{self, System};
 use crate::desktop::uninstall::Uninstall;
-use crate::desktop::{DesktopError, Entry};
+use crate::desktop::{Action, DesktopError, Entry};
 use crate::engine::context::Context;
 use crate::engine::problem;
 use crate::engine::protocol::{Problem, ProblemKind};
@@ -51,6 +51,7 @@ fn entry(context: &Context, own: &Own) -> Option<Entry> {
     let active = context.home.active().ok().map(|(_, record)| record);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
     let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
+    let icon = icon.or_else(|| look::read(context.settings.icon.as_ref()?, look::SMALL).ok().flatten());
     let icon = icon.filter(|png| crate::desktop::icon::read(png).is_some()).unwrap_or_else(|| icons::LAUNCHER.to_vec());
     let in_each = |message: &str| {
         // The first is for readers of any other language.
@@ -63,6 +64,9 @@ fn entry(context: &Context, own: &Own) -> Option<Entry> {
         id: shortcut::id(app, &home, host::default_home(app).as_deref()),
         comments: in_each("shortcut-comment"),
         bundle_names: in_each("shortcut-bundle"),
+        actions: [("versions", "--versions", "shortcut-versions"), ("check", "--check", "shortcut-check")]
+            .map(|(id, option, name)| Action { id, words: vec!["window", option], names: in_each(name) })
+            .to_vec(),
         keywords: vec![app.to_owned()],
         program: own.program()?.path().to_owned(),
         arguments: own.place(),
@@ -95,6 +99,10 @@ pub fn shortcut(context: &Context, own: &Own, remove: bool, on_desktop: bool, ou
         (Some(entry), Some(folders)) => shortcut::make(&entry, &context.home, folders, on_desktop, System::current()),
         _ => Err(DesktopError::NoFolder("a user's menu")),
     };
+    let lacks_desktop = on_desktop && folders.as_ref().is_some_and(|folders| folders.desktop.is_none());
+    if lacks_desktop && made.is_ok() {
+        output.say(&output.texts.get("shortcut-no-desktop"));
+    }
     told(made, "shortcut-made", "written")
 }
 

@@ -28,8 +28,9 @@ use crate::engine::channel::ChannelSlot;
 use crate::engine::context::Context;
 use crate::engine::described::DescribedSlot;
 use crate::engine::driver;
+use crate::engine::instance;
 use crate::engine::machine::Setup;
-use crate::engine::mailbox::Handle;
+use crate::engine::mailbox::{Handle, WindowPart};
 use crate::engine::neighbours::OfficeSlot;
 use crate::engine::own_update;
 use crate::engine::problem;
@@ -38,7 +39,7 @@ use crate::host;
 use crate::launcher::texts::{Language, Texts};
 use crate::model::Version;
 use crate::model::release::BUNDLE_EXTENSION;
-use crate::settings::Renderer;
+use crate::settings::{Renderer, SecondStart};
 use crate::store::{InstalledRecord, StoreError};
 
 /// Starts an app in its active version, and keeps it up to date.
@@ -79,6 +80,13 @@ struct Common {
     verbose: bool,
 }
 
+impl Common {
+    /// What is said about the window.
+    const fn options(&self, language: Language) -> shown::Options {
+        shown::Options { headless: self.headless || self.json, renderer: self.renderer, language }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Start the app, then look for updates; what a desktop shortcut does.
@@ -87,6 +95,16 @@ enum Verb {
         /// Handed over to the app.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
+    },
+    /// Open the whole window: installed versions, a check, sharing, language. If the app runs, its launcher shows it.
+    #[command(after_help = "Example: kuzflow-launcher window --versions")]
+    Window {
+        /// With the installed versions.
+        #[arg(long)]
+        versions: bool,
+        /// And look for a release.
+        #[arg(long, conflicts_with = "versions")]
+        check: bool,
     },
     /// Two releases of a sample app, three local nodes, one update; nothing else is needed.
     #[cfg(feature = "publisher")]
@@ -231,6 +249,10 @@ fn bundle(text: OsString) -> Result<PathBuf, String> {
 pub fn main() -> Ending {
     streams::tell_panics();
     let arguments = Arguments::parse_from(host::arguments());
+    let unattended = arguments.common.headless || arguments.common.json;
+    if unattended && matches!(arguments.verb, Some(Verb::Window { .. })) {
+        Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, "a window needs somebody who sees it").exit();
+    }
     if arguments.file.is_some() && arguments.verb.is_some() {
         let conflict = "a file without a verb before it, or a verb: not both";
         Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, conflict).exit();
@@ -261,15 +283,21 @@ pub fn main() -> Ending {
     }
     let place = match place {
         Ok(place) => place,
-        Err(error) if arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. })) => {
+        Err(error)
+            if arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. } | Verb::Window { .. })) =>
+        {
             let home = Place::home_anyway(common.config.as_deref(), common.home.as_deref());
-            return run::without_settings(home.as_ref(), &error, &app_arguments, &output);
+            let home = home.filter(|_| !matches!(arguments.verb, Some(Verb::Window { .. })));
+            return run::without_settings(home.as_ref(), &error, &app_arguments, common.options(language), &output);
         }
         Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, "", &error)),
     };
     let session = Session { place, common, output: &output, app_arguments, language, own: &own };
     if let (Some(file), None) = (&arguments.file, &arguments.verb) {
         return session.open(file.clone());
+    }
+    if arguments.verb.is_none() && session.is_shown_elsewhere() {
+        return Ending::Done;
     }
     session.perform(arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() }))
 }
@@ -294,7 +322,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn perform(&self, verb: Verb) -> Ending {
-        let terminal = !matches!(verb, Verb::Run { .. }) || self.common.headless;
+        let terminal = !matches!(verb, Verb::Run { .. } | Verb::Window { .. }) || self.common.headless;
         if matches!(verb, Verb::Run { .. }) {
             streams::never_wait_for_output();
         }
@@ -304,6 +332,14 @@ impl Session<'_> {
             log::to_folder(&self.place.home.logs());
         }
         let result = match verb {
+            Verb::Window { versions, check } => {
+                let part = match (versions, check) {
+                    (true, _) => WindowPart::Versions,
+                    (_, true) => WindowPart::Check,
+                    _ => WindowPart::Any,
+                };
+                return run::window(&self.context(), part, self.options(), self.output);
+            }
             Verb::Run { .. } => {
                 let ending = match self.own.begin() {
                     Some(ending) => return ending,
@@ -346,6 +382,13 @@ impl Session<'_> {
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))
     }
 
+    /// A second start without a verb: the launcher beside the running app shows its window, unless the settings want the app once more.
+    fn is_shown_elsewhere(&self) -> bool {
+        self.place.settings.window.second_start == SecondStart::Window
+            && !self.options().headless
+            && instance::ask(&self.place.home, &host::private_folders(), WindowPart::Any)
+    }
+
     fn context(&self) -> Context {
         let Place { settings, shipped_root, home } = self.place.clone();
         let arguments = self.app_arguments.clone();
@@ -358,11 +401,7 @@ impl Session<'_> {
     }
 
     fn options(&self) -> shown::Options {
-        shown::Options {
-            headless: self.common.headless || self.common.json,
-            renderer: self.common.renderer,
-            language: self.language,
-        }
+        self.common.options(self.language)
     }
 
     /// Starts an engine, gives it one command, and follows it until `until` knows the ending.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::output::Output;
 use super::own::Own;
-use super::shown::{Options, announce, show};
+use super::shown::{Options, announce, listen, show, show_wanted};
 use super::{Ending, desktop};
 use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
@@ -34,6 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Stays with the app. `handle` is of an engine that knows that the app runs.
 pub fn live(context: &Context, handle: &Handle, options: Options, output: &Output, own: &Own) -> Ending {
     let mut resident = Resident::new(context, handle, options, output);
+    let _listening = listen(context, handle, options);
     std::thread::scope(|scope| {
         let mut followed = false;
         while !resident.is_over() && !handle.closed() {
@@ -159,6 +160,9 @@ impl<'a> Resident<'a> {
             if let Event::Phase { phase } = event {
                 self.entered(&phase);
             }
+        }
+        if self.handle.wanted().is_some() {
+            show_wanted(self.context, self.handle, std::mem::take(&mut self.view), self.options);
         }
         if !self.context.app.is_on_trial() {
             self.look();

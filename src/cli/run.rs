@@ -9,13 +9,14 @@ use super::output::Output;
 use super::own::Own;
 use super::place::PlaceError;
 use super::resident::{self, follow, stay};
-use super::shown::{Options, show};
+use super::shown::{Options, listen, nameless_window_options, show, window_options};
 use super::{Ending, desktop, terminal};
 use crate::engine::app;
 use crate::engine::context::Context;
 use crate::engine::driver;
+use crate::engine::instance;
 use crate::engine::machine::Setup;
-use crate::engine::mailbox::Handle;
+use crate::engine::mailbox::{Handle, WindowPart};
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::engine::repair;
@@ -144,11 +145,13 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
         Err(problem) => return told(context, options, output, &problem),
     };
     handle.send(Command::Check { by_user: !setup.start_anyway });
+    let listening = listen(context, &handle, options);
     let shown = !options.headless && show(context, &handle, ViewState::default(), options);
     let ending = if shown { Ending::Failed } else { in_terminal(&handle, setup, output) };
     let too_old = matches!(handle.phase(), Phase::Failed { problem } if problem.kind == ProblemKind::LauncherTooOld);
     // It has shown that it works, also where the network did not.
     own.confirm();
+    drop(listening);
     if context.app.get().is_some() {
         desktop::follow(context, own, was_empty);
         let ending = resident::live(context, &handle, options, output, own);
@@ -179,14 +182,45 @@ pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output)
     };
     handle.send(Command::InstallFile(file));
     let view = ViewState::of_file(elsewhere);
-    let shown = show(context, &handle, view, options);
+    in_window(context, &handle, view, options, output, engine)
+}
+
+/// The whole window, whatever there is to tell: that of the launcher beside the app if there is one, else one of its own.
+pub fn window(context: &Context, part: WindowPart, options: Options, output: &Output) -> Ending {
+    if instance::ask(&context.home, &host::private_folders(), part) {
+        return Ending::Done;
+    }
+    let active = context.home.active().ok().map(|(active, _)| active.container);
+    let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
+    let setup = Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
+    let (handle, engine) = match driver::spawn(context.clone(), setup) {
+        Ok(engine) => engine,
+        Err(problem) => return told(context, options, output, &problem),
+    };
+    // Nothing is installed, so there is one thing to do.
+    handle.want(if active.is_none() { WindowPart::Check } else { part });
+    let _listening = listen(context, &handle, options);
+    let view = ViewState::beside(elsewhere);
+    in_window(context, &handle, view, options, output, engine)
+}
+
+/// Shows the window, and brings to its end what was begun there.
+fn in_window(
+    context: &Context,
+    handle: &Handle,
+    view: ViewState,
+    options: Options,
+    output: &Output,
+    engine: std::thread::JoinHandle<()>,
+) -> Ending {
+    let shown = show(context, handle, view, options);
     if shown {
         // A window that was closed on the way does not stop what was begun.
-        follow(&handle, &mut ViewState::default(), output, |phase, _| {
+        follow(handle, &mut ViewState::default(), output, |phase, _| {
             !matches!(phase, Phase::Installing { .. } | Phase::Closing { .. } | Phase::Switching { .. })
         });
     }
-    quit(&handle, engine);
+    quit(handle, engine);
     match context.app.get() {
         Some(app) => Ending::App(exit_code(app.wait())),
         None if shown => Ending::Done,
@@ -220,18 +254,33 @@ fn start_and_wait(context: &Context, options: Options, output: &Output) -> Endin
     }
 }
 
-/// On standard error, and for whoever clicked a shortcut in a message of the system.
+/// On standard error, and for whoever clicked a shortcut in a window.
 fn told(context: &Context, options: Options, output: &Output, problem: &Problem) -> Ending {
     let ending = output.problem(problem);
     if !options.headless {
-        launcher::tell_problem(context.settings.app.as_str(), &output.texts, problem);
+        launcher::show_problem(window_options(context, options), problem);
     }
     ending
 }
 
-/// The settings cannot be used. The installed version starts all the same, if its home can be found (promise 1).
-pub fn without_settings(home: Option<&Home>, error: &PlaceError, arguments: &[OsString], output: &Output) -> Ending {
-    let told = output.problem(&Problem::new(ProblemKind::BadSettings, "", error));
-    let started = home.and_then(|home| app::start(home, arguments, &host::variable).ok());
-    started.map_or(told, |app| Ending::App(exit_code(app.wait())))
+/// The settings cannot be used. The installed version starts all the same, if its home can be found (promise 1); whoever clicked a shortcut
+/// is told in a window why nothing starts.
+pub fn without_settings(
+    home: Option<&Home>,
+    error: &PlaceError,
+    arguments: &[OsString],
+    options: Options,
+    output: &Output,
+) -> Ending {
+    let problem = Problem::new(ProblemKind::BadSettings, "", error);
+    let told = output.problem(&problem);
+    if let Some(app) = home.and_then(|home| app::start(home, arguments, &host::variable).ok()) {
+        return Ending::App(exit_code(app.wait()));
+    }
+    if !options.headless {
+        let active = home.and_then(|home| home.active().ok()).map(|(_, record)| record.display_name);
+        let app_name = active.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+        launcher::show_problem(nameless_window_options(app_name, options), &problem);
+    }
+    told
 }

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::desktop;
 use crate::engine::context::Context;
+use crate::engine::instance::Instance;
 use crate::engine::mailbox::Handle;
+use crate::engine::protocol::{Command, Event};
+use crate::host;
 use crate::launcher::{self, Language, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
 use crate::look;
 use crate::model::Offer;
 use crate::model::plan::Way;
-use crate::settings::{Announcement, Renderer};
+use crate::settings::{Announcement, Renderer, Theme};
 use crate::store::State;
 
 /// Whether details were left folded out by the last window of this process.
@@ -91,12 +94,27 @@ fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, 
     Notified { told: Told::Details, state: view }
 }
 
-fn window_options(context: &Context, options: Options) -> WindowOptions {
+/// What a window is told where there are no settings.
+pub fn nameless_window_options(app_name: String, options: Options) -> WindowOptions {
+    WindowOptions {
+        title: app_name.clone(),
+        app_name,
+        icon: None,
+        language: options.language,
+        theme: Theme::Auto,
+        renderer: options.renderer.unwrap_or(Renderer::Auto),
+        details: true,
+    }
+}
+
+/// What a window is told of the app and the settings.
+pub fn window_options(context: &Context, options: Options) -> WindowOptions {
     let settings = &context.settings;
     let active = context.home.active().ok().map(|(_, record)| record);
     let app_name = desktop::name_in(&context.home, settings);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
     let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
+    let icon = icon.or_else(|| look::read(settings.icon.as_ref()?, look::SMALL).ok().flatten());
     WindowOptions {
         title: Texts::new(options.language).of_app(&app_name).get("window-title"),
         app_name,
@@ -106,6 +124,25 @@ fn window_options(context: &Context, options: Options) -> WindowOptions {
         renderer: options.renderer.unwrap_or(settings.window.renderer),
         details: DETAILS.load(Ordering::Relaxed),
     }
+}
+
+/// Opens the window for another start of the launcher that asked for it, with what is known now.
+pub fn show_wanted(context: &Context, handle: &Handle, mut view: ViewState, options: Options) -> bool {
+    let phase = handle.phase();
+    if view.phase != phase {
+        view.apply(Event::Phase { phase });
+    }
+    handle.send(Command::List);
+    show(context, handle, view, options)
+}
+
+/// Lets another start of the launcher ask for this engine's window, as long as the value lives.
+pub fn listen(context: &Context, handle: &Handle, options: Options) -> Option<Instance> {
+    if options.headless {
+        return None;
+    }
+    let listening = Instance::listen(&context.home, &host::private_folders(), handle.clone());
+    listening.inspect_err(|error| tracing::warn!(%error, "no other start can ask for the window")).ok()
 }
 
 /// Opens the window; `false` if none can be opened, which a person is told by a message of the system as far as it can.
@@ -129,6 +166,7 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Option
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no window");
+            handle.refuse_wanted();
             // The message waits for a click; the app does not wait for that.
             std::thread::spawn(move || launcher::tell_no_window(&app_name, &Texts::new(options.language)));
             false

@@ -21,6 +21,15 @@ pub fn application(entry: &Entry) -> Result<String, DesktopError> {
         lines.push(format!("Keywords={keywords}"));
     }
     lines.push(format!("StartupWMClass={}", string(&entry.window_class)));
+    let ids: String = entry.actions.iter().map(|action| format!("{};", action.id)).collect();
+    if !ids.is_empty() {
+        lines.push(format!("Actions={ids}"));
+    }
+    for action in &entry.actions {
+        lines.extend([String::new(), format!("[Desktop Action {}]", action.id)]);
+        lines.extend(action.names.iter().map(|(tag, name)| format!("Name{}={}", locale(tag), string(name))));
+        lines.push(format!("Exec={} {}", command(entry)?, action.words.join(" ")));
+    }
     Ok(lines.join("\n") + "\n")
 }
 
@@ -144,6 +153,7 @@ pub(super) fn xml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desktop::Action;
     use crate::desktop::shortcut::tests::entry;
 
     /// What a desktop does with `Exec`: the string's escapes, the words and their quotes, the percent signs.
@@ -205,6 +215,19 @@ mod tests {
             let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
             assert_eq!(read_back(exec), ["sh", "-c", "exec \"$0\" \"$@\"", path, "--home", path, "run"], "{exec}");
         }
+    }
+
+    #[test]
+    fn the_window_is_among_the_actions_of_the_entry() {
+        let names = vec![(String::new(), "Versions".to_owned()), ("zh-CN".to_owned(), "版本".to_owned())];
+        let action = Action { id: "versions", words: vec!["window", "--versions"], names };
+        let entry = Entry { program: "/opt/kuzflow-launcher".into(), actions: vec![action], ..entry() };
+        let text = application(&entry).unwrap();
+        let (main, action) = text.split_once("\n\n").unwrap();
+        assert!(main.ends_with("\nActions=versions;"), "{main}");
+        let wanted =
+            ["[Desktop Action versions]", "Name=Versions", "Name[zh_CN]=版本", "Exec=/opt/kuzflow-launcher window --versions"];
+        assert_eq!(action.lines().collect::<Vec<_>>(), wanted);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Entry {
     pub comments: Vec<(String, String)>,
     /// What the kind of file is called: language tag and text.
     pub bundle_names: Vec<(String, String)>,
+    /// What it can do besides.
+    pub actions: Vec<Action>,
     /// Words under which it is found, besides its name.
     pub keywords: Vec<String>,
     /// The launcher.
@@ -51,6 +53,17 @@ pub struct Entry {
     pub window_class: String,
     /// A PNG.
     pub icon: Vec<u8>,
+}
+
+/// What a menu entry can do besides starting the app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// Its name in the entry: ASCII letters.
+    pub id: &'static str,
+    /// The launcher's verb and its options.
+    pub words: Vec<&'static str>,
+    /// What it is called: language tag and text.
+    pub names: Vec<(String, String)>,
 }
 
 /// Why something outside the home could not be done.

@@ -106,7 +106,7 @@ pub fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
 /// All files of a shortcut on `system`. Pure.
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path cannot stand in them, [`DesktopError::NoFolder`] if the user has no folder for them.
+/// [`DesktopError::NotUnicode`] if a path cannot stand in them.
 pub fn artifacts(
     entry: &Entry,
     home: &Home,
@@ -120,11 +120,8 @@ pub fn artifacts(
         content: Content::Bytes(bytes),
         executable,
     };
-    let desktop = match (on_desktop, &folders.desktop) {
-        (true, Some(folder)) => Some(folder),
-        (true, None) => return Err(DesktopError::NoFolder("icons on the desktop")),
-        (false, _) => None,
-    };
+    // Where there is no desktop the menu entry is made all the same.
+    let desktop = folders.desktop.as_ref().filter(|_| on_desktop);
     let (id, data) = (&entry.id, &folders.data);
     let mut all = Vec::new();
     match system {
@@ -155,8 +152,16 @@ pub fn artifacts(
                 let content = Content::Link(link.clone());
                 all.push(Artifact { kind: kind.to_owned(), path: folder.join(&name), content, executable: false });
             };
-            add("menu", data.join("Microsoft\\Windows\\Start Menu\\Programs"));
+            let menu = data.join("Microsoft\\Windows\\Start Menu\\Programs");
+            add("menu", menu.clone());
             desktop.into_iter().for_each(|folder| add("desktop", folder.clone()));
+            let second = windows::window_link(entry, &icon_file)?;
+            all.extend(second.map(|(name, link)| Artifact {
+                kind: "menu-window".to_owned(),
+                path: menu.join(name),
+                content: Content::Link(link),
+                executable: false,
+            }));
         }
         System::Mac => {
             let name = mac::bundle_name(entry);

@@ -54,6 +54,19 @@ pub fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
     })
 }
 
+/// The link that opens the launcher's window, and its file name; `None` without such an action.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is no text.
+pub fn window_link(entry: &Entry, icon: &Path) -> Result<Option<(String, Link)>, DesktopError> {
+    let Some(action) = entry.actions.first() else { return Ok(None) };
+    let mut words = arguments(entry)?;
+    words.extend(action.words.iter().map(|word| (*word).to_owned()));
+    let title = action.names.first().map(|(_, name)| name.clone()).unwrap_or_default();
+    let name = link_name(&Entry { name: format!("{} - {title}", entry.name), ..entry.clone() });
+    Ok(Some((name, Link { arguments: words.join(" "), description: title, ..link(entry, icon)? })))
+}
+
 /// The file name of the link: characters that Windows forbids are replaced.
 pub fn link_name(entry: &Entry) -> String {
     let name: String = entry.name.chars().map(|c| if "<>:\"/\\|?*".contains(c) || c.is_control() { '-' } else { c }).collect();
@@ -142,6 +155,20 @@ mod tests {
             (classes[3].key.as_str(), classes[3].name.as_str()),
             (".kuzflow-bundle\\OpenWithProgids", "kuzflow-sample.kuzflow-bundle")
         );
+    }
+
+    #[test]
+    fn a_second_link_opens_the_window() {
+        let names = vec![(String::new(), "Versions and updates".to_owned())];
+        let action = crate::desktop::Action { id: "versions", words: vec!["window", "--versions"], names };
+        let entry =
+            Entry { name: "A: B".to_owned(), arguments: vec!["--home".into(), "D:\\x".into()], actions: vec![action], ..entry() };
+        let (name, link) = window_link(&entry, Path::new("D:\\icon.ico")).unwrap().unwrap();
+        assert_eq!(
+            (name.as_str(), link.arguments.as_str()),
+            ("A- B - Versions and updates.lnk", "--home D:\\x window --versions")
+        );
+        assert_eq!(window_link(&Entry { actions: Vec::new(), ..entry }, Path::new("x")).unwrap(), None);
     }
 
     #[test]

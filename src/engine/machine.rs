@@ -157,6 +157,7 @@ impl Machine {
             Command::Repair(id) if self.at_rest() => self.repair(id),
             Command::Remove(id) => vec![Effect::Remove(id)],
             Command::Prune => vec![Effect::Prune],
+            Command::List => vec![Effect::List],
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Share(on) => vec![Effect::Share(on), Effect::List],
             Command::Seen(what) => vec![Effect::Forget(what)],

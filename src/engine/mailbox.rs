@@ -45,6 +45,21 @@ struct State {
     waker: Option<Box<dyn Fn() + Send>>,
     /// Who hears every event besides the driver.
     listener: Option<Listener>,
+    /// A part of the window that somebody wants to see.
+    wanted: Option<WindowPart>,
+    /// It could not be shown.
+    refused: bool,
+}
+
+/// A part of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowPart {
+    /// Whatever is of interest now.
+    Any,
+    /// The installed versions and the choices below them.
+    Versions,
+    /// The outcome of a check that begins now.
+    Check,
 }
 
 impl Default for State {
@@ -57,6 +72,8 @@ impl Default for State {
             poked: false,
             waker: None,
             listener: None,
+            wanted: None,
+            refused: false,
         }
     }
 }
@@ -118,6 +135,32 @@ impl Handle {
     pub fn poke(&self) {
         self.shared.lock().poked = true;
         self.shared.arrived.notify_all();
+    }
+
+    /// Wants a part of the window to be shown, by whoever drives this engine. [`Handle::wanted`] is nothing again once that has happened.
+    pub fn want(&self, part: WindowPart) {
+        self.shared.change(|state| (state.wanted, state.poked) = (Some(part), true));
+    }
+
+    /// What is wanted, and has not been shown yet.
+    pub fn wanted(&self) -> Option<WindowPart> {
+        self.shared.lock().wanted
+    }
+
+    /// The same, for whoever shows it now, or cannot.
+    pub fn take_wanted(&self) -> Option<WindowPart> {
+        self.shared.lock().wanted.take()
+    }
+
+    /// What is wanted cannot be shown.
+    pub fn refuse_wanted(&self) {
+        let mut state = self.shared.lock();
+        state.refused = state.wanted.take().is_some();
+    }
+
+    /// Whether the last wish was refused; asked once.
+    pub(super) fn take_refused(&self) -> bool {
+        std::mem::take(&mut self.shared.lock().refused)
     }
 
     /// Where the engine is now; events of earlier phases may still wait to be taken.
@@ -195,6 +238,19 @@ mod tests {
         emitter.emit(progress(3));
         assert_eq!(handle.take(), vec![progress(2), Event::Phase { phase: Phase::Cancelled }, progress(3)]);
         assert!(handle.take().is_empty());
+    }
+
+    #[test]
+    fn a_wish_for_the_window_ends_a_wait_and_holds_until_it_is_taken() {
+        let (handle, _engine) = channel();
+        let asking = handle.clone();
+        let asker = std::thread::spawn(move || asking.want(WindowPart::Versions));
+        assert!(handle.wait(Duration::from_secs(60)).is_empty());
+        asker.join().unwrap();
+        assert_eq!(
+            [handle.wanted(), handle.take_wanted(), handle.wanted()],
+            [Some(WindowPart::Versions), Some(WindowPart::Versions), None]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!    └──┬────┘
 //! applying  entries  described   packs applied; single files and documents of a package, over a line
 //!
+//! instance                     another start of the launcher asks the one beside the app for its window
 //! watch                        when to check beside the running app
 //!    ├── schedule  push         the clock's part, pure; what a server says
 //!    └── announcements          which offers are shown by themselves
@@ -27,6 +28,7 @@ pub mod driver;
 mod entries;
 mod from_file;
 mod health;
+pub mod instance;
 mod line;
 pub mod machine;
 pub mod mailbox;

@@ -56,6 +56,8 @@ pub enum Command {
     Repair(ContainerId),
     /// Delete the versions that are more than the settings want to keep.
     Prune,
+    /// Tell what is installed.
+    List,
     /// Tell how much room versions and kept files take on the disk.
     MeasureDisk,
     /// Share with computers nearby, or no longer; without effect where the publisher does not allow it.

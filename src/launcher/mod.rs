@@ -136,15 +136,27 @@ pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -
     Ok(Closed { reason: ended.reason.unwrap_or(CloseReason::ByUser), choices: ended.choices })
 }
 
+/// Shows why nothing could be begun, in a window of its own, and returns when it has closed; where there can be none, in a message of the
+/// system.
+pub fn show_problem(options: WindowOptions, problem: &Problem) {
+    let texts = Texts::new(options.language).of_app(&options.app_name);
+    let title = options.title.clone();
+    // Nobody answers; as long as this end is there, the window stays.
+    let (handle, _engine) = mailbox::channel();
+    if let Err(error) = open(options, handle, ViewState::of_problem(problem.clone())) {
+        tracing::info!(error = &error as &dyn std::error::Error, "no window for what failed");
+        tell_problem(&title, &texts, problem);
+    }
+}
+
 /// Takes in what the window system has sent since the last window closed, if there was one: to be called now and then by a launcher that
 /// stays without a window for hours, on the thread of [`open`].
 pub fn catch_up() {
     event_loop::catch_up();
 }
 
-/// Tells a person what failed by a message of the system, as far as the system can, and waits until it was read. For a shortcut, whose
-/// standard error nobody sees.
-pub fn tell_problem(title: &str, texts: &Texts, problem: &Problem) {
+/// Tells a person what failed by a message of the system, as far as the system can, and waits until it was read.
+fn tell_problem(title: &str, texts: &Texts, problem: &Problem) {
     tell(title, &texts.problem(problem).join("\n\n"));
 }
 

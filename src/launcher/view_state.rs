@@ -48,6 +48,8 @@ pub struct ViewState {
     pub happened: Vec<Notice>,
     /// The window was opened for that and for nothing else.
     only_tells: bool,
+    /// There is no engine that anything could be asked of.
+    alone: bool,
     /// There was an offer, which the engine can go on with.
     offered: bool,
 }
@@ -213,6 +215,7 @@ impl Default for ViewState {
             obstacles: Vec::new(),
             happened: Vec::new(),
             only_tells: false,
+            alone: false,
             offered: false,
         }
     }
@@ -227,6 +230,16 @@ impl ViewState {
     /// A state for a file that a person gave; `elsewhere` if the app runs, started by another launcher.
     pub fn of_file(elsewhere: bool) -> Self {
         Self { file_given: true, elsewhere, ..Self::default() }
+    }
+
+    /// A state before anything is known; `elsewhere` if the app runs, started by another launcher.
+    pub fn beside(elsewhere: bool) -> Self {
+        Self { elsewhere, ..Self::default() }
+    }
+
+    /// A state in which something failed and nothing can be done about it here.
+    pub fn of_problem(problem: Problem) -> Self {
+        Self { phase: Phase::Failed { problem }, alone: true, ..Self::default() }
     }
 
     /// A state of a window that only tells what happened while nobody looked; `notices` are the oldest first.
@@ -347,7 +360,12 @@ impl ViewState {
 
     /// Whether nothing is under way that a switch or a removal would disturb.
     pub const fn at_rest(&self) -> bool {
-        self.phase.is_at_rest()
+        !self.alone && self.phase.is_at_rest()
+    }
+
+    /// Whether this screen tells why nothing could be begun at all.
+    pub const fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Whether the window has nothing more to show: the app runs, and whatever should be known was seen.
@@ -382,6 +400,7 @@ impl ViewState {
             Phase::Ready { running: true, .. } if self.elsewhere => actions(Some(Action::Close), None, None),
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
+            Phase::Failed { .. } if self.alone => actions(Some(Action::Close), None, None),
             Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired => {
                 actions(Some(Action::Close), Some(Action::InstallFile), Some(Action::AcceptExpired))
             }

@@ -272,6 +272,7 @@ impl Project {
             nodes.push(Node { id: "local".to_owned(), name: "local".to_owned(), ..Node::at(local) });
         }
         let settings = Settings {
+            icon: None,
             health: crate::settings::HealthSettings::default(),
             app: self.settings.app.clone(),
             display_name: self.settings.display_name.clone(),

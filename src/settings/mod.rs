@@ -26,6 +26,9 @@ pub struct Settings {
     /// The app's name for people, until a container says it.
     #[serde(default)]
     pub display_name: String,
+    /// A PNG, shown until the app is installed and brings its own; a relative path begins at the settings' folder.
+    #[serde(default)]
+    pub icon: Option<PathBuf>,
     /// The channel this installation follows.
     #[serde(default = "stable")]
     pub channel: String,
@@ -179,6 +182,8 @@ pub struct WindowSettings {
     pub renderer: Renderer,
     /// How an update is announced while the app runs: `window`, `system`, `dialog` or `off`.
     pub notification: Announcement,
+    /// What a second start of the launcher without a verb does while the app runs: `window` or `app`.
+    pub second_start: SecondStart,
 }
 
 /// `[hot_update]`.
@@ -260,6 +265,16 @@ pub enum Announcement {
     Off,
 }
 
+/// What a second start of the launcher without a verb does while the app runs. `run`, which shortcuts use, always starts the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondStart {
+    /// The launcher beside the app shows its window.
+    Window,
+    /// The app is started once more.
+    App,
+}
+
 impl Default for UpdateSettings {
     fn default() -> Self {
         Self {
@@ -281,7 +296,13 @@ impl Default for UpdateSettings {
 
 impl Default for WindowSettings {
     fn default() -> Self {
-        Self { language: "auto".to_owned(), theme: Theme::Auto, renderer: Renderer::Auto, notification: Announcement::Window }
+        Self {
+            language: "auto".to_owned(),
+            theme: Theme::Auto,
+            renderer: Renderer::Auto,
+            notification: Announcement::Window,
+            second_start: SecondStart::Window,
+        }
     }
 }
 
@@ -330,7 +351,10 @@ impl Settings {
         let failed = |source| SettingsError::Read { path: path.to_owned(), source };
         let bytes = look::read(path, look::SMALL).and_then(|found| found.ok_or_else(|| std::io::ErrorKind::NotFound.into()));
         let text = String::from_utf8(bytes.map_err(failed)?).map_err(|error| failed(std::io::Error::other(error)))?;
-        Self::parse(&text, path)
+        let mut settings = Self::parse(&text, path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        settings.icon = settings.icon.map(|icon| folder.join(icon));
+        Ok(settings)
     }
 
     /// Checks settings given as text; `path` is for messages.

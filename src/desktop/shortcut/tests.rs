@@ -10,6 +10,7 @@ pub fn entry() -> Entry {
         name: "示例 Sample".to_owned(),
         comments: vec![(String::new(), "Starts it".to_owned()), ("zh-CN".to_owned(), "启动".to_owned())],
         bundle_names: vec![(String::new(), "Update bundle".to_owned()), ("zh-CN".to_owned(), "更新包".to_owned())],
+        actions: Vec::new(),
         keywords: vec!["sample".to_owned()],
         program: "/opt/app/kuzflow-launcher".into(),
         arguments: Vec::new(),

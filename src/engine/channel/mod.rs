@@ -182,7 +182,7 @@ impl Shared {
 }
 
 /// 128 random bits as hexadecimal digits.
-fn secret() -> io::Result<String> {
+pub(super) fn secret() -> io::Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -365,6 +365,7 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::Forget(seen)]);
     assert_eq!(command(&mut machine, Command::Prune), [Effect::Prune]);
     assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
+    assert_eq!(command(&mut machine, Command::List), [Effect::List]);
     assert!(matches!(machine.phase(), Phase::Downloading { .. }));
 }
 

@@ -155,6 +155,9 @@ impl Dialog {
             Phase::RolledBack { to, .. } => {
                 (versioned("rolled-back-title", to), texts.get("rolled-back-subtitle"), Some(Mark::Done))
             }
+            Phase::Failed { .. } if self.view.is_alone() => {
+                (texts.get("failed-title-start"), texts.get("failed-subtitle-start"), Some(Mark::Failed))
+            }
             Phase::Failed { .. } => {
                 let (title, subtitle) = if self.view.first_install() {
                     ("failed-title-first", "failed-subtitle")

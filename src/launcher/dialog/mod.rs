@@ -26,7 +26,7 @@ use super::texts::{Language, Texts};
 use super::theme::{self, GAP, MARGIN, Palette};
 use super::view_state::{Action, Actions, ViewState};
 use super::widgets::{self, Emphasis};
-use crate::engine::mailbox::Handle;
+use crate::engine::mailbox::{Handle, WindowPart};
 use crate::engine::protocol::{Command, Event, Phase, Problem};
 use crate::model::happened::Notice;
 use crate::settings::Theme;
@@ -168,6 +168,7 @@ impl Dialog {
     /// Takes events in and draws one frame.
     pub fn ui(&mut self, ui: &mut Ui) {
         self.take_events();
+        self.take_wish(ui.ctx());
         if self.closed.is_none() {
             self.take_keys(ui);
         }
@@ -240,6 +241,22 @@ impl Dialog {
         } else if ended {
             self.close(CloseReason::EngineEnded);
         }
+    }
+
+    /// Shows what another start of the launcher was asked for: this window, before all others.
+    fn take_wish(&mut self, context: &egui::Context) {
+        let Some(part) = self.handle.take_wanted() else { return };
+        context.send_viewport_cmd(egui::ViewportCommand::Minimized(false));
+        context.send_viewport_cmd(egui::ViewportCommand::Focus);
+        match part {
+            WindowPart::Versions => self.turn_to(Page::Versions),
+            WindowPart::Check if self.view.at_rest() => {
+                self.page = Page::Update;
+                self.act(Action::Check);
+            }
+            WindowPart::Any | WindowPart::Check => {}
+        }
+        context.request_repaint();
     }
 
     fn read_notes(&mut self) {

@@ -243,6 +243,9 @@ impl Notification {
         if ended {
             self.close(Told::EngineEnded);
         }
+        if self.handle.wanted().is_some() {
+            self.close(Told::Details);
+        }
     }
 
     fn note_offer(&mut self) {

@@ -119,6 +119,9 @@ fn converse(
         if handle.closed() {
             break Told::EngineEnded;
         }
+        if handle.wanted().is_some() {
+            break Told::Details;
+        }
         let face = match face(&view, chosen) {
             Ok(face) => face,
             Err(told) => break told,
