@@ -98,6 +98,14 @@ fn launched(launch: &Launch, root: &Path) -> Command {
         let paths = paths.chain(old.iter().flat_map(std::env::split_paths));
         command.env(name, std::env::join_paths(paths).unwrap());
     }
+    for (name, folders) in &launch.append {
+        let old = std::env::var_os(name).filter(|value| !value.is_empty());
+        let paths = old.iter().flat_map(std::env::split_paths).chain(folders.iter().map(|folder| folder.under(root)));
+        command.env(name, std::env::join_paths(paths).unwrap());
+    }
+    for name in launch.without.iter().filter(|name| !launch.environment.contains_key(*name)) {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -148,8 +156,7 @@ fn a_built_app_starts_from_anywhere_both_ways() {
         assert_eq!(told["folder"].as_str().unwrap(), root.join("app").to_str().unwrap(), "{way}");
         assert_eq!(told["environment"]["KUZFLOW_HOME"].as_str().unwrap(), root.to_str().unwrap(), "{way}");
         assert_eq!(told["environment"]["KUZFLOW_VERSION"], "1.2.3", "{way}");
-        let python_path = told["environment"]["PYTHONPATH"].as_str().unwrap();
-        assert_eq!(std::env::split_paths(python_path).next(), Some(root.join("app")), "{way}");
+        assert!(told["environment"]["PYTHONPATH"].is_null() && told["environment"]["PYTHONHOME"].is_null(), "{way}: {told}");
         assert!(Path::new(told["program"].as_str().unwrap()).starts_with(&root), "{way}: {told}");
         assert!(Path::new(told["standard_library"].as_str().unwrap()).starts_with(&root), "{way}: {told}");
         // The bytecode of the package was used, and still names the source where it now is.
@@ -161,6 +168,83 @@ fn a_built_app_starts_from_anywhere_both_ways() {
     let version = built.package.manifest.platform_info.python_version.clone().unwrap();
     let host = Command::new("python3").arg("--version").output().unwrap();
     assert_eq!(String::from_utf8_lossy(&host.stdout).trim(), format!("Python {version}"));
+}
+
+/// Tells where modules come from: in the app, in a helper that it starts with its own Python elsewhere, and what other programs see.
+#[cfg(unix)]
+const LOOKS: &str = r#"
+import json, os, subprocess, sys
+import helper
+code = "import json, helper, sys; print(json.__file__); print(helper.__file__); print(sys.prefix)"
+own = subprocess.run([sys.executable, "-c", code], cwd="/", stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+others = dict(line.split("=", 1) for line in subprocess.check_output(["/usr/bin/env"]).decode().splitlines() if "=" in line)
+print(json.dumps({"json": json.__file__, "helper": helper.__file__, "own": own, "others": others, "path": sys.path}))
+sys.exit(7)
+"#;
+
+#[cfg(unix)]
+#[test]
+fn the_session_does_not_reach_the_containers_python_nor_that_python_other_programs() {
+    if python_is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let app = sample(folder.path());
+    fs::write(app.join("app.py"), LOOKS).unwrap();
+    fs::create_dir_all(app.join("deep")).unwrap();
+    fs::write(app.join("deep/app.py"), LOOKS).unwrap();
+    fs::write(app.join("deep/__init__.py"), "").unwrap();
+    fs::write(app.join("deep/run.py"), format!("def main():\n{}", LOOKS.replace('\n', "\n    "))).unwrap();
+    let other = folder.path().join("another Python");
+    fs::create_dir_all(&other).unwrap();
+    for module in ["json", "helper", "sitecustomize", "usercustomize"] {
+        fs::write(other.join(format!("{module}.py")), "raise SystemExit('a module of another Python')\n").unwrap();
+    }
+    let session = |command: &mut Command, launch: &Launch| {
+        command.env("PYTHONPATH", &other).env("KUZFLOW_ORIGINAL_PYTHONPATH", &other);
+        for (name, value) in [
+            ("PYTHONHOME", "/nowhere"),
+            ("PYTHONPLATLIBDIR", "lib64"),
+            ("PYTHONSAFEPATH", "1"),
+            ("PYTHONWARNINGS", "error"),
+            ("PYTHONINSPECT", "1"),
+            ("PYTHONUSERBASE", other.to_str().unwrap()),
+        ] {
+            // As the launcher does.
+            if !launch.without.iter().any(|without| without == name) {
+                command.env(name, value);
+            }
+        }
+    };
+    for (index, entry) in ["app.py", "deep/app.py", "module:deep.app", "module:deep.run:main"].into_iter().enumerate() {
+        let mut request = request(&app);
+        request.entry = entry.parse().unwrap();
+        request.bytecode = index % 2 == 0;
+        let built = build_in(&folder.path().join("out"), &request);
+        let root = fs::canonicalize(folder.path()).unwrap().join(format!("installed {index}"));
+        install(&built, &root);
+        let launch = &built.package.manifest.application_info.launch;
+        let mut command = launched(launch, &root);
+        session(&mut command, launch);
+        let mut script = Command::new(built.package.manifest.application_info.main_executable.under(&root));
+        // The script takes them out by itself.
+        session(&mut script, &Launch { without: Vec::new(), ..launch.clone() });
+        for mut command in [command, script] {
+            let output = command.output().unwrap();
+            let told = told(&output);
+            let inside = |place: &serde_json::Value| Path::new(place.as_str().unwrap()).starts_with(&root);
+            assert!(inside(&told["json"]) && inside(&told["helper"]), "{entry}: {told}");
+            assert!(told["own"].as_array().unwrap().iter().all(inside), "{entry}: {told}");
+            let others = told["others"].as_object().unwrap();
+            for (name, value) in others.iter().filter(|(name, _)| !["KUZFLOW_HOME", "PWD", "OLDPWD"].contains(&name.as_str())) {
+                let first = value.as_str().unwrap().split(':').next().unwrap();
+                assert!(!Path::new(first).starts_with(&root), "{entry}: other programs see {name}={value}");
+            }
+            assert_eq!(others["PYTHONPATH"], other.to_str().unwrap(), "{entry}: what the user has set is still there");
+        }
+        let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());
+        assert!(verification.is_whole() && verification.extra.is_empty(), "{entry}: it changed: {verification:?}");
+    }
 }
 
 #[test]
@@ -278,8 +362,11 @@ fn a_package_for_windows_from_an_embeddable_distribution() {
         assert_eq!(info.icon.as_ref().unwrap().as_str(), "app/logo.png");
         assert_eq!(info.main_executable.as_str(), "scripts/launch.bat");
         assert_eq!(info.launch.program.as_str(), "runtime/pythonw.exe");
-        assert_eq!(info.launch.environment["QT_PLUGIN_PATH"], format!("{{container}}/runtime/{site}/PyQt5/Qt5/plugins"));
-        assert_eq!(info.launch.environment["PYTHONPYCACHEPREFIX"], "{container}/temp/pycache");
+        assert!(!info.launch.environment.contains_key("QT_PLUGIN_PATH"), "its own Qt finds its plugins by itself");
+        for foreign in ["QT_PLUGIN_PATH", "QML2_IMPORT_PATH", "PYTHONHOME"] {
+            assert!(info.launch.without.iter().any(|name| name == foreign), "{foreign}");
+        }
+        assert_eq!(info.launch.arguments[..4], ["-E", "-s", "-X", "pycache_prefix={container}/temp/pycache"]);
         assert!(manifest.file_manifest.contains_key(format!("runtime/{site}/pkg/tests/__init__.py").as_str()));
         assert!(!manifest.file_manifest.contains_key("runtime/Lib/test/big.py"));
         hashes.push(built.package.hash);

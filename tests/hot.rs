@@ -25,6 +25,7 @@ use release::{NodeProcess, World, text};
 /// The app: it prints and shows what a module says, five times a second, and does what is written into a file.
 const MAIN: &str = r#"
 import json, os, sys
+sys.path.append(os.environ["QT_OF_TESTS"])
 from PyQt5.QtCore import QTimer
 from PyQt5.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 import kuzflow_runtime
@@ -119,7 +120,7 @@ impl Office {
     /// The app, started as a shortcut does; without a display it draws nowhere.
     fn run(&self, display: Option<&Display>) -> Running {
         let mut command = self.world.launcher(&["--verbose", "run"]);
-        command.env("PYTHONPATH", &self.qt).env("WISHES", self.world.path("wishes"));
+        command.env("QT_OF_TESTS", &self.qt).env("WISHES", self.world.path("wishes"));
         match display {
             Some(display) => command.env("DISPLAY", &display.number).env("QT_QPA_PLATFORM", "xcb"),
             None => command.arg("--headless").env("QT_QPA_PLATFORM", "offscreen"),

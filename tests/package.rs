@@ -46,6 +46,8 @@ fn draft(files: &[(&str, &[u8])]) -> Draft {
                 working_folder: "app".parse().unwrap(),
                 environment: BTreeMap::new(),
                 prepend: BTreeMap::new(),
+                append: BTreeMap::new(),
+                without: Vec::new(),
                 reports_up: false,
             },
         },

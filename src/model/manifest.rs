@@ -125,6 +125,12 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// Folders to put before what a list variable (`PATH`, `PYTHONPATH`) already holds.
     pub prepend: BTreeMap<String, Vec<RelativePath>>,
+    /// Folders to put behind what a list variable already holds: programs of the container that nothing of the system gives way to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub append: BTreeMap<String, Vec<RelativePath>>,
+    /// Variables of the session that are not handed on, since they are meant for another runtime than the container's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// Whether the app says when it is up, by a line in the file that `KUZFLOW_HEALTH` names.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reports_up: bool,
@@ -409,6 +415,8 @@ impl Manifest {
                     working_folder: "app".parse().unwrap(),
                     environment: BTreeMap::new(),
                     prepend: BTreeMap::new(),
+                    append: BTreeMap::new(),
+                    without: Vec::new(),
                     reports_up: false,
                 },
             },

@@ -18,6 +18,7 @@ pub mod pieces;
 pub mod plan;
 pub mod platform;
 pub mod release;
+pub mod session;
 pub mod transfer;
 pub mod version;
 pub mod version_tree;

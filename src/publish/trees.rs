@@ -190,6 +190,8 @@ fn nameless(file_manifest: BTreeMap<RelativePath, Entry>, empty_folders: Vec<Rel
                 arguments: Vec::new(),
                 environment: BTreeMap::new(),
                 prepend: BTreeMap::new(),
+                append: BTreeMap::new(),
+                without: Vec::new(),
                 reports_up: false,
             },
         },

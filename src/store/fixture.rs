@@ -89,6 +89,8 @@ fn manifest<'a>(version: &str, files: impl Iterator<Item = &'a (&'a str, &'a str
         working_folder: "metadata".parse().unwrap(),
         environment: BTreeMap::from([("OUT".to_owned(), "{container}/temp-out".to_owned())]),
         prepend: BTreeMap::from([("LIST".to_owned(), vec!["app".parse().unwrap()])]),
+        append: BTreeMap::new(),
+        without: Vec::new(),
         reports_up: false,
     };
     manifest

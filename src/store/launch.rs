@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::lock::{self, RunningLock};
 use super::probation::{HealthFile, Said};
+use super::surroundings::{Purpose, Surroundings};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
 
-/// What stands for the container's absolute path in arguments and variables.
-const CONTAINER: &str = "{container}";
 /// The variable that names the file in which the app says that it is up.
 const HEALTH: &str = "KUZFLOW_HEALTH";
 
@@ -108,41 +107,21 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
 fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -> Command {
     let launch = &record.launch;
     let mut command = Command::new(launch.program.under(folder));
-    command.args(launch.arguments.iter().map(|argument| expand(argument, folder))).args(call.arguments);
+    let around = Surroundings::of(launch, folder, Purpose::App, call.variable);
+    command.args(&around.arguments).args(call.arguments);
     command.current_dir(launch.working_folder.under(folder));
-    surround(&mut command, record, folder, call.variable);
+    surround(&mut command, record, around);
     command.envs(call.environment.iter().map(|(name, value)| (name, value)));
     command
 }
 
-/// Gives a command the variables of the version in `folder`.
-pub(super) fn surround(command: &mut Command, record: &InstalledRecord, folder: &Path, variable: Variable) {
-    let launch = &record.launch;
-    for (name, value) in &launch.environment {
-        command.env(name, expand(value, folder));
+/// Gives a command of a version its variables.
+pub(super) fn surround(command: &mut Command, record: &InstalledRecord, around: Surroundings) {
+    for name in around.removed {
+        command.env_remove(name);
     }
-    for (name, folders) in &launch.prepend {
-        let before = folders.iter().map(|entry| entry.under(folder));
-        let now = variable(name).unwrap_or_default();
-        let all: Vec<_> = before.chain(std::env::split_paths(&now).filter(|path| !path.as_os_str().is_empty())).collect();
-        // A folder whose name holds the separator cannot be in a list; the app then misses that folder only.
-        if let Ok(joined) = std::env::join_paths(all) {
-            command.env(name, joined);
-        }
-    }
-    command.env("KUZFLOW_HOME", folder).env("KUZFLOW_VERSION", record.container.version.to_string());
-}
-
-/// `{container}` replaced by the container's path, which need not be Unicode.
-fn expand(text: &str, folder: &Path) -> OsString {
-    let mut result = OsString::new();
-    for (index, part) in text.split(CONTAINER).enumerate() {
-        if index > 0 {
-            result.push(folder);
-        }
-        result.push(part);
-    }
-    result
+    command.envs(around.set);
+    command.env("KUZFLOW_VERSION", record.container.version.to_string());
 }
 
 /// Between two looks at a child where the system offers no way to wait for it without reaping it.

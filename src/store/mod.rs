@@ -39,6 +39,7 @@ pub mod rollback;
 mod script;
 pub mod snapshots;
 pub mod staging;
+mod surroundings;
 pub mod switch;
 pub mod usage;
 

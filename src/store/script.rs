@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::files::exists;
 use super::launch::{self, Variable};
+use super::surroundings::{Purpose, Surroundings};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
 
@@ -47,12 +48,12 @@ pub(super) fn run(
     let mut command = match script.extension() {
         Some(ending) if ending == "py" => {
             let mut python = Command::new(owner.launch.program.under(&folder));
-            python.arg(&script);
+            python.args(interpreter_options(owner)).arg(&script);
             python
         }
         _ => Command::new(&script),
     };
-    launch::surround(&mut command, owner, &folder, variable);
+    launch::surround(&mut command, owner, Surroundings::of(&owner.launch, &folder, Purpose::Script, variable));
     command.args([from.version.to_string(), to.version.to_string()]).current_dir(&work);
     command.env("KUZFLOW_FROM", from.version.to_string()).env("KUZFLOW_TO", to.version.to_string());
     command.env("KUZFLOW_CONFIG", work.join("config")).env("KUZFLOW_DATA", work.join("data"));
@@ -91,6 +92,12 @@ fn private(path: &Path) -> std::io::Result<fs::File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// What a version's own Python is told before its script, for this one as well.
+fn interpreter_options(owner: &InstalledRecord) -> impl Iterator<Item = &String> {
+    let known = |argument: &&String| ["-E", "-s", "-B"].contains(&argument.as_str());
+    owner.launch.arguments.iter().take_while(|argument| argument.starts_with('-')).filter(known)
 }
 
 fn find(folder: &Path) -> Result<Option<PathBuf>, StoreError> {

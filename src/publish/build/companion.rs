@@ -1,7 +1,7 @@
 //! The Python package that a container brings for its app: `kuzflow_runtime`, with which the app says that it is up, hears of updates and
-//! takes them over while it runs.
+//! takes them over while it runs; and `kuzflow_container`, which keeps that Python to what the container brings.
 //!
-//! In: a laid-out tree with a Python. Out: the package where that Python's other packages are. Never: in the place of one that the app
+//! In: a laid-out tree with a Python. Out: both where that Python's other packages are. Never: in the place of one that the app
 //! brings itself.
 
 use std::fs;
@@ -36,6 +36,24 @@ const FILES: &[(&str, &str)] = &[
     ("updates.py", include_str!("../../../assets/runtime/kuzflow_runtime/updates.py")),
     ("wire.py", include_str!("../../../assets/runtime/kuzflow_runtime/wire.py")),
 ];
+
+/// What every process of the container's Python runs first.
+const ISOLATION: &[(&str, &str)] = &[
+    ("kuzflow_container.py", include_str!("../../../assets/runtime/kuzflow_container.py")),
+    // Before anything is imported from the container: even this one file's bytecode must not be written there.
+    ("kuzflow_container.pth", "import sys; sys.dont_write_bytecode = True; import kuzflow_container\n"),
+];
+
+/// Keeps every process of the container's Python to what the container brings, with no variable that other programs would see as well.
+pub fn isolate(python: &Python, tree: &Path) -> Result<(), BuildError> {
+    let folder = python.site.under(tree);
+    fs::create_dir_all(&folder).map_err(BuildError::file("create the folder", &folder))?;
+    for (name, text) in ISOLATION {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(BuildError::file("write", &path))?;
+    }
+    Ok(())
+}
 
 /// Writes the package into the tree; an app that does not import it is no different for it.
 pub fn lay_out(python: &Python, tree: &Path) -> Result<(), BuildError> {

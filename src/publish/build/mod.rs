@@ -379,6 +379,7 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
     }
     if let Some(python) = &python {
         companion::lay_out(python, &tree)?;
+        companion::isolate(python, &tree)?;
     }
     let runnable = python.as_ref().filter(|_| request.platform == Platform::current());
     let (runnable, needs_home) = match runnable.map(|python| python.finds_itself(&tree)) {
@@ -411,9 +412,10 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         python.open_embedded(&tree)?;
     }
     let icon = lay_out_icon(request, &tree)?;
-    let launch = start::launch(request, python.as_ref(), &tree, needs_home, compiled.is_some())?;
-    let main_executable = start::write_script(request, &launch, &tree)?;
     let found = detect::Found::in_tree(&tree, python.as_ref())?;
+    let brings = start::Brings { needs_home, compiled: compiled.is_some(), qt: found.qt_version.is_some() };
+    let launch = start::launch(request, python.as_ref(), &tree, brings)?;
+    let main_executable = start::write_script(request, &launch, &tree)?;
     let (mut items, empty_folders) = list(&tree)?;
     for program in [Some(&main_executable), Some(&launch.program)].into_iter().flatten() {
         if let Some(item) = items.get_mut(program) {

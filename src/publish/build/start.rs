@@ -1,4 +1,9 @@
 //! How a container is started: the entry point, the launch in the manifest, and the same as a script for a person or a shortcut.
+//!
+//! A container's Python is told by options, not by variables, to keep to what the container brings: a variable would reach every program
+//! that the app starts, and the session's own variables (another Python's `PYTHONHOME`, ROS's `PYTHONPATH`) would reach the app. What the
+//! app starts with `sys.executable` is kept to the container by `kuzflow_container` (`companion`). The specification exports `PYTHONPATH`
+//! and puts the container's programs before the system's in `PATH`; here nothing is exported, and they stand behind the system's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +16,7 @@ use super::detect::{self, Python};
 use super::{BuildError, BuildRequest, copy, no_runtime};
 use crate::model::manifest::Launch;
 use crate::model::path::UnsafePath;
-use crate::model::{Platform, RelativePath};
+use crate::model::{Platform, RelativePath, session};
 
 /// What is started, as text: `app.py` (a script, from the app's top), `module:package` (like `python -m package`),
 /// `module:package.main:run` (a function, as installed scripts name them), `exe:bin/program` (an executable, from the app's top).
@@ -97,62 +102,119 @@ fn is_dotted_name(text: &str) -> bool {
 /// Stands for the container's absolute path in a launch.
 const CONTAINER: &str = "{container}";
 
-/// The launch for the manifest. `needs_home`: the interpreter does not find its library by itself. `compiled`: the container
-/// has its bytecode.
-pub fn launch(
-    request: &BuildRequest,
-    python: Option<&Python>,
-    tree: &Path,
-    needs_home: bool,
-    compiled: bool,
-) -> Result<Launch, BuildError> {
+/// What is in the container besides the app.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Brings {
+    /// The interpreter does not find its library by itself.
+    pub needs_home: bool,
+    /// The bytecode of all files.
+    pub compiled: bool,
+    /// Qt's libraries.
+    pub qt: bool,
+}
+
+/// The launch for the manifest.
+pub fn launch(request: &BuildRequest, python: Option<&Python>, tree: &Path, brings: Brings) -> Result<Launch, BuildError> {
     if let (EntryPoint::Module(module) | EntryPoint::Function { module, .. }, Some(python)) = (&request.entry, python) {
         check_module(request, module, python, tree)?;
     }
-    let app = RelativePath::from_str("app").map_err(|source| BuildError::Name { path: "app".into(), source })?;
-    let mut environment = BTreeMap::from([
+    let working_folder = RelativePath::from_str("app").map_err(|source| BuildError::Name { path: "app".into(), source })?;
+    let environment = BTreeMap::from([
         ("KUZFLOW_HOME".to_owned(), CONTAINER.to_owned()),
         ("KUZFLOW_VERSION".to_owned(), request.version.to_string()),
     ]);
-    let mut prepend = BTreeMap::new();
+    let has_qt = brings.qt || python.is_some_and(|python| detect::qt_plugins(tree, python).is_some());
+    let mut launch = Launch {
+        program: working_folder.clone(),
+        arguments: Vec::new(),
+        environment,
+        prepend: BTreeMap::new(),
+        append: BTreeMap::new(),
+        without: names(if has_qt { session::QT } else { &[] }),
+        reports_up: request.reports_up,
+        working_folder,
+    };
     if let Some(python) = python {
-        let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
-        // Packages that the user installed for another Python must not be seen.
-        set("PYTHONNOUSERSITE", "1".to_owned());
-        if compiled {
-            // An installed container must not change; its bytecode is there.
-            set("PYTHONDONTWRITEBYTECODE", "1".to_owned());
-        } else {
-            set("PYTHONPYCACHEPREFIX", format!("{CONTAINER}/temp/pycache"));
-        }
-        if needs_home {
-            set("PYTHONHOME", format!("{CONTAINER}/runtime"));
-        }
-        if let Some(plugins) = detect::qt_plugins(tree, python) {
-            set("QT_PLUGIN_PATH", format!("{CONTAINER}/{plugins}"));
-        }
-        prepend.insert("PATH".to_owned(), python.programs.clone());
-        prepend.insert("PYTHONPATH".to_owned(), vec![app.clone()]);
-        if let Some(folder) = &python.library_folder {
-            prepend.insert("LD_LIBRARY_PATH".to_owned(), vec![folder.clone()]);
-        }
+        surround(&mut launch, request, python, brings);
     }
     let program = |python: &Python| match &python.windowed {
         Some(windowed) if !request.console => windowed.clone(),
         _ => python.program.clone(),
     };
     let python = || python.ok_or_else(|| no_runtime(request));
-    let (program, arguments) = match &request.entry {
-        EntryPoint::Executable(path) => (in_app(path)?, Vec::new()),
-        EntryPoint::Script(path) => (program(python()?), vec![format!("{CONTAINER}/app/{path}")]),
-        EntryPoint::Module(module) => (program(python()?), vec!["-m".to_owned(), module.clone()]),
+    let mut options = interpreter_options(brings);
+    launch.program = match &request.entry {
+        EntryPoint::Executable(path) => in_app(path)?,
+        _ => program(python()?),
+    };
+    launch.arguments = match &request.entry {
+        EntryPoint::Executable(_) => Vec::new(),
+        EntryPoint::Script(path) => {
+            options.push(format!("{CONTAINER}/app/{path}"));
+            options
+        }
+        EntryPoint::Module(module) => {
+            options.extend(["-m".to_owned(), module.clone()]);
+            options
+        }
         EntryPoint::Function { module, function } => {
             let first = function.split('.').next().unwrap_or(function);
-            let code = format!("import sys; from {module} import {first}; sys.exit({function}())");
-            (program(python()?), vec!["-c".to_owned(), code])
+            // The folder by its name: an empty one would be whichever folder the app works in later.
+            let code = format!("import os, sys; sys.path[0] = os.getcwd(); from {module} import {first}; sys.exit({function}())");
+            options.extend(["-c".to_owned(), code]);
+            options
         }
     };
-    Ok(Launch { program, arguments, working_folder: app, environment, prepend, reports_up: request.reports_up })
+    Ok(launch)
+}
+
+fn names(list: &[&str]) -> Vec<String> {
+    list.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// What surrounds the process of an app that brings `python`.
+fn surround(launch: &mut Launch, request: &BuildRequest, python: &Python, brings: Brings) {
+    launch.without.extend(names(session::PYTHON_PLACES));
+    launch.without.extend(names(session::TCL));
+    if let Some(folder) = &python.library_folder {
+        launch.prepend.insert("LD_LIBRARY_PATH".to_owned(), vec![folder.clone()]);
+    }
+    let mut set = |name: &str, value: String| launch.environment.insert(name.to_owned(), value);
+    if brings.needs_home {
+        set("PYTHONHOME", format!("{CONTAINER}/runtime"));
+    }
+    if !matches!(request.entry, EntryPoint::Executable(_)) {
+        launch.append.insert("PATH".to_owned(), python.programs.clone());
+        if brings.needs_home {
+            // It must hear this one variable, so it would hear all others as well.
+            launch.without.extend(names(session::PYTHON_WAYS));
+        }
+        return;
+    }
+    // A program of the app's own starts the container's Python itself, and finds it and is understood by it through variables only.
+    set("PYTHONNOUSERSITE", "1".to_owned());
+    if brings.compiled {
+        // An installed container must not change; its bytecode is there.
+        set("PYTHONDONTWRITEBYTECODE", "1".to_owned());
+    } else {
+        set("PYTHONPYCACHEPREFIX", format!("{CONTAINER}/temp/pycache"));
+    }
+    launch.prepend.insert("PATH".to_owned(), python.programs.clone());
+    launch.prepend.insert("PYTHONPATH".to_owned(), vec![launch.working_folder.clone()]);
+    launch.without.extend(names(session::PYTHON_WAYS));
+}
+
+/// What an interpreter is told before its script.
+fn interpreter_options(brings: Brings) -> Vec<String> {
+    // `-s`: packages that the user installed for another Python must not be seen.
+    let mut options = names(if brings.needs_home { &["-s"] } else { &["-E", "-s"] });
+    if brings.compiled {
+        // An installed container must not change; its bytecode is there.
+        options.push("-B".to_owned());
+    } else {
+        options.extend(["-X".to_owned(), format!("pycache_prefix={CONTAINER}/temp/pycache")]);
+    }
+    options
 }
 
 fn in_app(path: &RelativePath) -> Result<RelativePath, BuildError> {
@@ -196,6 +258,10 @@ fn script(launch: &Launch, title: &str, platform: &Platform) -> (&'static str, S
 /// For any POSIX shell. Works through links to it, from any folder, with any name in its path.
 fn shell(launch: &Launch, title: &str) -> String {
     let mut lines = String::new();
+    if !launch.without.is_empty() {
+        // Those that are meant for another runtime.
+        lines += &format!("unset {}\n", launch.without.join(" "));
+    }
     for (name, value) in &launch.environment {
         lines += &format!("export {name}={}\n", shell_word(value));
     }
@@ -203,6 +269,10 @@ fn shell(launch: &Launch, title: &str) -> String {
         let folders: Vec<String> = folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
         // An empty part would stand for the current folder.
         lines += &format!("export {name}=\"{}${{{name}:+:${name}}}\"\n", folders.join(":"));
+    }
+    for (name, folders) in &launch.append {
+        let folders: Vec<String> = folders.iter().map(|folder| format!("$CONTAINER_ROOT/{folder}")).collect();
+        lines += &format!("export {name}=\"${{{name}:+${name}:}}{}\"\n", folders.join(":"));
     }
     let arguments: String = launch.arguments.iter().map(|argument| format!(" {}", shell_word(argument))).collect();
     let (program, folder) =
@@ -248,12 +318,19 @@ fn shell_word(text: &str) -> String {
 /// in a path would end; the console's code page is put back.
 fn batch(launch: &Launch, title: &str) -> String {
     let mut lines = String::new();
+    for name in &launch.without {
+        lines += &format!("set \"{name}=\"\n");
+    }
     for (name, value) in &launch.environment {
         lines += &format!("set \"{name}={}\"\n", batch_text(value));
     }
     for (name, folders) in &launch.prepend {
         let folders: Vec<String> = folders.iter().map(|folder| batch_text(&format!("{CONTAINER}/{folder}"))).collect();
         lines += &format!("if defined {name} set \"{name}=;%{name}%\"\nset \"{name}={}%{name}%\"\n", folders.join(";"));
+    }
+    for (name, folders) in &launch.append {
+        let folders: Vec<String> = folders.iter().map(|folder| batch_text(&format!("{CONTAINER}/{folder}"))).collect();
+        lines += &format!("if defined {name} set \"{name}=%{name}%;\"\nset \"{name}=%{name}%{}\"\n", folders.join(";"));
     }
     let arguments: String = launch.arguments.iter().map(|argument| format!(" \"{}\"", batch_text(argument))).collect();
     let program = batch_text(&format!("{CONTAINER}/{}", launch.program));
@@ -311,6 +388,8 @@ mod tests {
             working_folder: "app".parse().unwrap(),
             environment: BTreeMap::from([("KUZFLOW_HOME".to_owned(), "{container}".to_owned())]),
             prepend: BTreeMap::from([("PATH".to_owned(), vec!["runtime".parse().unwrap(), "runtime/Scripts".parse().unwrap()])]),
+            append: BTreeMap::new(),
+            without: Vec::new(),
             reports_up: false,
         }
     }
