@@ -16,7 +16,6 @@ use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event, Phase, ProblemKind};
 use crate::engine::schedule::{Check, Input, Outcome, Rules};
-use crate::engine::supervisor;
 use crate::engine::watch::{self, Watch};
 use crate::host;
 use crate::launcher::{self, ViewState};
@@ -58,7 +57,6 @@ pub fn live(context: &Context, handle: &Handle, options: Options, output: &Outpu
         return stay(context);
     }
     let Some(status) = context.app.get().and_then(|app| app.ended()) else { return Ending::App(0) };
-    supervisor::note_end(context);
     Ending::App(exit_code(status))
 }
 
@@ -70,7 +68,6 @@ pub fn stay(context: &Context) -> Ending {
     }
     let status = context.app.wait();
     context.channel.release();
-    supervisor::note_end(context);
     status.map_or(Ending::Failed, |status| Ending::App(exit_code(status)))
 }
 

@@ -104,10 +104,11 @@ impl AppSlot {
     }
 
     /// The same, and says that somebody will decide what follows its end.
-    pub fn set_attended(&self, app: RunningApp) -> (Arc<RunningApp>, Attending) {
+    /// `on_trial`: another version may soon take its place.
+    pub fn set_attended(&self, app: RunningApp, on_trial: bool) -> (Arc<RunningApp>, Attending) {
         let app = Arc::new(app);
         let mut held = self.lock();
-        (held.app, held.attended, held.on_trial) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)), true);
+        (held.app, held.attended, held.on_trial) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)), on_trial);
         (Arc::clone(&app), Attending { slot: self.clone(), app })
     }
 
@@ -208,6 +209,10 @@ pub fn launch_or_other(home: &Home, chosen: &InstalledRecord, which: Which, call
         Err(error) => error,
     };
     tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");
+    if matches!(first, StoreError::NoPrograms { .. }) {
+        // Nor can any other.
+        return Err(first);
+    }
     for other in home.installed()?.into_iter().filter(|other| other.container != chosen.container) {
         match begin(&other, Which::Any) {
             Ok(app) => return Ok(app),

@@ -18,7 +18,7 @@ pub struct Rules {
     pub tries: u32,
 }
 
-/// Ending with status 0 before this is no start: a person needs longer to close a window that has just opened.
+/// Whatever ends before this has ended at once: a person needs longer to close a window that has just opened.
 pub const AT_ONCE: Duration = Duration::from_secs(3);
 /// A version that has run for so long once is settled: what ends it later is no matter of the update. Short, since some apps crash
 /// whenever they are closed, and a rollback takes the user's files back as well.
@@ -33,7 +33,7 @@ pub const MOST_UNKNOWN_STARTS: u32 = 5;
 /// What is known of a running or ended app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// Time since it was started, or from its start to its end.
+    /// Time since it was started, or from its start to its end; while a process that it left goes on, since it was started.
     pub age: Duration,
     /// How it ended, if it has.
     pub ended: Option<Ended>,
@@ -41,14 +41,25 @@ pub struct Observation {
     pub said: Option<Said>,
     /// Whether it will say when it is up.
     pub reports_up: bool,
-    /// Whether another process of the same version lives: an instance that took this one's work over, or that this one started in its
-    /// place.
-    pub has_successor: bool,
-    /// Whether it may well end at once: it was started with arguments of the user's (`--help`, a file that may not be there), or is an app
-    /// that does so.
-    pub may_be_short: bool,
+    /// What else of the same version lives, now that it has ended.
+    pub others: Others,
+    /// It has ended, and another process went on with its work for a while.
+    pub handed_over: bool,
+    /// It was started with arguments of the user's (`--help`, a file that may not be there), which may be what made it end.
+    pub has_arguments: bool,
     /// Whether it came up in this run or in an earlier one.
     pub was_up: bool,
+}
+
+/// Which other processes of the same version live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// None that is known.
+    None,
+    /// One that the app started itself and left behind: what goes on in its place, or a helper.
+    Left,
+    /// Another instance, started on its own: it may have taken the work of this one over.
+    Instance,
 }
 
 /// How an app ended.
@@ -75,7 +86,12 @@ pub enum Verdict {
     Undecided,
     /// It failed.
     Failed(Failure),
+    /// It failed, or what was typed was wrong: counts only if it goes on.
+    Doubtful(Failure),
 }
+
+/// From here on a status is a signal's number, as a shell tells it.
+const SIGNALS: u8 = 128;
 
 /// Judges an observation.
 pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
@@ -85,19 +101,32 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
     match (seen.ended, &seen.said) {
         (Some(_), _) if up && seen.age >= SETTLED => Verdict::Settled,
         (Some(Ended::Asked), _) => Verdict::Undecided,
-        (Some(_), _) if seen.has_successor => Verdict::Undecided,
-        // An error in what was typed, told with a status that programs choose themselves.
-        (Some(Ended::Badly(status)), _) if seen.may_be_short && status < 128 && seen.age < AT_ONCE => Verdict::Undecided,
+        (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
+        // Perhaps an error in what was typed, told with a status that programs choose themselves.
+        (Some(Ended::Badly(status)), _) if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE => {
+            Verdict::Doubtful(Failure::Crashed { status })
+        }
         (_, Some(Said::Failed(reason))) if !seen.was_up => Verdict::Failed(Failure::Said { reason: reason.clone() }),
+        // What a crash leaves behind is a helper, perhaps the one that reports crashes.
+        (Some(Ended::Badly(status)), _) if status >= SIGNALS => Verdict::Failed(Failure::Crashed { status }),
+        // It handed over: what goes on is what is judged. How that ends nobody can know.
+        (Some(_), _) if seen.others == Others::Left && up => Verdict::Settled,
+        (Some(_), _) if seen.others == Others::Left => Verdict::Wait,
+        (Some(Ended::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
         (Some(Ended::Badly(status)), _) => Verdict::Failed(Failure::Crashed { status }),
         (Some(Ended::Well), _) if up => Verdict::Settled,
-        (Some(Ended::Well), _) if seen.age < AT_ONCE && !seen.may_be_short => Verdict::Failed(Failure::EndedAtOnce),
+        // To end with status 0 is never a failure by itself: the app may have handed over to what nobody here can see.
         (Some(Ended::Well), _) => Verdict::Undecided,
         (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
         (None, _) if up => Verdict::Up,
         (None, _) if seen.reports_up && seen.age >= rules.up_within => Verdict::Failed(Failure::Hung),
         (None, _) => Verdict::Wait,
     }
+}
+
+/// Whether a version with so many failures in a row, the last of them doubtful, is rolled back.
+pub fn is_beaten_in_doubt(rules: &Rules, failures: u32) -> bool {
+    failures >= TRIES_WHEN_UP.max(rules.tries)
 }
 
 /// Whether a version with so many failures in a row is rolled back.
@@ -133,8 +162,9 @@ mod tests {
             ended: None,
             said: None,
             reports_up: false,
-            has_successor: false,
-            may_be_short: false,
+            others: Others::None,
+            handed_over: false,
+            has_arguments: false,
             was_up: false,
         }
     }
@@ -165,18 +195,39 @@ mod tests {
         assert_eq!(judge(&RULES, &end(100, Ended::Badly(139))), crashed, "it comes up and crashes later");
         assert_eq!(judge(&RULES, &end(120, Ended::Badly(139))), Verdict::Settled, "every app crashes sometimes");
         assert_eq!(judge(&RULES, &end(120, Ended::Asked)), Verdict::Settled, "a session that ends is no reason to doubt");
-        assert_eq!(judge(&RULES, &end(1, Ended::Well)), Verdict::Failed(Failure::EndedAtOnce));
+        assert_eq!(judge(&RULES, &end(1, Ended::Well)), Verdict::Undecided, "what is not known is not bad");
         for ended in [Ended::Well, Ended::Badly(1), Ended::Badly(139)] {
-            let handed_over = Observation { has_successor: true, ..end(1, ended) };
-            assert_eq!(judge(&RULES, &handed_over), Verdict::Undecided, "{ended:?}");
+            let taken_over = Observation { others: Others::Instance, ..end(1, ended) };
+            assert_eq!(judge(&RULES, &taken_over), Verdict::Undecided, "{ended:?}");
         }
-        let typed = |ended| judge(&RULES, &Observation { may_be_short: true, ..end(1, ended) });
-        assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, Verdict::Undecided]);
+        let typed = |ended| judge(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
+        let doubtful = Verdict::Doubtful(Failure::Crashed { status: 2 });
+        assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, doubtful]);
         assert_eq!(typed(Ended::Badly(139)), crashed, "no argument excuses that");
         assert_eq!(judge(&RULES, &Observation { said: Some(Said::Up), ..end(1, Ended::Well) }), Verdict::Settled);
         assert_eq!(judge(&RULES, &end(5, Ended::Well)), Verdict::Undecided, "closed by a person before it was known to be up");
         assert_eq!(judge(&RULES, &end(20, Ended::Well)), Verdict::Settled);
         assert_eq!(judge(&RULES, &end(1, Ended::Asked)), Verdict::Undecided);
+    }
+
+    #[test]
+    fn what_goes_on_in_its_place_is_judged() {
+        let crashed = |status| Verdict::Failed(Failure::Crashed { status });
+        // How the first process ended, what is left of it, for how many seconds, and whether it came up before: the judgement.
+        for (ended, others, age, was_up, expected) in [
+            (Ended::Well, Others::Left, 1, false, Verdict::Wait),
+            (Ended::Well, Others::Left, 9, false, Verdict::Wait),
+            (Ended::Well, Others::Left, 10, false, Verdict::Settled),
+            (Ended::Well, Others::None, 9, false, Verdict::Undecided),
+            (Ended::Badly(3), Others::Left, 9, false, Verdict::Wait),
+            (Ended::Badly(3), Others::Left, 10, false, Verdict::Settled),
+            (Ended::Badly(3), Others::None, 9, false, crashed(3)),
+            (Ended::Badly(3), Others::None, 9, true, Verdict::Undecided),
+            (Ended::Badly(139), Others::Left, 10, false, crashed(139)),
+        ] {
+            let handed_over = Observation { ended: Some(ended), others, handed_over: true, was_up, ..seen(age) };
+            assert_eq!(judge(&RULES, &handed_over), expected, "{ended:?}, {others:?}, {age} s");
+        }
     }
 
     #[test]
@@ -195,5 +246,6 @@ mod tests {
     fn tries_are_bounded() {
         assert!(!is_beaten(&RULES, 1, false) && is_beaten(&RULES, 2, false));
         assert!(!is_beaten(&RULES, 2, true) && is_beaten(&RULES, 3, true));
+        assert!(!is_beaten_in_doubt(&RULES, 2) && is_beaten_in_doubt(&RULES, 3));
     }
 }

@@ -23,6 +23,7 @@ pub fn of_store(error: &StoreError) -> Problem {
         StoreError::DataTooNew { id, .. } => (ProblemKind::DataTooNew, id.clone()),
         StoreError::Migration { id, .. } | StoreError::MigrationTime { id, .. } => (ProblemKind::MigrationFailed, id.clone()),
         StoreError::NoRollbackPoint { id } => (ProblemKind::NoRollbackPoint, id.clone()),
+        StoreError::NoPrograms { folder, .. } => (ProblemKind::ProgramsForbidden, folder.display().to_string()),
         StoreError::Start { program, .. } => (ProblemKind::LaunchFailed, program.display().to_string()),
     };
     Problem::new(kind, subject, error)

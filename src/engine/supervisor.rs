@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::app::{self, Attending};
 use super::closing;
 use super::context::Context;
-use super::health::{self, Ended, Observation, Rules, Verdict};
+use super::health::{self, Ended, Observation, Others, Rules, Verdict};
 use crate::causes;
 use crate::model::Version;
 use crate::model::happened::{Failure, Happened};
@@ -23,7 +23,7 @@ use crate::store::lock::RunningLock;
 use crate::store::probation::{self, Said};
 use crate::store::rollback;
 use crate::store::switch::{self, Means, Resolved};
-use crate::store::{InstalledRecord, Probation, State, StoreError};
+use crate::store::{InstalledRecord, Probation, StoreError};
 
 /// Between two looks at an app that is not known to be up.
 const LOOK: Duration = Duration::from_millis(100);
@@ -50,43 +50,104 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
         Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told: &|_, _| () };
     let resolved = switch::resolve_for_start(&context.home, means)?;
     notice_switch(context, &resolved);
-    let (record, probation) = count(context, resolved.record);
+    let mut trial = count(context, resolved.record);
     // Where a rollback could not be written down, what is started is not what the pointer names.
-    let is_active = context.home.active().is_ok_and(|(active, _)| active.container == record.container);
+    let is_active = context.home.active().is_ok_and(|(active, _)| active.container == trial.record.container);
     let which = if is_active { Which::Active } else { Which::Any };
-    let Some(mut probation) = probation else {
-        return Ok(context.app.set(launch_or_other(context, &record, which)?));
-    };
+    if !trial.is_judged() {
+        return Ok(context.app.set(launch_or_other(context, &trial.record, which)?));
+    }
     let rules = rules(context);
     let app = loop {
         let environment = context.channel.admit();
-        match launch::start(&context.home, &record, Which::Active, call(context, &environment)) {
+        let error = match launch::start(&context.home, &trial.record, which, call(context, &environment)) {
             Ok(app) => break app,
             Err(error @ StoreError::Switched { .. }) => return Err(error),
-            // Damage on this disk is no fault of the release: it is stepped over, and mended.
-            Err(_) if !record.launch.program.under(&context.home.container(&record.container)).exists() => {
-                return Ok(context.app.set(launch_or_other(context, &record, which)?));
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a version on probation cannot be started");
-                // A scanner may still hold what was just written.
-                std::thread::sleep(LOOK);
-                if fail(context, &record, &rules, &mut probation) {
-                    let next = go_back(context, &record, Failure::NotStarted).unwrap_or(record);
-                    return Ok(context.app.set(launch_or_other(context, &next, Which::Any)?));
+            Err(error) => error,
+        };
+        // What this computer forbids every version, and damage on this disk, are no fault of the release.
+        let program = trial.record.launch.program.under(&context.home.container(&trial.record.container));
+        let is_damaged = !program.exists();
+        if matches!(error, StoreError::NoPrograms { .. }) || is_damaged || trial.probation.is_none() {
+            uncount(context, &trial.record);
+            return match launch_or_other(context, &trial.record, which) {
+                Ok(app) => Ok(context.app.set(app)),
+                Err(error) => {
+                    trial.fallback_failed(context);
+                    Err(error)
                 }
-            }
+            };
+        }
+        tracing::error!(error = &error as &dyn std::error::Error, "a version on probation cannot be started");
+        // A scanner may still hold what was just written.
+        std::thread::sleep(LOOK);
+        if fail(context, &mut trial, &rules, true) {
+            let next = go_back(context, &trial.record, Failure::NotStarted).unwrap_or_else(|_| trial.record.clone());
+            let started = launch_or_other(context, &next, Which::Any).inspect_err(|_| acquit(context));
+            return Ok(context.app.set(started?));
         }
     };
-    let (app, attending) = context.app.set_attended(app);
+    // Nobody has to wait for the judgement of a version that nothing could take the place of.
+    let on_trial = rollback::fallback(&context.home).is_some();
+    let (app, attending) = context.app.set_attended(app, on_trial);
     let (context, attended) = (context.clone(), Arc::clone(&app));
-    let thread = std::thread::Builder::new()
-        .name("supervisor".to_owned())
-        .spawn(move || attend(&context, record, probation, attended, attending));
+    let thread =
+        std::thread::Builder::new().name("supervisor".to_owned()).spawn(move || attend(&context, trial, attended, attending));
     if let Err(error) = thread {
         tracing::warn!(%error, "nobody stays with the version on probation");
     }
     Ok(app)
+}
+
+/// A version whose start is being judged.
+struct Trial {
+    record: InstalledRecord,
+    /// It has to prove itself.
+    probation: Option<Probation>,
+    /// It took the place of a version that did not come up: if it fails as well, neither is charged.
+    accused: Option<Version>,
+}
+
+impl Trial {
+    fn new(context: &Context, record: InstalledRecord, probation: Option<Probation>) -> Self {
+        let accused = probation::accused(&context.home, &record.container);
+        Self { record, probation, accused }
+    }
+
+    fn is_judged(&self) -> bool {
+        self.probation.is_some() || self.accused.is_some()
+    }
+
+    fn is_up(&self) -> bool {
+        self.probation.as_ref().is_some_and(|probation| probation.up)
+    }
+
+    /// It has come up: the version before it failed by its own fault.
+    fn came_up(&mut self, context: &Context) {
+        if let Some(probation) = &mut self.probation {
+            (probation.up, probation.failures) = (true, 0);
+            change(context, &self.record, |probation| Some(Probation { up: true, failures: 0, ..probation }));
+        }
+        if self.accused.take().is_some()
+            && let Err(error) = probation::convict(&context.home)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "who was at fault is not written down");
+        }
+    }
+
+    /// It has failed like the version whose place it took.
+    fn fallback_failed(&mut self, context: &Context) {
+        if let Some(version) = self.accused.take() {
+            tracing::error!(%version, container = %self.record.container, "both fail here: neither is charged with it");
+            acquit(context);
+        }
+    }
+}
+
+fn acquit(context: &Context) {
+    if let Err(error) = probation::acquit(&context.home) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a release stays charged with what it may not be guilty of");
+    }
 }
 
 /// Starts `record`, or where that cannot be started another version. One that the pointer does not name (a rollback that could not be written
@@ -135,33 +196,44 @@ fn remember_failed(context: &Context, version: &Version) -> bool {
 }
 
 /// Counts the start of a version on probation, which may be one too many: then the version to start is the one before it.
-fn count(context: &Context, record: InstalledRecord) -> (InstalledRecord, Option<Probation>) {
+fn count(context: &Context, record: InstalledRecord) -> Trial {
     let home = &context.home;
-    let Some(probation) = home.active().ok().and_then(|(active, _)| active.probation) else { return (record, None) };
+    let trial = |probation| Trial::new(context, record.clone(), probation);
+    let Some(probation) = home.active().ok().and_then(|(active, _)| active.probation) else { return trial(None) };
     if probation.up {
         let age = jiff::Timestamp::now().duration_since(probation.since);
         if Duration::try_from(age).is_ok_and(|age| age > health::SETTLED_ANYWAY) {
             change(context, &record, |_| None);
-            return (record, None);
+            return trial(None);
         }
-        return (record, Some(probation));
+        return trial(Some(probation));
     }
     if launch::said_last(home, &record.container, probation.since) == Some(Said::Up) {
         // It came up, and the launcher did not live to see it.
-        change(context, &record, |probation| Some(Probation { up: true, failures: 0, ..probation }));
-        return (record, Some(Probation { up: true, failures: 0, ..probation }));
+        let mut trial = trial(Some(probation));
+        trial.came_up(context);
+        return trial;
     }
     if RunningLock::is_held(home, &record.container) {
         // A second instance: the first one is being judged.
-        return (record, Some(probation));
+        return trial(Some(probation));
     }
     if probation.starts >= health::MOST_UNKNOWN_STARTS
         && let Ok(back) = go_back(context, &record, Failure::NeverUp)
     {
-        return (back, None);
+        let probation = home.active().ok().and_then(|(active, _)| active.probation);
+        return Trial::new(context, back, probation);
     }
     change(context, &record, |probation| Some(Probation { starts: probation.starts + 1, ..probation }));
-    (record, Some(Probation { starts: probation.starts + 1, ..probation }))
+    trial(Some(Probation { starts: probation.starts + 1, ..probation }))
+}
+
+/// A start whose end was seen, and says nothing, does not count.
+fn uncount(context: &Context, record: &InstalledRecord) {
+    change(context, record, |probation| {
+        let starts = if probation.up { probation.starts } else { probation.starts.saturating_sub(1) };
+        Some(Probation { starts, ..probation })
+    });
 }
 
 /// Writes down how the probation goes on. That it cannot be written is told in the log: then this launcher goes on as if it had been.
@@ -182,11 +254,12 @@ fn rules(context: &Context) -> Rules {
 }
 
 /// Counts a failure; tells whether it was one too many.
-fn fail(context: &Context, record: &InstalledRecord, rules: &Rules, probation: &mut Probation) -> bool {
+fn fail(context: &Context, trial: &mut Trial, rules: &Rules, is_sure: bool) -> bool {
+    let Some(probation) = &mut trial.probation else { return false };
     probation.failures += 1;
-    let failures = probation.failures;
-    change(context, record, |probation| Some(Probation { failures, ..probation }));
-    health::is_beaten(rules, failures, probation.up)
+    let (failures, up) = (probation.failures, probation.up);
+    change(context, &trial.record, |probation| Some(Probation { failures, ..probation }));
+    if is_sure { health::is_beaten(rules, failures, up) } else { health::is_beaten_in_doubt(rules, failures) }
 }
 
 /// Whether `record` is still the version that is active and on probation: another launcher may have rolled it back meanwhile.
@@ -195,122 +268,114 @@ fn is_judged_here(context: &Context, record: &InstalledRecord) -> bool {
 }
 
 /// Stays with `app` until it is decided what becomes of its version.
-fn attend(
-    context: &Context,
-    record: InstalledRecord,
-    mut probation: Probation,
-    mut app: Arc<RunningApp>,
-    mut attending: Attending,
-) {
+fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut attending: Attending) {
     let rules = rules(context);
     loop {
-        if probation.up {
+        if trial.is_up() {
             attending.came_up();
         }
-        let failure = match watch(context, &record, &rules, (&app, &attending), &mut probation) {
-            Verdict::Failed(failure) => failure,
+        let (failure, is_sure) = match watch(context, &rules, (&app, &attending), &mut trial) {
+            Verdict::Failed(failure) => (failure, true),
+            Verdict::Doubtful(failure) => (failure, false),
             Verdict::Settled => {
-                tracing::info!(container = %record.container, "the new version has proved itself");
-                return change(context, &record, |_| None);
+                tracing::info!(container = %trial.record.container, "the version has proved itself");
+                trial.came_up(context);
+                return change(context, &trial.record, |_| None);
             }
-            _ => {
-                // It ended in a way that says nothing, and was seen to: this start does not count. One that ended at once may have.
-                if !probation.up && app.lifetime() >= health::AT_ONCE {
-                    change(context, &record, |probation| {
-                        Some(Probation { starts: probation.starts.saturating_sub(1), ..probation })
-                    });
-                }
-                return;
-            }
+            // It ended in a way that says nothing, and was seen to.
+            _ => return uncount(context, &trial.record),
         };
         if app.ended().is_none() && closing::may_have_window(&app) {
             // Its person may have work in it, or read what is wrong: it is judged when it has ended.
             std::thread::sleep(LOOK_WHEN_UP);
             continue;
         }
-        tracing::error!(?failure, container = %record.container, age = ?app.age(), "a version on probation failed");
+        tracing::error!(?failure, container = %trial.record.container, age = ?app.age(), "a version that has to prove itself failed");
         if app.ended().is_none()
             && let Err(error) = app.stop(PATIENCE)
         {
             tracing::error!(%error, "it cannot be ended");
         }
         let _alone = context.app.alone();
-        if !is_judged_here(context, &record) {
+        trial.fallback_failed(context);
+        if !is_judged_here(context, &trial.record) {
             return;
         }
-        let next = if fail(context, &record, &rules, &mut probation) {
-            match go_back(context, &record, failure) {
+        let is_beaten = fail(context, &mut trial, &rules, is_sure);
+        if rollback::fallback(&context.home).is_none() {
+            // Nothing can take its place: the person is told, and decides.
+            return uncount(context, &trial.record);
+        }
+        let next = if is_beaten {
+            match go_back(context, &trial.record, failure) {
                 Ok(back) => back,
                 Err(_) => return,
             }
-        } else if probation.up {
-            // It worked for a while; whoever saw it crash decides whether to start it again.
-            return;
+        } else if trial.is_up() || !is_sure {
+            // It worked for a while, or did not like what was typed; whoever saw it decides whether to start it again.
+            return uncount(context, &trial.record);
         } else {
-            record.clone()
+            trial.record.clone()
         };
         match attending.replace(|| launch_or_other(context, &next, Which::Any)) {
-            Ok(Some(started)) if started.container == record.container => app = started,
-            // The version before has proved itself long ago; or somebody else started the app.
-            Ok(_) => return,
+            Ok(Some(started)) => {
+                if started.container != trial.record.container {
+                    let probation = home_probation(context, &started);
+                    trial = Trial::new(context, next, probation);
+                    if trial.record.container != started.container || !trial.is_judged() {
+                        return;
+                    }
+                }
+                app = started;
+            }
+            // Somebody else started the app.
+            Ok(None) => return,
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the next start failed");
-                return;
+                return acquit(context);
             }
         }
     }
 }
 
-/// Remembers that the app ends at once, if it just did so in a version that is not on probation: then the next version may do the same.
-pub fn note_end(context: &Context) {
-    let Some(app) = context.app.get() else { return };
-    let ended_well = app.ended().is_some_and(|status| status.success());
-    let on_probation = context.home.active().is_ok_and(|(active, _)| active.probation.is_some());
-    if !ended_well || app.lifetime() >= health::AT_ONCE || !context.arguments.is_empty() || on_probation {
-        return;
-    }
-    // One that could not say that it is up is not known to be short.
-    if !app.can_say() || app.said().is_some() {
-        return;
-    }
-    let noted = context.home.state().and_then(|state| match state.ends_at_once {
-        true => Ok(()),
-        false => context.home.set_state(&State { ends_at_once: true, ..state }),
-    });
-    if let Err(error) = noted {
-        tracing::info!(error = &error as &dyn std::error::Error, "that the app ends at once is not remembered");
-    }
+/// The probation of a version that was just started, if it is the active one.
+fn home_probation(context: &Context, app: &RunningApp) -> Option<Probation> {
+    let (active, _) = context.home.active().ok()?;
+    active.probation.filter(|_| active.container == app.container)
 }
 
-/// Looks at the app until something is known for good; notes on the way that it is up.
-fn watch(
-    context: &Context,
-    record: &InstalledRecord,
-    rules: &Rules,
-    (app, attending): (&RunningApp, &Attending),
-    probation: &mut Probation,
-) -> Verdict {
-    let short = context.home.state().is_ok_and(|state| state.ends_at_once);
+/// Looks at the app, and once it has ended at what it left in its place, until something is known for good; notes on the way that it is
+/// up.
+fn watch(context: &Context, rules: &Rules, (app, attending): (&RunningApp, &Attending), trial: &mut Trial) -> Verdict {
+    let mut handed_over = false;
     loop {
         let status = app.ended();
         let ended = status.map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
+        let others = match ended {
+            None | Some(Ended::Asked) => Others::None,
+            Some(_) if app.has_instance(&context.home) => Others::Instance,
+            Some(_) if app.has_left_a_process(&context.home) => Others::Left,
+            Some(_) => Others::None,
+        };
+        handed_over |= others == Others::Left;
         let seen = Observation {
-            age: app.lifetime(),
+            age: if others == Others::Left { app.age() } else { app.lifetime() },
             ended,
             said: app.said(),
             reports_up: app.reports_up(),
-            has_successor: ended.is_some_and(|ended| ended != Ended::Asked) && app.has_successor(&context.home),
-            may_be_short: !context.arguments.is_empty() || short,
-            was_up: probation.up,
+            others,
+            handed_over,
+            has_arguments: !context.arguments.is_empty(),
+            was_up: trial.is_up(),
         };
         match health::judge(rules, &seen) {
             Verdict::Wait => std::thread::sleep(LOOK),
+            Verdict::Up if trial.probation.is_none() => return Verdict::Settled,
             Verdict::Up => {
-                if !probation.up {
-                    tracing::info!(container = %record.container, age = ?seen.age, "the new version is up");
-                    (probation.up, probation.failures) = (true, 0);
+                if !trial.is_up() {
+                    tracing::info!(container = %trial.record.container, age = ?seen.age, "the new version is up");
+                    trial.came_up(context);
                     attending.came_up();
-                    change(context, record, |probation| Some(Probation { up: true, failures: 0, ..probation }));
                 }
                 std::thread::sleep(LOOK_WHEN_UP);
             }
@@ -327,7 +392,7 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
     if !context.settings.health.automatic_rollback {
         return Err(refused());
     }
-    let point = rollback::default_point(home)?.ok_or_else(refused)?;
+    let target = rollback::fallback(home).ok_or_else(refused)?;
     let back = context.lock_for_start().and_then(|lock| {
         // Under the lock: two launchers may have seen the same version fail, and only one goes back.
         if !is_judged_here(context, record) {
@@ -335,7 +400,7 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
         }
         // Before, so that a kill does not leave a version that nobody knows to have failed.
         let is_known = remember_failed(context, &record.container.version);
-        let back = rollback::roll_back(home, Some(&point.container), &lock);
+        let back = rollback::go_to(home, &target, &lock);
         if !is_known {
             remember_failed(context, &record.container.version);
         }
@@ -344,6 +409,9 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
     match back {
         Ok(back) => {
             let (from, to) = (back.from.version.clone(), back.record.container.version.clone());
+            if let Err(error) = probation::accuse(home, &from, &back.record.container) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "if the version before fails as well, nobody will know");
+            }
             leave(context, Happened::RolledBack { from, to, failure, kept: back.kept.clone() });
             Ok(back.record)
         }
@@ -353,7 +421,7 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
                 error = &error as &dyn std::error::Error,
                 "it could not be rolled back; the version before is started"
             );
-            home.record(&point.container)
+            home.record(&target.container)
         }
     }
 }

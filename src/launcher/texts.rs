@@ -275,6 +275,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::NoRollbackPoint => "problem-no-rollback-point",
         ProblemKind::AppRunning => "problem-app-running",
         ProblemKind::LaunchFailed => "problem-launch-failed",
+        ProblemKind::ProgramsForbidden => "problem-programs-forbidden",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
         ProblemKind::BadSettings => "problem-bad-settings",
         ProblemKind::LauncherTooOld => "problem-launcher-too-old",

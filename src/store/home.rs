@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
-use super::records::{Active, InstalledRecord, State};
+use super::records::{Active, InstalledRecord, Probation, State};
 use super::{snapshots, staging};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Version};
@@ -172,15 +172,11 @@ impl Home {
         let failed = self.failed();
         let mut installed = self.installed()?;
         installed.sort_by_key(|record| failed.contains(&record.container.version));
+        // What it was worth is lost with the pointer; where there is another one it has to prove itself again.
+        let probation = (installed.len() > 1).then(|| Probation::begin(jiff::Timestamp::now()));
         Ok(installed.into_iter().next().map(|record| {
             (
-                Active {
-                    container: record.container.clone(),
-                    previous: None,
-                    pending: None,
-                    pending_failures: 0,
-                    probation: None,
-                },
+                Active { container: record.container.clone(), previous: None, pending: None, pending_failures: 0, probation },
                 record,
             )
         }))

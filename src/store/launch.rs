@@ -88,7 +88,13 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
         Some(lock) => lock.inherited_by(|| command.spawn()),
         None => command.spawn(),
     };
-    let child = spawned.map_err(|source| StoreError::Start { program: record.launch.program.under(&folder), source })?;
+    let child = spawned.map_err(|source| {
+        let program = record.launch.program.under(&folder);
+        match source.kind() {
+            std::io::ErrorKind::PermissionDenied if forbids_programs(&folder) => StoreError::NoPrograms { folder, source },
+            _ => StoreError::Start { program, source },
+        }
+    })?;
     if let Some(lock) = &lock {
         lock.run_by(child.id());
     }
@@ -113,6 +119,18 @@ fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -> Command {
     surround(&mut command, record, around);
     command.envs(call.environment.iter().map(|(name, value)| (name, value)));
     command
+}
+
+/// Whether the file system of `folder` lets no program be started from it.
+#[cfg(unix)]
+fn forbids_programs(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
+
+/// Elsewhere it is a matter of rules that nobody tells.
+#[cfg(not(unix))]
+fn forbids_programs(_folder: &Path) -> bool {
+    false
 }
 
 /// Gives a command of a version its variables.
@@ -160,10 +178,15 @@ impl RunningApp {
         self.health.as_ref()?.said()
     }
 
-    /// Whether another process of the same version lives: another instance, or one that this one has started in its place.
-    pub fn has_successor(&self, home: &Home) -> bool {
+    /// Whether another instance of the same version runs, now that this one has ended.
+    pub fn has_instance(&self, home: &Home) -> bool {
         // Our own hold on the lock went with the end of the app.
-        RunningLock::is_held(home, &self.container) || RunningLock::is_inherited(home, &self.container)
+        RunningLock::is_held(home, &self.container)
+    }
+
+    /// Whether a process that this one has started lives, now that it has ended: one that goes on in its place, or a helper.
+    pub fn has_left_a_process(&self, home: &Home) -> bool {
+        RunningLock::is_inherited(home, &self.container)
     }
 
     /// The process that runs it.

@@ -86,6 +86,11 @@ pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreE
     Ok(last)
 }
 
+/// Whether `container` has any of the folders that are the user's.
+pub(super) fn has_files(container: &Path) -> bool {
+    CARRIED.iter().any(|folder| container.join(folder).is_dir())
+}
+
 /// A number that is another one as soon as a file of the user's in `container` is changed, made or removed.
 pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
     let walk = Walk::of(container)?;

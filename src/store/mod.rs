@@ -47,7 +47,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use home::Home;
-pub use records::{Active, InstalledRecord, Probation, State};
+pub use records::{Accused, Active, InstalledRecord, Probation, State};
 
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +147,14 @@ pub enum StoreError {
     NoRollbackPoint {
         /// Which version was asked for, or is active.
         id: String,
+    },
+    /// No program at all can be started from the disk of the home.
+    #[error("the disk of {} lets no program be started (noexec)", folder.display())]
+    NoPrograms {
+        /// Where the version lies.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The app's program could not be started.
     #[error("cannot start {}", program.display())]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::lock::HomeLock;
-use super::{Active, Home, Probation, StoreError};
+use super::{Accused, Active, Home, Probation, State, StoreError};
 use crate::look;
 use crate::model::happened::{Happened, Notice};
 use crate::model::{ContainerId, Version};
@@ -49,6 +49,34 @@ pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError>
         home.set_state(&state)?;
     }
     Ok(())
+}
+
+/// Remembers that `fallback` takes the place of `version`, which did not come up.
+pub fn accuse(home: &Home, version: &Version, fallback: &ContainerId) -> Result<(), StoreError> {
+    let state = home.state()?;
+    home.set_state(&State { accused: Some(Accused { version: version.clone(), fallback: fallback.clone() }), ..state })
+}
+
+/// The version that did not come up before `fallback` took its place, if it is not known yet whether that one does.
+pub fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
+    let accused = home.state().ok()?.accused?;
+    (accused.fallback == *fallback).then_some(accused.version)
+}
+
+/// The version in its place has come up: it was the accused one's own fault.
+pub fn convict(home: &Home) -> Result<(), StoreError> {
+    let state = home.state()?;
+    if state.accused.is_some() { home.set_state(&State { accused: None, ..state }) } else { Ok(()) }
+}
+
+/// The version in its place has failed as well: neither is charged, and the accused one is offered again.
+pub fn acquit(home: &Home) -> Result<(), StoreError> {
+    let mut state = home.state()?;
+    let Some(accused) = state.accused.take() else { return Ok(()) };
+    state.failed.retain(|failed| *failed != accused.version);
+    // That somebody is back on a version that does not start either is no news.
+    state.notices.retain(|notice| !matches!(&notice.what, Happened::RolledBack { from, .. } if *from == accused.version));
+    home.set_state(&state)
 }
 
 /// Most notices that wait for a person; the oldest go.
@@ -160,7 +188,7 @@ mod tests {
         let (home, lock) = (&fixture.home, &fixture.lock);
         switch(home, &one, Means::PLAIN, lock).unwrap();
         let failed = |probation: Probation| Some(Probation { failures: probation.failures + 1, ..probation });
-        assert_eq!(change(home, &one, lock, failed).unwrap(), None, "there is nothing to go back to from a first install");
+        assert_eq!(change(home, &one, lock, failed).unwrap(), None, "it was active before");
         switch(home, &two, Means::PLAIN, lock).unwrap();
         assert_eq!(change(home, &one, lock, failed).unwrap(), None);
         assert_eq!(change(home, &two, lock, failed).unwrap().unwrap().failures, 1);
@@ -192,6 +220,44 @@ mod tests {
         assert!(HealthFile::last(folder.path(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).is_none());
         HealthFile::create(folder.path()).unwrap();
         assert!(!file.path().exists() && next.path().exists());
+    }
+
+    #[test]
+    fn a_first_version_has_to_prove_itself_too() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[]);
+        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        let (active, _) = fixture.home.active().unwrap();
+        assert!(active.previous.is_none() && active.probation.is_some_and(|probation| !probation.up));
+    }
+
+    #[test]
+    fn what_fails_in_the_version_before_as_well_is_not_charged() {
+        let fixture = Fixture::new();
+        let home = &fixture.home;
+        let (old, new): (_, Version) = (fixture.install("1.0.0", &[]), "2.0.0".parse().unwrap());
+        let begin = || {
+            remember_failed(home, &new).unwrap();
+            accuse(home, &new, &old).unwrap();
+            let what = Happened::RolledBack {
+                from: new.clone(),
+                to: old.version.clone(),
+                failure: crate::model::happened::Failure::Hung,
+                kept: PathBuf::new(),
+            };
+            leave_notice(home, what, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        };
+        begin();
+        assert_eq!(accused(home, &old), Some(new.clone()));
+        assert_eq!(accused(home, &crate::store::fixture::id("3.0.0")), None, "that one was not put in its place");
+        acquit(home).unwrap();
+        let state = home.state().unwrap();
+        assert!(state.failed.is_empty() && state.notices.is_empty() && accused(home, &old).is_none(), "{state:?}");
+        begin();
+        convict(home).unwrap();
+        acquit(home).unwrap();
+        let state = home.state().unwrap();
+        assert_eq!((state.failed, state.notices.len()), (vec![new.clone()], 1), "it was decided before");
     }
 
     #[test]

@@ -92,6 +92,16 @@ fn is_zero(schema: &u32) -> bool {
     *schema == 0
 }
 
+/// A version that did not come up. If the one that took its place fails as well, it is this computer that keeps both from starting, and
+/// the release is not charged with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accused {
+    /// Which version.
+    pub version: Version,
+    /// What was started in its place.
+    pub fallback: ContainerId,
+}
+
 /// `state.json`: what this installation remembers between starts. Nothing here is needed to start the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -110,12 +120,12 @@ pub struct State {
     /// The user does not want to share releases with other computers of the local network.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub peers_off: bool,
-    /// The app was seen to end at once with status 0, in a version that works: it is not one that stays open.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub ends_at_once: bool,
     /// Versions that did not come up here; not offered again unless somebody asks for one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Version>,
+    /// A version that did not come up, while it is not known whether the one that took its place does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accused: Option<Accused>,
     /// What the user has not been told yet, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,

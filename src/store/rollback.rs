@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::lock::{HomeLock, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
-use super::switch::{commit, displaced, finish};
-use super::{Active, Home, InstalledRecord, Probation, StoreError};
+use super::switch::{Means, commit, displaced, finish};
+use super::{Active, Home, InstalledRecord, Probation, StoreError, migrate};
 use crate::model::ContainerId;
 
 /// What came of a rollback.
@@ -38,19 +38,78 @@ pub fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     Ok(points)
 }
 
-/// The point that a rollback without a wish goes to: what was left for the active version, else the newest; none that was rolled
-/// back itself, and none that never came up while there is another.
-pub fn default_point(home: &Home) -> Result<Option<Snapshot>, StoreError> {
-    let active = home.active()?.0.container;
-    let mut points = points(home)?;
-    points.retain(|point| point.reason != Reason::RolledBack);
-    let direct = |point: &&Snapshot| point.next == active && point.reason == Reason::Switched && point.healthy;
-    let healthy = |point: &&Snapshot| point.healthy;
-    Ok(points.iter().find(direct).or_else(|| points.iter().find(healthy)).or(points.first()).cloned())
+/// A version to go back to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Which version.
+    pub container: ContainerId,
+    /// Its files as they were when it was left, where that was noted. Without a note it has the files that lie in its folder.
+    pub point: Option<Snapshot>,
+    /// Whether it was known to come up.
+    pub healthy: bool,
 }
 
-/// The point of `id`, else the default one.
-fn point(home: &Home, to: Option<&ContainerId>) -> Result<Snapshot, StoreError> {
+impl Target {
+    fn of(point: &Snapshot) -> Self {
+        Self { container: point.container.clone(), point: Some(point.clone()), healthy: point.healthy }
+    }
+}
+
+/// Where a rollback by itself goes: to the version that was left for the active one, else to another one, and never to one that did not
+/// come up here. No note is needed for it: a version that can be started is better than none.
+pub fn fallback(home: &Home) -> Option<Target> {
+    let (active, _) = home.active().ok()?;
+    let usual = usual(home, &active, known_points(home));
+    usual.or_else(|| {
+        let failed = home.failed();
+        let mut others: Vec<_> = home.installed().ok()?.into_iter().map(|record| record.container).collect();
+        others.retain(|id| *id != active.container && !failed.contains(&id.version));
+        // The newest of those before it, else the newest.
+        others.sort_by_key(|id| id.version > active.container.version);
+        let container = others.into_iter().next()?;
+        let point = known_points(home).into_iter().find(|point| point.container == container);
+        Some(Target { container, point, healthy: false })
+    })
+}
+
+/// The points as far as they can be looked at: what takes the place of a failing version must not fail for the sake of one that cannot.
+fn known_points(home: &Home) -> Vec<Snapshot> {
+    points(home).unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "it is not known what could be gone back to");
+        Vec::new()
+    })
+}
+
+/// Where a person's rollback without a wish goes.
+fn default_target(home: &Home) -> Result<Option<Target>, StoreError> {
+    let (active, _) = home.active()?;
+    let points = points(home)?;
+    let any = points.iter().find(|point| point.reason != Reason::RolledBack).map(Target::of);
+    Ok(usual(home, &active, points).or(any))
+}
+
+/// The first of: what was left for the active version; the version that was active before it; what came up, the newest first; from a
+/// version that has to prove itself, also what was rolled back itself (a person wanted to leave it); what was left undecided.
+fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<Target> {
+    let failed = home.failed();
+    let is_unproved = active.probation.as_ref().is_some_and(|probation| !probation.up);
+    let is_good = |id: &ContainerId| *id != active.container && !failed.contains(&id.version);
+    points.retain(|point| is_good(&point.container));
+    let first = |wanted: &dyn Fn(&Snapshot) -> bool| points.iter().find(|point| wanted(point)).map(Target::of);
+    let previous = || {
+        let previous = active.previous.clone().filter(|id| is_good(id) && home.record(id).is_ok())?;
+        let point = points.iter().find(|point| point.container == previous).cloned();
+        Some(Target { container: previous, point, healthy: true })
+    };
+    first(&|point| point.next == active.container && point.reason == Reason::Switched)
+        .or_else(previous)
+        .or_else(|| first(&|point| point.healthy && point.reason != Reason::RolledBack))
+        .or_else(|| first(&|point| point.healthy && is_unproved))
+        .or_else(|| first(&|point| point.reason != Reason::RolledBack))
+}
+
+/// The state of `id`, else the default one.
+fn target(home: &Home, to: Option<&ContainerId>) -> Result<Target, StoreError> {
     let found = match to {
         Some(id) => {
             home.record(id)?;
@@ -58,9 +117,9 @@ fn point(home: &Home, to: Option<&ContainerId>) -> Result<Snapshot, StoreError> 
             points.retain(|point| point.container == *id);
             // What was kept aside at a rollback is the second choice: it is the state that somebody wanted to leave.
             points.sort_by_key(|point| point.reason == Reason::RolledBack);
-            points.into_iter().next()
+            points.first().map(Target::of)
         }
-        None => default_point(home)?,
+        None => default_target(home)?,
     };
     let asked = || to.cloned().or_else(|| Some(home.active().ok()?.0.container));
     found.ok_or_else(|| StoreError::NoRollbackPoint { id: asked().map_or_else(String::new, |id| id.to_string()) })
@@ -68,41 +127,56 @@ fn point(home: &Home, to: Option<&ContainerId>) -> Result<Snapshot, StoreError> 
 
 /// Refuses what [`roll_back`] would refuse, before anything is ended for it.
 pub fn check(home: &Home, to: Option<&ContainerId>) -> Result<(), StoreError> {
-    point(home, to).map(drop)
+    target(home, to).map(drop)
 }
 
-/// Goes back to `to`, else to the default point. The app must have ended.
+/// Goes back to `to`, else to the default state. The app must have ended.
 pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Result<RolledBack, StoreError> {
+    go_to(home, &target(home, to)?, lock)
+}
+
+/// Goes back to `target`. The app must have ended.
+pub fn go_to(home: &Home, target: &Target, lock: &HomeLock) -> Result<RolledBack, StoreError> {
     let (active, _) = home.active()?;
-    let point = point(home, to)?;
-    let record = home.record(&point.container)?;
-    RunningLock::refuse_if_running(home, &point.container)?;
+    let record = home.record(&target.container)?;
+    RunningLock::refuse_if_running(home, &target.container)?;
+    if target.point.is_none() && !migrate::has_files(&home.container(&target.container)) {
+        // Its own are lost, even those that it came with: the present ones are better than none.
+        super::switch::switch(home, &target.container, Means::PLAIN, lock)?;
+        let kept = home.container(&active.container);
+        return Ok(RolledBack { record, from: active.container, kept });
+    }
     let waiting = RunningLock::keep_from_starting(home, &active.container)?;
     let now = jiff::Timestamp::now();
     let left_up = active.probation.as_ref().is_none_or(|probation| probation.up);
     let note =
-        Snapshot { healthy: left_up, ..Snapshot::new(home, &active.container, &point.container, Reason::RolledBack, now)? };
+        Snapshot { healthy: left_up, ..Snapshot::new(home, &active.container, &target.container, Reason::RolledBack, now)? };
     note.write(home)?;
     let next = Active {
-        container: point.container.clone(),
+        container: target.container.clone(),
         // What this version could be rolled back to, if it was not known to come up.
-        previous: points(home)?.into_iter().find(|before| before.next == point.container).map(|before| before.container),
+        previous: points(home)?.into_iter().find(|before| before.next == target.container).map(|before| before.container),
         pending: None,
         pending_failures: 0,
-        probation: (!point.healthy).then(|| Probation::begin(now)),
+        probation: (!target.healthy).then(|| Probation::begin(now)),
     };
     waiting.refuse_if_outrun(home, &active.container)?;
-    if point.has_files()? {
-        // The version was used again since: its files of now go to a snapshot of their own, and the point's come back.
-        let displaced = displaced(home, &point.container, now)?;
-        commit(home, &point.files(), &displaced, next, lock)?;
-        finish(home, &displaced, Some(&note));
-    } else {
-        home.set_active(&next)?;
-        snapshots::prune(home, Some(note.folder()));
+    match &target.point {
+        Some(point) if point.has_files()? => {
+            // The version was used again since: its files of now go to a snapshot of their own, and the point's come back.
+            let displaced = displaced(home, &target.container, now)?;
+            commit(home, &point.files(), &displaced, next, lock)?;
+            finish(home, &displaced, Some(&note));
+        }
+        _ => {
+            home.set_active(&next)?;
+            snapshots::prune(home, Some(note.folder()));
+        }
     }
     // Its files are in use now, and no longer a point. A kill before this leaves a note that names nothing.
-    if let Err(error) = snapshots::remove(&point) {
+    if let Some(point) = &target.point
+        && let Err(error) = snapshots::remove(point)
+    {
         tracing::warn!(error = &error as &dyn std::error::Error, "the note of a point stays");
     }
     // Out of the version that was left, which may soon be removed. Where a file is held open they stay in it.
@@ -124,12 +198,13 @@ mod tests {
     use super::*;
     use crate::store::fixture::Fixture;
     use crate::store::remove;
-    use crate::store::switch::{Means, switch};
+    use crate::store::switch::switch;
 
     fn begin() -> (Fixture, ContainerId, ContainerId) {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[("config/c", "a")]), fixture.install("2.0.0", &[("config/c", "b")]));
         switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        crate::store::probation::change(&fixture.home, &one, &fixture.lock, |_| None).unwrap();
         fixture.write(&one, "data/file", "in one");
         switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
         fixture.write(&two, "data/file", "in two");
@@ -163,6 +238,78 @@ mod tests {
         let three = fixture.install("3.0.0", &[]);
         switch(&fixture.home, &three, Means::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&three, "data/file").as_deref(), Some("in one"));
+    }
+
+    #[test]
+    fn the_version_that_was_left_is_gone_back_to_unless_it_failed() {
+        let fixture = Fixture::new();
+        let [one, two, three] = ["1.0.0", "2.0.0", "3.0.0"].map(|version| fixture.install(version, &[]));
+        let Fixture { home, lock, .. } = &fixture;
+        switch(home, &one, Means::PLAIN, lock).unwrap();
+        crate::store::probation::change(home, &one, lock, |_| None).unwrap();
+        switch(home, &two, Means::PLAIN, lock).unwrap();
+        // It was used, and closed each time before anybody could know that it is well.
+        fixture.write(&two, "data/diary", "two lines");
+        switch(home, &three, Means::PLAIN, lock).unwrap();
+        let target = fallback(home).unwrap();
+        assert_eq!((&target.container, target.healthy), (&two, false));
+        crate::store::probation::remember_failed(home, &two.version).unwrap();
+        assert_eq!(fallback(home).unwrap().container, one, "one that failed is none to go back to");
+        home.set_state(&crate::store::State { failed: Vec::new(), ..home.state().unwrap() }).unwrap();
+        go_to(home, &target, lock).unwrap();
+        assert_eq!(fixture.read(&two, "data/diary").as_deref(), Some("two lines"), "what was written there is in sight");
+        assert!(home.active().unwrap().0.probation.is_some(), "it still has to prove itself");
+    }
+
+    #[test]
+    fn the_last_resort_needs_no_note() {
+        let (fixture, one, two) = begin();
+        let Fixture { home, lock, .. } = &fixture;
+        for damage in ["emptied", "a note", "the pointer's memory too"] {
+            match damage {
+                "a note" => {
+                    let folder = home.snapshots().join(format!("20260101T000000.000000Z-{one}"));
+                    fs::create_dir_all(&folder).unwrap();
+                    fs::write(folder.join("snapshot.json"), "").unwrap();
+                }
+                "the pointer's memory too" => {
+                    let active = Active { previous: None, ..home.active().unwrap().0 };
+                    home.set_active(&active).unwrap();
+                }
+                _ => fs::remove_dir_all(home.snapshots()).unwrap(),
+            }
+            assert_eq!(fallback(home).map(|target| target.container), Some(one.clone()), "{damage}");
+        }
+        crate::store::probation::remember_failed(home, &one.version).unwrap();
+        assert!(fallback(home).is_none(), "none that failed here");
+        home.set_state(&crate::store::State { failed: Vec::new(), ..home.state().unwrap() }).unwrap();
+        let back = go_to(home, &fallback(home).unwrap(), lock).unwrap();
+        assert_eq!((back.from, fixture.read(&one, "data/file").as_deref()), (two, Some("in one")));
+    }
+
+    #[test]
+    fn a_version_whose_own_files_are_lost_gets_the_present_ones() {
+        let (fixture, one, _) = begin();
+        fs::remove_dir_all(fixture.home.snapshots()).unwrap();
+        for folder in ["config", "data"] {
+            fs::remove_dir_all(fixture.home.container(&one).join(folder)).unwrap();
+        }
+        go_to(&fixture.home, &fallback(&fixture.home).unwrap(), &fixture.lock).unwrap();
+        assert_eq!(fixture.home.active().unwrap().0.container, one);
+        assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in two"));
+    }
+
+    #[test]
+    fn a_version_that_was_gone_back_to_and_fails_is_left_again() {
+        let (fixture, one, two) = begin();
+        let Fixture { home, lock, .. } = &fixture;
+        crate::store::probation::change(home, &one, lock, |_| None).unwrap();
+        roll_back(home, None, lock).unwrap();
+        crate::store::probation::remember_failed(home, &two.version).unwrap();
+        // A person wants it all the same, and it fails again.
+        roll_back(home, Some(&two), lock).unwrap();
+        assert_eq!(fallback(home).map(|target| (target.container, target.healthy)), Some((one.clone(), true)));
+        assert_eq!(roll_back(home, None, lock).unwrap().record.container, one);
     }
 
     #[test]

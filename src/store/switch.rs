@@ -63,7 +63,11 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
         _ => damaged.clone(),
     };
     let Some(source) = source else {
-        let (previous, probation) = before.map(|(active, _)| (active.previous, active.probation)).unwrap_or_default();
+        let (previous, probation) = match before {
+            Some((active, _)) if !home.has_lost_pointer() => (active.previous, active.probation),
+            // A first version: there is nothing to go back to yet, but one that never comes up is nothing to go back to later.
+            _ => (None, Some(Probation::begin(jiff::Timestamp::now()))),
+        };
         home.set_active(&Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation })?;
         return Ok((record, Migration::default()));
     };

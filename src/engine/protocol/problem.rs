@@ -49,6 +49,8 @@ pub enum ProblemKind {
     AppRunning,
     /// The app could not be started.
     LaunchFailed,
+    /// The disk of the home lets no program be started from it.
+    ProgramsForbidden,
     /// Nothing is installed and nothing can be fetched.
     NothingInstalled,
     /// Settings or the shipped root cannot be read.
@@ -73,7 +75,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -89,6 +91,7 @@ impl ProblemKind {
         Self::NoRollbackPoint,
         Self::AppRunning,
         Self::LaunchFailed,
+        Self::ProgramsForbidden,
         Self::NothingInstalled,
         Self::BadSettings,
         Self::LauncherTooOld,
