@@ -152,10 +152,11 @@ pub fn go_to(home: &Home, target: &Target, lock: &HomeLock) -> Result<RolledBack
     let note =
         Snapshot { healthy: left_up, ..Snapshot::new(home, &active.container, &target.container, Reason::RolledBack, now)? };
     note.write(home)?;
+    let before = points(home)?.into_iter().find(|before| before.next == target.container).map(|before| before.container);
     let next = Active {
         container: target.container.clone(),
         // What this version could be rolled back to, if it was not known to come up.
-        previous: points(home)?.into_iter().find(|before| before.next == target.container).map(|before| before.container),
+        previous: before.or_else(|| (left_up && !target.healthy).then(|| active.container.clone())),
         pending: None,
         pending_failures: 0,
         probation: (!target.healthy).then(|| Probation::begin(now)),
