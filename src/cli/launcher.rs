@@ -290,7 +290,7 @@ pub fn main() -> Ending {
             let home = home.filter(|_| !matches!(arguments.verb, Some(Verb::Window { .. })));
             return run::without_settings(home.as_ref(), &error, &app_arguments, common.options(language), &output);
         }
-        Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, "", &error)),
+        Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, error.subject(), &error)),
     };
     let session = Session { place, common, output: &output, app_arguments, language, own: &own };
     if let (Some(file), None) = (&arguments.file, &arguments.verb) {

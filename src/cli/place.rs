@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::host;
 use crate::look;
+use crate::settings::renewed::{self, Renewal};
 use crate::settings::{Settings, SettingsError};
 use crate::store::Home;
 
@@ -31,16 +32,27 @@ pub enum PlaceError {
     NoHome,
 }
 
+impl PlaceError {
+    /// What it is about, for a person: the file, and what is wrong with it.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Settings(error) => crate::causes::line(error),
+            Self::NoHome => self.to_string(),
+        }
+    }
+}
+
 impl Place {
     /// Reads `config`, or `launcher.toml` beside the program, and `root.json` beside that. The root never comes from the settings
     /// themselves or from the environment.
     pub fn find(config: Option<&Path>, home: Option<&Path>) -> Result<Self, PlaceError> {
         let config = config_file(config);
-        let settings = Settings::read(&config)?;
+        let shipped = Settings::read(&config)?;
         let folder = config.parent().unwrap_or(Path::new("."));
         // Without it nothing new is trusted, which a check will say; what is installed starts all the same.
         let shipped_root = look::read(&folder.join("root.json"), look::SMALL).unwrap_or_default().unwrap_or_default();
-        let home = home_for(settings.app.as_str(), settings.home.as_deref(), folder, home).ok_or(PlaceError::NoHome)?;
+        let home = home_for(shipped.app.as_str(), shipped.home.as_deref(), folder, home).ok_or(PlaceError::NoHome)?;
+        let settings = renewed_settings(&config, &home, &shipped).unwrap_or(shipped);
         Ok(Self { settings, shipped_root, home })
     }
 
@@ -60,6 +72,25 @@ impl Place {
             (Some(home), _) => Some(Home::new(home)),
             (None, Some(app)) => home_for(&app, set.as_deref(), config.parent().unwrap_or(Path::new(".")), None),
             (None, None) => None,
+        }
+    }
+}
+
+/// The settings as the publisher has renewed them by a signed document, of which the home has a verified copy.
+fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Settings> {
+    let bytes = renewed::read(&home.renewed_settings())?;
+    let text = String::from_utf8(look::read(config, look::SMALL).ok()??).ok()?;
+    let over = Renewal::parse(&bytes, &shipped.app).and_then(|renewal| renewal.over(&text, config));
+    match over {
+        Ok((settings, passed_over)) => {
+            for error in passed_over {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a renewed setting does not count");
+            }
+            Some(settings)
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the shipped settings count");
+            None
         }
     }
 }

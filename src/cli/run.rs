@@ -272,7 +272,7 @@ pub fn without_settings(
     options: Options,
     output: &Output,
 ) -> Ending {
-    let problem = Problem::new(ProblemKind::BadSettings, "", error);
+    let problem = Problem::new(ProblemKind::BadSettings, error.subject(), error);
     let told = output.problem(&problem);
     if let Some(app) = home.and_then(|home| app::start(home, arguments, &host::variable).ok()) {
         return Ending::App(exit_code(app.wait()));

@@ -1,8 +1,5 @@
 //! A check: fresh signed metadata, the release for this installation, and what it would cost.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::context::Context;
@@ -10,18 +7,18 @@ use super::machine::Checked;
 use super::planning;
 use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
+use super::renewal;
+use super::sources::{self, Known, Sources};
 use super::take_over;
-use crate::causes;
-use crate::fetch::{Client, FetchError, NodeMemory};
+use crate::fetch::{Client, NodeMemory};
 use crate::model::launcher::own_version;
+use crate::model::node::redacted;
 use crate::model::plan::{Plan, Reason, Way};
 use crate::model::release::{Audience, Choice, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version, node};
 use crate::store::{State, StoreError};
-use crate::trust::{MetadataSource, Repository, SourceError, Trust};
+use crate::trust::{Repository, Trust};
 
-/// Largest `nodes.json` and answer of the API that are read, bytes.
-const LARGEST_NODE_LIST: u64 = 256 << 10;
 /// Largest release notes that are shown, bytes.
 pub(super) const LARGEST_NOTES: u64 = 256 << 10;
 
@@ -34,6 +31,10 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         Ok(repository) => repository,
         Err(problem) => return prefetched(context, &problem, wanted).ok_or(problem),
     };
+    // By now it is known who was silent.
+    let sources = Sources::new(context, client);
+    renewal::follow(context, &repository, &sources).await;
+    sources::learn_nodes(context, client, repository.versions.timestamp).await;
     let mut state = context.home.state().map_err(store)?;
     let current = current(context);
     let asked_for = wanted.is_some();
@@ -53,7 +54,8 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         return Err(Problem { kind: ProblemKind::LauncherTooOld, subject: needed.to_string(), chain });
     }
     let nodes = nodes(context, client).await;
-    let notes = notes(context, client, &repository, &nodes, &signed).await;
+    let notes = notes(context, &sources, &repository, &signed).await;
+    sources.remember(context);
     let memory = NodeMemory::load(&context.home.node_memory());
     let plan = if context.home.record(&signed.release.container).is_ok() {
         take_over::foretell(context, &signed.release, Plan::without_fetching(Way::Installed, signed.length), None)
@@ -105,9 +107,10 @@ fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> 
 /// Fresh signed metadata.
 pub(super) async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
-    let source = |node: &Node| Arc::new(NodeSource { client: client.clone(), node: node.clone() }) as Arc<dyn MetadataSource>;
-    let sources: Vec<_> = context.settings.nodes.iter().map(source).collect();
-    let refreshed = trust.refresh(&sources, crate::host::now()).await.map_err(|error| problem::of_trust(&error))?;
+    let sources = Sources::new(context, client);
+    let refreshed = trust.refresh(&sources.list, crate::host::now()).await;
+    sources.remember(context);
+    let refreshed = refreshed.map_err(|error| problem::of_trust(&error))?;
     Ok(refreshed.repository)
 }
 
@@ -156,7 +159,11 @@ fn choose<'a>(
         Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => Err(NoUpdate::FailedHere),
         Choice::Skipped(_) => Err(NoUpdate::Skipped),
         Choice::NotYet(_) => Err(NoUpdate::NotYet),
-        Choice::Nothing => Err(NoUpdate::NothingPublished),
+        Choice::Nothing => match problem::of_others_releases([app, &context.settings.channel, &platform.to_string()], repository)
+        {
+            Some(problem) => return Err(problem),
+            None => Err(NoUpdate::NothingPublished),
+        },
     })
 }
 
@@ -164,7 +171,7 @@ fn choose<'a>(
 /// are hints: whoever gives them can waste time, not change a byte.
 pub(super) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
     let settings = &context.settings;
-    let mut nodes = settings.nodes.clone();
+    let mut nodes = sources::own_nodes(context);
     node::rank(&mut nodes, &settings.region);
     nodes.truncate(settings.update.max_nodes);
     for found in hints(context, client).await {
@@ -176,7 +183,7 @@ pub(super) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
                 node.bandwidth = found.bandwidth.or(node.bandwidth);
             }
             // Hints fill the places that are left: they never crowd out a node of the settings.
-            None if room && matches!(found.url.scheme(), "http" | "https") => nodes.push(found),
+            None if room => nodes.push(found),
             None => {}
         }
     }
@@ -193,74 +200,53 @@ pub(super) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
 }
 
 async fn hints(context: &Context, client: &Client) -> Vec<Node> {
+    if let Some(nodes) = nodes_of_api(context, client).await {
+        return sources::acceptable(nodes, &sources::own_nodes(context));
+    }
+    match sources::listed_nodes(context, client).await {
+        Some(nodes) => nodes,
+        // What was learned before, perhaps from where the repository was once.
+        None => sources::acceptable(Known::load(context).nodes, &sources::own_nodes(context)),
+    }
+}
+
+/// What the API says, if there is one and it answers soon.
+async fn nodes_of_api(context: &Context, client: &Client) -> Option<Vec<Node>> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(default)]
         download_nodes: Vec<Node>,
     }
     let settings = &context.settings;
-    if let Some(api) = &settings.api {
-        let mut url = api.clone();
-        url.set_path(&format!("{}/api/containers/check_update", url.path().trim_end_matches('/')));
-        url.query_pairs_mut()
-            .append_pair("app", settings.app.as_str())
-            .append_pair("channel", &settings.channel)
-            .append_pair("platform", &Platform::current().to_string())
-            .append_pair("user_location", &settings.region);
-        match client.get(&url, LARGEST_NODE_LIST).await {
-            Ok(body) => match serde_json::from_slice::<Answer>(&body) {
-                Ok(answer) => return answer.download_nodes,
-                Err(error) => tracing::info!(%url, %error, "the server's answer is not understood"),
-            },
-            Err(error) => tracing::info!(%url, %error, "the server does not answer"),
-        }
+    let mut url = settings.api.clone()?;
+    url.set_path(&format!("{}/api/containers/check_update", url.path().trim_end_matches('/')));
+    url.query_pairs_mut()
+        .append_pair("app", settings.app.as_str())
+        .append_pair("channel", &settings.channel)
+        .append_pair("platform", &Platform::current().to_string())
+        .append_pair("user_location", &settings.region);
+    let shown = redacted(&url);
+    let asked = tokio::time::timeout(sources::HINT_TIME, client.get(&url, sources::LARGEST_NODE_LIST)).await;
+    match asked {
+        Ok(Ok(body)) => match serde_json::from_slice::<Answer>(&body) {
+            Ok(answer) => return Some(answer.download_nodes),
+            Err(error) => tracing::info!(url = %shown, %error, "the server's answer is not understood"),
+        },
+        Ok(Err(error)) => tracing::info!(url = %shown, %error, "the server does not answer"),
+        Err(_) => tracing::info!(url = %shown, "the server does not answer in time"),
     }
-    for node in &settings.nodes {
-        let Ok(url) = node.address("nodes.json") else { continue };
-        match client.get(&url, LARGEST_NODE_LIST).await {
-            Ok(body) => return serde_json::from_slice(&body).unwrap_or_default(),
-            // The node is there and has no list: neither have the others.
-            Err(error) if error.is_not_found() => return Vec::new(),
-            Err(error) => tracing::info!(%url, %error, "no list of nodes from here"),
-        }
-    }
-    Vec::new()
+    None
 }
 
 /// The release notes in the best language there is. That they cannot be had is no reason not to offer the release.
-async fn notes(context: &Context, client: &Client, repository: &Repository, nodes: &[Node], signed: &SignedRelease) -> String {
+async fn notes(context: &Context, sources: &Sources, repository: &Repository, signed: &SignedRelease) -> String {
     let wanted = std::slice::from_ref(&context.language);
     let Some((_, target)) = signed.release.notes_in(wanted) else { return String::new() };
-    for node in nodes {
-        let source = NodeSource { client: client.clone(), node: node.clone() };
-        match repository.read_small(&source, target, LARGEST_NOTES).await {
-            Ok(text) => return String::from_utf8_lossy(&text).into_owned(),
-            Err(error) => tracing::info!(node = node.id, %error, "no release notes from here"),
-        }
-    }
-    String::new()
-}
-
-/// A node as a source of metadata.
-struct NodeSource {
-    client: Client,
-    node: Node,
-}
-
-#[async_trait]
-impl MetadataSource for NodeSource {
-    #[expect(clippy::misnamed_getters, reason = "a mirror is called by its node's id")]
-    fn name(&self) -> &str {
-        &self.node.id
-    }
-
-    async fn get(&self, location: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
-        let url = self.node.address(location).map_err(|error| SourceError::Other(Box::new(error)))?;
-        match self.client.get(&url, limit).await {
-            Ok(body) => Ok(body.to_vec()),
-            Err(error) if error.is_not_found() => Err(SourceError::NotFound),
-            Err(FetchError::TooLarge { limit, .. }) => Err(SourceError::TooLong { limit }),
-            Err(error) => Err(SourceError::Other(causes::line(&error).into())),
+    match repository.read_small_from(&sources.list, target, LARGEST_NOTES).await {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => {
+            tracing::info!(%error, "no release notes to be had");
+            String::new()
         }
     }
 }

@@ -6,8 +6,9 @@ use super::protocol::{Problem, ProblemKind};
 use crate::container::{ContainerError, Fault};
 use crate::desktop::DesktopError;
 use crate::fetch::FetchError;
+use crate::model::Release;
 use crate::store::StoreError;
-use crate::trust::{BundleError, MirrorFaultKind, TrustError};
+use crate::trust::{BundleError, MirrorFaultKind, Repository, TrustError};
 
 /// From the store.
 pub fn of_store(error: &StoreError) -> Problem {
@@ -55,9 +56,39 @@ pub fn of_trust(error: &TrustError) -> Problem {
     };
     let subject = match error {
         TrustError::Io { path, .. } => path.display().to_string(),
+        TrustError::Root { source } => format!("root.json ({source})"),
         _ => String::new(),
     };
     Problem::new(kind, subject, error)
+}
+
+/// A repository that has releases, but none for this installation: both sides are named, since the settings of one of them are wrong.
+pub fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<Problem> {
+    let own: Vec<[String; 3]> = repository.releases.iter().map(|signed| audience_of(&signed.release)).collect();
+    // What fits longest says most: the right app in other channels before other apps.
+    let fitting = |parts: usize| own.iter().filter(move |own| own[..parts] == wanted[..parts]);
+    let most = (0..3).rev().find(|parts| fitting(*parts).next().is_some())?;
+    if fitting(3).next().is_some() {
+        return None;
+    }
+    let mut found: Vec<String> = fitting(most).map(|own| own.join(", ")).collect();
+    found.sort();
+    found.dedup();
+    let (rest, shown) = (found.len().saturating_sub(MOST_SHOWN), found.iter().take(MOST_SHOWN));
+    let mut shown = shown.map(|own| format!("[{own}]")).collect::<Vec<_>>().join(" ");
+    if rest > 0 {
+        shown.push_str(" …");
+    }
+    let wanted = wanted.join(", ");
+    let chain = vec![format!("this launcher is set up for {wanted}; the repository has releases for {}", found.join("; "))];
+    Some(Problem { kind: ProblemKind::NothingForThis, subject: format!("[{wanted}] / {shown}"), chain })
+}
+
+/// Groups of releases that a message names at most.
+const MOST_SHOWN: usize = 4;
+
+fn audience_of(release: &Release) -> [String; 3] {
+    [release.container.app.to_string(), release.channel.clone(), release.container.platform.to_string()]
 }
 
 /// From a file that is no bundle, or cannot be read.

@@ -16,6 +16,7 @@ use url::Url;
 use crate::causes;
 use crate::fetch::{Client, FetchError};
 use crate::model::Platform;
+use crate::model::node::redacted;
 use crate::settings::Settings;
 use event_stream::{Parser, Said};
 use patience::{Allowance, End, Reconnecting};
@@ -93,7 +94,7 @@ impl<H: Fn()> Listener<'_, H> {
                 return End::Failed;
             }
         };
-        tracing::info!(url = %self.subscription.url, "listening for releases");
+        tracing::info!(url = %redacted(&self.subscription.url), "listening for releases");
         // The check at the start was made before there was anybody to say what came after it.
         let mut may_have_missed = !is_first && self.last_id.is_none();
         let (mut parser, mut allowance, mut last_heard) = (Parser::default(), Allowance::default(), None);
@@ -114,13 +115,13 @@ impl<H: Fn()> Listener<'_, H> {
             };
             last_heard = Some(began.elapsed());
             if !allowance.covers(began.elapsed(), bytes.len()) {
-                tracing::warn!(url = %self.subscription.url, "the server says too much");
+                tracing::warn!(url = %redacted(&self.subscription.url), "the server says too much");
                 return End::Failed;
             }
             let said = match parser.feed(&bytes) {
                 Ok(said) => said,
                 Err(error) => {
-                    tracing::warn!(url = %self.subscription.url, %error, "what the server says is not understood");
+                    tracing::warn!(url = %redacted(&self.subscription.url), %error, "what the server says is not understood");
                     return End::Failed;
                 }
             };

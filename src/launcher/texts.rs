@@ -277,6 +277,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::LaunchFailed => "problem-launch-failed",
         ProblemKind::ProgramsForbidden => "problem-programs-forbidden",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
+        ProblemKind::NothingForThis => "problem-nothing-for-this",
         ProblemKind::BadSettings => "problem-bad-settings",
         ProblemKind::LauncherTooOld => "problem-launcher-too-old",
         ProblemKind::BundleDamaged => "problem-bundle-damaged",

@@ -1,11 +1,13 @@
 //! Nodes: anything that answers HTTP Range requests for the repository's files. The score and the region priority of the
 //! specification are a prior, used until this client has measured a node itself.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// One node, as `nodes.json`, `check_update` and `launcher.toml` name it. Everything here is a hint: bytes are verified.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Short and unique: `ap-1`.
     pub id: String,
@@ -37,6 +39,16 @@ pub struct Metrics {
     pub availability_percent: Option<f64>,
     /// 0 to 100.
     pub cpu_usage_percent: Option<f64>,
+}
+
+/// For the log, so without a password.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, region, url, bandwidth, metrics } = self;
+        let mut shown = f.debug_struct("Node");
+        shown.field("id", id).field("name", name).field("region", region).field("url", &redacted(url).as_str());
+        shown.field("bandwidth", bandwidth).field("metrics", metrics).finish()
+    }
 }
 
 fn global() -> String {
@@ -97,6 +109,11 @@ pub fn redacted(url: &Url) -> Url {
         let _ = shown.set_username("").and_then(|()| shown.set_password(None));
     }
     shown
+}
+
+/// Writes nodes for whoever reads what this program prints.
+pub(super) fn without_passwords<S: serde::Serializer>(nodes: &[Node], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(nodes.iter().map(|node| Node { url: redacted(&node.url), ..node.clone() }))
 }
 
 /// Whether an address, by its text alone, means this computer or what hangs on the same wire: loopback, link-local, unspecified. A
@@ -169,6 +186,8 @@ mod tests {
         let shown = |text: &str| redacted(&text.parse().unwrap()).to_string();
         assert_eq!(shown("https://deploy:hunter2@example.com:8443/r/?x=1"), "https://example.com:8443/r/?x=1");
         assert_eq!(shown("https://token@example.com/"), "https://example.com/");
+        let node = Node::at("https://deploy:hunter2@example.com/".parse().unwrap());
+        assert!(format!("{node:?}").contains("example.com") && !format!("{node:?}").contains("hunter2"));
         assert_eq!(shown("https://:hunter2@example.com/"), "https://example.com/");
         assert_eq!(shown("https://example.com/a%20b"), "https://example.com/a%20b");
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::node::Node;
+use super::node::{Node, without_passwords};
 use super::plan::Plan;
 use super::release::SignedRelease;
 use super::version::Version;
@@ -23,6 +23,7 @@ pub struct Offer {
     /// Release notes in Markdown, in the best language there is; empty if there are none.
     pub notes: String,
     /// The nodes it would be fetched from, the best first.
+    #[serde(serialize_with = "without_passwords")]
     pub nodes: Vec<Node>,
     /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
     pub estimated_seconds: Option<u64>,

@@ -9,6 +9,7 @@ pub mod deadlines;
 pub mod error;
 pub mod keys;
 pub mod launcher;
+mod launcher_settings;
 pub mod making;
 mod metadata;
 pub mod package;

@@ -55,7 +55,8 @@ impl Project {
         let lock = self.lock()?;
         let mut current = self.current()?;
         current.start_at(options.at_least)?;
-        let mut work = Work { project: self, current: &current, keyring, now, renewed: Vec::new(), left: Vec::new() };
+        let mut work =
+            Work { project: self, current: &current, keyring, now, renewed: Vec::new(), left: Vec::new(), files: Vec::new() };
         let mut steps: Vec<Step> = self.nodes_step()?.into_iter().collect();
         let root = if options.root { work.root_steps()? } else { Vec::new() };
         match work.content_steps(options) {
@@ -103,6 +104,8 @@ struct Work<'a> {
     now: Time,
     renewed: Vec<KeyRole>,
     left: Vec<(KeyRole, PublishError)>,
+    /// Files that signed documents name.
+    files: Vec<Step>,
 }
 
 impl Work<'_> {
@@ -144,7 +147,7 @@ impl Work<'_> {
         let named = (targets.as_ref().unwrap_or(&self.current.targets), patches.as_ref().or(self.current.patches.as_ref()));
         let is_due = all || patches.is_some() || self.is_old(KeyRole::Snapshot, self.current.snapshot.signed.signed.expires);
         let snapshot = if is_due { self.snapshot(named.0, named.1)? } else { None };
-        let mut steps = Vec::new();
+        let mut steps = std::mem::take(&mut self.files);
         if let Some(snapshot) = &snapshot {
             for (document, file) in [(&targets, "targets"), (&patches, "patches")] {
                 let Some(document) = document else { continue };
@@ -175,6 +178,7 @@ impl Work<'_> {
 
     fn targets(&mut self) -> Result<Option<Document<Targets>>, PublishError> {
         let mut targets = self.current.targets.signed.signed.clone();
+        self.files.extend(self.project.renew_launcher_settings(&mut targets)?);
         targets.version = self.current.next_version(KeyRole::Targets)?;
         targets.expires = self.project.settings().lifetimes.expiry(KeyRole::Targets, self.now)?;
         let signed = metadata::sign(targets, &[&self.current.root.signed.signed], self.keyring, &[]);

@@ -61,6 +61,7 @@ impl Project {
         for package in packages {
             files.extend(self.add_package(&mut targets, package)?);
         }
+        files.extend(self.renew_launcher_settings(&mut targets)?);
         let trees = self.grow_trees(&current, &mut targets, packages)?;
         let nodes = self.nodes_step()?;
         let mut steps: Vec<Step> = files.into_iter().chain(trees.before).chain(nodes).collect();

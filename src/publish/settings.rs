@@ -12,6 +12,7 @@ use super::error::PublishError;
 use super::keys::KeyRole;
 use super::recipe::Recipe;
 use crate::model::Node;
+use crate::model::node::redacted;
 use crate::model::platform::AppName;
 use crate::settings::incremental::{self, PUBLISHER_EXAMPLE};
 use crate::settings::{Fallback, IncrementalUpdate, Performance};
@@ -51,6 +52,8 @@ pub struct ProjectSettings {
     pub performance: Performance,
     /// When clients should rather fetch the full package: what the server's answers assume.
     pub fallback: Fallback,
+    /// Settings of `launcher.toml` that launchers take over from signed metadata, see [`crate::settings::renewed`].
+    pub client: toml::Table,
     /// Where the repository is served: written to `nodes.json` for clients to find new nodes.
     pub nodes: Vec<Node>,
 }
@@ -71,6 +74,8 @@ struct Written {
     performance: Performance,
     #[serde(default)]
     fallback: Fallback,
+    #[serde(default)]
+    client: toml::Table,
     #[serde(default)]
     nodes: Vec<Node>,
 }
@@ -135,6 +140,7 @@ impl TryFrom<Written> for ProjectSettings {
             incremental_update: written.incremental_update,
             performance: written.performance,
             fallback: written.fallback,
+            client: written.client,
             nodes: written.nodes,
         })
     }
@@ -150,6 +156,8 @@ struct Rest {
     performance: Performance,
     #[serde(skip_serializing_if = "incremental::is_default")]
     fallback: Fallback,
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    client: toml::Table,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<Node>,
 }
@@ -182,6 +190,7 @@ impl ProjectSettings {
             incremental_update: IncrementalUpdate::default(),
             performance: Performance::default(),
             fallback: Fallback::default(),
+            client: toml::Table::new(),
             nodes: Vec::new(),
         }
     }
@@ -195,6 +204,7 @@ impl ProjectSettings {
             incremental_update: self.incremental_update.clone(),
             performance: self.performance.clone(),
             fallback: self.fallback.clone(),
+            client: self.client.clone(),
             nodes: self.nodes.clone(),
         };
         let rest = toml::to_string(&rest)?;
@@ -206,12 +216,7 @@ impl ProjectSettings {
 
     /// The nodes as everybody may read them: a name or password in an address stays here.
     pub(super) fn public_nodes(&self) -> Vec<Node> {
-        let mut nodes = self.nodes.clone();
-        for node in &mut nodes {
-            // Addresses that cannot have either have none to be taken out.
-            let _ = node.url.set_username("").and_then(|()| node.url.set_password(None));
-        }
-        nodes
+        self.nodes.iter().map(|node| Node { url: redacted(&node.url), ..node.clone() }).collect()
     }
 
     /// Whether all that concerns patches has its default.
@@ -223,7 +228,8 @@ impl ProjectSettings {
 
     pub(super) fn check(&self, path: &Path) -> Result<(), PublishError> {
         incremental::check(path, &self.incremental_update, &self.performance, &self.fallback)
-            .map_err(|error| PublishError::Settings { path: path.to_owned(), source: error.into() })
+            .map_err(|error| PublishError::Settings { path: path.to_owned(), source: error.into() })?;
+        self.check_client(path)
     }
 }
 

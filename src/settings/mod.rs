@@ -5,6 +5,7 @@
 
 pub mod incremental;
 pub mod peers;
+pub mod renewed;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

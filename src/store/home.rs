@@ -97,6 +97,34 @@ impl Home {
         self.root.join("nodes.json")
     }
 
+    /// What is remembered of nodes that have small documents.
+    pub fn known_nodes(&self) -> PathBuf {
+        self.root.join("known-nodes.json")
+    }
+
+    /// The verified copy of the launcher settings that the publisher renewed.
+    pub fn renewed_settings(&self) -> PathBuf {
+        self.trust().join("launcher-settings.json")
+    }
+
+    /// Keeps what is remembered of nodes.
+    pub fn keep_known_nodes(&self, known: &impl serde::Serialize) -> Result<(), StoreError> {
+        replace_json(&self.known_nodes(), known)
+    }
+
+    /// Keeps the verified copy of the renewed settings, or none.
+    pub fn keep_renewed_settings(&self, bytes: Option<&[u8]>) -> Result<(), StoreError> {
+        let path = self.renewed_settings();
+        let kept = match bytes {
+            Some(bytes) => durable::replace(&path, bytes),
+            None => fs::remove_file(&path).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        };
+        kept.map_err(StoreError::io("replace", &path))
+    }
+
     /// What was made on the user's desktop from this home.
     pub fn desktop_record(&self) -> PathBuf {
         self.root.join("desktop.json")

@@ -31,6 +31,8 @@ pub(super) struct Loaded {
     pub(super) trusted: Trusted,
     pub(super) documents: Result<Documents, Refusal>,
     pub(super) texts: Texts,
+    /// Mirrors that handed over something else than what was signed, where another one had the right thing.
+    pub(super) liars: Vec<MirrorFault>,
 }
 
 impl Trust {
@@ -47,7 +49,7 @@ impl Trust {
         let stored = self.state.kept()?;
         let before = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
         let (mut base, mut newest, mut whole) = (before.clone(), before.clone(), stored.whole().clone());
-        let mut faults = Vec::new();
+        let (mut faults, mut asked) = (Vec::new(), Vec::new());
         let mut heads = Hedge::new(0..mirrors.len(), |index, received| {
             let (mirror, root) = (Arc::clone(&mirrors[index]), before.root.clone());
             async move { head(mirror.as_ref(), root, now, &received).await }
@@ -55,9 +57,11 @@ impl Trust {
         while let Some((index, head)) = heads.next().await {
             climb(&mut base, &head.roots);
             newest.follow(&base);
-            let order: Vec<_> = in_order(mirrors, index);
+            asked.push(index);
+            let order: Vec<_> = in_order(mirrors, &asked);
             let loaded = below(base.clone(), head.timestamp, &order, &whole, now, Freshness::Required).await;
             newest.learn(&loaded.trusted);
+            faults.extend(loaded.liars);
             match loaded.documents {
                 Ok(documents) => {
                     whole = loaded.texts;
@@ -104,10 +108,11 @@ impl Trust {
     }
 }
 
-/// The mirrors with the one at `first` before the others.
-fn in_order(mirrors: Mirrors, first: usize) -> Vec<Arc<dyn MetadataSource>> {
-    let others = (0..mirrors.len()).filter(|index| *index != first);
-    std::iter::once(first).chain(others).map(|index| Arc::clone(&mirrors[index])).collect()
+/// The mirror that was asked last, then those that were not asked yet, then those that had nothing good.
+fn in_order(mirrors: Mirrors, asked: &[usize]) -> Vec<Arc<dyn MetadataSource>> {
+    let (last, before) = asked.split_last().map_or((&[][..], asked), |(last, before)| (std::slice::from_ref(last), before));
+    let others: Vec<usize> = (0..mirrors.len()).filter(|index| !asked.contains(index)).collect();
+    last.iter().chain(&others).chain(before).map(|index| Arc::clone(&mirrors[*index])).collect()
 }
 
 impl Trusted {
@@ -175,6 +180,7 @@ async fn below(
 ) -> Loaded {
     // What is trusted now and what was whole last are both good for a document that is named again.
     let whole = Trusted::remember(trusted.root.clone(), known);
+    let mut liars = Vec::new();
     let steps = async {
         trusted.timestamp(&timestamp?, now, freshness)?;
         if !trusted.has_wanted_snapshot()
@@ -183,7 +189,7 @@ async fn below(
             let file = trusted.wanted_snapshot()?.clone();
             let location = format!("metadata/{}.snapshot.json", file.version);
             let mut step = |bytes: &[u8]| trusted.snapshot(bytes, now, freshness);
-            wanted(mirrors, &location, file.limit(LIMITS.snapshot), &mut step).await?;
+            liars.extend(wanted(mirrors, &location, file.limit(LIMITS.snapshot), &mut step).await?);
         }
         trusted.check_snapshot(now, freshness)?;
         if !trusted.has_wanted_targets()
@@ -192,7 +198,7 @@ async fn below(
             let file = trusted.wanted_targets()?.clone();
             let location = format!("metadata/{}.targets.json", file.version);
             let mut step = |bytes: &[u8]| trusted.targets(bytes, now);
-            wanted(mirrors, &location, file.limit(LIMITS.targets), &mut step).await?;
+            liars.extend(wanted(mirrors, &location, file.limit(LIMITS.targets), &mut step).await?);
         }
         trusted
             .documents()
@@ -210,7 +216,7 @@ async fn below(
         }
         Err(refusal) => Err(refusal),
     };
-    Loaded { trusted, documents, texts }
+    Loaded { trusted, documents, texts, liars }
 }
 
 /// Whether a text that is known already passes the step.
@@ -218,18 +224,18 @@ fn offer(trusted: &mut Trusted, text: Option<String>, step: impl Fn(&mut Trusted
     text.is_some_and(|text| step(trusted, text.as_bytes()).is_ok())
 }
 
-/// Asks the mirrors for a document that signed metadata names, until one has what passes `step`.
+/// Asks the mirrors for a document that signed metadata names, until one has what passes `step`. Returns those that lied before that.
 pub(super) async fn wanted(
     mirrors: Mirrors<'_>,
     location: &str,
     limit: u64,
     step: &mut (dyn FnMut(&[u8]) -> Result<(), Refusal> + Send),
-) -> Result<(), Refusal> {
+) -> Result<Vec<MirrorFault>, Refusal> {
     let mut answers = Hedge::new(0..mirrors.len(), |index, received| {
         let (mirror, location) = (Arc::clone(&mirrors[index]), location.to_owned());
         async move { fetch(mirror.as_ref(), &location, limit, &received).await }
     });
-    let mut first: Option<Refusal> = None;
+    let (mut first, mut liars) = (None, Vec::new());
     while let Some((index, answer)) = answers.next().await {
         let passed = match answer {
             Ok(bytes) => step(&bytes),
@@ -239,8 +245,14 @@ pub(super) async fn wanted(
             }
             Err(error) => Err(error.into()),
         };
-        let Err(refusal) = passed else { return Ok(()) };
-        tracing::info!(mirror = mirrors[index].name(), %location, "{}", refusal.cause);
+        let Err(refusal) = passed else { return Ok(liars) };
+        let name = mirrors[index].name();
+        if refusal.kind == MirrorFaultKind::NotTrusted {
+            tracing::warn!(mirror = name, %location, "{}", refusal.cause);
+            liars.push(Refusal::new(refusal.kind, refusal.cause.to_string()).of(name));
+        } else {
+            tracing::info!(mirror = name, %location, "{}", refusal.cause);
+        }
         first.get_or_insert(refusal);
     }
     Err(first.unwrap_or_else(|| Refusal::new(MirrorFaultKind::Unreachable, "there is no mirror to ask".to_owned())))

@@ -1,6 +1,7 @@
 //! A verified repository as a value: its releases, and the lengths and digests of everything else it names.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use super::names::is_plain_name;
 use super::patches;
 use super::source::{MetadataSource, SourceError, within};
 use super::workflow::Documents;
+use crate::hedge::{Hedge, Received};
 use crate::model::launcher::LARGEST_LAUNCHER;
 use crate::model::release::{DocumentLocation, LARGEST_DOCUMENT, SignedRelease};
 use crate::model::{Digest, Launcher, Release, SignedLauncher, SignedPatch};
@@ -113,8 +115,39 @@ impl Repository {
         self.targets.get(name)
     }
 
+    /// Reads a small target as [`Self::read_small`] does, from whichever of the sources has it first.
+    pub async fn read_small_from(
+        &self,
+        sources: &[Arc<dyn MetadataSource>],
+        name: &str,
+        limit: u64,
+    ) -> Result<Vec<u8>, TrustError> {
+        let mut answers = Hedge::new(0..sources.len(), |index, received| {
+            let (source, name) = (Arc::clone(&sources[index]), name.to_owned());
+            async move { self.read_counting(source.as_ref(), &name, limit, &received).await }
+        });
+        let mut first = None;
+        while let Some((_, answer)) = answers.next().await {
+            match answer {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        Err(first.unwrap_or(TrustError::Mirrors { faults: Vec::new() }))
+    }
+
     /// Reads a small target, at most `limit` bytes, and checks it.
     pub async fn read_small(&self, source: &dyn MetadataSource, name: &str, limit: u64) -> Result<Vec<u8>, TrustError> {
+        self.read_counting(source, name, limit, &Received::default()).await
+    }
+
+    async fn read_counting(
+        &self,
+        source: &dyn MetadataSource,
+        name: &str,
+        limit: u64,
+        received: &Received,
+    ) -> Result<Vec<u8>, TrustError> {
         let target = self.target(name).ok_or_else(|| TrustError::UnknownTarget { name: name.to_owned() })?;
         if target.length > limit {
             return Err(TrustError::TooLong { name: name.to_owned(), length: target.length, limit });
@@ -123,7 +156,11 @@ impl Repository {
             name: name.to_owned(),
             fault: MirrorFault { mirror: source.name().to_owned(), kind, cause },
         };
-        let bytes = match source.get(&target.location, target.length).await.and_then(|bytes| within(bytes, target.length)) {
+        let bytes = match source
+            .get_counting(&target.location, target.length, received)
+            .await
+            .and_then(|bytes| within(bytes, target.length))
+        {
             Ok(bytes) => bytes,
             Err(error @ SourceError::NotFound) => return Err(fault(MirrorFaultKind::Unusable, error.into())),
             Err(error @ SourceError::TooLong { .. }) => return Err(fault(MirrorFaultKind::NotTrusted, error.into())),

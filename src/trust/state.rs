@@ -89,6 +89,9 @@ impl State {
             // Not "damaged": falling back here would let a passing fault of the disk undo a revocation.
             Err(source) => return Err(TrustError::Io { path, source }),
         }
+        if shipped.is_empty() {
+            return Err(TrustError::Root { source: "root.json is missing beside launcher.toml, or it is empty".into() });
+        }
         document::root(shipped).map_err(|refusal| TrustError::Root { source: refusal.cause })
     }
 

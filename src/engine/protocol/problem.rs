@@ -53,6 +53,8 @@ pub enum ProblemKind {
     ProgramsForbidden,
     /// Nothing is installed and nothing can be fetched.
     NothingInstalled,
+    /// The repository has releases, but none for this app, channel and platform; the subject names both sides.
+    NothingForThis,
     /// Settings or the shipped root cannot be read.
     BadSettings,
     /// The release needs a newer launcher.
@@ -75,7 +77,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -93,6 +95,7 @@ impl ProblemKind {
         Self::LaunchFailed,
         Self::ProgramsForbidden,
         Self::NothingInstalled,
+        Self::NothingForThis,
         Self::BadSettings,
         Self::LauncherTooOld,
         Self::BundleDamaged,

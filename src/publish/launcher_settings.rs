@@ -1,0 +1,64 @@
+//! The settings of launchers as a signed target: where the repository is, and what `[client]` in `kuzflow.toml` says. Launchers lay it
+//! over the settings that they were shipped with, so a repository can move and switches can be turned without a new launcher.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tough::schema::Targets;
+
+use super::error::PublishError;
+use super::project::Project;
+use super::repository::{is_there, target, target_name};
+use super::settings::ProjectSettings;
+use super::transaction::Step;
+use crate::model::Digest;
+use crate::settings::renewed::{self, LARGEST_RENEWAL, Renewal, RenewalError};
+
+/// The key in the target's custom metadata, for whoever lists a repository.
+const SETTINGS_KEY: &str = "launcher_settings";
+
+impl ProjectSettings {
+    /// The document for launchers; `None` if there is nothing to say.
+    pub(super) fn renewal(&self) -> Result<Option<Renewal>, RenewalError> {
+        let mut settings = Map::new();
+        for (key, value) in &self.client {
+            settings.insert(key.clone(), serde_json::to_value(value)?);
+        }
+        if !self.nodes.is_empty() && !settings.contains_key("nodes") {
+            settings.insert("nodes".to_owned(), serde_json::to_value(self.public_nodes())?);
+        }
+        Ok((!settings.is_empty()).then(|| Renewal { app: self.app.clone(), settings }))
+    }
+
+    /// Refuses a `[client]` that launchers would pass over.
+    pub(super) fn check_client(&self, path: &Path) -> Result<(), PublishError> {
+        let refuse = |error: RenewalError| PublishError::Settings { path: path.to_owned(), source: error.into() };
+        let Some(renewal) = self.renewal().map_err(refuse)? else { return Ok(()) };
+        let shipped = format!("app = \"{}\"\n[[nodes]]\nid = \"shipped\"\nurl = \"http://127.0.0.1/\"\n", self.app);
+        let (_, mut passed_over) = renewal.over(&shipped, Path::new("[client]")).map_err(refuse)?;
+        if passed_over.is_empty() { Ok(()) } else { Err(refuse(passed_over.swap_remove(0))) }
+    }
+}
+
+impl Project {
+    /// Puts the settings of launchers into `targets`, as they are now; gives the step that brings the file.
+    pub(super) fn renew_launcher_settings(&self, targets: &mut Targets) -> Result<Option<Step>, PublishError> {
+        let refuse =
+            |error: RenewalError| PublishError::Settings { path: self.folder().join("kuzflow.toml"), source: error.into() };
+        let name = renewed::target_name(&self.settings().app);
+        let Some(renewal) = self.settings().renewal().map_err(refuse)? else {
+            targets.targets.remove(&target_name(&name)?);
+            return Ok(None);
+        };
+        let bytes = serde_json::to_vec_pretty(&renewal).map_err(|error| refuse(error.into()))?;
+        if bytes.len() as u64 > LARGEST_RENEWAL {
+            return Err(PublishError::Options(format!("the settings for launchers may have {LARGEST_RENEWAL} bytes")));
+        }
+        let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
+        let custom = HashMap::from([(SETTINGS_KEY.to_owned(), Value::Bool(true))]);
+        targets.targets.insert(target_name(&name)?, target(hash, length, custom));
+        let path = self.targets_folder().join(format!("{hash}.{name}"));
+        Ok((!is_there(&path, hash, length)?).then_some(Step::Write { path, bytes }))
+    }
+}
