@@ -24,7 +24,7 @@
 pub mod contents;
 mod files;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod home;
 mod journal;
 pub mod kept;
