@@ -111,6 +111,11 @@ impl Say {
         }
     }
 
+    /// What usually comes next, as it is typed.
+    pub fn next(&self, words: &str) {
+        self.line(&format!("next: {words}"));
+    }
+
     /// An event for scripts.
     pub fn event(&self, event: &Value) {
         if self.json {
