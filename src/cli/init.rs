@@ -144,7 +144,7 @@ fn tell(project: &Project, version: &str, say: &Say) {
     let line = |name: &str, path: &Path, words: &str| say.line(&format!("  {name:<10} {}: {words}", path.display()));
     let built = match (&recipe.folder, &recipe.entry) {
         (Some(app), Some(entry)) => {
-            format!("what releases are made of: {entry} from {}; look it over", folder.join(app).display())
+            format!("what releases are made of: {entry} from {}; look it over", way(Path::new("."), &folder.join(app)).display())
         }
         _ => "set folder and entry in [app]: what releases are made of".to_owned(),
     };
