@@ -2,15 +2,12 @@
 
 use std::error::Error;
 
-use crate::plain;
-
 /// The error's words and those of its causes, outermost first. Transparent wrappers repeat their source's words; those are told once.
 pub fn list(error: &dyn Error) -> Vec<String> {
-    let words = |error: &dyn Error| plain::text(&error.to_string());
-    let mut list = vec![words(error)];
+    let mut list = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
-        let text = words(error);
+        let text = error.to_string();
         if list.last() != Some(&text) {
             list.push(text);
         }

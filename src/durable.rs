@@ -21,7 +21,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(file, path)
 }
 
-/// A temporary file beside `path`, for [`persist`]. Readable by everyone: what a web server of another user must serve.
+/// A temporary file beside `path`, for [`persist`]. Readable by everyone whatever the umask: a web server of another user must serve it, or
+/// another user start what an administrator has installed. Secrets are written elsewhere.
 pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     // Who writes it, for `sweep`.
@@ -29,7 +30,37 @@ pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(&prefix);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    builder.tempfile_in(folder_of(path))
+    let file = builder.tempfile_in(folder_of(path))?;
+    #[cfg(unix)]
+    share(file.path(), 0o644);
+    Ok(file)
+}
+
+/// Creates a folder with what is missing above it. New ones can be entered by everyone whatever the umask, as what [`temporary`] makes in
+/// them can be read; one that is there keeps its mode.
+pub fn create_shared_folders(folder: &Path) -> io::Result<()> {
+    match std::fs::create_dir(folder) {
+        Ok(()) => {
+            #[cfg(unix)]
+            share(folder, 0o755);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) else { return Err(error) };
+            create_shared_folders(above)?;
+            create_shared_folders(folder)
+        }
+        // It is there, also as a link to a folder; or what is there is none.
+        Err(_) => std::fs::create_dir_all(folder),
+    }
+}
+
+/// Best effort: some file systems have no modes.
+#[cfg(unix)]
+fn share(path: &Path, mode: u32) {
+    if let Err(error) = std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)) {
+        tracing::debug!(%error, path = %path.display(), "its mode stays");
+    }
 }
 
 /// Makes a temporary file durable and renames it to `path`.
@@ -209,6 +240,24 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         sync_tree(folder.path()).unwrap();
         assert!(replace(&folder.path().join("missing/value"), b"").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_shared_is_so_whatever_the_umask_and_what_is_there_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let private = folder.path().join("private");
+        std::fs::create_dir(&private).unwrap();
+        std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
+        // The umask belongs to the whole process, and other tests run in it.
+        create_shared_folders(&private.join("a/b")).unwrap();
+        create_shared_folders(&private.join("a/b")).unwrap();
+        replace(&private.join("a/b/file"), b"x").unwrap();
+        let found = ["", "a", "a/b", "a/b/file"].map(|path| mode(&private.join(path)));
+        assert_eq!(found, [0o700, 0o755, 0o755, 0o644]);
+        assert!(create_shared_folders(&private.join("a/b/file/c")).is_err());
     }
 
     #[test]

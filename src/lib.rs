@@ -37,7 +37,6 @@ pub mod look;
 pub mod model;
 pub mod parallel;
 pub mod peers;
-pub mod plain;
 #[cfg(feature = "publisher")]
 pub mod publish;
 #[cfg(feature = "publisher")]

@@ -12,8 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("host", &[]),
     ("durable", &["look"]),
-    ("plain", &[]),
-    ("causes", &["plain"]),
+    ("causes", &[]),
     ("look", &[]),
     ("hedge", &[]),
     ("parallel", &[]),
@@ -28,7 +27,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "plain",
             "causes",
             "hedge",
             "look",
@@ -51,7 +49,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "plain",
             "causes",
             "look",
             "model",
@@ -185,4 +182,44 @@ fn the_environment_has_one_door() {
 fn every_module_says_what_it_is_for() {
     let silent: Vec<_> = sources().into_iter().filter(|(_, _, code)| !code.starts_with("//!")).map(|(_, path, _)| path).collect();
     assert!(silent.is_empty(), "{silent:?}");
+}
+
+/// An error is no absence: in rooms where something is deleted, moved or replaced because another thing is not there, files are looked at
+/// through `look`, which tells the two apart.
+#[test]
+fn no_look_takes_an_error_for_absence() {
+    let forms = [
+        (".flatten().flatten()", "look::entries, or look::entries_if_readable where nothing is decided by it"),
+        (".exists()", "look::is_there"),
+        (".is_dir()\n", "look::is_folder"),
+        ("symlink_metadata(path).is_ok()", "look::is_there"),
+        ("symlink_metadata(from).is_err()", "look::is_there"),
+        ("fs::read(", "look::read"),
+        ("read_to_string(", "look::read"),
+        ("fs::read_dir(", "look::entries"),
+    ];
+    let places = ["store", "desktop/uninstall.rs", "peers/kept.rs", "fetch/partial.rs", "engine/channel/socket.rs", "durable.rs"];
+    let allowed = [
+        // What a script has written is shown.
+        ("store/script.rs", "fs::read("),
+        // The system's own files.
+        ("store/lock.rs", "read_to_string("),
+        // Every file of a tree is made durable; an error ends it.
+        ("durable.rs", "fs::read_dir("),
+    ];
+    let mut found = Vec::new();
+    for (_, path, code) in sources() {
+        let path = path.to_str().unwrap().replace('\\', "/");
+        let is_guarded = places.iter().any(|place| path == *place || path.starts_with(&format!("{place}/")));
+        if !is_guarded || path.ends_with("tests.rs") || path.ends_with("fixture.rs") {
+            continue;
+        }
+        let code = code.split("mod tests {").next().unwrap_or_default();
+        for (form, instead) in forms {
+            if code.contains(form) && !allowed.contains(&(path.as_str(), form)) {
+                found.push(format!("{path}: `{}`: use {instead}", form.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -128,4 +129,153 @@ fn a_version_that_crashes_is_left_also_where_nothing_can_be_told() {
         let active = list["versions"].as_array().unwrap().iter().find(|version| version["active"] == true).unwrap();
         assert!(active["id"].as_str().unwrap().contains("_1.0.0_"), "{kind}: {active}");
     }
+}
+
+/// Beside a launcher whose release's own migration takes long, the version that is active starts, and what is done there is not lost.
+#[test]
+fn a_slow_migration_of_another_launcher_holds_no_start_up() {
+    let (world, _node) = installed();
+    let package = world.build("2.0.0", &BTreeMap::new());
+    world.publish(&package, &["--no-patches"]);
+    world.configure(&[&_node.address], "[update]\ncheck = 'never'\n");
+    assert_eq!(world.say(&["update", "--prefetch"]).code, 0);
+    let script = world.container("2.0.0").join("scripts/migrate");
+    fs::write(&script, "#!/bin/sh\ntouch \"$KUZFLOW_DATA/migrated\"\nsleep 8\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let slow = world.launcher(&["--json", "switch", "2.0.0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !world.home().join("incoming").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the switch does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let run = || {
+        let mut command = world.launcher(&["--headless", "run"]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // What the launcher does after the start may wait for the other one.
+    let program = world.container("1.0.0").join("app/run.sh");
+    let text = fs::read_to_string(&program).unwrap().replace("#!/bin/sh\n", "#!/bin/sh\necho > \"$KUZFLOW_HOME/temp/started\"\n");
+    fs::write(&program, text).unwrap();
+    let begun = Instant::now();
+    let mut beside = world.launcher(&["--headless", "run"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    while !world.container("1.0.0").join("temp/started").exists() {
+        // The promise is five seconds; a busy machine gets more. The script alone takes eight.
+        assert!(begun.elapsed() < Duration::from_secs(7), "the app does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    fs::write(world.container("1.0.0").join("data/later"), "written meanwhile").unwrap();
+    beside.wait().unwrap();
+    let said = release::said(&slow.wait_with_output().unwrap());
+    assert_eq!((said.code, said.result["at_next_start"].as_bool()), (0, Some(true)), "{:?}", said.result);
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    assert!(run().contains("version=2.0.0"), "the next start switches");
+    assert_eq!(fs::read_to_string(world.container("2.0.0").join("data/later")).unwrap(), "written meanwhile");
+}
+
+/// Pipes and gigantic files where records should be: nothing waits for them, and the app starts as without them.
+#[test]
+fn a_pipe_in_the_place_of_a_record_is_not_waited_for() {
+    let (world, _node) = installed();
+    let limit = Duration::from_secs(20);
+    for name in ["active.json", "state.json", "journal.json", "lock", "nodes.json", "logs/launcher.log"] {
+        let path = world.home().join(name);
+        let before = fs::read(&path).ok();
+        let _ = fs::remove_file(&path);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
+            .unwrap();
+        let mut command = world.launcher(&["--headless", "run"]);
+        let (status, _) = within(limit, command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "{name}");
+        let _ = fs::remove_file(&path);
+        if let Some(before) = before {
+            fs::write(&path, before).unwrap();
+        }
+    }
+    let huge = File::create(world.home().join("active.json")).unwrap();
+    huge.set_len(8 << 30).unwrap();
+    let mut command = world.launcher(&["--headless", "run"]);
+    let (status, _) = within(limit, command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "a gigantic record");
+}
+
+/// A home whose path is no Unicode: verbs that name places in it end as elsewhere.
+#[test]
+fn a_home_whose_name_is_no_unicode_is_told_about() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let (world, _node) = installed();
+    let home = world.path("x").with_file_name(std::ffi::OsString::from_vec(b"home \xff".to_vec()));
+    fs::rename(world.home(), &home).unwrap();
+    let package = world.build("2.0.0", &BTreeMap::new());
+    world.publish(&package, &["--no-patches"]);
+    world.configure(&[&_node.address], "[update]\ncheck = 'never'\n");
+    let say = |verb: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
+        command.arg("--home").arg(&home).arg("--config").arg(world.config()).args(["--json", "--language", "en"]).args(verb);
+        release::said(&command.output().unwrap())
+    };
+    fs::write(home.join("containers").join(world.container("1.0.0").file_name().unwrap()).join("data/mine"), "x").unwrap();
+    assert_eq!(say(&["update"]).code, 0);
+    let list = say(&["list"]);
+    assert_eq!((list.code, list.result["versions"].as_array().map(Vec::len)), (0, Some(2)), "{}", list.errors);
+    assert_eq!(say(&["check"]).code, 3);
+    let back = say(&["rollback"]);
+    assert_eq!((back.code, back.result["status"].as_str()), (0, Some("rolled_back")), "{}", back.errors);
+}
+
+/// What repairs set aside is named, and goes when somebody says so.
+#[test]
+fn what_was_set_aside_is_named_and_deleted_on_request() {
+    let (world, _node) = installed();
+    fs::write(world.container("1.0.0").join("app/notes.txt"), "somebody's work").unwrap();
+    assert_eq!(world.say(&["verify", "--repair"]).code, 0);
+    let named = world.say(&["list"]).result["set_aside"].as_array().unwrap().clone();
+    assert_eq!(named.len(), 1);
+    let aside = std::path::PathBuf::from(named[0].as_str().unwrap());
+    assert!(aside.join("app/notes.txt").exists());
+    assert_eq!(world.say(&["prune"]).code, 3);
+    assert!(aside.exists(), "not by itself");
+    assert_eq!(world.say(&["prune", "--damaged"]).result["deleted"], serde_json::json!(named));
+    assert!(!aside.exists());
+}
+
+/// Runs a command whose umask is strict.
+fn strictly(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    shell
+}
+
+/// A strict umask closes neither what a web server has to serve nor what another user has to start; secrets and the user's own files stay
+/// closed.
+#[test]
+fn a_strict_umask_closes_what_is_private_and_nothing_else() {
+    let (world, _node) = installed();
+    fs::remove_dir_all(world.home()).unwrap();
+    let mode = |path: &std::path::Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+    assert!(strictly(&world.launcher(&["--json", "update"])).output().unwrap().status.success());
+    let container = world.container("1.0.0");
+    for path in ["", "app", "metadata", "metadata/installed.json", "metadata/container.json"] {
+        assert_eq!(mode(&container.join(path)) & 0o004, 0o004, "{path} can be read");
+    }
+    for path in [world.home(), world.home().join("containers"), world.home().join("active.json")] {
+        assert_eq!(mode(&path) & 0o004, 0o004, "{} can be read", path.display());
+    }
+    for folder in ["config", "data", "logs"] {
+        assert_eq!(mode(&container.join(folder)), 0o700, "{folder} is the user's");
+    }
+    assert_eq!(mode(&world.home().join("lock")), 0o600, "others must not be able to hold it");
+
+    let folder = world.path("strict");
+    let init = ["init", release::text(&folder), "--app", "sample", "--node", "http://127.0.0.1:9/"];
+    let mut kuzflow = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+    assert!(strictly(kuzflow.args(init)).output().unwrap().status.success());
+    let package = world.path("1.0.0.kuzflow");
+    let mut kuzflow = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+    let publish = kuzflow.args(["publish", release::text(&package), "--repo", release::text(&folder)]);
+    assert!(strictly(publish).output().unwrap().status.success());
+    let closed = Command::new("find").arg(folder.join("repository")).args(["!", "-perm", "-004"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&closed.stdout), "");
+    let open = Command::new("find").arg(folder.join("keys")).args(["-type", "f", "-perm", "/044"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&open.stdout), "");
 }

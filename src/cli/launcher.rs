@@ -58,25 +58,25 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 struct Common {
     /// Where versions are installed.
-    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
     /// The settings; launcher.toml beside this program if absent. The trusted root.json lies beside them.
-    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON object a line: events, then {"result": …}.
-    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS)]
+    #[arg(long, global = true)]
     json: bool,
     /// No window: everything in the terminal.
-    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS)]
+    #[arg(long, global = true)]
     headless: bool,
     /// How to draw the window: auto, opengl or software.
-    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "HOW", value_parser = renderer)]
+    #[arg(long, global = true, value_name = "HOW", value_parser = renderer)]
     renderer: Option<Renderer>,
     /// zh-CN or en; the system's language if absent.
-    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "TAG")]
+    #[arg(long, global = true, value_name = "TAG")]
     language: Option<String>,
     /// Tell on standard error what is done.
-    #[arg(long, short, global = true, help_heading = super::GLOBAL_OPTIONS)]
+    #[arg(long, short, global = true)]
     verbose: bool,
 }
 
@@ -226,6 +226,10 @@ enum Verb {
         /// How many to keep besides the active one; the setting update.keep_versions if absent.
         #[arg(long, value_name = "N")]
         keep: Option<usize>,
+        /// Also delete what repairs and new installations have set aside of damaged versions (`list` names it); files that somebody has
+        /// put among the app's own may be in it.
+        #[arg(long)]
+        damaged: bool,
     },
 }
 
@@ -376,7 +380,7 @@ impl Session<'_> {
             Verb::Remove { version } => self.remove(&version),
             Verb::Verify { version, repair: true } => return self.repair(version.as_ref()),
             Verb::Verify { version, repair: false } => self.verify(version.as_ref()),
-            Verb::Prune { keep } => self.prune(keep),
+            Verb::Prune { keep, damaged } => self.prune(keep, damaged),
             Verb::Peers { what } => peers::peers(&self.context(), what, self.output),
         };
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))

@@ -10,8 +10,7 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
-use super::project;
-use super::publisher::ask;
+use super::publisher::{ask, project_folder};
 use super::streams::write_line;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
@@ -22,9 +21,9 @@ type Failure = Box<dyn std::error::Error>;
 /// The arguments of `kuzflow serve`.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// The publisher's folder or a repository; the folder in or around the current one if absent.
+    /// The publisher's folder or a repository.
     #[arg(long, value_name = "DIR")]
-    repo: Option<PathBuf>,
+    repo: PathBuf,
     /// Address and port; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -56,9 +55,9 @@ pub struct ServeArguments {
 
 /// Serves a repository until it is told to stop.
 pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
-    let folder = project::folder(arguments.repo.as_deref())?;
+    let folder = project_folder(&arguments.repo);
     let inner = folder.join("repository");
-    let repository = arguments.repo.clone().filter(|repo| repo.join("metadata").is_dir()).unwrap_or(inner);
+    let repository = if arguments.repo.join("metadata").is_dir() { arguments.repo.clone() } else { inner };
     let mut options = ServerOptions::new(repository);
     // A repository without its publisher's folder is served as well; settings with a mistake in them are not passed over.
     if arguments.make_patches || folder.join("kuzflow.toml").exists() {

@@ -28,6 +28,39 @@ impl Failure {
     }
 }
 
+/// Creates the folder of a tree, if it is not there.
+pub(super) fn create_root(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => share(path),
+        Err(_) => fs::create_dir_all(path),
+    }
+}
+
+/// Creates a folder of a tree. Those of the release can be entered by everyone, as its files can be read by everyone, whatever the umask; those
+/// of the user are as his umask wants them.
+pub(super) fn create_folder(path: &Path, is_users: bool) -> io::Result<()> {
+    fs::create_dir(path)?;
+    if is_users { Ok(()) } else { share(path) }
+}
+
+#[cfg(unix)]
+fn share(folder: &Path) -> io::Result<()> {
+    as_far_as_can_be(fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)))
+}
+
+#[cfg(not(unix))]
+fn share(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes are what counts. Other failures stand.
+fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => Ok(()),
+        done => done,
+    }
+}
+
 /// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that fails.
 pub(super) fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), Failure> {
     // "create new" also refuses a link at the path, wherever it leads.
@@ -115,7 +148,7 @@ pub(super) fn system_time(seconds: i64) -> SystemTime {
 
 #[cfg(unix)]
 pub(super) fn set_permissions(file: &File, permissions: Permissions) -> std::io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(permissions.mode()))
+    as_far_as_can_be(file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(permissions.mode())))
 }
 
 #[cfg(not(unix))]

@@ -7,6 +7,7 @@
 
 mod decode;
 mod file;
+mod links;
 mod readiness;
 mod restore;
 mod tree;

@@ -4,7 +4,8 @@
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use super::file::{self, create, make_link, set_permissions, system_time};
+use super::file::{self, create, set_permissions, system_time};
+use super::links::place_link;
 use super::tree::{self, KEEPS_LINKS};
 use super::{ContainerError, prove};
 use crate::model::manifest::Entry;
@@ -44,9 +45,18 @@ pub fn make_empty(path: &RelativePath, entry: &Entry, to: &Path) -> Result<(), C
     written.map_err(|failure| failure.at(to, || |fault| ContainerError::Entry { path: path.clone(), fault }))
 }
 
-/// Makes the new link `to`.
-pub fn make_link_at(target: &str, to: &Path) -> Result<(), ContainerError> {
-    make_link(target, to).map_err(ContainerError::file("create the link", to))
+/// Makes the new link `to`, or what stands for it where there are none: a copy out of the tree in `root`.
+pub fn make_link_at(
+    manifest: &Manifest,
+    link: &RelativePath,
+    target: &str,
+    root: &Path,
+    to: &Path,
+) -> Result<(), ContainerError> {
+    match place_link(manifest, link, target, root, to).map_err(ContainerError::file("create the link", to))? {
+        true => Ok(()),
+        false => Err(ContainerError::Link { path: link.clone(), target: target.to_owned() }),
+    }
 }
 
 /// Gives a file whose content was proved the permissions and the time of `entry`.

@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::manifest::{Entry, MUTABLE_FOLDERS};
 use crate::model::{Manifest, RelativePath};
 
 /// Longest chain of links that is followed where a link becomes a copy.
 const LONGEST_CHAIN: usize = 16;
 
-/// Whether links are kept. On Windows they need a privilege that few users have: there a link to a file becomes a copy of the
-/// file, and any other link is refused (a builder for Windows makes none).
+/// Whether this system lets users make links. On Windows they need a privilege that few users have: there, and on file systems that have
+/// none, a copy of what a link leads to stands for it.
 pub const KEEPS_LINKS: bool = cfg!(unix);
+
+/// Whether a path lies in a folder that is the user's.
+pub fn is_mutable(path: &str) -> bool {
+    MUTABLE_FOLDERS.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
 
 /// Every folder the container has, parents before their children.
 pub fn folders(manifest: &Manifest) -> BTreeSet<&str> {
@@ -19,17 +25,36 @@ pub fn folders(manifest: &Manifest) -> BTreeSet<&str> {
     of_files.chain(empty).chain(own).collect()
 }
 
-/// The file that a link ends at, through further links.
-pub fn link_end<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<&'a RelativePath> {
+/// What a link leads to, through further links.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LinkEnd<'a> {
+    /// A file.
+    File(&'a RelativePath, &'a Entry),
+    /// A folder.
+    Folder(String),
+}
+
+/// What `link` leads to; `None` if that is nothing in this container.
+pub fn end_of<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<LinkEnd<'a>> {
     let mut at = link.clone();
     for _ in 0..LONGEST_CHAIN {
-        let (path, entry) = manifest.file_manifest.get_key_value(&at)?;
+        let Some((path, entry)) = manifest.file_manifest.get_key_value(&at) else {
+            return folders(manifest).contains(at.as_str()).then(|| LinkEnd::Folder(at.to_string()));
+        };
         match &entry.symlink {
-            None => return Some(path),
+            None => return Some(LinkEnd::File(path, entry)),
             Some(target) => at = path.resolve_link(target)?.parse().ok()?,
         }
     }
     None
+}
+
+/// The file that a link ends at, through further links.
+pub fn link_end<'a>(manifest: &'a Manifest, link: &RelativePath) -> Option<&'a RelativePath> {
+    match end_of(manifest, link)? {
+        LinkEnd::File(path, _) => Some(path),
+        LinkEnd::Folder(_) => None,
+    }
 }
 
 #[cfg(test)]

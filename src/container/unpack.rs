@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::decode::{Decoder, Fault, SpanReader};
-use super::file::{
-    Failure, copy, create, digest_of, finish_file, make_link, open_plain, set_permissions, share_blocks, system_time,
-};
-use super::tree::{self, KEEPS_LINKS};
+use super::file::{self, Failure, copy, create, digest_of, finish_file, open_plain, set_permissions, share_blocks, system_time};
+use super::links::place_link;
+use super::tree;
 use super::{ContainerError, prove};
 use crate::model::manifest::{Entry, MANIFEST_PATH, Permissions};
 use crate::model::package_index::Packed;
@@ -34,7 +33,7 @@ pub struct Unpacker {
 impl Unpacker {
     /// Creates `root` and every folder of the container. `root` must not exist, or be an empty folder.
     pub fn new(manifest: Arc<Manifest>, root: PathBuf) -> Result<Self, ContainerError> {
-        fs::create_dir_all(&root).map_err(ContainerError::file("create the folder", &root))?;
+        file::create_root(&root).map_err(ContainerError::file("create the folder", &root))?;
         let metadata = fs::symlink_metadata(&root).map_err(ContainerError::file("look at", &root))?;
         let mut content = fs::read_dir(&root).map_err(ContainerError::file("list the folder", &root))?;
         if !metadata.is_dir() || content.next().is_some() {
@@ -42,7 +41,7 @@ impl Unpacker {
         }
         for folder in tree::folders(&manifest) {
             let path = root.join(folder);
-            fs::create_dir(&path).map_err(ContainerError::file("create the folder", &path))?;
+            file::create_folder(&path, tree::is_mutable(folder)).map_err(ContainerError::file("create the folder", &path))?;
         }
         let waiting = Mutex::new(manifest.files_with_bytes().map(|(path, _)| path.clone()).collect());
         Ok(Self { manifest, root, waiting, decoders: Mutex::default(), shares_blocks: AtomicBool::new(true) })
@@ -135,15 +134,15 @@ impl Unpacker {
             match &entry.symlink {
                 None => create(&full, entry, |_| prove(entry.hash, Digest::of(b"")))
                     .map_err(|failure| failure.at(&full, || |fault| ContainerError::Entry { path: path.clone(), fault }))?,
-                Some(_) if KEEPS_LINKS => {}
-                Some(target) => self.copy_link(path, target, &full)?,
+                Some(_) => {}
             }
         }
-        if KEEPS_LINKS {
-            for (path, entry) in &self.manifest.file_manifest {
-                if let Some(target) = &entry.symlink {
-                    let full = path.under(&self.root);
-                    make_link(target, &full).map_err(ContainerError::file("create the link", &full))?;
+        for (path, entry) in &self.manifest.file_manifest {
+            if let Some(target) = &entry.symlink {
+                let full = path.under(&self.root);
+                let placed = place_link(&self.manifest, path, target, &self.root, &full);
+                if !placed.map_err(ContainerError::file("create the link", &full))? {
+                    return Err(ContainerError::Link { path: path.clone(), target: target.clone() });
                 }
             }
         }
@@ -162,16 +161,6 @@ impl Unpacker {
         });
         self.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
         written.map_err(|failure| failure.at(&full, || refuse))
-    }
-
-    fn copy_link(&self, link: &RelativePath, target: &str, full: &Path) -> Result<(), ContainerError> {
-        let refuse = || ContainerError::Link { path: link.clone(), target: target.to_owned() };
-        let end = tree::link_end(&self.manifest, link).ok_or_else(refuse)?;
-        // A file without bytes may come later in the order of names; it is empty either way.
-        if self.manifest.file_manifest.get(end).is_some_and(|entry| !entry.has_bytes()) {
-            return File::create_new(full).map(drop).map_err(ContainerError::file("create", full));
-        }
-        fs::copy(end.under(&self.root), full).map(drop).map_err(ContainerError::file("create", full))
     }
 }
 

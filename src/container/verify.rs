@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::tree::{self, KEEPS_LINKS};
-use crate::model::manifest::{Entry, INDEX_PATH, KEPT_FOLDER, MANIFEST_PATH, MUTABLE_FOLDERS};
+use super::tree::{self, LinkEnd, is_mutable};
+use crate::model::manifest::{Entry, INDEX_PATH, KEPT_FOLDER, MANIFEST_PATH};
 use crate::model::{Hasher, Manifest, RelativePath};
 
 /// One thing that is not as the manifest says.
@@ -113,20 +113,32 @@ pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &
     Verification { damaged, extra }
 }
 
-fn is_mutable(path: &str) -> bool {
-    MUTABLE_FOLDERS.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-}
-
 fn check(root: &Path, manifest: &Manifest, path: &RelativePath, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm> {
     let full = path.under(root);
     if let Some(target) = &entry.symlink {
-        if KEEPS_LINKS {
+        let found = metadata_of(&full)?;
+        if found.is_symlink() {
             return check_link(&full, target);
         }
-        let end = tree::link_end(manifest, path).and_then(|end| manifest.file_manifest.get(end)).ok_or(Harm::Missing)?;
-        return check_file(&full, end, buffer);
+        // A copy stands for it where there are no links.
+        return match tree::end_of(manifest, path) {
+            Some(LinkEnd::File(_, end)) => check_file(&full, end, buffer),
+            Some(LinkEnd::Folder(folder)) if found.is_dir() => check_copied_folder(&full, manifest, &folder, buffer),
+            _ => Err(Harm::Kind),
+        };
     }
     check_file(&full, entry, buffer)
+}
+
+/// A copy of a folder that a link leads to: each file of it. Links in it are not looked at a second time.
+fn check_copied_folder(full: &Path, manifest: &Manifest, folder: &str, buffer: &mut [u8]) -> Result<(), Harm> {
+    for (path, entry) in manifest.file_manifest.iter().filter(|(_, entry)| entry.symlink.is_none()) {
+        let rest = path.as_str().strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+        if let Some(rest) = rest {
+            check_file(&full.join(rest), entry, buffer)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_file(full: &Path, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm> {
@@ -150,11 +162,13 @@ fn check_file(full: &Path, entry: &Entry, buffer: &mut [u8]) -> Result<(), Harm>
     check_permissions(&metadata, entry)
 }
 
-/// Only whether it can be executed matters: an administrator may take rights away from others.
+/// Only whether it can be executed matters: an administrator may take rights away from others. That something can be executed which need not
+/// is no damage: file systems without modes (NTFS, FAT) say so of every file, and nothing can mend that.
 #[cfg(unix)]
 fn check_permissions(metadata: &Metadata, entry: &Entry) -> Result<(), Harm> {
     let found = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
-    if (found ^ entry.permissions.mode()) & 0o100 == 0 { Ok(()) } else { Err(Harm::Permissions { found }) }
+    let lacks = entry.permissions.mode() & !found & 0o100 != 0;
+    if lacks { Err(Harm::Permissions { found }) } else { Ok(()) }
 }
 
 #[cfg(not(unix))]
@@ -163,9 +177,6 @@ fn check_permissions(_: &Metadata, _: &Entry) -> Result<(), Harm> {
 }
 
 fn check_link(full: &Path, target: &str) -> Result<(), Harm> {
-    if !metadata_of(full)?.is_symlink() {
-        return Err(Harm::Kind);
-    }
     let found = fs::read_link(full).map_err(Harm::Unreadable)?;
     if found == Path::new(target) { Ok(()) } else { Err(Harm::Target { found }) }
 }
@@ -210,7 +221,7 @@ fn find_extra(root: &Path, folder: &str, manifest: &Manifest, folders: &BTreeSet
         let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
         if is_mutable(&path)
             || [MANIFEST_PATH, INDEX_PATH, KEPT_FOLDER].contains(&path.as_str())
-            || (!is_folder && manifest.file_manifest.contains_key(path.as_str()))
+            || manifest.file_manifest.get(path.as_str()).is_some_and(|entry| !is_folder || entry.symlink.is_some())
         {
             continue;
         }
@@ -273,7 +284,8 @@ mod tests {
         fs::write(root.join("app/link"), b"aaaa").unwrap();
         let verification = verify_tree(&root, &manifest, 2, &|_| ());
         let told: Vec<String> = verification.damaged.iter().map(|damage| format!("{}: {}", damage.path, damage.what)).collect();
-        let mut expected = vec![
+        // A copy of what a link leads to stands for it.
+        let expected = [
             "app/a.py: its content changed",
             "app/sub: it is missing",
             "app/sub/b.py: it is missing",
@@ -281,9 +293,6 @@ mod tests {
             "runtime/empty: it is missing",
             "scripts/launch.sh: it has 3 bytes",
         ];
-        if KEEPS_LINKS {
-            expected.insert(1, "app/link: it is of another kind");
-        }
         assert_eq!(told, expected);
         assert_eq!(verification.extra, [Path::new("app/planted.py")]);
     }

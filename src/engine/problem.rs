@@ -14,7 +14,8 @@ use crate::trust::{BundleError, MirrorFaultKind, Repository, TrustError};
 pub fn of_store(error: &StoreError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
-        StoreError::Io { path, .. } | StoreError::Damaged { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
+        StoreError::Io { path, source, .. } => (kind_of(source), path.display().to_string()),
+        StoreError::Damaged { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
         StoreError::Busy { home } => (ProblemKind::Busy, home.display().to_string()),
         StoreError::DiskFull { home, .. } => (ProblemKind::DiskFull, home.display().to_string()),
         StoreError::NotInstalled { id } => (ProblemKind::NoSuchVersion, id.clone()),
@@ -34,7 +35,7 @@ pub fn of_store(error: &StoreError) -> Problem {
 pub fn of_container(error: &ContainerError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
-        ContainerError::File { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
+        ContainerError::File { path, source, .. } => (kind_of(source), path.display().to_string()),
         ContainerError::Entry { path, fault: Fault::Read(_) | Fault::Write(_) } => (ProblemKind::DiskError, path.to_string()),
         ContainerError::Entry { path, .. } => (ProblemKind::BadPackage, path.to_string()),
         _ => (ProblemKind::BadPackage, String::new()),
@@ -122,7 +123,7 @@ pub fn of_judgement(path: &Path, error: &TrustError) -> Problem {
 pub fn of_fetch(error: &FetchError) -> Problem {
     let (kind, subject) = match error {
         FetchError::Disk { source, .. } if is_full(source) => (ProblemKind::DiskFull, String::new()),
-        FetchError::Disk { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
+        FetchError::Disk { path, source } => (kind_of(source), path.display().to_string()),
         FetchError::Setup(_) | FetchError::Task(_) | FetchError::Cancelled => (ProblemKind::Internal, String::new()),
         FetchError::Address { node, .. } => (ProblemKind::BadSettings, node.clone()),
         FetchError::Pieces(_) => (ProblemKind::BadPackage, String::new()),
@@ -138,14 +139,24 @@ pub fn of_desktop(error: &DesktopError) -> Problem {
         DesktopError::Store(error) => of_store(error),
         DesktopError::Io { path, source, .. } => Problem { chain: crate::causes::list(error), ..of_disk(path, source) },
         DesktopError::NotUnicode { path } => Problem::new(ProblemKind::DiskError, path.display().to_string(), error),
-        DesktopError::NoFolder(_) | DesktopError::System { .. } => Problem::new(ProblemKind::DiskError, error.to_string(), error),
+        DesktopError::NoFolder(_) => Problem::new(ProblemKind::FileMissing, error.to_string(), error),
+        DesktopError::System { .. } => Problem::new(ProblemKind::DiskError, error.to_string(), error),
     }
 }
 
 /// From a file of our own.
 pub fn of_disk(path: &Path, error: &std::io::Error) -> Problem {
-    let kind = if is_full(error) { ProblemKind::DiskFull } else { ProblemKind::DiskError };
-    Problem::new(kind, path.display().to_string(), error)
+    Problem::new(kind_of(error), path.display().to_string(), error)
+}
+
+/// What the system's answer means to a person.
+fn kind_of(error: &std::io::Error) -> ProblemKind {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => ProblemKind::FileMissing,
+        std::io::ErrorKind::CrossesDevices => ProblemKind::AnotherDisk,
+        _ if is_full(error) => ProblemKind::DiskFull,
+        _ => ProblemKind::DiskError,
+    }
 }
 
 fn is_full(error: &std::io::Error) -> bool {

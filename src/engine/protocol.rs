@@ -204,6 +204,7 @@ pub enum Phase {
         /// The version that is active now.
         to: Version,
         /// Where the user's files of the version that was left are kept.
+        #[serde(serialize_with = "crate::model::readable::path")]
         kept: std::path::PathBuf,
     },
     /// The app runs in this version; the window may close.
@@ -300,8 +301,10 @@ pub struct Repaired {
     /// What is still bad, by path. Empty: the version is whole.
     pub left: Vec<Unmended>,
     /// What did not belong to the release and was taken out of its folders.
+    #[serde(serialize_with = "crate::model::readable::list")]
     pub removed: Vec<std::path::PathBuf>,
     /// Where of that, and of what stood in the way, lies what may be somebody's work.
+    #[serde(serialize_with = "crate::model::readable::optional")]
     pub aside: Option<std::path::PathBuf>,
     /// Why something is left.
     pub problem: Option<Problem>,
@@ -417,6 +420,7 @@ pub struct InstalledVersion {
     /// Whether it is more than the settings want to keep.
     pub surplus: bool,
     /// Its folder.
+    #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
 }
 
@@ -428,6 +432,7 @@ pub struct KeptFiles {
     /// When it was left.
     pub left: jiff::Timestamp,
     /// Where they are: the version's folder, or one of their own.
+    #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
 }
 
@@ -444,6 +449,7 @@ pub struct DiskUse {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FolderUse {
     /// Which folder.
+    #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
     /// Bytes on disk.
     pub bytes: u64,

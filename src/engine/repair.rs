@@ -241,7 +241,8 @@ impl Job {
             all.extend(staged);
             told.problem = problem;
         }
-        let (back, mended) = blocking(move || put(repair, all)).await??;
+        let program = proved.manifest.application_info.launch.program.clone();
+        let (back, mended) = blocking(move || put(repair, all, &program)).await??;
         told.mended.extend(mended);
         Ok(Some(back))
     }

@@ -266,6 +266,8 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::MetadataExpired => "problem-metadata-expired",
         ProblemKind::DiskFull => "problem-disk-full",
         ProblemKind::DiskError => "problem-disk-error",
+        ProblemKind::FileMissing => "problem-file-missing",
+        ProblemKind::AnotherDisk => "problem-another-disk",
         ProblemKind::Busy => "problem-busy",
         ProblemKind::BadPackage => "problem-bad-package",
         ProblemKind::NoSuchVersion => "problem-no-such-version",

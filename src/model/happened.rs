@@ -29,6 +29,7 @@ pub enum Happened {
         /// In what way it failed.
         failure: Failure,
         /// Where the user's files of the failed version are kept.
+        #[serde(serialize_with = "crate::model::readable::path")]
         kept: PathBuf,
     },
     /// A switch that was to be done before the start failed; the version before it is active.
@@ -52,8 +53,10 @@ pub enum Happened {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// Where the user's own file is.
+    #[serde(serialize_with = "crate::model::readable::path")]
     pub yours: PathBuf,
     /// What the release brought.
+    #[serde(serialize_with = "crate::model::readable::path")]
     pub beside: PathBuf,
 }
 

@@ -17,6 +17,7 @@ pub mod pattern;
 pub mod pieces;
 pub mod plan;
 pub mod platform;
+pub mod readable;
 pub mod release;
 pub mod session;
 pub mod transfer;

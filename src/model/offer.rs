@@ -1,8 +1,8 @@
 //! An offer: a release that this installation may move to, with the way it would be fetched and its price in bytes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::node::{Node, without_passwords};
 use super::plan::Plan;
@@ -28,13 +28,8 @@ pub struct Offer {
     /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
     pub estimated_seconds: Option<u64>,
     /// The bundle that it comes from, for [`super::plan::Way::File`].
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "readable")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::readable::optional")]
     pub file: Option<PathBuf>,
-}
-
-/// A path as people read it: JSON has no other text than Unicode.
-fn readable<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_deref().map(Path::display).map(|path| path.to_string()).serialize(serializer)
 }
 
 impl Offer {

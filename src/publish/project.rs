@@ -19,6 +19,7 @@ use super::keys::{KeyPair, KeyRole, Keyring};
 use super::metadata::{self, Current};
 use super::settings::{ProjectSettings, check_address};
 use super::transaction::{Lock, Step, Transaction};
+use crate::durable;
 use crate::model::Node;
 use crate::settings::incremental::LAUNCHER_EXAMPLE;
 use crate::settings::{DesktopSettings, HotUpdateSettings, LauncherSettings, Settings, UpdateSettings, WindowSettings};
@@ -124,8 +125,11 @@ impl Project {
         texts: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
     ) -> Result<(), PublishError> {
         let project = self;
-        for path in [project.keys_folder(), project.metadata_folder(), project.targets_folder(), project.launcher_folder()] {
-            std::fs::create_dir_all(&path).map_err(at(&path))?;
+        let keys = project.keys_folder();
+        std::fs::create_dir_all(&keys).map_err(at(&keys))?;
+        // A web server of another user serves these.
+        for path in [project.metadata_folder(), project.targets_folder(), project.launcher_folder()] {
+            durable::create_shared_folders(&path).map_err(at(&path))?;
         }
         let mut root = metadata::new_root(now, &options.settings.lifetimes)?;
         let mut targets = metadata::new_targets(NonZeroU64::MIN, now, &options.settings.lifetimes)?;

@@ -1,4 +1,4 @@
-//! File operations with this room's errors: those of the ground floor, and copies that keep what a file is.
+//! File operations with this room's errors.
 
 use std::fs;
 use std::io;
@@ -122,60 +122,6 @@ pub fn remove_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// A second file with the same bytes, permissions and time of change, its blocks shared where the file system can. Not durable yet.
-pub fn clone_file(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let metadata = fs::metadata(from).map_err(StoreError::io("look at", from))?;
-    let copy = match reflink_copy::reflink(from, to) {
-        Ok(()) => {
-            // Some systems clone the mode as well, and a read-only file cannot be opened for its time to be set.
-            set_owner_writable(to);
-            fs::File::options().write(true).open(to).map_err(StoreError::io("open", to))?
-        }
-        Err(_) => copy_bytes(from, to)?,
-    };
-    let time = metadata.modified().and_then(|modified| copy.set_modified(modified));
-    as_far_as_can_be(time.and(copy.set_permissions(metadata.permissions()))).map_err(StoreError::io("change", to))
-}
-
-/// Takes it that a file system (FAT, network shares) has no permissions or times to set: the bytes are what counts. Other failures stand.
-pub fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
-            tracing::debug!(%error, "time and permissions are not kept");
-            Ok(())
-        }
-        done => done,
-    }
-}
-
-fn set_owner_writable(path: &Path) {
-    #[cfg(unix)]
-    let _ = fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600));
-    #[cfg(not(unix))]
-    writable(path);
-}
-
-fn copy_bytes(from: &Path, to: &Path) -> Result<fs::File, StoreError> {
-    remove_file(to)?;
-    let mut source = look::open(from).map_err(StoreError::io("open", from))?;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    // What nobody else may read is not readable while it is copied either.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut copy = options.open(to).map_err(StoreError::io("create", to))?;
-    io::copy(&mut source, &mut copy).map_err(StoreError::io("write", to))?;
-    Ok(copy)
-}
-
-/// Whether files in `folder` can be cloned without copying their blocks.
-pub fn can_clone(folder: &Path) -> bool {
-    let (from, to) = (folder.join(".clone-from"), folder.join(".clone-to"));
-    let cloned = fs::write(&from, [0; 4096]).is_ok() && reflink_copy::reflink(&from, &to).is_ok();
-    let _ = (fs::remove_file(&from), fs::remove_file(&to));
-    cloned
-}
-
 /// Makes a link that says the same as `from`.
 #[cfg(unix)]
 pub fn copy_link(from: &Path, to: &Path) -> Result<(), StoreError> {
@@ -204,8 +150,26 @@ pub fn writable(path: &Path) {
 }
 
 /// `path` with `ending` behind its name.
-pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
+}
+
+/// Longest name of a file, bytes.
+const LONGEST_NAME: usize = 255;
+
+/// `path` with `ending` behind its name, which is shortened where the two together are longer than file systems take.
+pub fn name_beside(path: &Path, ending: &str) -> PathBuf {
+    let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else { return with_ending(path, ending) };
+    // 255 bytes on Unix, 255 UTF-16 units on Windows and macOS: whoever keeps to the first keeps to all.
+    let room = LONGEST_NAME.saturating_sub(ending.len());
+    if name.len() <= room {
+        return with_ending(path, ending);
+    }
+    // Names that begin alike must not become one.
+    let mark = format!("~{}", &Digest::of(name.as_encoded_bytes()).to_string()[..8]);
+    let name = name.to_string_lossy();
+    let end = (0..=room.saturating_sub(mark.len()).min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    folder.join(format!("{}{mark}{ending}", &name[..end]))
 }

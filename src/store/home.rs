@@ -16,6 +16,8 @@ use crate::{durable, look};
 pub(super) const LEAVING: &str = ".leaving-";
 /// Beginning of the name of a version that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
+/// Beginning of the name of what was set aside of a damaged version.
+const DAMAGED: &str = ".damaged-";
 pub(super) const RECORD: &str = "metadata/installed.json";
 
 /// A home folder. Cheap to clone; holds no lock and no handle.
@@ -32,7 +34,10 @@ impl Home {
 
     /// Creates the folders that are missing.
     pub fn create(&self) -> Result<(), StoreError> {
-        for folder in [self.containers(), self.staging(), self.running(), self.trust(), self.logs()] {
+        // What an administrator installs is for others to start; their own files are elsewhere.
+        let containers = self.containers();
+        durable::create_shared_folders(&containers).map_err(StoreError::io("create", &containers))?;
+        for folder in [self.staging(), self.running(), self.trust(), self.logs()] {
             fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
         }
         Ok(())
@@ -273,6 +278,15 @@ impl Home {
         self.folders().map(|folders| folders.is_empty())
     }
 
+    /// What was set aside of damaged versions, by repairs and new installations: it may hold somebody's work, and nothing removes it by itself.
+    pub fn set_aside(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let is_aside = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DAMAGED);
+        let mut aside: Vec<PathBuf> =
+            entries(&self.containers())?.into_iter().filter(is_aside).map(|entry| entry.path()).collect();
+        aside.sort();
+        Ok(aside)
+    }
+
     /// Ids of all folders of versions, whole or not, the newest first.
     pub fn folders(&self) -> Result<Vec<ContainerId>, StoreError> {
         let entries = entries(&self.containers())?;
@@ -332,7 +346,8 @@ impl Home {
     pub fn clean(&self, lock: &HomeLock) {
         self.sweep(lock);
         super::remove::finish_removals(self, lock);
-        for half in self.half_removed().into_iter().chain(staging::left_by_installed(self)) {
+        let in_staging = staging::left_by_installed(self).into_iter().chain(staging::left_by_repairs(self));
+        for half in self.half_removed().into_iter().chain(in_staging) {
             if let Err(error) = remove_tree(&half) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what a kill left could not be removed");
             }
@@ -353,6 +368,7 @@ impl Home {
             || may_be(&self.incoming())
             || !self.half_removed().is_empty()
             || !staging::left_by_installed(self).is_empty()
+            || !staging::left_by_repairs(self).is_empty()
             || self.replaced_in().iter().any(|folder| durable::has_left(folder))
             || snapshots::has_left(self)
             || !self.forgotten().is_empty();

@@ -17,7 +17,8 @@ use serde::Deserialize;
 
 use super::StoreError;
 use super::contents::kept_at;
-use super::files::{as_far_as_can_be, clone_file, copy_link, digest_of, exists, read_json_of, remove_file, with_ending};
+use super::copying::{allocated, as_far_as_can_be, clone_file};
+use super::files::{copy_link, digest_of, exists, name_beside, read_json_of, remove_file};
 use crate::look;
 use crate::model::happened::Conflict;
 use crate::model::manifest::{Entry, MANIFEST_PATH};
@@ -63,7 +64,7 @@ pub(super) fn lay_out(
     Carrying::new(source, target, shipped.contents())?.all(damaged, told)
 }
 
-/// Bytes of the files that [`lay_out`] reads from `source`.
+/// Bytes that the files which [`lay_out`] reads from `source` take on disk.
 pub(super) fn bytes_of(source: &Path) -> Result<u64, StoreError> {
     Ok(Walk::of(source)?.bytes())
 }
@@ -78,7 +79,7 @@ pub(super) fn rescue(damaged: &Path, tree: &Path) -> Result<Migration, StoreErro
 pub(super) fn last_change(container: &Path) -> Result<Option<SystemTime>, StoreError> {
     let walk = Walk::of(container)?;
     let mut last = None;
-    for path in walk.files.iter().map(|(path, _)| path).chain(&walk.folders) {
+    for path in walk.files.iter().map(|found| &found.path).chain(&walk.folders) {
         // What goes while it is looked at changes its folder.
         let Some(found) = look::at(path).map_err(StoreError::io("look at", path))? else { continue };
         last = last.max(found.modified().ok());
@@ -95,7 +96,7 @@ pub(super) fn has_files(container: &Path) -> bool {
 pub(super) fn fingerprint(container: &Path) -> Result<u64, StoreError> {
     let walk = Walk::of(container)?;
     let mut hasher = DefaultHasher::new();
-    for path in walk.files.iter().map(|(path, _)| path).chain(&walk.folders).chain(&walk.links) {
+    for path in walk.files.iter().map(|found| &found.path).chain(&walk.folders).chain(&walk.links) {
         let found = look::at(path).map_err(StoreError::io("look at", path))?;
         (path, found.map(|found| (found.len(), found.modified().ok()))).hash(&mut hasher);
     }
@@ -116,7 +117,7 @@ fn is_unchanged(container: &Path) -> Result<bool, StoreError> {
     let shipped = Shipped::of(container)?;
     let (sizes, contents) = (shipped.sizes(), shipped.contents());
     let walk = Walk::of(container)?;
-    for (path, size) in &walk.files {
+    for Found { path, size, .. } in &walk.files {
         let Ok(relative) = path.strip_prefix(container) else { return Ok(false) };
         let key = key_of(relative);
         // The size first: no default's bytes are read because of a large file of the user's.
@@ -221,7 +222,7 @@ fn copy_shipped_link(link: &str, _own: &Path, place: &Path) -> Result<(), StoreE
 
 #[cfg(not(unix))]
 fn copy_shipped_link(_link: &str, own: &Path, place: &Path) -> Result<(), StoreError> {
-    if own.exists() { copy_link(own, place) } else { Ok(()) }
+    if exists(own)? { copy_link(own, place) } else { Ok(()) }
 }
 
 #[cfg(unix)]
@@ -258,7 +259,7 @@ impl Carrying {
         let walk = Walk::of(&self.source)?;
         let total = walk.bytes();
         let mut done = 0;
-        for (path, bytes) in &walk.files {
+        for Found { path, room, .. } in &walk.files {
             match self.carry(path) {
                 Err(error) if damaged && !error.is_disk_full() => {
                     tracing::error!(
@@ -268,7 +269,7 @@ impl Carrying {
                 }
                 result => result?,
             }
-            done += bytes;
+            done += room;
             told(done, total);
         }
         self.folders(&walk)?;
@@ -284,7 +285,7 @@ impl Carrying {
         let Ok(relative) = path.strip_prefix(&self.source) else { return Ok(()) };
         let key = key_of(relative);
         let (old_default, default_there) = (self.old_defaults.get(&key).copied(), self.new_defaults.get(&key).copied());
-        let beside = key.strip_suffix(NEW_DEFAULT).and_then(|name| self.old_defaults.get(name));
+        let beside = self.default_beside(&key);
         // Most of the user's files are nobody's default: their bytes need not be looked at.
         let content = if old_default.is_some() || default_there.is_some() || beside.is_some() { content_of(path)? } else { None };
         if content.is_some() {
@@ -312,7 +313,7 @@ impl Carrying {
         let conflict = match new_default {
             // The user changed a default that the new release changed too.
             Some(default) if old_default != Some(default) => {
-                let beside = with_ending(&place, NEW_DEFAULT);
+                let beside = name_beside(&place, NEW_DEFAULT);
                 if is_there && !exists(&beside)? {
                     fs::rename(&place, &beside).map_err(StoreError::io("rename", &place))?;
                 }
@@ -331,11 +332,21 @@ impl Carrying {
         Ok(())
     }
 
+    /// The old default that lies beside the user's file at `key`, where an earlier switch put it; its name may have been shortened.
+    fn default_beside(&self, key: &str) -> Option<&Content> {
+        let name = key.strip_suffix(NEW_DEFAULT)?;
+        let shortened = || {
+            let is_it = |default: &&String| name_beside(Path::new(default), NEW_DEFAULT) == Path::new(key);
+            self.old_defaults.get(self.old_defaults.keys().find(is_it)?)
+        };
+        self.old_defaults.get(name).or_else(shortened)
+    }
+
     /// Both sides of a conflict: a file that had to move lies beside what took its place, else a new default lies beside the file.
     fn conflict(&self, relative: &Path, place: &Path, moved: bool) -> Conflict {
         let yours = place.strip_prefix(&self.target).unwrap_or(relative).to_owned();
         if !moved {
-            return Conflict { beside: with_ending(&yours, NEW_DEFAULT), yours };
+            return Conflict { beside: name_beside(&yours, NEW_DEFAULT), yours };
         }
         // The first part whose name differs is the one that moved.
         let mut beside = PathBuf::new();
@@ -381,11 +392,19 @@ fn key_of(relative: &Path) -> String {
     relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
+/// A file or a link.
+struct Found {
+    path: PathBuf,
+    /// Bytes in it.
+    size: u64,
+    /// Bytes that it takes on disk: holes take none.
+    room: u64,
+}
+
 /// Files, links and folders in the user's folders of a version, in order. Links are not followed: what they point to may be anywhere.
 #[derive(Default)]
 struct Walk {
-    /// With their sizes in bytes.
-    files: Vec<(PathBuf, u64)>,
+    files: Vec<Found>,
     folders: Vec<PathBuf>,
     /// `config`, `data` or `logs` themselves, where the user put a link to another disk: carried as it is, and what it leads to stays.
     links: Vec<PathBuf>,
@@ -408,7 +427,7 @@ impl Walk {
     }
 
     fn bytes(&self) -> u64 {
-        self.files.iter().map(|(_, bytes)| bytes).sum()
+        self.files.iter().map(|found| found.room).sum()
     }
 
     fn add(&mut self, folder: &Path) -> Result<(), StoreError> {
@@ -424,7 +443,8 @@ impl Walk {
                 // Making one needs a right there that users do not have.
                 tracing::warn!(link = %path.display(), "a link is not carried over");
             } else if found.is_file() || found.is_symlink() {
-                self.files.push((path, found.len()));
+                let room = if found.is_file() { allocated(&found).min(found.len()) } else { found.len() };
+                self.files.push(Found { path, size: found.len(), room });
             } else {
                 tracing::info!(path = %path.display(), "neither a file nor a folder, and not carried over");
             }
@@ -452,7 +472,7 @@ fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, boo
         place.push(part);
         let is_file = index + 1 == file;
         while look::at(&place).map_err(StoreError::io("look at", &place))?.is_some_and(|found| found.is_dir() == is_file) {
-            place = with_ending(&place, KEPT);
+            place = name_beside(&place, KEPT);
             moved = true;
         }
     }

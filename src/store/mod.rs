@@ -22,9 +22,10 @@
 //! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written file in the place of a whole one.
 
 pub mod contents;
+mod copying;
 mod files;
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 pub mod home;
 mod journal;
 pub mod kept;

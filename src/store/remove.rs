@@ -123,6 +123,13 @@ pub fn prune(home: &Home, keep: usize, lock: &HomeLock) -> Result<Vec<ContainerI
     Ok(removed)
 }
 
+/// Deletes what was set aside of damaged versions. Returns what was removed.
+pub fn remove_set_aside(home: &Home, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
+    let aside = home.set_aside()?;
+    aside.iter().try_for_each(|folder| remove_tree(folder))?;
+    Ok(aside)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

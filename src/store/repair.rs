@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::files::{remove_tree, writable};
 use super::home::RECORD;
 use super::lock::HomeLock;
+use super::staging::REPAIR;
 use super::{Home, InstalledRecord, StoreError};
 use crate::container::{Verification, dress, verify_tree};
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS};
@@ -56,11 +57,16 @@ impl Repair {
         if cfg!(windows) && super::lock::RunningLock::is_held(home, id) {
             return Err(StoreError::InUse { id: id.to_string(), reason: "running" });
         }
-        let place = home.staging().join(format!("repair-{id}"));
+        let place = home.staging().join(format!("{REPAIR}{id}"));
         remove_tree(&place)?;
         fs::create_dir_all(&place).map_err(StoreError::io("create", &place))?;
         let aside = home.containers().join(format!(".damaged-{id}-{:08x}", fastrand::u32(..)));
         Ok(Self { home: home.clone(), id: id.clone(), root, place, aside, changed: BTreeSet::new(), numbers: 0 })
+    }
+
+    /// The version's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// A path that is free, in the folder where new files are made.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::copying::allocated;
 use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
 use super::{Home, InstalledRecord, StoreError, contents, kept, migrate};
@@ -11,6 +12,9 @@ use crate::{durable, look};
 
 /// Room that stays free on the disk, bytes: the system and the app need some too.
 const RESERVE: u64 = 32 << 20;
+
+/// Beginning of the name of the place of a repair.
+pub(super) const REPAIR: &str = "repair-";
 
 /// `staging/<id>/`. Dropping it deletes nothing: verified pieces stay for the next try.
 #[derive(Clone, Debug)]
@@ -75,7 +79,7 @@ impl Staging {
     pub fn fresh_tree(&self) -> Result<PathBuf, StoreError> {
         let tree = self.tree();
         remove_tree(&tree)?;
-        fs::create_dir(&tree).map_err(StoreError::io("create", &tree))?;
+        durable::create_shared_folders(&tree).map_err(StoreError::io("create", &tree))?;
         Ok(tree)
     }
 
@@ -157,16 +161,10 @@ pub(super) fn left_by_installed(home: &Home) -> Vec<PathBuf> {
     places.filter(is_installed).collect()
 }
 
-/// Bytes that a file really takes on disk: a preallocated or sparse one may take fewer than its length.
-fn allocated(found: &fs::Metadata) -> u64 {
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::MetadataExt::blocks(found) * 512
-    }
-    #[cfg(not(unix))]
-    {
-        found.len()
-    }
+/// What repairs that were killed left. Only for whoever has the lock: a repair that is at work holds it.
+pub(super) fn left_by_repairs(home: &Home) -> Vec<PathBuf> {
+    let places = look::entries_if_readable(&home.staging()).into_iter();
+    places.filter(|entry| entry.file_name().to_string_lossy().starts_with(REPAIR)).map(|entry| entry.path()).collect()
 }
 
 /// Deletes staged versions other than `keep`: a newer release makes an older half-fetched one worthless.

@@ -15,7 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::files::{can_clone, exists, remove_tree};
+use super::copying::can_clone;
+use super::files::{exists, remove_tree};
 use super::home::REMOVED;
 use super::journal::{self, Journal};
 use super::launch::Variable;

@@ -39,7 +39,16 @@ impl Session<'_> {
             let count = u64::try_from(versions.len()).unwrap_or(u64::MAX);
             self.output.say(&texts.count("versions-subtitle-measured", count, &[("size", &texts.size(disk_use.whole))]));
         }
-        self.output.result(json!({ "status": "done", "versions": versions, "kept": kept, "disk_use": disk_use }));
+        let aside = self.place.home.set_aside()?;
+        for folder in &aside {
+            let size = texts.size(disk_use.of(folder).unwrap_or(0));
+            let arguments = [("path", folder.display().to_string()), ("size", size)];
+            self.output
+                .say(&texts.with("versions-set-aside", &arguments.each_ref().map(|(name, value)| (*name, value.as_str()))));
+        }
+        let aside: Vec<_> = aside.iter().map(|folder| folder.to_string_lossy()).collect();
+        let result = json!({ "status": "done", "versions": versions, "kept": kept, "disk_use": disk_use, "set_aside": aside });
+        self.output.result(result);
         Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
     }
 
@@ -130,13 +139,20 @@ impl Session<'_> {
         Ok(Ending::Done)
     }
 
-    pub(super) fn prune(&self, keep: Option<usize>) -> Result<Ending, StoreError> {
+    pub(super) fn prune(&self, keep: Option<usize>, damaged: bool) -> Result<Ending, StoreError> {
+        let home = &self.place.home;
         let lock = self.context().lock()?;
-        let removed = remove::prune(&self.place.home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
+        let removed = remove::prune(home, keep.unwrap_or(self.place.settings.update.keep_versions), &lock)?;
         for id in &removed {
             self.output.say(&format!("- {id}"));
         }
-        self.output.result(json!({ "status": "done", "removed": removed }));
-        Ok(if removed.is_empty() { Ending::NothingToDo } else { Ending::Done })
+        let deleted = if damaged { remove::remove_set_aside(home, &lock)? } else { Vec::new() };
+        for folder in &deleted {
+            self.output.say(&format!("- {}", folder.display()));
+        }
+        let deleted: Vec<_> = deleted.iter().map(|folder| folder.to_string_lossy()).collect();
+        let none = removed.is_empty() && deleted.is_empty();
+        self.output.result(json!({ "status": "done", "removed": removed, "deleted": deleted }));
+        Ok(if none { Ending::NothingToDo } else { Ending::Done })
     }
 }

@@ -31,6 +31,10 @@ pub enum ProblemKind {
     DiskFull,
     /// A folder or file cannot be written or read.
     DiskError,
+    /// A file or folder that is needed is not there.
+    FileMissing,
+    /// A part of the home lies on another disk, so that nothing can be moved between the two.
+    AnotherDisk,
     /// Another launcher is at work in this home.
     Busy,
     /// The package or its manifest is damaged or hostile.
@@ -77,13 +81,15 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
         Self::MetadataExpired,
         Self::DiskFull,
         Self::DiskError,
+        Self::FileMissing,
+        Self::AnotherDisk,
         Self::Busy,
         Self::BadPackage,
         Self::NoSuchVersion,

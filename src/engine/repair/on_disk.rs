@@ -57,7 +57,7 @@ pub(super) fn make_plain(
             }
             (Some(kind), _) => {
                 let made = match kind {
-                    Substance::Link(target) => container::make_link_at(target, &staged),
+                    Substance::Link(target) => container::make_link_at(manifest, path, target, repair.root(), &staged),
                     Substance::Empty(entry) | Substance::Bytes(entry) => container::make_empty(path, entry, &staged),
                 };
                 made.map_err(|error| problem::of_container(&error))?;
@@ -101,8 +101,10 @@ pub(super) fn copy(
     Ok((repair, staged, rest))
 }
 
-/// Puts staged files into their places, once all of them are durable.
-pub(super) fn put(mut repair: Repair, staged: Vec<Staged>) -> Result<(Repair, Vec<Mended>), Problem> {
+/// Puts staged files into their places, once all of them are durable: the app's program last. As long as that is missing the version is
+/// stepped over at a start, so that a repair which is cut short does not have a half mended one started.
+pub(super) fn put(mut repair: Repair, mut staged: Vec<Staged>, program: &RelativePath) -> Result<(Repair, Vec<Mended>), Problem> {
+    staged.sort_by_key(|(path, ..)| path == program);
     repair.sync().map_err(|error| problem::of_store(&error))?;
     let mut mended = Vec::new();
     for (path, file, how) in staged {

@@ -214,7 +214,7 @@ pub enum BuildError {
         target: PathBuf,
     },
     /// Something that the build was told to use is not there.
-    #[error("cannot find {what}: {}", path.display())]
+    #[error("{what} {} is not there", path.display())]
     Missing {
         /// What it is to be.
         what: &'static str,

@@ -191,3 +191,41 @@ fn with_a_damaged_manifest_everything_is_the_users() {
     let laid = carry(&fixture, &one, &two);
     assert_eq!((laid.read("config/x").as_deref(), laid.read("data/made").as_deref()), (Some("a"), Some("mine")));
 }
+
+#[test]
+fn a_name_that_leaves_no_room_for_an_ending_is_shortened_and_known_again() {
+    let fixture = Fixture::new();
+    let [long, other] = ["x", "y"].map(|end| format!("config/{}{end}", "长".repeat(83)));
+    let files = |text: &'static str| [(long.as_str(), text), (other.as_str(), text)];
+    let ids = [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")].map(|(version, text)| fixture.install(version, &files(text)));
+    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::Means::PLAIN, &fixture.lock);
+    for id in &ids {
+        let (_, migration) = switch(id).unwrap();
+        if *id == ids[0] {
+            fixture.write(id, &long, "mine");
+            fixture.write(id, &other, "mine too");
+            continue;
+        }
+        assert_eq!(migration.conflicts.len(), 2);
+        let texts = migration.conflicts.iter().map(|both| fixture.read(id, both.beside.to_str().unwrap()).unwrap());
+        let expected = if *id == ids[1] { "b" } else { "c" };
+        assert_eq!(texts.collect::<Vec<_>>(), [expected; 2], "{:?}", migration.conflicts);
+    }
+    let names = fs::read_dir(fixture.home.container(&ids[2]).join("config")).unwrap();
+    assert_eq!(names.count(), 4, "the new default of before is gone");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_large_file_of_holes_needs_no_room() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+    fixture.write(&one, "data/table", "head");
+    let table = fs::File::options().write(true).open(fixture.home.container(&one).join("data/table")).unwrap();
+    table.set_len(4 << 30).unwrap();
+    assert!(bytes_of(&fixture.home.container(&one)).unwrap() < 1 << 20);
+    let laid = carry(&fixture, &one, &two);
+    let copy = fs::metadata(laid.folder.join("data/table")).unwrap();
+    assert_eq!(copy.len(), 4 << 30);
+    assert!(allocated(&copy) < 1 << 20, "holes stay holes");
+}

@@ -1,0 +1,61 @@
+//! Paths in JSON as people read them: JSON has no other text than Unicode, and a path that is none must not keep a record from being
+//! written or a script from being told.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+/// A path.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    path.display().to_string().serialize(serializer)
+}
+
+/// A path that may be missing.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn optional<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(text).serialize(serializer)
+}
+
+/// Several paths.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn list<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| text(path)))
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Record {
+        #[serde(serialize_with = "path")]
+        one: PathBuf,
+        #[serde(serialize_with = "optional")]
+        maybe: Option<PathBuf>,
+        #[serde(serialize_with = "list")]
+        many: Vec<PathBuf>,
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_unicode_is_written_all_the_same() {
+        let odd = PathBuf::from(std::ffi::OsString::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(
+            b"/home/\xff".to_vec(),
+        )));
+        let record = Record { one: odd.clone(), maybe: Some(odd.clone()), many: vec![odd, "数据".into()] };
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(json["one"], "/home/\u{fffd}");
+        assert_eq!((&json["maybe"], &json["many"][1]), (&"/home/\u{fffd}".into(), &"数据".into()));
+    }
+}
