@@ -2,12 +2,15 @@
 
 use std::error::Error;
 
+use crate::plain;
+
 /// The error's words and those of its causes, outermost first. Transparent wrappers repeat their source's words; those are told once.
 pub fn list(error: &dyn Error) -> Vec<String> {
-    let mut list = vec![error.to_string()];
+    let words = |error: &dyn Error| plain::text(&error.to_string());
+    let mut list = vec![words(error)];
     let mut cause = error.source();
     while let Some(error) = cause {
-        let text = error.to_string();
+        let text = words(error);
         if list.last() != Some(&text) {
             list.push(text);
         }

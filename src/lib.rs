@@ -37,6 +37,7 @@ pub mod look;
 pub mod model;
 pub mod parallel;
 pub mod peers;
+pub mod plain;
 #[cfg(feature = "publisher")]
 pub mod publish;
 #[cfg(feature = "publisher")]

@@ -12,7 +12,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("host", &[]),
     ("durable", &["look"]),
-    ("causes", &[]),
+    ("plain", &[]),
+    ("causes", &["plain"]),
     ("look", &[]),
     ("hedge", &[]),
     ("parallel", &[]),
@@ -27,6 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "plain",
             "causes",
             "hedge",
             "look",
@@ -49,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "plain",
             "causes",
             "look",
             "model",

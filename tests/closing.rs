@@ -143,9 +143,18 @@ else:
     app.exec() if toolkit == "PyQt6" else app.exec_()
 "#;
 
+/// A program in the background, which writes down that it got the system's signal. Its first release may go on all the same.
+const BACKGROUND: &str = r#"#!/bin/sh
+trap 'echo "$KUZFLOW_VERSION" >> "$EDITOR_FOLDER/asked"; [ -n "$EDITOR_STUBBORN" ] || exit 0' TERM
+echo "$KUZFLOW_VERSION $$ unsaved 0" > "$EDITOR_FOLDER/state"
+while :; do sleep 0.1; done
+"#;
+
 /// A Python that can show windows of a toolkit, and where it finds it; `None` where CI has not made one.
 fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
-    let found = if toolkit == "gtk" {
+    let found = if toolkit == "background" {
+        Some(Default::default())
+    } else if toolkit == "gtk" {
         let python = PathBuf::from("/usr/bin/python3");
         let probe = "import gi; gi.require_version('Gtk', '3.0'); from gi.repository import Gtk";
         let works = Command::new(&python).args(["-c", probe]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
@@ -182,9 +191,11 @@ struct Editor {
     windows: u32,
     /// Its window hides when it is closed.
     tray: bool,
+    /// It ignores the system's signal.
+    stubborn: bool,
 }
 
-const PYQT5: Editor = Editor { toolkit: "PyQt5", talks: false, windows: 1, tray: false };
+const PYQT5: Editor = Editor { toolkit: "PyQt5", talks: false, windows: 1, tray: false, stubborn: false };
 
 impl Desk {
     /// `None` where something that it takes is not installed.
@@ -200,7 +211,9 @@ impl Desk {
         let state = world.path("state");
         fs::create_dir(&state).unwrap();
         for version in ["1.0.0", "2.0.0"] {
-            publish(&world, version, &python, &site, editor.talks);
+            let script =
+                if editor.toolkit == "background" { BACKGROUND.to_owned() } else { script(&python, &site, editor.talks) };
+            publish(&world, version, &script);
         }
         let node = world.serve();
         let settings = "[window]\nlanguage = 'en'\nnotification = 'dialog'\n[update]\ndelay_seconds = 1\n";
@@ -211,8 +224,10 @@ impl Desk {
         command.env("DISPLAY", &display.number).env("QT_QPA_PLATFORM", "xcb").env("GDK_BACKEND", "x11");
         command.env("EDITOR_FOLDER", &state).env("EDITOR_TOOLKIT", editor.toolkit);
         command.env("EDITOR_WINDOWS", editor.windows.to_string()).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
-        if editor.tray {
-            command.env("EDITOR_TRAY", "1");
+        for (name, wanted) in [("EDITOR_TRAY", editor.tray), ("EDITOR_STUBBORN", editor.stubborn)] {
+            if wanted {
+                command.env(name, "1");
+            }
         }
         let log = fs::File::create(world.path("log")).unwrap();
         let launcher = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -262,9 +277,9 @@ impl Desk {
     /// The update is installed, and "restart now" is pressed.
     fn restart(&self) {
         self.until("an offer", |desk| desk.log().contains("Offered"));
-        self.press("Sample$", "Return");
+        self.press("update$", "Return");
         self.until("the update is ready", |desk| desk.log().contains("Ready {"));
-        self.press("Sample$", "Return");
+        self.press("update$", "Return");
         self.until("the app is asked", |desk| desk.log().contains("Closing {"));
     }
 
@@ -297,15 +312,18 @@ impl Drop for Desk {
     }
 }
 
-fn publish(world: &World, version: &str, python: &Path, site: &Path, talks: bool) {
+/// What starts the editor. It stays, as scripts that start an app do: the window is that of a process below it.
+fn script(python: &Path, site: &Path, talks: bool) -> String {
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/runtime");
+    let path = if talks { format!("{}:{}", text(site), text(&runtime)) } else { text(site).to_owned() };
+    format!("#!/bin/sh\nPYTHONPATH='{path}' '{}' -u \"$KUZFLOW_HOME/app/editor.py\"\n", text(python))
+}
+
+fn publish(world: &World, version: &str, script: &str) {
     let app = world.path(&format!("app {version}"));
     fs::create_dir_all(&app).unwrap();
     // The running script changes, so that each update needs a restart.
     fs::write(app.join("editor.py"), format!("# {version}\n{EDITOR}")).unwrap();
-    // The script stays, as scripts that start an app do: the window is that of a process below it.
-    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/runtime");
-    let path = if talks { format!("{}:{}", text(site), text(&runtime)) } else { text(site).to_owned() };
-    let script = format!("#!/bin/sh\nPYTHONPATH='{path}' '{}' -u \"$KUZFLOW_HOME/app/editor.py\"\n", text(python));
     fs::write(app.join("run.sh"), script).unwrap();
     fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let out = world.path(&format!("{version}.kuzflow"));
@@ -373,7 +391,7 @@ fn a_restart_that_is_put_off_is_forgotten() {
     desk.restart();
     desk.until("the editor's own question", Desk::question);
     desk.until("it is waited for", |desk| desk.log().contains("wait: Person"));
-    desk.press("Sample$", "Escape");
+    desk.press("update$", "Escape");
     desk.until("the wish is taken back", |desk| desk.log().contains("the wish to close the app is taken back"));
     assert!(desk.question(), "what the editor asks is left to its person");
     let before = desk.state();
@@ -438,8 +456,25 @@ fn an_app_that_talks_says_that_it_goes_on() {
     desk.press("^Question$", "Escape");
     desk.until("it says that it goes on", |desk| desk.log().contains("the app goes on, as its person wants it"));
     desk.stays(2, |desk| desk.state() == before && desk.asked() == 1);
-    desk.press("Sample$", "Return");
+    desk.press("update$", "Return");
     desk.until("the editor's own question again", Desk::question);
     desk.press("^Question$", "Return");
     desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
+}
+
+/// A program in the background gets the system's signal, once; one that goes on all the same is not ended.
+#[test]
+fn a_program_in_the_background_is_asked_by_the_systems_signal() {
+    let background = Editor { toolkit: "background", ..PYQT5 };
+    let Some(desk) = Desk::set_up(background, false) else { return };
+    desk.restart();
+    desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
+    assert_eq!(desk.asked(), 1);
+    let Some(desk) = Desk::set_up(Editor { stubborn: true, ..background }, false) else { return };
+    let before = desk.state();
+    desk.restart();
+    desk.until("it is told", |desk| desk.log().contains("wait: Unreachable"));
+    desk.stays(3, |desk| desk.state() == before && desk.asked() == 1);
+    let process = before.split(' ').nth(1).unwrap();
+    assert!(Path::new("/proc").join(process).exists(), "it runs");
 }

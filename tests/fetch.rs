@@ -99,7 +99,7 @@ async fn healthy_nodes_share_the_work() {
     assert!(one.heads().iter().all(|head| head.starts_with("GET /targets/package ")));
     let memory = NodeMemory::load(&memory);
     assert!(memory.of(&two.node()).is_some());
-    assert!(memory.estimated_seconds(&[two.node()], 1_000_000).is_some());
+    assert!(memory.estimated_seconds(&[two.node()], 1_000_000, None).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -470,6 +470,19 @@ async fn dripping_nodes_beside_a_good_one_cost_little() {
     assert_whole(&outcome, &content, folder.path());
     assert!(outcome.kinds(&good).is_empty(), "{:?}", outcome.faults);
     assert!(good.sent() < 26_000_000, "{} bytes of the good node", good.sent());
+}
+
+/// A small update is one piece: on a slow line it is seen to come all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_piece_is_seen_to_come() {
+    let (content, folder) = (content(300_000), tempfile::tempdir().unwrap());
+    let node = FaultyNode::start(&content, Behaviour::Limited(200_000));
+    let pieces = Arc::new(PieceTable { piece_size: 1 << 20, length: 300_000, hashes: vec![Digest::of(&content)] });
+    let outcome = run(Job { pieces, ..job(&content, &[&node], folder.path()) }).await;
+    assert!(outcome.result.is_ok());
+    let done: Vec<u64> = outcome.progress.iter().map(|progress| progress.done).collect();
+    assert!(done.iter().any(|done| (1..300_000).contains(done)), "{done:?}");
+    assert!(done.is_sorted() && done.last() == Some(&300_000), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

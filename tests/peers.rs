@@ -178,12 +178,17 @@ async fn a_neighbour_that_lies_is_named_and_left() {
 
 /// A neighbour that says to have everything, and does with requests for content as it is told.
 fn pretender(content: &[u8], act: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    pretender_called(0xff, content, act)
+}
+
+fn pretender_called(instance: u64, content: &[u8], act: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let pieces = kuzflow::model::PieceSet::of(table(content).count(), 0..table(content).count());
     let none = kuzflow::model::PieceSet::none(table(content).count());
     let said = serde_json::json!({
-        "instance": "00000000000000ff",
+        "instance": format!("{instance:016x}"),
+        "whole": true,
         "pieces": { "held": pieces.to_hex(), "coming": none.to_hex(), "received": 0 },
     })
     .to_string();
@@ -250,6 +255,34 @@ async fn neighbours_that_vanish_refuse_or_lead_astray_cost_little() {
 }
 
 /// The answer to a request as it is written.
+/// Sends a byte each half second, and says that it sends all.
+fn drip(stream: &mut TcpStream) {
+    let mut head = [0; 1];
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
+    let _ = stream.write_all(b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-0/1\r\nContent-Length: 1000000\r\n\r\n");
+    while !matches!(stream.read(&mut head), Ok(0)) && stream.write_all(b"x").is_ok() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_asked_of_many_at_a_time_and_for_a_second() {
+    let content = content(100_000);
+    let silent = |stream: &mut TcpStream| {
+        let _ = stream.read(&mut [0; 1]);
+    };
+    let mut known: Vec<SocketAddr> = (1..=8).map(|number| pretender_called(number, &content, silent)).collect();
+    known.extend((9..=12).map(|number| pretender_called(number, &content, drip)));
+    let computer = Computer::at(free_port(), known.clone());
+    let began = Instant::now();
+    assert_eq!(computer.office.document(Digest::of(&content), content.len() as u64, true).await, None);
+    // One after another they would take half a minute.
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    // Files too: each of them is left when it has not given its first one.
+    let wanted = (0..20_u8).map(|number| (Digest::of(&[number]), 30_000_000)).collect();
+    let until = Instant::now() + Duration::from_secs(60);
+    assert_eq!(computer.office.files(known, wanted, computer.folder.path(), until, |_| ()).await, []);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 fn say(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(here(port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

@@ -1,26 +1,32 @@
 //! `kuzflow build`: what is typed, as a build request, and its progress in the terminal.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
+use super::progress::{Progress, name};
+use super::project;
+use super::streams::error_line;
+use super::try_start::{self, TrialOptions};
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Platform, Version};
-use crate::publish::build::{BuildProgress, BuildRequest, EntryPoint, Runtime, Step, build as build_container};
+use crate::publish::Project;
+use crate::publish::build::{BuildRequest, Built, EntryPoint, Runtime, build as build_container};
+use crate::publish::package::USUAL_LEVEL;
 
 /// The arguments of `kuzflow build`.
 #[derive(Debug, Args)]
 pub struct BuildArguments {
-    /// The app's folder.
+    /// The app's folder; if absent, what [app] in kuzflow.toml says, as for every option that is not given.
     #[arg(long, value_name = "DIR")]
-    app: PathBuf,
+    app: Option<PathBuf>,
+    /// The publisher's folder, whose kuzflow.toml says what is not said here.
+    #[arg(long, value_name = "DIR")]
+    repo: Option<PathBuf>,
     /// Which release this is.
     #[arg(long, value_name = "VERSION")]
     app_version: Version,
@@ -28,22 +34,22 @@ pub struct BuildArguments {
     #[arg(long, value_name = "NAME")]
     name: Option<AppName>,
     /// What is started: a script (app.py), a module (module:package), a function (module:package.main:run) or a
-    /// program (exe:bin/app).
-    #[arg(long, value_name = "ENTRY", default_value = "app.py")]
-    entry: EntryPoint,
+    /// program (exe:bin/app). app.py if nothing is said.
+    #[arg(long, value_name = "ENTRY")]
+    entry: Option<EntryPoint>,
     /// What it is for; this machine's platform if absent.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
-    /// Which Python comes along: host (a copy of this machine's), none, a folder, or an archive.
-    #[arg(long, value_name = "RUNTIME", default_value = "host", value_parser = runtime)]
-    runtime: Runtime,
+    /// Which Python comes along: host (a copy of this machine's, if nothing is said), none, a folder, or an archive.
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<String>,
     /// This machine's Python, for the copy and for pip.
     #[arg(long, value_name = "PROGRAM")]
     python: Option<PathBuf>,
     /// Keep tkinter in the runtime.
     #[arg(long)]
     tkinter: bool,
-    /// Packages to install into the container.
+    /// Packages to install into the container: a list for pip, or a pyproject.toml.
     #[arg(long, value_name = "FILE")]
     requirements: Option<PathBuf>,
     /// Default settings of the app; become config/ in the container.
@@ -53,26 +59,29 @@ pub struct BuildArguments {
     #[arg(long, value_name = "FILE")]
     migrate: Option<PathBuf>,
     /// The app's name for people.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    display_name: String,
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
     /// One line about the app.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    description: String,
-    /// A PNG.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The app's picture: a PNG, a square of 256 pixels or more.
     #[arg(long, value_name = "FILE")]
     icon: Option<PathBuf>,
     /// Your own count of builds.
     #[arg(long, value_name = "TEXT")]
     build_number: Option<String>,
     /// The form of user data that this release knows, counted by you; a version that knows less is not switched to with newer data.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    data_schema: u32,
+    #[arg(long, value_name = "N")]
+    data_schema: Option<u32>,
     /// The app says by itself when it is up (a line in the file that KUZFLOW_HEALTH names).
     #[arg(long)]
     reports_up: bool,
     /// Leave this out of the app's folder: a name (*.log) or a path from its top (docs/*.md).
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Leave this out of the runtime: a name or a path from its top (share/terminfo).
+    #[arg(long, value_name = "PATTERN")]
+    runtime_exclude: Vec<String>,
     /// Leave this out of the installed requirements: a name or a path from the top of site-packages.
     #[arg(long, value_name = "PATTERN")]
     prune: Vec<String>,
@@ -82,9 +91,14 @@ pub struct BuildArguments {
     /// On Windows: start python.exe and not pythonw.exe, for an app with a console.
     #[arg(long)]
     console: bool,
-    /// How hard to compress, 1 (fast) to 22 (small).
-    #[arg(long, value_name = "LEVEL", default_value_t = 19, value_parser = clap::value_parser!(i32).range(1..=22))]
-    level: i32,
+    /// How hard to compress, 1 (fast) to 22 (small); 12 if nothing is said. 19 makes packages a tenth smaller, in eight times the time.
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
+    level: Option<i32>,
+    /// Then start it once, as `kuzflow try` does.
+    #[arg(long)]
+    trial: bool,
+    #[command(flatten)]
+    trial_options: TrialOptions,
     /// The package; in a folder it gets its id as name.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -93,23 +107,22 @@ pub struct BuildArguments {
 /// Builds a container.
 pub fn build(arguments: BuildArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
     let out = arguments.out.clone();
+    let trial = arguments.trial.then(|| arguments.trial_options.clone());
     let request = request(arguments)?;
-    let bar = Bar::new(say.is_json());
-    let built = build_container(&request, &out, &|progress| bar.show(progress))?;
-    bar.bar.finish_and_clear();
+    let built = run(&request, &out, say)?;
     let report = &built.report;
-    say.line(&format!(
-        "{}: {} files, {} bytes unpacked, {} bytes packed",
-        built.path.display(),
-        report.files,
-        report.unpacked_size,
-        report.package_size
-    ));
+    if let Some(options) = trial {
+        match try_start::of_package(&built.path, &options, say)? {
+            Some(true) => {}
+            Some(false) => return Ok(Ending::Failed),
+            None => error_line(&format!("warning: it cannot be tried here: it is for {}", request.platform)),
+        }
+        say.next(&format!("kuzflow publish {}", project::typed(&built.path)));
+    } else {
+        say.next(&format!("kuzflow try {0}, then kuzflow publish {0}", project::typed(&built.path)));
+    }
     let steps: Vec<_> =
         report.steps.iter().map(|(step, time)| json!({ "step": name(*step), "seconds": time.as_secs_f64() })).collect();
-    for (step, time) in &report.steps {
-        say.line(&format!("  {:<14} {:>7.1} s", name(*step), time.as_secs_f64()));
-    }
     say.result(json!({
         "status": "done",
         "container": built.package.manifest.id(),
@@ -120,44 +133,145 @@ pub fn build(arguments: BuildArguments, say: &Say) -> Result<Ending, Box<dyn std
         "length": report.package_size,
         "hash": built.package.hash,
         "steps": steps,
+        "warnings": report.warnings,
     }));
     Ok(Ending::Done)
 }
 
-fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error::Error>> {
-    let name = match arguments.name {
-        Some(name) => name,
-        None => {
-            let folder = std::fs::canonicalize(&arguments.app)?;
-            folder
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .parse()
-                .map_err(|error| format!("{error}; name the app with --name"))?
-        }
+/// Builds, and tells what came of it.
+pub fn run(request: &BuildRequest, out: &Path, say: &Say) -> Result<Built, Box<dyn std::error::Error>> {
+    let progress = Progress::new(say, request.effort.level);
+    let built = build_container(request, out, &|step| progress.show(step));
+    progress.finish();
+    let built = built?;
+    let report = &built.report;
+    say.line(&format!(
+        "{}: {} files, {} bytes unpacked, {} bytes packed",
+        built.path.display(),
+        report.files,
+        report.unpacked_size,
+        report.package_size
+    ));
+    for (step, time) in &report.steps {
+        say.line(&format!("  {:<14} {:>7.1} s", name(*step), time.as_secs_f64()));
+    }
+    for warning in &report.warnings {
+        error_line(&format!("warning: {warning}"));
+    }
+    Ok(built)
+}
+
+/// What `[app]` of the publisher's folder says about a release.
+pub fn request_of(project: &Project, version: Version, platform: Platform) -> Result<BuildRequest, Box<dyn std::error::Error>> {
+    let settings = project.settings();
+    let recipe = &settings.recipe;
+    let file = project.folder().join("kuzflow.toml");
+    let Some(folder) = &recipe.folder else {
+        return Err(format!(
+            "{} does not say where the app is: set folder in [app], or give --app DIR to kuzflow build",
+            file.display()
+        )
+        .into());
     };
-    let mut request = BuildRequest::new(arguments.app, name, arguments.app_version, arguments.entry);
-    request.platform = arguments.platform.unwrap_or(request.platform);
-    request.python = arguments.python.unwrap_or(request.python);
-    request.runtime = arguments.runtime;
-    request.tkinter = arguments.tkinter;
-    request.requirements = arguments.requirements;
-    request.config = arguments.config_defaults;
-    request.migrate = arguments.migrate;
-    request.display_name = arguments.display_name;
-    request.description = arguments.description;
-    request.icon = arguments.icon;
-    request.build_number = arguments.build_number;
-    request.data_schema = arguments.data_schema;
-    request.reports_up = arguments.reports_up;
-    request.exclude = arguments.exclude;
-    request.prune = arguments.prune;
-    request.bytecode = !arguments.no_bytecode;
-    request.console = arguments.console;
-    request.effort.level = arguments.level;
+    let entry = recipe.entry.clone().map_or_else(usual_entry, Ok)?;
+    let folder = project.folder().join(folder);
+    if !folder.is_dir() {
+        return Err(
+            format!("the app's folder {} is not there; mend folder in [app] of {}", folder.display(), file.display()).into()
+        );
+    }
+    let mut request = BuildRequest::new(folder, settings.app.clone(), version, entry);
+    request.platform = platform;
+    request.display_name.clone_from(&settings.display_name);
+    request.effort.level = USUAL_LEVEL;
+    recipe.fill(&mut request, project.folder())?;
     request.build_date = source_date()?;
     Ok(request)
+}
+
+fn usual_entry() -> Result<EntryPoint, Box<dyn std::error::Error>> {
+    Ok("app.py".parse::<EntryPoint>()?)
+}
+
+fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error::Error>> {
+    let platform = arguments.platform.clone().unwrap_or_else(Platform::current);
+    let mut request = match &arguments.app {
+        None => request_of(&open(arguments.repo.as_deref())?, arguments.app_version.clone(), platform)?,
+        Some(app) => {
+            // A publisher's folder nearby says what is not said here, if it is of this app.
+            let project = match &arguments.repo {
+                Some(repo) => Some(open(Some(repo))?),
+                None => open(None).ok().filter(|project| is_of(project, app, arguments.name.as_ref())),
+            };
+            let name = match (&arguments.name, &project) {
+                (Some(name), _) => name.clone(),
+                (None, Some(project)) => project.settings().app.clone(),
+                (None, None) => folder_name(app)?,
+            };
+            let recipe = project.as_ref().map(|project| (project, &project.settings().recipe));
+            let entry = recipe.and_then(|(_, recipe)| recipe.entry.clone());
+            let entry = arguments.entry.clone().or(entry).map_or_else(usual_entry, Ok)?;
+            let mut request = BuildRequest::new(app, name, arguments.app_version.clone(), entry);
+            request.platform = platform;
+            if let Some((project, recipe)) = recipe {
+                request.display_name.clone_from(&project.settings().display_name);
+                recipe.fill(&mut request, project.folder())?;
+            }
+            request
+        }
+    };
+    request.build_date = source_date()?;
+    overrule(&mut request, arguments)?;
+    Ok(request)
+}
+
+/// Whether `project` publishes the app in `folder`, which may be named.
+fn is_of(project: &Project, folder: &Path, name: Option<&AppName>) -> bool {
+    let same = |own: &PathBuf| std::fs::canonicalize(project.folder().join(own)).ok() == std::fs::canonicalize(folder).ok();
+    match name {
+        Some(name) => *name == project.settings().app,
+        None => project.settings().recipe.folder.as_ref().is_some_and(same),
+    }
+}
+
+fn open(repo: Option<&Path>) -> Result<Project, Box<dyn std::error::Error>> {
+    Ok(Project::open(&project::folder(repo)?)?)
+}
+
+fn folder_name(app: &Path) -> Result<AppName, Box<dyn std::error::Error>> {
+    let folder = std::fs::canonicalize(app).map_err(|error| format!("the app's folder {}: {error}", app.display()))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(name.parse().map_err(|error| format!("{error}; name the app with --name"))?)
+}
+
+/// What is typed counts before what is written.
+fn overrule(request: &mut BuildRequest, arguments: BuildArguments) -> Result<(), Box<dyn std::error::Error>> {
+    fn set<T>(value: &mut T, typed: Option<T>) {
+        if let Some(typed) = typed {
+            *value = typed;
+        }
+    }
+    set(&mut request.name, arguments.name);
+    set(&mut request.entry, arguments.entry);
+    set(&mut request.python, arguments.python);
+    set(&mut request.runtime, arguments.runtime.map(|text| Runtime::named(&text, Path::new(""))).transpose()?);
+    set(&mut request.display_name, arguments.display_name);
+    set(&mut request.description, arguments.description);
+    set(&mut request.data_schema, arguments.data_schema);
+    set(&mut request.effort.level, arguments.level);
+    request.requirements = arguments.requirements.or(request.requirements.take());
+    request.config = arguments.config_defaults.or(request.config.take());
+    request.migrate = arguments.migrate.or(request.migrate.take());
+    request.icon = arguments.icon.or(request.icon.take());
+    request.build_number = arguments.build_number;
+    request.tkinter |= arguments.tkinter;
+    request.reports_up |= arguments.reports_up;
+    request.console |= arguments.console;
+    request.bytecode = !arguments.no_bytecode;
+    request.exclude.extend(arguments.exclude);
+    request.runtime_exclude.extend(arguments.runtime_exclude);
+    request.prune.extend(arguments.prune);
+    Ok(())
 }
 
 /// `SOURCE_DATE_EPOCH`, as reproducible-builds.org specifies it: seconds since 1970.
@@ -165,50 +279,4 @@ fn source_date() -> Result<Option<jiff::Timestamp>, Box<dyn std::error::Error>> 
     let Some(text) = host::variable("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let seconds: i64 = text.to_string_lossy().trim().parse().map_err(|error| format!("SOURCE_DATE_EPOCH: {error}"))?;
     Ok(Some(jiff::Timestamp::from_second(seconds)?))
-}
-
-/// `host`, `none`, or the path of a folder or an archive.
-fn runtime(text: &str) -> Result<Runtime, String> {
-    let path = PathBuf::from(text);
-    match text {
-        "host" => Ok(Runtime::Host),
-        "none" => Ok(Runtime::None),
-        _ if path.is_dir() => Ok(Runtime::Folder(path)),
-        _ if path.is_file() => Ok(Runtime::Archive(path)),
-        _ => Err("expected host, none, or a folder or an archive that exists".to_owned()),
-    }
-}
-
-fn name(step: Step) -> &'static str {
-    match step {
-        Step::Runtime => "runtime",
-        Step::Dependencies => "dependencies",
-        Step::App => "app",
-        Step::Bytecode => "bytecode",
-        Step::Pack => "pack",
-    }
-}
-
-struct Bar {
-    bar: ProgressBar,
-    step: Mutex<Option<Step>>,
-}
-
-impl Bar {
-    fn new(hidden: bool) -> Self {
-        let style = ProgressStyle::with_template("{msg:<14} {wide_bar} {bytes}/{total_bytes}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar: bar.with_style(style), step: Mutex::default() }
-    }
-
-    fn show(&self, progress: BuildProgress) {
-        let mut step = self.step.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if step.replace(progress.step) != Some(progress.step) {
-            self.bar.set_message(name(progress.step));
-        }
-        self.bar.set_length(progress.total);
-        self.bar.set_position(progress.done);
-    }
 }

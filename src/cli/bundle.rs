@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Ending;
 use super::output::Say;
 use super::patches::PATIENCE;
-use super::publisher::project_folder;
+use super::project;
 use super::streams::error_line;
 use crate::host;
 use crate::model::release::BUNDLE_EXTENSION;
@@ -20,9 +20,10 @@ use crate::publish::transaction::when_free;
 /// Arguments of `kuzflow bundle`.
 #[derive(Debug, Args)]
 pub struct BundleArguments {
-    /// The publisher's folder (the one that `init` made), or the repository in it. No key is needed.
+    /// The publisher's folder (the one that `init` made), or the repository in it; the one in or around the current folder if absent.
+    /// No key is needed.
     #[arg(long, value_name = "DIR")]
-    repo: PathBuf,
+    repo: Option<PathBuf>,
     /// Which release.
     #[arg(long, value_name = "VERSION")]
     version: Version,
@@ -39,7 +40,7 @@ pub struct BundleArguments {
 
 /// Makes the bundle.
 pub fn bundle(arguments: BundleArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
-    let project = Project::open(&project_folder(&arguments.repo))?;
+    let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
     let BundleArguments { version, platforms, channel, out, .. } = arguments;
     let request = BundleRequest { version, platforms, channel };
     let made = when_free(PATIENCE, || project.bundle(&request, &out))?;

@@ -12,7 +12,6 @@ use serde_json::json;
 use super::Ending;
 use super::output::Say;
 use super::patches::bar;
-use super::publisher::project_folder;
 use crate::container::Unpacker;
 use crate::delta::pack::{self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack, Tree};
 use crate::model::manifest::MANIFEST_PATH;
@@ -98,7 +97,7 @@ fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, Failure> {
             format!("there is no file or folder {version}; for a published version name the repository with --repo").into()
         );
     };
-    let sources = Project::open(&project_folder(repo))?.sources()?;
+    let sources = Project::open(&super::project::of(repo))?.sources()?;
     let mut found: Vec<_> = sources.into_iter().filter(|source| source.container.version == version).collect();
     let wanted = arguments.platform.clone().or_else(|| Some(Platform::current()).filter(|_| found.len() > 1));
     found.retain(|source| wanted.as_ref().is_none_or(|platform| source.container.platform == *platform));

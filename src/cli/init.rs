@@ -1,33 +1,47 @@
-//! `kuzflow init`: a publisher's folder from what is typed.
+//! `kuzflow init`: a publisher's folder from what is typed, and from what the app's folder tells.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
+use super::project;
 use crate::host;
 use crate::model::Node;
 use crate::model::platform::AppName;
-use crate::publish::{InitOptions, Project, ProjectSettings};
+use crate::publish::discover::Discovered;
+use crate::publish::recipe::Recipe;
+use crate::publish::{InitOptions, KeyRole, Project, ProjectSettings, address};
 
 type Failure = Box<dyn std::error::Error>;
+
+/// Below `kuzflow init --help`.
+pub const HELP: &str = "\
+In an app's folder nothing else need be said: name, entry point, requirements and picture are looked for, and written to kuzflow.toml,
+where you can change them. The app's folder itself is not changed, but for the new folder in it.
+
+Example: kuzflow init
+         kuzflow init my-app --name my-app --display-name \"My App\" --node https://updates.example.com/";
 
 /// The arguments of `kuzflow init`.
 #[derive(Debug, Args)]
 pub struct InitArguments {
-    /// The folder to make.
-    folder: PathBuf,
-    /// The app's name in ids.
-    #[arg(long, value_name = "NAME")]
-    app: AppName,
+    /// The folder to make; `kuzflow` in the current one if absent.
+    folder: Option<PathBuf>,
+    /// The app's name in ids; if absent, what its folder tells.
+    #[arg(long, visible_alias = "app", value_name = "NAME")]
+    name: Option<AppName>,
     /// The app's name for people.
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
-    /// Where the repository will be served; may be given several times.
-    #[arg(long = "node", value_name = "URL", required = true)]
-    nodes: Vec<url::Url>,
+    /// The app's folder; the current one if absent.
+    #[arg(long, value_name = "DIR")]
+    app_folder: Option<PathBuf>,
+    /// Where the repository will be served; may be given several times. `kuzflow serve` on this computer if absent, for a first try.
+    #[arg(long = "node", value_name = "URL")]
+    nodes: Vec<String>,
     /// The channel of releases that name none.
     #[arg(long, value_name = "NAME", default_value = "stable")]
     channel: String,
@@ -37,33 +51,131 @@ pub struct InitArguments {
     /// How many of them must sign a new root.
     #[arg(long, value_name = "N", default_value_t = 1)]
     root_threshold: u64,
-    /// Ask for a password for the root and targets keys.
+    /// Ask for a password for the root and targets keys; KUZFLOW_KEY_PASSWORD gives it where nobody can be asked.
     #[arg(long)]
     encrypt: bool,
 }
 
 /// Makes a publisher's folder.
 pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
+    let mut nodes = Vec::new();
+    for (number, text) in (1..).zip(&arguments.nodes) {
+        // The text itself is not repeated: it may hold a password.
+        nodes.push(Node::at(address(text).map_err(|error| format!("the address of node {number} cannot be used: {error}"))?));
+    }
+    let app_folder = arguments.app_folder.clone().unwrap_or_else(|| PathBuf::from("."));
+    if !app_folder.is_dir() {
+        return Err(format!("the app's folder {} is not there", app_folder.display()).into());
+    }
+    let found = discovered(&arguments, &app_folder);
+    let folder = arguments.folder.unwrap_or_else(|| app_folder.join(project::USUAL_NAME));
+    let folder = folder.strip_prefix(".").map(Path::to_owned).unwrap_or(folder);
+    let name = arguments.name.or_else(|| found.as_ref()?.name.clone());
+    let name = name.ok_or("nothing here looks like an app: go to its folder, or name it with --name")?;
+    let display_name =
+        arguments.display_name.or_else(|| found.as_ref()?.display_name.clone()).unwrap_or_else(|| name.to_string());
+    let version = found.as_ref().and_then(|found| found.version.clone());
+    let recipe = found.map(|found| placed(found.recipe, &app_folder, &folder)).unwrap_or_default();
     let password = if arguments.encrypt { Some(new_password()?) } else { None };
-    let display_name = arguments.display_name.unwrap_or_else(|| arguments.app.to_string());
     let options = InitOptions {
         settings: ProjectSettings {
             channel: arguments.channel,
-            nodes: distinct(arguments.nodes.into_iter().map(Node::at).collect()),
-            ..ProjectSettings::new(arguments.app, display_name)
+            nodes: distinct(nodes),
+            recipe,
+            ..ProjectSettings::new(name, display_name)
         },
         root_keys: arguments.root_keys,
         root_threshold: arguments.root_threshold,
         offline_password: password,
         online_password: None,
     };
-    let project = Project::init(&arguments.folder, &options, host::now())?;
-    say.line(&format!("{} is ready", arguments.folder.display()));
-    say.line(&format!("  serve      {}", project.repository().display()));
-    say.line(&format!("  ship       {} beside kuzflow-launcher", project.launcher_folder().display()));
-    say.line(&format!("  keep safe  {}", project.keys_folder().display()));
-    say.result(json!({ "status": "done", "folder": arguments.folder.to_string_lossy(), "repository": project.repository().to_string_lossy(), "launcher": project.launcher_folder().to_string_lossy() }));
+    let project = Project::init(&folder, &options, host::now())?;
+    tell(&project, version.as_deref().unwrap_or("1.0.0"), say);
+    say.result(json!({ "status": "done", "folder": folder.to_string_lossy(), "repository": project.repository().to_string_lossy(), "launcher": project.launcher_folder().to_string_lossy(), "app": options.settings.app, "entry": options.settings.recipe.entry }));
     Ok(Ending::Done)
+}
+
+/// What the app's folder tells, if it is this app's: the current folder may be any.
+fn discovered(arguments: &InitArguments, app_folder: &Path) -> Option<Discovered> {
+    let found = Discovered::in_folder(app_folder);
+    let is_this = arguments.name.is_none() || arguments.name == found.name;
+    (arguments.app_folder.is_some() || found.is_app() && (is_this || arguments.folder.is_none())).then_some(found)
+}
+
+/// The recipe with its paths from the publisher's folder.
+fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
+    let from_there = |path: PathBuf| way(folder, &app_folder.join(path));
+    Recipe {
+        folder: recipe.folder.map(from_there),
+        requirements: recipe.requirements.map(from_there),
+        icon: recipe.icon.map(from_there),
+        ..recipe
+    }
+}
+
+/// The relative way from a folder to a path, with `/` on every system; the path itself where there is none.
+fn way(from: &Path, to: &Path) -> PathBuf {
+    let clean = |path: &Path| -> Option<Vec<std::ffi::OsString>> {
+        let mut parts = Vec::new();
+        for part in std::path::absolute(path).ok()?.components() {
+            match part {
+                Component::ParentDir => drop(parts.pop()),
+                Component::CurDir => {}
+                part => parts.push(part.as_os_str().to_owned()),
+            }
+        }
+        Some(parts)
+    };
+    let (Some(from), Some(target)) = (clean(from), clean(to)) else { return to.to_owned() };
+    let common = from.iter().zip(&target).take_while(|(one, other)| one == other).count();
+    if common == 0 {
+        return to.to_owned();
+    }
+    let up = std::iter::repeat_n("..".to_owned(), from.len() - common);
+    let down = target[common..].iter().map(|part| part.to_string_lossy().into_owned());
+    let parts: Vec<String> = up.chain(down).collect();
+    PathBuf::from(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
+}
+
+fn tell(project: &Project, version: &str, say: &Say) {
+    let (settings, folder) = (project.settings(), project.folder());
+    let recipe = &settings.recipe;
+    say.line(&format!("{} is ready, for {} ({})", folder.display(), settings.display_name, settings.app));
+    let line = |name: &str, path: &Path, words: &str| say.line(&format!("  {name:<10} {}: {words}", path.display()));
+    let built = match (&recipe.folder, &recipe.entry) {
+        (Some(app), Some(entry)) => {
+            format!("what releases are made of: {entry} from {}; look it over", way(Path::new("."), &folder.join(app)).display())
+        }
+        _ => "set folder and entry in [app]: what releases are made of".to_owned(),
+    };
+    line("settings", &folder.join("kuzflow.toml"), &built);
+    line("serve", &project.repository(), "kuzflow serve, or any web server");
+    line("ship", &project.launcher_folder(), "both files belong beside kuzflow-launcher");
+    let offline: Vec<String> =
+        KeyRole::ALL.into_iter().filter(|role| role.is_offline()).map(|role| format!("{role}-*.pem")).collect();
+    let words = format!(
+        "keep a copy; {} belong on removable media, for they sign releases (--keys DIR brings them back)",
+        offline.join(" and ")
+    );
+    line("keep safe", &project.keys_folder(), &words);
+    if settings.nodes.is_empty() {
+        say.line("note: without --node launchers look at http://127.0.0.1:8080/, where `kuzflow serve` answers on this computer. Before you");
+        say.line("      ship, put your own address into kuzflow.toml and launcher/launcher.toml");
+    }
+    if settings.nodes.iter().any(|node| node.url.scheme() == "http" && !is_local(node)) {
+        say.line("note: what goes over http:// cannot be changed on its way, but read along; https:// hides which app it is for");
+    }
+    let release = match recipe.entry {
+        Some(_) => format!("kuzflow release {version}"),
+        None => {
+            format!("set folder and entry in {}, then kuzflow release {version}", project::typed(&folder.join("kuzflow.toml")))
+        }
+    };
+    say.next(&release);
+}
+
+fn is_local(node: &Node) -> bool {
+    node.url.host_str().is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
 }
 
 /// Gives a number to nodes on the same host.
@@ -88,4 +200,22 @@ fn new_password() -> Result<String, Failure> {
         return Err("the two passwords differ, or are empty".into());
     }
     Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_the_settings_are_from_the_settings() {
+        for (from, to, expected) in [
+            ("app/kuzflow", "app", ".."),
+            ("app/kuzflow", "app/src", "../src"),
+            ("app", "app/", "."),
+            ("./publisher", "./app/icon.png", "../app/icon.png"),
+            ("a/../app/kuzflow", "app/./x", "../x"),
+        ] {
+            assert_eq!(way(Path::new(from), Path::new(to)), Path::new(expected), "{from} {to}");
+        }
+    }
 }

@@ -58,25 +58,25 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 struct Common {
     /// Where versions are installed.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "DIR")]
     home: Option<PathBuf>,
     /// The settings; launcher.toml beside this program if absent. The trusted root.json lies beside them.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON object a line: events, then {"result": …}.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS)]
     json: bool,
     /// No window: everything in the terminal.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS)]
     headless: bool,
     /// How to draw the window: auto, opengl or software.
-    #[arg(long, global = true, value_name = "HOW", value_parser = renderer)]
+    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "HOW", value_parser = renderer)]
     renderer: Option<Renderer>,
     /// zh-CN or en; the system's language if absent.
-    #[arg(long, global = true, value_name = "TAG")]
+    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS, value_name = "TAG")]
     language: Option<String>,
     /// Tell on standard error what is done.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = super::GLOBAL_OPTIONS)]
     verbose: bool,
 }
 

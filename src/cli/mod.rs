@@ -20,7 +20,13 @@ mod patches;
 mod peers;
 mod place;
 #[cfg(feature = "publisher")]
+mod progress;
+#[cfg(feature = "publisher")]
+mod project;
+#[cfg(feature = "publisher")]
 mod publish_launcher;
+#[cfg(feature = "publisher")]
+mod release;
 #[cfg(feature = "publisher")]
 mod renew;
 mod resident;
@@ -30,10 +36,15 @@ mod serve;
 mod shown;
 mod streams;
 mod terminal;
+#[cfg(feature = "publisher")]
+mod try_start;
 
 pub mod launcher;
 #[cfg(feature = "publisher")]
 pub mod publisher;
+
+/// Above the options that every verb has, apart from the verb's own in `--help`.
+const GLOBAL_OPTIONS: &str = "Global options";
 
 /// How a command ended; also the process's exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::streams::{error_line, write_line};
 use crate::engine::protocol::Problem;
 use crate::launcher::texts::Texts;
 use crate::model::happened::{Conflict, Happened};
+use crate::plain;
 
 /// Where words and events go.
 pub struct Output {
@@ -57,14 +58,14 @@ impl Output {
         if self.json
             && let Ok(line) = serde_json::to_string(event)
         {
-            write_line(&line);
+            write_line(&plain::json(&line));
         }
     }
 
     /// The last line for scripts.
     pub fn result(&self, result: Value) {
         if self.json {
-            write_line(&json!({ "result": result }).to_string());
+            write_line(&plain::json(&json!({ "result": result }).to_string()));
         }
     }
 
@@ -110,17 +111,22 @@ impl Say {
         }
     }
 
+    /// What usually comes next, as it is typed.
+    pub fn next(&self, words: &str) {
+        self.line(&format!("next: {words}"));
+    }
+
     /// An event for scripts.
     pub fn event(&self, event: &Value) {
         if self.json {
-            write_line(&event.to_string());
+            write_line(&plain::json(&event.to_string()));
         }
     }
 
     /// The last line for scripts.
     pub fn result(&self, value: serde_json::Value) {
         if self.json {
-            write_line(&json!({ "result": value }).to_string());
+            write_line(&plain::json(&json!({ "result": value }).to_string()));
         }
     }
 }

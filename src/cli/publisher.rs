@@ -14,7 +14,7 @@ use super::streams::error_line;
 use super::{Ending, log, patches, serve};
 use crate::causes;
 use crate::host;
-use crate::model::Version;
+use crate::model::{Manifest, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::transaction::when_free;
 use crate::publish::{KeyRole, Keyring, PackageToPublish, Project, RolloutChange, Rotation, Transaction, Urgency};
@@ -24,10 +24,10 @@ use crate::publish::{KeyRole, Keyring, PackageToPublish, Project, RolloutChange,
 #[command(name = "kuzflow", version, after_help = "Example: kuzflow publish app_1.2.0_Linux_x86_64.kuzflow --repo my-app")]
 pub struct Arguments {
     /// Print one JSON object a line: events, then {"result": …}.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = super::GLOBAL_OPTIONS)]
     json: bool,
     /// Tell on standard error what is done.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = super::GLOBAL_OPTIONS)]
     verbose: bool,
     #[command(subcommand)]
     verb: Verb,
@@ -36,20 +36,30 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make a publisher's folder: settings, keys, an empty signed repository, and what to ship with the launcher.
-    #[command(
-        after_help = "Example: kuzflow init my-app --app my-app --display-name \"My App\" --node https://updates.example.com/"
-    )]
+    #[command(after_help = super::init::HELP)]
     Init(super::init::InitArguments),
     /// Build a container from an app's folder and a Python runtime.
     #[command(
-        after_help = "Example: kuzflow build --app src --app-version 1.2.0 --runtime host --requirements requirements.txt --out my-app.kuzflow"
+        after_help = "Example: kuzflow build --app src --app-version 1.2.0 --requirements requirements.txt --out my-app.kuzflow"
     )]
     Build(Box<BuildArguments>),
+    /// Build, try and publish a version in one call, as [app] in kuzflow.toml says.
+    #[command(after_help = super::release::HELP)]
+    Release(Box<super::release::ReleaseArguments>),
+    /// Start a container once, to see what its first user would see.
+    #[command(after_help = super::try_start::HELP)]
+    Try(super::try_start::TryArguments),
     /// Add built containers to the repository, all in one step for clients, then patch packs from the releases before them.
     #[command(
         after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md"
     )]
-    Publish(PublishArguments),
+    Publish {
+        /// Built containers; those of one version for several platforms belong in one call.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        arguments: PublishArguments,
+    },
     /// Change how many installations may see a release, or stop it.
     #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
     Rollout(RolloutArguments),
@@ -110,19 +120,17 @@ enum Verb {
 /// Where the publisher's folder and its keys are.
 #[derive(Debug, Args)]
 pub struct RepositoryPlace {
-    /// The publisher's folder (the one that `init` made), or the repository in it.
+    /// The publisher's folder (the one that `init` made), or the repository in it; the one in or around the current folder if absent.
     #[arg(long, value_name = "DIR")]
-    repo: PathBuf,
+    repo: Option<PathBuf>,
     /// More folders with keys, for example on removable media.
     #[arg(long, value_name = "DIR")]
     keys: Vec<PathBuf>,
 }
 
+/// How packages are published.
 #[derive(Debug, Args)]
-struct PublishArguments {
-    /// Built containers; those of one version for several platforms belong in one call.
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+pub struct PublishArguments {
     #[command(flatten)]
     place: RepositoryPlace,
     /// The channel; the publisher's usual one if absent.
@@ -131,7 +139,7 @@ struct PublishArguments {
     /// Share of installations that may see it, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
     rollout: f64,
-    /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en).
+    /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en); what [app] in kuzflow.toml says if absent.
     #[arg(long, value_name = "[TAG=]FILE")]
     notes: Vec<String>,
     /// It is looked for before each start once it is known, and cannot be skipped.
@@ -200,7 +208,9 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
     match verb {
         Verb::Init(arguments) => super::init::init(arguments, say),
         Verb::Build(arguments) => build::build(*arguments, say),
-        Verb::Publish(arguments) => publish(arguments, say),
+        Verb::Release(arguments) => super::release::release(*arguments, say),
+        Verb::Try(arguments) => super::try_start::try_start(&arguments, say),
+        Verb::Publish { files, arguments } => publish(files, arguments, say),
         Verb::Rollout(arguments) => rollout(&arguments, say),
         Verb::Patch(arguments) => patches::patch(&arguments, say),
         Verb::PublishLauncher(arguments) => super::publish_launcher::publish(arguments, say),
@@ -239,16 +249,10 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
 impl RepositoryPlace {
     /// Opens it, with the keys.
     pub fn open(&self) -> Result<(Project, Keyring), Failure> {
-        let project = Project::open(&project_folder(&self.repo))?;
+        let project = Project::open(&super::project::folder(self.repo.as_deref())?)?;
         let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
         Ok((project.clone(), Keyring::new(folders).with_passwords(ask)))
     }
-}
-
-/// The folder with `kuzflow.toml`: `folder` itself, or the one above it.
-pub fn project_folder(folder: &Path) -> PathBuf {
-    let above = folder.parent().filter(|above| above.join("kuzflow.toml").exists() && !folder.join("kuzflow.toml").exists());
-    above.unwrap_or(folder).to_owned()
 }
 
 /// A key's password: from the variable KUZFLOW_KEY_PASSWORD, for unattended use, else typed.
@@ -278,16 +282,71 @@ fn permille(percent: f64) -> Result<u16, Failure> {
     Ok((percent * 10.0).round() as u16)
 }
 
-fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
-    let (project, keyring) = arguments.place.open()?;
-    // Signed with the offline keys twice, at the beginning and at the end; nobody waits there to type a password again.
-    let keyring = keyring.remembering();
-    let channel = arguments.channel.unwrap_or_else(|| project.settings().channel.clone());
+fn publish(files: Vec<PathBuf>, arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
+    let (project, _) = arguments.open()?;
+    if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+        return Err(format!("there is no package {}", missing.display()).into());
+    }
+    let keyring = arguments.check(&project, [])?;
+    publish_with(&project, keyring, files, arguments, say)
+}
+
+impl PublishArguments {
+    /// Opens the publisher's folder, with the keys.
+    pub fn open(&self) -> Result<(Project, Keyring), Failure> {
+        self.place.open()
+    }
+
+    /// Looks at all that is typed, and at the keys, before time goes into packages; `versions` are those whose notes must be there.
+    /// Gives a keyring that has asked for all passwords.
+    pub fn check<'a>(&self, project: &Project, versions: impl IntoIterator<Item = &'a Version>) -> Result<Keyring, Failure> {
+        permille(self.rollout)?;
+        let typed = self.notes.iter().map(|text| notes_argument(text).1);
+        let written = versions.into_iter().flat_map(|version| self.notes_of(project, version).into_values());
+        if let Some(missing) = typed.chain(written).find(|notes| !notes.is_file()) {
+            return Err(no_notes(&missing));
+        }
+        let keyring = self.open()?.1.remembering();
+        project.check_keys(&keyring)?;
+        Ok(keyring)
+    }
+
+    /// The notes of a version: what is typed, else what kuzflow.toml says.
+    fn notes_of(&self, project: &Project, version: &Version) -> BTreeMap<String, PathBuf> {
+        match self.notes.as_slice() {
+            [] => project.settings().recipe.notes_of(version, project.folder()),
+            typed => typed.iter().map(|text| notes_argument(text)).collect(),
+        }
+    }
+
+    /// `--repo DIR` for the next command, if it was needed for this one.
+    fn repo_option(&self) -> String {
+        self.place.repo.as_ref().map(|repo| format!(" --repo {}", super::project::typed(repo))).unwrap_or_default()
+    }
+}
+
+fn no_notes(path: &Path) -> Failure {
+    format!(
+        "there are no release notes {}; write them, name others with --notes, or take notes out of kuzflow.toml",
+        path.display()
+    )
+    .into()
+}
+
+/// Publishes packages. The keys were checked; the offline ones sign twice, at the beginning and at the end, when nobody waits there to type
+/// a password again.
+pub fn publish_with(
+    project: &Project,
+    keyring: Keyring,
+    files: Vec<PathBuf>,
+    arguments: PublishArguments,
+    say: &Say,
+) -> Result<Ending, Failure> {
+    let channel = arguments.channel.clone().unwrap_or_else(|| project.settings().channel.clone());
     let rollout_permille = permille(arguments.rollout)?;
-    let notes: BTreeMap<String, PathBuf> = arguments.notes.iter().map(|text| notes_argument(text)).collect();
     let now = host::now();
     let mut packages = Vec::new();
-    for path in arguments.files {
+    for path in files {
         let package = inspect(&path, Effort::default().threads)?;
         let mut release = release_of(&package, &channel, now);
         release.mandatory = arguments.mandatory;
@@ -296,21 +355,26 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
         release.minimum_version = arguments.minimum_version.clone();
         release.minimum_launcher = arguments.minimum_launcher.clone();
         say.line(&format!("{} ({} bytes)", release.container, package.length));
-        packages.push(PackageToPublish { path, release, manifest: package.manifest, notes: notes.clone() });
+        warn_of_names(project, &package.manifest);
+        let notes = arguments.notes_of(project, &release.container.version);
+        if let Some(missing) = notes.values().find(|notes| !notes.is_file()) {
+            return Err(no_notes(missing));
+        }
+        packages.push(PackageToPublish { path, release, manifest: package.manifest, notes });
     }
     let wants_packs = !arguments.no_patches;
     // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
-    let mut packs = if before { Some(patches::to_packages(&project, &packages, say)?) } else { None };
+    let mut packs = if before { Some(patches::to_packages(project, &packages, say)?) } else { None };
     let transaction = when_free(PATIENCE, || project.publish(&packages, &keyring, now))?;
     let changes = !transaction.is_empty();
     transaction.run()?;
     say.line(if changes { "published" } else { "published already" });
     say.event(&json!({ "event": "published", "changes": changes }));
     if wants_packs && !before {
-        packs = Some(patches::to_packages(&project, &packages, say)?);
+        packs = Some(patches::to_packages(project, &packages, say)?);
     }
-    let added = packs.as_ref().map(|packs| packs.publish(&project, &keyring)).transpose()?.unwrap_or(false);
+    let added = packs.as_ref().map(|packs| packs.publish(project, &keyring)).transpose()?.unwrap_or(false);
     if added {
         let sizes = when_free(PATIENCE, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
         // They are for those who read the tree; no client needs them, and the next release brings them.
@@ -318,10 +382,42 @@ fn publish(arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
             error_line(&format!("warning: the version tree lacks the packs' sizes: {}", causes::line(&error)))
         });
     }
+    let place = arguments.repo_option();
+    match packages.first() {
+        Some(first) if rollout_permille < 1000 && changes => {
+            say.next(&format!(
+                "kuzflow rollout{place} --version {} --percent 100, once it is well",
+                first.release.container.version
+            ));
+        }
+        _ => say.next(&format!(
+            "kuzflow serve{place}, or copy {} to your web server: targets first, metadata/timestamp.json last",
+            project.repository().display()
+        )),
+    }
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let told = packs.map(|packs| packs.told).unwrap_or_default();
     say.result(json!({ "status": status, "packs": told }));
     Ok(if changes || added { Ending::Done } else { Ending::NothingToDo })
+}
+
+/// A release that bears another name than its publisher gave it shows it to every user.
+fn warn_of_names(project: &Project, manifest: &Manifest) {
+    let (own, settings) = (&manifest.application_info, project.settings());
+    if own.display_name != settings.display_name {
+        error_line(&format!(
+            "warning: {} calls the app {:?}, kuzflow.toml calls it {:?}; users will see the first",
+            manifest.id(),
+            own.display_name,
+            settings.display_name
+        ));
+    }
+    if own.icon.is_none() && settings.recipe.icon.is_some() {
+        error_line(&format!(
+            "warning: {} has no picture, though kuzflow.toml names one; menu entries will show a common one",
+            manifest.id()
+        ));
+    }
 }
 
 /// `TAG=FILE`, or `FILE` for every language.

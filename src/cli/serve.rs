@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
-use super::publisher::{ask, project_folder};
+use super::project;
+use super::publisher::ask;
 use super::streams::write_line;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
@@ -21,9 +22,9 @@ type Failure = Box<dyn std::error::Error>;
 /// The arguments of `kuzflow serve`.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// The publisher's folder or a repository.
+    /// The publisher's folder or a repository; the folder in or around the current one if absent.
     #[arg(long, value_name = "DIR")]
-    repo: PathBuf,
+    repo: Option<PathBuf>,
     /// Address and port; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -55,9 +56,9 @@ pub struct ServeArguments {
 
 /// Serves a repository until it is told to stop.
 pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
-    let folder = project_folder(&arguments.repo);
+    let folder = project::folder(arguments.repo.as_deref())?;
     let inner = folder.join("repository");
-    let repository = if arguments.repo.join("metadata").is_dir() { arguments.repo.clone() } else { inner };
+    let repository = arguments.repo.clone().filter(|repo| repo.join("metadata").is_dir()).unwrap_or(inner);
     let mut options = ServerOptions::new(repository);
     // A repository without its publisher's folder is served as well; settings with a mistake in them are not passed over.
     if arguments.make_patches || folder.join("kuzflow.toml").exists() {

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::plain;
+
 /// How long a reader that does not read is waited for, once.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// What a pipe takes without waiting once it says that it takes anything (PIPE_BUF), bytes.
@@ -39,6 +41,7 @@ pub fn never_wait_for_output() {
 
 /// Writes a line to standard output. A closed pipe (`… | head`) is no error of ours.
 pub fn write_line(line: &str) {
+    let line = plain::text(line);
     if OUTPUT_IS_TALK.load(Ordering::Relaxed) {
         OUTPUT.write(&io::stdout(), format!("{line}\n").as_bytes());
     } else {
@@ -49,7 +52,7 @@ pub fn write_line(line: &str) {
 
 /// Writes a line to standard error.
 pub fn error_line(line: &str) {
-    ERRORS.write(&io::stderr(), format!("{line}\n").as_bytes());
+    ERRORS.write(&io::stderr(), format!("{}\n", plain::text(line)).as_bytes());
 }
 
 /// Standard error as a writer that takes everything.

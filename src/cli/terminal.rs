@@ -18,6 +18,9 @@ use crate::model::plan::Way;
 use crate::model::transfer::{NEAR_ID, NEAR_REGION};
 use crate::model::{Offer, Plan};
 
+/// Seconds beyond which the time left is no number of use.
+const LONGEST_ESTIMATE: u64 = 24 * 3600;
+
 /// Follows the engine until `until` knows the ending, tells everything on the way, and tells the ending.
 pub fn follow(handle: &Handle, output: &Output, until: impl Fn(&Phase) -> Option<Ending>) -> Ending {
     follow_check(handle, output, "checking-title", until)
@@ -256,11 +259,20 @@ impl Bars {
             Some(bar) => bar.clone(),
             None => self.total.insert(self.bar(progress.total, "{prefix:<24!} {wide_bar} {percent:>3}%  {msg}")).clone(),
         };
-        let left = progress.seconds_left.map(|seconds| texts.duration(seconds)).unwrap_or_default();
+        let left = match progress.seconds_left {
+            Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
+            Some(seconds) => texts.duration(seconds),
+            None => String::new(),
+        };
+        let nothing_comes = progress.speed < 1.0 && progress.done < progress.total;
         total.set_length(progress.total);
         total.set_position(progress.done);
         total.set_prefix(texts.size(progress.total));
-        total.set_message(format!("{} {left}", texts.speed(progress.speed)));
+        total.set_message(if nothing_comes {
+            texts.get("progress-waiting")
+        } else {
+            format!("{} {left}", texts.speed(progress.speed))
+        });
         for node in &progress.nodes {
             if !self.nodes.contains_key(&node.id) {
                 let bar = self.bar(progress.total, "  {prefix:<22!} {wide_bar}       {msg}");

@@ -1,6 +1,7 @@
 //! A check: fresh signed metadata, the release for this installation, and what it would cost.
 
 use serde::Deserialize;
+use url::Url;
 
 use super::context::Context;
 use super::machine::Checked;
@@ -16,9 +17,12 @@ use crate::model::node::redacted;
 use crate::model::plan::{Plan, Reason, Way};
 use crate::model::release::{Audience, Choice, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version, node};
+use crate::plain;
 use crate::store::{State, StoreError};
 use crate::trust::{Repository, Trust};
 
+/// Characters of a node's name.
+const LONGEST_NAME: usize = 60;
 /// Largest release notes that are shown, bytes.
 pub(super) const LARGEST_NOTES: u64 = 256 << 10;
 
@@ -68,7 +72,8 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
     }
     let bytes_to_fetch = plan.bytes.saturating_sub(planning::already_here(context, &signed, &plan));
-    let estimated_seconds = memory.estimated_seconds(&nodes, bytes_to_fetch).map(|seconds| seconds.ceil() as u64);
+    let estimated_seconds =
+        memory.estimated_seconds(&nodes, bytes_to_fetch, context.settings.bandwidth_limit()).map(|seconds| seconds.ceil() as u64);
     let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
     Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds, file: None })))
 }
@@ -174,8 +179,10 @@ pub(super) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
     let mut nodes = sources::own_nodes(context);
     node::rank(&mut nodes, &settings.region);
     nodes.truncate(settings.update.max_nodes);
-    for found in hints(context, client).await {
-        let room = nodes.len() < settings.update.max_nodes;
+    for found in hints(context, client).await.into_iter().map(presentable) {
+        // One server under several paths or spellings is one node: it must not take the places of others.
+        let alias = nodes.iter().any(|node| is_same_server(&node.url, &found.url));
+        let room = nodes.len() < settings.update.max_nodes && !alias;
         let known = nodes.iter_mut().find(|node| node.id == found.id || node.url == found.url);
         match known {
             Some(node) => {
@@ -197,6 +204,21 @@ pub(super) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
     }
     node::rank(&mut nodes, &settings.region);
     nodes
+}
+
+/// A node as somebody described it, with words fit for people.
+fn presentable(node: Node) -> Node {
+    let [id, name, region] = [&node.id, &node.name, &node.region].map(|words| plain::line(words, LONGEST_NAME));
+    Node { id, name, region, ..node }
+}
+
+/// Whether two addresses lead to one port of one host, by their text.
+fn is_same_server(a: &Url, b: &Url) -> bool {
+    let server = |url: &Url| {
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+        (host, url.port_or_known_default())
+    };
+    server(a) == server(b)
 }
 
 async fn hints(context: &Context, client: &Client) -> Vec<Node> {
@@ -248,5 +270,26 @@ async fn notes(context: &Context, sources: &Sources, repository: &Repository, si
             tracing::info!(%error, "no release notes to be had");
             String::new()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_of_a_server_are_told_and_names_are_plain() {
+        let same = |a: &str, b: &str| is_same_server(&a.parse().unwrap(), &b.parse().unwrap());
+        assert!(same("https://a.example/", "https://A.example:443/other/"));
+        assert!(same("http://a.example./", "http://a.example:80/"));
+        assert!(!same("https://a.example/", "https://b.example/") && !same("http://a.example/", "http://a.example:8080/"));
+        let node = Node {
+            id: "\u{1b}[2Jid".to_owned(),
+            name: "x".repeat(1000),
+            region: "Eu\u{7}rope\nat last".to_owned(),
+            ..Node::at("http://a.example/".parse().unwrap())
+        };
+        let Node { id, name, region, .. } = presentable(node);
+        assert_eq!((id.as_str(), name.chars().count(), region.as_str()), ("[2Jid", LONGEST_NAME, "Eu rope at last"));
     }
 }

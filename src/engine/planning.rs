@@ -184,12 +184,14 @@ fn prices(context: &Context, nodes: &[Node], memory: &NodeMemory) -> Prices {
         // The whole package is no way out: it is never there sooner.
         usual.unpacked_per_second = f64::MIN_POSITIVE;
     }
+    // Under the user's cap no node is faster than that.
+    let capped = |rate: f64| context.settings.bandwidth_limit().map_or(rate, |cap| rate.min(cap as f64)).max(1.0);
     if measured.is_empty() {
-        return usual;
+        return Prices { bytes_per_second: capped(usual.bytes_per_second), ..usual };
     }
     let bytes_per_second: f64 = measured.iter().map(|measured| measured.bytes_per_second).sum();
     let latency = measured.iter().map(|measured| measured.latency_seconds).fold(f64::INFINITY, f64::min);
-    Prices { bytes_per_second: bytes_per_second.max(1.0), request: latency.clamp(0.0, 10.0), ..usual }
+    Prices { bytes_per_second: capped(bytes_per_second), request: latency.clamp(0.0, 10.0), ..usual }
 }
 
 /// Bytes that an interrupted download left, by its own account: for showing a price, proved when it goes on.
@@ -205,7 +207,9 @@ pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u
     let manifest = manifest.and_then(|json| Manifest::from_json(&json).ok());
     let index = read(staging.index(), signed.release.index.hash);
     let index = manifest.zip(index).and_then(|(manifest, json)| PackageIndex::from_json(&json, &manifest).ok());
-    index.map_or(0, |index| Partial::marked_bytes(&staging.package(), &index.pieces))
+    // What lies behind the pieces are these documents.
+    let documents = |index: &PackageIndex| signed.length.saturating_sub(index.pieces.length);
+    index.map_or(0, |index| Partial::marked_bytes(&staging.package(), &index.pieces) + documents(&index))
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use patience::{Allowance, End, Reconnecting};
 
 pub use patience::Pace;
 
+/// Time between two lines in the log that say the same.
+const BETWEEN_NOTES: Duration = Duration::from_secs(600);
+
 /// What is listened to.
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -63,7 +66,7 @@ impl Subscription {
 /// Listens, for as long as it is let; calls `hint` when there may be news. Every client needs a `seed` of its own.
 pub async fn listen(client: &Client, subscription: &Subscription, pace: Pace, seed: u64, hint: impl Fn()) -> Infallible {
     let mut reconnecting = Reconnecting::new(pace, seed);
-    let mut listener = Listener { client, subscription, pace, last_id: None, hint };
+    let mut listener = Listener { client, subscription, pace, last_id: None, hint, noted: None, unnoted: 0 };
     let mut is_first = true;
     loop {
         let end = listener.connection(&mut reconnecting, is_first).await;
@@ -80,9 +83,23 @@ struct Listener<'a, H> {
     pace: Pace,
     last_id: Option<String>,
     hint: H,
+    /// When a hint was noted in the log, and how many have come since.
+    noted: Option<Instant>,
+    unnoted: u64,
 }
 
 impl<H: Fn()> Listener<'_, H> {
+    /// A server that says so all the time does not fill the log.
+    fn note_hint(&mut self) {
+        if self.noted.is_some_and(|noted| noted.elapsed() < BETWEEN_NOTES) {
+            self.unnoted = self.unnoted.saturating_add(1);
+            return;
+        }
+        let before = std::mem::take(&mut self.unnoted);
+        tracing::info!(before, "the server says that releases may have changed");
+        self.noted = Some(Instant::now());
+    }
+
     /// One connection, from its beginning to its end.
     async fn connection(&mut self, reconnecting: &mut Reconnecting, is_first: bool) -> End {
         let began = Instant::now();
@@ -137,7 +154,7 @@ impl<H: Fn()> Listener<'_, H> {
                 }
             }
             if concerns {
-                tracing::info!("the server says that releases may have changed");
+                self.note_hint();
                 (self.hint)();
             }
         }

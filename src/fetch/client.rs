@@ -18,6 +18,11 @@ const REDIRECTS: usize = 5;
 
 /// The kind of document that a stream of server-sent events is.
 const EVENT_STREAM: &str = "text/event-stream";
+/// Time for a neighbour's answer to begin: it may have to hash a large file first.
+const NEAR_ANSWER_TIME: Duration = Duration::from_secs(3);
+/// Time in which a neighbour need not send anything, and bytes a second that it must send then.
+const NEAR_MOMENT: Duration = Duration::from_millis(1500);
+const NEAR_LEAST_RATE: f64 = 128.0 * 1024.0;
 /// Time for a connection to a neighbour.
 const NEAR_CONNECT_TIME: Duration = Duration::from_millis(1500);
 
@@ -123,12 +128,14 @@ impl Client {
         http.get(url.clone()).header(RANGE, range).send().await
     }
 
-    /// A document of a neighbour, at most `limit` bytes, within `time`.
+    /// A document of a neighbour, at most `limit` bytes, within `time`. Neighbours are near: one that is silent or crawls is left at once.
     pub async fn get_near(&self, url: &Url, limit: u64, time: Duration) -> Result<Bytes, FetchError> {
         let within = tokio::time::timeout(time, async {
-            let response = self.near.get(url.clone()).send().await.map_err(|source| http(url, source))?;
+            let late = |_| FetchError::TimedOut { url: redacted(url), seconds: NEAR_ANSWER_TIME.as_secs() };
+            let response = tokio::time::timeout(NEAR_ANSWER_TIME, self.near.get(url.clone()).send()).await.map_err(late)?;
+            let response = response.map_err(|source| http(url, source))?;
             check_status(url, response.status())?;
-            read(response, url, limit, time, &|_| {}).await
+            read_near(response, url, limit).await
         });
         within.await.map_err(|_| FetchError::TimedOut { url: redacted(url), seconds: time.as_secs() })?
     }
@@ -188,6 +195,21 @@ async fn read(
         if !steady.goes_on(chunk.len() as u64, Instant::now()) {
             return Err(FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() });
         }
+    }
+}
+
+/// The same of a neighbour, who has a moment, and then must send at least so much.
+async fn read_near(mut response: reqwest::Response, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
+    let (mut body, began) = (BytesMut::new(), Instant::now());
+    loop {
+        let earned = Duration::from_secs_f64(body.len() as f64 / NEAR_LEAST_RATE);
+        let chunk = tokio::time::timeout_at((began + NEAR_MOMENT + earned).into(), response.chunk()).await;
+        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: NEAR_MOMENT.as_secs() };
+        let Some(chunk) = chunk.map_err(late)?.map_err(|source| http(url, source))? else { return Ok(body.freeze()) };
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(FetchError::TooLarge { url: redacted(url), limit });
+        }
+        body.extend_from_slice(&chunk);
     }
 }
 

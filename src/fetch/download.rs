@@ -27,8 +27,6 @@ const TICK: Duration = Duration::from_millis(100);
 const PROGRESS_TICKS: u32 = 2;
 /// Seconds over which the speed for people is smoothed.
 const SMOOTHING: f64 = 3.0;
-/// Seconds beyond which the time left is not estimated.
-const LONGEST_ESTIMATE: u64 = 24 * 3600;
 /// Memory for pieces that are coming in, bytes: large pieces mean fewer lanes.
 const BUFFERS: u64 = 48 << 20;
 /// Neighbours that a download knows at most.
@@ -130,6 +128,8 @@ struct Driver {
     total: u64,
     received: u64,
     last_bytes: Instant,
+    /// What was told to be done.
+    done: u64,
     /// Of these, how many the speed has taken in.
     shown: u64,
     speed: f64,
@@ -216,6 +216,7 @@ impl Driver {
             total,
             received: 0,
             last_bytes: Instant::now(),
+            done: 0,
             shown: 0,
             speed: 0.0,
             outcome: None,
@@ -470,10 +471,11 @@ impl Driver {
     fn progress(&mut self) {
         let missing = self.scheduler.missing_bytes();
         let seconds_left = (self.speed >= 1.0).then(|| (missing as f64 / self.speed).ceil() as u64);
-        // Nobody waits for so long, and nobody knows what the line will be like then.
-        let seconds_left = seconds_left.filter(|seconds| *seconds <= LONGEST_ESTIMATE);
         let total = self.total;
-        let progress = Progress { done: total - missing, total, speed: self.speed, seconds_left, nodes: self.nodes() };
+        // Of large pieces on slow lines nothing would be seen for long. What is lost of them again is not taken back: it comes once more.
+        let coming = self.scheduler.coming_bytes().min(missing);
+        self.done = self.done.max(total - missing + coming);
+        let progress = Progress { done: self.done, total, speed: self.speed, seconds_left, nodes: self.nodes() };
         let _ = self.events.send(FetchEvent::Progress(progress));
     }
 

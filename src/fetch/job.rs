@@ -92,7 +92,7 @@ pub enum FetchEvent {
 /// How far a download is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// Verified bytes, those of an earlier time included.
+    /// Verified bytes, those of an earlier time included, and what has come of the pieces that are not whole yet. It never falls.
     pub done: u64,
     /// Bytes in all.
     pub total: u64,

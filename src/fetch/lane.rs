@@ -111,6 +111,11 @@ impl Lane {
                 passing(FaultKind::Stalled, format!("did not answer within {} s", self.answer_within.as_secs_f64().round()))
             })?
             .map_err(|error| passing(FaultKind::Unreachable, causes::line(&error.without_url())))?;
+        if self.near && answer.status().as_u16() == 200 {
+            // Neighbours are launchers: they send parts.
+            let detail = "a neighbour sent the whole file in place of a range".to_owned();
+            return Err(Fault { kind: FaultKind::IgnoredRange, detail, lasting: true, retry_after: None });
+        }
         let judged = response::judge(
             answer.status(),
             answer.headers(),

@@ -65,12 +65,15 @@ impl NodeMemory {
         self.nodes.get(node.url.as_str()).copied()
     }
 
-    /// Seconds to fetch `bytes` from these nodes together; `None` if none of them was ever measured.
-    pub fn estimated_seconds(&self, nodes: &[Node], bytes: u64) -> Option<f64> {
+    /// Seconds to fetch `bytes` from these nodes together, at `cap` bytes a second at most; `None` if none of them was ever measured and
+    /// there is no cap, which is what a line gives that was made slower on purpose.
+    pub fn estimated_seconds(&self, nodes: &[Node], bytes: u64, cap: Option<u64>) -> Option<f64> {
         let known: Vec<Measured> = nodes.iter().filter_map(|node| self.of(node)).collect();
-        let rate: f64 = known.iter().map(|measured| measured.bytes_per_second).sum();
-        let latency = known.iter().map(|measured| measured.latency_seconds).fold(f64::INFINITY, f64::min);
-        (rate > 0.0).then(|| latency + bytes as f64 / rate)
+        let measured: f64 = known.iter().map(|measured| measured.bytes_per_second).sum();
+        let latency = known.iter().map(|measured| measured.latency_seconds).reduce(f64::min).unwrap_or_default();
+        let cap = cap.filter(|cap| *cap > 0).map(|cap| cap as f64);
+        let rate = Some(measured).filter(|rate| *rate > 0.0).into_iter().chain(cap).reduce(f64::min)?;
+        Some(latency + bytes as f64 / rate)
     }
 
     /// Takes in what a download measured.
@@ -105,8 +108,12 @@ mod tests {
         memory.save(&path).unwrap();
         let memory = NodeMemory::load(&path);
         assert_eq!(memory.of(&nodes[1]).map(|measured| measured.used), Some(1));
-        assert_eq!(memory.estimated_seconds(&nodes, 8_000_000), Some(2.5));
-        assert_eq!(memory.estimated_seconds(&nodes[2..], 8_000_000), None);
+        assert_eq!(memory.estimated_seconds(&nodes, 8_000_000, None), Some(2.5));
+        assert_eq!(memory.estimated_seconds(&nodes, 8_000_000, Some(0)), Some(2.5));
+        assert_eq!(memory.estimated_seconds(&nodes, 8_000_000, Some(1_000_000)), Some(8.5));
+        assert_eq!(memory.estimated_seconds(&nodes, 8_000_000, Some(100_000_000)), Some(2.5));
+        assert_eq!(memory.estimated_seconds(&nodes[2..], 8_000_000, Some(1_000_000)), Some(8.0));
+        assert_eq!(memory.estimated_seconds(&nodes[2..], 8_000_000, None), None);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn judge(
     whole_allowed: bool,
 ) -> Result<Fit, Unfit> {
     let unfit = |kind, detail: String, lasting| Err(Unfit { kind, detail, lasting, retry_after: None });
-    let encoding = headers.get(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("that cannot be read").to_owned());
     if let Some(encoding) = encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && status.is_success()) {
         return unfit(FaultKind::IgnoredRange, format!("answered with Content-Encoding {encoding}"), true);
     }

@@ -463,7 +463,9 @@ impl ViewState {
             self.notes.clone_from(&offer.notes);
             let release = &offer.signed.release;
             self.notes_tags = Language::ALL.map(|language| Some(release.notes_in(&[language.tag().to_owned()])?.0.to_owned()));
-            self.progress.total = offer.bytes_to_fetch;
+            // What an earlier try has left is done, from the first moment on.
+            self.progress.total = offer.plan.bytes.max(offer.bytes_to_fetch);
+            self.progress.done = self.progress.total - offer.bytes_to_fetch;
             if offer.plan.is_local() {
                 self.nodes.clear();
             } else if !offer.nodes.is_empty() {

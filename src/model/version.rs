@@ -11,9 +11,11 @@ pub struct Version(semver::Version);
 
 /// Text that no semantic version can be made of.
 #[derive(Debug, thiserror::Error)]
-#[error("not a version: {text:?}, expected for example 1.8.6 or 2.0.0-beta.1")]
+#[error("not a version: {text:?}, {advice}")]
 pub struct InvalidVersion {
     text: String,
+    /// How it is to be written.
+    advice: String,
     source: semver::Error,
 }
 
@@ -38,10 +40,36 @@ impl FromStr for Version {
         let numbers = trimmed.find(['-', '+']).unwrap_or(trimmed.len());
         let missing = 2usize.saturating_sub(trimmed[..numbers].matches('.').count());
         let padded = format!("{}{}{}", &trimmed[..numbers], ".0".repeat(missing), &trimmed[numbers..]);
-        semver::Version::parse(&padded)
-            .map(Self)
-            .map_err(|source| InvalidVersion { text: text.chars().take(80).collect(), source })
+        semver::Version::parse(&padded).map(Self).map_err(|source| InvalidVersion {
+            text: text.chars().take(80).collect(),
+            advice: advice(trimmed),
+            source,
+        })
     }
+}
+
+/// How what other tools take for a version is written here: a fourth number, and pre-releases as Python has them.
+fn advice(text: &str) -> String {
+    let numbers: Vec<&str> = text.split('.').collect();
+    if numbers.len() > 3 && numbers.iter().all(|part| part.parse::<u64>().is_ok()) {
+        return format!("it has more than three numbers; write for example {}", numbers[..3].join("."));
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (release, rest) = (text[..end].trim_end_matches('.'), &text[end..]);
+    let kind: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+    let number = rest[kind.len()..].trim_start_matches('.');
+    let name = match kind.to_ascii_lowercase().as_str() {
+        "a" | "alpha" => "alpha",
+        "b" | "beta" => "beta",
+        "rc" | "c" | "pre" | "preview" => "rc",
+        "dev" => "dev",
+        _ => "",
+    };
+    if !name.is_empty() && !release.is_empty() && number.parse::<u64>().is_ok() {
+        let missing = 2usize.saturating_sub(release.matches('.').count());
+        return format!("write it as {release}{}-{name}.{number}", ".0".repeat(missing));
+    }
+    "expected for example 1.8.6 or 2.0.0-beta.1".to_owned()
 }
 
 impl fmt::Display for Version {
@@ -76,6 +104,23 @@ mod tests {
         assert!(sorted.windows(2).all(|pair| version(pair[0]) < version(pair[1])));
         assert_eq!(version("1.8"), Version::new(1, 8, 0));
         assert_eq!(version("v1.8-rc.1").to_string(), "1.8.0-rc.1");
+    }
+
+    #[test]
+    fn what_other_tools_take_for_a_version_is_told_as_it_is_written_here() {
+        for (text, told) in [
+            ("1.2.3.4", "write for example 1.2.3"),
+            ("2.0rc1", "write it as 2.0.0-rc.1"),
+            ("v2.0.0b3", "write it as 2.0.0-beta.3"),
+            ("1.0.dev5", "write it as 1.0.0-dev.5"),
+            ("8.O.2", "expected for example"),
+        ] {
+            let error = text.parse::<Version>().unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+            if let Some((_, proposed)) = told.split_once("write it as ") {
+                assert!(proposed.parse::<Version>().is_ok());
+            }
+        }
     }
 
     #[test]

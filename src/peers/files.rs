@@ -24,6 +24,11 @@ const LARGEST_FILE: u64 = 64 << 20;
 /// Files that are fetched from one neighbour at a time.
 const AT_ONCE: usize = 2;
 
+/// How long all of an office may take to give a document: a moment, and what it takes at [`LEAST_RATE`]. The next neighbour is asked when
+/// one has not given it within so long.
+const DOCUMENT_TIME: Duration = Duration::from_secs(1);
+const DOCUMENT_HEDGE: Duration = Duration::from_millis(150);
+
 /// How long each waits for one that comes before it, for how many of them at most, and how often it looks.
 const TURN: Duration = Duration::from_millis(150);
 const MOST_TURNS: u32 = 6;
@@ -88,7 +93,7 @@ pub(super) async fn fetch(
                 let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let Some((digest, size)) = next else { break };
                 let path = folder.join(digest.to_string());
-                if one(&inner, address, (digest, size), path.clone()).await {
+                if one(&inner, address, (digest, size), path.clone(), until).await {
                     told(size);
                     placed.push((digest, path));
                 } else {
@@ -111,30 +116,63 @@ pub(super) async fn fetch(
 pub(super) async fn document(inner: &Arc<Inner>, digest: Digest, size: u64, waits: bool) -> Option<Bytes> {
     inner.shelf.await_document(digest);
     let began = Instant::now();
+    let until = began + DOCUMENT_TIME + Duration::from_secs(size / LEAST_RATE);
     let mine = crate::fetch::weight(inner.instance, &digest);
     loop {
         let said = ask(inner, digest).await;
-        for (address, _) in said.iter().filter(|(_, said)| said.whole) {
-            let url = address_of(*address, &inner.options.app, "content", &digest);
-            let bytes = inner.client.get_near(&url, size, FILE_TIME + Duration::from_secs(size / LEAST_RATE)).await;
-            if let Some(bytes) = bytes.ok().filter(|bytes| Digest::of(bytes) == digest) {
-                return Some(bytes);
-            }
-            tracing::info!(%address, %digest, "a neighbour does not give a document that it has");
+        let holders: Vec<SocketAddr> = said.iter().filter(|(_, said)| said.whole).map(|(address, _)| *address).collect();
+        if let Some(bytes) = first_proved(inner, holders, (digest, size), until).await {
+            return Some(bytes);
         }
         let before =
             |said: &Said| said.soon && number(&said.instance).is_some_and(|other| crate::fetch::weight(other, &digest) > mine);
         let turns = said.iter().filter(|(_, said)| before(said)).count();
-        if !waits || began.elapsed() >= TURN * u32::try_from(turns).unwrap_or(MOST_TURNS).min(MOST_TURNS) {
+        if !waits
+            || Instant::now() >= until
+            || began.elapsed() >= TURN * u32::try_from(turns).unwrap_or(MOST_TURNS).min(MOST_TURNS)
+        {
             return None;
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, path: PathBuf) -> bool {
+/// The document from the first of these neighbours that gives it: asked in any order, each a moment after the one before, and none of them
+/// for longer than all of them together.
+async fn first_proved(inner: &Arc<Inner>, mut holders: Vec<SocketAddr>, (digest, size): Wanted, until: Instant) -> Option<Bytes> {
+    fastrand::shuffle(&mut holders);
+    let mut asking = JoinSet::new();
+    loop {
+        let next = holders.pop();
+        if next.is_none() && asking.is_empty() {
+            return None;
+        }
+        if let Some(address) = next {
+            let inner = Arc::clone(inner);
+            asking.spawn(async move {
+                let url = address_of(address, &inner.options.app, "content", &digest);
+                let time = until.saturating_duration_since(Instant::now());
+                let bytes = inner.client.get_near(&url, size, time).await;
+                let proved = bytes.ok().filter(|bytes| Digest::of(bytes) == digest);
+                if proved.is_none() {
+                    tracing::info!(%address, %digest, "a neighbour does not give a document that it has");
+                }
+                proved
+            });
+        }
+        tokio::select! {
+            Some(given) = asking.join_next() => if let Ok(Some(bytes)) = given {
+                return Some(bytes);
+            },
+            () = tokio::time::sleep(DOCUMENT_HEDGE), if !holders.is_empty() => {}
+            () = tokio::time::sleep_until(until.into()) => return None,
+        }
+    }
+}
+
+async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, path: PathBuf, until: Instant) -> bool {
     let url = address_of(address, &inner.options.app, "content", &digest);
-    let time = FILE_TIME + Duration::from_secs(size / LEAST_RATE);
+    let time = (FILE_TIME + Duration::from_secs(size / LEAST_RATE)).min(until.saturating_duration_since(Instant::now()));
     let bytes = match inner.client.get_near(&url, size, time).await {
         Ok(bytes) => bytes,
         Err(error) => {

@@ -279,7 +279,8 @@ impl Office {
         self.inner.shelf.put_document(digest, bytes::Bytes::copy_from_slice(document));
     }
 
-    /// A document of `size` bytes from a neighbour, proved. It takes a second at most where `waits`, else as long as one question.
+    /// A document of `size` bytes from a neighbour, proved. It takes a second at most, and the time that its bytes
+    /// need on a slow local network.
     pub async fn document(&self, digest: Digest, size: u64, waits: bool) -> Option<bytes::Bytes> {
         let inner = Arc::clone(&self.inner);
         if inner.neighbours().is_empty() {

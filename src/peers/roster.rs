@@ -1,7 +1,7 @@
 //! Who is known: a bounded list of neighbours, from announcements that anybody on the network can forge. A pure core.
 //!
 //! A forged announcement can make this client ask an address of the local network some times, and leave it. It cannot point to the
-//! internet or to this computer, crowd out those that were known first for long, or take the place of one that is known.
+//! internet or to this computer, fill the list from one address, or take the place of one that has ever answered.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,6 +11,8 @@ use super::address::may_be_asked;
 
 /// Neighbours that are remembered, and that are asked, at most.
 const MOST_KNOWN: usize = 64;
+/// Of these, how many at one address: some users may share a computer.
+const MOST_AT_ONE_ADDRESS: usize = 4;
 pub(super) const MOST_ASKED: usize = 24;
 /// Announcements that are taken in, a second and at once.
 const PER_SECOND: f64 = 10.0;
@@ -18,6 +20,8 @@ const AT_ONCE: f64 = 64.0;
 /// Failures in a row after which a neighbour is forgotten, and seconds for which it stays so.
 const FAILURES: u32 = 3;
 const FORGOTTEN: f64 = 60.0;
+/// Seconds in which a neighbour that is new may answer before others may take its place.
+const TIME_TO_ANSWER: f64 = 10.0;
 /// Neighbours that are remembered as forgotten.
 const MOST_FORGOTTEN: usize = 256;
 
@@ -49,7 +53,10 @@ pub(super) enum Ignored {
 
 struct Known {
     address: SocketAddr,
+    since: f64,
     failures: u32,
+    /// It has answered once.
+    proved: bool,
 }
 
 /// The neighbours.
@@ -85,11 +92,22 @@ impl Roster {
         }
         let address = addresses.iter().copied().filter(|address| may_be_asked(*address)).min().ok_or(Ignored::Far)?;
         self.forgotten.retain(|_, until| *until > now);
-        if self.known.contains_key(&instance) || self.forgotten.contains_key(&instance) || self.known.len() >= MOST_KNOWN {
+        if self.known.contains_key(&instance) || self.forgotten.contains_key(&instance) {
             return Err(Ignored::Enough);
         }
-        self.known.insert(instance, Known { address, failures: 0 });
+        let at_this_address = self.known.values().filter(|known| known.address.ip() == address.ip()).count();
+        if at_this_address >= MOST_AT_ONE_ADDRESS || (self.known.len() >= MOST_KNOWN && !self.make_room(now)) {
+            return Err(Ignored::Enough);
+        }
+        self.known.insert(instance, Known { address, since: now, failures: 0, proved: false });
         Ok(instance)
+    }
+
+    /// Forgets the one that has been known for longest without ever having answered, if it has had time to.
+    fn make_room(&mut self, now: f64) -> bool {
+        let silent = self.known.iter().filter(|(_, known)| !known.proved && now - known.since > TIME_TO_ANSWER);
+        let oldest = silent.min_by(|a, b| a.1.since.total_cmp(&b.1.since)).map(|(instance, _)| *instance);
+        oldest.is_some_and(|instance| self.known.remove(&instance).is_some())
     }
 
     /// It said goodbye.
@@ -101,6 +119,7 @@ impl Roster {
     pub(super) fn answered(&mut self, now: f64, instance: u64, well: bool) {
         let Some(known) = self.known.get_mut(&instance) else { return };
         known.failures = if well { 0 } else { known.failures + 1 };
+        known.proved |= well;
         if known.failures >= FAILURES {
             self.known.remove(&instance);
             if self.forgotten.len() < MOST_FORGOTTEN {
@@ -177,16 +196,45 @@ mod tests {
     fn a_thousand_announcements_are_not_a_thousand_neighbours() {
         let mut roster = Roster::new(1, "sample");
         assert_eq!(roster.found(0.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
-        let taken = (0..1000).filter(|number| roster.found(0.1, &announcement(10 + number, "10.0.0.3:5000")).is_ok()).count();
+        roster.answered(0.0, 2, true);
+        let from_all = |number: u64| announcement(10 + number, &format!("10.0.{}.{}:5000", 1 + number / 200, 1 + number % 200));
+        let taken = (0..1000).filter(|number| roster.found(0.1, &from_all(*number)).is_ok()).count();
         assert!(taken <= 63 && roster.len() <= MOST_KNOWN && roster.asked().len() == MOST_ASKED, "{taken}");
         // Those that do not answer make room, and do not come back at once.
         for _ in 0..FAILURES {
             (0..1000).for_each(|number| roster.answered(1.0, 10 + number, false));
         }
         assert_eq!(roster.len(), 1);
-        assert_eq!(roster.found(9.0, &announcement(10, "10.0.0.3:5000")), Err(Ignored::Enough));
+        assert_eq!(roster.found(9.0, &from_all(0)), Err(Ignored::Enough));
         assert_eq!(roster.found(9.0, &announcement(5000, "10.0.0.4:5000")), Ok(5000));
-        assert_eq!(roster.found(100.0, &announcement(10, "10.0.0.3:5000")), Ok(10));
+        assert_eq!(roster.found(100.0, &from_all(0)), Ok(10));
+    }
+
+    #[test]
+    fn one_computer_does_not_fill_the_list() {
+        let mut roster = Roster::new(1, "sample");
+        let one = |number: u64| announcement(10 + number, &format!("10.0.0.3:{}", 5000 + number));
+        let taken = (0..1000).filter(|number| roster.found(*number as f64, &one(*number)).is_ok()).count();
+        assert_eq!(taken, MOST_AT_ONE_ADDRESS);
+        for number in 0..3 {
+            assert_eq!(roster.found(1001.0, &announcement(2 + number, "10.0.0.4:5000")), Ok(2 + number), "newcomers are taken");
+        }
+    }
+
+    #[test]
+    fn newcomers_take_the_places_of_those_that_never_answered() {
+        let mut roster = Roster::new(1, "sample");
+        let forged = |number: u64| announcement(100 + number, &format!("10.0.1.{}:5000", 1 + number));
+        let taken = (0..64).filter(|number| roster.found(*number as f64, &forged(*number)).is_ok()).count();
+        assert_eq!(taken, MOST_KNOWN);
+        assert_eq!(roster.len(), MOST_KNOWN);
+        (0..32).for_each(|number| roster.answered(63.0, 100 + number, true));
+        assert_eq!(roster.found(63.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
+        assert!(roster.known.contains_key(&100) && !roster.known.contains_key(&132), "the oldest of those that never answered");
+        let taken = (64..96).filter(|number| roster.found(80.0, &forged(*number)).is_ok()).count();
+        assert!(taken > 0);
+        assert!((0..32).all(|number| roster.known.contains_key(&(100 + number))), "who answered stays");
+        assert_eq!(roster.len(), MOST_KNOWN);
     }
 
     #[test]

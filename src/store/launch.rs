@@ -110,7 +110,8 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
     })
 }
 
-fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -> Command {
+/// What a start of the version in `folder` runs.
+pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -> Command {
     let launch = &record.launch;
     let mut command = Command::new(launch.program.under(folder));
     let around = Surroundings::of(launch, folder, Purpose::App, call.variable);

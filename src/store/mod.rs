@@ -25,7 +25,7 @@ pub mod contents;
 mod copying;
 mod files;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod home;
 mod journal;
 pub mod kept;

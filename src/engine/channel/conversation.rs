@@ -28,6 +28,9 @@ const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
 const HEARTBEAT_SECONDS: u64 = 60;
 /// Longest release notes that an app is told, characters.
 const LONGEST_NOTES: usize = 64 << 10;
+/// Checks that an app may make the engine do at once, and the time after which it may do one more.
+const CHECKS_AT_ONCE: f64 = 3.0;
+const BETWEEN_CHECKS: Duration = Duration::from_secs(60);
 /// Most requests of the app that wait for the end of a check.
 const MOST_WAITING: usize = 32;
 /// Most containers whose code an app may say that it runs.
@@ -102,6 +105,10 @@ pub struct Conversation {
     ending: Option<Duration>,
     /// Requests of the app that wait for the end of a check, and until when.
     checks: Vec<(i64, Duration)>,
+    /// Checks that the app made the engine do of late, less by one each [`BETWEEN_CHECKS`]; when that was computed.
+    spent: (f64, Duration),
+    /// How the last check ended, if one has.
+    checked: Option<Result<(), String>>,
     /// What was last told of an offer; `None` once there is none.
     available: Option<Map<String, Value>>,
     phase: Option<Phase>,
@@ -253,9 +260,27 @@ impl Conversation {
         if self.checks.len() >= MOST_WAITING {
             return vec![refusal(id, "busy", "too many checks are waiting")];
         }
-        self.checks.push((id, now + PATIENCE_WITH_CHECKS));
         // Another one may be under way, whose end answers as well.
-        if self.phase == Some(Phase::Checking) { Vec::new() } else { vec![Effect::Command(Command::Check { by_user: false })] }
+        let under_way = self.phase == Some(Phase::Checking);
+        if !under_way && !self.may_check(now) {
+            return vec![match &self.checked {
+                Some(Ok(())) => answer(id, json!({ "ok": true, "available": self.available })),
+                Some(Err(words)) => refusal(id, "failed", words),
+                None => refusal(id, "busy", "too many checks in a short time"),
+            }];
+        }
+        self.checks.push((id, now + PATIENCE_WITH_CHECKS));
+        if under_way { Vec::new() } else { vec![Effect::Command(Command::Check { by_user: false })] }
+    }
+
+    /// Whether the app may make the engine ask the publisher's servers once more: all users of an app with a loop in it would be a flood.
+    /// Beyond that it is told what the last check has found.
+    fn may_check(&mut self, now: Duration) -> bool {
+        let (spent, when) = self.spent;
+        let left = (spent - now.saturating_sub(when).as_secs_f64() / BETWEEN_CHECKS.as_secs_f64()).max(0.0);
+        let may = left + 1.0 <= CHECKS_AT_ONCE;
+        self.spent = (if may { left + 1.0 } else { left }, now);
+        may
     }
 
     fn result(&mut self, message: &Message) -> Vec<Effect> {
@@ -376,6 +401,12 @@ impl Conversation {
         }
         if matches!(phase, Phase::Idle | Phase::UpToDate { .. } | Phase::Ready { .. } | Phase::Swapped { .. }) {
             self.available = None;
+        }
+        if self.phase == Some(Phase::Checking) && phase != Phase::Checking {
+            self.checked = Some(match &phase {
+                Phase::Failed { problem } => Err(words(problem)),
+                _ => Ok(()),
+            });
         }
         if phase != Phase::Checking {
             for (id, _) in std::mem::take(&mut self.checks) {

@@ -241,3 +241,46 @@ pub fn may_have_window(app: &RunningApp) -> bool {
         Err(_) => true,
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+    use crate::store::launch::{Call, Which, start};
+
+    /// An app that does not listen to the system's signal.
+    fn stubborn(fixture: &Fixture) -> RunningApp {
+        let id = fixture.install("1.0.0", &[]);
+        let script = "#!/bin/sh\ntrap '' TERM\n: > \"$KUZFLOW_HOME/begun\"\nwhile :; do sleep 0.1; done\n";
+        fixture.write(&id, "runtime/run", script);
+        let app = start(&fixture.home, &fixture.record(&id), Which::Any, Call::PLAIN).unwrap();
+        while fixture.read(&id, "begun").is_none() {
+            std::thread::sleep(LOOK);
+        }
+        app
+    }
+
+    #[test]
+    fn an_app_goes_on_when_the_wish_is_taken_back_and_is_ended_by_force_on_a_persons_word_only() {
+        let fixture = Fixture::new();
+        let app = stubborn(&fixture);
+        let channel = ChannelSlot::default();
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |wait| told.lock().unwrap().push(wait);
+
+        let control = CloseControl::default();
+        control.take_back();
+        control.force();
+        assert_eq!(close(&app, &channel, &control, &tell), Closed::GoesOn, "what was taken back stays so");
+        assert!(app.ended().is_none() && !app.was_asked_to_end());
+
+        assert_eq!(wait_for_own_end(&app, &channel, Duration::from_millis(300)), Closed::GoesOn);
+        assert!(app.ended().is_none() && !app.was_asked_to_end());
+
+        let control = CloseControl::default();
+        control.force();
+        assert_eq!(close(&app, &channel, &control, &tell), Closed::Ended);
+        assert!(app.was_asked_to_end());
+        assert_eq!(close(&app, &channel, &CloseControl::default(), &tell), Closed::Ended, "one that has ended");
+    }
+}

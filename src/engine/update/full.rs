@@ -61,6 +61,9 @@ impl Job {
         match event {
             FetchEvent::Piece(index) => unpacking.send(readiness.arrived(index)),
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
+                // Manifest and index are here already, and belong to what was offered.
+                let documents = self.offer.signed.length.saturating_sub(total);
+                let (done, total) = (done + documents, total + documents);
                 let (files_done, files_total) = (unpacking.done(), unpacking.total);
                 let Counts { fallen_back, mended, .. } = *before;
                 let told = Progress { done, total, speed, seconds_left, files_done, files_total, fallen_back, mended, nodes };

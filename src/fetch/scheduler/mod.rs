@@ -171,6 +171,20 @@ impl Scheduler {
         self.work.missing_bytes()
     }
 
+    /// Bytes of pieces that are not whole yet: they will count, most likely.
+    pub fn coming_bytes(&self) -> u64 {
+        let mut coming: BTreeMap<u32, u64> = BTreeMap::new();
+        for lane in self.lanes.values() {
+            let piece = self.work.piece_at(lane.position);
+            if !self.work.is_done(piece) {
+                let came = lane.position - self.work.bytes(&(piece..piece + 1)).start.min(lane.position);
+                let most = coming.entry(piece).or_default();
+                *most = came.max(*most);
+            }
+        }
+        coming.values().sum::<u64>() + self.work.begun_bytes()
+    }
+
     /// Requests in flight.
     pub fn lanes(&self) -> usize {
         self.lanes.len()

@@ -277,6 +277,8 @@ impl Node {
     /// What people see.
     pub(super) fn state(&self) -> NodeState {
         match self.standing {
+            // Asked again after a fault: whether that helps is not known before it delivers.
+            Standing::Ready if self.strikes > 0 => NodeState::Waiting,
             Standing::Ready if self.active > 0 => NodeState::Active,
             Standing::Ready => NodeState::Idle,
             Standing::Waiting(_) => NodeState::Waiting,

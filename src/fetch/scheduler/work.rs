@@ -85,6 +85,11 @@ impl Work {
         self.missing_bytes
     }
 
+    /// Bytes that are kept of pieces that nobody is fetching.
+    pub(super) fn begun_bytes(&self) -> u64 {
+        self.begun.values().sum()
+    }
+
     pub(super) fn free_bytes(&self) -> u64 {
         self.free_bytes
     }

@@ -111,6 +111,18 @@ fn a_pause_keeps_what_was_reached_and_shows_no_speed() {
 }
 
 #[test]
+fn what_an_earlier_try_left_is_done_from_the_first_moment_on() {
+    let mut offer = offer();
+    offer.plan.bytes = 100;
+    offer.bytes_to_fetch = 30;
+    let mut state = ViewState::default();
+    state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
+    state.apply(downloading());
+    assert_eq!((state.progress.done, state.progress.total), (70, 100));
+    assert!((state.fraction() - 0.7).abs() < 1e-6);
+}
+
+#[test]
 fn an_incremental_offer_is_counted_in_its_own_bytes_and_its_files_while_they_are_written() {
     let mut offer = offer();
     offer.plan = crate::model::Plan { way: crate::model::plan::Way::Entries, bytes: 40, ..offer.plan };

@@ -326,10 +326,10 @@ mod tests {
             assert!(refused(&|request| request.icon = Some(icon.into())).contains("is no PNG"));
         }
         assert!(refused(&|request| request.icon = Some("none.png".into())).contains("the icon"));
-        assert!(refused(&|request| request.requirements = Some("none.txt".into())).contains("the requirements none.txt"));
+        assert!(refused(&|request| request.requirements = Some("none.txt".into())).contains("the requirements: none.txt"));
         assert!(refused(&|request| request.migrate = Some("none.py".into())).contains("the migration"));
         assert!(refused(&|request| request.config = Some("none".into())).contains("default settings"));
-        assert!(refused(&|request| request.app = "none".into()).contains("the app's folder none is not there"));
+        assert!(refused(&|request| request.app = "none".into()).contains("cannot find the app's folder: none"));
         let png = |width: u32, height: u32| {
             let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
             let bytes = [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".as_slice(), &size, &[8, 6, 0, 0, 0]].concat();

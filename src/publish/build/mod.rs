@@ -214,7 +214,7 @@ pub enum BuildError {
         target: PathBuf,
     },
     /// Something that the build was told to use is not there.
-    #[error("{what} {} is not there", path.display())]
+    #[error("cannot find {what}: {}", path.display())]
     Missing {
         /// What it is to be.
         what: &'static str,

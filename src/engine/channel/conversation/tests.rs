@@ -200,6 +200,30 @@ fn a_check_is_answered_by_its_end() {
     assert_eq!(said(&scene.step(Input::Tick)), ["answer 5 failed"]);
 }
 
+/// A loop in one bad release is no flood of the publisher's servers.
+#[test]
+fn an_app_that_checks_all_the_time_is_told_what_was_found_last() {
+    let mut scene = Scene::new();
+    let mut checks = 0;
+    for number in 0..2100 {
+        scene.now += Duration::from_millis(30);
+        let effects = scene.says(number, "check_for_updates", json!({}));
+        if effects.contains(&Effect::Command(Command::Check { by_user: false })) {
+            checks += 1;
+            scene.enters(Phase::Checking);
+            scene.enters(offered());
+        } else {
+            assert_eq!(said(&effects), [format!("answer {number} ok")], "answered at once");
+            assert!(matches!(&effects[0], Effect::Send { fields, .. } if fields["available"]["version"] == "2.0.0"));
+        }
+    }
+    assert_eq!(checks, 3 + 1, "three at once, and one in the minute after");
+    // Later it may look again; a failure is told as well.
+    scene.now += BETWEEN_CHECKS;
+    let effects = scene.says(3000, "check_for_updates", json!({}));
+    assert_eq!(effects, [Effect::Command(Command::Check { by_user: false })]);
+}
+
 #[test]
 fn only_what_is_on_offer_can_be_begun() {
     let mut scene = Scene::new();
@@ -278,6 +302,7 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
     let effects = scene.says(4, "swap_result", json!({ "container": many[0], "in_use": many }));
     assert!(matches!(&effects[0], Effect::Runs(runs) if runs.len() <= MOST_IN_USE && runs.last() == Some(&id("1.0.0"))));
     assert_eq!(scene.says(5, "heartbeat", json!({}))[..], [answer(5, json!({ "ok": true }))]);
+    scene.enters(Phase::Checking);
     for number in 0..50 {
         scene.says(number, "check_for_updates", json!({}));
     }

@@ -1,0 +1,84 @@
+//! How far a build is: a bar on a terminal, a line for each step elsewhere.
+
+use std::io::IsTerminal as _;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::Say;
+use super::streams::error_line;
+use crate::publish::build::{BuildProgress, Step};
+
+/// Where nobody sees a bar, so often a line says how far a long step is.
+const BETWEEN_LINES: Duration = Duration::from_secs(15);
+
+/// Follows a build.
+pub struct Progress {
+    bar: ProgressBar,
+    /// Lines on standard error, since it is no terminal.
+    lines: bool,
+    now: Mutex<(Option<Step>, Instant)>,
+    level: i32,
+}
+
+impl Progress {
+    /// For a build that packs at `level`.
+    pub fn new(say: &Say, level: i32) -> Self {
+        let template = "{msg:<28} {wide_bar} {bytes}/{total_bytes} {eta:>4}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = if say.is_json() { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let lines = !say.is_json() && !std::io::stderr().is_terminal();
+        Self { bar: bar.with_style(style), lines, now: Mutex::new((None, Instant::now())), level }
+    }
+
+    /// Tells it; from any thread.
+    pub fn show(&self, progress: BuildProgress) {
+        let mut now = self.now.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_new = now.0.replace(progress.step) != Some(progress.step);
+        if is_new {
+            now.1 = Instant::now();
+            self.bar.set_message(self.words(progress.step));
+            self.bar.reset_eta();
+        }
+        if self.lines {
+            if is_new && progress.total > 1 {
+                error_line(&format!("{}, {} MB …", self.words(progress.step), progress.total / 1_000_000));
+            } else if is_new {
+                error_line(&format!("{} …", self.words(progress.step)));
+            } else if progress.total > 1 && now.1.elapsed() >= BETWEEN_LINES {
+                now.1 = Instant::now();
+                error_line(&format!("{}: {} %", self.words(progress.step), progress.done * 100 / progress.total));
+            }
+        }
+        self.bar.set_length(progress.total);
+        self.bar.set_position(progress.done);
+    }
+
+    /// The build is over.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn words(&self, step: Step) -> String {
+        match step {
+            Step::Pack => format!("packing at level {}", self.level),
+            Step::App => "copying the app".to_owned(),
+            Step::Runtime => "laying out the runtime".to_owned(),
+            Step::Dependencies => "installing requirements".to_owned(),
+            Step::Bytecode => "compiling bytecode".to_owned(),
+        }
+    }
+}
+
+/// The step's name in a report.
+pub fn name(step: Step) -> &'static str {
+    match step {
+        Step::Runtime => "runtime",
+        Step::Dependencies => "dependencies",
+        Step::App => "app",
+        Step::Bytecode => "bytecode",
+        Step::Pack => "pack",
+    }
+}

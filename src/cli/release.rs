@@ -1,0 +1,98 @@
+//! `kuzflow release`: a version from the app's folder to the repository in one call: checked, built, tried, published.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Ending;
+use super::build;
+use super::output::Say;
+use super::publisher::{self, PublishArguments};
+use super::streams::error_line;
+use super::try_start::{self, TrialOptions};
+use crate::model::{ContainerId, Platform, Version};
+use crate::publish::build::{BuildRequest, check};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Below `kuzflow release --help`.
+pub const HELP: &str = "\
+What is built stands in [app] of kuzflow.toml. All that can be wrong with it, with the notes and with the keys is looked at first; then it is
+built for this computer's platform, started once, and published. What is published already is not built again: an interrupted release is
+taken up by the same call.
+
+Example: kuzflow release 1.2.0 --rollout 10";
+
+/// The folder in the publisher's folder where built packages lie.
+const PACKAGES: &str = "packages";
+
+/// The arguments of `kuzflow release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArguments {
+    /// Which release: 1.2.0, or 2.0.0-rc.1.
+    version: Version,
+    /// What it is for; this machine's platform if absent. Others need a runtime for them in [app].
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Vec<Platform>,
+    /// Do not start it before it is published.
+    #[arg(long)]
+    no_trial: bool,
+    /// How hard to compress, 1 (fast) to 22 (small); what [app] says if absent.
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
+    level: Option<i32>,
+    #[command(flatten)]
+    trial: TrialOptions,
+    #[command(flatten)]
+    publish: PublishArguments,
+}
+
+/// Makes and publishes a release.
+pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, Failure> {
+    let (project, _) = arguments.publish.open()?;
+    let mut platforms = arguments.platform;
+    if platforms.is_empty() {
+        platforms.push(Platform::current());
+    }
+    // All of this takes no time; what follows does.
+    let mut requests: Vec<BuildRequest> = Vec::new();
+    for platform in platforms {
+        let mut request = build::request_of(&project, arguments.version.clone(), platform)?;
+        request.effort.level = arguments.level.unwrap_or(request.effort.level);
+        check(&request)?;
+        requests.push(request);
+    }
+    let keyring = arguments.publish.check(&project, [&arguments.version])?;
+    let published = project.releases()?;
+    let packages = project.folder().join(PACKAGES);
+    std::fs::create_dir_all(&packages).map_err(|error| format!("cannot create {}: {error}", packages.display()))?;
+    let mut files: Vec<PathBuf> = Vec::new();
+    for request in &requests {
+        let id = ContainerId { app: request.name.clone(), version: request.version.clone(), platform: request.platform.clone() };
+        let path = packages.join(format!("{id}.kuzflow"));
+        if published.iter().any(|release| release.container == id) {
+            if path.is_file() {
+                say.line(&format!("{id} is published already; it is not built again"));
+                files.push(path);
+                continue;
+            }
+            return Err(format!("{id} is published already; a changed app needs a new version").into());
+        }
+        build::run(request, &path, say)?;
+        if !arguments.no_trial {
+            match try_start::of_package(&path, &arguments.trial, say)? {
+                Some(true) => {}
+                Some(false) => {
+                    error_line(&format!(
+                        "{id} is not published, since it does not start here. Mend it and call the same again; or publish it all the same with --no-trial"
+                    ));
+                    say.result(json!({ "status": "failed", "container": id, "path": path, "reason": "the trial start failed" }));
+                    return Ok(Ending::Failed);
+                }
+                None => error_line(&format!("warning: {id} was not tried: it is not for this computer")),
+            }
+        }
+        files.push(path);
+    }
+    publisher::publish_with(&project, keyring, files, arguments.publish, say)
+}
