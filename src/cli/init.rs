@@ -5,15 +5,14 @@ use std::path::{Component, Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
 use super::output::Say;
-use super::project;
+use super::{Ending, passwords, project};
 use crate::host;
 use crate::model::Node;
 use crate::model::platform::AppName;
 use crate::publish::discover::Discovered;
 use crate::publish::recipe::Recipe;
-use crate::publish::{InitOptions, KeyRole, Project, ProjectSettings, address};
+use crate::publish::{InitOptions, Project, ProjectSettings, address};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -51,9 +50,12 @@ pub struct InitArguments {
     /// How many of them must sign a new root.
     #[arg(long, value_name = "N", default_value_t = 1)]
     root_threshold: u64,
-    /// Ask for a password for the root and targets keys; KUZFLOW_KEY_PASSWORD gives it where nobody can be asked.
+    /// Ask for a password for the root and targets keys; or take it from a pipe, or from KUZFLOW_KEY_PASSWORD.
     #[arg(long)]
     encrypt: bool,
+    /// Put the root and targets keys into this folder, for example on removable media; a server needs only the others.
+    #[arg(long, value_name = "DIR")]
+    keys_out: Option<PathBuf>,
 }
 
 /// Makes a publisher's folder.
@@ -76,7 +78,7 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
         arguments.display_name.or_else(|| found.as_ref()?.display_name.clone()).unwrap_or_else(|| name.to_string());
     let version = found.as_ref().and_then(|found| found.version.clone());
     let recipe = found.map(|found| placed(found.recipe, &app_folder, &folder)).unwrap_or_default();
-    let password = if arguments.encrypt { Some(new_password()?) } else { None };
+    let password = if arguments.encrypt { Some(passwords::new_password()?) } else { None };
     let options = InitOptions {
         settings: ProjectSettings {
             channel: arguments.channel,
@@ -89,9 +91,11 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
         offline_password: password,
         online_password: None,
     };
-    let project = Project::init(&folder, &options, host::now())?;
-    tell(&project, version.as_deref().unwrap_or("1.0.0"), say);
-    say.result(json!({ "status": "done", "folder": folder.to_string_lossy(), "repository": project.repository().to_string_lossy(), "launcher": project.launcher_folder().to_string_lossy(), "app": options.settings.app, "entry": options.settings.recipe.entry }));
+    let offline = arguments.keys_out.as_deref();
+    let project = Project::init_with_keys(&folder, &options, offline, host::now())?;
+    let offline = offline.map_or_else(|| project.keys_folder(), Path::to_owned);
+    tell(&project, &offline, version.as_deref().unwrap_or("1.0.0"), say);
+    say.result(json!({ "status": "done", "folder": folder.to_string_lossy(), "repository": project.repository().to_string_lossy(), "launcher": project.launcher_folder().to_string_lossy(), "app": options.settings.app, "entry": options.settings.recipe.entry, "offline_keys": offline.to_string_lossy(), "online_keys": project.keys_folder().to_string_lossy() }));
     Ok(Ending::Done)
 }
 
@@ -137,7 +141,7 @@ fn way(from: &Path, to: &Path) -> PathBuf {
     PathBuf::from(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
 }
 
-fn tell(project: &Project, version: &str, say: &Say) {
+fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     let (settings, folder) = (project.settings(), project.folder());
     let recipe = &settings.recipe;
     say.line(&format!("{} is ready, for {} ({})", folder.display(), settings.display_name, settings.app));
@@ -151,13 +155,11 @@ fn tell(project: &Project, version: &str, say: &Say) {
     line("settings", &folder.join("kuzflow.toml"), &built);
     line("serve", &project.repository(), "kuzflow serve, or any web server");
     line("ship", &project.launcher_folder(), "both files belong beside kuzflow-launcher");
-    let offline: Vec<String> =
-        KeyRole::ALL.into_iter().filter(|role| role.is_offline()).map(|role| format!("{role}-*.pem")).collect();
-    let words = format!(
-        "keep a copy; {} belong on removable media, for they sign releases (--keys DIR brings them back)",
-        offline.join(" and ")
-    );
-    line("keep safe", &project.keys_folder(), &words);
+    let keys = project.keys_folder();
+    let words =
+        "root-*.pem and targets-*.pem sign releases; keep two copies of them, on removable media (--keys DIR brings them back)";
+    line("keep safe", offline, words);
+    line("", &keys, "snapshot-*.pem, timestamp-*.pem and patches-*.pem are what a server and its timer need");
     if settings.nodes.is_empty() {
         say.line("note: without --node launchers look at http://127.0.0.1:8080/, where `kuzflow serve` answers on this computer. Before you");
         say.line("      ship, put your own address into kuzflow.toml and launcher/launcher.toml");
@@ -189,17 +191,6 @@ fn distinct(mut nodes: Vec<Node>) -> Vec<Node> {
         }
     }
     nodes
-}
-
-fn new_password() -> Result<String, Failure> {
-    if let Some(password) = host::variable("KUZFLOW_KEY_PASSWORD") {
-        return password.into_string().map_err(|_| "KUZFLOW_KEY_PASSWORD is not Unicode".into());
-    }
-    let password = rpassword::prompt_password("Password for the root and targets keys: ")?;
-    if password.is_empty() || rpassword::prompt_password("Again: ")? != password {
-        return Err("the two passwords differ, or are empty".into());
-    }
-    Ok(password)
 }
 
 #[cfg(test)]

@@ -13,8 +13,12 @@ mod diff;
 #[cfg(feature = "publisher")]
 mod init;
 mod log;
+#[cfg(feature = "publisher")]
+mod offered;
 mod output;
 mod own;
+#[cfg(feature = "publisher")]
+mod passwords;
 #[cfg(feature = "publisher")]
 mod patches;
 mod peers;
@@ -30,6 +34,8 @@ mod release;
 #[cfg(feature = "publisher")]
 mod renew;
 mod resident;
+#[cfg(feature = "publisher")]
+mod rotate;
 mod run;
 #[cfg(feature = "publisher")]
 mod serve;

@@ -46,5 +46,5 @@ pub fn publish(arguments: PublishLauncherArguments, say: &Say) -> Result<Ending,
     say.line(&format!("launcher {version} for {platform} ({} bytes): {what}", described.pieces.length));
     let status = if changes { "done" } else { "nothing_to_do" };
     say.result(json!({ "status": status, "version": version, "platform": platform, "length": described.pieces.length }));
-    Ok(if changes { Ending::Done } else { Ending::NothingToDo })
+    Ok(super::renew::warn_after(&project, if changes { Ending::Done } else { Ending::NothingToDo }))
 }

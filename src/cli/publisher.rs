@@ -17,7 +17,7 @@ use crate::host;
 use crate::model::{Manifest, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::transaction::when_free;
-use crate::publish::{KeyRole, Keyring, PackageToPublish, Project, RolloutChange, Rotation, Transaction, Urgency};
+use crate::publish::{Keyring, PackageToPublish, Project, RolloutChange, Terms, Transaction, Urgency};
 
 /// Builds, signs, publishes and serves releases of an app.
 #[derive(Debug, Parser)]
@@ -76,15 +76,9 @@ enum Verb {
     /// Sign the root and the list of releases again, with the same keys: once a year, before they expire. Nothing else changes.
     #[command(after_help = super::renew::RENEW_HELP)]
     Renew(super::renew::RefreshArguments),
-    /// Make a new root: one that lasts longer, or with new keys.
-    #[command(after_help = "Example: kuzflow rotate --repo my-app --replace timestamp --replace snapshot")]
-    Rotate {
-        #[command(flatten)]
-        place: RepositoryPlace,
-        /// Give this role new keys: root, targets, snapshot, timestamp or patches.
-        #[arg(long, value_name = "ROLE", value_parser = role)]
-        replace: Vec<KeyRole>,
-    },
+    /// Make a new root with new keys for some roles, for example after one was lost or seen by others.
+    #[command(after_help = super::rotate::HELP)]
+    Rotate(super::rotate::RotateArguments),
     /// Tell what is published and how long its signatures last.
     #[command(after_help = "Status 4: a signature expires soon, or has expired.\n\nExample: kuzflow list --repo my-app --json")]
     List {
@@ -123,7 +117,8 @@ pub struct RepositoryPlace {
     /// The publisher's folder (the one that `init` made), or the repository in it; the one in or around the current folder if absent.
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
-    /// More folders with keys, for example on removable media.
+    /// More folders with keys, for example on removable media. The password of an encrypted key is typed, piped in, or taken from the
+    /// variable KUZFLOW_KEY_PASSWORD.
     #[arg(long, value_name = "DIR")]
     keys: Vec<PathBuf>,
 }
@@ -133,24 +128,28 @@ pub struct RepositoryPlace {
 pub struct PublishArguments {
     #[command(flatten)]
     place: RepositoryPlace,
-    /// The channel; the publisher's usual one if absent.
+    /// The channel; that of this version's other platforms, or the publisher's usual one, if absent.
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
-    /// Share of installations that may see it, in percent.
-    #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
-    rollout: f64,
+    /// Share of installations that may see it, in percent; that of this version's other platforms, or 100, if absent.
+    #[arg(long, value_name = "PERCENT")]
+    rollout: Option<f64>,
     /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en); what [app] in kuzflow.toml says if absent.
     #[arg(long, value_name = "[TAG=]FILE")]
     notes: Vec<String>,
     /// It is looked for before each start once it is known, and cannot be skipped.
-    #[arg(long)]
-    mandatory: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    mandatory: Option<bool>,
     /// The oldest installed version that may move here directly.
     #[arg(long, value_name = "VERSION")]
     minimum_version: Option<Version>,
     /// The oldest launcher that can install it; older ones update themselves first, if a newer one is published.
     #[arg(long, value_name = "VERSION")]
     minimum_launcher: Option<Version>,
+    /// Change what is published already: notes, channel, share, mandatory and minimums, as far as they are given here. Without this,
+    /// publishing again changes nothing.
+    #[arg(long)]
+    again: bool,
     /// Make no patch packs; `kuzflow patch` can make them later.
     #[arg(long)]
     no_patches: bool,
@@ -183,10 +182,6 @@ struct Change {
 
 type Failure = Box<dyn std::error::Error>;
 
-fn role(text: &str) -> Result<KeyRole, String> {
-    text.parse()
-}
-
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
     let arguments = Arguments::parse_from(host::arguments());
@@ -216,15 +211,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::PublishLauncher(arguments) => super::publish_launcher::publish(arguments, say),
         Verb::Refresh(arguments) => super::renew::refresh(&arguments, say),
         Verb::Renew(arguments) => super::renew::renew(&arguments, say),
-        Verb::Rotate { place, replace } => {
-            let (project, keyring) = place.open()?;
-            let rotation = Rotation { replace, ..Rotation::default() };
-            let transaction = when_free(PATIENCE, || project.rotate(&rotation, &keyring, host::now()))?;
-            let ending = finish(transaction, say, "a new root is published")?;
-            super::renew::renew_targets_if_pressing(&project, &keyring, say)?;
-            say.line(&format!("new installations need {}", project.launcher_folder().join("root.json").display()));
-            Ok(super::renew::warn_after(&project, ending))
-        }
+        Verb::Rotate(arguments) => super::rotate::rotate(&arguments, say),
         Verb::List { place } => list(&place, say),
         Verb::Inspect { file } => {
             let package = inspect(&file, Effort::default().threads)?;
@@ -250,17 +237,10 @@ impl RepositoryPlace {
     /// Opens it, with the keys.
     pub fn open(&self) -> Result<(Project, Keyring), Failure> {
         let project = Project::open(&super::project::folder(self.repo.as_deref())?)?;
+        super::passwords::check_folders(&self.keys)?;
         let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
-        Ok((project.clone(), Keyring::new(folders).with_passwords(ask)))
+        Ok((project.clone(), Keyring::new(folders).with_passwords(super::passwords::ask)))
     }
-}
-
-/// A key's password: from the variable KUZFLOW_KEY_PASSWORD, for unattended use, else typed.
-pub fn ask(key: &Path) -> Option<String> {
-    if let Some(password) = host::variable("KUZFLOW_KEY_PASSWORD") {
-        return password.into_string().ok();
-    }
-    rpassword::prompt_password(format!("Password of {}: ", key.display())).ok()
 }
 
 fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Failure> {
@@ -300,7 +280,7 @@ impl PublishArguments {
     /// Looks at all that is typed, and at the keys, before time goes into packages; `versions` are those whose notes must be there.
     /// Gives a keyring that has asked for all passwords.
     pub fn check<'a>(&self, project: &Project, versions: impl IntoIterator<Item = &'a Version>) -> Result<Keyring, Failure> {
-        permille(self.rollout)?;
+        self.terms()?;
         let typed = self.notes.iter().map(|text| notes_argument(text).1);
         let written = versions.into_iter().flat_map(|version| self.notes_of(project, version).into_values());
         if let Some(missing) = typed.chain(written).find(|notes| !notes.is_file()) {
@@ -317,6 +297,18 @@ impl PublishArguments {
             [] => project.settings().recipe.notes_of(version, project.folder()),
             typed => typed.iter().map(|text| notes_argument(text)).collect(),
         }
+    }
+
+    /// What is said of the release.
+    fn terms(&self) -> Result<Terms, Failure> {
+        Ok(Terms {
+            channel: self.channel.clone(),
+            rollout_permille: self.rollout.map(permille).transpose()?,
+            mandatory: self.mandatory,
+            minimum_version: self.minimum_version.clone(),
+            minimum_launcher: self.minimum_launcher.clone(),
+            again: self.again,
+        })
     }
 
     /// `--repo DIR` for the next command, if it was needed for this one.
@@ -342,18 +334,13 @@ pub fn publish_with(
     arguments: PublishArguments,
     say: &Say,
 ) -> Result<Ending, Failure> {
-    let channel = arguments.channel.clone().unwrap_or_else(|| project.settings().channel.clone());
-    let rollout_permille = permille(arguments.rollout)?;
+    let terms = arguments.terms()?;
     let now = host::now();
     let mut packages = Vec::new();
     for path in files {
         let package = inspect(&path, Effort::default().threads)?;
-        let mut release = release_of(&package, &channel, now);
-        release.mandatory = arguments.mandatory;
+        let mut release = release_of(&package, &project.settings().channel, now);
         release.hot_swap = Some(project.settings().incremental_update.hot_swap());
-        release.rollout_permille = rollout_permille;
-        release.minimum_version = arguments.minimum_version.clone();
-        release.minimum_launcher = arguments.minimum_launcher.clone();
         say.line(&format!("{} ({} bytes)", release.container, package.length));
         warn_of_names(project, &package.manifest);
         let notes = arguments.notes_of(project, &release.container.version);
@@ -365,11 +352,12 @@ pub fn publish_with(
     let wants_packs = !arguments.no_patches;
     // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
+    project.foresee(&terms, &mut packages)?;
     let mut packs = if before { Some(patches::to_packages(project, &packages, say)?) } else { None };
-    let transaction = when_free(PATIENCE, || project.publish(&packages, &keyring, now))?;
+    let (transaction, offerings) = when_free(PATIENCE, || project.publish_on(&terms, &packages, &keyring, now))?;
     let changes = !transaction.is_empty();
     transaction.run()?;
-    say.line(if changes { "published" } else { "published already" });
+    let releases = super::offered::tell(&offerings, say);
     say.event(&json!({ "event": "published", "changes": changes }));
     if wants_packs && !before {
         packs = Some(patches::to_packages(project, &packages, say)?);
@@ -384,7 +372,7 @@ pub fn publish_with(
     }
     let place = arguments.repo_option();
     match packages.first() {
-        Some(first) if rollout_permille < 1000 && changes => {
+        Some(first) if changes && offerings.iter().any(|offering| offering.release.rollout_permille < 1000) => {
             say.next(&format!(
                 "kuzflow rollout{place} --version {} --percent 100, once it is well",
                 first.release.container.version
@@ -397,8 +385,9 @@ pub fn publish_with(
     }
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let told = packs.map(|packs| packs.told).unwrap_or_default();
-    say.result(json!({ "status": status, "packs": told }));
-    Ok(if changes || added { Ending::Done } else { Ending::NothingToDo })
+    say.result(json!({ "status": status, "releases": releases, "packs": told }));
+    let ending = if changes || added { Ending::Done } else { Ending::NothingToDo };
+    Ok(super::renew::warn_after(project, ending))
 }
 
 /// A release that bears another name than its publisher gave it shows it to every user.
@@ -438,7 +427,9 @@ fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, Failure> {
         Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
     };
     let transaction = when_free(PATIENCE, || project.set_rollout(&arguments.version, change, &keyring, host::now()))?;
-    finish(transaction, say, "rollout changed")
+    let ending = finish(transaction, say, "rollout changed")?;
+    super::offered::tell_version(&project, &arguments.version, say)?;
+    Ok(super::renew::warn_after(&project, ending))
 }
 
 fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {

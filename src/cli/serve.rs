@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
+use super::passwords::ask;
 use super::project;
-use super::publisher::ask;
 use super::streams::write_line;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};

@@ -69,7 +69,11 @@ pub enum PublishError {
         reason: &'static str,
     },
     /// Not enough keys to sign.
-    #[error("{needed} keys of the role {role} are needed, {found} found in {}", list(folders))]
+    #[error(
+        "{needed} of the keys of the role {role} must sign, {found} found in {}; bring it with `--keys DIR`, the folder with {}",
+        list(folders),
+        files.join(" or ")
+    )]
     MissingKeys {
         /// Whose keys.
         role: KeyRole,
@@ -77,8 +81,18 @@ pub enum PublishError {
         needed: u64,
         /// How many are there.
         found: usize,
+        /// What their files are called.
+        files: Vec<String>,
         /// Where they were looked for.
         folders: Vec<PathBuf>,
+    },
+    /// New keys would be less safe than the ones they replace.
+    #[error(
+        "the keys of the role {role} are encrypted, and so must be the new ones: type a password, pipe it in, or set KUZFLOW_KEY_PASSWORD"
+    )]
+    NewPassword {
+        /// Whose keys.
+        role: KeyRole,
     },
     /// The repository was made before there were patch packs.
     #[error(

@@ -27,6 +27,41 @@ use crate::trust::PATCHES_ROLE;
 /// Rounds of PBKDF2-HMAC-SHA256 between a password and the key's key: OWASP's figure of 2023.
 const PASSWORD_ROUNDS: u32 = 600_000;
 
+const NEEDS_PASSWORD: &str = "it needs a password: type it, pipe it in, or set KUZFLOW_KEY_PASSWORD";
+const WRONG_PASSWORD: &str = "the password is wrong (as it was typed, piped in, or set in KUZFLOW_KEY_PASSWORD)";
+
+/// A password that no log and no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Password {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+/// Where a role's keys live, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHome {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Whether they are encrypted.
+    pub is_encrypted: bool,
+}
+
 /// Who signs what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyRole {
@@ -109,8 +144,8 @@ impl KeyPair {
         let plain = if label == EncryptedPrivateKeyInfo::PEM_LABEL {
             let encrypted =
                 EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| refuse("it is not a PKCS#8 key"))?;
-            let password = password().ok_or_else(|| refuse("it needs a password"))?;
-            encrypted.decrypt(password).map_err(|_| refuse("the password is wrong"))?
+            let password = password().ok_or_else(|| refuse(NEEDS_PASSWORD))?;
+            encrypted.decrypt(password).map_err(|_| refuse(WRONG_PASSWORD))?
         } else {
             document
         };
@@ -226,8 +261,22 @@ impl Keyring {
         Ok(found)
     }
 
-    pub(super) fn missing(&self, role: KeyRole, needed: u64, found: usize) -> PublishError {
-        PublishError::MissingKeys { role, needed, found, folders: self.folders.clone() }
+    /// Where the keys with these ids live; `None` if none of them is here. Encrypted ones need no password for it.
+    pub(super) fn home(&self, role: KeyRole, ids: &[Decoded<Hex>]) -> Option<KeyHome> {
+        let label = format!("-----BEGIN {}-----", EncryptedPrivateKeyInfo::PEM_LABEL);
+        let is_encrypted = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains(&label));
+        let of = |id| {
+            let name = file_name(role, id);
+            self.folders.iter().map(|folder| (folder.clone(), folder.join(&name))).find(|(_, path)| path.exists())
+        };
+        let found: Vec<(PathBuf, PathBuf)> = ids.iter().filter_map(of).collect();
+        let (folder, _) = found.first()?.clone();
+        Some(KeyHome { folder, is_encrypted: found.iter().any(|(_, path)| is_encrypted(path)) })
+    }
+
+    pub(super) fn missing(&self, role: KeyRole, ids: &[Decoded<Hex>], needed: u64, found: usize) -> PublishError {
+        let files = ids.iter().map(|id| file_name(role, id)).collect();
+        PublishError::MissingKeys { role, needed, found, files, folders: self.folders.clone() }
     }
 }
 

@@ -104,7 +104,7 @@ impl Project {
     }
 }
 
-fn launcher_of(target: &tough::schema::Target) -> Option<Launcher> {
+pub(super) fn launcher_of(target: &tough::schema::Target) -> Option<Launcher> {
     target.custom.get(LAUNCHER_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
 }
 

@@ -63,7 +63,7 @@ pub(super) fn sign<T: Role + Serialize + Clone>(
     if let Some(root) = roots.last().filter(|root| !satisfies(root, &document.signed)) {
         let ids = key_ids(root, role);
         let ours = keys.iter().filter(|key| ids.contains(key.id())).count();
-        return Err(keyring.missing(role, threshold(root, role).get(), ours));
+        return Err(keyring.missing(role, ids, threshold(root, role).get(), ours));
     }
     Ok(document)
 }
@@ -82,7 +82,7 @@ pub(super) fn sign_patches(
     let document = signed_with(document, &mut keys)?;
     if delegations.verify_role(&document.signed, PATCHES_ROLE).is_err() {
         let ours = keys.iter().filter(|key| role.keyids.contains(key.id())).count();
-        return Err(keyring.missing(KeyRole::Patches, role.threshold.get(), ours));
+        return Err(keyring.missing(KeyRole::Patches, &role.keyids, role.threshold.get(), ours));
     }
     Ok(document)
 }
@@ -260,6 +260,14 @@ impl Current {
             (KeyRole::Timestamp, self.timestamp.signed.signed.expires),
         ];
         others.into_iter().chain(patches).collect()
+    }
+
+    /// The keys of a role.
+    pub(super) fn key_ids(&self, role: KeyRole) -> &[Decoded<Hex>] {
+        match role {
+            KeyRole::Patches => delegation(&self.targets.signed.signed).map_or(&[], |(_, role)| role.keyids.as_slice()),
+            _ => key_ids(&self.root.signed.signed, role),
+        }
     }
 
     /// A version number that no file of this role ever had here: what a killed publisher left is never overwritten, so a cache

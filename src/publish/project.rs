@@ -93,6 +93,19 @@ pub struct Project {
 impl Project {
     /// Makes a publisher's folder: settings, keys, an empty signed repository, and what the launcher is shipped with.
     pub fn init(folder: &Path, options: &InitOptions, now: Time) -> Result<Self, PublishError> {
+        Self::init_with_keys(folder, options, None, now)
+    }
+
+    /// The same, with the root and targets keys in another folder than the online ones, for example on removable media.
+    ///
+    /// # Errors
+    /// As [`Project::init`].
+    pub fn init_with_keys(
+        folder: &Path,
+        options: &InitOptions,
+        offline_keys: Option<&Path>,
+        now: Time,
+    ) -> Result<Self, PublishError> {
         let project = Self { folder: folder.to_owned(), settings: options.settings.clone() };
         let threshold = metadata::checked_threshold(options.root_keys, options.root_threshold)?;
         options.settings.check(&project.settings_file())?;
@@ -111,7 +124,7 @@ impl Project {
             (project.settings_file(), project.settings_toml()?),
         ];
         let unfinished = Unfinished::begin(&project)?;
-        project.begin(options, threshold, now, texts)?;
+        project.begin((options, offline_keys), threshold, now, texts)?;
         unfinished.keep();
         Ok(project)
     }
@@ -119,7 +132,7 @@ impl Project {
     /// Makes keys and the first metadata, and writes them with `texts`.
     fn begin(
         &self,
-        options: &InitOptions,
+        (options, offline_keys): (&InitOptions, Option<&Path>),
         threshold: NonZeroU64,
         now: Time,
         texts: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
@@ -136,7 +149,8 @@ impl Project {
         for role in KeyRole::ALL {
             let (count, threshold) = if role == KeyRole::Root { (options.root_keys, threshold) } else { (1, NonZeroU64::MIN) };
             let password = if role.is_offline() { &options.offline_password } else { &options.online_password };
-            let keys = project.make_keys(role, count, password.as_deref())?;
+            let folder = offline_keys.filter(|_| role.is_offline()).map_or_else(|| project.keys_folder(), Path::to_owned);
+            let keys = make_keys(&folder, role, count, password.as_deref())?;
             if role == KeyRole::Patches {
                 metadata::delegate(&mut targets, &keys, threshold)?;
             } else {
@@ -144,7 +158,8 @@ impl Project {
             }
         }
         let passwords = (options.offline_password.clone(), options.online_password.clone());
-        let keyring = Keyring::new([project.keys_folder()]).with_passwords(move |path| {
+        let key_folders = offline_keys.map(Path::to_owned).into_iter().chain([project.keys_folder()]);
+        let keyring = Keyring::new(key_folders).with_passwords(move |path| {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let offline = KeyRole::ALL.into_iter().any(|role| role.is_offline() && name.starts_with(&role.to_string()));
             if offline { passwords.0.clone() } else { passwords.1.clone() }
@@ -232,18 +247,6 @@ impl Project {
         Lock::take(&self.folder.join(".lock"), &folders)
     }
 
-    /// Makes new keys of a role and writes their files.
-    pub(super) fn make_keys(&self, role: KeyRole, count: usize, password: Option<&str>) -> Result<Vec<KeyPair>, PublishError> {
-        let folder = self.keys_folder();
-        std::fs::create_dir_all(&folder).map_err(at(&folder))?;
-        let make = |_| {
-            let key = KeyPair::generate()?;
-            key.write(&folder.join(key.file_name(role)), password)?;
-            Ok(key)
-        };
-        (0..count).map(make).collect()
-    }
-
     /// The step that brings `nodes.json` up to date; none if it is.
     pub(super) fn nodes_step(&self) -> Result<Option<Step>, PublishError> {
         let (path, bytes) = (self.nodes_file(), self.nodes_json()?);
@@ -304,4 +307,15 @@ impl Project {
     fn unwritable(&self, error: impl Into<super::error::Cause>) -> PublishError {
         PublishError::Settings { path: self.settings_file(), source: error.into() }
     }
+}
+
+/// Makes new keys of a role and writes their files.
+fn make_keys(folder: &Path, role: KeyRole, count: usize, password: Option<&str>) -> Result<Vec<KeyPair>, PublishError> {
+    std::fs::create_dir_all(folder).map_err(at(folder))?;
+    let make = |_| {
+        let key = KeyPair::generate()?;
+        key.write(&folder.join(key.file_name(role)), password)?;
+        Ok(key)
+    };
+    (0..count).map(make).collect()
 }

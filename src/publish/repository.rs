@@ -20,8 +20,8 @@ use crate::model::release::LARGEST_DOCUMENT;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
 
-/// Largest release notes in one language, bytes.
-pub const LARGEST_NOTES: u64 = 1 << 20;
+/// Largest release notes in one language, bytes: longer ones no launcher shows.
+pub const LARGEST_NOTES: u64 = 256 << 10;
 
 /// A built package on its way into the repository.
 #[derive(Clone, Debug)]
@@ -34,6 +34,17 @@ pub struct PackageToPublish {
     pub manifest: Manifest,
     /// Release notes in Markdown: language tag (`zh-CN`, `en`; empty for any) to file.
     pub notes: BTreeMap<String, PathBuf>,
+}
+
+/// What becomes of a published release's notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notes {
+    /// The given ones take their place.
+    Replaced,
+    /// They stay.
+    Kept,
+    /// Nothing at all of the release changes.
+    Untouched,
 }
 
 /// What becomes of a release's rollout.
@@ -51,24 +62,17 @@ impl Project {
     /// Prepares releases for publication, all in one step for clients. Packages of the same version for several platforms
     /// belong together in one call.
     ///
-    /// Publishing the same bytes again changes the description (notes, rollout, mandatory); if that is the same as well, the
-    /// transaction is empty.
+    /// The descriptions are signed as they are given, whatever was decided before: what a person asks for goes by
+    /// [`Project::publish_on`]. If nothing changes, the transaction is empty.
     pub fn publish(&self, packages: &[PackageToPublish], keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current()?;
         let mut targets = current.targets.signed.signed.clone();
         let mut files = Vec::new();
         for package in packages {
-            files.extend(self.add_package(&mut targets, package)?);
+            files.extend(self.add_package(&mut targets, package, Notes::Replaced)?);
         }
-        files.extend(self.renew_launcher_settings(&mut targets)?);
-        let trees = self.grow_trees(&current, &mut targets, packages)?;
-        let nodes = self.nodes_step()?;
-        let mut steps: Vec<Step> = files.into_iter().chain(trees.before).chain(nodes).collect();
-        if targets.targets != current.targets.signed.signed.targets {
-            steps.extend(self.new_targets(&current, targets, keyring, now)?);
-        }
-        steps.extend(trees.after);
+        let steps = self.bring(&current, targets, files, packages, keyring, now)?;
         Ok(Transaction::new(lock, steps))
     }
 
@@ -137,7 +141,7 @@ impl Project {
             let signed = metadata::sign_patches(document, &targets.signed.signed, keyring, std::slice::from_ref(&key))?;
             // Without a password, as a timer needs it; `rotate --replace patches` makes one with a password.
             let path = self.keys_folder().join(key.file_name(KeyRole::Patches));
-            steps.extend([Step::Key { path, key }, self.patches_step(&signed)]);
+            steps.extend([Step::Key { path, key, password: None }, self.patches_step(&signed)]);
             patches = Some(signed);
         }
         let path = self.metadata_folder().join(format!("{version}.targets.json"));
@@ -179,7 +183,12 @@ impl Project {
     }
 
     /// Adds a package and its notes to `targets`; gives the steps that bring their bytes.
-    fn add_package(&self, targets: &mut Targets, package: &PackageToPublish) -> Result<Vec<Step>, PublishError> {
+    pub(super) fn add_package(
+        &self,
+        targets: &mut Targets,
+        package: &PackageToPublish,
+        change: Notes,
+    ) -> Result<Vec<Step>, PublishError> {
         let PackageToPublish { path, release, manifest, notes } = package;
         let refuse = |reason: String| PublishError::Package { path: path.clone(), reason };
         let container = &release.container;
@@ -203,8 +212,10 @@ impl Project {
             }
             if let Some(earlier) = earlier {
                 release.published = earlier.published;
-                for name in earlier.notes.values() {
-                    targets.targets.remove(&target_name(name)?);
+                if change == Notes::Replaced {
+                    for name in earlier.notes.values() {
+                        targets.targets.remove(&target_name(name)?);
+                    }
                 }
             }
         }
@@ -213,16 +224,21 @@ impl Project {
         if !is_there(&destination, hash, length)? {
             steps.push(Step::Copy { source: path.clone(), destination, hash });
         }
-        release.notes.clear();
-        for (language, path) in notes {
-            let (name, bytes) = read_notes(container, language, path)?;
-            let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
-            let destination = self.targets_folder().join(format!("{hash}.{name}"));
-            if !is_there(&destination, hash, length)? {
-                steps.push(Step::Write { path: destination, bytes });
+        if change == Notes::Untouched {
+            return Ok(steps);
+        }
+        if change == Notes::Replaced {
+            release.notes.clear();
+            for (language, path) in notes {
+                let (name, bytes) = read_notes(container, language, path)?;
+                let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
+                let destination = self.targets_folder().join(format!("{hash}.{name}"));
+                if !is_there(&destination, hash, length)? {
+                    steps.push(Step::Write { path: destination, bytes });
+                }
+                targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
+                release.notes.insert(language.clone(), name);
             }
-            targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
-            release.notes.insert(language.clone(), name);
         }
         let custom = HashMap::from([(RELEASE_KEY.to_owned(), to_value(&release)?)]);
         targets.targets.insert(target_name(&name)?, target(hash, length, custom));
@@ -231,7 +247,7 @@ impl Project {
 }
 
 /// Release notes and the name of their target.
-fn read_notes(container: &ContainerId, language: &str, path: &Path) -> Result<(String, Vec<u8>), PublishError> {
+pub(super) fn read_notes(container: &ContainerId, language: &str, path: &Path) -> Result<(String, Vec<u8>), PublishError> {
     let refuse = |reason: String| PublishError::Package { path: path.to_owned(), reason };
     let name = if language.is_empty() { format!("{container}.md") } else { format!("{container}.{language}.md") };
     if !is_plain_name(&name) {

@@ -4,12 +4,13 @@
 //! keys' signatures, so that clients verify them before and after the new root appears, whenever they come.
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 
 use jiff::Timestamp as Time;
 use tough::schema::Role;
 
 use super::error::PublishError;
-use super::keys::{KeyPair, KeyRole, Keyring};
+use super::keys::{KeyHome, KeyPair, KeyRole, Keyring, Password};
 use super::metadata::{self, Current, Document};
 use super::project::Project;
 use super::transaction::{Step, Transaction};
@@ -21,14 +22,17 @@ pub struct Rotation {
     pub replace: Vec<KeyRole>,
     /// How many new root keys, and how many of them must sign, if the root's keys are replaced; as before if `None`.
     pub root_keys: Option<(usize, u64)>,
-    /// Encrypts new root and targets keys.
-    pub offline_password: Option<String>,
-    /// Encrypts new snapshot, timestamp and patches keys.
-    pub online_password: Option<String>,
+    /// Encrypts new root and targets keys. Needed if the ones before are encrypted.
+    pub offline_password: Option<Password>,
+    /// Encrypts new snapshot, timestamp and patches keys. Needed if the ones before are encrypted.
+    pub online_password: Option<Password>,
+    /// Where new root and targets keys go; if absent, where the ones before live.
+    pub offline_keys: Option<PathBuf>,
 }
 
 impl Project {
-    /// Makes new keys as wanted and prepares the root that names them. Needs enough of the old root keys.
+    /// Makes new keys as wanted and prepares the root that names them. Needs enough of the old root keys. New keys are what the ones
+    /// before were: in the same folder, and encrypted if those were.
     ///
     /// If a replaced key is lost, so that its role cannot sign with old and new keys at once, there is a moment between two steps
     /// in which clients refuse the repository and keep what they have.
@@ -42,17 +46,26 @@ impl Project {
             keyring.available(KeyRole::Root, metadata::key_ids(old, KeyRole::Root), &[])?.len(),
         );
         if u64::try_from(found).is_ok_and(|found| found < needed.get()) {
-            return Err(keyring.missing(KeyRole::Root, needed.get(), found));
+            return Err(keyring.missing(KeyRole::Root, metadata::key_ids(old, KeyRole::Root), needed.get(), found));
         }
         let mut root = old.clone();
         root.version = current.next_version(KeyRole::Root)?;
         root.expires = lifetimes.expiry(KeyRole::Root, now)?;
         let mut new_targets = current.targets.signed.signed.clone();
         let mut new_keys: Vec<(KeyRole, KeyPair)> = Vec::new();
+        let mut steps = Vec::new();
         for role in KeyRole::ALL.into_iter().filter(|role| rotation.replace.contains(role)) {
             let (count, threshold) = wanted_keys(role, &current, rotation)?;
             let password = if role.is_offline() { &rotation.offline_password } else { &rotation.online_password };
-            let keys = self.make_keys(role, count, password.as_deref())?;
+            let home = self.new_home(&current, role, keyring, rotation);
+            if home.is_encrypted && password.is_none() {
+                return Err(PublishError::NewPassword { role });
+            }
+            let keys = (0..count).map(|_| KeyPair::generate()).collect::<Result<Vec<_>, _>>()?;
+            steps.extend(keys.iter().map(|key| {
+                let path = home.folder.join(key.file_name(role));
+                Step::Key { path, key: key.clone(), password: password.clone() }
+            }));
             if role == KeyRole::Patches {
                 metadata::delegate(&mut new_targets, &keys, threshold)?;
             } else {
@@ -65,7 +78,6 @@ impl Project {
         let replaced = |role| rotation.replace.contains(&role);
 
         // From the first role whose keys change down to the timestamp, everything is signed anew, with old and new keys.
-        let mut steps = Vec::new();
         let mut seamless = true;
         let mut targets = current.targets.clone();
         if replaced(KeyRole::Targets) || replaced(KeyRole::Patches) {
@@ -107,6 +119,39 @@ impl Project {
         steps.extend(last);
         steps.push(Step::Write { path: self.launcher_folder().join("root.json"), bytes: signed_root.bytes });
         Ok(Transaction::new(lock, steps))
+    }
+
+    /// How many root keys there are, and how many of them must sign.
+    ///
+    /// # Errors
+    /// Those of reading the repository.
+    pub fn root_keys(&self) -> Result<(usize, u64), PublishError> {
+        let current = self.current()?;
+        let root = &current.root.signed.signed;
+        Ok((metadata::key_ids(root, KeyRole::Root).len(), metadata::threshold(root, KeyRole::Root).get()))
+    }
+
+    /// Whether a key that `rotation` replaces, offline or online, is encrypted: then the new one needs a password.
+    ///
+    /// # Errors
+    /// Those of reading the repository.
+    pub fn needs_password(&self, rotation: &Rotation, keyring: &Keyring, offline: bool) -> Result<bool, PublishError> {
+        let current = self.current()?;
+        let mut roles = rotation.replace.iter().filter(|role| role.is_offline() == offline);
+        Ok(roles.any(|role| self.new_home(&current, *role, keyring, rotation).is_encrypted))
+    }
+
+    /// Where new keys of `role` go, and whether they must be encrypted: as the ones before; if those are lost, as the root's.
+    fn new_home(&self, current: &Current, role: KeyRole, keyring: &Keyring, rotation: &Rotation) -> KeyHome {
+        let of = |role: KeyRole| keyring.home(role, current.key_ids(role));
+        let before = of(role);
+        let fallback = || if role.is_offline() { of(KeyRole::Root).or_else(|| of(KeyRole::Targets)) } else { None };
+        let elsewhere = || KeyHome { folder: self.keys_folder(), is_encrypted: false };
+        let mut home = before.or_else(fallback).unwrap_or_else(elsewhere);
+        if let Some(folder) = rotation.offline_keys.clone().filter(|_| role.is_offline()) {
+            home.folder = folder;
+        }
+        home
     }
 
     fn versioned<T: Role>(&self, document: &Document<T>) -> Step {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::{PublishError, at};
-use super::keys::KeyPair;
+use super::keys::{KeyPair, Password};
 use crate::durable;
 use crate::model::{Digest, Hasher};
 
@@ -28,8 +28,8 @@ pub(super) enum Step {
     Copy { source: PathBuf, destination: PathBuf, hash: Digest },
     /// A small file, written or replaced.
     Write { path: PathBuf, bytes: Vec<u8> },
-    /// A new key, for its owner alone.
-    Key { path: PathBuf, key: KeyPair },
+    /// A new key, for its owner alone; encrypted if there is a password.
+    Key { path: PathBuf, key: KeyPair, password: Option<Password> },
     /// A file that nobody names any more.
     Remove { path: PathBuf },
 }
@@ -42,6 +42,12 @@ impl Transaction {
     /// Whether there is nothing to do: the repository is as wanted.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The files of keys that it makes.
+    pub fn new_keys(&self) -> Vec<PathBuf> {
+        let key = |step: &Step| if let Step::Key { path, .. } = step { Some(path.clone()) } else { None };
+        self.steps.iter().filter_map(key).collect()
     }
 
     /// How many steps are left.
@@ -64,7 +70,11 @@ impl Transaction {
             None => return Ok(false),
             Some(Step::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
             Some(Step::Write { path, bytes }) => durable::replace(&path, &bytes).map_err(at(&path))?,
-            Some(Step::Key { path, key }) => key.write(&path, None)?,
+            Some(Step::Key { path, key, password }) => {
+                let folder = path.parent().unwrap_or(&path);
+                std::fs::create_dir_all(folder).map_err(at(folder))?;
+                key.write(&path, password.as_ref().map(Password::reveal))?;
+            }
             // The change is in force by now; what stays behind is swept the next time.
             Some(Step::Remove { path }) => std::fs::remove_file(&path)
                 .unwrap_or_else(|error| tracing::warn!("cannot remove the outdated {}: {error}", path.display())),

@@ -1,0 +1,55 @@
+//! What became of packages that were published, and how releases stand: for people and for scripts.
+
+use serde_json::{Value, json};
+
+use super::output::Say;
+use super::streams::error_line;
+use crate::model::{Release, Version};
+use crate::publish::{Offering, Project, PublishError, Standing, terms};
+
+/// Tells each package's standing and terms, and what whoever published should know; gives the same for scripts.
+pub fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
+    let told = offerings.iter().map(|offering| {
+        let Offering { release, standing, remarks } = offering;
+        let container = &release.container;
+        let what = match standing {
+            Standing::New => "published",
+            Standing::Kept => "published already; nothing is changed",
+            Standing::Changed => "published again",
+        };
+        say.line(&format!("{container}: {what} ({})", terms::in_words(release)));
+        let remarks: Vec<String> = remarks.iter().map(|remark| remark.about(container)).collect();
+        for remark in &remarks {
+            error_line(&format!("warning: {remark}"));
+        }
+        let standing = match standing {
+            Standing::New => "new",
+            Standing::Kept => "kept",
+            Standing::Changed => "changed",
+        };
+        let mut value = standing_of(release);
+        value["standing"] = standing.into();
+        value["warnings"] = json!(remarks);
+        value
+    });
+    told.collect()
+}
+
+/// Tells how the packages of a version stand now.
+pub fn tell_version(project: &Project, version: &Version, say: &Say) -> Result<(), PublishError> {
+    for release in project.releases()?.iter().filter(|release| release.container.version == *version) {
+        let hint = if release.halted { "; `kuzflow rollout --resume` ends the halt" } else { "" };
+        say.line(&format!("{}: {}{hint}", release.container, terms::in_words(release)));
+    }
+    Ok(())
+}
+
+fn standing_of(release: &Release) -> Value {
+    json!({
+        "container": release.container,
+        "channel": release.channel,
+        "rollout_permille": release.rollout_permille,
+        "halted": release.halted,
+        "mandatory": release.mandatory,
+    })
+}

@@ -1,0 +1,94 @@
+//! Passwords of keys: from the variable KUZFLOW_KEY_PASSWORD, from a pipe, or typed.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::host;
+
+type Failure = Box<dyn std::error::Error>;
+
+const VARIABLE: &str = "KUZFLOW_KEY_PASSWORD";
+/// How long a pipe is waited for. Some CI systems keep one open that never says anything.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How long a further line is waited for.
+const MOMENT: Duration = Duration::from_millis(200);
+
+/// A key's password.
+pub fn ask(key: &Path) -> Option<String> {
+    if let Some(password) = from_variable() {
+        return Some(password);
+    }
+    if let Some(password) = PIPED.next() {
+        return Some(password);
+    }
+    rpassword::prompt_password(format!("Password of {}: ", key.display())).ok().filter(|password| !password.is_empty())
+}
+
+/// A password for new keys; typed, it is asked for twice.
+pub fn new_password() -> Result<String, Failure> {
+    if let Some(password) = from_variable().or_else(|| PIPED.next()) {
+        return Ok(password);
+    }
+    let typed = |prompt: &str| {
+        rpassword::prompt_password(prompt)
+            .map_err(|error| format!("no password can be typed here ({error}); pipe it in, or set {VARIABLE}"))
+    };
+    let password = typed("Password for the new keys: ")?;
+    if password.is_empty() || typed("Again: ")? != password {
+        return Err("the two passwords differ, or are empty".into());
+    }
+    Ok(password)
+}
+
+/// Makes sure that the folders of keys are there: a medium that is not mounted is told as that.
+pub fn check_folders(folders: &[PathBuf]) -> Result<(), Failure> {
+    match folders.iter().find(|folder| !folder.is_dir()) {
+        Some(missing) => Err(format!("--keys {}: there is no such folder; is the medium mounted?", missing.display()).into()),
+        None => Ok(()),
+    }
+}
+
+fn from_variable() -> Option<String> {
+    host::variable(VARIABLE)?.into_string().ok().filter(|password| !password.is_empty())
+}
+
+/// Lines of a pipe on standard input: one a password; the last one stands for all that follow.
+static PIPED: Pipe = Pipe(Mutex::new(None));
+
+struct Pipe(Mutex<Option<Lines>>);
+
+struct Lines {
+    receiver: Receiver<String>,
+    last: Option<String>,
+}
+
+impl Pipe {
+    /// The next password; `None` if standard input is a terminal, or says nothing.
+    fn next(&self) -> Option<String> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.is_none() && std::io::stdin().is_terminal() {
+            return None;
+        }
+        let Lines { receiver, last } = lines.get_or_insert_with(|| Lines { receiver: read_lines(), last: None });
+        if let Ok(line) = receiver.recv_timeout(if last.is_none() { LONGEST_WAIT } else { MOMENT }) {
+            *last = Some(line);
+        }
+        last.clone().filter(|password| !password.is_empty())
+    }
+}
+
+/// Reads in a thread of its own, which ends with the input or the program.
+fn read_lines() -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line.trim_end_matches('\r').to_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,135 @@
+//! Releases brought in on terms: what is new begins on them, what is published keeps its own unless whoever publishes says otherwise.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp as Time;
+use tough::schema::Targets;
+
+use super::error::PublishError;
+use super::keys::Keyring;
+use super::launcher::launcher_of;
+use super::metadata::Current;
+use super::patches::hash_of;
+use super::project::Project;
+use super::repository::{Notes, PackageToPublish, read_notes, release_of, target_name};
+use super::terms::{self, Remark, Standing, Terms};
+use super::transaction::{Step, Transaction};
+use crate::model::{Digest, Release};
+
+/// What becomes of one package.
+#[derive(Clone, Debug)]
+pub struct Offering {
+    /// What is signed of it.
+    pub release: Release,
+    /// Whether it is new.
+    pub standing: Standing,
+    /// What whoever publishes should know.
+    pub remarks: Vec<Remark>,
+}
+
+impl Project {
+    /// Prepares releases for publication, all in one step for clients. A package that is published already keeps its terms, so that
+    /// a retry is harmless; with [`Terms::again`] what is said changes, and nothing else. Nothing but [`Project::set_rollout`] ends a halt.
+    ///
+    /// # Errors
+    /// [`PublishError::AlreadyPublished`] for other bytes of a published version.
+    pub fn publish_on(
+        &self,
+        terms: &Terms,
+        packages: &[PackageToPublish],
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<(Transaction, Vec<Offering>), PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let mut targets = current.targets.signed.signed.clone();
+        let (mut files, mut packages, mut offerings) = (Vec::new(), packages.to_vec(), Vec::new());
+        for package in &mut packages {
+            let (standing, remarks) = decided(&targets, package, terms)?;
+            let notes = match standing {
+                Standing::New => Notes::Replaced,
+                Standing::Changed if !package.notes.is_empty() => Notes::Replaced,
+                Standing::Changed => Notes::Kept,
+                Standing::Kept => Notes::Untouched,
+            };
+            files.extend(self.add_package(&mut targets, package, notes)?);
+            offerings.push(Offering { release: package.release.clone(), standing, remarks });
+        }
+        for offering in &mut offerings {
+            offering.remarks.extend(self.reach(&targets, &offering.release));
+        }
+        let steps = self.bring(&current, targets, files, &packages, keyring, now)?;
+        Ok((Transaction::new(lock, steps), offerings))
+    }
+
+    /// Gives `packages` the terms that [`Project::publish_on`] would publish them on now.
+    ///
+    /// # Errors
+    /// Those of reading the repository, or the notes.
+    pub fn foresee(&self, terms: &Terms, packages: &mut [PackageToPublish]) -> Result<(), PublishError> {
+        let targets = self.current()?.targets.signed.signed;
+        packages.iter_mut().try_for_each(|package| decided(&targets, package, terms).map(|_| ()))
+    }
+
+    /// Everything that brings `targets` with the files of new packages to clients; nothing if they are as they were.
+    pub(super) fn bring(
+        &self,
+        current: &Current,
+        mut targets: Targets,
+        mut files: Vec<Step>,
+        packages: &[PackageToPublish],
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        files.extend(self.renew_launcher_settings(&mut targets)?);
+        let trees = self.grow_trees(current, &mut targets, packages)?;
+        let nodes = self.nodes_step()?;
+        let mut steps: Vec<Step> = files.into_iter().chain(trees.before).chain(nodes).collect();
+        if targets.targets != current.targets.signed.signed.targets {
+            steps.extend(self.new_targets(current, targets, keyring, now)?);
+        }
+        steps.extend(trees.after);
+        Ok(steps)
+    }
+
+    fn reach(&self, targets: &Targets, release: &Release) -> Vec<Remark> {
+        let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
+        let launchers: Vec<_> = targets.targets.values().filter_map(launcher_of).collect();
+        terms::reach(release, &releases.iter().collect::<Vec<_>>(), &launchers, &self.settings().channel)
+    }
+}
+
+/// Puts the terms of a package into its description.
+fn decided(targets: &Targets, package: &mut PackageToPublish, terms: &Terms) -> Result<(Standing, Vec<Remark>), PublishError> {
+    let container = package.release.container.clone();
+    let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
+    let published = releases.iter().find(|release| release.container == container);
+    let siblings: Vec<&Release> = releases
+        .iter()
+        .filter(|release| {
+            let other = &release.container;
+            other.app == container.app && other.version == container.version && other.platform != container.platform
+        })
+        .collect();
+    let notes_differ = match published {
+        Some(published) => notes_differ(targets, published, &package.notes)?,
+        None => false,
+    };
+    Ok(terms::decide(&mut package.release, terms, published, &siblings, notes_differ))
+}
+
+/// Whether one of these notes is not the published one of its language.
+fn notes_differ(targets: &Targets, published: &Release, notes: &BTreeMap<String, PathBuf>) -> Result<bool, PublishError> {
+    for (language, path) in notes {
+        let (_, bytes) = read_notes(&published.container, language, path)?;
+        let signed = match published.notes.get(language) {
+            Some(name) => targets.targets.get(&target_name(name)?).and_then(hash_of),
+            None => None,
+        };
+        if signed != Some(Digest::of(&bytes)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
