@@ -19,6 +19,9 @@ use crate::server::{self, Making, ProjectMaker, ServerOptions};
 
 type Failure = Box<dyn std::error::Error>;
 
+/// The regions that launchers know.
+const REGIONS: [&str; 4] = ["Asia-Pacific", "Europe", "Americas", "Global"];
+
 /// The arguments of `kuzflow serve`.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
@@ -28,11 +31,11 @@ pub struct ServeArguments {
     /// Address and port; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// This node's name.
+    /// This node's name, as its answers and /healthz tell it. Launchers learn of nodes from [[nodes]] in kuzflow.toml.
     #[arg(long, value_name = "NAME", default_value = "kuzflow")]
     node: String,
-    /// This node's region: Asia-Pacific, Europe, Americas or Global.
-    #[arg(long, value_name = "NAME", default_value = "Global")]
+    /// This node's region, as /healthz tells it. Which nodes a launcher tries first follows from [[nodes]] in kuzflow.toml.
+    #[arg(long, value_name = "NAME", default_value = "Global", value_parser = region)]
     region: String,
     /// Where clients reach this node, if nodes.json does not say it.
     #[arg(long, value_name = "URL")]
@@ -43,6 +46,18 @@ pub struct ServeArguments {
     /// How many launchers may wait for news of a release at the same time.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(..=100_000))]
     listeners: u32,
+    /// How many of them may have the same address.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    listeners_per_address: u32,
+    /// How many connections one address may hold besides its listeners.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    connections_per_address: u32,
+    /// A reverse proxy stands before this server, says who asks in X-Forwarded-For, and bounds what one address may hold.
+    #[arg(long)]
+    behind_proxy: bool,
+    /// Keep the addresses of clients out of the log.
+    #[arg(long)]
+    no_addresses: bool,
     /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder with its online keys.
     #[arg(long)]
     make_patches: bool,
@@ -56,6 +71,7 @@ pub struct ServeArguments {
 
 /// Serves a repository until it is told to stop.
 pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
+    super::passwords::check_folders(&arguments.keys)?;
     let folder = project::folder(arguments.repo.as_deref())?;
     let inner = folder.join("repository");
     let repository = arguments.repo.clone().filter(|repo| repo.join("metadata").is_dir()).unwrap_or(inner);
@@ -71,10 +87,20 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
     options.region = arguments.region;
     options.public_url = arguments.public_url;
     options.health_interval = Some(arguments.health_interval).filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    options.limits.listeners = usize::try_from(arguments.listeners).unwrap_or(usize::MAX);
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    options.limits.listeners = count(arguments.listeners);
+    options.limits.listeners_per_address = count(arguments.listeners_per_address);
+    options.limits.connections_per_address = count(arguments.connections_per_address);
+    options.behind_proxy = arguments.behind_proxy;
+    options.log_addresses = !arguments.no_addresses;
+    // What is wrong with the repository is told before an address is taken and anybody is told that it is served.
+    check_repository(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
+        let listen = arguments.listen;
+        let listener = tokio::net::TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("cannot listen on {listen}: {error}; choose another address with --listen"))?;
         let address = listener.local_addr()?;
         say.line(&format!("serving {} on http://{address}/", options.repository.display()));
         if say.is_json() {
@@ -85,6 +111,21 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
     })?;
     say.result(json!({ "status": "done" }));
     Ok(Ending::Done)
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let known = REGIONS.into_iter().find(|known| known.eq_ignore_ascii_case(text));
+    known.map(str::to_owned).ok_or_else(|| format!("not a region: {text:?}, expected {}", REGIONS.join(", ")))
+}
+
+fn check_repository(options: &ServerOptions) -> Result<(), Failure> {
+    let folder = &options.repository;
+    if !folder.join("metadata/timestamp.json").is_file() {
+        let hint = "name the folder that `kuzflow init` made, or the repository in it, with --repo";
+        return Err(format!("there is no repository in {}; {hint}", folder.display()).into());
+    }
+    let without_making = ServerOptions { making: None, ..options.clone() };
+    server::app(&without_making).map(|_| ()).map_err(Failure::from)
 }
 
 /// How packs are made in this publisher's folder.

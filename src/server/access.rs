@@ -1,6 +1,6 @@
 //! Around every request: its limits, this node's name on the answer, and one line in the log when the last byte has gone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,11 +17,33 @@ use tokio::time::Instant;
 use super::Shared;
 use super::refusal::Refusal;
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const NODE: HeaderName = HeaderName::from_static("x-kuzflow-node");
 
+/// The address of whoever asks, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client(pub(super) IpAddr);
+
+impl Client {
+    /// Who is connected; behind a proxy, whom the proxy names last: what stands before that the client may have written itself.
+    fn of(request: &Request, behind_proxy: bool) -> Option<Self> {
+        let forwarded = || {
+            let last = request.headers().get_all(FORWARDED_FOR).iter().next_back()?;
+            last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+        };
+        let connected = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let named = if behind_proxy { forwarded() } else { None };
+        named.or_else(connected).map(Self)
+    }
+}
+
 /// Applies the limits, names the node and writes the access log.
-pub(super) async fn around(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let line = Line::of(&request);
+pub(super) async fn around(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let client = Client::of(&request, shared.options.behind_proxy);
+    let line = Line::of(&request, client.filter(|_| shared.options.log_addresses));
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
+    }
     let limits = &shared.limits;
     let uri = request.uri();
     let too_long = uri.path().len() > limits.path_bytes || uri.query().is_some_and(|query| query.len() > limits.query_bytes);
@@ -49,17 +71,17 @@ fn announced(fields: &HeaderMap, method: &Method) -> u64 {
 
 struct Line {
     began: Instant,
-    remote: Option<SocketAddr>,
+    remote: Option<IpAddr>,
     method: Method,
     path: String,
     range: Option<String>,
 }
 
 impl Line {
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, client: Option<Client>) -> Self {
         let path: String = request.uri().path_and_query().map_or("*", |path| path.as_str()).chars().take(300).collect();
         let range = request.headers().get(RANGE).and_then(|range| Some(range.to_str().ok()?.chars().take(100).collect()));
-        let remote = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let remote = client.map(|Client(address)| address);
         Self { began: Instant::now(), remote, method: request.method().clone(), path, range }
     }
 }
@@ -132,13 +154,31 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_says_who_asks_and_nobody_else() {
+        let remote: SocketAddr = "192.0.2.1:4711".parse().unwrap();
+        let ask = |forwarded: Option<&str>, behind_proxy| {
+            let mut request = Request::builder().uri("/");
+            if let Some(forwarded) = forwarded {
+                request = request.header(FORWARDED_FOR, forwarded);
+            }
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo(remote));
+            Client::of(&request, behind_proxy).unwrap().0.to_string()
+        };
+        assert_eq!(ask(Some("198.51.100.7"), false), "192.0.2.1", "anybody can write this");
+        assert_eq!(ask(Some("10.0.0.1, 198.51.100.7"), true), "198.51.100.7");
+        assert_eq!(ask(Some("nonsense"), true), "192.0.2.1");
+        assert_eq!(ask(None, true), "192.0.2.1");
+    }
+
+    #[test]
     fn a_line_tells_whether_the_answer_was_taken_in_full() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
             let request = Request::builder().uri("/targets/x?a=%0a").header(RANGE, "bytes=0-3").body(Body::empty()).unwrap();
-            let line = || Line::of(&request);
+            let line = || Line::of(&request, None);
             let body = |bytes| Logged { body: Body::empty(), status: StatusCode::OK, bytes, announced: 4, line: line() };
             drop(body(4));
             drop(body(3));

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -25,6 +25,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Shared;
+use super::access::Client;
+use super::places::{Origin, Share, Shares};
 use super::refusal::Refusal;
 use super::repository::Catalogue;
 use super::updates::parsed;
@@ -47,6 +49,7 @@ const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 /// Those who listen, and what they were told last.
 pub(super) struct Events {
     places: Arc<Semaphore>,
+    shares: Shares,
     most: usize,
     news: watch::Sender<Arc<News>>,
     somebody: Notify,
@@ -56,7 +59,17 @@ impl Events {
     /// Room for so many listeners.
     pub(super) fn new(most: usize) -> Self {
         let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { places, most, news: watch::Sender::default(), somebody: Notify::new() }
+        Self { places, shares: Shares::default(), most, news: watch::Sender::default(), somebody: Notify::new() }
+    }
+
+    /// A place for one more, of `origin` at most `most`.
+    fn place(&self, origin: Option<Origin>, most: usize) -> Option<ListenerPlace> {
+        let share = match origin {
+            Some(origin) => Some(self.shares.take(origin, most)?),
+            None => None,
+        };
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(ListenerPlace { _permit: permit, _share: share })
     }
 
     /// How many listen now.
@@ -169,12 +182,14 @@ fn events(before: &BTreeMap<Topic, Standing>, now: &BTreeMap<Topic, Standing>) -
 /// `GET /api/events`.
 pub(super) async fn listen(
     State(shared): State<Shared>,
+    client: Option<Extension<Client>>,
     question: Result<Query<Question>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
     let interest = Interest::of(question)?;
-    let Ok(place) = Arc::clone(&shared.events.places).try_acquire_owned() else {
+    let origin = client.map(|Extension(Client(address))| address.into());
+    let Some(place) = shared.events.place(origin, shared.limits.listeners_per_address) else {
         let message = "as many as this server has room for are listening; ask for metadata now and then instead";
         let mut response = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no_room", message).into_response();
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(NO_ROOM));
@@ -217,7 +232,13 @@ struct Listening {
     ending: watch::Receiver<bool>,
     first: Option<String>,
     silent_until: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: ListenerPlace,
+}
+
+/// The place of one who listens.
+struct ListenerPlace {
+    _permit: OwnedSemaphorePermit,
+    _share: Option<Share>,
 }
 
 impl Listening {

@@ -228,7 +228,11 @@ pub(super) async fn on_disk<T: Send + 'static>(
 /// Metadata files with their digests. Large ones are kept, since hashing them on each request would let a client spend this
 /// server's time; small ones are read anew, since two of them can differ with the same size and modification time.
 #[derive(Default)]
-pub(super) struct Documents(Mutex<HashMap<PathBuf, Arc<Document>>>);
+pub(super) struct Documents {
+    kept: Mutex<HashMap<PathBuf, Arc<Document>>>,
+    /// Held while a large one is read: a crowd that asks for a new one at once must not read it once for each.
+    reading: Mutex<()>,
+}
 
 struct Document {
     bytes: Bytes,
@@ -243,25 +247,35 @@ impl Documents {
         if length > LARGEST_DOCUMENT {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        if let Some(document) = self.kept().get(path).filter(|kept| kept.modified == modified && kept.length() == length) {
-            return Ok(document.clone());
+        if length <= SMALL_DOCUMENT {
+            return read_document(file, modified);
         }
-        let mut bytes = Vec::new();
-        file.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
-        let document = Arc::new(Document { digest: Digest::of(&bytes), bytes: bytes.into(), modified });
-        if document.length() > SMALL_DOCUMENT {
-            let mut kept = self.kept();
-            if kept.values().map(|kept| kept.length()).sum::<u64>() + document.length() > KEPT_DOCUMENTS {
-                kept.clear();
-            }
-            kept.insert(path.to_owned(), document.clone());
+        let known = || self.kept().get(path).filter(|kept| kept.modified == modified && kept.length() == length).cloned();
+        if let Some(document) = known() {
+            return Ok(document);
         }
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(document) = known() {
+            return Ok(document);
+        }
+        let document = read_document(file, modified)?;
+        let mut kept = self.kept();
+        if kept.values().map(|kept| kept.length()).sum::<u64>() + document.length() > KEPT_DOCUMENTS {
+            kept.clear();
+        }
+        kept.insert(path.to_owned(), document.clone());
         Ok(document)
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Document>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read_document(file: File, modified: SystemTime) -> io::Result<Arc<Document>> {
+    let mut bytes = Vec::new();
+    file.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
+    Ok(Arc::new(Document { digest: Digest::of(&bytes), bytes: bytes.into(), modified }))
 }
 
 impl Document {

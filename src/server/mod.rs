@@ -28,8 +28,10 @@ mod events;
 mod files;
 mod health;
 mod nodes;
+mod open_files;
 mod patches;
 mod patience;
+mod places;
 mod refusal;
 pub mod rehearsal;
 mod repository;
@@ -75,6 +77,10 @@ pub struct ServerOptions {
     pub fallback: Fallback,
     /// How long signatures last: from when on their end is told.
     pub lifetimes: Lifetimes,
+    /// A reverse proxy stands before this server: it says in `X-Forwarded-For` who asks, and bounds what one address may hold.
+    pub behind_proxy: bool,
+    /// Whether the log tells the addresses of clients.
+    pub log_addresses: bool,
     /// How packs are made that somebody asks for; `None` if they are not.
     pub making: Option<Making>,
     /// Bounds on what a client may ask for.
@@ -89,6 +95,11 @@ pub struct Limits {
     /// Clients at once that listen to `/api/events` (503 beyond). Each holds a connection and some 13 kB (measured with 800) for as long
     /// as its app runs.
     pub listeners: usize,
+    /// Of the connections, those of one address (of IPv6: one /64). An idle one makes room for a new one; if all are being answered, the
+    /// new one is turned away.
+    pub connections_per_address: usize,
+    /// Of the listeners, those of one address (503 beyond).
+    pub listeners_per_address: usize,
     /// All headers of a request with its first line, bytes (431 beyond); also what is queued for a slow client, besides one
     /// chunk of a file.
     pub header_bytes: usize,
@@ -121,9 +132,17 @@ impl ServerOptions {
             health_interval: Some(Duration::from_secs(30)),
             fallback: Fallback::default(),
             lifetimes: Lifetimes::default(),
+            behind_proxy: false,
+            log_addresses: true,
             making: None,
             limits: Limits::default(),
         }
+    }
+
+    /// How many connections one address may hold, those of listeners among them. Behind a proxy all come from there.
+    fn connections_of_one_address(&self) -> usize {
+        let Limits { connections_per_address, listeners_per_address, .. } = self.limits;
+        if self.behind_proxy { usize::MAX } else { connections_per_address.saturating_add(listeners_per_address) }
     }
 }
 
@@ -132,6 +151,8 @@ impl Default for Limits {
         Self {
             connections: 1024,
             listeners: 1024,
+            connections_per_address: 256,
+            listeners_per_address: 256,
             header_bytes: 16 << 10,
             path_bytes: 1024,
             query_bytes: 1024,

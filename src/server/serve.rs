@@ -6,15 +6,18 @@ use crate::causes;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
+use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +26,8 @@ use tokio::task::JoinSet;
 use tower::Service as _;
 
 use super::patience::Patient;
-use super::{Limits, ServerError, ServerOptions, Shared, events, health, nodes};
+use super::places::{Busy, Place, Places};
+use super::{Limits, ServerError, ServerOptions, Shared, events, health, nodes, open_files};
 
 /// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any more, and running answers
 /// have [`Limits::grace`] to end.
@@ -33,6 +37,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
     let shared = Shared::open(&options)?;
+    open_files::make_room(&options.limits);
     let address = listener.local_addr().map_err(ServerError::Listen)?;
     let catalogue = shared.repository.catalogue().await;
     tracing::info!(%address, node = options.node, releases = catalogue.releases.len(), "serving the repository");
@@ -55,14 +60,19 @@ async fn connections(shared: &Shared, listener: TcpListener, shutdown: impl Futu
     let (app, limits) = (shared.router(), &shared.limits);
     let room = Arc::new(Semaphore::new(limits.connections.saturating_add(limits.listeners).min(Semaphore::MAX_PERMITS)));
     let stopping = shared.ending.subscribe();
+    let places = Places::new(shared.options.connections_of_one_address());
     let mut running = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = running.join_next() => {}
-            (stream, remote, place) = accept(&listener, &room) => {
-                running.spawn(connection(app.clone(), limits.clone(), stream, remote, place, stopping.clone()));
+            (stream, remote, room) = accept(&listener, &room) => match places.take(remote.ip().into()) {
+                Some(place) => {
+                    let held = Held { _room: room, place };
+                    running.spawn(connection(app.clone(), limits.clone(), stream, remote, held, stopping.clone()));
+                }
+                None => tracing::debug!("an address holds all the connections it may; one more is turned away"),
             }
         }
     }
@@ -89,17 +99,24 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, So
     }
 }
 
+/// What a connection holds as long as it lasts.
+struct Held {
+    _room: Option<OwnedSemaphorePermit>,
+    place: Place,
+}
+
 async fn connection(
     app: Router,
     limits: Limits,
     stream: TcpStream,
     remote: SocketAddr,
-    _place: Option<OwnedSemaphorePermit>,
+    held: Held,
     mut stopping: watch::Receiver<bool>,
 ) {
     _ = stream.set_nodelay(true); // a matter of speed only
     let stream = Patient::new(stream, limits.stall_time, limits.stall_bytes);
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| answer(app.clone(), remote, request));
+    let place = &held.place;
+    let service = hyper::service::service_fn(|request: Request<Incoming>| answer(app.clone(), remote, place.busy(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time)
@@ -109,6 +126,8 @@ async fn connection(
     let stop = async move { stopping.wait_for(|stop| *stop).await.is_ok() };
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        // Dropped in the middle of nothing: no request is being answered.
+        () = held.place.must_leave() => return,
         _ = stop => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -119,8 +138,32 @@ async fn connection(
     }
 }
 
-async fn answer(mut app: Router, remote: SocketAddr, request: Request<Incoming>) -> Result<Response, Infallible> {
+async fn answer(mut app: Router, remote: SocketAddr, busy: Busy, request: Request<Incoming>) -> Result<Response, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(remote));
-    app.call(request).await
+    let response = app.call(request).await?;
+    Ok(response.map(|body| Body::new(Answering { body, _busy: busy })))
+}
+
+/// A body whose connection is busy until it has gone.
+struct Answering {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use super::allowance::{Denied, KEPT_FREE, worthwhile};
 use super::chain::cheapest;
 use super::fingerprint::{self, Files};
 use super::id::PatchId;
@@ -22,6 +24,8 @@ use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
 use crate::model::version_tree::LARGEST_VERSION_TREE;
 use crate::model::{ContainerId, Platform, RelativePath, SignedPatch, Version, VersionTree};
+use crate::server::access::Client;
+use crate::server::places::Origin;
 use crate::server::refusal::Refusal;
 use crate::server::repository::Catalogue;
 use crate::server::{Shared, files, updates};
@@ -120,6 +124,7 @@ struct PatchInfo {
 /// `POST /api/incremental/analyze`: the cheapest chain of packs. Where none leads there, or none is cheap enough, the whole package is
 /// the answer; a server that makes packs makes one meanwhile.
 pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
+    let origin = request.extensions().get::<Client>().map(|Client(address)| Origin::from(*address));
     let body = read_body(&shared, request).await?;
     let mut question: Question = serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("the question: {error}")))?;
     drop(body);
@@ -145,7 +150,7 @@ pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Re
     };
     let analysis = match target {
         None => Analysis::nothing(current, damage),
-        Some(target) => look_for_packs(&shared, &catalogue, &kind, &current, target, damage),
+        Some(target) => look_for_packs(&shared, &catalogue, &kind, (&current, target), damage, origin),
     };
     Ok(updates::answer(&analysis))
 }
@@ -156,9 +161,9 @@ fn look_for_packs(
     shared: &Shared,
     catalogue: &Catalogue,
     kind: &Kind<'_>,
-    current: &Version,
-    target: &SignedRelease,
+    (current, target): (&Version, &SignedRelease),
     damage: Option<Damage>,
+    origin: Option<Origin>,
 ) -> Analysis {
     let fallback = &shared.options.fallback;
     let container = &target.release.container;
@@ -170,7 +175,7 @@ fn look_for_packs(
     let threshold = if fallback.enable_full_update { fallback.fallback_threshold } else { 1.0 };
     let cheap = |chain: &Vec<&SignedPatch>| (total(chain) as f64) < threshold * target.length as f64;
     let known = packs.iter().any(|pack| pack.patch.from.version == *current && pack.patch.to == *container);
-    let status = if known { None } else { ask_for_pack(shared, catalogue, kind, current, container) };
+    let status = if known { None } else { ask_for_pack(shared, catalogue, kind, (current, container), origin) };
     let chain = chain.filter(cheap).unwrap_or_default();
     let full = chain.is_empty();
     let total_size = if full { target.length } else { total(&chain) };
@@ -192,12 +197,26 @@ fn look_for_packs(
 }
 
 /// Has the pack from an installed release to `to` made, and gives where it is; `None` if nobody makes packs here, or not this one now.
-fn ask_for_pack(shared: &Shared, catalogue: &Catalogue, kind: &Kind<'_>, current: &Version, to: &ContainerId) -> Option<Status> {
+fn ask_for_pack(
+    shared: &Shared,
+    catalogue: &Catalogue,
+    kind: &Kind<'_>,
+    (current, to): (&Version, &ContainerId),
+    origin: Option<Origin>,
+) -> Option<Status> {
     let service = shared.patches.as_ref()?;
     let mut installed = catalogue.releases.iter().map(|signed| &signed.release.container);
     let from = installed.find(|from| kind.has(from) && from.version == *current)?;
-    match service.ask(from, to) {
-        Ok(status) => Some(status),
+    let allowed = || {
+        let packs: Vec<&SignedPatch> = catalogue.usable_patches().collect();
+        worthwhile(current, to, &catalogue.releases, &packs)?;
+        if fs4::available_space(shared.repository.root()).is_ok_and(|free| free < KEPT_FREE) {
+            return Err(Denied::DiskFull);
+        }
+        origin.map_or(Ok(()), |origin| service.askers.one_more(origin, Instant::now()))
+    };
+    match service.ask(from, to, allowed) {
+        Ok(status) => status,
         // The answer is right without it.
         Err(error @ QueueError::Full) => {
             tracing::warn!("{error}");

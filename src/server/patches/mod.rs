@@ -7,9 +7,11 @@
 //! ```text
 //! api      the two routes         chain    the cheapest chain of packs, pure
 //! queue    jobs, kept on disk     service  threads that work the queue off
+//! allowance  which packs are made on request, pure
 //! fingerprint  what is installed, held against the release that it should be, pure
 //! ```
 
+mod allowance;
 pub(super) mod api;
 mod chain;
 mod fingerprint;

@@ -62,6 +62,13 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Whether its pair may be asked for anew.
+    fn is_over(&self, now: Time) -> bool {
+        // A pack that was made and is asked for again is gone: it was old.
+        let forgotten = self.status == Status::Completed || now.duration_since(self.updated) >= REMEMBERED;
+        self.status.has_ended() && forgotten
+    }
+
     fn pair(&self) -> Pair {
         (self.from.clone(), self.to.clone())
     }
@@ -157,15 +164,20 @@ impl Queue {
         Ok(queue)
     }
 
+    /// Where the job of a pair is; `None` if there is none, or one that is over.
+    pub(super) fn status(&self, from: &ContainerId, to: &ContainerId, now: Time) -> Option<Status> {
+        let state = self.state();
+        let job = state.jobs.get(&(from.clone(), to.clone()))?;
+        (!job.is_over(now)).then_some(job.status)
+    }
+
     /// Asks for the pack of a pair; the same pair twice is one job. Gives where it is.
     pub(super) fn ask(&self, from: &ContainerId, to: &ContainerId, now: Time) -> Result<Status, QueueError> {
         let patch_id = PatchId { from: from.version.clone(), to: to.version.clone(), platform: to.platform.clone() };
         let pair = (from.clone(), to.clone());
         let mut state = self.state();
         if let Some(job) = state.jobs.get(&pair) {
-            // A pack that was made and is asked for again is gone: it was old.
-            let over = job.status == Status::Completed || now.duration_since(job.updated) >= REMEMBERED;
-            if !(job.status.has_ended() && over) {
+            if !job.is_over(now) {
                 return Ok(job.status);
             }
         }

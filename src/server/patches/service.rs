@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::allowance::{Askers, Denied};
 use super::id::PatchId;
 use super::queue::{Job, Outcome, Queue, QueueError, Status};
 use crate::causes;
@@ -79,6 +80,8 @@ impl Maker for ProjectMaker {
 #[derive(Debug)]
 pub(in crate::server) struct Service {
     queue: Arc<Queue>,
+    /// Who has had packs made lately.
+    pub(super) askers: Askers,
 }
 
 impl Service {
@@ -91,12 +94,25 @@ impl Service {
             let thread = std::thread::Builder::new().name(format!("patches-{number}"));
             thread.spawn(move || work(&queue, &*maker)).map_err(failed)?;
         }
-        Ok(Self { queue })
+        Ok(Self { queue, askers: Askers::default() })
     }
 
-    /// Asks for a pack; gives where its job is.
-    pub(super) fn ask(&self, from: &ContainerId, to: &ContainerId) -> Result<Status, QueueError> {
-        self.queue.ask(from, to, host::now())
+    /// Asks for a pack; gives where its job is. A pack that nobody has asked for yet is made only if it is allowed.
+    pub(super) fn ask(
+        &self,
+        from: &ContainerId,
+        to: &ContainerId,
+        allowed: impl FnOnce() -> Result<(), Denied>,
+    ) -> Result<Option<Status>, QueueError> {
+        let now = host::now();
+        if let Some(status) = self.queue.status(from, to, now) {
+            return Ok(Some(status));
+        }
+        if let Err(denied) = allowed() {
+            tracing::debug!(from = %from.version, %to, "no pack is made: {denied}");
+            return Ok(None);
+        }
+        self.queue.ask(from, to, now).map(Some)
     }
 
     /// The jobs with this id: one, or one for each of several apps.

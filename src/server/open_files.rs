@@ -1,0 +1,50 @@
+//! Room for as many open files as the limits on connections need: each connection is one, and so is each file that is being sent.
+
+use super::Limits;
+
+/// The log, the listening socket, the repository's documents, checks of other nodes, packs that are made.
+const BESIDES: u64 = 128;
+
+/// How many files these limits can open.
+fn needed(limits: &Limits) -> u64 {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    count(limits.connections).saturating_mul(2).saturating_add(count(limits.listeners)).saturating_add(BESIDES)
+}
+
+/// Raises the process's own limit as far as it may, and tells if that is not enough.
+#[cfg(unix)]
+pub(super) fn make_room(limits: &Limits) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = needed(limits);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let possible = maximum.map_or(needed, |maximum| maximum.min(needed));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum });
+    if raised.is_err() || possible < needed {
+        let allowed = if raised.is_ok() { possible } else { current.unwrap_or(possible) };
+        tracing::warn!(
+            needed,
+            allowed,
+            "the system allows fewer open files than all connections and listeners can take; raise LimitNOFILE or lower --listeners"
+        );
+    }
+}
+
+/// Windows has no such limit.
+#[cfg(not(unix))]
+pub(super) fn make_room(limits: &Limits) {
+    let _ = needed(limits);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_may_send_a_file_and_a_listener_does_not() {
+        let limits = Limits { connections: 100, listeners: 1000, ..Limits::default() };
+        assert_eq!(needed(&limits), 200 + 1000 + BESIDES);
+    }
+}
