@@ -88,11 +88,6 @@ impl<'a, T: Send + 'a> Hedge<'a, T> {
         }
     }
 
-    /// The sources that were asked and have not answered.
-    pub fn silent(&self) -> impl Iterator<Item = usize> {
-        self.board.asked.iter().map(|asked| asked.index)
-    }
-
     fn look(&mut self, now: Instant) {
         if let Some(best) = self.board.leave_the_slower(now) {
             let best = self.answers.remove(best);
@@ -252,6 +247,6 @@ mod tests {
         };
         let mut hedge = Hedge::new(0..2, ask);
         assert_eq!(hedge.next().await, Some((1, 1)));
-        assert_eq!(hedge.silent().collect::<Vec<_>>(), [0]);
+        assert_eq!(hedge.board.asked.iter().map(|asked| asked.index).collect::<Vec<_>>(), [0]);
     }
 }

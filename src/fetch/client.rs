@@ -256,26 +256,52 @@ pub(super) fn http(url: &Url, source: reqwest::Error) -> FetchError {
 }
 
 fn follow(attempt: reqwest::redirect::Attempt) -> reqwest::redirect::Action {
-    let (to, from) = (attempt.url(), attempt.previous());
-    let leaves_tls = to.scheme() != "https" && from.iter().any(|url| url.scheme() == "https");
-    // A server out there must not make this computer ask itself or what hangs on the same wire.
-    let turns_inside = is_local(to) && from.first().is_some_and(|first| !is_local(first));
-    if leaves_tls {
-        attempt.error("redirect from https to http refused")
-    } else if turns_inside {
-        attempt.error("redirect to an address of this computer refused")
+    match refused(attempt.url(), attempt.previous()) {
+        Some(reason) => attempt.error(reason),
+        None => attempt.follow(),
+    }
+}
+
+/// Why a redirect to `to` is not followed, where `from` are the addresses so far, the first one first.
+fn refused(to: &Url, from: &[Url]) -> Option<&'static str> {
+    if !matches!(to.scheme(), "http" | "https") {
+        Some("redirect to another protocol refused")
+    } else if to.scheme() != "https" && from.iter().any(|url| url.scheme() == "https") {
+        Some("redirect from https to http refused")
+    } else if is_local(to) && from.first().is_some_and(|first| !is_local(first)) {
+        // A server out there must not make this computer ask itself or what hangs on the same wire.
+        Some("redirect to an address of this computer refused")
     } else if !to.username().is_empty() || to.password().is_some() {
-        attempt.error("redirect to an address with a password refused")
-    } else if attempt.previous().len() > REDIRECTS {
-        attempt.error("too many redirects")
+        Some("redirect to an address with a password refused")
+    } else if from.len() > REDIRECTS {
+        Some("too many redirects")
     } else {
-        attempt.follow()
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redirects_lead_to_the_web_and_never_inside() {
+        let refused = |from: &str, to: &str| super::refused(&to.parse().unwrap(), &[from.parse().unwrap()]).is_some();
+        let (public, local) = ("http://cdn.example.com/", "http://127.0.0.1:8080/");
+        for to in ["https://other.example.com/", "http://other.example.com/", "http://10.0.0.8/"] {
+            assert!(!refused(public, to), "{to}");
+        }
+        for to in ["http://127.0.0.1:631/", "http://169.254.169.254/latest/", "http://localhost/", "http://[::1]/"] {
+            assert!(refused(public, to), "{to}");
+        }
+        assert!(!refused(local, "http://127.0.0.1:9090/"), "a repository that is on this computer itself");
+        for to in ["ftp://other.example.com/", "file:///etc/passwd", "http://user:secret@other.example.com/"] {
+            assert!(refused(public, to) && refused(local, to), "{to}");
+        }
+        assert!(refused("https://cdn.example.com/", "http://cdn.example.com/"));
+        let many = vec![public.parse().unwrap(); REDIRECTS + 1];
+        assert!(super::refused(&public.parse().unwrap(), &many).is_some());
+    }
 
     #[test]
     fn a_slow_line_goes_on_and_a_drip_ends() {
