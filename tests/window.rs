@@ -12,7 +12,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use image::RgbaImage;
 use kuzflow::engine::mailbox;
-use kuzflow::engine::protocol::{Command, Event, NoUpdate, Phase, ProblemKind};
+use kuzflow::engine::protocol::{Command, Event, NoUpdate, NodeState, Phase, ProblemKind};
 use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
@@ -37,7 +37,16 @@ impl Window {
 
     /// A window on a screen that has this much room for it, points.
     fn open_on(state: ViewState, look: Look, room: Option<egui::Vec2>) -> Self {
-        let (handle, engine) = mailbox::channel();
+        Self::open_between(state, look, room, mailbox::channel())
+    }
+
+    /// A window at this end of a mailbox.
+    fn open_between(
+        state: ViewState,
+        look: Look,
+        room: Option<egui::Vec2>,
+        (handle, engine): (mailbox::Handle, mailbox::EngineEnd),
+    ) -> Self {
         let mut dialog = Dialog::new(
             state,
             handle,
@@ -470,6 +479,82 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
     assert!(!window.sees_part("Cannot open the folder"));
     window.press(egui::Key::Enter);
     assert_eq!(window.closed(), Some(CloseReason::ByUser));
+}
+
+#[test]
+fn nothing_is_said_of_files_where_the_launcher_holds_none() {
+    let mut window = Window::scene("offer");
+    let mut versions = scenes::installed();
+    for version in &mut versions {
+        version.holds_files = false;
+    }
+    window.emit(Event::Installed { versions, kept: Vec::new() });
+    window.click("Installed versions");
+    assert!(!window.sees_part("your files") && !window.sees_part("your current files"));
+    for button in ["Switch to this…", "Go back to this…", "Remove"] {
+        window.click_nth(button, 0);
+        assert!(window.sees("Cancel"));
+        for text in ["our files", "our current files", "our own files", "kept in a folder"] {
+            assert!(!window.sees_part(text), "{button}: {text}");
+        }
+        window.click("Cancel");
+    }
+}
+
+#[test]
+fn the_version_that_only_starts_next_is_not_called_active() {
+    let mut window = Window::scene("offer");
+    let mut versions = scenes::installed();
+    (versions[0].running, versions[1].running) = (false, true);
+    window.emit(Event::Installed { versions, kept: Vec::new() });
+    window.click("Installed versions");
+    assert!(window.sees("Starts next") && window.sees("Running") && !window.sees("Active"));
+}
+
+#[test]
+fn what_was_skipped_can_be_offered_again() {
+    let mut window = Window::scene("up-to-date");
+    window.emit(Event::Phase { phase: Phase::UpToDate { reason: NoUpdate::Skipped, current: Some(Version::new(1, 8, 5)) } });
+    window.click("Offer it again");
+    assert_eq!(window.commands(), [Command::OfferSkipped]);
+}
+
+#[test]
+fn another_start_turns_the_window_to_what_it_asks_for() {
+    let (handle, engine) = mailbox::channel();
+    let mut window = Window::open_between(scenes::state("idle", Language::English), ENGLISH, None, (handle.clone(), engine));
+    handle.want(mailbox::WindowPart::Versions);
+    window.harness.step();
+    window.settle();
+    assert!(window.sees("Back") && handle.wanted().is_none());
+    handle.want(mailbox::WindowPart::Check);
+    window.harness.step();
+    window.settle();
+    assert_eq!(window.commands(), [Command::Check { by_user: true }]);
+}
+
+#[test]
+fn a_first_installation_that_was_cancelled_can_go_on() {
+    let mut window = Window::scene("first-install");
+    window.click("Install");
+    window.emit(Event::Phase { phase: Phase::Cancelled });
+    assert!(window.sees("Installation cancelled") && !window.sees("Check for updates"));
+    window.click("Continue installing");
+    assert_eq!(window.commands(), [Command::Start, Command::Start]);
+}
+
+#[test]
+fn a_download_that_nobody_sends_has_no_end_in_hours() {
+    let mut window = Window::scene("downloading");
+    let Event::Progress(mut progress) = scenes::progress(Language::English, 0.5, true) else { panic!() };
+    progress.seconds_left = Some(165_000);
+    window.emit(Event::Progress(progress.clone()));
+    assert!(window.sees("More than a day left"));
+    for node in &mut progress.nodes {
+        node.state = NodeState::Waiting;
+    }
+    window.emit(Event::Progress(progress));
+    assert!(window.sees("Waiting") && !window.sees_part(" left"));
 }
 
 #[test]

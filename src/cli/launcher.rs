@@ -170,8 +170,12 @@ enum Verb {
     /// Do not offer a version.
     #[command(after_help = "Example: kuzflow-launcher skip 1.8.7")]
     Skip {
-        /// Which one.
-        version: Version,
+        /// Which one; with --undo all of them if absent.
+        #[arg(required_unless_present = "undo")]
+        version: Option<Version>,
+        /// Offer it again.
+        #[arg(long)]
+        undo: bool,
     },
     /// Remove an installed version that is not in use.
     #[command(after_help = "Example: kuzflow-launcher remove 1.8.5")]
@@ -376,7 +380,8 @@ impl Session<'_> {
             Verb::Rollback { list: true, .. } => self.points(),
             Verb::Rollback { version, list: false } => return self.roll_back(version),
             Verb::Pin { release } => self.pin(release),
-            Verb::Skip { version } => self.skip(version),
+            Verb::Skip { version, undo: true } => self.offer_again(version),
+            Verb::Skip { version, undo: false } => self.skip(version),
             Verb::Remove { version } => self.remove(&version),
             Verb::Verify { version, repair: true } => return self.repair(version.as_ref()),
             Verb::Verify { version, repair: false } => self.verify(version.as_ref()),

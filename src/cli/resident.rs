@@ -5,7 +5,7 @@
 //! nothing happens (one thread waits for the next event or the next date), or a window that was not called for.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::own::Own;
@@ -15,10 +15,11 @@ use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event, Phase, ProblemKind};
+use crate::engine::reminder::{Reminder, Step};
 use crate::engine::schedule::{Check, Input, Outcome, Rules};
 use crate::engine::watch::{self, Watch};
 use crate::host;
-use crate::launcher::{self, ViewState};
+use crate::launcher::{self, Told, ViewState};
 use crate::model::{Offer, Version};
 use crate::settings::CheckTime;
 use crate::store::launch::exit_code;
@@ -80,6 +81,9 @@ struct Resident<'a> {
     /// A check that is due.
     due: Arc<Mutex<Option<Check>>>,
     announcements: Announcements,
+    /// What was announced and went unanswered.
+    reminder: Reminder,
+    began: Instant,
     /// What the last check allows to be fetched without a question.
     may_fetch: bool,
     /// The check under way was begun here.
@@ -111,6 +115,8 @@ impl<'a> Resident<'a> {
             watch,
             due,
             announcements: Announcements::default(),
+            reminder: Reminder::default(),
+            began: Instant::now(),
             may_fetch: false,
             own_check: false,
             checking: false,
@@ -150,6 +156,10 @@ impl<'a> Resident<'a> {
             (true, _) => LOOK_AT_TRIAL,
             (false, true) => LOOK_AT_PROBATION,
             (false, false) => LONGEST_WAIT,
+        };
+        let limit = match self.remind() {
+            Step::LookIn(wait) => limit.min(wait),
+            Step::Nothing | Step::Announce => limit,
         };
         for event in self.handle.wait(limit) {
             self.output.event(&event);
@@ -239,12 +249,32 @@ impl<'a> Resident<'a> {
         self.tell(Input::Ended(outcome));
     }
 
+    /// Announces an offer again that nobody has answered, if it is time; what is under way or answered is not announced.
+    fn remind(&mut self) -> Step {
+        if !matches!(self.handle.phase(), Phase::Offered { .. }) {
+            self.reminder.settled();
+        }
+        let step = self.reminder.step(self.began.elapsed(), host::screen::idle);
+        if step == Step::Announce {
+            tracing::info!("what nobody has answered is announced again");
+            let phase = self.handle.phase();
+            self.view.apply(Event::Phase { phase });
+            self.announce();
+        }
+        step
+    }
+
     /// Tells a person where the engine is.
     fn announce(&mut self) {
         if self.options.headless {
             return;
         }
-        announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
+        let told = announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
+        if told == Told::TimedOut {
+            self.reminder.unanswered(self.began.elapsed());
+        } else {
+            self.reminder.settled();
+        }
     }
 
     /// A window that was closed on the way stops nothing: the new version is there at the next start.

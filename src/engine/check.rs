@@ -15,7 +15,7 @@ use crate::fetch::{Client, NodeMemory};
 use crate::model::launcher::own_version;
 use crate::model::node::redacted;
 use crate::model::plan::{Plan, Reason, Way};
-use crate::model::release::{Audience, Choice, SignedRelease};
+use crate::model::release::{Audience, Choice, Release, SignedRelease, put_aside};
 use crate::model::{Node, Offer, Platform, Version, node};
 use crate::plain;
 use crate::store::{State, StoreError};
@@ -76,6 +76,21 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
         memory.estimated_seconds(&nodes, bytes_to_fetch, context.settings.bandwidth_limit()).map(|seconds| seconds.ceil() as u64);
     let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
     Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds, file: None })))
+}
+
+/// The versions that the repository had for this installation when it was seen last; `None` if it never was.
+pub fn seen_last(context: &Context) -> Option<Vec<Version>> {
+    let repository = Trust::new(context.home.trust(), context.shipped_root.clone()).cached()?;
+    let mine = repository.releases.iter().filter(|signed| concerns(context, signed));
+    Some(mine.map(|signed| signed.release.container.version.clone()).collect())
+}
+
+/// Whether a release is for this app, system and channel.
+fn concerns(context: &Context, signed: &SignedRelease) -> bool {
+    let Release { container, channel, .. } = &signed.release;
+    container.app.as_str() == context.settings.app.as_str()
+        && container.platform == Platform::current()
+        && *channel == context.settings.channel
 }
 
 /// The version to move on from. One that waits for the next start counts as active.
@@ -148,7 +163,9 @@ fn choose<'a>(
         };
     }
     // What did not come up here is not offered again.
-    let unwanted: Vec<Version> = state.skipped.iter().chain(&state.failed).cloned().collect();
+    let mine: Vec<SignedRelease> = repository.releases.iter().filter(|signed| concerns(context, signed)).cloned().collect();
+    let aside = put_aside(&mine, &state.skipped);
+    let unwanted: Vec<Version> = aside.into_iter().chain(state.failed.iter().cloned()).collect();
     let audience = Audience {
         app,
         platform: &platform,

@@ -191,6 +191,7 @@ impl Driver {
             Effect::Cancel => self.steer(RunState::Cancel),
             Effect::LimitBandwidth(limit) => self.control.send_modify(|control| control.limit = limit),
             Effect::Skip(version) => self.skip(version),
+            Effect::SkipNothing => self.remember(|state| state.skipped.clear()),
             Effect::Choose { id, at_next_start } => {
                 let emitter = self.emitter.clone();
                 let choose =
@@ -387,6 +388,7 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
             running: RunningLock::is_held(&context.home, &record.container),
             ready: waits(&record.container),
             folder: context.home.container(&record.container),
+            holds_files: usage::holds_user_files(&context.home.container(&record.container)),
             size: record.size,
             installed: record.installed,
             left: points.iter().find(|point| point.container == record.container).map(|point| point.left),
@@ -406,8 +408,9 @@ pub fn kept(context: &Context) -> Vec<KeptFiles> {
         left: snapshot.left,
         folder: snapshot.place(home),
     };
-    // What cannot be looked at now is not shown.
-    snapshots::list(home).unwrap_or_default().iter().map(kept).collect()
+    // What cannot be looked at now is not shown, nor is what holds nothing.
+    let kept = snapshots::list(home).unwrap_or_default().iter().map(kept).collect::<Vec<_>>();
+    kept.into_iter().filter(|kept| usage::holds_user_files(&kept.folder)).collect()
 }
 
 /// The room that the installation takes; looks at every file.

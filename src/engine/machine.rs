@@ -150,6 +150,9 @@ impl Machine {
                 }
                 _ => Vec::new(),
             },
+            Command::OfferSkipped if self.at_rest() => {
+                std::iter::once(Effect::SkipNothing).chain(self.check(None, true, false)).collect()
+            }
             Command::Retry if matches!(self.phase, Phase::Failed { .. }) => self.retry(),
             Command::Switch(id) if self.at_rest() => self.choose(id),
             Command::RollBack(to) if self.at_rest() => self.roll_back(to),

@@ -13,14 +13,15 @@
 //! instance                     another start of the launcher asks the one beside the app for its window
 //! watch                        when to check beside the running app
 //!    ├── schedule  push         the clock's part, pure; what a server says
-//!    └── announcements          which offers are shown by themselves
+//!    ├── announcements          which offers are shown by themselves
+//!    └── reminder               and when again, if nobody has answered
 //! ```
 
 pub mod announcements;
 pub mod app;
 mod applying;
 pub mod channel;
-mod check;
+pub mod check;
 mod closing;
 pub mod context;
 pub mod described;
@@ -38,6 +39,7 @@ mod planning;
 pub mod problem;
 pub mod protocol;
 pub mod push;
+pub mod reminder;
 mod renewal;
 pub mod repair;
 pub mod schedule;

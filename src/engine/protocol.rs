@@ -42,6 +42,8 @@ pub enum Command {
     Later,
     /// Never show this version again.
     Skip,
+    /// Skip no version any longer, and look for a release.
+    OfferSkipped,
     /// Try again what failed.
     Retry,
     /// Make another installed version the active one.
@@ -411,6 +413,8 @@ pub struct InstalledVersion {
     pub running: bool,
     /// When it was left, if the user's files are kept as they were then: a point to go back to.
     pub left: Option<jiff::Timestamp>,
+    /// Whether any file of the user lies in it.
+    pub holds_files: bool,
     /// Whether it did not come up here.
     pub failed: bool,
     /// Whether it is newer than the active one and only waits to be chosen.

@@ -75,6 +75,30 @@ pub fn blends() -> bool {
     owner().is_some_and(|reply| reply.owner != x11rb::NONE)
 }
 
+/// For how long nobody has touched keyboard and pointer; `None` where the desktop does not say.
+#[cfg(all(unix, not(target_os = "macos")))]
+pub fn idle() -> Option<std::time::Duration> {
+    use x11rb::protocol::sync::ConnectionExt;
+
+    // Another desktop's X server hears only what its own programs are told.
+    if std::env::var_os("WAYLAND_DISPLAY").is_some() {
+        return None;
+    }
+    let (server, _) = x11rb::connect(None).ok()?;
+    server.sync_initialize(3, 1).ok()?.reply().ok()?;
+    let counters = server.sync_list_system_counters().ok()?.reply().ok()?.counters;
+    let counter = counters.iter().find(|counter| counter.name == b"IDLETIME")?.counter;
+    let value = server.sync_query_counter(counter).ok()?.reply().ok()?.counter_value;
+    let milliseconds = i64::from(value.hi) << 32 | i64::from(value.lo);
+    u64::try_from(milliseconds).ok().map(std::time::Duration::from_millis)
+}
+
+/// For how long nobody has touched keyboard and pointer; `None` where the desktop does not say.
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+pub const fn idle() -> Option<std::time::Duration> {
+    None
+}
+
 /// What the taskbar leaves of the primary screen.
 #[cfg(windows)]
 pub fn work_area(_scale: f64) -> Option<Area> {

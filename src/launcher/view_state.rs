@@ -5,8 +5,8 @@
 
 use super::texts::Language;
 use crate::engine::protocol::{
-    ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NodeFault, NodeProgress, NodeState, Phase,
-    Problem, ProblemKind, Progress, SwapObstacle,
+    ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState,
+    Phase, Problem, ProblemKind, Progress, SwapObstacle,
 };
 use crate::model::happened::Notice;
 use crate::model::{Node, Offer};
@@ -88,6 +88,8 @@ pub enum Action {
     Later,
     /// Never this version.
     Skip,
+    /// What was skipped after all.
+    OfferSkipped,
     /// Pause the download.
     Pause,
     /// Go on.
@@ -140,6 +142,7 @@ impl Action {
             Self::Start | Self::Install | Self::GoOn => Command::Start,
             Self::Later => Command::Later,
             Self::Skip => Command::Skip,
+            Self::OfferSkipped => Command::OfferSkipped,
             Self::Pause => Command::Pause,
             Self::Resume => Command::Resume,
             Self::Cancel => Command::Cancel,
@@ -175,6 +178,7 @@ impl Action {
             Self::GoOn => "action-go-on",
             Self::Later => "action-later",
             Self::Skip => "action-skip",
+            Self::OfferSkipped => "action-offer-skipped",
             Self::Pause => "action-pause",
             Self::Resume => "action-resume",
             Self::Cancel => "action-cancel",
@@ -310,6 +314,11 @@ impl ViewState {
         self.installed.iter().filter(|version| version.surplus)
     }
 
+    /// Whether the active version holds files of the user, which a switch would take along.
+    pub fn holds_files(&self) -> bool {
+        self.active().is_some_and(|active| active.holds_files)
+    }
+
     /// The active version, as far as is known.
     pub fn active(&self) -> Option<&InstalledVersion> {
         self.installed.iter().find(|version| version.active)
@@ -380,6 +389,7 @@ impl ViewState {
             Phase::Idle if self.tells() => actions(Some(Action::Ok), None, None),
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
             Phase::Checking => actions(None, Some(Action::Close), None),
+            Phase::UpToDate { reason: NoUpdate::Skipped, .. } => actions(Some(Action::Close), Some(Action::OfferSkipped), None),
             Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
             Phase::Offered { offer } if offer.file.is_some() => actions(Some(Action::Install), Some(Action::Later), None),
             Phase::Offered { offer } if offer.current.is_none() => actions(Some(Action::Install), Some(Action::Close), None),

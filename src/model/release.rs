@@ -172,6 +172,16 @@ impl SignedRelease {
     }
 }
 
+/// What a user who skipped these versions is not offered: those, and, as long as one of them is there to be had, nothing older in their place.
+/// What the publisher insists on is offered all the same.
+pub fn put_aside(releases: &[SignedRelease], skipped: &[Version]) -> Vec<Version> {
+    let version = |signed: &SignedRelease| signed.release.container.version.clone();
+    let is_skipped = |signed: &&SignedRelease| skipped.contains(&signed.release.container.version);
+    let newest = releases.iter().filter(is_skipped).filter(|signed| !signed.release.halted).map(version).max();
+    let aside = |signed: &&SignedRelease| is_skipped(signed) || newest.as_ref() > Some(&signed.release.container.version);
+    releases.iter().filter(|signed| !signed.release.mandatory).filter(aside).map(version).collect()
+}
+
 impl Audience<'_> {
     /// The release to offer among `releases`. Never an older one than the current; the same question always has the same answer.
     pub fn choose<'a>(&self, releases: &'a [SignedRelease]) -> Choice<'a> {
@@ -268,6 +278,23 @@ mod tests {
         assert_eq!(choose(&releases, Some("1.10.0"), &[], "i"), Choice::UpToDate);
         assert_eq!(choose(&releases, Some("2.0.0"), &[], "i"), Choice::UpToDate);
         assert_eq!(choose(&releases, Some("1.9.0"), &[Version::new(1, 10, 0)], "i"), Choice::Skipped(&releases[1]));
+    }
+
+    #[test]
+    fn who_skips_a_version_is_not_offered_an_older_one_instead() {
+        let mut releases = [release("1.1.0", 1000), release("1.2.0", 1000), release("1.3.0", 1000)];
+        let skipped = [Version::new(1, 2, 0)];
+        assert_eq!(put_aside(&releases, &[]), []);
+        assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 1, 0), Version::new(1, 2, 0)]);
+        let aside = put_aside(&releases, &skipped);
+        assert_eq!(choose(&releases, Some("1.0.0"), &aside, "i"), Choice::Offer(&releases[2]), "the newer one is");
+        // Withdrawn: the older one is what takes its place now.
+        releases[1].release.halted = true;
+        assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
+        releases[1].release.halted = false;
+        releases[0].release.mandatory = true;
+        assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
+        assert_eq!(put_aside(&releases, &[Version::new(9, 9, 9)]), []);
     }
 
     #[test]

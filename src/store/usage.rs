@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Home;
-use crate::look::entries_if_readable;
+use super::migrate::CARRIED;
+use crate::look::{self, entries_if_readable};
 
 /// Room on the disk, bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,21 @@ pub fn measure(home: &Home) -> Usage {
     }
     usage.folders.sort();
     usage
+}
+
+/// Whether any file of the user lies in a version's folder, or in one where such files are kept. What cannot be looked at may be one.
+pub fn holds_user_files(folder: &Path) -> bool {
+    CARRIED.iter().any(|part| holds_files(&folder.join(part)))
+}
+
+fn holds_files(folder: &Path) -> bool {
+    match look::entries(folder) {
+        Ok(entries) => entries.iter().any(|entry| {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            !is_folder || holds_files(&entry.path())
+        }),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 #[derive(Default)]

@@ -141,6 +141,7 @@ pub fn installed() -> Vec<InstalledVersion> {
         installed: installed.parse().unwrap(),
         active,
         left: None,
+        holds_files: true,
         failed: false,
         pinned: false,
         surplus: false,

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::Session;
 use crate::cli::Ending;
+use crate::engine::check;
 use crate::engine::driver;
 use crate::engine::problem;
-use crate::engine::protocol::{Command, Event, NoUpdate, Phase};
+use crate::engine::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::store::{StoreError, remove, rollback};
 
@@ -121,14 +122,50 @@ impl Session<'_> {
         Ok(Ending::Done)
     }
 
-    pub(super) fn skip(&self, version: Version) -> Result<Ending, StoreError> {
+    pub(super) fn skip(&self, version: Option<Version>) -> Result<Ending, StoreError> {
+        let Some(version) = version else { return Ok(Ending::NothingToDo) };
         let mut state = self.place.home.state()?;
-        if !state.skipped.contains(&version) {
-            state.skipped.push(version);
-            self.place.home.set_state(&state)?;
+        if state.skipped.contains(&version) || self.chosen().is_some_and(|chosen| version <= chosen.version) {
+            let text = self.output.texts.with("skip-nothing", &[("version", &version.to_string())]);
+            return Ok(self.nothing_skipped(&text, &state.skipped));
         }
+        if !self.is_published(&version) {
+            let chain =
+                vec!["the repository, as it was seen last, has no such release for this app, system and channel".to_owned()];
+            let problem = Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain };
+            return Ok(self.output.problem(&problem));
+        }
+        self.output.say(&self.output.texts.with("skipped", &[("version", &version.to_string())]));
+        state.skipped.push(version);
+        self.place.home.set_state(&state)?;
         self.output.result(json!({ "status": "done", "skipped": state.skipped }));
         Ok(Ending::Done)
+    }
+
+    /// Skips no longer: one version, or all of them.
+    pub(super) fn offer_again(&self, version: Option<Version>) -> Result<Ending, StoreError> {
+        let mut state = self.place.home.state()?;
+        let before = state.skipped.len();
+        state.skipped.retain(|skipped| version.as_ref().is_some_and(|version| version != skipped));
+        if state.skipped.len() == before {
+            return Ok(self.nothing_skipped(&self.output.texts.get("skip-none"), &state.skipped));
+        }
+        self.place.home.set_state(&state)?;
+        self.output.say(&self.output.texts.get("unpinned"));
+        self.output.result(json!({ "status": "done", "skipped": state.skipped }));
+        Ok(Ending::Done)
+    }
+
+    fn nothing_skipped(&self, text: &str, skipped: &[Version]) -> Ending {
+        self.output.say(text);
+        self.output.result(json!({ "status": "nothing_to_do", "skipped": skipped }));
+        Ending::NothingToDo
+    }
+
+    /// Whether there is such a release, as far as can be said without the network.
+    fn is_published(&self, version: &Version) -> bool {
+        let Some(repository) = check::seen_last(&self.context()) else { return true };
+        repository.iter().any(|published| published == version)
     }
 
     pub(super) fn remove(&self, version: &Version) -> Result<Ending, StoreError> {

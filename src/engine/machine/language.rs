@@ -130,6 +130,8 @@ pub enum Effect {
     Cancel,
     /// Never offer this version again.
     Skip(Version),
+    /// Remember that no version is skipped.
+    SkipNothing,
     /// Switch to this version: now, or at the next start while the app is running.
     Choose {
         /// Which version.

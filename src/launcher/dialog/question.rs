@@ -97,7 +97,7 @@ impl Dialog {
             Question::Remove(_) => Some(Words {
                 title: with("remove-title"),
                 paragraphs: std::iter::once(texts.with("remove-text", &[("size", &texts.size(self.view.size_of(version)))]))
-                    .chain(version.left.map(|_| texts.get("remove-text-kept")))
+                    .chain(version.left.filter(|_| version.holds_files).map(|_| texts.get("remove-text-kept")))
                     .collect(),
                 yes: "action-remove",
                 emphasis: Emphasis::Danger,
@@ -105,7 +105,9 @@ impl Dialog {
             }),
             Question::Switch(_) if self.view.at_rest() => {
                 let active = self.view.active().map(|active| active.id.version.to_string());
-                let back = active.map(|active| texts.with("switch-text-back", &[("version", &active)]));
+                // Where the app keeps its files elsewhere nothing is said of them.
+                let carries = self.view.holds_files();
+                let back = active.filter(|_| carries).map(|active| texts.with("switch-text-back", &[("version", &active)]));
                 let rest = [
                     back,
                     version.failed.then(|| texts.get("switch-text-failed")),
@@ -113,7 +115,7 @@ impl Dialog {
                 ];
                 Some(Words {
                     title: with("switch-title"),
-                    paragraphs: std::iter::once(texts.get("switch-text")).chain(rest.into_iter().flatten()).collect(),
+                    paragraphs: carries.then(|| texts.get("switch-text")).into_iter().chain(rest.into_iter().flatten()).collect(),
                     yes: "action-switch-now",
                     emphasis: Emphasis::Primary,
                     command: Command::Switch(id),
@@ -121,8 +123,10 @@ impl Dialog {
             }
             Question::GoBack(_) if self.view.at_rest() => {
                 let date = texts.moment(version.left?, &self.options.zone);
-                let rest = [Some(texts.get("go-back-text-kept")), running.then(|| texts.get("go-back-text-running"))];
-                let first = texts.with("go-back-text", &[("version", &number), ("date", &date)]);
+                let keeps = self.view.holds_files();
+                let rest = [keeps.then(|| texts.get("go-back-text-kept")), running.then(|| texts.get("go-back-text-running"))];
+                let first = if version.holds_files || keeps { "go-back-text" } else { "go-back-text-plain" };
+                let first = texts.with(first, &[("version", &number), ("date", &date)]);
                 Some(Words {
                     title: with("go-back-title"),
                     paragraphs: std::iter::once(first).chain(rest.into_iter().flatten()).collect(),

@@ -53,8 +53,11 @@ impl Dialog {
         ui.spacing_mut().item_spacing.y = 6.0;
         ui.horizontal_wrapped(|ui| {
             ui.label(RichText::new(version.id.version.to_string()).font(theme::title(16.0)));
+            // Another one runs: this one comes with the next start.
+            let waits = version.active && !version.running && self.view.installed.iter().any(|other| other.running);
             let badges = [
-                (version.active, "version-active", colours.accent_text),
+                (version.active && !waits, "version-active", colours.accent_text),
+                (waits, "version-next", colours.accent_text),
                 (version.running, "version-running", colours.success),
                 (version.pinned, "version-pinned", colours.muted),
                 (version.failed, "version-failed", colours.warning),
@@ -72,6 +75,7 @@ impl Dialog {
         ui.label(RichText::new(facts).size(13.0).color(colours.muted));
         ui.add_space(2.0);
         ui.horizontal_wrapped(|ui| self.choices_for(ui, version));
+        self.ways_to(ui, version);
     }
 
     fn choices_for(&mut self, ui: &mut Ui, version: &InstalledVersion) {
@@ -100,6 +104,18 @@ impl Dialog {
         }
         if open {
             self.open_folder(&version.folder);
+        }
+    }
+
+    /// What becomes of the user's files with the two ways to a version, where there are two.
+    fn ways_to(&self, ui: &mut Ui, version: &InstalledVersion) {
+        let of_interest = self.view.at_rest() && !version.active && (version.holds_files || self.view.holds_files());
+        let Some(left) = version.left.filter(|_| of_interest) else { return };
+        let date = self.texts.date(left, &self.options.zone);
+        let colours = Palette::of(ui);
+        ui.spacing_mut().item_spacing.y = 2.0;
+        for text in [self.texts.get("version-way-switch"), self.texts.with("version-way-back", &[("date", &date)])] {
+            ui.add(egui::Label::new(RichText::new(text).size(12.5).color(colours.muted)).wrap());
         }
     }
 

@@ -1,0 +1,101 @@
+//! When an offer that nobody has answered is announced again: at the next pause in somebody's work. A pure core; time is an argument, counted
+//! from any moment.
+//!
+//! In: that an announcement went unanswered or not, the time, for how long nobody has used the keyboard or the pointer. Out: when to look again,
+//! and that it is time. Never: a notice in the middle of a sentence, or before somebody who is away.
+
+use std::time::Duration;
+
+/// How long nothing is announced after each announcement that nobody answered; the last one holds for all that follow.
+const BREAKS: [Duration; 4] =
+    [Duration::from_secs(5 * 60), Duration::from_secs(30 * 60), Duration::from_secs(2 * 3600), Duration::from_secs(4 * 3600)];
+/// Who has not touched anything for so long makes a pause.
+const PAUSE: Duration = Duration::from_secs(20);
+/// And for so long is away; what is announced then is seen by nobody.
+const AWAY: Duration = Duration::from_secs(5 * 60);
+/// How often it is looked for a pause, once it is time.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing waits to be announced.
+    Nothing,
+    /// Look again after this.
+    LookIn(Duration),
+    /// Announce it now.
+    Announce,
+}
+
+/// An offer that nobody has answered, if there is one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reminder {
+    unanswered: usize,
+    due: Option<Duration>,
+}
+
+impl Reminder {
+    /// An announcement went by itself.
+    pub fn unanswered(&mut self, now: Duration) {
+        let pause = BREAKS.get(self.unanswered).or(BREAKS.last()).copied().unwrap_or(AWAY);
+        self.unanswered += 1;
+        self.due = Some(now.saturating_add(pause));
+    }
+
+    /// Somebody has answered, or there is nothing to be answered any more.
+    pub fn settled(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What to do now; `idle` is for how long nobody has touched keyboard and pointer, where the system says so.
+    pub fn step(&self, now: Duration, idle: impl FnOnce() -> Option<Duration>) -> Step {
+        let Some(due) = self.due else { return Step::Nothing };
+        let left = due.saturating_sub(now);
+        if !left.is_zero() {
+            return Step::LookIn(left);
+        }
+        match idle() {
+            Some(idle) if idle < PAUSE => Step::LookIn((PAUSE - idle).max(Duration::from_secs(1))),
+            Some(idle) if idle >= AWAY => Step::LookIn(LOOK),
+            _ => Step::Announce,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn minutes(minutes: u64) -> Duration {
+        Duration::from_secs(60 * minutes)
+    }
+
+    const fn idle(seconds: u64) -> impl FnOnce() -> Option<Duration> {
+        move || Some(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn what_nobody_answered_comes_back_at_the_next_pause() {
+        let mut reminder = Reminder::default();
+        assert_eq!(reminder.step(minutes(1), idle(30)), Step::Nothing);
+        reminder.unanswered(minutes(1));
+        assert_eq!(reminder.step(minutes(2), idle(30)), Step::LookIn(minutes(4)), "not at once again");
+        assert_eq!(reminder.step(minutes(6), idle(5)), Step::LookIn(Duration::from_secs(15)), "somebody types");
+        assert_eq!(reminder.step(minutes(6), idle(3600)), Step::LookIn(LOOK), "nobody is there");
+        assert_eq!(reminder.step(minutes(6), idle(30)), Step::Announce);
+        assert_eq!(reminder.step(minutes(6), || None), Step::Announce, "where nobody knows, the clock decides");
+    }
+
+    #[test]
+    fn it_comes_ever_less_often_until_somebody_answers() {
+        let mut reminder = Reminder::default();
+        for wanted in [5, 30, 120, 240, 240] {
+            reminder.unanswered(minutes(0));
+            assert_eq!(reminder.step(minutes(0), idle(30)), Step::LookIn(minutes(wanted)));
+        }
+        reminder.settled();
+        assert_eq!(reminder.step(minutes(999), idle(30)), Step::Nothing);
+        reminder.unanswered(minutes(0));
+        assert_eq!(reminder.step(minutes(0), idle(30)), Step::LookIn(minutes(5)));
+    }
+}
