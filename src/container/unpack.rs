@@ -131,10 +131,9 @@ impl Unpacker {
         })?;
         for (path, entry) in self.manifest.file_manifest.iter().filter(|(_, entry)| !entry.has_bytes()) {
             let full = path.under(&self.root);
-            match &entry.symlink {
-                None => create(&full, entry, |_| prove(entry.hash, Digest::of(b"")))
-                    .map_err(|failure| failure.at(&full, || |fault| ContainerError::Entry { path: path.clone(), fault }))?,
-                Some(_) => {}
+            if entry.symlink.is_none() {
+                create(&full, entry, |_| prove(entry.hash, Digest::of(b"")))
+                    .map_err(|failure| failure.at(&full, || |fault| ContainerError::Entry { path: path.clone(), fault }))?;
             }
         }
         for (path, entry) in &self.manifest.file_manifest {
