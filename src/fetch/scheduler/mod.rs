@@ -158,7 +158,8 @@ impl Scheduler {
     /// How a node does.
     pub fn view(&mut self, now: Duration, node: NodeIndex) -> Option<NodeView> {
         let node = self.nodes.get_mut(node)?;
-        Some(NodeView { done: node.verified, speed: node.speed(now.as_secs_f64()), state: node.state() })
+        let now = now.as_secs_f64();
+        Some(NodeView { done: node.verified, speed: node.speed(now), state: node.state(now) })
     }
 
     /// What was measured of a node, for remembering.

@@ -275,10 +275,10 @@ impl Node {
     }
 
     /// What people see.
-    pub(super) fn state(&self) -> NodeState {
+    pub(super) fn state(&self, now: f64) -> NodeState {
         match self.standing {
-            // Asked again after a fault: whether that helps is not known before it delivers.
-            Standing::Ready if self.strikes > 0 => NodeState::Waiting,
+            // Asked again after a fault: whether that helps is not known before it sends something.
+            Standing::Ready if self.strikes > 0 && !self.sent_within(now, 2.0) => NodeState::Waiting,
             Standing::Ready if self.active > 0 => NodeState::Active,
             Standing::Ready => NodeState::Idle,
             Standing::Waiting(_) => NodeState::Waiting,

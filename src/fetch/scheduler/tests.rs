@@ -114,6 +114,11 @@ impl Simulation {
         }
     }
 
+    /// Seconds for which it goes on while nothing comes.
+    fn patience(&mut self, seconds: f64) {
+        self.scheduler.patience = seconds;
+    }
+
     /// Runs to the end, or for `limit` seconds of simulated time.
     fn run(&mut self, limit: f64) -> Option<bool> {
         while self.finished.is_none() && self.now < limit {
@@ -209,6 +214,9 @@ impl Simulation {
                 continue;
             }
             if self.now < lane.since + model.latency {
+                if self.now > lane.since + lane.request.answer_within.as_secs_f64() {
+                    self.end(id, Some((FaultKind::Stalled, false)));
+                }
                 continue;
             }
             lane.silent = 0.0;

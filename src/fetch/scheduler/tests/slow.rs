@@ -100,6 +100,45 @@ fn neighbours_that_claim_everything_and_have_nothing_cost_little() {
     }
 }
 
+/// Requests that have begun say nothing about a node that failed: it keeps its fault until it sends something.
+#[test]
+fn a_dead_node_that_is_asked_again_is_not_shown_at_work() {
+    let gone = with(Behaviour::DarkBetween(0.0, 30.0), MB);
+    let mut simulation = Simulation::new(3_000_000, vec![gone], 1);
+    simulation.run(4.5);
+    for step in 45..290 {
+        let now = f64::from(step) / 10.0;
+        simulation.run(now);
+        let view = simulation.scheduler.view(Duration::from_secs_f64(now), 0).unwrap();
+        assert_eq!(view.state, NodeState::Waiting, "{now}");
+    }
+    simulation.run(60.0);
+    simulation.assert_whole();
+}
+
+/// Each answer begins after so many seconds; the node is all there is.
+#[test]
+fn a_node_that_is_slow_to_answer_is_waited_for_longer_each_time() {
+    for latency in [3.0, 5.0, 10.0, 20.0] {
+        let mut simulation = Simulation::new(5_000_000, vec![healthy(MB, latency)], 1);
+        simulation.patience(120.0);
+        simulation.run(400.0);
+        assert_eq!(simulation.finished, Some(true), "{latency} s: {:?}", simulation.faults);
+        simulation.assert_whole();
+    }
+}
+
+/// A line of 150 bytes a second gets there; one that gives less than a byte a second is given up within the patience.
+#[test]
+fn a_slow_steady_line_gets_there_and_a_drip_ends() {
+    let mut simulation = Simulation::new(600_000, vec![healthy(150.0, 0.5)], 1);
+    simulation.run(10_000.0);
+    simulation.assert_whole();
+    let mut simulation = Simulation::new(600_000, vec![dripping(&mut fastrand::Rng::with_seed(1))], 1);
+    assert_eq!(simulation.run(500.0), Some(false));
+    assert!(simulation.now < 65.0, "{} s", simulation.now);
+}
+
 #[test]
 fn a_lane_that_is_stuck_is_helped_by_its_own_node() {
     // Of the two servers behind one name one is all but dead.
