@@ -11,6 +11,8 @@ use super::{Effect, Lane, LaneId, NodeIndex, Request, Scheduler};
 const FIRST_RUN: f64 = (1 << 20) as f64;
 /// A run takes at most this many seconds, so that the front of the object, which is unpacked as it comes, moves on.
 const LONGEST_RUN: f64 = 20.0;
+/// But so many times as long as its answer takes to begin.
+const WORTH_WAITING: f64 = 8.0;
 /// Its multiples, modulo one, are spread as evenly as can be.
 const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 /// A run of a lane on trial takes at most this many seconds.
@@ -88,8 +90,9 @@ impl Scheduler {
                 if smallest > without * 1.1 + 0.1 {
                     return;
                 }
-                // A lane on trial must be gone soon after it has proved useless.
-                let longest = if node.tries_more_lanes() { TRIAL_RUN } else { LONGEST_RUN };
+                // A lane on trial must be gone soon after it has proved useless; of a node that is slow to answer, a run must be worth the wait.
+                let worth = WORTH_WAITING * node.latency();
+                let longest = if node.tries_more_lanes() { TRIAL_RUN } else { LONGEST_RUN.max(worth) };
                 // Lanes that began together must not end together: one's gap is filled by the others only if they go on.
                 let spread = 0.35 + 0.25 * (self.next_lane as f64 * GOLDEN_RATIO).fract();
                 rate * (left * spread).min(longest)

@@ -35,9 +35,9 @@ use work::Work;
 pub use office::weight_of;
 pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
 
-/// Received bytes that count as progress when patience is measured: a drip of single bytes is none. Of little, a share of it is enough:
-/// a line that needs twenty times the patience for all of it may have it.
-const PROGRESS: u64 = 16 << 10;
+/// Bytes a second of patience that count as progress: a drip of single bytes is none. Of little, a share of it is enough: a line that needs
+/// twenty times the patience for all of it may have it.
+const PROGRESS: f64 = 137.0;
 const PROGRESS_SHARE: u64 = 20;
 /// Bytes that may be passed over on the way to what is missing, in sizes of the object: beyond that it is no progress.
 const PASSED_OVER: u64 = 4;
@@ -228,7 +228,8 @@ impl Scheduler {
 
     fn progressed(&mut self, now: f64, bytes: u64) {
         self.since_progress += bytes;
-        if self.since_progress >= PROGRESS.min(self.work.missing_bytes() / PROGRESS_SHARE) {
+        let enough = (PROGRESS * self.patience) as u64;
+        if self.since_progress >= enough.min(self.work.missing_bytes() / PROGRESS_SHARE) {
             self.since_progress = 0;
             self.last_progress = now;
         }
