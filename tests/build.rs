@@ -315,7 +315,7 @@ fn an_entry_point_that_is_not_there_is_told() {
 fn a_package_for_windows_from_an_embeddable_distribution() {
     let folder = tempfile::tempdir().unwrap();
     let app = sample(folder.path());
-    fs::write(app.join("logo.png"), b"png").unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/icons/launcher.png"), app.join("logo.png")).unwrap();
     let distribution = folder.path().join("embeddable");
     let site = "Lib/site-packages";
     for (path, content) in [
