@@ -42,9 +42,14 @@ impl Project {
     /// of their lives is over.
     ///
     /// # Errors
-    /// If the timestamp cannot be signed. What else cannot be signed stays as it is.
+    /// If the timestamp, or a snapshot that it is time for, cannot be signed; [`Project::renew`] signs what it can.
     pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
-        self.renew(RenewalOptions::default(), keyring, now).map(|renewal| renewal.transaction)
+        let Renewal { transaction, left, .. } = self.renew(RenewalOptions::default(), keyring, now)?;
+        // Clients can do without patches, but not without a snapshot for long.
+        match left.into_iter().find(|(role, _)| *role != KeyRole::Patches) {
+            Some((_, error)) => Err(error),
+            None => Ok(transaction),
+        }
     }
 
     /// Prepares fresh signatures of the roles that `options` name and of the online roles that it is time for.
