@@ -204,13 +204,13 @@ fn a_version_that_fails_at_once_is_still_updated() {
         world.launcher(&["run"]).env("DISPLAY", &display.number).env("CODE", "3").stdout(Stdio::null()).spawn().unwrap();
     let window = display.window("Sample").expect("the window opens although the app has failed");
     display.press_enter(&window);
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(15);
     while launcher.try_wait().unwrap().is_none() && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
     }
-    // It was installed and started, fails in this environment as well, and is left again.
+    // It was installed and started, fails in this environment as well as the one before, and is charged with nothing.
     let state: serde_json::Value = serde_json::from_slice(&fs::read(world.home().join("state.json")).unwrap()).unwrap();
-    assert!(world.container("2.0.0").exists() && state["failed"] == serde_json::json!(["2.0.0"]), "{state}");
+    assert!(world.container("2.0.0").exists() && state["failed"].is_null(), "{state}");
     let _ = launcher.kill();
     launcher.wait().unwrap();
 }

@@ -3,15 +3,19 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/display.rs"]
+#[allow(dead_code)]
+mod display;
 #[path = "support/release.rs"]
 #[allow(dead_code)]
 mod release;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use display::Display;
 use release::{NodeProcess, World, text};
 use serde_json::{Value, json};
 
@@ -228,8 +232,99 @@ fn a_disk_that_lets_no_program_start_is_told_and_no_release_is_charged() {
     assert_eq!(versions(&start(&world)), ["1.1.0"]);
 }
 
+const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared object file' >&2\n\
+    [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 20\nexit 1";
+
+#[test]
+fn a_first_version_that_cannot_start_is_told_in_the_terminal() {
+    let (world, _node) = installed("1.0.0", CANNOT_START);
+    for _ in 0..2 {
+        let output = start(&world);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), versions(&output).len()), (Some(1), 1), "{told}");
+        for part in ["did not start", "error code 1", "libxcb.so.1"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+    assert_eq!(failed(&world), Value::Null, "there is nothing else to start");
+    // One that was used for long may fail as well, when something of this computer goes.
+    let mended = world.container("1.0.0").join("data/mended");
+    fs::write(&mended, "").unwrap();
+    let mut command = world.launcher(&["--headless", "run"]);
+    let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("it comes up", || record(&world, "active.json")["probation"]["up"] == true);
+    end_apps(&world);
+    launcher.wait().unwrap();
+    fs::remove_file(&mended).unwrap();
+    assert!(String::from_utf8_lossy(&start(&world).stderr).contains("did not start"));
+}
+
+#[test]
+fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_tried_again() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = installed("1.0.0", CANNOT_START);
+    let mut command = world.launcher(&["run"]);
+    let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY");
+    let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let window = display.window("Sample").expect("a window says that it did not start");
+    let log = || fs::read_to_string(world.home().join("logs/launcher.log")).unwrap_or_default();
+    assert!(log().contains("the app did not start") && log().contains("libxcb.so.1"), "{}", log());
+    let kept = || {
+        fs::read_dir(world.home().join("logs")).unwrap().flatten().find(|entry| text(&entry.path()).contains("app-sample_1.0.0"))
+    };
+    assert!(fs::read_to_string(kept().unwrap().path()).unwrap().contains("libxcb.so.1"));
+    // Whoever looks after this computer has mended it: "Try again".
+    fs::write(world.container("1.0.0").join("data/mended"), "").unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    display.press_enter(&window);
+    until("it starts", || world.say(&["list"]).result["versions"][0]["running"] == true);
+    assert!(display.goes("Sample", Duration::from_secs(20)), "the window goes");
+    end_apps(&world);
+    let _ = launcher.kill();
+    launcher.wait().unwrap();
+}
+
+#[test]
+fn a_rollback_is_told_in_a_window_while_the_version_before_runs() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = installed("1.0.0", "exec sleep ${STAY:-1.5}");
+    start(&world);
+    release(&world, "1.1.0", "echo 'no such module' >&2; exit 1");
+    update(&world);
+    let mut command = world.launcher(&["run"]);
+    let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "60");
+    let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    display.window("Sample").expect("what happened is told");
+    assert!(record(&world, "active.json")["container"].as_str().unwrap().contains("1.0.0"));
+    assert!(launcher.try_wait().unwrap().is_none(), "the version before runs");
+    end_apps(&world);
+    let _ = launcher.kill();
+    launcher.wait().unwrap();
+}
+
+#[test]
+fn a_file_that_is_named_relative_to_the_callers_folder_is_found() {
+    let (world, _node) = installed("1.0.0", "pwd; echo \"caller=$KUZFLOW_CALLER_FOLDER\"; cat \"$1\"; printf '%s|' \"$@\"");
+    let documents = world.path("documents");
+    fs::create_dir_all(documents.join("build")).unwrap();
+    fs::write(documents.join("some file.txt"), "its text\n").unwrap();
+    let mut command = world.launcher(&["--headless", "run", "--", "some file.txt", "build", "--out=x.txt", "missing.txt"]);
+    let output = command.current_dir(&documents).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let file = documents.join("some file.txt");
+    assert!(said.contains("its text") && said.contains(&format!("caller={}", text(&documents))), "{said}");
+    assert!(said.ends_with(&format!("{}|build|--out=x.txt|missing.txt|", text(&file))), "{said}");
+}
+
+/// Ends the apps of this world, by what runs in its home.
+fn end_apps(world: &World) {
+    let inside = |link: std::path::PathBuf| fs::read_link(link).is_ok_and(|folder| folder.starts_with(world.home()));
+    for entry in fs::read_dir("/proc").unwrap().flatten().filter(|entry| inside(entry.path().join("cwd"))) {
+        Command::new("kill").arg(entry.file_name()).status().unwrap();
+    }
+}
+
 /// Waits for something that must come.
-#[allow(dead_code)]
 fn until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !is_so() {

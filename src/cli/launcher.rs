@@ -253,6 +253,19 @@ fn bundle(text: OsString) -> Result<PathBuf, String> {
     if is_bundle { Ok(path) } else { Err(format!("neither a verb nor a file that ends in .{BUNDLE_EXTENSION}")) }
 }
 
+/// Files that are named relative to this folder get their whole paths: the app works in a folder of its own. What is no name of a file
+/// (an option, a word that happens to be one of a folder) stays.
+fn files_in_full(arguments: &[OsString]) -> Vec<OsString> {
+    let in_full = |argument: &OsString| {
+        let path = std::path::Path::new(argument);
+        let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
+        let is_option = argument.to_string_lossy().starts_with('-');
+        let is_one = !is_option && looks_like_a_file && path.is_relative() && path.exists();
+        is_one.then(|| std::path::absolute(path).ok()).flatten().map_or_else(|| argument.clone(), PathBuf::into_os_string)
+    };
+    arguments.iter().map(in_full).collect()
+}
+
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
     streams::tell_panics();
@@ -276,7 +289,7 @@ pub fn main() -> Ending {
     };
     let output = Output::new(common.json, texts);
     let app_arguments = match &arguments.verb {
-        Some(Verb::Run { arguments }) => arguments.clone(),
+        Some(Verb::Run { arguments }) => files_in_full(arguments),
         _ => Vec::new(),
     };
     #[cfg(feature = "publisher")]

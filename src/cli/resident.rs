@@ -14,20 +14,29 @@ use super::{Ending, desktop};
 use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Command, Event, Phase, ProblemKind};
+use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::engine::reminder::{Reminder, Step};
 use crate::engine::schedule::{Check, Input, Outcome, Rules};
+use crate::engine::supervisor::{self, FailedStart};
 use crate::engine::watch::{self, Watch};
 use crate::host;
 use crate::launcher::{self, Told, ViewState};
+use crate::model::happened::Happened;
 use crate::model::{Offer, Version};
 use crate::settings::CheckTime;
-use crate::store::launch::exit_code;
+use crate::store::launch::{RunningApp, exit_code};
+use crate::store::probation;
 
 /// How often a version on probation is looked at, while a check waits for it.
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
 /// How often it is asked whether that version has proved itself, by a launcher that leaves then.
 const LOOK_AT_PROBATION: Duration = Duration::from_secs(2);
+/// How long after the start of the app its window is there, in front of which something can be told.
+const UNTIL_THE_APP_IS_SEEN: Duration = Duration::from_millis(2500);
+/// How long a look for a release that mends a failed start is waited for before the failure is shown.
+const PATIENCE_WITH_CHECK: Duration = Duration::from_secs(4);
+/// How often it is looked whether what the app writes to standard error has become too long, where that is kept.
+const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 /// Longest wait where nothing is waited for; whatever happens ends it.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -52,6 +61,9 @@ pub fn live(context: &Context, handle: &Handle, options: Options, output: &Outpu
             context.channel.release();
         }
         resident.finish();
+        if resident.tell_at.is_some() {
+            resident.tell_what_happened();
+        }
     });
     if handle.closed() {
         tracing::error!("the engine has ended; the app goes on without it");
@@ -99,6 +111,14 @@ struct Resident<'a> {
     /// What is under way was begun here without a question, so its end is told here.
     ours: Option<Version>,
     view: ViewState,
+    /// When what happened is told.
+    tell_at: Option<Instant>,
+    /// What of it came as an event.
+    heard: Vec<Happened>,
+    /// The last app whose failure to start was dealt with.
+    dealt_with: Option<Arc<RunningApp>>,
+    /// Since when the app is known to have failed.
+    failed_since: Option<Instant>,
 }
 
 impl<'a> Resident<'a> {
@@ -123,6 +143,15 @@ impl<'a> Resident<'a> {
             in_vain: None,
             ours: None,
             view: ViewState::default(),
+            // What happened while nobody looked.
+            tell_at: context
+                .home
+                .state()
+                .is_ok_and(|state| !state.notices.is_empty())
+                .then(|| Instant::now() + UNTIL_THE_APP_IS_SEEN),
+            heard: Vec::new(),
+            dealt_with: None,
+            failed_since: None,
         }
     }
 
@@ -132,7 +161,7 @@ impl<'a> Resident<'a> {
         if app.is_over() {
             let ended_well = app.get().and_then(|app| app.ended()).is_some_and(|status| status.success());
             // A version that fails at once is no reason to stop looking: the release that mends it may be there.
-            return ended_well || self.looked;
+            return ended_well || self.looked && !self.has_failed();
         }
         let may_leave = !self.context.settings.health.stay && !app.is_attended();
         may_leave && self.looked && self.handle.phase().is_at_rest()
@@ -152,28 +181,113 @@ impl<'a> Resident<'a> {
         let waits_for_trial = self.context.app.is_on_trial() && self.due().is_some();
         // Nothing tells when a version has proved itself.
         let waits_for_end_of_trial = self.looked && !self.context.settings.health.stay;
-        let limit = match (waits_for_trial, waits_for_end_of_trial) {
+        let keeps_errors = || self.context.app.running().is_some_and(|app| app.bound_errors());
+        let limit = match (waits_for_trial || self.has_failed(), waits_for_end_of_trial) {
             (true, _) => LOOK_AT_TRIAL,
             (false, true) => LOOK_AT_PROBATION,
+            (false, false) if keeps_errors() => LOOK_AT_ERRORS,
             (false, false) => LONGEST_WAIT,
         };
         let limit = match self.remind() {
             Step::LookIn(wait) => limit.min(wait),
             Step::Nothing | Step::Announce => limit,
         };
+        let limit = self.tell_at.map_or(limit, |at| limit.min(at.saturating_duration_since(Instant::now())));
         for event in self.handle.wait(limit) {
             self.output.event(&event);
             self.view.apply(event.clone());
-            if let Event::Phase { phase } = event {
-                self.entered(&phase);
+            match event {
+                Event::Phase { phase } => self.entered(&phase),
+                Event::Happened { what, .. } => {
+                    self.heard.push(what);
+                    self.tell_at = Some(Instant::now() + UNTIL_THE_APP_IS_SEEN);
+                }
+                _ => {}
             }
         }
+        self.tell_what_is_due();
         if self.handle.wanted().is_some() {
             show_wanted(self.context, self.handle, std::mem::take(&mut self.view), self.options);
         }
         if !self.context.app.is_on_trial() {
             self.look();
         }
+    }
+
+    /// Whether the last app has failed, and that was not dealt with yet.
+    fn has_failed(&self) -> bool {
+        let app = &self.context.app;
+        let Some(last) = app.get().filter(|_| app.is_over()) else { return false };
+        let is_dealt_with = self.dealt_with.as_ref().is_some_and(|known| Arc::ptr_eq(known, &last));
+        !is_dealt_with && last.ended().is_some_and(|status| !status.success())
+    }
+
+    fn tell_what_is_due(&mut self) {
+        if self.tell_at.is_some_and(|at| Instant::now() >= at) {
+            self.tell_what_happened();
+        }
+        if !self.has_failed() {
+            self.failed_since = None;
+            return;
+        }
+        let since = *self.failed_since.get_or_insert_with(Instant::now);
+        if self.looked || since.elapsed() >= PATIENCE_WITH_CHECK {
+            self.tell_failed_start();
+        }
+    }
+
+    /// What happened, in front of the app's window that has come up meanwhile, or in the terminal.
+    fn tell_what_happened(&mut self) {
+        self.tell_at = None;
+        let notices = probation::take_notices(&self.context.home).unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "what happened is not known");
+            Vec::new()
+        });
+        for notice in &notices {
+            if !self.heard.contains(&notice.what) {
+                self.output.event(&Event::Happened { when: notice.when, what: notice.what.clone() });
+            }
+            self.output.happened(&notice.what);
+        }
+        self.view.happened.clear();
+        if !notices.is_empty() && !self.options.headless {
+            show(self.context, self.handle, ViewState::telling(notices), self.options);
+        }
+    }
+
+    /// An app that ends before anybody sees it is shown, with what it wrote last.
+    fn tell_failed_start(&mut self) {
+        self.dealt_with = self.context.app.get();
+        let Some(failed) = supervisor::failed_start(self.context) else { return };
+        let problem = self.problem_of(&failed);
+        if self.options.headless {
+            self.output.complain(&problem);
+            return;
+        }
+        let phase = self.handle.phase();
+        if !phase.is_at_rest() || matches!(phase, Phase::Offered { .. }) {
+            // The window has shown, or shows, a release that may mend it.
+            return;
+        }
+        self.handle.send(Command::StartFailed(Box::new(problem.clone())));
+        let end = Instant::now() + PATIENCE_WITH_CHECK;
+        while !matches!(self.handle.phase(), Phase::Failed { .. }) && Instant::now() < end {
+            for event in self.handle.wait(LOOK_AT_TRIAL) {
+                self.output.event(&event);
+                self.view.apply(event);
+            }
+        }
+        if !show(self.context, self.handle, std::mem::take(&mut self.view), self.options) {
+            self.output.complain(&problem);
+        }
+    }
+
+    fn problem_of(&self, failed: &FailedStart) -> Problem {
+        let FailedStart { version, failure, lines } = failed;
+        let wrote = if lines.is_empty() { "it wrote nothing that was kept".to_owned() } else { lines.join("\n") };
+        tracing::error!(%version, ?failure, "the app did not start; it wrote last:\n{wrote}");
+        let chain = vec![format!("{} {version}: {failure:?}", self.context.settings.app), wrote];
+        Problem { kind: ProblemKind::DidNotStart, subject: self.output.texts.failure(failure), chain }
     }
 
     fn due(&self) -> std::sync::MutexGuard<'_, Option<Check>> {

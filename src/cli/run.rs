@@ -2,6 +2,7 @@
 //! something to show. Whatever fails, an installed version starts (promises 1 and 2).
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::engine::instance;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::{Handle, WindowPart};
 use crate::engine::problem;
-use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
+use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::engine::repair;
 use crate::host;
 use crate::launcher::{self, ViewState};
@@ -26,10 +27,14 @@ use crate::model::ContainerId;
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::lock::RunningLock;
-use crate::store::{Home, probation};
+use crate::store::{Home, StoreError};
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
 pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> Ending {
+    // Where nobody reads it, what the app says is wrong with it is kept. Somebody at a terminal, or a script, has it as it comes.
+    if !options.headless && !std::io::stderr().is_terminal() {
+        context.app.keep_errors();
+    }
     let started = match context.home.active_for_start() {
         Ok(_) if waits_for_check(context) => {
             let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
@@ -37,6 +42,10 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
         }
         Ok(_) => match driver::start(context) {
             Ok(app) => app,
+            Err(error @ StoreError::NoPrograms { .. }) => {
+                own.confirm();
+                return told(context, options, output, &problem::of_store(&error));
+            }
             // No version can be started: mending the one that should is the only way left.
             Err(error) => match mend_and_start(context, output) {
                 Some(app) => app,
@@ -82,28 +91,12 @@ fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options:
         }
     };
     context.home.tidy();
-    tell_what_happened(context, &handle, options, output);
     if let Some(damaged) = stepped_over {
         mend(&handle, damaged, output);
     }
     let ending = resident::live(context, &handle, options, output, own);
     quit(&handle, engine);
     ending
-}
-
-/// What happened while nobody looked, in the window or in the terminal.
-fn tell_what_happened(context: &Context, handle: &Handle, options: Options, output: &Output) {
-    let notices = probation::take_notices(&context.home).unwrap_or_else(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "what happened is not known");
-        Vec::new()
-    });
-    for notice in &notices {
-        output.event(&Event::Happened { when: notice.when, what: notice.what.clone() });
-        output.happened(&notice.what);
-    }
-    if !notices.is_empty() && !options.headless {
-        show(context, handle, ViewState::telling(notices), options);
-    }
 }
 
 /// Mends a version that could not be started while another one runs; the next start uses it again. What comes of it is in the log.

@@ -194,7 +194,8 @@ impl Trial {
             only_import(&mut record.launch.arguments)?;
         }
         let variable = |name: &str| host::variable(name);
-        let mut command = launch::command(&record, &root, Call { arguments: &[], variable: &variable, environment: &[] });
+        let call = Call { arguments: &[], variable: &variable, environment: &[], keep_errors: false };
+        let mut command = launch::command(&record, &root, call);
         std::fs::write(self.health(), b"")?;
         command.env("KUZFLOW_HEALTH", std::path::absolute(self.health())?);
         let user = std::path::absolute(self.folder.path().join("user"))?;

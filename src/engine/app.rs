@@ -33,6 +33,10 @@ struct Held {
     /// The attended app is not known to be up yet.
     on_trial: bool,
     told: Option<Listener>,
+    /// What happened before anybody listened.
+    untold: Vec<Happened>,
+    /// Nobody reads what the app writes to standard error.
+    keeps_errors: bool,
 }
 
 /// While this lives, the end of the app is not the end of the matter: another start may follow.
@@ -177,20 +181,34 @@ impl AppSlot {
 
     /// Who is told of what happens while an app is attended.
     pub fn on_happening(&self, told: impl Fn(&Happened) + Send + 'static) {
-        self.lock().told = Some(Box::new(told));
+        let mut held = self.lock();
+        held.untold.drain(..).for_each(|what| told(&what));
+        held.told = Some(Box::new(told));
+    }
+
+    /// Says that nobody reads what apps started from now on write to standard error: it is kept in the home.
+    pub fn keep_errors(&self) {
+        self.lock().keeps_errors = true;
+    }
+
+    /// Whether it is kept.
+    pub fn keeps_errors(&self) -> bool {
+        self.lock().keeps_errors
     }
 
     /// Tells it.
     pub fn tell(&self, what: &Happened) {
-        if let Some(told) = &self.lock().told {
-            told(what);
+        let mut held = self.lock();
+        match &held.told {
+            Some(told) => told(what),
+            None => held.untold.push(what.clone()),
         }
     }
 }
 
 /// Starts the active version without anybody who attends it; what is left when there are no settings (promise 1).
 pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
-    let call = Call { arguments, variable, environment: &[] };
+    let call = Call { arguments, variable, environment: &[], keep_errors: false };
     let mut chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
     let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {

@@ -153,6 +153,10 @@ impl Machine {
             Command::OfferSkipped if self.at_rest() => {
                 std::iter::once(Effect::SkipNothing).chain(self.check(None, true, false)).collect()
             }
+            Command::StartFailed(problem) if self.at_rest() => {
+                self.setup.running = false;
+                self.fail(Failed::Launch, *problem)
+            }
             Command::Retry if matches!(self.phase, Phase::Failed { .. }) => self.retry(),
             Command::Switch(id) if self.at_rest() => self.choose(id),
             Command::RollBack(to) if self.at_rest() => self.roll_back(to),

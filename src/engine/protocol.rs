@@ -46,6 +46,8 @@ pub enum Command {
     OfferSkipped,
     /// Try again what failed.
     Retry,
+    /// The app was started and came to nothing: shown, and begun again if somebody wants that.
+    StartFailed(Box<Problem>),
     /// Make another installed version the active one.
     Switch(ContainerId),
     /// Go back to the user's files and the version as they were: of this version, or of the one before the active.

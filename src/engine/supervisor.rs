@@ -157,7 +157,8 @@ fn launch_or_other(context: &Context, record: &InstalledRecord, which: Which) ->
 }
 
 fn call<'a>(context: &'a Context, environment: &'a [(&'static str, OsString)]) -> Call<'a> {
-    Call { arguments: &context.arguments, variable: &context.variable, environment }
+    let keep_errors = context.app.keeps_errors();
+    Call { arguments: &context.arguments, variable: &context.variable, environment, keep_errors }
 }
 
 /// What a person should know of a switch that was carried out before this start.
@@ -342,6 +343,47 @@ fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut att
 fn home_probation(context: &Context, app: &RunningApp) -> Option<Probation> {
     let (active, _) = context.home.active().ok()?;
     active.probation.filter(|_| active.container == app.container)
+}
+
+/// Lines of what an app wrote to standard error that are told.
+const TOLD_LINES: usize = 24;
+
+/// In what way the last app failed to start, and what it wrote last: for the person who sees nothing. `None` if it did not fail, was up
+/// before, or may not have liked what was typed.
+pub fn failed_start(context: &Context) -> Option<FailedStart> {
+    let app = context.app.get()?;
+    let status = app.ended()?;
+    let ended = health::ended(status.code(), exit_code(status), app.was_asked_to_end());
+    let others = if app.has_instance(&context.home) { Others::Instance } else { Others::None };
+    let rules = rules(context);
+    let was_up = app.said() == Some(Said::Up) || app.lifetime() >= rules.survival;
+    let seen = Observation {
+        age: app.lifetime(),
+        ended: Some(ended),
+        said: app.said(),
+        reports_up: app.reports_up(),
+        others,
+        handed_over: false,
+        has_arguments: !context.arguments.is_empty(),
+        was_up,
+    };
+    match health::judge(&rules, &seen) {
+        Verdict::Failed(failure) if !was_up => {
+            Some(FailedStart { version: app.container.version.clone(), failure, lines: app.last_lines(TOLD_LINES) })
+        }
+        _ => None,
+    }
+}
+
+/// A start that came to nothing.
+#[derive(Debug)]
+pub struct FailedStart {
+    /// Of which version.
+    pub version: Version,
+    /// In what way.
+    pub failure: Failure,
+    /// What it wrote last to standard error, as far as that was kept.
+    pub lines: Vec<String>,
 }
 
 /// Looks at the app, and once it has ended at what it left in its place, until something is known for good; notes on the way that it is

@@ -277,6 +277,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::NoRollbackPoint => "problem-no-rollback-point",
         ProblemKind::AppRunning => "problem-app-running",
         ProblemKind::LaunchFailed => "problem-launch-failed",
+        ProblemKind::DidNotStart => "problem-did-not-start",
         ProblemKind::ProgramsForbidden => "problem-programs-forbidden",
         ProblemKind::NothingInstalled => "problem-nothing-installed",
         ProblemKind::NothingForThis => "problem-nothing-for-this",

@@ -112,6 +112,8 @@ pub enum Action {
     StayHere,
     /// Try again what failed.
     Retry,
+    /// Look at the installed versions.
+    Versions,
     /// Look for a release.
     Check,
     /// Choose a bundle to install from.
@@ -151,7 +153,7 @@ impl Action {
             Self::Retry => Command::Retry,
             Self::Check => Command::Check { by_user: true },
             Self::AcceptExpired => Command::AcceptExpired,
-            Self::InstallFile | Self::Close | Self::Ok | Self::EndApp | Self::StayHere => return None,
+            Self::InstallFile | Self::Versions | Self::Close | Self::Ok | Self::EndApp | Self::StayHere => return None,
         })
     }
 
@@ -190,6 +192,7 @@ impl Action {
             Self::EndApp => "action-end-app",
             Self::StayHere => "action-pin",
             Self::Retry => "action-retry",
+            Self::Versions => "action-versions",
             Self::Check => "action-check",
             Self::InstallFile => "action-install-file",
             Self::AcceptExpired => "action-accept-expired",
@@ -411,6 +414,9 @@ impl ViewState {
             Phase::Ready { running: true, .. } => actions(Some(Action::RestartNow), Some(Action::RestartLater), None),
             Phase::Ready { running: false, .. } => actions(Some(Action::StartNow), Some(Action::RestartLater), None),
             Phase::Failed { .. } if self.alone => actions(Some(Action::Close), None, None),
+            Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {
+                actions(Some(Action::Retry), Some(Action::Versions), Some(Action::Close))
+            }
             Phase::Failed { problem } if problem.kind == ProblemKind::BundleExpired => {
                 actions(Some(Action::Close), Some(Action::InstallFile), Some(Action::AcceptExpired))
             }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::error_output::ErrorOutput;
 use super::lock::{self, RunningLock};
 use super::probation::{HealthFile, Said};
 use super::surroundings::{Purpose, Surroundings};
@@ -15,6 +16,9 @@ use crate::model::ContainerId;
 
 /// The variable that names the file in which the app says that it is up.
 const HEALTH: &str = "KUZFLOW_HEALTH";
+
+/// The variable that names the folder in which the launcher was started.
+const CALLER_FOLDER: &str = "KUZFLOW_CALLER_FOLDER";
 
 /// Gives what a variable of the environment holds.
 pub type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -28,11 +32,13 @@ pub struct Call<'a> {
     pub variable: Variable<'a>,
     /// Further variables, for this start only.
     pub environment: &'a [(&'static str, OsString)],
+    /// Nobody reads what the app writes to standard error: it is kept.
+    pub keep_errors: bool,
 }
 
 impl Call<'_> {
     /// Nothing of its own.
-    pub const PLAIN: Call<'static> = Call { arguments: &[], variable: &|_| None, environment: &[] };
+    pub const PLAIN: Call<'static> = Call { arguments: &[], variable: &|_| None, environment: &[], keep_errors: false };
 }
 
 /// What a start is of.
@@ -52,6 +58,7 @@ pub struct RunningApp {
     child: Mutex<Child>,
     lock: Mutex<Option<RunningLock>>,
     health: Option<HealthFile>,
+    errors: Option<ErrorOutput>,
     reports_up: bool,
     started: Instant,
     /// How long it ran, once that is known.
@@ -84,6 +91,7 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
     if let Some(path) = health.as_ref().and_then(|health| std::path::absolute(health.path()).ok()) {
         command.env(HEALTH, path);
     }
+    let errors = call.keep_errors.then(|| keep_errors(&mut command, home, &record.container)).flatten();
     let spawned = match &lock {
         Some(lock) => lock.inherited_by(|| command.spawn()),
         None => command.spawn(),
@@ -104,10 +112,25 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
         lock: Mutex::new(lock),
         reports_up: record.launch.reports_up && health.is_some(),
         health,
+        errors,
         started: Instant::now(),
         ran: OnceLock::new(),
         asked: AtomicBool::new(false),
     })
+}
+
+/// Has the app write its standard error into a file; not if none can be had.
+fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<ErrorOutput> {
+    match ErrorOutput::open(home, id) {
+        Ok((errors, file)) => {
+            command.stderr(file);
+            Some(errors)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "what the app writes to standard error is not kept");
+            None
+        }
+    }
 }
 
 /// What a start of the version in `folder` runs.
@@ -118,6 +141,10 @@ pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -
     command.args(&around.arguments).args(call.arguments);
     command.current_dir(launch.working_folder.under(folder));
     surround(&mut command, record, around);
+    if let Ok(caller) = std::env::current_dir() {
+        // What a person types is relative to where it is typed.
+        command.env(CALLER_FOLDER, caller);
+    }
     command.envs(call.environment.iter().map(|(name, value)| (name, value)));
     command
 }
@@ -188,6 +215,20 @@ impl RunningApp {
     /// Whether a process that this one has started lives, now that it has ended: one that goes on in its place, or a helper.
     pub fn has_left_a_process(&self, home: &Home) -> bool {
         RunningLock::is_inherited(home, &self.container)
+    }
+
+    /// The last lines of what it wrote to standard error, as far as that was kept.
+    pub fn last_lines(&self, most: usize) -> Vec<String> {
+        self.errors.as_ref().map(|errors| errors.last_lines(most)).unwrap_or_default()
+    }
+
+    /// Keeps what it writes to standard error from growing; `false` if nothing is kept.
+    pub fn bound_errors(&self) -> bool {
+        let Some(errors) = &self.errors else { return false };
+        if let Err(error) = errors.cut() {
+            tracing::info!(%error, "what the app writes to standard error is not cut off");
+        }
+        true
     }
 
     /// The process that runs it.
@@ -319,7 +360,8 @@ mod tests {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         let variable = |name: &str| (name == "LIST").then(|| OsString::from("/before:/after"));
-        let call = Call { arguments: &["a b".into(), "数据".into()], variable: &variable, environment: &[] };
+        let call =
+            Call { arguments: &["a b".into(), "数据".into()], variable: &variable, environment: &[], keep_errors: false };
         let app = start(&fixture.home, &fixture.record(&id), Which::Any, call).unwrap();
         assert!(app.wait().success());
         let root = fixture.home.container(&id);

@@ -23,6 +23,7 @@
 
 pub mod contents;
 mod copying;
+mod error_output;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -399,7 +399,7 @@ impl Conversation {
                 effects.push(self.request("update_available", available, None));
             }
         }
-        if matches!(phase, Phase::Idle | Phase::UpToDate { .. } | Phase::Ready { .. } | Phase::Swapped { .. }) {
+        if !keeps_offer(&phase) {
             self.available = None;
         }
         if self.phase == Some(Phase::Checking) && phase != Phase::Checking {
@@ -444,6 +444,32 @@ impl Conversation {
         let late = self.checks.extract_if(.., |(_, until)| *until <= now);
         effects.extend(late.map(|(id, _)| refusal(id, "failed", "the check takes too long")));
         effects
+    }
+}
+
+/// Whether what was on offer before this phase still is.
+const fn keeps_offer(phase: &Phase) -> bool {
+    // Without a last arm: a new phase must be thought of here.
+    match phase {
+        Phase::Offered { .. }
+        | Phase::Checking
+        | Phase::Downloading { .. }
+        | Phase::Paused { .. }
+        | Phase::Installing { .. }
+        | Phase::Failed { .. }
+        | Phase::Cancelled => true,
+        Phase::Idle
+        | Phase::UpToDate { .. }
+        | Phase::Ready { .. }
+        | Phase::Swapping { .. }
+        | Phase::Swapped { .. }
+        | Phase::Closing { .. }
+        | Phase::Switching { .. }
+        | Phase::RollingBack
+        | Phase::RolledBack { .. }
+        | Phase::Launched { .. }
+        | Phase::Repairing { .. }
+        | Phase::Repaired(_) => false,
     }
 }
 

@@ -53,6 +53,8 @@ pub enum ProblemKind {
     AppRunning,
     /// The app could not be started.
     LaunchFailed,
+    /// The app was started, and ended before it came up; the subject says in what way.
+    DidNotStart,
     /// The disk of the home lets no program be started from it.
     ProgramsForbidden,
     /// Nothing is installed and nothing can be fetched.
@@ -81,7 +83,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -99,6 +101,7 @@ impl ProblemKind {
         Self::NoRollbackPoint,
         Self::AppRunning,
         Self::LaunchFailed,
+        Self::DidNotStart,
         Self::ProgramsForbidden,
         Self::NothingInstalled,
         Self::NothingForThis,

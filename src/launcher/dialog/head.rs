@@ -3,7 +3,7 @@
 use egui::{RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::{Dialog, Page, offer, versions};
-use crate::engine::protocol::{ClosingWait, NoUpdate, Phase};
+use crate::engine::protocol::{ClosingWait, NoUpdate, Phase, ProblemKind};
 use crate::launcher::texts::Language;
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis, Mark};
@@ -154,6 +154,9 @@ impl Dialog {
             Phase::RollingBack => (texts.get("rolling-back-title"), texts.get("rolling-back-subtitle"), None),
             Phase::RolledBack { to, .. } => {
                 (versioned("rolled-back-title", to), texts.get("rolled-back-subtitle"), Some(Mark::Done))
+            }
+            Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {
+                (texts.problem(problem)[0].clone(), texts.get("failed-subtitle-did-not-start"), Some(Mark::Failed))
             }
             Phase::Failed { .. } if self.view.is_alone() => {
                 (texts.get("failed-title-start"), texts.get("failed-subtitle-start"), Some(Mark::Failed))

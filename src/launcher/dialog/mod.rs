@@ -288,6 +288,7 @@ impl Dialog {
     fn act(&mut self, action: Action) {
         match (action, &self.view.phase) {
             (Action::InstallFile, _) => self.inbox.wanted = true,
+            (Action::Versions, _) => self.page = Page::Versions,
             (Action::EndApp, _) => self.asking = Some(Question::EndApp),
             (Action::StayHere, Phase::RolledBack { to, .. }) => self.handle.send(Command::Pin(Some(to.clone()))),
             _ => {}
@@ -448,6 +449,11 @@ impl Dialog {
     fn short_name(&self) -> String {
         let name = &self.options.app_name;
         if name.chars().count() > LONGEST_NAME { self.texts.get("the-app") } else { name.clone() }
+    }
+
+    /// Whether this window tells what happened, and asks nothing.
+    pub(super) fn only_tells(&self) -> bool {
+        self.view.tells()
     }
 
     /// The text that "copy details" puts on the clipboard: English, for whoever helps.

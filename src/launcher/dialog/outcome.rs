@@ -5,7 +5,7 @@ use std::path::Path;
 use egui::{RichText, Ui};
 
 use super::Dialog;
-use crate::engine::protocol::{ClosingWait, Problem};
+use crate::engine::protocol::{ClosingWait, Problem, ProblemKind};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Bar, Emphasis};
 use crate::model::Version;
@@ -83,7 +83,8 @@ impl Dialog {
             ui.label(RichText::new(why).color(colours.muted));
             ui.label(next);
         });
-        let open = self.fold_details(ui);
+        // What it wrote last is what there is to read.
+        let open = problem.kind == ProblemKind::DidNotStart || self.fold_details(ui);
         if open {
             widgets::card(ui, |ui| {
                 let report = self.report(problem);

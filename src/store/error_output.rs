@@ -1,0 +1,134 @@
+//! What an app without a terminal writes to its standard error: kept, so that whoever helps can read why it did not start.
+//!
+//! It is a file that the app itself appends to, and no pipe: the app goes on after the launcher has ended, and never waits for it. A file
+//! for each version, `<home>/logs/app-ID.txt`; what is too much is cut off at a start, and now and then while the launcher stays, and the
+//! end of it stays. In: a home, a version. Out: a file for the app, its last lines. Never: the user's own `logs`, a start that fails since
+//! nothing can be kept, or more than [`LONGEST`] bytes for long.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::Home;
+use crate::model::ContainerId;
+
+/// A longer one is cut off, bytes.
+const LONGEST: u64 = 256 << 10;
+/// What stays then, bytes.
+const KEPT: u64 = 64 << 10;
+/// What is read of it to be shown, bytes.
+const SHOWN: u64 = 8 << 10;
+
+/// The standard error of one start.
+#[derive(Debug)]
+pub(super) struct ErrorOutput {
+    path: PathBuf,
+    /// How long the file was before.
+    begun: u64,
+}
+
+impl ErrorOutput {
+    /// The file of `id`, and a handle for the app.
+    pub fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
+        fs::create_dir_all(home.logs())?;
+        forget_removed(home);
+        let path = home.logs().join(format!("{PREFIX}{id}{ENDING}"));
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path)?;
+        let output = Self { path, begun: 0 };
+        output.cut()?;
+        let begun = file.metadata()?.len();
+        Ok((Self { begun, ..output }, file))
+    }
+
+    /// Cuts it off if it has become too long: the end stays. What the app writes at this very moment may be lost.
+    pub fn cut(&self) -> io::Result<()> {
+        let mut file = OpenOptions::new().read(true).append(true).open(&self.path)?;
+        if file.metadata()?.len() <= LONGEST {
+            return Ok(());
+        }
+        let end = end_of(&mut file, KEPT)?;
+        file.set_len(0)?;
+        file.write_all(&end)
+    }
+
+    /// The last lines of this start, at most `most`.
+    pub fn last_lines(&self, most: usize) -> Vec<String> {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = File::open(&self.path)?;
+            let length = file.metadata()?.len();
+            // Cut off meanwhile: everything that is left may be of this start.
+            let own = if length >= self.begun { length - self.begun } else { length };
+            end_of(&mut file, own.min(SHOWN))
+        };
+        let bytes = read().unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // What a terminal would act on is nothing to show.
+        let clean = |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>().trim_end().to_owned();
+        let lines: Vec<String> = text.lines().map(clean).filter(|line| !line.is_empty()).collect();
+        lines[lines.len().saturating_sub(most)..].to_vec()
+    }
+}
+
+const PREFIX: &str = "app-";
+const ENDING: &str = ".txt";
+
+/// The last bytes of a file.
+fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut end = Vec::new();
+    file.take(most).read_to_end(&mut end)?;
+    Ok(end)
+}
+
+/// What versions wrote that are no longer here.
+fn forget_removed(home: &Home) {
+    let of = |path: &Path| -> Option<ContainerId> {
+        path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
+    };
+    for path in fs::read_dir(home.logs()).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let folder = of(&path).map(|id| fs::symlink_metadata(home.container(&id)));
+        if folder.is_some_and(|found| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+
+    #[test]
+    fn the_end_of_what_a_start_wrote_is_kept_and_bounded() {
+        let fixture = Fixture::new();
+        let id = fixture.install("1.0.0", &[]);
+        let (_, mut file) = ErrorOutput::open(&fixture.home, &id).unwrap();
+        file.write_all(b"of an earlier start\n").unwrap();
+        let (output, mut file) = ErrorOutput::open(&fixture.home, &id).unwrap();
+        assert!(output.last_lines(5).is_empty());
+        file.write_all(b"Traceback:\n\n  \x1b[31mModuleNotFoundError\x1b[0m: no module\r\n").unwrap();
+        assert_eq!(output.last_lines(5), ["Traceback:", "  [31mModuleNotFoundError[0m: no module"]);
+        assert_eq!(output.last_lines(1).len(), 1);
+        for number in 0..40_000 {
+            file.write_all(format!("line {number}\n").as_bytes()).unwrap();
+        }
+        output.cut().unwrap();
+        let length = fs::metadata(&output.path).unwrap().len();
+        assert!((1..=KEPT).contains(&length), "{length}");
+        // The app goes on with the file that it was given.
+        file.write_all(b"the last one\n").unwrap();
+        assert_eq!(output.last_lines(2), ["line 39999", "the last one"]);
+        // What belonged to a version that was removed goes with the next start of another one.
+        let gone = fixture.home.logs().join("app-sample_0.9.0_Linux_x86_64.txt");
+        let other = fixture.home.logs().join("app-notes.txt");
+        fs::write(&gone, "x").unwrap();
+        fs::write(&other, "x").unwrap();
+        ErrorOutput::open(&fixture.home, &id).unwrap();
+        assert!(!gone.exists() && other.exists());
+    }
+}
