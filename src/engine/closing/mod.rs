@@ -242,7 +242,8 @@ pub fn may_have_window(app: &RunningApp) -> bool {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::fixture::Fixture;
