@@ -337,7 +337,9 @@ pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
 /// What the app wrote to standard output at its last start, all in lower case; what the launcher itself says stands between.
 pub fn said_by_app(stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stdout).into_owned();
-    let lines = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase())).collect::<Vec<_>>();
+    // What the launcher says of the app begins with its name.
+    let is_apps = |line: &&str| line.starts_with(|first: char| first.is_ascii_lowercase()) && !line.starts_with("sample ");
+    let lines = text.lines().filter(is_apps).collect::<Vec<_>>();
     let Some(start) = lines.iter().rposition(|line| line.starts_with("version=")) else { return String::new() };
     let end = lines[start..].iter().position(|line| *line == "end");
     end.map_or_else(String::new, |end| lines[start..start + end].join("\n"))
