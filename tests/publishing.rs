@@ -8,7 +8,10 @@ mod published;
 
 use jiff::Timestamp;
 use kuzflow::model::{Digest, Node, VersionTree};
-use kuzflow::publish::{KeyRole, Keyring, Project, PublishError, RolloutChange, Rotation, Transaction};
+use kuzflow::publish::{
+    KeyRole, Keyring, PackageToPublish, Project, PublishError, RenewalOptions, RolloutChange, Rotation, Standing, Terms,
+    Transaction,
+};
 use kuzflow::settings::Settings;
 use kuzflow::trust::{Repository, Trust};
 use published::{Mirror, Publisher, days, options, start};
@@ -552,4 +555,134 @@ async fn old_metadata_is_swept_but_not_too_soon() {
     let kept = |role: &str| mirror.files.keys().filter(|name| name.ends_with(&format!(".{role}.json"))).count();
     assert_eq!((kept("root"), kept("targets"), kept("snapshot")), (1, 9, 9));
     assert_eq!(summary(&seen(&publisher, &mirror, start()).await[0]), [("1.0.0".to_owned(), 20, false)]);
+}
+
+/// Once a year root and targets are signed again with the same keys; what is missing is named, the rest goes on.
+#[tokio::test]
+async fn root_and_targets_are_renewed_and_clients_follow() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let late = start() + days(366);
+    publisher.project.refresh(&publisher.keyring(), late).unwrap().run().unwrap();
+    let past = |now| {
+        let found = publisher.project.deadlines(now).unwrap().into_iter();
+        found.filter(|deadline| deadline.is_pressing()).map(|deadline| deadline.role).collect::<Vec<_>>()
+    };
+    assert_eq!(past(late), [KeyRole::Root, KeyRole::Targets], "a timer alone cannot sign these");
+    let options = RenewalOptions { root: true, targets: true, ..RenewalOptions::default() };
+    let empty = tempfile::tempdir().unwrap();
+    let online = Keyring::new([empty.path().to_owned()]);
+    assert!(matches!(publisher.project.renew(options, &online, late), Err(PublishError::MissingKeys { .. })));
+    let renewal = publisher.project.renew(options, &publisher.keyring(), late).unwrap();
+    assert!(renewal.left.is_empty());
+    renewal.transaction.run().unwrap();
+    assert_eq!(past(late), []);
+    for repository in seen(&publisher, &publisher.mirror("now"), late).await {
+        assert_eq!((repository.versions.root, repository.releases.len()), (2, 1));
+    }
+    // The root alone, where no other key is.
+    let stick = tempfile::tempdir().unwrap();
+    let path = publisher.key_files("root").remove(0);
+    std::fs::copy(&path, stick.path().join(path.file_name().unwrap())).unwrap();
+    let renewal = publisher.project.renew(options, &Keyring::new([stick.path().to_owned()]), late).unwrap();
+    assert_eq!(renewal.renewed, [KeyRole::Root]);
+    assert!(renewal.left.iter().any(|(role, _)| *role == KeyRole::Targets));
+}
+
+#[test]
+fn a_role_whose_key_is_missing_does_not_keep_the_timestamp_from_being_signed() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    publisher.key_files("snapshot").iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let later = start() + days(20);
+    let renewal = publisher.project.renew(RenewalOptions::default(), &publisher.keyring(), later).unwrap();
+    assert_eq!(renewal.renewed, [KeyRole::Timestamp]);
+    assert_eq!(renewal.left[0].0, KeyRole::Snapshot);
+    renewal.transaction.run().unwrap();
+    let expiries = publisher.project.expiries().unwrap();
+    assert!(expiries.contains(&(KeyRole::Timestamp, later + days(7))));
+}
+
+/// After a restore from a backup clients have seen higher numbers.
+#[tokio::test]
+async fn numbers_are_lifted_after_a_restore() {
+    let publisher = Publisher::new();
+    publisher.publish("1.0.0");
+    let backup = publisher.fork();
+    for day in 1..5 {
+        publisher.project.refresh(&publisher.keyring(), start() + days(day)).unwrap().run().unwrap();
+    }
+    let known = publisher.mirror("newer");
+    let options = RenewalOptions { at_least: 50, ..RenewalOptions::default() };
+    backup.project.renew(options, &backup.keyring(), start() + days(5)).unwrap().transaction.run().unwrap();
+    for repository in seen(&backup, &known, start() + days(5)).await {
+        assert_eq!((repository.versions.timestamp, repository.versions.snapshot), (50, 50));
+    }
+    let typo = RenewalOptions { at_least: u64::MAX, ..options };
+    assert!(backup.project.renew(typo, &backup.keyring(), start()).is_err());
+}
+
+/// A retry in CI is harmless.
+#[test]
+fn publishing_again_changes_nothing_that_was_decided() {
+    let publisher = Publisher::new();
+    let publish = |terms: &Terms, mut package: PackageToPublish, notes: bool| {
+        if !notes {
+            package.notes.clear();
+        }
+        let (transaction, offerings) = publisher.project.publish_on(terms, &[package], &publisher.keyring(), start()).unwrap();
+        let changes = !transaction.is_empty();
+        transaction.run().unwrap();
+        (changes, offerings.into_iter().next().unwrap())
+    };
+    let package = || publisher.package("1.0.0", "content");
+    let tenth = Terms { rollout_permille: Some(100), ..Terms::default() };
+    assert_eq!(publish(&tenth, package(), true).1.standing, Standing::New);
+    let version = "1.0.0".parse().unwrap();
+    publisher.project.set_rollout(&version, RolloutChange::Halt, &publisher.keyring(), start()).unwrap().run().unwrap();
+    let before = publisher.project.releases().unwrap();
+    let everyone = Terms { rollout_permille: Some(1000), channel: Some("beta".to_owned()), ..Terms::default() };
+    for (terms, notes) in [(&tenth, true), (&Terms::default(), false), (&everyone, false)] {
+        let (changes, offering) = publish(terms, package(), notes);
+        assert!(!changes && offering.standing == Standing::Kept, "{offering:?}");
+        assert_eq!(publisher.project.releases().unwrap(), before);
+    }
+    let again = Terms { again: true, mandatory: Some(true), ..Terms::default() };
+    assert!(publish(&again, package(), false).0);
+    let after = publisher.project.releases().unwrap().remove(0);
+    assert!(after.halted && after.mandatory && after.rollout_permille == 100);
+    assert_eq!(after.notes, before[0].notes, "notes that are not given stay");
+}
+
+/// New keys are what the ones before were.
+#[test]
+fn new_keys_keep_their_folder_and_their_password() {
+    let mut options = options();
+    options.offline_password = Some("secret".to_owned());
+    let (folder, stick) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let project = Project::init_with_keys(&folder.path().join("p"), &options, Some(stick.path()), start()).unwrap();
+    let keys = |folder: &std::path::Path| {
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let offline = |names: &std::collections::BTreeSet<String>| {
+        names.iter().filter(|name| name.starts_with("root") || name.starts_with("targets")).count()
+    };
+    assert_eq!((offline(&keys(stick.path())), offline(&keys(&project.keys_folder()))), (2, 0));
+    let keyring = Keyring::new([stick.path().to_owned(), project.keys_folder()]);
+    let keyring = keyring.with_passwords(|_| Some("secret".to_owned()));
+    let mut rotation = Rotation { replace: KeyRole::ALL.to_vec(), ..Rotation::default() };
+    let before = (keys(stick.path()), keys(&project.keys_folder()));
+    let refused = project.rotate(&rotation, &keyring, start()).unwrap_err();
+    assert!(matches!(refused, PublishError::NewPassword { .. }), "{refused}");
+    assert_eq!((keys(stick.path()), keys(&project.keys_folder())), before, "a refusal leaves no key behind");
+    assert!(project.needs_password(&rotation, &keyring, true).unwrap());
+    assert!(!project.needs_password(&rotation, &keyring, false).unwrap());
+    rotation.offline_password = Some("other".to_owned().into());
+    project.rotate(&rotation, &keyring, start()).unwrap().run().unwrap();
+    assert_eq!((offline(&keys(stick.path())), offline(&keys(&project.keys_folder()))), (4, 0));
+    for name in keys(stick.path()) {
+        let text = std::fs::read_to_string(stick.path().join(&name)).unwrap();
+        assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{name}");
+    }
 }

@@ -170,3 +170,31 @@ fn without_nodes_the_server_offers_itself_where_it_knows_its_address() {
     let options = ServerOptions { public_url, ..repository.options() };
     assert_eq!(nodes(options)[0]["url"], "https://update.example.com/");
 }
+
+/// No deadline passes in silence: monitors see it at the status alone.
+#[test]
+fn healthz_tells_deadlines_and_turns_to_503_once_one_is_past() {
+    let mut repository = Repository::sample();
+    let server = Server::start(repository.options());
+    let health = || get(server.address, "/healthz");
+    assert_eq!((health().status, health().json()["status"].as_str()), (200, Some("ok")));
+    let later = |hours: i64| (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours)).to_string();
+    repository.patches_expire = Box::leak(later(24).into_boxed_str());
+    repository.publish();
+    let soon = health();
+    assert_eq!((soon.status, soon.json()["status"].as_str()), (200, Some("warning")));
+    assert!(soon.json()["warnings"][0].as_str().unwrap().contains("patches"));
+    assert_eq!(soon.json()["deadlines"][0]["role"], "patches");
+    repository.patches_expire = Box::leak(later(-1).into_boxed_str());
+    repository.publish();
+    let past = health();
+    assert_eq!((past.status, past.json()["status"].as_str()), (503, Some("expired")));
+    // A root has a number of its own that no other document names.
+    repository.patches_expire = "2999-01-01T00:00:00Z";
+    repository.publish();
+    assert_eq!(health().status, 200);
+    let root = serde_json::json!({ "signed": { "version": 5, "expires": later(-1) }, "signatures": [] });
+    std::fs::write(repository.path().join("metadata/5.root.json"), root.to_string()).unwrap();
+    let past = health();
+    assert_eq!((past.status, past.json()["deadlines"][0]["role"].as_str()), (503, Some("root")));
+}

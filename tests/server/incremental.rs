@@ -337,6 +337,7 @@ fn until(what: &str, mut reached: impl FnMut() -> bool) {
 #[test]
 fn a_missing_pack_is_made_meanwhile() {
     let mut repository = neighbours();
+    repository.release(&id("4.0.0"), &vec![b'x'; 1000], json!({ "halted": true }));
     repository.forget_packs();
     repository.publish();
     let (making, work, outcome) = waiting_maker(repository.path());
@@ -347,15 +348,18 @@ fn a_missing_pack_is_made_meanwhile() {
 
     let first = analyze(server.address, "1.0.0", Some("3.0.0"));
     assert_eq!((first["way"].as_str(), first["status"].as_str()), (Some("full"), Some("queued")));
-    let second = analyze(server.address, "1.0.0", Some("2.0.0"));
+    let second = analyze(server.address, "2.0.0", Some("3.0.0"));
     assert_eq!(second["status"], "queued");
+    // Nobody is offered what this would make, nor may anybody go down by a pack that was asked for.
+    assert_eq!(analyze(server.address, "1.0.0", Some("2.0.0"))["status"], Value::Null);
+    assert_eq!(analyze(server.address, "3.0.0", Some("2.0.0"))["status"], Value::Null);
     let begun = work.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("1.0.0"), id("3.0.0")));
     assert_eq!(analyze(server.address, "1.0.0", Some("3.0.0"))["status"], "generating", "the same pair is one job");
     let waiting = get(server.address, path);
     assert_eq!((waiting.status, waiting.field("retry-after")), (202, Some("2")));
     assert_eq!(waiting.json(), json!({ "patch_id": "1.0.0_3.0.0_Linux_x86_64", "status": "generating" }));
-    let other = get(server.address, "/api/incremental/patch/1.0.0_2.0.0_Linux_x86_64");
+    let other = get(server.address, "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64");
     assert_eq!((other.status, other.json()["status"].as_str()), (202, Some("queued")));
 
     // The pack is published; that the server sees it a little later does not turn the client away.
@@ -375,14 +379,14 @@ fn a_missing_pack_is_made_meanwhile() {
     );
 
     // The other one cannot be had.
-    assert_eq!(work.recv_timeout(Duration::from_secs(20)).unwrap().1.to_string(), id("2.0.0"));
+    assert_eq!(work.recv_timeout(Duration::from_secs(20)).unwrap().0.to_string(), id("2.0.0"));
     outcome.send(Outcome::Refused("/secret/path says no".to_owned())).unwrap();
-    let path = "/api/incremental/patch/1.0.0_2.0.0_Linux_x86_64";
+    let path = "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64";
     until("the job fails", || get(server.address, path).status != 202);
     let failed = get(server.address, path);
     assert_eq!((failed.status, failed.json()["error"].as_str()), (410, Some("patch_failed")));
     assert!(!String::from_utf8_lossy(&failed.body).contains("secret"), "the reason is the operator's");
-    let answer = analyze(server.address, "1.0.0", Some("2.0.0"));
+    let answer = analyze(server.address, "2.0.0", Some("3.0.0"));
     assert_eq!((answer["way"].as_str(), answer["status"].as_str()), (Some("full"), Some("failed")));
 }
 
@@ -390,17 +394,19 @@ fn a_missing_pack_is_made_meanwhile() {
 #[test]
 fn a_detour_is_made_shorter_for_next_time() {
     let mut repository = neighbours();
+    repository.pack(&id("3.0.0"), "4.0.0", &[5; 50], json!({}));
+    repository.publish();
     let (making, work, outcome) = waiting_maker(repository.path());
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
     let told = |answer: &Value| (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap());
-    let detour = analyze(server.address, "3.0.0", Some("2.0.0"));
-    assert_eq!((told(&detour), detour["status"].as_str()), (("patches".to_owned(), 150), Some("queued")));
+    let detour = analyze(server.address, "2.0.0", Some("4.0.0"));
+    assert_eq!((told(&detour), detour["status"].as_str()), (("patches".to_owned(), 250), Some("queued")));
     let begun = work.recv_timeout(Duration::from_secs(20)).unwrap();
-    assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("3.0.0"), id("2.0.0")));
-    repository.pack(&id("3.0.0"), "2.0.0", &[9; 60], json!({}));
+    assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("2.0.0"), id("4.0.0")));
+    repository.pack(&id("2.0.0"), "4.0.0", &[9; 60], json!({}));
     repository.publish();
     outcome.send(Outcome::Completed).unwrap();
-    until("the pack is seen", || analyze(server.address, "3.0.0", Some("2.0.0"))["total_size"] == 60);
+    until("the pack is seen", || analyze(server.address, "2.0.0", Some("4.0.0"))["total_size"] == 60);
     // A pair that has its pack is not asked for, though another way is cheaper.
     let cheaper = analyze(server.address, "1.0.0", Some("3.0.0"));
     assert_eq!((told(&cheaper), cheaper["status"].clone()), (("patches".to_owned(), 300), Value::Null));
