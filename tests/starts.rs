@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/display.rs"]
-#[allow(dead_code)]
 mod display;
 #[path = "support/release.rs"]
 #[allow(dead_code)]

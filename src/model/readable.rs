@@ -50,9 +50,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn what_is_no_unicode_is_written_all_the_same() {
-        let odd = PathBuf::from(std::ffi::OsString::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(
-            b"/home/\xff".to_vec(),
-        )));
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = PathBuf::from(std::ffi::OsString::from_vec(b"/home/\xff".to_vec()));
         let record = Record { one: odd.clone(), maybe: Some(odd.clone()), many: vec![odd, "数据".into()] };
         let json = serde_json::to_value(&record).unwrap();
         assert_eq!(json["one"], "/home/\u{fffd}");

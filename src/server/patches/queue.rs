@@ -176,10 +176,10 @@ impl Queue {
         let patch_id = PatchId { from: from.version.clone(), to: to.version.clone(), platform: to.platform.clone() };
         let pair = (from.clone(), to.clone());
         let mut state = self.state();
-        if let Some(job) = state.jobs.get(&pair) {
-            if !job.is_over(now) {
-                return Ok(job.status);
-            }
+        if let Some(job) = state.jobs.get(&pair)
+            && !job.is_over(now)
+        {
+            return Ok(job.status);
         }
         if state.waiting.len() >= LONGEST_QUEUE {
             return Err(QueueError::Full);
