@@ -206,11 +206,8 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     let world = World::new();
     let settings = world.path("publisher/kuzflow.toml");
     let usual = fs::read_to_string(&settings).unwrap();
-    let set = |tables: &str| {
-        let (top, nodes) = usual.split_once("[[nodes]]").unwrap();
-        let top: String = top.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
-        fs::write(&settings, format!("{top}{tables}\n[[nodes]]{nodes}")).unwrap();
-    };
+    let written: String = usual.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let set = |tables: &str| fs::write(&settings, format!("{written}\n{tables}\n")).unwrap();
     publish(&world, 1, &[]);
     set("[incremental_update]\nmax_patch_size = 10");
     let large = publish(&world, 2, &[]);

@@ -1,7 +1,6 @@
 //! Making, refreshing and removing what a user's desktop shows of the app. What was made stands in `<home>/desktop.json`, which is written
 //! before the first file is: a launcher that is killed leaves nothing that nobody knows of.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -417,7 +416,7 @@ fn dissociate(class: &str) -> Result<(), DesktopError> {
 /// Links are what Windows makes of them; for another system none are asked for.
 #[cfg(not(windows))]
 fn write_link(path: &Path, _link: &Link) -> Result<(), DesktopError> {
-    Err(DesktopError::io("make the link", path)(io::ErrorKind::Unsupported.into()))
+    Err(DesktopError::io("make the link", path)(std::io::ErrorKind::Unsupported.into()))
 }
 
 /// There is no registry.

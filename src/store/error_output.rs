@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Home;
+use crate::look;
 use crate::model::ContainerId;
 
 /// A longer one is cut off, bytes.
@@ -90,7 +91,7 @@ fn forget_removed(home: &Home) {
     let of = |path: &Path| -> Option<ContainerId> {
         path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
     };
-    for path in fs::read_dir(home.logs()).into_iter().flatten().flatten().map(|entry| entry.path()) {
+    for path in look::entries_if_readable(&home.logs()).into_iter().map(|entry| entry.path()) {
         let folder = of(&path).map(|id| fs::symlink_metadata(home.container(&id)));
         if folder.is_some_and(|found| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)) {
             let _ = fs::remove_file(path);

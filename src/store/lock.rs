@@ -30,7 +30,7 @@ impl HomeLock {
         home.create()?;
         let path = home.root().join("lock");
         let file = open(&path)?;
-        match file.try_lock() {
+        match try_briefly(&file) {
             Ok(()) => {
                 let lock = Self(file);
                 super::journal::recover(home, &lock);
@@ -40,6 +40,18 @@ impl HomeLock {
             Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error)),
         }
     }
+}
+
+/// Locks a file, unless another process holds it. A process that this one is just starting has a copy of every open file until it runs its
+/// own program, so what was let go of a moment ago may look locked for as long.
+fn try_briefly(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// As long as this lives, a version is not started; but by a launcher that has waited for it in vain ([`LONGEST_WAIT_OF_A_START`]).
