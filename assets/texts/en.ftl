@@ -260,6 +260,7 @@ node-nearby = Computer nearby ({ $name })
 ## The small window beside the running app, and the system's notification
 
 notification-title = { $app }: new version { $version }
+notification-title-short = { $app } { $version }
 notification-now = Update
 notification-fetched = Already downloaded
 notification-no-restart = No restart needed

@@ -32,7 +32,7 @@ installing-title = 正在安装 { $app } { $version }
 installing-subtitle = 正在写入并校验最后的文件
 installing-subtitle-incremental = 正在用本机已有的文件组装新版本
 installing-subtitle-file = 正在从文件读取、校验并写入
-ready-title = { $app } { $version } 已准备就绪
+ready-title = { $app } { $version } 已就绪
 ready-subtitle-running = 重启 { $app } 后使用新版本。如有未保存的内容，它会先询问您。
 ready-subtitle-stopped = 现在即可启动新版本
 rolling-back-title = 正在恢复…
@@ -232,6 +232,7 @@ node-nearby = 附近的电脑（{ $name }）
 ## 应用运行时的小窗口，以及系统通知
 
 notification-title = { $app } 有新版本 { $version }
+notification-title-short = { $app } { $version }
 notification-now = 立即更新
 notification-fetched = 已下载，可直接安装
 notification-no-restart = 无需重启

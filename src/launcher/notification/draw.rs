@@ -90,7 +90,7 @@ impl Notification {
             (offer.version().to_string(), texts.short_price(&offer.plan), hint)
         });
         Question {
-            title: texts.with("notification-title", &[("version", &version)]),
+            title: texts.with("notification-title-short", &[("version", &version)]),
             text,
             hint,
             now: Some((texts.get("notification-now"), Action::Start)),
