@@ -36,7 +36,8 @@ impl Unpacker {
         file::create_root(&root).map_err(ContainerError::file("create the folder", &root))?;
         let metadata = fs::symlink_metadata(&root).map_err(ContainerError::file("look at", &root))?;
         let mut content = fs::read_dir(&root).map_err(ContainerError::file("list the folder", &root))?;
-        if !metadata.is_dir() || content.next().is_some() {
+        let first = content.next().transpose().map_err(ContainerError::file("list the folder", &root))?;
+        if !metadata.is_dir() || first.is_some() {
             return Err(ContainerError::NotEmpty { root });
         }
         for folder in tree::folders(&manifest) {

@@ -17,7 +17,7 @@ use crate::store::lock::{HomeLock, RunningLock};
 use crate::store::{Home, StoreError, kept};
 
 /// Files in a home that are the launcher's. Whoever adds one to the home's layout adds it here, or it stays behind, and is told.
-const FILES: [&str; 4] = ["active.json", "state.json", "nodes.json", "journal.json"];
+const FILES: [&str; 5] = ["active.json", "state.json", "nodes.json", "known-nodes.json", "journal.json"];
 /// Folders in a home that are the launcher's, whole.
 const FOLDERS: [&str; 9] =
     ["containers", "staging", "incoming", "running", "snapshots", "trust", "logs", "own-update", "neighbours"];

@@ -1,7 +1,8 @@
 //! The release's tree put together from files that are on this disk: moved where they were made for it, shared or copied from installed
 //! versions where not. Every byte is hashed on its way.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
@@ -36,14 +37,14 @@ pub fn build(
     let work = plan::by_digest(manifest);
     let queue = Mutex::new(work.into_iter());
     let contents = Mutex::new(contents);
-    let (lacking, failure) = (Mutex::new(0u64), Mutex::new(None));
+    let (lacking, failure, moved) = (Mutex::new(0u64), Mutex::new(None), Mutex::new(Vec::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let each = || {
         while let Some((digest, paths)) = next() {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
-            match place(&unpacker, tree, &digest, &paths, &contents, progress) {
+            match place(&unpacker, tree, &digest, &paths, &contents, &moved, progress) {
                 Ok(0) => {}
                 Ok(count) => *lacking.lock().unwrap_or_else(PoisonError::into_inner) += count,
                 Err(error) => {
@@ -68,8 +69,29 @@ pub fn build(
     }
     Ok(match lacking.into_inner().unwrap_or_else(PoisonError::into_inner) {
         0 => Outcome::Complete(Box::new(unpacker)),
-        count => Outcome::Lacking(contents.into_inner().unwrap_or_else(PoisonError::into_inner), count),
+        count => {
+            let mut contents = contents.into_inner().unwrap_or_else(PoisonError::into_inner);
+            give_back(tree, moved.into_inner().unwrap_or_else(PoisonError::into_inner), &mut contents);
+            Outcome::Lacking(contents, count)
+        }
     })
+}
+
+/// A staged file that was moved into the tree.
+struct Moved {
+    digest: Digest,
+    from: PathBuf,
+    to: RelativePath,
+}
+
+/// Moves files back to where they were made: the next attempt begins with an empty tree and needs them again.
+fn give_back(tree: &Path, moved: Vec<Moved>, contents: &mut Contents) {
+    for Moved { digest, from, to } in moved {
+        if let Err(error) = fs::rename(to.under(tree), &from) {
+            tracing::warn!(%error, file = %from.display(), "a file that was made here is lost and will be fetched");
+            contents.forget(&digest, &from);
+        }
+    }
 }
 
 /// Puts one content to all its paths; gives the number of paths that could not be served. An error is this machine's.
@@ -79,6 +101,7 @@ fn place(
     digest: &Digest,
     paths: &[&RelativePath],
     contents: &Mutex<Contents>,
+    moved: &Mutex<Vec<Moved>>,
     progress: &dyn Fn(),
 ) -> Result<u64, ContainerError> {
     let Some((first, others)) = paths.split_first() else { return Ok(0) };
@@ -88,10 +111,14 @@ fn place(
     let staging = tree.parent().unwrap_or(tree);
     let mut done = false;
     for place in places {
-        let placed =
-            if place.starts_with(staging) { unpacker.adopt(first, &place, *digest) } else { unpacker.clone_from(first, &place) };
+        let is_staged = place.starts_with(staging);
+        let placed = if is_staged { unpacker.adopt(first, &place, *digest) } else { unpacker.clone_from(first, &place) };
         match placed {
             Ok(()) => {
+                if is_staged {
+                    let moved_file = Moved { digest: *digest, from: place, to: (*first).clone() };
+                    moved.lock().unwrap_or_else(PoisonError::into_inner).push(moved_file);
+                }
                 done = true;
                 break;
             }
