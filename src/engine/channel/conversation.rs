@@ -29,7 +29,7 @@ const HEARTBEAT_SECONDS: u64 = 60;
 /// Longest release notes that an app is told, characters.
 const LONGEST_NOTES: usize = 64 << 10;
 /// Checks that an app may make the engine do at once, and the time after which it may do one more.
-const CHECKS_AT_ONCE: f64 = 3.0;
+const CHECKS_AT_ONCE: f64 = 10.0;
 const BETWEEN_CHECKS: Duration = Duration::from_secs(60);
 /// Most requests of the app that wait for the end of a check.
 const MOST_WAITING: usize = 32;

@@ -217,7 +217,7 @@ fn an_app_that_checks_all_the_time_is_told_what_was_found_last() {
             assert!(matches!(&effects[0], Effect::Send { fields, .. } if fields["available"]["version"] == "2.0.0"));
         }
     }
-    assert_eq!(checks, 3 + 1, "three at once, and one in the minute after");
+    assert_eq!(checks, 10 + 1, "ten at once, and one in the minute after");
     // Later it may look again; a failure is told as well.
     scene.now += BETWEEN_CHECKS;
     let effects = scene.says(3000, "check_for_updates", json!({}));
