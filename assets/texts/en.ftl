@@ -47,6 +47,7 @@ skipped = Version { $version } is not offered any more.
 skip-nothing = Version { $version } would not be offered anyway.
 skip-none = No such version is skipped.
 happened-rolled-back = Version { $from } did not start properly, so you are back on { $to }, with your files as they were.
+happened-rolled-back-plain = Version { $from } did not start properly, so you are back on { $to }.
 happened-not-switched = Version { $version } could not take over your files, so the version before stays active. Nothing was changed.
 happened-conflicts = { $count ->
     [one] In version { $version } one file was changed both by you and by the release: yours is in use, the other lies beside it.
@@ -117,6 +118,7 @@ told-several = { $count } things you should know
 told-several-subtitle = The newest comes first. Your files are safe.
 told-rolled-back = Version { $version } did not start properly
 told-rolled-back-now = You are back on { $version }, and your files are as they were.
+told-rolled-back-now-plain = You are back on { $version }.
 told-not-switched = { $version } could not take over your files
 told-not-switched-now = The version before stays active. Nothing was changed.
 told-conflicts = { $count ->

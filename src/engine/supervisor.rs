@@ -23,6 +23,7 @@ use crate::store::lock::RunningLock;
 use crate::store::probation::{self, Said};
 use crate::store::rollback;
 use crate::store::switch::{self, Means, Resolved};
+use crate::store::usage;
 use crate::store::{InstalledRecord, Probation, StoreError};
 
 /// Between two looks at an app that is not known to be up.
@@ -454,7 +455,9 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
             if let Err(error) = probation::accuse(home, &from, &back.record.container) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "if the version before fails as well, nobody will know");
             }
-            leave(context, Happened::RolledBack { from, to, failure, kept: back.kept.clone() });
+            let places = [back.kept.clone(), home.container(&back.record.container)];
+            let holds_files = places.iter().any(|place| usage::holds_user_files(place));
+            leave(context, Happened::RolledBack { from, to, failure, kept: back.kept.clone(), holds_files });
             Ok(back.record)
         }
         Err(error @ (StoreError::Switched { .. } | StoreError::InUse { .. })) => Err(error),

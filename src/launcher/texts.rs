@@ -156,8 +156,9 @@ impl Texts {
     /// What happened while nobody looked, in one sentence.
     pub fn happened(&self, what: &Happened) -> String {
         match what {
-            Happened::RolledBack { from, to, .. } => {
-                self.with("happened-rolled-back", &[("from", &from.to_string()), ("to", &to.to_string())])
+            Happened::RolledBack { from, to, holds_files, .. } => {
+                let text = if *holds_files { "happened-rolled-back" } else { "happened-rolled-back-plain" };
+                self.with(text, &[("from", &from.to_string()), ("to", &to.to_string())])
             }
             Happened::NotSwitched { to, .. } => self.with("happened-not-switched", &[("version", &to.to_string())]),
             Happened::Conflicts { version, files } => {

@@ -12,10 +12,13 @@ impl Texts {
     /// What happened, and what it means for the person: a title and a sentence.
     pub fn told(&self, what: &Happened) -> [String; 2] {
         match what {
-            Happened::RolledBack { from, to, .. } => [
-                self.with("told-rolled-back", &[("version", &from.to_string())]),
-                self.with("told-rolled-back-now", &[("version", &to.to_string())]),
-            ],
+            Happened::RolledBack { from, to, holds_files, .. } => {
+                let now = if *holds_files { "told-rolled-back-now" } else { "told-rolled-back-now-plain" };
+                [
+                    self.with("told-rolled-back", &[("version", &from.to_string())]),
+                    self.with(now, &[("version", &to.to_string())]),
+                ]
+            }
             Happened::NotSwitched { to, .. } => {
                 [self.with("told-not-switched", &[("version", &to.to_string())]), self.get("told-not-switched-now")]
             }
@@ -86,12 +89,17 @@ mod tests {
     fn what_happened_is_one_sentence_about_the_person() {
         let texts = Texts::new(Language::English);
         let (from, to) = (Version::new(2, 0, 0), Version::new(1, 9, 0));
-        let back = Happened::RolledBack { from: from.clone(), to, failure: Failure::Hung, kept: "/k".into() };
+        let back = Happened::RolledBack { from: from.clone(), to, failure: Failure::Hung, kept: "/k".into(), holds_files: true };
         let expected = ["Version 2.0.0 did not start properly", "You are back on 1.9.0, and your files are as they were."];
         assert_eq!(texts.told(&back), expected);
+        let Happened::RolledBack { from, to, failure, kept, .. } = back.clone() else { unreachable!() };
+        let plain = Happened::RolledBack { from: from.clone(), to, failure, kept, holds_files: false };
+        assert_eq!(texts.told(&plain), ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]);
+        assert!(!texts.happened(&plain).contains("files"));
         for texts in Language::ALL.map(Texts::new) {
             for what in [
                 back.clone(),
+                plain.clone(),
                 Happened::NotSwitched { to: from.clone(), chain: Vec::new() },
                 Happened::Conflicts { version: from.clone(), files: Vec::new() },
             ] {

@@ -31,6 +31,9 @@ pub enum Happened {
         /// Where the user's files of the failed version are kept.
         #[serde(serialize_with = "crate::model::readable::path")]
         kept: PathBuf,
+        /// Whether either version holds files of the user; otherwise nothing is said of them.
+        #[serde(default = "holds_files")]
+        holds_files: bool,
     },
     /// A switch that was to be done before the start failed; the version before it is active.
     NotSwitched {
@@ -46,6 +49,11 @@ pub enum Happened {
         /// Which files.
         files: Vec<Conflict>,
     },
+}
+
+/// What notices from before it was noted mean.
+fn holds_files() -> bool {
+    true
 }
 
 /// A file that both the user and a release had changed, or whose place something of another kind has taken. Both paths are below the

@@ -244,6 +244,7 @@ mod tests {
                 to: old.version.clone(),
                 failure: crate::model::happened::Failure::Hung,
                 kept: PathBuf::new(),
+                holds_files: true,
             };
             leave_notice(home, what, jiff::Timestamp::UNIX_EPOCH).unwrap();
         };

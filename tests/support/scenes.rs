@@ -211,7 +211,8 @@ fn disk_use(whole: u64) -> Event {
 pub fn notices(name: &str) -> Vec<Notice> {
     let when = "2026-11-21T19:44:00Z".parse().unwrap();
     let (from, to) = (Version::new(1, 8, 6), Version::new(1, 8, 5));
-    let back = |failure| Happened::RolledBack { from: from.clone(), to: to.clone(), failure, kept: own_folder() };
+    let back =
+        |failure| Happened::RolledBack { from: from.clone(), to: to.clone(), failure, kept: own_folder(), holds_files: true };
     let conflicts = |count| {
         let names = ["settings", "shortcuts", "colours", "predefined-classes", "recent-folders"];
         let conflict = |index: usize| {

@@ -109,7 +109,7 @@ impl Dialog {
             ui.add_space(PAUSE);
             self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &failed.to_string())]));
         }
-        if let Happened::RolledBack { from, kept, .. } = &notice.what {
+        if let Happened::RolledBack { from, kept, holds_files: true, .. } = &notice.what {
             ui.add_space(PAUSE);
             widgets::card_title(ui, &self.texts.with("told-kept", &[("version", &from.to_string())]));
             ui.add(egui::Label::new(self.texts.get("told-kept-text")).wrap());
