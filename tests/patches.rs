@@ -472,16 +472,16 @@ fn old_packs_go_and_so_do_those_of_releases_that_went() {
     expire(30).run().unwrap();
     assert_eq!((names(), files()), (vec!["sample_1.2.0_Linux_x86_64.from-1.1.0.kuzpatch".to_owned()], 1));
 
-    // 1.0.0 is published no more.
+    // 1.2.0 is published no more; packs that lead away from what went would stay.
     let publisher = from_the_old;
     publisher.rewrite(|targets, _| {
-        targets.targets.remove(&TargetName::new("sample_1.0.0_Linux_x86_64.kuzflow").unwrap()).unwrap();
+        targets.targets.remove(&TargetName::new("sample_1.2.0_Linux_x86_64.kuzflow").unwrap()).unwrap();
     });
     publisher.project.expire_patches(30, &publisher.keyring(), start() + days(1)).unwrap().run().unwrap();
     let left = publisher.project.patches().unwrap();
     assert_eq!(
         left.iter().map(|pack| pack.target.as_str()).collect::<Vec<_>>(),
-        ["sample_1.2.0_Linux_x86_64.from-1.1.0.kuzpatch"]
+        ["sample_1.1.0_Linux_x86_64.from-1.0.0.kuzpatch"]
     );
 
     // What a killed publisher left is swept; nothing is signed for that.

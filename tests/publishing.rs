@@ -9,8 +9,8 @@ mod published;
 use jiff::Timestamp;
 use kuzflow::model::{Digest, Node, VersionTree};
 use kuzflow::publish::{
-    KeyRole, Keyring, PackageToPublish, Project, PublishError, RenewalOptions, RolloutChange, Rotation, Standing, Terms,
-    Transaction,
+    KeyRole, Keyring, PackageToPublish, Project, PublishError, RenewalOptions, Retirement, RolloutChange, Rotation, Selection,
+    Standing, Terms, Transaction,
 };
 use kuzflow::settings::Settings;
 use kuzflow::trust::{Repository, Trust};
@@ -132,6 +132,31 @@ async fn packs_killed_anywhere_on_their_way_in_or_out_are_there_or_not() {
         publisher.project.remove_patches(|_| true, &publisher.keyring(), publisher.now)
     })
     .await;
+}
+
+/// Its files go after the metadata that names them no more.
+#[tokio::test]
+async fn a_retirement_killed_anywhere_is_done_or_not() {
+    let publisher = Publisher::new();
+    ["1.0.0", "1.1.0", "1.2.0"].into_iter().for_each(|version| publisher.publish(version));
+    publisher.add_packs(&[publisher.pack("1.0.0", "1.1.0", b"goes"), publisher.pack("1.1.0", "1.2.0", b"stays")]);
+    let retirement = Retirement {
+        selection: Selection::Rule { keep: Some(1), older_than_days: None },
+        platform: None,
+        channel: None,
+        keep_files: false,
+    };
+    survives_a_kill_anywhere(&publisher, |publisher| {
+        publisher.project.retire(&retirement, &publisher.keyring(), publisher.now).map(|(transaction, _)| transaction)
+    })
+    .await;
+    let (transaction, retired) = publisher.project.retire(&retirement, &publisher.keyring(), start()).unwrap();
+    assert_eq!((retired.releases.len(), retired.packs, retired.files.0), (2, 1, 5), "two packages, two notes, one pack");
+    transaction.run().unwrap();
+    let young = Retirement { selection: Selection::Rule { keep: None, older_than_days: Some(1) }, ..retirement };
+    publisher.publish("1.3.0");
+    let at = |day| publisher.project.retire(&young, &publisher.keyring(), start() + days(day)).unwrap().1.releases.len();
+    assert_eq!((at(0), at(1)), (0, 1), "so many days after it was published");
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ mod desktop;
 mod diff;
 #[cfg(feature = "publisher")]
 mod init;
+#[cfg(feature = "publisher")]
+mod listing;
 mod log;
 #[cfg(feature = "publisher")]
 mod offered;
@@ -34,6 +36,8 @@ mod release;
 #[cfg(feature = "publisher")]
 mod renew;
 mod resident;
+#[cfg(feature = "publisher")]
+mod retire;
 #[cfg(feature = "publisher")]
 mod rotate;
 mod run;

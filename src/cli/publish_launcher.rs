@@ -42,9 +42,9 @@ pub fn publish(arguments: PublishLauncherArguments, say: &Say) -> Result<Ending,
     let changes = !transaction.is_empty();
     transaction.run()?;
     let (version, platform) = (&described.version, &described.platform);
-    let what = if changes { "published" } else { "published already" };
+    let what = if changes { "published" } else { "published already; nothing is changed" };
     say.line(&format!("launcher {version} for {platform} ({} bytes): {what}", described.pieces.length));
     let status = if changes { "done" } else { "nothing_to_do" };
     say.result(json!({ "status": status, "version": version, "platform": platform, "length": described.pieces.length }));
-    Ok(super::renew::warn_after(&project, if changes { Ending::Done } else { Ending::NothingToDo }))
+    Ok(super::renew::warn_after(&project, Ending::Done))
 }

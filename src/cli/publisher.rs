@@ -17,7 +17,7 @@ use crate::host;
 use crate::model::{Manifest, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::transaction::when_free;
-use crate::publish::{Keyring, PackageToPublish, Project, RolloutChange, Terms, Transaction, Urgency};
+use crate::publish::{Keyring, PackageToPublish, Project, PublishError, RolloutChange, Terms, Transaction};
 
 /// Builds, signs, publishes and serves releases of an app.
 #[derive(Debug, Parser)]
@@ -85,6 +85,9 @@ enum Verb {
         #[command(flatten)]
         place: RepositoryPlace,
     },
+    /// Take old releases out of the repository, so that its metadata stays small. Their installations go on.
+    #[command(after_help = super::retire::HELP)]
+    Retire(super::retire::RetireArguments),
     /// Check a built container: its zip, its manifest and every hash.
     #[command(after_help = "Example: kuzflow inspect my-app.kuzflow")]
     Inspect {
@@ -212,7 +215,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Refresh(arguments) => super::renew::refresh(&arguments, say),
         Verb::Renew(arguments) => super::renew::renew(&arguments, say),
         Verb::Rotate(arguments) => super::rotate::rotate(&arguments, say),
-        Verb::List { place } => list(&place, say),
+        Verb::List { place } => super::listing::list(&place, say),
+        Verb::Retire(arguments) => super::retire::retire(arguments, say),
         Verb::Inspect { file } => {
             let package = inspect(&file, Effort::default().threads)?;
             let manifest = &package.manifest;
@@ -267,7 +271,11 @@ fn publish(files: Vec<PathBuf>, arguments: PublishArguments, say: &Say) -> Resul
     if let Some(missing) = files.iter().find(|file| !file.is_file()) {
         return Err(format!("there is no package {}", missing.display()).into());
     }
-    let keyring = arguments.check(&project, [])?;
+    let mut is_new = arguments.again;
+    for file in &files {
+        is_new = is_new || !project.is_published(file)?;
+    }
+    let keyring = arguments.check(&project, [], is_new)?;
     publish_with(&project, keyring, files, arguments, say)
 }
 
@@ -277,9 +285,14 @@ impl PublishArguments {
         self.place.open()
     }
 
-    /// Looks at all that is typed, and at the keys, before time goes into packages; `versions` are those whose notes must be there.
-    /// Gives a keyring that has asked for all passwords.
-    pub fn check<'a>(&self, project: &Project, versions: impl IntoIterator<Item = &'a Version>) -> Result<Keyring, Failure> {
+    /// Looks at all that is typed, and at the keys if there is something new, before time goes into packages; `versions` are those whose
+    /// notes must be there. Gives a keyring that has asked for all passwords.
+    pub fn check<'a>(
+        &self,
+        project: &Project,
+        versions: impl IntoIterator<Item = &'a Version>,
+        is_new: bool,
+    ) -> Result<Keyring, Failure> {
         self.terms()?;
         let typed = self.notes.iter().map(|text| notes_argument(text).1);
         let written = versions.into_iter().flat_map(|version| self.notes_of(project, version).into_values());
@@ -287,7 +300,9 @@ impl PublishArguments {
             return Err(no_notes(&missing));
         }
         let keyring = self.open()?.1.remembering();
-        project.check_keys(&keyring)?;
+        if is_new {
+            project.check_keys(&keyring)?;
+        }
         Ok(keyring)
     }
 
@@ -309,6 +324,11 @@ impl PublishArguments {
             minimum_launcher: self.minimum_launcher.clone(),
             again: self.again,
         })
+    }
+
+    /// Whether what is published already is to change.
+    pub fn changes_terms(&self) -> bool {
+        self.again
     }
 
     /// `--repo DIR` for the next command, if it was needed for this one.
@@ -349,7 +369,12 @@ pub fn publish_with(
         }
         packages.push(PackageToPublish { path, release, manifest: package.manifest, notes });
     }
-    let wants_packs = !arguments.no_patches;
+    // A retry in CI may have none of the keys: what is there already needs none.
+    let is_kept = !terms.again
+        && packages
+            .iter()
+            .try_fold(true, |kept, package| Ok::<bool, PublishError>(kept && project.is_published(&package.path)?))?;
+    let wants_packs = !arguments.no_patches && !(is_kept && lacks_pack_keys(project, &keyring)?);
     // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
     project.foresee(&terms, &mut packages)?;
@@ -386,8 +411,20 @@ pub fn publish_with(
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let told = packs.map(|packs| packs.told).unwrap_or_default();
     say.result(json!({ "status": status, "releases": releases, "packs": told }));
-    let ending = if changes || added { Ending::Done } else { Ending::NothingToDo };
-    Ok(super::renew::warn_after(project, ending))
+    // Status 0 also if nothing changes: it is published, which is all that a script wants to know.
+    Ok(super::renew::warn_after(project, Ending::Done))
+}
+
+/// Whether no packs can be signed here; told. A key that is here and cannot be used is an error.
+fn lacks_pack_keys(project: &Project, keyring: &Keyring) -> Result<bool, Failure> {
+    match project.check_pack_keys(keyring) {
+        Ok(()) => Ok(false),
+        Err(error @ (PublishError::MissingKeys { .. } | PublishError::NoPatchesRole)) => {
+            tracing::info!("no packs are made: {}", causes::line(&error));
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A release that bears another name than its publisher gave it shows it to every user.
@@ -430,52 +467,4 @@ fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, Failure> {
     let ending = finish(transaction, say, "rollout changed")?;
     super::offered::tell_version(&project, &arguments.version, say)?;
     Ok(super::renew::warn_after(&project, ending))
-}
-
-fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
-    let (project, _) = place.open()?;
-    let releases = project.releases()?;
-    for release in &releases {
-        let share = f64::from(release.rollout_permille) / 10.0;
-        let state = if release.halted { "halted".to_owned() } else { format!("{share} %") };
-        say.line(&format!("{:<44} {:<8} {state:>8}  {}", release.container.to_string(), release.channel, release.published));
-    }
-    let launchers = project.launchers()?;
-    for launcher in &launchers {
-        let name = format!("launcher {} for {}", launcher.version, launcher.platform);
-        say.line(&format!("{name:<44} {:>10} bytes", launcher.pieces.length));
-    }
-    let patches = project.patches()?;
-    for signed in &patches {
-        let (from, restart) = (&signed.patch.from.version, if signed.patch.requires_restart { "restart" } else { "hot" });
-        let name = format!("{} from {from}", signed.patch.to);
-        say.line(&format!("{name:<44} {:>10} bytes  {restart:<8} {}", signed.length, signed.patch.created));
-    }
-    let expiries = project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string()));
-    let expiries: BTreeMap<String, String> = expiries.collect();
-    let deadlines = project.deadlines(host::now())?;
-    for deadline in &deadlines {
-        let remark = match deadline.state {
-            Urgency::Fine => "",
-            Urgency::Soon => "  SOON",
-            Urgency::Past => "  EXPIRED",
-        };
-        say.line(&format!("{} expires {}{remark}", deadline.role, deadline.expires));
-    }
-    // Signed metadata leaves out what has its usual value; a reader of this should not need to know what is usual.
-    let releases: Vec<_> = releases
-        .iter()
-        .map(|release| {
-            let mut line = json!(release);
-            line["mandatory"] = release.mandatory.into();
-            line["halted"] = release.halted.into();
-            line["rollout_permille"] = release.rollout_permille.into();
-            line["notes"] = json!(release.notes);
-            line
-        })
-        .collect();
-    say.result(
-        json!({ "status": "done", "releases": releases, "launchers": launchers, "patches": patches, "expires": expiries, "deadlines": deadlines }),
-    );
-    Ok(super::renew::warn(&deadlines))
 }

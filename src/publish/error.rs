@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::keys::KeyRole;
+use super::necessity::Need;
 use super::settings::InvalidAddress;
 use crate::model::{ContainerId, Version};
 
@@ -126,6 +127,20 @@ pub enum PublishError {
     NoSuchRelease {
         /// Which.
         version: Version,
+    },
+    /// A release that somebody is offered cannot be taken out.
+    #[error("{container} cannot be taken out: {need}. To stop it: `kuzflow rollout --version {} --halt`", container.version)]
+    Needed {
+        /// Which.
+        container: ContainerId,
+        /// Why.
+        need: Need,
+    },
+    /// A release that was taken out comes back only if that is said.
+    #[error("{container} was retired; `kuzflow publish --again` brings it back")]
+    Retired {
+        /// Which.
+        container: ContainerId,
     },
     /// A package that its description does not fit.
     #[error("{} cannot be published: {reason}", path.display())]

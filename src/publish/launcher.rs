@@ -7,6 +7,7 @@ use jiff::Timestamp as Time;
 
 use super::error::{PublishError, at};
 use super::keys::Keyring;
+use super::metadata;
 use super::project::Project;
 use super::repository::{is_there, target, target_name, to_value};
 use super::transaction::{Step, Transaction};
@@ -77,6 +78,8 @@ impl Project {
             }
             targets.targets.remove(&name);
         }
+        // Packing takes a minute; a missing key shows before.
+        metadata::sign(current.targets.signed.signed.clone(), &[&current.root.signed.signed], keyring, &[])?;
         let packed = pack(&executable, launcher)?;
         let length = packed.len() as u64;
         let piece_size = PieceTable::size_for(length).max(PIECE);

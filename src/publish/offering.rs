@@ -15,7 +15,8 @@ use super::project::Project;
 use super::repository::{Notes, PackageToPublish, read_notes, release_of, target_name};
 use super::terms::{self, Remark, Standing, Terms};
 use super::transaction::{Step, Transaction};
-use crate::model::{Digest, Release};
+use crate::model::version_tree::FileState;
+use crate::model::{Digest, RelativePath, Release};
 
 /// What becomes of one package.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl Project {
         let mut targets = current.targets.signed.signed.clone();
         let (mut files, mut packages, mut offerings) = (Vec::new(), packages.to_vec(), Vec::new());
         for package in &mut packages {
-            let (standing, remarks) = decided(&targets, package, terms)?;
+            let (standing, remarks) = self.decided(&targets, package, terms)?;
             let notes = match standing {
                 Standing::New => Notes::Replaced,
                 Standing::Changed if !package.notes.is_empty() => Notes::Replaced,
@@ -69,7 +70,7 @@ impl Project {
     /// Those of reading the repository, or the notes.
     pub fn foresee(&self, terms: &Terms, packages: &mut [PackageToPublish]) -> Result<(), PublishError> {
         let targets = self.current()?.targets.signed.signed;
-        packages.iter_mut().try_for_each(|package| decided(&targets, package, terms).map(|_| ()))
+        packages.iter_mut().try_for_each(|package| self.decided(&targets, package, terms).map(|_| ()))
     }
 
     /// Everything that brings `targets` with the files of new packages to clients; nothing if they are as they were.
@@ -98,25 +99,48 @@ impl Project {
         let launchers: Vec<_> = targets.targets.values().filter_map(launcher_of).collect();
         terms::reach(release, &releases.iter().collect::<Vec<_>>(), &launchers, &self.settings().channel)
     }
-}
 
-/// Puts the terms of a package into its description.
-fn decided(targets: &Targets, package: &mut PackageToPublish, terms: &Terms) -> Result<(Standing, Vec<Remark>), PublishError> {
-    let container = package.release.container.clone();
-    let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
-    let published = releases.iter().find(|release| release.container == container);
-    let siblings: Vec<&Release> = releases
-        .iter()
-        .filter(|release| {
-            let other = &release.container;
-            other.app == container.app && other.version == container.version && other.platform != container.platform
-        })
-        .collect();
-    let notes_differ = match published {
-        Some(published) => notes_differ(targets, published, &package.notes)?,
-        None => false,
-    };
-    Ok(terms::decide(&mut package.release, terms, published, &siblings, notes_differ))
+    /// Puts the terms of a package into its description.
+    fn decided(
+        &self,
+        targets: &Targets,
+        package: &mut PackageToPublish,
+        terms: &Terms,
+    ) -> Result<(Standing, Vec<Remark>), PublishError> {
+        let container = package.release.container.clone();
+        let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
+        let published = releases.iter().find(|release| release.container == container);
+        let siblings: Vec<&Release> = releases
+            .iter()
+            .filter(|release| {
+                let other = &release.container;
+                other.app == container.app && other.version == container.version && other.platform != container.platform
+            })
+            .collect();
+        if published.is_none() {
+            self.check_history(targets, package, terms)?;
+        }
+        let notes_differ = match published {
+            Some(published) => notes_differ(targets, published, &package.notes)?,
+            None => false,
+        };
+        Ok(terms::decide(&mut package.release, terms, published, &siblings, notes_differ))
+    }
+
+    /// A version that was taken out stays out, unless whoever publishes says otherwise; and it is never another build: there are
+    /// installations of it.
+    fn check_history(&self, targets: &Targets, package: &PackageToPublish, terms: &Terms) -> Result<(), PublishError> {
+        let container = package.release.container.clone();
+        let Some(files) = self.history_of(targets, &container)? else { return Ok(()) };
+        let known = |files: BTreeMap<RelativePath, FileState>| -> BTreeMap<RelativePath, (Digest, u64)> {
+            files.into_iter().map(|(path, state)| (path, (state.hash, state.size))).collect()
+        };
+        let patterns = self.settings().incremental_update.patterns();
+        if known(files) != known(FileState::all(&package.manifest, patterns)) {
+            return Err(PublishError::AlreadyPublished { container });
+        }
+        if terms.again { Ok(()) } else { Err(PublishError::Retired { container }) }
+    }
 }
 
 /// Whether one of these notes is not the published one of its language.

@@ -71,8 +71,9 @@ impl Project {
         Ok(Transaction::new(lock, steps))
     }
 
-    /// Prepares the removal of packs that were made more than `retention_days` before `now`, and of those that lead from or to a
-    /// release that is not published, or not with this manifest. 0 days keep none.
+    /// Prepares the removal of packs that were made more than `retention_days` before `now`, and of those that lead to a release that is
+    /// not published, or from or to one that is published with another manifest. 0 days keep none. Packs from a release that was taken
+    /// out stay as long as others: installations that have it still update.
     ///
     /// # Errors
     /// As [`Project::remove_patches`].
@@ -83,7 +84,8 @@ impl Project {
         let longest = SignedDuration::from_hours(24 * i64::from(retention_days));
         let outdated = |signed: &SignedPatch| {
             let Patch { from, to, base_manifest, target_manifest, .. } = &signed.patch;
-            let fits = manifests.get(from) == Some(base_manifest) && manifests.get(to) == Some(target_manifest);
+            let fits = manifests.get(from).is_none_or(|published| published == base_manifest)
+                && manifests.get(to) == Some(target_manifest);
             !fits || now.duration_since(signed.patch.created) >= longest
         };
         let steps = self.removal(&current, outdated, keyring, now)?;

@@ -1,19 +1,44 @@
-//! Whether a release could be published now: asked before hours go into it.
+//! Whether something could be published now: asked before hours go into it.
+
+use std::path::Path;
 
 use super::error::PublishError;
 use super::keys::Keyring;
-use super::metadata;
+use super::metadata::{self, Current};
+use super::patches::hash_of;
 use super::project::Project;
+use super::repository::release_of;
+use super::transaction::digest_of;
 
 impl Project {
     /// Refuses if a key that a new release needs is missing, or cannot be used. What is published is signed again for this, and thrown
     /// away; a keyring that remembers asks for passwords now and not later.
     pub fn check_keys(&self, keyring: &Keyring) -> Result<(), PublishError> {
         let current = self.current()?;
-        let root = &current.root.signed.signed;
-        metadata::sign(current.targets.signed.signed.clone(), &[root], keyring, &[])?;
-        metadata::sign(current.snapshot.signed.signed.clone(), &[root], keyring, &[])?;
-        metadata::sign(current.timestamp.signed.signed.clone(), &[root], keyring, &[])?;
-        Ok(())
+        metadata::sign(current.targets.signed.signed.clone(), &[&current.root.signed.signed], keyring, &[])?;
+        sign_online(&current, keyring)
     }
+
+    /// The same of the keys that new patch packs need.
+    pub fn check_pack_keys(&self, keyring: &Keyring) -> Result<(), PublishError> {
+        let current = self.current()?;
+        let patches = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
+        metadata::sign_patches(patches.signed.signed.clone(), &current.targets.signed.signed, keyring, &[])?;
+        sign_online(&current, keyring)
+    }
+
+    /// Whether this very file is a package that is published.
+    pub fn is_published(&self, package: &Path) -> Result<bool, PublishError> {
+        let (digest, _) = digest_of(package)?;
+        let current = self.current()?;
+        let mut targets = current.targets.signed.signed.targets.values();
+        Ok(targets.any(|target| hash_of(target) == Some(digest) && release_of(target).is_some()))
+    }
+}
+
+fn sign_online(current: &Current, keyring: &Keyring) -> Result<(), PublishError> {
+    let root = &current.root.signed.signed;
+    metadata::sign(current.snapshot.signed.signed.clone(), &[root], keyring, &[])?;
+    metadata::sign(current.timestamp.signed.signed.clone(), &[root], keyring, &[])?;
+    Ok(())
 }

@@ -122,7 +122,19 @@ impl Project {
     pub(super) fn new_targets(
         &self,
         current: &Current,
+        targets: Targets,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Vec<Step>, PublishError> {
+        self.new_content(current, targets, None, keyring, now)
+    }
+
+    /// The same beside another list of patches, which is signed already.
+    pub(super) fn new_content(
+        &self,
+        current: &Current,
         mut targets: Targets,
+        new_patches: Option<Document<Targets>>,
         keyring: &Keyring,
         now: Time,
     ) -> Result<Vec<Step>, PublishError> {
@@ -135,7 +147,12 @@ impl Project {
         }
         let targets = metadata::sign(targets, &[&current.root.signed.signed], keyring, &[])?;
         let mut steps = Vec::new();
-        let mut patches = current.patches.clone();
+        let mut outdated = current.outdated(KeyRole::Targets, version)?;
+        if let Some(new) = &new_patches {
+            steps.push(self.patches_step(new));
+            outdated.extend(current.outdated(KeyRole::Patches, new.signed.signed.version)?);
+        }
+        let mut patches = new_patches.or_else(|| current.patches.clone());
         if let Some(key) = key {
             let document = self.next_patches(current, now)?;
             let signed = metadata::sign_patches(document, &targets.signed.signed, keyring, std::slice::from_ref(&key))?;
@@ -147,7 +164,7 @@ impl Project {
         let path = self.metadata_folder().join(format!("{version}.targets.json"));
         steps.push(Step::Write { path, bytes: targets.bytes.clone() });
         steps.extend(self.new_snapshot(current, &targets, patches.as_ref(), keyring, now)?);
-        steps.extend(current.outdated(KeyRole::Targets, version)?.into_iter().map(|path| Step::Remove { path }));
+        steps.extend(outdated.into_iter().map(|path| Step::Remove { path }));
         Ok(steps)
     }
 

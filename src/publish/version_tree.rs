@@ -17,7 +17,7 @@ use crate::causes;
 use crate::model::patch::Patch;
 use crate::model::platform::{AppName, Platform};
 use crate::model::version_tree::{FileState, LARGEST_VERSION_TREE};
-use crate::model::{ContainerId, Digest, Release, Version, VersionTree};
+use crate::model::{ContainerId, Digest, RelativePath, Release, Version, VersionTree};
 
 /// What a change of trees takes: before the metadata is signed, and after it is in force.
 #[derive(Debug, Default)]
@@ -149,6 +149,31 @@ impl Project {
         Ok(())
     }
 
+    /// Every release that the version trees of `targets` tell of, also those that are published no more.
+    pub(super) fn histories(&self, targets: &Targets) -> Vec<ContainerId> {
+        let app = &self.settings().app;
+        let mut found = Vec::new();
+        for (name, target) in &targets.targets {
+            let Some(platform) = platform_of_tree(app, name.raw()) else { continue };
+            let Some(tree) = self.read_tree(name.raw(), target) else { continue };
+            let container =
+                |version: &Version| ContainerId { app: app.clone(), version: version.clone(), platform: platform.clone() };
+            found.extend(tree.nodes().map(|(version, _)| container(version)));
+        }
+        found
+    }
+
+    /// The files of a release as its version tree has them, be it published or not; `None` if the tree does not tell.
+    pub(super) fn history_of(
+        &self,
+        targets: &Targets,
+        container: &ContainerId,
+    ) -> Result<Option<BTreeMap<RelativePath, FileState>>, PublishError> {
+        let name = VersionTree::target_name(container);
+        let tree = targets.targets.get(&target_name(&name)?).and_then(|target| self.read_tree(&name, target));
+        Ok(tree.and_then(|tree| tree.files_of(&container.version)))
+    }
+
     /// A published tree; `None`, with a warning, if its file is lost or damaged: it is a convenience, and no release waits for it.
     fn read_tree(&self, name: &str, target: &Target) -> Option<VersionTree> {
         let hash = hash_of(target)?;
@@ -179,4 +204,9 @@ impl Project {
         }
         Ok(steps)
     }
+}
+
+/// The platform whose tree a target of this name is.
+fn platform_of_tree(app: &AppName, name: &str) -> Option<Platform> {
+    name.strip_prefix(app.as_str())?.strip_prefix('_')?.strip_suffix(".versions.json")?.parse().ok()
 }

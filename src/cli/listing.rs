@@ -1,0 +1,66 @@
+//! `kuzflow list`: what is published, and how long its signatures last.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::Ending;
+use super::output::Say;
+use super::publisher::RepositoryPlace;
+use crate::host;
+use crate::publish::Urgency;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Tells all of it.
+pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
+    let (project, _) = place.open()?;
+    let releases = project.releases()?;
+    for release in &releases {
+        let share = f64::from(release.rollout_permille) / 10.0;
+        let state = if release.halted { "halted".to_owned() } else { format!("{share} %") };
+        say.line(&format!("{:<44} {:<8} {state:>8}  {}", release.container.to_string(), release.channel, release.published));
+    }
+    let retired = project.retired()?;
+    for container in &retired {
+        say.line(&format!("{:<44} retired", container.to_string()));
+    }
+    let launchers = project.launchers()?;
+    for launcher in &launchers {
+        let name = format!("launcher {} for {}", launcher.version, launcher.platform);
+        say.line(&format!("{name:<44} {:>10} bytes", launcher.pieces.length));
+    }
+    let patches = project.patches()?;
+    for signed in &patches {
+        let (from, restart) = (&signed.patch.from.version, if signed.patch.requires_restart { "restart" } else { "hot" });
+        let name = format!("{} from {from}", signed.patch.to);
+        say.line(&format!("{name:<44} {:>10} bytes  {restart:<8} {}", signed.length, signed.patch.created));
+    }
+    let expiries = project.expiries()?.into_iter().map(|(role, time)| (role.to_string(), time.to_string()));
+    let expiries: BTreeMap<String, String> = expiries.collect();
+    let deadlines = project.deadlines(host::now())?;
+    for deadline in &deadlines {
+        let remark = match deadline.state {
+            Urgency::Fine => "",
+            Urgency::Soon => "  SOON",
+            Urgency::Past => "  EXPIRED",
+        };
+        say.line(&format!("{} expires {}{remark}", deadline.role, deadline.expires));
+    }
+    // Signed metadata leaves out what has its usual value; a reader of this should not need to know what is usual.
+    let releases: Vec<_> = releases
+        .iter()
+        .map(|release| {
+            let mut line = json!(release);
+            line["mandatory"] = release.mandatory.into();
+            line["halted"] = release.halted.into();
+            line["rollout_permille"] = release.rollout_permille.into();
+            line["notes"] = json!(release.notes);
+            line
+        })
+        .collect();
+    say.result(
+        json!({ "status": "done", "releases": releases, "retired": retired, "launchers": launchers, "patches": patches, "expires": expiries, "deadlines": deadlines }),
+    );
+    Ok(super::renew::warn(&deadlines))
+}

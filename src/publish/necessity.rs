@@ -1,0 +1,182 @@
+//! Which releases somebody is offered, or will be: they cannot be taken out of the repository.
+//!
+//! In: releases as they are signed. Out: why each of them is needed, or nothing. Never: a file, a signature, a clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::model::{ContainerId, Platform, Release, Version};
+
+/// Why a release must stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It is the newest that everybody may have.
+    Offered,
+    /// A part of the installations is offered it, or those that may not have a newer one yet.
+    RollingOut,
+    /// Installations that are older than `to` wants them get there by way of it.
+    Step {
+        /// The release that cannot be reached directly.
+        to: Version,
+    },
+    /// It is newer than what everybody may have, and its rollout has not begun.
+    Waiting,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offered => f.write_str("it is what new installations are offered"),
+            Self::RollingOut => f.write_str("it is being rolled out"),
+            Self::Step { to } => write!(f, "older installations get to {to} by way of it"),
+            Self::Waiting => f.write_str("it waits for its rollout"),
+        }
+    }
+}
+
+/// App, channel and platform: nobody is offered anything of another kind.
+type Kind<'a> = (String, &'a str, &'a Platform);
+
+/// Releases of one kind, the newest first.
+pub(super) fn kinds<'a>(releases: impl IntoIterator<Item = &'a Release>) -> Vec<Vec<&'a Release>> {
+    let mut kinds: BTreeMap<Kind<'a>, Vec<&'a Release>> = BTreeMap::new();
+    for release in releases {
+        let container = &release.container;
+        let kind = (container.app.to_string(), release.channel.as_str(), &container.platform);
+        kinds.entry(kind).or_default().push(release);
+    }
+    let mut kinds: Vec<Vec<&Release>> = kinds.into_values().collect();
+    for kind in &mut kinds {
+        kind.sort_by(|a, b| b.container.version.cmp(&a.container.version));
+    }
+    kinds
+}
+
+/// Why each of these releases of one kind, the newest first, must stay; those that need not are left out.
+pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
+    let open: Vec<&Release> = kind.iter().filter(|release| !release.halted).copied().collect();
+    let mut needed = BTreeMap::new();
+    for share in open.iter().map(|release| release.rollout_permille).filter(|share| *share > 0).collect::<BTreeSet<_>>() {
+        let admitted: Vec<&Release> = open.iter().filter(|release| release.rollout_permille >= share).copied().collect();
+        for start in starts(&open) {
+            let newer = |release: &&&Release| match &start {
+                Start::Nothing => true,
+                Start::Before => release.minimum_version.is_none(),
+                Start::At(current) => release.container.version > **current && release.open_to(Some(current)),
+            };
+            let Some(offer) = admitted.iter().find(newer) else { continue };
+            let newest = admitted.first().map(|release| &release.container.version);
+            let need = match newest.filter(|newest| **newest != offer.container.version) {
+                Some(newest) => Need::Step { to: newest.clone() },
+                None if share == 1000 => Need::Offered,
+                None => Need::RollingOut,
+            };
+            // The plainest reason is told: what is offered to all may be a step as well.
+            match needed.get(&offer.container) {
+                Some(Need::Offered) => {}
+                Some(Need::RollingOut) if need != Need::Offered => {}
+                _ => _ = needed.insert(offer.container.clone(), need),
+            }
+        }
+    }
+    let offered = open.iter().find(|release| release.rollout_permille == 1000).map(|release| &release.container.version);
+    for release in open.iter().filter(|release| Some(&release.container.version) > offered) {
+        let need = if release.rollout_permille > 0 { Need::RollingOut } else { Need::Waiting };
+        needed.entry(release.container.clone()).or_insert(need);
+    }
+    needed
+}
+
+/// Where an installation can stand, as far as it matters for what it is offered.
+enum Start<'a> {
+    /// A first installation.
+    Nothing,
+    /// Older than all that is published, and than every minimum.
+    Before,
+    /// At this version.
+    At(&'a Version),
+}
+
+fn starts<'a>(open: &[&'a Release]) -> Vec<Start<'a>> {
+    let minimums = open.iter().filter_map(|release| release.minimum_version.as_ref());
+    let versions: BTreeSet<&Version> = open.iter().map(|release| &release.container.version).chain(minimums).collect();
+    [Start::Nothing, Start::Before].into_iter().chain(versions.into_iter().map(Start::At)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Digest;
+    use crate::model::release::DocumentLocation;
+
+    fn release(version: &str) -> Release {
+        let location = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+        Release {
+            container: format!("sample_{version}_Linux_x86_64").parse().unwrap(),
+            display_name: "Sample".to_owned(),
+            channel: "stable".to_owned(),
+            published: "2026-03-01T12:00:00Z".parse().unwrap(),
+            manifest: location.clone(),
+            index: location,
+            unpacked_size: 1,
+            file_count: 1,
+            mandatory: false,
+            rollout_permille: 1000,
+            halted: false,
+            minimum_version: None,
+            minimum_launcher: None,
+            hot_swap: None,
+            notes: BTreeMap::new(),
+        }
+    }
+
+    fn share(version: &str, permille: u16) -> Release {
+        Release { rollout_permille: permille, ..release(version) }
+    }
+
+    fn minimum(version: &str, minimum: &str) -> Release {
+        Release { minimum_version: Some(minimum.parse().unwrap()), ..release(version) }
+    }
+
+    fn told(releases: &[Release]) -> Vec<(String, Need)> {
+        let kinds = kinds(releases);
+        let all = kinds.iter().flat_map(|kind| needed(kind));
+        all.map(|(container, need)| (container.version.to_string(), need)).collect()
+    }
+
+    fn step(version: &str, to: &str) -> (String, Need) {
+        (version.to_owned(), Need::Step { to: to.parse().unwrap() })
+    }
+
+    #[test]
+    fn the_newest_open_release_is_needed_and_older_ones_are_not() {
+        let offered = |version: &str| (version.to_owned(), Need::Offered);
+        assert_eq!(told(&[]), []);
+        assert_eq!(told(&[release("1.0.0"), release("2.0.0"), release("1.9.0")]), [offered("2.0.0")]);
+        let halted = Release { halted: true, ..release("3.0.0") };
+        assert_eq!(told(&[release("1.0.0"), release("2.0.0"), halted]), [offered("2.0.0")]);
+        let beta = Release { channel: "beta".to_owned(), ..release("1.5.0") };
+        assert_eq!(told(&[release("1.0.0"), release("2.0.0"), beta]), [offered("1.5.0"), offered("2.0.0")], "another channel");
+    }
+
+    #[test]
+    fn a_rollout_needs_each_of_its_stages() {
+        let releases = [release("1.0.0"), release("1.5.0"), share("2.0.0", 500), share("3.0.0", 100), share("4.0.0", 0)];
+        let expected =
+            [("1.5.0", Need::Offered), ("2.0.0", Need::RollingOut), ("3.0.0", Need::RollingOut), ("4.0.0", Need::Waiting)];
+        assert_eq!(told(&releases), expected.map(|(version, need)| (version.to_owned(), need)));
+        // Nobody is offered 2.0.0 as long as 3.0.0 goes to more; once that is halted it is the next.
+        let releases = [release("1.0.0"), share("2.0.0", 100), share("3.0.0", 500)];
+        assert_eq!(told(&releases).len(), 3);
+    }
+
+    #[test]
+    fn a_step_on_the_way_is_needed() {
+        let releases = [release("1.0.0"), release("1.5.0"), minimum("2.0.0", "1.2.0"), minimum("3.0.0", "2.0.0")];
+        let expected = [step("1.5.0", "3.0.0"), step("2.0.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)];
+        assert_eq!(told(&releases), expected);
+        // A newer step takes the place of an older one.
+        let releases = [release("1.0.0"), release("2.0.0"), release("2.5.0"), minimum("3.0.0", "2.0.0")];
+        assert_eq!(told(&releases), [step("2.5.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)]);
+    }
+}

@@ -1,0 +1,244 @@
+//! Releases taken out of the repository: metadata names them no more, their files go, and nothing of an installation changes.
+//!
+//! Metadata travels whole to every client after each publish; without this it grows with each release for ever.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::{SignedDuration, Timestamp as Time};
+use tough::schema::{Target, Targets};
+
+use super::error::{PublishError, at};
+use super::keys::Keyring;
+use super::metadata::{self, Current, Document};
+use super::necessity::{self, Need};
+use super::patches::{hash_of, signed_patch};
+use super::project::Project;
+use super::repository::{release_of, target_name};
+use super::transaction::{Step, Transaction};
+use crate::model::{ContainerId, Digest, Platform, Release, Version};
+
+/// How the names of packages and of release notes end, in `targets`.
+const FILES_OF_RELEASES: [&str; 2] = [".kuzflow", ".md"];
+
+/// Which releases are meant.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// These versions. One that is needed is refused.
+    Versions(Vec<Version>),
+    /// All that fulfil both conditions and are not needed.
+    Rule {
+        /// Not among the newest so many of their channel and platform.
+        keep: Option<usize>,
+        /// Published so many days ago.
+        older_than_days: Option<u32>,
+    },
+}
+
+/// What is to be taken out.
+#[derive(Clone, Debug)]
+pub struct Retirement {
+    /// Which releases.
+    pub selection: Selection,
+    /// Of this platform only.
+    pub platform: Option<Platform>,
+    /// Of this channel only.
+    pub channel: Option<String>,
+    /// Leave the files of packages and notes in place.
+    pub keep_files: bool,
+}
+
+/// What a retirement does.
+#[derive(Debug, Default)]
+pub struct Retired {
+    /// The releases that are taken out, the newest first.
+    pub releases: Vec<Release>,
+    /// Those that a rule would take, and why they stay.
+    pub needed: Vec<(ContainerId, Need)>,
+    /// Versions that were taken out before.
+    pub already: Vec<Version>,
+    /// How many packs are taken out.
+    pub packs: usize,
+    /// How many files are deleted, and their bytes.
+    pub files: (usize, u64),
+}
+
+impl Project {
+    /// Prepares taking releases out, all in one step for clients: first the metadata that names them no more, then their files. Whatever
+    /// an earlier call of this kind left behind goes as well.
+    ///
+    /// # Errors
+    /// [`PublishError::Needed`] for a version that somebody is offered, [`PublishError::NoSuchRelease`] for one that was never
+    /// published.
+    pub fn retire(&self, retirement: &Retirement, keyring: &Keyring, now: Time) -> Result<(Transaction, Retired), PublishError> {
+        let lock = self.lock()?;
+        let current = self.current()?;
+        let mut targets = current.targets.signed.signed.clone();
+        let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
+        let mut retired = Retired::default();
+        match &retirement.selection {
+            Selection::Versions(versions) => self.by_name(versions, retirement, &releases, &mut retired)?,
+            Selection::Rule { keep, older_than_days } => {
+                by_rule((*keep, *older_than_days), retirement, &releases, now, &mut retired);
+            }
+        }
+        retired.releases.sort_by(|a, b| b.container.version.cmp(&a.container.version).then(a.container.cmp(&b.container)));
+        for release in &retired.releases {
+            targets.targets.remove(&target_name(&package_name(&release.container))?);
+            for name in release.notes.values() {
+                targets.targets.remove(&target_name(name)?);
+            }
+        }
+        let gone: BTreeSet<&ContainerId> = retired.releases.iter().map(|release| &release.container).collect();
+        let patches = self.without_packs_to(&gone, &current, keyring, now)?;
+        let before = current.patches.as_ref().map_or(0, |patches| patches.signed.signed.targets.len());
+        retired.packs = patches.as_ref().map_or(0, |patches| before - patches.signed.signed.targets.len());
+        let files = self.unnamed_files(&targets, patches.as_ref().or(current.patches.as_ref()), retirement.keep_files)?;
+        let mut steps = Vec::new();
+        if !retired.releases.is_empty() {
+            steps.extend(self.renew_launcher_settings(&mut targets)?);
+            steps.extend(self.new_content(&current, targets, patches, keyring, now)?);
+        }
+        for (path, length) in files {
+            retired.files = (retired.files.0 + 1, retired.files.1 + length);
+            steps.push(Step::Remove { path });
+        }
+        Ok((Transaction::new(lock, steps), retired))
+    }
+
+    /// The releases that were published once and are taken out, as far as the version trees tell.
+    ///
+    /// # Errors
+    /// Those of reading the repository.
+    pub fn retired(&self) -> Result<Vec<ContainerId>, PublishError> {
+        let current = self.current()?;
+        let targets = &current.targets.signed.signed;
+        let published: HashSet<ContainerId> =
+            targets.targets.values().filter_map(release_of).map(|release| release.container).collect();
+        let mut retired: Vec<ContainerId> =
+            self.histories(targets).into_iter().filter(|container| !published.contains(container)).collect();
+        retired.sort();
+        Ok(retired)
+    }
+
+    fn by_name(
+        &self,
+        versions: &[Version],
+        retirement: &Retirement,
+        releases: &[Release],
+        retired: &mut Retired,
+    ) -> Result<(), PublishError> {
+        let needs = needs(releases);
+        for version in versions {
+            let named = releases.iter().filter(|release| release.container.version == *version && is_meant(retirement, release));
+            let mut found = false;
+            for release in named {
+                found = true;
+                if let Some(need) = needs.get(&release.container) {
+                    return Err(PublishError::Needed { container: release.container.clone(), need: need.clone() });
+                }
+                if !retired.releases.contains(release) {
+                    retired.releases.push(release.clone());
+                }
+            }
+            if found {
+                continue;
+            }
+            let here = |platform: &Platform| retirement.platform.as_ref().is_none_or(|wanted| wanted == platform);
+            let was_there = self.retired()?.iter().any(|was| was.version == *version && here(&was.platform));
+            if !was_there {
+                return Err(PublishError::NoSuchRelease { version: version.clone() });
+            }
+            retired.already.push(version.clone());
+        }
+        Ok(())
+    }
+
+    /// The list of patches without the packs that lead to `gone`; `None` if there are none. Those that lead from there to a release that
+    /// stays are how installations of `gone` get away for little.
+    fn without_packs_to(
+        &self,
+        gone: &BTreeSet<&ContainerId>,
+        current: &Current,
+        keyring: &Keyring,
+        now: Time,
+    ) -> Result<Option<Document<Targets>>, PublishError> {
+        let Some(before) = &current.patches else { return Ok(None) };
+        let mut document = self.next_patches(current, now)?;
+        let leads_there =
+            |name: &str, target: &Target| signed_patch(name, target).is_some_and(|signed| gone.contains(&signed.patch.to));
+        document.targets.retain(|name, target| !leads_there(name.raw(), target));
+        if document.targets.len() == before.signed.signed.targets.len() {
+            return Ok(None);
+        }
+        metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[]).map(Some)
+    }
+
+    /// Files of packages, notes and packs that neither of these documents names, with their lengths.
+    fn unnamed_files(
+        &self,
+        targets: &Targets,
+        patches: Option<&Document<Targets>>,
+        keep_files: bool,
+    ) -> Result<Vec<(std::path::PathBuf, u64)>, PublishError> {
+        let lists = [Some(targets), patches.map(|patches| &patches.signed.signed)];
+        let all = lists.into_iter().flatten().flat_map(|list| &list.targets);
+        let named: HashSet<String> =
+            all.filter_map(|(name, target)| Some(format!("{}.{}", hash_of(target)?, name.raw()))).collect();
+        let folder = self.targets_folder();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
+            let entry = entry.map_err(at(&folder))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let is_pack = name.ends_with(crate::model::patch::PACK_SUFFIX);
+            if !named.contains(&name) && (is_pack || !keep_files && self.is_of_a_release(&name)) {
+                found.push((entry.path(), entry.metadata().map_or(0, |file| file.len())));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Whether a file in `targets` is a package of this app, or notes of one; what somebody else put there stays.
+    fn is_of_a_release(&self, name: &str) -> bool {
+        let Some((digest, rest)) = name.split_once('.') else { return false };
+        let of_the_app = rest.strip_prefix(self.settings().app.as_str()).is_some_and(|rest| rest.starts_with('_'));
+        digest.parse::<Digest>().is_ok() && of_the_app && FILES_OF_RELEASES.iter().any(|end| rest.ends_with(end))
+    }
+}
+
+fn by_rule(
+    (keep, older_than_days): (Option<usize>, Option<u32>),
+    retirement: &Retirement,
+    releases: &[Release],
+    now: Time,
+    retired: &mut Retired,
+) {
+    let needs = needs(releases);
+    let age = SignedDuration::from_hours(24 * i64::from(older_than_days.unwrap_or(0)));
+    for kind in necessity::kinds(releases) {
+        let open = |release: &&&Release| needs.get(&release.container) == Some(&Need::Offered);
+        // What is newer than what everybody may have is somebody's work in hand, halted or not.
+        let Some(offered) = kind.iter().find(open).map(|release| release.container.version.clone()) else { continue };
+        let old = kind.iter().skip(keep.unwrap_or(0)).filter(|release| now.duration_since(release.published) >= age);
+        for release in old.filter(|release| release.container.version <= offered && is_meant(retirement, release)) {
+            match needs.get(&release.container) {
+                Some(need) => retired.needed.push((release.container.clone(), need.clone())),
+                None => retired.releases.push((*release).clone()),
+            }
+        }
+    }
+}
+
+fn needs(releases: &[Release]) -> BTreeMap<ContainerId, Need> {
+    necessity::kinds(releases).iter().flat_map(|kind| necessity::needed(kind)).collect()
+}
+
+fn is_meant(retirement: &Retirement, release: &Release) -> bool {
+    let Retirement { platform, channel, .. } = retirement;
+    platform.as_ref().is_none_or(|platform| release.container.platform == *platform)
+        && channel.as_ref().is_none_or(|channel| release.channel == *channel)
+}
+
+fn package_name(container: &ContainerId) -> String {
+    format!("{container}.kuzflow")
+}
