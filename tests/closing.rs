@@ -9,6 +9,8 @@ mod display;
 #[allow(dead_code)] // each test binary uses its own part
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::fs;
 use std::io::Write as _;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use display::Display;
 use release::{NodeProcess, World, text};
+use waiting::{comes, ends, insist};
 
 /// An editor. It writes down what it is (version, process, text) five times a second, and does what is written into a file. A window with
 /// unsaved text asks before it closes: Escape is "cancel", Enter is "discard".
@@ -202,7 +205,7 @@ impl Desk {
     fn set_up(editor: Editor, managed: bool) -> Option<Self> {
         let (python, site) = python(editor.toolkit)?;
         let mut display = Display::open()?;
-        if managed && !display.start("openbox", &[]) {
+        if managed && !display.start_window_manager() {
             assert!(std::env::var_os("CI").is_none(), "CI has openbox");
             eprintln!("skipped: no openbox");
             return None;
@@ -256,33 +259,32 @@ impl Desk {
     }
 
     fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + Duration::from_secs(60);
-        while !holds(self) {
-            if Instant::now() > end {
-                let windows = self.display.tool(&["search", "--onlyvisible", "--name", ".", "getwindowname", "%@"]);
-                panic!("never: {what}\nstate: {}\nwindows: {windows}\n{}", self.state(), self.log());
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        if !comes(|| holds(self)) {
+            let windows = self.display.tool(&["search", "--onlyvisible", "--name", ".", "getwindowname", "%@"]);
+            panic!("never: {what}\nstate: {}\nwindows: {windows}\n{}", self.state(), self.log());
         }
     }
 
-    /// Presses a key in a window, as a person does who has clicked into it.
-    fn press(&self, title: &str, key: &str) {
-        let window = self.display.window(title).unwrap_or_else(|| panic!("no window {title}\n{}", self.log()));
-        std::thread::sleep(Duration::from_millis(700));
-        let front = if self.managed { "windowactivate" } else { "windowfocus" };
-        self.display.tool(&[front, "--sync", &window]);
-        std::thread::sleep(Duration::from_millis(200));
-        self.display.tool(&["keydown", key, "sleep", "0.2", "keyup", key]);
+    /// Presses a key in a window, as a person does who has clicked into it, until it has an effect.
+    fn press(&self, title: &str, key: &str, has_effect: impl Fn(&Self) -> bool) {
+        let press = || {
+            let Some(window) = self.display.visible(title) else { return };
+            std::thread::sleep(Duration::from_millis(700));
+            let front = if self.managed { "windowactivate" } else { "windowfocus" };
+            self.display.tool(&[front, "--sync", &window]);
+            std::thread::sleep(Duration::from_millis(200));
+            self.display.tool(&["keydown", key, "sleep", "0.2", "keyup", key]);
+        };
+        self.until(title, |desk| desk.display.visible(title).is_some());
+        insist(&format!("{key} in {title}\n{}", self.log()), press, || has_effect(self));
     }
 
     /// The update is installed, and "restart now" is pressed.
     fn restart(&self) {
         self.until("an offer", |desk| desk.log().contains("Offered"));
-        self.press("update$", "Return");
+        self.press("update$", "Return", |desk| desk.log().contains("Downloading"));
         self.until("the update is ready", |desk| desk.log().contains("Ready {"));
-        self.press("update$", "Return");
-        self.until("the app is asked", |desk| desk.log().contains("Closing {"));
+        self.press("update$", "Return", |desk| desk.log().contains("Closing {"));
     }
 
     fn question(&self) -> bool {
@@ -346,9 +348,8 @@ fn keeps_unsaved_work(editor: Editor, managed: bool) {
     desk.until("the editor's own question", Desk::question);
     // A person who takes their time: nobody ends the app meanwhile.
     desk.stays(12, |desk| desk.question() && desk.state() == before);
-    assert!(desk.log().contains("wait: Person"), "{}", desk.log());
-    desk.press("^Question$", "Escape");
-    desk.until("the question is answered", |desk| !desk.question());
+    desk.until("its person is waited for", |desk| desk.log().contains("wait: Person"));
+    desk.press("^Question$", "Escape", |desk| !desk.question());
     desk.stays(4, |desk| desk.state() == before && desk.asked() == 1);
     assert!(desk.display.visible("^Editor 1.0.0").is_some());
     assert_eq!(desk.active(), ready);
@@ -356,7 +357,7 @@ fn keeps_unsaved_work(editor: Editor, managed: bool) {
     // Their wish still stands: the launcher says so, and does it when the editor closes.
     desk.wish();
     desk.until("the question again", Desk::question);
-    desk.press("^Question$", "Return");
+    desk.press("^Question$", "Return", |desk| !desk.question());
     desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
     assert_eq!(desk.asked(), 2);
 }
@@ -393,19 +394,14 @@ fn a_restart_that_is_put_off_is_forgotten() {
     desk.restart();
     desk.until("the editor's own question", Desk::question);
     desk.until("it is waited for", |desk| desk.log().contains("wait: Person"));
-    desk.press("update$", "Escape");
-    desk.until("the wish is taken back", |desk| desk.log().contains("the wish to close the app is taken back"));
+    desk.press("update$", "Escape", |desk| desk.log().contains("the wish to close the app is taken back"));
     assert!(desk.question(), "what the editor asks is left to its person");
     let before = desk.state();
-    desk.press("^Question$", "Escape");
+    desk.press("^Question$", "Escape", |desk| !desk.question());
     desk.stays(3, |desk| desk.state() == before);
     desk.wish();
-    desk.press("^Question$", "Return");
-    let end = Instant::now() + Duration::from_secs(30);
-    while desk.launcher.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < end, "the launcher stays: {}", desk.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    desk.press("^Question$", "Return", |desk| !desk.question());
+    assert!(ends(&mut desk.launcher).is_some(), "the launcher stays: {}", desk.log());
     assert!(desk.state().starts_with("1.0.0 "));
 }
 
@@ -416,10 +412,9 @@ fn windows_are_asked_one_after_another() {
     desk.until("three texts", |desk| desk.state().contains("unsaved 2"));
     desk.restart();
     desk.until("the first question", Desk::question);
-    desk.press("^Question$", "Return");
-    desk.until("the second question", |desk| desk.asked() == 2 && desk.question());
-    desk.press("^Question$", "Escape");
-    desk.until("it is answered", |desk| !desk.question());
+    desk.press("^Question$", "Return", |desk| desk.asked() == 2);
+    desk.until("the second question", Desk::question);
+    desk.press("^Question$", "Escape", |desk| !desk.question());
     desk.stays(4, |desk| desk.asked() == 2 && desk.state().contains("unsaved 2"));
 }
 
@@ -455,12 +450,11 @@ fn an_app_that_talks_says_that_it_goes_on() {
     let before = desk.state();
     desk.restart();
     desk.until("the editor's own question", Desk::question);
-    desk.press("^Question$", "Escape");
+    desk.press("^Question$", "Escape", |desk| !desk.question());
     desk.until("it says that it goes on", |desk| desk.log().contains("the app goes on, as its person wants it"));
     desk.stays(2, |desk| desk.state() == before && desk.asked() == 1);
-    desk.press("update$", "Return");
-    desk.until("the editor's own question again", Desk::question);
-    desk.press("^Question$", "Return");
+    desk.press("update$", "Return", Desk::question);
+    desk.press("^Question$", "Return", |desk| !desk.question());
     desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
 }
 

@@ -7,14 +7,16 @@
 #[allow(dead_code)] // each test binary uses its own part
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use release::{NodeProcess, Said, World, said, text};
+use waiting::until;
 
 /// What the launcher's file says of its version, before what it is made to say.
 const STAMP: &str = concat!("kuzflow-launcher-version:[", env!("CARGO_PKG_VERSION"), "]");
@@ -185,10 +187,7 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
 
     // Not while it runs.
     let mut app = machine.command(&["run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(20);
-    while machine.say(&["list"]).result["versions"][0]["running"] != true && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("the app runs", || machine.say(&["list"]).result["versions"][0]["running"] == true);
     let refused = machine.say(&["uninstall", "--yes"]);
     assert_eq!((refused.code, refused.result["problem"]["kind"].as_str()), (1, Some("app_running")), "{}", refused.errors);
     assert!(machine.world.container("1.0.0").is_dir());

@@ -9,13 +9,16 @@ mod display;
 #[allow(dead_code)]
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use display::{Display, SCREEN};
 use release::World;
+use waiting::{ends, until};
 
 /// A launcher on a display, with what its app says in `app.log`.
 fn start(world: &World, display: &Display, arguments: &[&str]) -> Child {
@@ -34,16 +37,15 @@ fn installed() -> (World, release::NodeProcess) {
     (world, node)
 }
 
-fn ends(child: &mut Child) -> Option<i32> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let _ = child.kill();
-    None
+/// With which status a launcher ends.
+fn status(child: &mut Child) -> Option<i32> {
+    ends(child)?.code()
+}
+
+/// A launcher of this world listens to other starts.
+fn listens(world: &World) -> bool {
+    let entries = fs::read_dir(world.path("")).unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| name.starts_with("kuzflow-window-"))
 }
 
 fn starts_of_the_app(world: &World) -> usize {
@@ -70,15 +72,13 @@ fn the_window_opens_without_the_app_and_a_second_wish_brings_the_same() {
     let (world, _node) = installed();
     let mut first = start(&world, &display, &["window"]);
     let window = display.window("Sample").expect("the window opens");
+    until("it listens", || listens(&world));
     let mut second = start(&world, &display, &["window", "--versions"]);
-    assert_eq!(ends(&mut second), Some(0), "the first one shows it");
+    assert_eq!(status(&mut second), Some(0), "the first one shows it");
     assert_eq!(display.tool(&["search", "--onlyvisible", "--name", "Sample"]).lines().count(), 1);
-    display.tool(&["windowfocus", "--sync", &window]);
-    for _ in 0..2 {
-        // Back from the versions, and then out.
-        display.tool(&["keydown", "Escape", "sleep", "0.2", "keyup", "Escape", "sleep", "0.2"]);
-    }
-    assert_eq!(ends(&mut first), Some(0));
+    // Back from the versions, and then out.
+    display.press_until(&window, "Escape", || first.try_wait().unwrap().is_some());
+    assert_eq!(status(&mut first), Some(0));
     assert_eq!(starts_of_the_app(&world), 0, "a look at the window starts nothing");
 }
 
@@ -87,30 +87,21 @@ fn a_second_start_brings_the_window_of_the_launcher_beside_the_app() {
     let Some(display) = Display::open() else { return };
     let (world, node) = installed();
     let launcher = start(&world, &display, &["run"]);
-    let wait = |count| {
-        let end = Instant::now() + Duration::from_secs(30);
-        while starts_of_the_app(&world) < count && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        starts_of_the_app(&world)
-    };
-    assert_eq!(wait(1), 1);
-    // The launcher listens a moment after the app has started.
-    std::thread::sleep(Duration::from_secs(1));
+    let is_started = |count| until("the app starts", || starts_of_the_app(&world) == count);
+    is_started(1);
+    until("the launcher listens", || listens(&world));
     assert!(display.visible("Sample").is_none());
     let mut second = start(&world, &display, &[]);
     let window = display.window("Sample").expect("the launcher beside the app opens its window");
-    assert_eq!(ends(&mut second), Some(0));
+    assert_eq!(status(&mut second), Some(0));
     assert_eq!(starts_of_the_app(&world), 1, "the app is not started once more");
-    display.tool(&["windowfocus", "--sync", &window]);
-    display.tool(&["keydown", "Escape", "sleep", "0.2", "keyup", "Escape"]);
-    assert!(display.goes("Sample", Duration::from_secs(10)));
+    display.press_until(&window, "Escape", || display.visible("Sample").is_none());
     // What the shortcut does is what it always did, and so is a bare start where the settings want that.
     let third = start(&world, &display, &["run"]);
-    assert_eq!(wait(2), 2);
+    is_started(2);
     world.configure(&[&node.address], "[update]\ncheck = 'never'\n[window]\nsecond_start = 'app'\n");
     let fourth = start(&world, &display, &[]);
-    assert_eq!(wait(3), 3);
+    is_started(3);
     for launcher in [fourth, third, launcher] {
         end(&world, launcher);
     }
@@ -123,16 +114,15 @@ fn settings_that_are_missing_are_told_in_a_window() {
     fs::remove_file(world.config()).unwrap();
     let mut launcher = start(&world, &display, &[]);
     let window = display.window("kuzflow-launcher").expect("a window tells what is missing");
-    display.press_enter(&window);
-    assert_eq!(ends(&mut launcher), Some(1));
+    display.press_until(&window, "Return", || launcher.try_wait().unwrap().is_some());
+    assert_eq!(status(&mut launcher), Some(1));
 }
 
 #[test]
 fn the_window_is_on_the_screen_at_every_scale() {
     let Some(mut display) = Display::open() else { return };
-    let managed = display.start("openbox", &["--sm-disable"]);
+    let managed = display.start_window_manager();
     println!("{}", if managed { "with a window manager" } else { "without a window manager" });
-    std::thread::sleep(Duration::from_secs(1));
     let (world, _node) = installed();
     for scale in ["1", "1.5", "2", "2.5"] {
         let mut launcher = world.launcher(&["window"]);
@@ -150,6 +140,6 @@ fn the_window_is_on_the_screen_at_every_scale() {
         }
         launcher.kill().unwrap();
         launcher.wait().unwrap();
-        assert!(display.goes("Sample", Duration::from_secs(5)));
+        assert!(display.goes("Sample"));
     }
 }

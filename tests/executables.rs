@@ -7,14 +7,17 @@
 mod display;
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use display::Display;
 use release::{World, said, text, tree};
+use waiting::until;
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -149,12 +152,7 @@ fn an_update_while_the_app_runs_waits_for_the_next_start() {
     let (world, node) = installed();
     world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
     let mut app = world.launcher(&["run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
-    let running = || world.say(&["list"]).result["versions"][0]["running"] == true;
-    let end = Instant::now() + Duration::from_secs(20);
-    while !running() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(running());
+    until("the app runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
     world.release("2.0.0", MEGABYTE);
     assert_eq!(world.say(&["update"]).code, 0);
     let active = fs::read_to_string(world.home().join("active.json")).unwrap();
@@ -166,13 +164,11 @@ fn an_update_while_the_app_runs_waits_for_the_next_start() {
     let list = world.say(&["list"]);
     assert_eq!(list.result["versions"][1]["running"], true, "{:?}", list.result);
     assert_eq!(world.say(&["remove", "1.0.0"]).result["problem"]["kind"], "version_in_use");
-    end_apps(&world);
-    let end = Instant::now() + Duration::from_secs(20);
-    let mut told = String::new();
-    while !told.contains("version=2.0.0") && Instant::now() < end {
-        told = String::from_utf8_lossy(&world.launcher(&["run"]).output().unwrap().stdout).into_owned();
-    }
-    assert!(told.contains("version=2.0.0"), "{told}");
+    world.end_apps();
+    until("the new version starts", || {
+        let output = world.launcher(&["run"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).contains("version=2.0.0")
+    });
     assert_eq!(fs::read_to_string(world.container("2.0.0").join("data/written late")).unwrap(), "mine");
 }
 
@@ -203,24 +199,16 @@ fn a_version_that_fails_at_once_is_still_updated() {
     let mut launcher =
         world.launcher(&["run"]).env("DISPLAY", &display.number).env("CODE", "3").stdout(Stdio::null()).spawn().unwrap();
     let window = display.window("Sample").expect("the window opens although the app has failed");
-    display.press_enter(&window);
+    display.press_until(&window, "Return", || world.log().contains("Downloading"));
     // It is installed and started, fails in this environment as well as the one before, and is charged with nothing.
     let state = || -> serde_json::Value {
         serde_json::from_slice(&fs::read(world.home().join("state.json")).unwrap_or_default()).unwrap_or_default()
     };
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap_or_default();
-    let wait_for = |what: &str, is_so: &dyn Fn() -> bool| {
-        let end = Instant::now() + Duration::from_secs(60);
-        while !is_so() {
-            assert!(Instant::now() < end, "{what}: {} {}", state(), active());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    let log = || fs::read_to_string(world.home().join("logs/launcher.log")).unwrap_or_default();
-    wait_for("both are known to fail", &|| log().contains("neither is charged"));
+    until("both are known to fail", || world.log().contains("neither is charged"));
     // The log says so before the launcher has gone back, so each of the three is waited for.
-    wait_for("the version before is active again", &|| active().contains("sample_1.0.0"));
-    wait_for("neither is charged", &|| state()["accused"].is_null() && state()["failed"].is_null());
+    until("the version before is active again", || active().contains("sample_1.0.0"));
+    until("neither is charged", || state()["accused"].is_null() && state()["failed"].is_null());
     assert!(world.container("2.0.0").exists(), "a version that is charged with nothing stays installed");
     let _ = launcher.kill();
     launcher.wait().unwrap();
@@ -293,10 +281,7 @@ fn a_resumed_download_fetches_only_what_is_missing() {
     let mut update = world.launcher(&["--json", "update"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journal = world.home().join("staging");
     let begun = || tree(&journal).iter().any(|(path, bytes)| text(path).ends_with(".journal") && bytes.len() > 300);
-    let end = Instant::now() + Duration::from_secs(30);
-    while !begun() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("pieces are noted", begun);
     update.kill().unwrap();
     update.wait().unwrap();
     let check = world.say(&["check"]);
@@ -399,10 +384,7 @@ fn two_launchers_at_once() {
     world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 2_000_000\n");
     let first = world.launcher(&["--json", "update"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let staging = world.home().join("staging");
-    let end = Instant::now() + Duration::from_secs(20);
-    while fs::read_dir(&staging).unwrap().count() == 0 && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the first one works", || fs::read_dir(&staging).unwrap().count() > 0);
     let second = world.say(&["prune"]);
     assert_eq!((second.code, second.result["problem"]["kind"].as_str()), (1, Some("busy")), "{}", second.errors);
     assert_eq!(world.say(&["list"]).code, 0, "looking needs no lock");
@@ -486,10 +468,7 @@ fn a_disk_that_fills_on_the_way_leaves_the_old_version_and_recovers() {
     world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 6_000_000\n");
     let update = world.launcher(&["--json", "update"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let staging = world.home().join("staging");
-    let end = Instant::now() + Duration::from_secs(20);
-    while tree(&staging).is_empty() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("something was fetched", || !tree(&staging).is_empty());
     // Somebody else fills the disk.
     let filler = world.home().join("filler");
     let mut file = fs::File::create(&filler).unwrap();
@@ -539,29 +518,25 @@ fn updated_in_the_real_window() {
         .spawn()
         .unwrap();
     let window = display.window("Sample").expect("the window opens by itself");
-    assert!(fs::read_to_string(&log).unwrap().contains("version=1.0.0"), "the app was started before the window");
+    let told = || fs::read_to_string(&log).unwrap();
+    until("the app was started before the window", || told().contains("version=1.0.0"));
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
-    let wait_for = |what: &dyn Fn() -> bool| {
-        let end = Instant::now() + Duration::from_secs(40);
-        while !what() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        what()
-    };
-    display.press_enter(&window);
-    assert!(wait_for(&|| active().contains("pending")), "installed, and chosen for the next start: {}", active());
-    assert!(!fs::read_to_string(&log).unwrap().contains("version=2.0.0"));
+    display.press_until(&window, "Return", || world.log().contains("Downloading"));
+    until("installed, and chosen for the next start", || active().contains("pending"));
+    assert!(!told().contains("version=2.0.0"));
+    until("the window hears of it", || world.log().contains("Ready {"));
     std::thread::sleep(Duration::from_millis(500));
-    display.press_enter(&window);
-    assert!(wait_for(&|| fs::read_to_string(&log).unwrap().contains("version=2.0.0")), "restarted in the new version");
-    assert!(wait_for(&|| display.tool(&["search", "--onlyvisible", "--name", "Sample"]).is_empty()), "the window is gone");
-    let list = world.say(&["list"]);
-    let running: Vec<bool> =
-        list.result["versions"].as_array().unwrap().iter().map(|version| version["running"] == true).collect();
-    assert_eq!(running, [true, false], "only the new version runs: {}", list.result);
+    display.press_until(&window, "Return", || world.log().contains("Closing {"));
+    until("restarted in the new version", || told().contains("version=2.0.0"));
+    assert!(display.goes("Sample"), "the window is gone");
+    until("only the new version runs", || {
+        let list = world.say(&["list"]).result;
+        let versions = list["versions"].as_array().unwrap().iter();
+        versions.map(|version| version["running"] == true).eq([true, false])
+    });
     launcher.kill().unwrap();
     launcher.wait().unwrap();
-    end_apps(&world);
+    world.end_apps();
 }
 
 #[test]
@@ -582,44 +557,30 @@ fn updated_from_the_small_window_beside_the_app() {
         .spawn()
         .unwrap();
     let window = display.window("Sample").expect("the small window opens by itself");
+    // Under the pointer it stays, however long this takes.
+    display.point_at(display::SCREEN.0 - 100, display::SCREEN.1 - 50);
+    let told = || fs::read_to_string(&log).unwrap();
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
-    let wait_for = |what: &dyn Fn() -> bool| {
-        let end = Instant::now() + Duration::from_secs(40);
-        while !what() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        what()
-    };
     let right = display::SCREEN.0 - 10;
-    assert!(
-        wait_for(&|| {
-            let place = display.place(&window);
-            place.left + place.width == right
-        }),
-        "it stands at the right"
-    );
+    until("it stands at the right", || {
+        let place = display.place(&window);
+        place.left + place.width == right
+    });
     let place = display.place(&window);
     assert_eq!((place.width, place.height), (280, 80));
     // A click that comes with the window is none.
     std::thread::sleep(Duration::from_millis(400));
     // The upper of the two buttons: now, and once it is installed, restart.
     let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
-    display.click(x, y);
-    assert!(wait_for(&|| active().contains("pending")), "installed, and chosen for the next start: {}", active());
-    assert!(!fs::read_to_string(&log).unwrap().contains("version=2.0.0"));
+    display.click_until(x, y, || world.log().contains("Downloading"));
+    until("installed, and chosen for the next start", || active().contains("pending"));
+    assert!(!told().contains("version=2.0.0"));
+    until("the window hears of it", || world.log().contains("Ready {"));
     std::thread::sleep(Duration::from_millis(1000));
-    display.click(x, y);
-    assert!(wait_for(&|| fs::read_to_string(&log).unwrap().contains("version=2.0.0")), "restarted in the new version");
-    assert!(display.goes("Sample", Duration::from_secs(20)), "the window is gone");
+    display.click_until(x, y, || world.log().contains("Closing {"));
+    until("restarted in the new version", || told().contains("version=2.0.0"));
+    assert!(display.goes("Sample"), "the window is gone");
     launcher.kill().unwrap();
     launcher.wait().unwrap();
-    end_apps(&world);
-}
-
-/// Ends the apps that outlived their launcher.
-fn end_apps(world: &World) {
-    let inside = |link: std::path::PathBuf| fs::read_link(link).is_ok_and(|folder| folder.starts_with(world.home()));
-    for entry in fs::read_dir("/proc").unwrap().flatten().filter(|entry| inside(entry.path().join("cwd"))) {
-        std::process::Command::new("kill").arg(entry.file_name()).status().unwrap();
-    }
+    world.end_apps();
 }

@@ -9,6 +9,8 @@ mod display;
 #[allow(dead_code)] // each test binary uses its own part
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use display::Display;
 use release::{NodeProcess, World, text};
+use waiting::LIMIT;
 
 /// The app: it prints and shows what a module says, five times a second, and does what is written into a file.
 const MAIN: &str = r#"
@@ -167,7 +170,7 @@ struct Running {
 impl Running {
     /// The next line that has `text` in it.
     fn hears(&mut self, text: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + LIMIT;
         let mut lines = self.lines.0.lock().unwrap();
         loop {
             if let Some(at) = lines[self.seen..].iter().position(|line| line.contains(text)) {
@@ -307,20 +310,22 @@ fn what_is_taken_over_is_seen_in_the_window_and_what_is_not_is_offered() {
     running.hears(r#""phase": "swapped""#);
     // Told by the small window, which goes by itself.
     assert!(display.window("Sample").is_some());
-    assert!(display.goes("Sample", Duration::from_secs(30)));
+    assert!(display.goes("Sample"));
 
     // What cannot be taken over is offered; the app is asked to end as it does by itself, and not by a signal.
     let main = format!("{MAIN}# of another release\n");
     office.publish("3.0.0", &[("main.py", &main), ("manipulate/greeting.py", &module("three"))]);
     running.wish("check");
     let window = display.window("Sample").expect("the offer");
+    // Under the pointer it stays, however long this takes.
+    display.point_at(display::SCREEN.0 - 100, display::SCREEN.1 - 50);
     std::thread::sleep(Duration::from_millis(1500));
     let place = display.place(&window);
     let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
-    display.click(x, y);
+    display.click_until(x, y, || running.has_heard(r#""phase": "downloading""#));
     running.hears(r#""phase": "ready""#);
     std::thread::sleep(Duration::from_millis(1500));
-    display.click(x, y);
+    display.click_until(x, y, || running.has_heard("event quit_requested"));
     running.hears("event quit_requested");
     running.app("3.0.0");
     assert!(display.window("^three second").is_some());
@@ -369,10 +374,10 @@ fn frame(json: &str) -> Vec<u8> {
     [&u32::try_from(json.len()).unwrap().to_le_bytes()[..], json.as_bytes()].concat()
 }
 
-/// What comes back until the other side closes or a second has passed.
+/// What comes back until the other side closes.
 fn answer(address: &str, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     // The other side may close before all was sent.
     let _ = stream.write_all(bytes);
     let mut told = Vec::new();

@@ -6,6 +6,8 @@
 
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +15,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use release::{Said, World, said, text, tree};
 use serde_json::{Value, json};
+use waiting::until;
 
 /// Runs `kuzflow --json`, whatever comes of it.
 fn say(arguments: &[&str]) -> Said {
@@ -257,12 +259,11 @@ fn a_publisher_at_work_is_waited_for() {
     let mut patch = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
     patch.args(["patch", "--repo", text(project.folder()), "--from", "1.0.0", "--to", "2.0.0"]);
     let mut child = patch.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
     let made = || tree(&world.path("publisher/making")).values().any(|pack| !pack.is_empty());
-    while !world.path("publisher/making").exists() || !made() {
-        assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "it did not wait");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the pack is made", || {
+        assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+        world.path("publisher/making").exists() && made()
+    });
     assert!(listed(&world).is_empty());
     at_work.run().unwrap();
     assert!(child.wait().unwrap().success());
@@ -283,24 +284,20 @@ fn a_server_makes_what_is_asked_for() {
     let first = analyze();
     assert_eq!((first["way"].as_str(), first["status"].as_str()), (Some("full"), Some("queued")), "{first}");
     let path = format!("/api/incremental/patch/1.0.0_2.0.0_{}", platform());
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let pack = loop {
+    let mut pack = Vec::new();
+    until("a pack is made", || {
         let (status, body) = http(&node.address, "GET", &path, "");
-        if status == 200 {
-            break body;
-        }
-        assert_eq!(status, 202, "{}", String::from_utf8_lossy(&body));
-        assert!(Instant::now() < deadline, "no pack was made");
-        std::thread::sleep(Duration::from_millis(50));
-    };
+        assert!([200, 202].contains(&status), "{}", String::from_utf8_lossy(&body));
+        pack = body;
+        status == 200
+    });
     let now = analyze();
     assert_eq!((now["way"].as_str(), now["total_size"].as_u64()), (Some("patches"), Some(pack.len() as u64)), "{now}");
     assert_eq!(now["patches"][0]["url"], path.as_str());
     let file = world.path("made.kuzpatch");
     fs::write(&file, pack).unwrap();
     applies(&world, &file, 1, 2);
-    let job =
-        fs::read_to_string(world.path(&format!("publisher/patch-jobs/sample_2.0.0_{}.from-1.0.0.json", platform()))).unwrap();
-    assert!(job.contains("completed"), "{job}");
+    let job = world.path(&format!("publisher/patch-jobs/sample_2.0.0_{}.from-1.0.0.json", platform()));
+    until("the job is done", || fs::read_to_string(&job).unwrap().contains("completed"));
     assert_eq!(listed(&world).len(), 1, "signed, as the publisher's own");
 }

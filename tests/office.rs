@@ -6,6 +6,8 @@
 
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -15,6 +17,7 @@ use std::process::{Child, Command, Stdio};
 
 use kuzflow::model::{Digest, Manifest};
 use release::{NodeProcess, Said, World, said, text, tree};
+use waiting::until;
 
 /// Another computer of the office.
 fn at(world: &World, home: &Path, arguments: &[&str]) -> Command {
@@ -129,11 +132,7 @@ fn an_office_shares_what_was_signed_and_nothing_else() {
     }
     // Switched off meanwhile, in another process.
     assert_eq!(say(&world, &first, &["peers", "off"]).code, 0);
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while serving.status(&shared.1.hash) != "404" {
-        assert!(std::time::Instant::now() < end);
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    until("nothing is given any more", || serving.status(&shared.1.hash) == "404");
     assert_eq!(say(&world, &first, &["peers", "on"]).code, 0);
     drop(serving);
 

@@ -7,15 +7,18 @@
 #[path = "support/release.rs"]
 #[allow(dead_code)] // a part of it is for other tests
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kuzflow::publish::{Keyring, Project};
 use release::{Said, World, said, text, tree};
+use waiting::until;
 
 const KILOBYTE: usize = 1 << 10;
 const MEGABYTE: usize = 1 << 20;
@@ -274,7 +277,7 @@ fn a_file_beside_the_running_app_waits_for_the_next_start() {
     assert_eq!(said.code, 0, "{}", said.errors);
     assert_eq!(said.events.iter().rfind(|event| event["phase"] == "ready").unwrap()["running"], true);
     assert!(fs::read_to_string(world.home().join("active.json")).unwrap().contains("pending"));
-    end_apps(&world);
+    world.end_apps();
     app.wait().unwrap();
     assert!(starts(&world).contains("version=2.0.0 "));
 }
@@ -320,23 +323,7 @@ fn what_is_found_beside_the_app_is_fetched_by_itself_if_the_settings_say_so() {
     until("it is fetched", || world.say(&["list"]).result["versions"][0]["ready"] == true);
     let active = fs::read_to_string(world.home().join("active.json")).unwrap();
     assert!(active.contains("sample_1.0.0") && !active.contains("1.1.0"), "it waits to be asked for: {active}");
-    end_apps(&world);
+    world.end_apps();
     app.wait().unwrap();
     assert!(starts(&world).contains("version=1.0.0 "));
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(40);
-    while !is_so() {
-        assert!(Instant::now() < end, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Ends what runs in a folder of this world's home.
-fn end_apps(world: &World) {
-    let inside = |link: PathBuf| fs::read_link(link).is_ok_and(|folder| folder.starts_with(world.home()));
-    for entry in fs::read_dir("/proc").unwrap().flatten().filter(|entry| inside(entry.path().join("cwd"))) {
-        std::process::Command::new("kill").arg(entry.file_name()).status().unwrap();
-    }
 }

@@ -5,12 +5,14 @@
 
 #[path = "support/faulty_node.rs"]
 mod faulty_node;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use faulty_node::{Behaviour, FaultyNode};
@@ -19,6 +21,7 @@ use kuzflow::model::transfer::{FaultKind, NodeFault};
 use kuzflow::model::{Digest, PieceTable};
 use kuzflow::peers::{Library, Office, Options, Volume};
 use tokio::sync::{mpsc, watch};
+use waiting::{LIMIT, until};
 
 const PIECE: u32 = 16 << 10;
 
@@ -38,8 +41,12 @@ struct Computer {
     office: Office,
 }
 
+/// A port for an office that others know before it starts: none of those that the system gives away, so that nobody else gets it meanwhile.
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let _ = NEXT.compare_exchange(0, fastrand::u16(10_000..20_000), Ordering::Relaxed, Ordering::Relaxed);
+    let mut ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()).unwrap()
 }
 
 fn here(port: u16) -> SocketAddr {
@@ -89,7 +96,7 @@ impl Computer {
 
     async fn download(&self, content: &[u8], node: &FaultyNode) -> Outcome {
         let mut job = Job::new("targets/package", content.len() as u64, table(content), vec![node.node()], self.file());
-        job.patience = Duration::from_secs(20);
+        job.patience = LIMIT;
         let client = Client::new(&ClientOptions::default()).unwrap();
         let (_control, orders) = watch::channel(Control::default());
         let (sender, mut events) = mpsc::unbounded_channel();
@@ -222,7 +229,7 @@ async fn neighbours_that_vanish_refuse_or_lead_astray_cost_little() {
     let bait = FaultyNode::start(&content, Behaviour::Healthy);
     let elsewhere = bait.url();
     let cases: Vec<(&str, Act, FaultKind)> = vec![
-        ("silence", Box::new(|_: &mut TcpStream| std::thread::sleep(Duration::from_secs(30))), FaultKind::Stalled),
+        ("silence", Box::new(|_: &mut TcpStream| std::thread::sleep(LIMIT)), FaultKind::Stalled),
         ("gone", Box::new(|_: &mut TcpStream| ()), FaultKind::Unreachable),
         (
             "astray",
@@ -249,7 +256,8 @@ async fn neighbours_that_vanish_refuse_or_lead_astray_cost_little() {
         assert_eq!(outcome.near(), 0, "{name}");
         assert!(outcome.faults.iter().any(|fault| fault.fault == kind), "{name}: {:?}", outcome.faults);
         assert!(outcome.faults.iter().all(|fault| fault.node.starts_with("near:")), "{name}: {:?}", outcome.faults);
-        assert!(began.elapsed() < Duration::from_secs(15), "{name}: {:?}", began.elapsed());
+        // Some seconds; the one that is silent is so for minutes.
+        assert!(began.elapsed() < LIMIT / 2, "{name}: {:?}", began.elapsed());
     }
     assert_eq!(bait.requests(), 0, "a neighbour sends nobody elsewhere");
 }
@@ -269,23 +277,23 @@ async fn documents_are_asked_of_many_at_a_time_and_for_a_second() {
     let silent = |stream: &mut TcpStream| {
         let _ = stream.read(&mut [0; 1]);
     };
-    let mut known: Vec<SocketAddr> = (1..=8).map(|number| pretender_called(number, &content, silent)).collect();
-    known.extend((9..=12).map(|number| pretender_called(number, &content, drip)));
+    let mut known: Vec<SocketAddr> = (1..=24).map(|number| pretender_called(number, &content, silent)).collect();
+    known.extend((25..=36).map(|number| pretender_called(number, &content, drip)));
     let computer = Computer::at(free_port(), known.clone());
     let began = Instant::now();
     assert_eq!(computer.office.document(Digest::of(&content), content.len() as u64, true).await, None);
-    // One after another they would take half a minute.
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    // One after another they would take more than half a minute.
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     // Files too: each of them is left when it has not given its first one.
     let wanted = (0..20_u8).map(|number| (Digest::of(&[number]), 30_000_000)).collect();
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + 2 * LIMIT;
     assert_eq!(computer.office.files(known, wanted, computer.folder.path(), until, |_| ()).await, []);
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
 }
 
 fn say(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(here(port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
@@ -358,17 +366,13 @@ async fn connections_are_counted() {
     let idle: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(here(office.port())).unwrap()).collect();
     let answered = |request: &str| {
         let mut stream = TcpStream::connect(here(office.port())).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
         let _ = stream.write_all(request.as_bytes());
         matches!(stream.read(&mut [0; 64]), Ok(1..))
     };
     assert!(!answered(&request), "a fifth connection of one address");
     drop(idle);
-    let end = Instant::now() + Duration::from_secs(10);
-    while !answered(&request) {
-        assert!(Instant::now() < end, "places do not come back");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("places come back", || answered(&request));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -389,13 +393,20 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     let wrong = FaultyNode::start(&Arc::new(vec![1; 1001]), Behaviour::Healthy);
     let wrong_address: SocketAddr = wrong.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let asker = Computer::at(free_port(), vec![here(office.port()), wrong_address]);
-    let holders = asker.office.holders(Digest::of(&contents[0])).await;
+    // Each is asked for a moment only, in which a busy computer may not answer.
+    let mut holders = Vec::new();
+    for _ in 0..60 {
+        holders = asker.office.holders(Digest::of(&contents[0])).await;
+        if !holders.is_empty() {
+            break;
+        }
+    }
     assert_eq!(holders, [here(office.port())]);
     let wanted = contents.iter().map(|content| (Digest::of(content), content.len() as u64)).collect();
     let to = tempfile::tempdir().unwrap();
     let told = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&told);
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + LIMIT;
     let all = vec![wrong_address, here(office.port())];
     let tell = move |bytes| {
         count.fetch_add(bytes, Ordering::Relaxed);
@@ -458,19 +469,12 @@ async fn neighbours_find_each_other_where_multicast_works() {
         forger.register(record).unwrap();
     }
     let (one, two, stranger) = (start(&app), start(&app), start("another-app"));
-    let end = Instant::now() + Duration::from_secs(20);
-    while one.0.known() != 1 || two.0.known() != 1 {
-        assert!(Instant::now() < end, "{} {}", one.0.known(), two.0.known());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("they know each other", || (one.0.known(), two.0.known()) == (1, 1));
     assert_eq!(stranger.0.known(), 0, "another app's installations are strangers");
     // Time for the forged ones to be heard as well.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!((one.0.known(), two.0.known()), (1, 1), "a forged record is nobody");
     let _ = forger.shutdown();
     drop(two);
-    while one.0.known() != 0 {
-        assert!(Instant::now() < end, "a goodbye is heard");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("a goodbye is heard", || one.0.known() == 0);
 }

@@ -6,12 +6,14 @@
 #[path = "support/release.rs"]
 #[allow(dead_code)]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kuzflow::engine::push::{self, Pace, Subscription};
 use kuzflow::engine::schedule::{Check, Input, Outcome, Reason};
@@ -22,7 +24,7 @@ use kuzflow::settings::Settings;
 use release::World;
 
 /// Longer than anything here takes; what is waited for comes, or the test has failed.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = waiting::LIMIT;
 /// Longer than a client that may come at once would take, on a busy machine too.
 const WHILE: Duration = Duration::from_millis(500);
 
@@ -91,11 +93,7 @@ fn own_address(test: u8) -> String {
 
 /// Waits until so many listen to a server.
 fn wait_for_listeners(address: &str, count: u64) {
-    let deadline = Instant::now() + LONG;
-    while listeners(address) != Some(count) {
-        assert!(Instant::now() < deadline, "not {count} listeners");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    waiting::until(&format!("{count} listeners"), || listeners(address) == Some(count));
 }
 
 fn listeners(address: &str) -> Option<u64> {

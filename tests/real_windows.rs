@@ -11,6 +11,9 @@ mod display;
 #[cfg(target_os = "linux")]
 #[path = "support/scenes.rs"]
 mod scenes;
+#[cfg(target_os = "linux")]
+#[path = "support/waiting.rs"]
+mod waiting;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -99,15 +102,18 @@ mod windows {
 #[cfg(target_os = "linux")]
 mod looking {
     use std::io::{BufRead, BufReader};
-    use std::process::{Child, ChildStdout, Command, Stdio};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::mpsc::{Receiver, channel};
     use std::time::{Duration, Instant};
 
     use super::desktop_bus::{Bus, Call, Desktop};
     use super::display::{Display, Place, SCREEN};
+    use super::waiting::{LIMIT, comes, insist};
 
     struct Windows {
         process: Child,
-        lines: BufReader<ChildStdout>,
+        lines: Receiver<String>,
+        began: Instant,
     }
 
     impl Windows {
@@ -126,19 +132,30 @@ mod looking {
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap();
-            let lines = BufReader::new(process.stdout.take().unwrap());
-            Self { process, lines }
+            let (sender, lines) = channel();
+            let read = BufReader::new(process.stdout.take().unwrap()).lines();
+            std::thread::spawn(move || read.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+            Self { process, lines, began: Instant::now() }
         }
 
-        fn line(&mut self) -> String {
-            let mut line = String::new();
-            self.lines.read_line(&mut line).unwrap();
-            line.trim_end().to_owned()
+        fn line(&self) -> String {
+            self.lines.recv_timeout(LIMIT).expect("the program says more")
+        }
+
+        /// The next line of a window that has ended. A person acts until there is one.
+        fn ended(&self, act: impl Fn()) -> String {
+            let mut ended = None;
+            insist("the end of a window", act, || {
+                let mut lines = self.lines.try_iter();
+                ended = ended.take().or_else(|| lines.find(|line| line.starts_with("ended")));
+                ended.is_some()
+            });
+            ended.unwrap()
         }
     }
 
     impl Windows {
-        fn says(&mut self, part: &str) {
+        fn says(&self, part: &str) {
             let line = self.line();
             assert!(line.contains(part), "{line}");
         }
@@ -176,28 +193,24 @@ mod looking {
     fn a_window_after_a_window(display: Display) {
         let mut words = vec!["dialog:told:first", "dialog:offer:second", "small:offer-incremental:third"];
         words.extend(["dialog:offer:fourth", "small:ready:fifth", "dialog:offer:sixth", "dialog:offer:seventh"]);
-        let mut windows = Windows::open(&display, "1", &words);
+        let windows = Windows::open(&display, "1", &words);
         let mut memory = Vec::new();
+        // Where small windows open: under the pointer they stay, however long it takes to find them.
+        display.point_at(SCREEN.0 - 100, SCREEN.1 - 50);
         for word in &words {
             let [kind, _, title] = *word.split(':').collect::<Vec<_>>() else { unreachable!() };
             let window = display.window(title).unwrap_or_else(|| panic!("{title} is not opened"));
-            if kind == "small" {
-                std::thread::sleep(Duration::from_millis(600));
-                let place = display.place(&window);
-                display.click(place.left + place.width - 40, place.top + place.height / 2 + 16);
-            } else {
-                display.tool(&["windowfocus", "--sync", &window]);
-                display.tool(&["keydown", "Escape", "sleep", "0.2", "keyup", "Escape"]);
-                if title == "first" {
-                    // It asks nothing, so that Escape is no answer there.
-                    display.press_enter(&window);
+            let line = windows.ended(|| {
+                if kind == "small" {
+                    std::thread::sleep(Duration::from_millis(600));
+                    let Some(window) = display.visible(title) else { return };
+                    let place = display.place(&window);
+                    display.click(place.left + place.width - 40, place.top + place.height / 2 + 16);
+                } else {
+                    // The first one asks nothing, so that Escape is no answer there.
+                    display.press(&window, if title == "first" { "Return" } else { "Escape" });
                 }
-            }
-            let mut line = windows.line();
-            while !line.starts_with("ended") {
-                assert!(!line.is_empty(), "the program ended in {title}");
-                line = windows.line();
-            }
+            });
             assert!(line.contains(&format!("{title} Ok(")), "{line}");
             assert!(display.visible(title).is_none(), "{title} is still to be seen");
             memory.push(line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
@@ -208,26 +221,20 @@ mod looking {
     }
 
     fn with_opengl_and_without(display: Display) {
-        let mut windows = Windows::open(&display, "1", &["opengl:offer:first", "dialog:offer:second", "opengl:offer:third"]);
+        let windows = Windows::open(&display, "1", &["opengl:offer:first", "dialog:offer:second", "opengl:offer:third"]);
         for title in ["first", "second", "third"] {
-            let mut line = String::new();
-            let end = Instant::now() + Duration::from_secs(40);
-            while display.visible(title).is_none() && Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            match display.visible(title) {
-                Some(window) => {
+            // It may have ended without a window, where there is no OpenGL.
+            let line = windows.ended(|| {
+                let mut looks = (0..50).map(|_| {
+                    std::thread::sleep(Duration::from_millis(100));
+                    display.visible(title)
+                });
+                if let Some(window) = looks.find_map(|window| window) {
                     // The first frame of OpenGL without a card takes its time.
                     std::thread::sleep(Duration::from_secs(1));
-                    display.tool(&["windowfocus", "--sync", &window]);
-                    display.tool(&["keydown", "Escape", "sleep", "0.2", "keyup", "Escape"]);
+                    display.press(&window, "Escape");
                 }
-                None => assert_eq!(title, "first", "a later window is not opened"),
-            }
-            while !line.starts_with("ended") {
-                line = windows.line();
-                assert!(!line.is_empty(), "the program ended in {title}");
-            }
+            });
             if line.contains("NoDrawing") && title != "second" {
                 println!("passed over: no OpenGL on this display");
                 continue;
@@ -256,75 +263,88 @@ mod looking {
         display.run("xprop", &["-root", "-f", "_NET_WORKAREA", "32c", "-set", "_NET_WORKAREA", &area]);
         let bottom = if display.run("xprop", &["-root", "_NET_WORKAREA"]).contains("= 0") { free } else { SCREEN.1 };
         for scale in [1, 2] {
-            let mut windows = Windows::open(&display, &scale.to_string(), &["small:offer-incremental:little"]);
+            let windows = Windows::open(&display, &scale.to_string(), &["small:offer-incremental:little"]);
             let window = display.window("little").expect("the small window opens");
             let (width, height, margin) = (280 * scale, 80 * scale, 10 * scale);
             let place = Place { left: SCREEN.0 - width - margin, top: bottom - height - margin, width, height };
+            let mut last = None;
+            let stands = comes(|| {
+                last = Some(display.place(&window));
+                last == Some(place)
+            });
+            assert!(stands, "at scale {scale}: {last:?} in place of {place:?}");
             assert_eq!(at_rest(&display, &window), place, "at scale {scale}");
-            assert!(display.goes("little", Duration::from_secs(25)));
+            assert!(display.goes("little"));
             windows.says("Ok(\"TimedOut\")");
         }
     }
 
     fn it_takes_no_keys(mut display: Display) {
-        let managed = display.start("openbox", &["--sm-disable"]);
+        let managed = display.start_window_manager();
         println!("{}", if managed { "with a window manager" } else { "without a window manager" });
-        std::thread::sleep(Duration::from_secs(1));
         let _work = Windows::open(&display, "1", &["dialog:offer:work"]);
         let work = display.window("work").expect("another window");
-        display.tool(&["windowfocus", "--sync", &work]);
         let focused = || display.tool(&["getwindowfocus"]).trim().to_owned();
+        insist("the focus", || drop(display.tool(&["windowfocus", "--sync", &work])), || focused() == work);
         let before = focused();
-        assert_eq!(before, work);
-        let _small = Windows::open(&display, "1", &["small:offer-incremental:little"]);
+        let little = Windows::open(&display, "1", &["small:offer-incremental:little"]);
         let small = display.window("little").expect("the small window opens");
+        // Under the pointer it stays, however long this takes.
+        display.point_at(SCREEN.0 - 100, SCREEN.1 - 50);
         for _ in 0..8 {
             assert_eq!(focused(), before, "the keys went to the small window");
             std::thread::sleep(Duration::from_millis(200));
         }
         // Nor by a click on it: keys go on to the work.
         let place = at_rest(&display, &small);
-        display.click(place.left + place.width - 40, place.top + place.height / 2 + 16);
-        assert!(display.goes("little", Duration::from_secs(4)), "later means later");
+        let line = little.ended(|| display.click(place.left + place.width - 40, place.top + place.height / 2 + 16));
+        assert!(line.contains("Declined"), "later means later: {line}");
+        assert!(display.goes("little"));
         assert_eq!(focused(), before);
     }
 
     fn it_goes_after_fifteen_seconds(display: Display) {
         display.tool(&["mousemove", "10", "10"]);
-        let mut windows = Windows::open(&display, "1", &["small:offer-incremental:alone", "small:offer-incremental:pointed"]);
+        let windows = Windows::open(&display, "1", &["small:offer-incremental:alone", "small:offer-incremental:pointed"]);
         display.window("alone").expect("the small window opens");
-        let seen = Instant::now();
-        assert!(display.goes("alone", Duration::from_secs(25)), "it stays");
-        let stayed = seen.elapsed();
-        assert!(stayed > Duration::from_millis(14_000) && stayed < Duration::from_secs(22), "it stayed {stayed:?}");
-        println!("it stayed for {stayed:.1?}");
+        // That it does not stay longer than that is tested in a time that no other work on this computer stretches: in `notification.rs`.
         windows.says("alone Ok(\"TimedOut\")");
+        let stayed = windows.began.elapsed();
+        assert!(stayed > Duration::from_secs(15), "it was there for {stayed:?}");
+        println!("from the start of the program to its end: {stayed:.1?}");
 
-        let window = display.window("pointed").unwrap();
-        let place = at_rest(&display, &window);
-        let middle = [place.left + 60, place.top + 40].map(|number| number.to_string());
-        display.tool(&["mousemove", "--sync", &middle[0], &middle[1]]);
+        display.window("pointed").unwrap();
+        display.point_at(SCREEN.0 - 230, SCREEN.1 - 50);
         std::thread::sleep(Duration::from_secs(18));
         assert!(display.visible("pointed").is_some(), "it went under the pointer");
-        display.tool(&["mousemove", "--sync", "10", "10"]);
+        let left = Instant::now();
+        display.point_at(10, 10);
         std::thread::sleep(Duration::from_secs(3));
-        assert!(display.visible("pointed").is_some(), "the time begins anew");
-        assert!(display.goes("pointed", Duration::from_secs(20)), "it stays after the pointer has left");
+        assert!(display.visible("pointed").is_some() || left.elapsed() > Duration::from_secs(12), "the time begins anew");
+        assert!(display.goes("pointed"), "it stays after the pointer has left");
         windows.says("pointed Ok(\"TimedOut\")");
     }
 
     fn it_becomes_the_strip(display: Display) {
-        let mut windows = Windows::open(&display, "1", &["small:offer-incremental:little"]);
+        let windows = Windows::open(&display, "1", &["small:offer-incremental:little"]);
         let window = display.window("little").expect("the small window opens");
+        // Under the pointer it stays, however long this takes.
+        display.point_at(SCREEN.0 - 100, SCREEN.1 - 50);
         let place = at_rest(&display, &window);
-        display.click(place.left + place.width - 40, place.top + place.height / 2 - 16);
-        assert_eq!(windows.line(), "command Start");
+        let mut line = None;
+        let says = |line: &mut Option<String>| {
+            *line = windows.lines.try_recv().ok();
+            line.is_some()
+        };
+        display.click_until(place.left + place.width - 40, place.top + place.height / 2 - 16, || says(&mut line));
+        assert_eq!(line.take().unwrap(), "command Start");
+        assert!(comes(|| display.place(&window).height == 60), "it becomes the strip");
         let strip = at_rest(&display, &window);
         assert_eq!((strip.left, strip.width, strip.height), (place.left, place.width, 60));
         assert_eq!(strip.top + strip.height, place.top + place.height, "on the same line");
         // The cross.
-        display.click(strip.left + strip.width - 18, strip.top + 16);
-        assert_eq!(windows.line(), "command Cancel");
+        display.click_until(strip.left + strip.width - 18, strip.top + 16, || says(&mut line));
+        assert_eq!(line.unwrap(), "command Cancel");
         windows.says("Ok(\"Declined\")");
     }
 
@@ -342,7 +362,7 @@ mod looking {
             Call::Show { id, title, text, actions, .. } => (id, title, text, actions),
             other => panic!("{other:?}"),
         };
-        let mut windows = open("notification-hot");
+        let windows = open("notification-hot");
         let (id, title, text, actions) = shown(&desktop);
         assert_eq!((title.as_str(), text.as_str()), ("little: new version 1.8.6", "Small update • 1.2 MB\nNo restart needed"));
         assert_eq!(actions, ["0", "Update", "1", "Later", "default", "little: new version 1.8.6"]);
@@ -360,7 +380,7 @@ mod looking {
             ("offer-incremental", "default", None, "Details"),
             ("ready-obstacle", "0", Some("command RestartNow"), ""),
         ] {
-            let mut windows = open(scene);
+            let windows = open(scene);
             let (id, _, text, _) = shown(&desktop);
             assert!(
                 scene != "ready-obstacle" || text.ends_with("What changed cannot be exchanged while the app runs."),
@@ -377,7 +397,7 @@ mod looking {
         }
 
         for (reason, told) in [(1, "TimedOut"), (2, "command Later")] {
-            let mut windows = open("offer-incremental");
+            let windows = open("offer-incremental");
             let (id, ..) = shown(&desktop);
             desktop.closed(id, reason);
             windows.says(told);

@@ -8,15 +8,18 @@ mod display;
 #[path = "support/release.rs"]
 #[allow(dead_code)]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use display::Display;
 use release::{NodeProcess, World, text};
 use serde_json::{Value, json};
+use waiting::until;
 
 /// A version counts as up after this many seconds.
 const SURVIVAL: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n";
@@ -232,7 +235,7 @@ fn a_disk_that_lets_no_program_start_is_told_and_no_release_is_charged() {
 }
 
 const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared object file' >&2\n\
-    [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 20\nexit 1";
+    [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 120\nexit 1";
 
 #[test]
 fn a_first_version_that_cannot_start_is_told_in_the_terminal() {
@@ -252,7 +255,7 @@ fn a_first_version_that_cannot_start_is_told_in_the_terminal() {
     let mut command = world.launcher(&["--headless", "run"]);
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("it comes up", || record(&world, "active.json")["probation"]["up"] == true);
-    end_apps(&world);
+    world.end_apps();
     launcher.wait().unwrap();
     fs::remove_file(&mended).unwrap();
     assert!(String::from_utf8_lossy(&start(&world).stderr).contains("did not start"));
@@ -266,8 +269,7 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
     let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY");
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let window = display.window("Sample").expect("a window says that it did not start");
-    let log = || fs::read_to_string(world.home().join("logs/launcher.log")).unwrap_or_default();
-    assert!(log().contains("the app did not start") && log().contains("libxcb.so.1"), "{}", log());
+    until("it is written down", || world.log().contains("the app did not start") && world.log().contains("libxcb.so.1"));
     let kept = || {
         fs::read_dir(world.home().join("logs")).unwrap().flatten().find(|entry| text(&entry.path()).contains("app-sample_1.0.0"))
     };
@@ -275,10 +277,9 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
     // Whoever looks after this computer has mended it: "Try again".
     fs::write(world.container("1.0.0").join("data/mended"), "").unwrap();
     std::thread::sleep(Duration::from_millis(500));
-    display.press_enter(&window);
-    until("it starts", || world.say(&["list"]).result["versions"][0]["running"] == true);
-    assert!(display.goes("Sample", Duration::from_secs(20)), "the window goes");
-    end_apps(&world);
+    display.press_until(&window, "Return", || world.say(&["list"]).result["versions"][0]["running"] == true);
+    assert!(display.goes("Sample"), "the window goes");
+    world.end_apps();
     let _ = launcher.kill();
     launcher.wait().unwrap();
 }
@@ -294,9 +295,9 @@ fn a_rollback_is_told_in_a_window_while_the_version_before_runs() {
     let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "60");
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     display.window("Sample").expect("what happened is told");
-    assert!(record(&world, "active.json")["container"].as_str().unwrap().contains("1.0.0"));
+    until("the version before is active", || active(&world) == "1.0.0");
     assert!(launcher.try_wait().unwrap().is_none(), "the version before runs");
-    end_apps(&world);
+    world.end_apps();
     let _ = launcher.kill();
     launcher.wait().unwrap();
 }
@@ -313,21 +314,4 @@ fn a_file_that_is_named_relative_to_the_callers_folder_is_found() {
     let file = documents.join("some file.txt");
     assert!(said.contains("its text") && said.contains(&format!("caller={}", text(&documents))), "{said}");
     assert!(said.ends_with(&format!("{}|build|--out=x.txt|missing.txt|", text(&file))), "{said}");
-}
-
-/// Ends the apps of this world, by what runs in its home.
-fn end_apps(world: &World) {
-    let inside = |link: std::path::PathBuf| fs::read_link(link).is_ok_and(|folder| folder.starts_with(world.home()));
-    for entry in fs::read_dir("/proc").unwrap().flatten().filter(|entry| inside(entry.path().join("cwd"))) {
-        Command::new("kill").arg(entry.file_name()).status().unwrap();
-    }
-}
-
-/// Waits for something that must come.
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

@@ -7,6 +7,8 @@
 
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,9 +16,9 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 use release::{NodeProcess, World};
+use waiting::until;
 
 /// A world with 1.0.0 installed; its settings look before the start, at a node that is not there.
 fn installed() -> (World, NodeProcess) {
@@ -29,21 +31,9 @@ fn installed() -> (World, NodeProcess) {
     (world, node)
 }
 
-/// Waits for a child that must not hang.
-fn within(limit: Duration, command: &mut Command) -> (Option<ExitStatus>, Duration) {
-    let begun = Instant::now();
-    let mut child = command.spawn().unwrap();
-    loop {
-        match child.try_wait().unwrap() {
-            Some(status) => return (Some(status), begun.elapsed()),
-            None if begun.elapsed() > limit => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return (None, begun.elapsed());
-            }
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
+/// How a child ends, which must not hang.
+fn ended(command: &mut Command) -> Option<ExitStatus> {
+    waiting::ends(&mut command.spawn().unwrap())
 }
 
 /// The writing end of a pipe that is full; its reader lives and does not read.
@@ -81,9 +71,9 @@ fn where_nothing_can_be_told_the_app_starts_and_every_verb_ends() {
         let (reader, errors) = deaf(kind);
         let mut command = world.launcher(&[&["--headless"], verb].concat());
         command.env("STARTS", &started).stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
-        let (status, took) = within(Duration::from_secs(60), &mut command);
+        let status = ended(&mut command);
         drop(reader);
-        (status.and_then(|status| status.code()), took, started.exists())
+        (status.and_then(|status| status.code()), started.exists())
     };
     // The app that a world builds says nothing to a file: this one does.
     let script = world.container("1.0.0").join("app/run.sh");
@@ -96,13 +86,13 @@ fn where_nothing_can_be_told_the_app_starts_and_every_verb_ends() {
             assert_eq!(run(&[verb], kind).0, Some(1), "{verb} {kind}");
         }
         fs::write(world.config(), settings.replace("'never'", "'before-start'")).unwrap();
-        assert_eq!((run(&["run"], kind).0, run(&["run"], kind).2), (Some(0), true), "before-start, {kind}");
+        assert_eq!(run(&["run"], kind), (Some(0), true), "before-start, {kind}");
         fs::write(world.config(), "broken = [").unwrap();
-        assert_eq!((run(&["run"], kind).0, run(&["run"], kind).2), (Some(0), true), "broken settings, {kind}");
+        assert_eq!(run(&["run"], kind), (Some(0), true), "broken settings, {kind}");
         // With words about it.
         fs::write(world.config(), &settings).unwrap();
         fs::write(world.home().join("active.json"), "{").unwrap();
-        assert_eq!((run(&["--verbose", "run"], kind).0, run(&["run"], kind).2), (Some(0), true), "lost pointer, {kind}");
+        assert_eq!(run(&["--verbose", "run"], kind), (Some(0), true), "lost pointer, {kind}");
     }
 }
 
@@ -123,7 +113,7 @@ fn a_version_that_crashes_is_left_also_where_nothing_can_be_told() {
         let (_reader, errors) = deaf(kind);
         let mut command = world.launcher(&["--headless", "run"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
-        let (status, _) = within(Duration::from_secs(60), &mut command);
+        let status = ended(&mut command);
         assert_eq!(status.and_then(|status| status.code()), Some(0), "{kind}");
         let list = world.say(&["list"]).result;
         let active = list["versions"].as_array().unwrap().iter().find(|version| version["active"] == true).unwrap();
@@ -140,14 +130,13 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
     world.configure(&[&_node.address], "[update]\ncheck = 'never'\n");
     assert_eq!(world.say(&["update", "--prefetch"]).code, 0);
     let script = world.container("2.0.0").join("scripts/migrate");
-    fs::write(&script, "#!/bin/sh\ntouch \"$KUZFLOW_DATA/migrated\"\nsleep 8\n").unwrap();
+    // It takes as long as it takes the app to start, and eight seconds more.
+    let go_on = world.path("go on");
+    let wait = format!("while [ ! -e '{}' ]; do sleep 0.1; done; sleep 8", go_on.display());
+    fs::write(&script, format!("#!/bin/sh\ntouch \"$KUZFLOW_DATA/migrated\"\n{wait}\n")).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let slow = world.launcher(&["--json", "switch", "2.0.0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let begun = Instant::now();
-    while !world.home().join("incoming").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the switch does not begin");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the switch begins", || world.home().join("incoming").exists());
     let run = || {
         let mut command = world.launcher(&["--headless", "run"]);
         let output = command.stdin(Stdio::null()).output().unwrap();
@@ -157,13 +146,10 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
     let program = world.container("1.0.0").join("app/run.sh");
     let text = fs::read_to_string(&program).unwrap().replace("#!/bin/sh\n", "#!/bin/sh\necho > \"$KUZFLOW_HOME/temp/started\"\n");
     fs::write(&program, text).unwrap();
-    let begun = Instant::now();
     let mut beside = world.launcher(&["--headless", "run"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    while !world.container("1.0.0").join("temp/started").exists() {
-        // The promise is five seconds; a busy machine gets more. The script alone takes eight.
-        assert!(begun.elapsed() < Duration::from_secs(7), "the app does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    // The promise is five seconds; what is asked here is that it does not wait for the script.
+    until("the app starts", || world.container("1.0.0").join("temp/started").exists());
+    fs::write(&go_on, "").unwrap();
     fs::write(world.container("1.0.0").join("data/later"), "written meanwhile").unwrap();
     beside.wait().unwrap();
     let said = release::said(&slow.wait_with_output().unwrap());
@@ -177,7 +163,6 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
 #[test]
 fn a_pipe_in_the_place_of_a_record_is_not_waited_for() {
     let (world, _node) = installed();
-    let limit = Duration::from_secs(20);
     for name in ["active.json", "state.json", "journal.json", "lock", "nodes.json", "logs/launcher.log"] {
         let path = world.home().join(name);
         let before = fs::read(&path).ok();
@@ -185,7 +170,7 @@ fn a_pipe_in_the_place_of_a_record_is_not_waited_for() {
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
             .unwrap();
         let mut command = world.launcher(&["--headless", "run"]);
-        let (status, _) = within(limit, command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        let status = ended(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
         assert_eq!(status.and_then(|status| status.code()), Some(0), "{name}");
         let _ = fs::remove_file(&path);
         if let Some(before) = before {
@@ -195,7 +180,7 @@ fn a_pipe_in_the_place_of_a_record_is_not_waited_for() {
     let huge = File::create(world.home().join("active.json")).unwrap();
     huge.set_len(8 << 30).unwrap();
     let mut command = world.launcher(&["--headless", "run"]);
-    let (status, _) = within(limit, command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    let status = ended(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
     assert_eq!(status.and_then(|status| status.code()), Some(0), "a gigantic record");
 }
 

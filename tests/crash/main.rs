@@ -38,6 +38,8 @@ mod points;
 #[path = "../support/release.rs"]
 mod release;
 mod scenes;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::points::{Fault, Tracer};
 use crate::release::{NodeProcess, Said, World, said, text};
+use crate::waiting::until;
 
 /// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it a release that does not come up.
 const APP: &str = r#"#!/bin/sh
@@ -291,15 +291,11 @@ impl Stage {
         let mut command = self.launcher(home, "plain", &["--headless", "run"]);
         let launcher = command.env("STAY", "600").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let staying = Staying { launcher, home: home.to_owned() };
-        let end = Instant::now() + Duration::from_secs(30);
         let runs = || {
             let list = self.say(home, "plain", &["list"]).result;
             list["versions"].as_array().is_some_and(|versions| versions.iter().any(|version| version["running"] == true))
         };
-        while !runs() {
-            assert!(Instant::now() < end, "the app does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        until("the app starts", runs);
         staying
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::client::{connect, get};
 use crate::repository::Repository;
 use crate::running::{Nginx, Server};
+use crate::waiting::until;
 
 /// A client that listens; it is listened to once the first line has come.
 struct Listener {
@@ -63,12 +64,12 @@ fn who_listens_hears_of_a_release_and_of_nothing_else() {
     let mut repository = Repository::sample();
     let mut options = repository.options();
     // No time limit of a connection applies to one that listens.
-    (options.limits.header_time, options.limits.request_time) = (Duration::from_millis(200), Duration::from_millis(200));
+    (options.limits.header_time, options.limits.request_time) = (Duration::from_secs(2), Duration::from_secs(2));
     let server = Server::start(options);
     let mut stable = Listener::new(server.address, "?app=sample&channel=stable&platform=Linux_x86_64", None);
     let mut all = Listener::new(server.address, "", None);
     assert_eq!(get(server.address, "/healthz").json()["listeners"], 2);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_secs(3));
 
     // Metadata that is only signed again is no news; neither is another channel, for one who did not ask for it.
     repository.publish();
@@ -124,9 +125,7 @@ fn room_is_bounded_and_given_back() {
     assert_eq!(get(server.address, "/healthz").status, 200, "the others are served");
     drop(first);
     // The server knows once it has read the end of that connection.
-    while get(server.address, "/healthz").json()["listeners"] != 1 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("there is room", || get(server.address, "/healthz").json()["listeners"] == 1);
     Listener::new(server.address, "", None);
     let bad = get(server.address, "/api/events?platform=nonsense");
     assert_eq!((bad.status, bad.json()["error"].as_str()), (400, Some("bad_request")));

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use kuzflow::model::version_tree::FileState;
 use kuzflow::model::{ContainerId, Digest, RelativePath, VersionTree};
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use crate::client::{ask, connect, get, post};
 use crate::repository::Repository;
 use crate::running::Server;
+use crate::waiting::{LIMIT, until};
 
 const ANALYZE: &str = "/api/incremental/analyze";
 
@@ -326,14 +326,6 @@ fn waiting_maker(folder: &Path) -> (Making, Receiver<(ContainerId, ContainerId)>
     (Making { jobs: folder.join("patch-jobs"), workers: 1, maker }, working, outcome)
 }
 
-fn until(what: &str, mut reached: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !reached() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_missing_pack_is_made_meanwhile() {
     let mut repository = neighbours();
@@ -353,7 +345,7 @@ fn a_missing_pack_is_made_meanwhile() {
     // Nobody is offered what this would make, nor may anybody go down by a pack that was asked for.
     assert_eq!(analyze(server.address, "1.0.0", Some("2.0.0"))["status"], Value::Null);
     assert_eq!(analyze(server.address, "3.0.0", Some("2.0.0"))["status"], Value::Null);
-    let begun = work.recv_timeout(Duration::from_secs(20)).unwrap();
+    let begun = work.recv_timeout(LIMIT).unwrap();
     assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("1.0.0"), id("3.0.0")));
     assert_eq!(analyze(server.address, "1.0.0", Some("3.0.0"))["status"], "generating", "the same pair is one job");
     let waiting = get(server.address, path);
@@ -379,7 +371,7 @@ fn a_missing_pack_is_made_meanwhile() {
     );
 
     // The other one cannot be had.
-    assert_eq!(work.recv_timeout(Duration::from_secs(20)).unwrap().0.to_string(), id("2.0.0"));
+    assert_eq!(work.recv_timeout(LIMIT).unwrap().0.to_string(), id("2.0.0"));
     outcome.send(Outcome::Refused("/secret/path says no".to_owned())).unwrap();
     let path = "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64";
     until("the job fails", || get(server.address, path).status != 202);
@@ -401,7 +393,7 @@ fn a_detour_is_made_shorter_for_next_time() {
     let told = |answer: &Value| (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap());
     let detour = analyze(server.address, "2.0.0", Some("4.0.0"));
     assert_eq!((told(&detour), detour["status"].as_str()), (("patches".to_owned(), 250), Some("queued")));
-    let begun = work.recv_timeout(Duration::from_secs(20)).unwrap();
+    let begun = work.recv_timeout(LIMIT).unwrap();
     assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("2.0.0"), id("4.0.0")));
     repository.pack(&id("2.0.0"), "4.0.0", &[9; 60], json!({}));
     repository.publish();
@@ -427,12 +419,12 @@ fn the_same_versions_of_two_apps_have_their_own_jobs() {
     };
     let path = |app: &str| format!("/api/incremental/patch/1.0.0_4.0.0_Linux_x86_64?app={app}");
     assert_eq!(asked("sample"), "queued");
-    assert_eq!(work.recv_timeout(Duration::from_secs(20)).unwrap().1.app.as_str(), "sample");
+    assert_eq!(work.recv_timeout(LIMIT).unwrap().1.app.as_str(), "sample");
     assert_eq!(get(server.address, &path("another")).status, 404, "nobody asked for that one");
     outcome.send(Outcome::Refused("it saves nothing".to_owned())).unwrap();
     until("the job fails", || get(server.address, &path("sample")).status == 410);
     assert_eq!(asked("another"), "queued", "what failed was another app's");
-    assert_eq!(work.recv_timeout(Duration::from_secs(20)).unwrap().1.app.as_str(), "another");
+    assert_eq!(work.recv_timeout(LIMIT).unwrap().1.app.as_str(), "another");
     assert_eq!(get(server.address, &path("another")).json()["status"], "generating");
     assert_eq!(asked("sample"), "failed");
     assert_eq!(get(server.address, "/api/incremental/patch/1.0.0_4.0.0_Linux_x86_64").status, 400, "which app's?");
@@ -446,7 +438,7 @@ fn a_server_that_was_killed_in_the_middle_goes_on() {
     let (making, work, _outcome) = waiting_maker(repository.path());
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
     analyze(server.address, "1.0.0", Some("4.0.0"));
-    work.recv_timeout(Duration::from_secs(20)).unwrap();
+    work.recv_timeout(LIMIT).unwrap();
     drop(server);
 
     struct Panics(Mutex<u32>, Sender<ContainerId>);
@@ -463,7 +455,7 @@ fn a_server_that_was_killed_in_the_middle_goes_on() {
     let making = Making { jobs: repository.path().join("patch-jobs"), workers: 2, maker };
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
     for attempt in 0..2 {
-        assert_eq!(made.recv_timeout(Duration::from_secs(20)).unwrap().to_string(), id("4.0.0"), "attempt {attempt}");
+        assert_eq!(made.recv_timeout(LIMIT).unwrap().to_string(), id("4.0.0"), "attempt {attempt}");
     }
     let job = repository.path().join("patch-jobs/sample_4.0.0_Linux_x86_64.from-1.0.0.json");
     let read = || -> Value { serde_json::from_slice(&std::fs::read(&job).unwrap()).unwrap() };

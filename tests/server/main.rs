@@ -13,3 +13,5 @@ mod incremental;
 mod release;
 mod repository;
 mod running;
+#[path = "../support/waiting.rs"]
+mod waiting;

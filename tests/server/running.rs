@@ -1,12 +1,13 @@
 //! Servers running on the loopback.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use kuzflow::server::{ServerError, ServerOptions, serve};
 use tokio::sync::oneshot;
+
+use crate::waiting::until;
 
 /// `kuzflow serve` on a free port of the loopback, in a runtime of its own.
 pub struct Server {
@@ -66,10 +67,13 @@ impl Nginx {
         };
         let folder = tempfile::tempdir().unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/nginx/kuzflow.conf");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Nobody else takes the port before nginx does, since nobody else uses this address.
+        let [third, fourth] = [(); 2].map(|()| fastrand::u8(1..=254));
+        let own = Ipv4Addr::new(127, 77, third, fourth);
+        let address = TcpListener::bind((own, 0)).unwrap().local_addr().unwrap();
         let mut site = std::fs::read_to_string(shipped).unwrap();
         for (shipped, here) in [
-            ("listen 8080;", format!("listen 127.0.0.1:{port};")),
+            ("listen 8080;", format!("listen {address};")),
             ("root /srv/kuzflow/repository;", format!("root \"{}\";", repository.display())),
         ] {
             assert!(site.contains(shipped), "{shipped} is not in the shipped configuration");
@@ -85,12 +89,8 @@ impl Nginx {
         let mut command = Command::new(program);
         command.args(["-e", "stderr", "-c"]).arg(folder.path().join("nginx.conf")).arg("-p").arg(folder.path());
         let process = command.stdout(Stdio::null()).spawn().unwrap();
-        let nginx = Self { address: SocketAddr::from(([127, 0, 0, 1], port)), process, _folder: folder };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(nginx.address).is_err() {
-            assert!(Instant::now() < deadline, "nginx does not listen; its message is on standard error");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let nginx = Self { address, process, _folder: folder };
+        until("nginx listens; its message is on standard error", || TcpStream::connect(nginx.address).is_ok());
         return Some(nginx);
 
         const MAIN: &str = "daemon off; master_process off; pid \"FOLDER/pid\"; error_log stderr crit;

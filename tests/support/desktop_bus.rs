@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use zbus::zvariant::OwnedValue;
 
@@ -113,7 +112,7 @@ impl Drop for Bus {
 impl Desktop {
     /// What it was asked for next.
     pub fn call(&self) -> Call {
-        self.calls.recv_timeout(Duration::from_secs(20)).expect("the desktop is asked for something")
+        self.calls.recv_timeout(crate::waiting::LIMIT).expect("the desktop is asked for something")
     }
 
     /// Says that an action of a message was chosen, and that it has closed, as desktops do.

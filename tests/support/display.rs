@@ -2,7 +2,8 @@
 #![allow(dead_code)] // each program that includes this file uses a part of it
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use crate::waiting::{comes, insist};
 
 /// Width and height of its screen, pixels.
 pub const SCREEN: (i32, i32) = (1280, 1000);
@@ -27,20 +28,30 @@ pub struct Place {
 impl Display {
     /// A display of its own; `None` where what it takes is not installed.
     pub fn open() -> Option<Self> {
-        let server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", &format!("{}x{}x24", SCREEN.0, SCREEN.1), "-nolisten", "tcp"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let tools = Command::new("xdotool").arg("version").output();
-        let (Ok(mut server), Ok(_)) = (server, tools) else {
+        if [("Xvfb", "-version"), ("xdotool", "version")]
+            .iter()
+            .any(|(tool, word)| Command::new(tool).arg(word).output().is_err())
+        {
             assert!(std::env::var_os("CI").is_none(), "CI has Xvfb and xdotool");
             eprintln!("passed over: Xvfb or xdotool is not installed");
             return None;
-        };
+        }
+        // Servers that look for a free number at the same moment get into each other's way.
+        (0..20).find_map(|_| Self::try_open()).or_else(|| panic!("no display can be opened"))
+    }
+
+    fn try_open() -> Option<Self> {
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", &format!("{}x{}x24", SCREEN.0, SCREEN.1), "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut number = String::new();
+        // It says its number once it takes connections.
         std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut number).unwrap();
-        Some(Self { server, others: Vec::new(), number: format!(":{}", number.trim()) })
+        let display = Self { server, others: Vec::new(), number: format!(":{}", number.trim()) };
+        number.trim().parse::<u32>().is_ok().then_some(display)
     }
 
     /// Starts another program on it that ends with it; `false` if it is not installed.
@@ -51,6 +62,14 @@ impl Display {
         started.is_ok()
     }
 
+    /// Starts a window manager and waits until it manages; `false` if it is not installed.
+    pub fn start_window_manager(&mut self) -> bool {
+        let started = self.start("openbox", &["--sm-disable"]);
+        // `xprop` may be missing where a developer works; then the first window comes a moment too early for its manager.
+        let says = || self.run("xprop", &["-root", "_NET_SUPPORTING_WM_CHECK"]);
+        started && (says().is_empty() || comes(|| says().contains("window id")))
+    }
+
     /// What `xdotool` says.
     pub fn tool(&self, arguments: &[&str]) -> String {
         self.run("xdotool", arguments)
@@ -58,8 +77,14 @@ impl Display {
 
     /// What a program says; nothing if it is not installed.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
-        let output = Command::new(program).args(arguments).env("DISPLAY", &self.number).output();
-        output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+        for _ in 0..20 {
+            let Ok(output) = Command::new(program).args(arguments).env("DISPLAY", &self.number).output() else { break };
+            // Another window went while it looked through all of them: it has seen nothing.
+            if !String::from_utf8_lossy(&output.stderr).contains("X Error of failed request") {
+                return String::from_utf8_lossy(&output.stdout).into_owned();
+            }
+        }
+        String::new()
     }
 
     /// The window with this title that is to be seen now.
@@ -69,26 +94,17 @@ impl Display {
 
     /// The window with this title, once it is there.
     pub fn window(&self, title: &str) -> Option<String> {
-        let end = Instant::now() + Duration::from_secs(40);
-        while Instant::now() < end {
-            if let Some(id) = self.visible(title) {
-                return Some(id);
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        None
+        let mut window = None;
+        comes(|| {
+            window = self.visible(title);
+            window.is_some()
+        });
+        window
     }
 
-    /// Whether the window with this title goes within a limit.
-    pub fn goes(&self, title: &str, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        while self.visible(title).is_some() {
-            if Instant::now() > end {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        true
+    /// Whether the window with this title goes.
+    pub fn goes(&self, title: &str) -> bool {
+        comes(|| self.visible(title).is_none())
     }
 
     /// Where a window is.
@@ -101,16 +117,33 @@ impl Display {
         Place { left: number("X"), top: number("Y"), width: number("WIDTH"), height: number("HEIGHT") }
     }
 
-    /// Enter: the primary button.
-    pub fn press_enter(&self, window: &str) {
+    /// Presses a key in a window.
+    pub fn press(&self, window: &str, key: &str) {
         self.tool(&["windowfocus", "--sync", window]);
-        self.tool(&["keydown", "Return", "sleep", "0.2", "keyup", "Return"]);
+        self.tool(&["keydown", key, "sleep", "0.2", "keyup", key]);
+    }
+
+    /// Presses a key in a window until it has an effect.
+    #[track_caller]
+    pub fn press_until(&self, window: &str, key: &str, has_effect: impl FnMut() -> bool) {
+        insist(key, || self.press(window, key), has_effect);
+    }
+
+    /// Puts the pointer somewhere.
+    pub fn point_at(&self, x: i32, y: i32) {
+        self.tool(&["mousemove", "--sync", &x.to_string(), &y.to_string()]);
     }
 
     /// A click of the left button.
     pub fn click(&self, x: i32, y: i32) {
-        self.tool(&["mousemove", "--sync", &x.to_string(), &y.to_string()]);
+        self.point_at(x, y);
         self.tool(&["mousedown", "1", "sleep", "0.2", "mouseup", "1"]);
+    }
+
+    /// Clicks until it has an effect.
+    #[track_caller]
+    pub fn click_until(&self, x: i32, y: i32, has_effect: impl FnMut() -> bool) {
+        insist("a click", || self.click(x, y), has_effect);
     }
 }
 

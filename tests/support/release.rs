@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -61,6 +61,18 @@ impl World {
     pub fn container(&self, version: &str) -> PathBuf {
         let architecture = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
         self.home().join(format!("containers/sample_{version}_Linux_{architecture}"))
+    }
+
+    /// What launchers of this home have written down.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home().join("logs/launcher.log")).unwrap_or_default()
+    }
+
+    /// Asks the apps of this home to end.
+    pub fn end_apps(&self) {
+        for process in processes(|process| works_in(process, &self.home())) {
+            signal("-TERM", &process);
+        }
     }
 
     /// Runs `kuzflow`, which must succeed.
@@ -190,6 +202,36 @@ pub fn said(output: &Output) -> Said {
     Said { code: output.status.code().unwrap_or(-1), events, result, errors }
 }
 
+impl Drop for World {
+    /// A test that failed leaves no app and no launcher behind, which would be in the way of those after it.
+    fn drop(&mut self) {
+        let folder = self.folder.path();
+        let is_named = |process: &Path| {
+            let words = fs::read(process.join("cmdline")).unwrap_or_default();
+            words.split(|byte| *byte == 0).any(|word| String::from_utf8_lossy(word).contains(text(folder)))
+        };
+        for process in processes(|process| works_in(process, folder) || is_named(process)) {
+            signal("-KILL", &process);
+        }
+    }
+}
+
+/// The numbers of processes, where the system tells of them.
+fn processes(wanted: impl Fn(&Path) -> bool) -> Vec<String> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbered = entries.filter_map(|entry| entry.file_name().into_string().ok().filter(|name| name.parse::<u32>().is_ok()));
+    numbered.filter(|number| wanted(&Path::new("/proc").join(number))).collect()
+}
+
+fn works_in(process: &Path, folder: &Path) -> bool {
+    fs::read_link(process.join("cwd")).is_ok_and(|working| working.starts_with(folder))
+}
+
+/// It may have ended by itself meanwhile.
+fn signal(signal: &str, process: &str) {
+    let _ = Command::new("kill").args([signal, process]).stderr(Stdio::null()).status();
+}
+
 impl Drop for NodeProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -202,17 +244,26 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Every file below `folder` with its content.
+/// Every file below `folder` with its content; without what goes while this looks.
 pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
+        let entries = match fs::read_dir(&next) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound && next != folder => continue,
+            Err(error) => panic!("{}: {error}", next.display()),
+        };
+        for entry in entries {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
-                found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+                continue;
+            }
+            match fs::read(&path) {
+                Ok(content) => _ = found.insert(path.strip_prefix(folder).unwrap().to_owned(), content),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => panic!("{}: {error}", path.display()),
             }
         }
     }
