@@ -13,8 +13,8 @@
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
 //! host  settings  model/  the door to the system | resolved settings | values only
-//! causes  durable  hedge  look  parallel   ground floor: errors as text, files that survive a power cut, several sources asked for
-//!                         the same thing, what is there and what is not known, work on several cores
+//! causes  durable  hedge  look  parallel  programs   ground floor: errors as text, files that survive a power cut, several sources
+//!                         asked for the same thing, what is there and what is not known, work on several cores, programs started
 //! ```
 
 // Printing panics where it cannot print, and waits for a reader that does not read; `cli::streams` does neither.
@@ -38,6 +38,7 @@ pub mod model;
 pub mod parallel;
 pub mod peers;
 pub mod plain;
+pub mod programs;
 #[cfg(feature = "publisher")]
 pub mod publish;
 #[cfg(feature = "publisher")]

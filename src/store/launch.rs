@@ -13,6 +13,7 @@ use super::probation::{HealthFile, Said};
 use super::surroundings::{Purpose, Surroundings};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
+use crate::programs;
 
 /// The variable that names the file in which the app says that it is up.
 const HEALTH: &str = "KUZFLOW_HEALTH";
@@ -93,8 +94,8 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
     }
     let errors = call.keep_errors.then(|| keep_errors(&mut command, home, &record.container)).flatten();
     let spawned = match &lock {
-        Some(lock) => lock.inherited_by(|| command.spawn()),
-        None => command.spawn(),
+        Some(lock) => lock.inherited_by(|| programs::spawn(&mut command)),
+        None => programs::spawn(&mut command),
     };
     let child = spawned.map_err(|source| {
         let program = record.launch.program.under(&folder);

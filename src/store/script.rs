@@ -16,6 +16,7 @@ use super::launch::{self, Variable};
 use super::surroundings::{Purpose, Surroundings};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
+use crate::programs;
 
 /// Between two looks at the script.
 const LOOK: Duration = Duration::from_millis(10);
@@ -62,7 +63,7 @@ pub(super) fn run(
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     tracing::info!(script = %script.display(), %from, %to, "migrating");
-    let mut child = command.spawn().map_err(|error| refuse(format!("cannot be started: {error}")))?;
+    let mut child = programs::spawn(&mut command).map_err(|error| refuse(format!("cannot be started: {error}")))?;
     let end = Instant::now() + limit;
     let status = loop {
         match child.try_wait() {

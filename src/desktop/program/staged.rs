@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use super::{Exchange, LOOK, Note, Program, Unfit};
 use crate::desktop::{DesktopError, remove_file};
 use crate::durable;
 use crate::model::{Digest, Version};
+use crate::programs;
 
 /// Longest answer to a self-test that is read, bytes.
 const LONGEST_ANSWER: u64 = 64 << 10;
@@ -99,7 +100,9 @@ fn keep(path: &Path, second: &Path) -> Result<(), DesktopError> {
 /// Starts `path` and waits for `{"result":{"status":"done","version":…}}` and a status of 0.
 fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration) -> Result<(), Unfit> {
     let end = Instant::now() + limit;
-    let mut child = spawn(path, arguments, end).map_err(Unfit::Start)?;
+    let mut command = Command::new(path);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = programs::spawn(&mut command).map_err(Unfit::Start)?;
     let (sender, answer) = mpsc::channel();
     if let Some(output) = child.stdout.take() {
         std::thread::spawn(move || {
@@ -131,17 +134,4 @@ fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration
         return Err(Unfit::Answer(format!("it is version {version:?}, signed is {expected}")));
     }
     Ok(())
-}
-
-/// A child of another thread that was started while the file was being written may hold it open for writing for a moment; the system then
-/// refuses to run it.
-fn spawn(path: &Path, arguments: &[OsString], end: Instant) -> io::Result<Child> {
-    loop {
-        let mut command = Command::new(path);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        match command.spawn() {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < end => std::thread::sleep(LOOK),
-            result => return result,
-        }
-    }
 }
