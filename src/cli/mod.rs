@@ -16,6 +16,8 @@ mod init;
 mod listing;
 mod log;
 #[cfg(feature = "publisher")]
+mod manual;
+#[cfg(feature = "publisher")]
 mod offered;
 mod output;
 mod own;

@@ -112,6 +112,12 @@ enum Verb {
         after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific --make-patches"
     )]
     Serve(serve::ServeArguments),
+    /// Print a script with which a shell completes what is typed.
+    #[command(after_help = super::manual::COMPLETIONS_HELP)]
+    Completions(super::manual::CompletionsArguments),
+    /// Write the man pages of both programs, for packages.
+    #[command(after_help = super::manual::MANUAL_HELP)]
+    Manual(super::manual::ManualArguments),
 }
 
 /// Where the publisher's folder and its keys are.
@@ -234,6 +240,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
         Verb::Apply(arguments) => super::diff::apply(&arguments, say),
         Verb::Bundle(arguments) => super::bundle::bundle(arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
+        Verb::Completions(arguments) => Ok(super::manual::completions(&arguments)),
+        Verb::Manual(arguments) => Ok(super::manual::manual(&arguments, say)?),
     }
 }
 

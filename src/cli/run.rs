@@ -256,7 +256,7 @@ fn told(context: &Context, options: Options, output: &Output, problem: &Problem)
     ending
 }
 
-/// The settings cannot be used. The installed version starts all the same, if its home can be found (promise 1); whoever clicked a shortcut
+/// The settings cannot be used. The installed version starts all the same, if its home can be found (docs/security.md, promise 1); whoever clicked a shortcut
 /// is told in a window why nothing starts.
 pub fn without_settings(
     home: Option<&Home>,

@@ -1,0 +1,84 @@
+//! Shell completions and man pages of both programs, made from what the programs themselves accept.
+//!
+//! In: the name of a shell, or a folder. Out: a completion script on standard output, or one man page for each verb. Never: a file
+//! outside of that folder. The publisher's program writes those of the launcher as well, so that the launcher stays small.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Args, Command, CommandFactory as _, ValueEnum};
+use clap_complete::Shell;
+use serde_json::json;
+
+use super::Ending;
+use super::output::Say;
+use super::streams::write_line;
+
+pub const COMPLETIONS_HELP: &str = "\
+Example: kuzflow completions bash > ~/.local/share/bash-completion/completions/kuzflow
+         kuzflow completions zsh kuzflow-launcher > ~/.zfunc/_kuzflow-launcher";
+
+pub const MANUAL_HELP: &str = "Example: kuzflow manual /usr/local/share/man/man1";
+
+#[derive(Debug, Args)]
+pub struct CompletionsArguments {
+    /// Whose commands the script completes at the prompt.
+    shell: Shell,
+    /// The program that is typed.
+    #[arg(value_enum, default_value = "kuzflow")]
+    program: Program,
+}
+
+#[derive(Debug, Args)]
+pub struct ManualArguments {
+    /// The folder for the pages; it is made if it is missing.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// The two programs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Program {
+    /// The publisher's program.
+    Kuzflow,
+    /// The program on users' computers.
+    KuzflowLauncher,
+}
+
+impl Program {
+    fn command(self) -> Command {
+        match self {
+            Self::Kuzflow => super::publisher::Arguments::command(),
+            Self::KuzflowLauncher => super::launcher::Arguments::command(),
+        }
+    }
+}
+
+/// Why the pages cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the man pages into {}", folder.display())]
+pub struct ManualError {
+    folder: PathBuf,
+    source: io::Error,
+}
+
+pub fn completions(arguments: &CompletionsArguments) -> Ending {
+    let mut command = arguments.program.command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, name, &mut script);
+    write_line(String::from_utf8_lossy(&script).trim_end());
+    Ending::Done
+}
+
+pub fn manual(arguments: &ManualArguments, say: &Say) -> Result<Ending, ManualError> {
+    let folder = &arguments.folder;
+    let failed = |source| ManualError { folder: folder.clone(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    for program in Program::value_variants() {
+        clap_mangen::generate_to(program.command(), folder).map_err(failed)?;
+    }
+    say.line(&format!("man pages of both programs are in {}", folder.display()));
+    say.result(json!({ "status": "done", "folder": folder }));
+    Ok(Ending::Done)
+}
