@@ -16,6 +16,9 @@
 //! causes  durable  hedge  look  parallel  programs   ground floor: errors as text, files that survive a power cut, several sources
 //!                         asked for the same thing, what is there and what is not known, work on several cores, programs started
 //! ```
+//!
+//! Comments cite faults and promises of `docs/security.md` by number; "the specification" is `docs/internals/specification.md`;
+//! `docs/internals/architecture.md` is the map of the rooms, `docs/glossary.md` has the words.
 
 // Printing panics where it cannot print, and waits for a reader that does not read; `cli::streams` does neither.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

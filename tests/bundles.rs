@@ -90,7 +90,7 @@ async fn no_flipped_bit_of_the_metadata_is_believed() {
     assert!(refused * 3 > tried, "{refused} of {tried} are refused");
 }
 
-/// FAULTS 4: version numbers never go back, and what was withdrawn stays withdrawn.
+/// docs/security.md, fault 4: version numbers never go back, and what was withdrawn stays withdrawn.
 #[tokio::test]
 async fn an_old_bundle_is_judged_by_newer_metadata() {
     let publisher = Publisher::new();

@@ -1,4 +1,4 @@
-//! Shortcuts, uninstalling and the launcher's own update through the real executables (FAULTS 25). The folders have spaces, quotes and
+//! Shortcuts, uninstalling and the launcher's own update through the real executables (docs/security.md, fault 25). The folders have spaces, quotes and
 //! Chinese characters in their names.
 
 #![cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The downloader against nodes that misbehave (FAULTS 6, 16, 17), over real sockets on loopback.
+//! The downloader against nodes that misbehave (docs/security.md, faults 6, 16, 17), over real sockets on loopback.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Hot updates through the real executables: a PyQt5 app that the builder packed takes releases over while it runs (FAULTS 30), and
+//! Hot updates through the real executables: a PyQt5 app that the builder packed takes releases over while it runs (docs/security.md, fault 30), and
 //! whoever else wants to talk to its launcher gets nothing.
 
 #![cfg(target_os = "linux")]

@@ -290,7 +290,7 @@ fn ways() -> impl Strategy<Value = How> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// FAULTS 15: whatever two releases are, a pack leads from each to the other.
+    /// docs/security.md, fault 15: whatever two releases are, a pack leads from each to the other.
     #[test]
     fn any_release_becomes_any_other(a in trees(), b in trees(), how in ways(), described in any::<bool>()) {
         let world = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! Neighbours over real sockets: an object is fetched about once, liars and those that vanish cost little, intruders get nothing
-//! (FAULTS 18).
+//! (docs/security.md, fault 18).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 

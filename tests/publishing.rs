@@ -93,7 +93,7 @@ async fn survives_a_kill_anywhere(before: &Publisher, change: impl Fn(&Publisher
     assert!(has_turned);
 }
 
-/// FAULTS 28.
+/// docs/security.md, fault 28.
 #[tokio::test]
 async fn a_publish_killed_anywhere_leaves_the_old_release_or_the_new_one() {
     let publisher = Publisher::new();
@@ -170,7 +170,7 @@ async fn a_repository_from_before_there_were_patches_gets_its_role_in_one_step()
     .await;
 }
 
-/// FAULTS 29, the signed part: what the publisher sets is what clients see.
+/// docs/security.md, fault 29, the signed part: what the publisher sets is what clients see.
 #[tokio::test]
 async fn rollout_is_signed() {
     let publisher = Publisher::new();
@@ -231,7 +231,7 @@ async fn lost_keys_are_replaced_by_the_root() {
     assert!(matches!(error, PublishError::MissingKeys { role: KeyRole::Root, needed: 1, found: 0, .. }), "{error}");
 }
 
-/// FAULTS 27, the disk: a step that fails leaves the old repository.
+/// docs/security.md, fault 27, the disk: a step that fails leaves the old repository.
 #[tokio::test]
 async fn a_step_that_fails_leaves_the_old_repository() {
     let publisher = Publisher::new();

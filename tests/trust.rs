@@ -1,4 +1,4 @@
-//! The client against hostile, broken and outdated repositories: FAULTS 1 to 10.
+//! The client against hostile, broken and outdated repositories: docs/security.md, faults 1 to 10.
 
 #![cfg(feature = "publisher")]
 #![allow(clippy::unwrap_used)] // helpers of tests
@@ -71,7 +71,7 @@ async fn what_is_known_is_not_fetched_again() {
     assert_eq!(asked(restored.mirror("restored")).await, (all(3), vec!["1.0.0".to_owned(), "1.2.0".to_owned()]));
 }
 
-/// FAULTS 1.
+/// docs/security.md, fault 1.
 #[tokio::test]
 async fn only_what_is_signed_is_read() {
     let publisher = Publisher::new();
@@ -99,7 +99,7 @@ async fn only_what_is_signed_is_read() {
     assert_eq!(repository.read_small(&mirror, &notes, length).await.unwrap_err().fault(), Some(MirrorFaultKind::Unusable));
 }
 
-/// FAULTS 2.
+/// docs/security.md, fault 2.
 #[tokio::test]
 async fn no_role_goes_back() {
     let publisher = Publisher::new();
@@ -151,7 +151,7 @@ async fn no_role_goes_back() {
     client.refuses(new, start() + days(8), MirrorFaultKind::Expired).await;
 }
 
-/// FAULTS 2: each document counts as soon as it is verified, and nothing is used before all of them are there.
+/// docs/security.md, fault 2: each document counts as soon as it is verified, and nothing is used before all of them are there.
 #[tokio::test]
 async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
     let publisher = Publisher::new();
@@ -185,7 +185,7 @@ async fn what_a_failed_load_has_verified_counts_and_is_not_used() {
     client.accepts(second, start()).await;
 }
 
-/// FAULTS 3.
+/// docs/security.md, fault 3.
 #[tokio::test]
 async fn what_expired_is_refused_whatever_the_clock_did_before() {
     let publisher = Publisher::new();
@@ -209,7 +209,7 @@ async fn what_expired_is_refused_whatever_the_clock_did_before() {
     client.refuses(mirror, start() + days(16), MirrorFaultKind::Expired).await;
 }
 
-/// FAULTS 3: each role's own expiry counts.
+/// docs/security.md, fault 3: each role's own expiry counts.
 #[tokio::test]
 async fn every_role_expires() {
     for (role, days_until) in [("root", 10), ("targets", 20), ("snapshot", 30), ("timestamp", 40)] {
@@ -233,7 +233,7 @@ async fn every_role_expires() {
     }
 }
 
-/// FAULTS 4.
+/// docs/security.md, fault 4.
 #[tokio::test]
 async fn a_fast_forward_is_undone_by_a_new_root() {
     // The new root comes with good metadata, or first with a mirror that has nothing else. Replacing one of the two keys makes
@@ -263,7 +263,7 @@ async fn a_fast_forward_is_undone_by_a_new_root() {
     }
 }
 
-/// FAULTS 5.
+/// docs/security.md, fault 5.
 #[tokio::test]
 async fn documents_of_two_times_do_not_mix() {
     let publisher = Publisher::new();
@@ -287,7 +287,7 @@ async fn documents_of_two_times_do_not_mix() {
     client.refuses(mixed, start(), MirrorFaultKind::NotTrusted).await;
 }
 
-/// FAULTS 6: a cap for every file. (A drip is the source's to end.)
+/// docs/security.md, fault 6: a cap for every file. (A drip is the source's to end.)
 #[tokio::test]
 async fn endless_data_ends() {
     let publisher = Publisher::new();
@@ -307,7 +307,7 @@ async fn endless_data_ends() {
     client.refuses(nested, start(), MirrorFaultKind::Unusable).await;
 }
 
-/// FAULTS 7.
+/// docs/security.md, fault 7.
 #[tokio::test]
 async fn a_bad_mirror_does_not_block_the_good_one() {
     let publisher = Publisher::new();
@@ -375,7 +375,7 @@ async fn a_broken_connection_is_not_the_end_of_the_roots_chain() {
     assert_eq!(error.fault(), Some(MirrorFaultKind::Unreachable), "{error}");
 }
 
-/// FAULTS 8, as far as parsing goes: signed nonsense is left out, the rest stays usable.
+/// docs/security.md, fault 8, as far as parsing goes: signed nonsense is left out, the rest stays usable.
 #[tokio::test]
 async fn descriptions_that_contradict_themselves_are_left_out() {
     let publisher = Publisher::new();
@@ -408,7 +408,7 @@ async fn descriptions_that_contradict_themselves_are_left_out() {
     assert!(repository.target("folder/name").is_none());
 }
 
-/// FAULTS 9: thresholds.
+/// docs/security.md, fault 9: thresholds.
 #[tokio::test]
 async fn a_threshold_counts_different_keys() {
     let mut options = options();
@@ -447,7 +447,7 @@ async fn a_threshold_counts_different_keys() {
     client.accepts(with(forge(root.signed, &keys[1..])), start()).await;
 }
 
-/// FAULTS 9: a chain of roots, and keys that were taken back.
+/// docs/security.md, fault 9: a chain of roots, and keys that were taken back.
 #[tokio::test]
 async fn a_client_several_roots_behind_catches_up_and_revoked_keys_stay_revoked() {
     let publisher = Publisher::new();
@@ -489,7 +489,7 @@ async fn a_client_several_roots_behind_catches_up_and_revoked_keys_stay_revoked(
     client.refuses(before, start(), MirrorFaultKind::NotTrusted).await;
 }
 
-/// FAULTS 10, and damage to what is stored.
+/// docs/security.md, fault 10, and damage to what is stored.
 #[tokio::test]
 async fn the_stored_root_counts_and_damage_does_not_brick() {
     let publisher = Publisher::new();

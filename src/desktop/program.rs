@@ -1,4 +1,4 @@
-//! The launcher's own executable, exchanged for a newer one, and put back if that does not come up (FAULTS 25).
+//! The launcher's own executable, exchanged for a newer one, and put back if that does not come up (docs/security.md, fault 25).
 //!
 //! ```text
 //! kuzflow-launcher               always a whole executable (on Windows: but for an instant between two renames)

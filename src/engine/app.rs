@@ -206,7 +206,7 @@ impl AppSlot {
     }
 }
 
-/// Starts the active version without anybody who attends it; what is left when there are no settings (promise 1).
+/// Starts the active version without anybody who attends it; what is left when there are no settings (docs/security.md, promise 1).
 pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
     let call = Call { arguments, variable, environment: &[], keep_errors: false };
     let mut chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
@@ -218,7 +218,7 @@ pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<
     launch_or_other(home, &chosen.record, Which::Active, call)
 }
 
-/// Starts a version, and where that cannot be started the newest other one that can (promise 1).
+/// Starts a version, and where that cannot be started the newest other one that can (docs/security.md, promise 1).
 pub fn launch_or_other(home: &Home, chosen: &InstalledRecord, which: Which, call: Call<'_>) -> Result<RunningApp, StoreError> {
     let begin = |record: &InstalledRecord, which| launch::start(home, record, which, call);
     let first = match begin(chosen, which) {

@@ -301,7 +301,7 @@ impl Manifest {
         self.file_manifest.values().map(|entry| entry.size).sum()
     }
 
-    /// Refuses collisions, links that leave, impossible sizes (FAULTS 11 to 13).
+    /// Refuses collisions, links that leave, impossible sizes (docs/security.md, faults 11 to 13).
     pub fn check(&self) -> Result<(), InvalidManifest> {
         self.check_names()?;
         self.check_links()?;

@@ -141,7 +141,7 @@ impl PackageIndex {
         Ok(json)
     }
 
-    /// Refuses overlapping or impossible spans, and places that are not those of the manifest's files (FAULTS 13).
+    /// Refuses overlapping or impossible spans, and places that are not those of the manifest's files (docs/security.md, fault 13).
     pub fn check(&self, manifest: &Manifest) -> Result<(), InvalidIndex> {
         self.pieces.check()?;
         if !manifest.files_with_bytes().map(|(path, _)| path).eq(self.places.keys()) {

@@ -1,5 +1,5 @@
 //! A path inside a container. A dangerous one cannot be constructed, on any platform: what is harmless on Linux and leaves
-//! the folder on Windows is refused everywhere, so that a package means the same thing on every machine (FAULTS 11).
+//! the folder on Windows is refused everywhere, so that a package means the same thing on every machine (docs/security.md, fault 11).
 
 use std::borrow::Borrow;
 use std::fmt;

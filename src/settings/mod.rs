@@ -1,7 +1,7 @@
 //! Settings: `launcher.toml` as written, checked and completed into what the launcher uses.
 //!
 //! In: TOML text, command-line overrides. Out: [`Settings`]. Never: trust. Settings come from an unsigned file, so nothing here
-//! may replace the trusted root of an installation (FAULTS 10).
+//! may replace the trusted root of an installation (docs/security.md, fault 10).
 
 pub mod incremental;
 pub mod peers;

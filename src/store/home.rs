@@ -173,7 +173,7 @@ impl Home {
         self.stand_in()?.ok_or_else(|| StoreError::NothingInstalled { home: self.root.clone() })
     }
 
-    /// As [`Home::active`], for starting the app: where it cannot be read the newest whole version stands in. The app starts (promise 1).
+    /// As [`Home::active`], for starting the app: where it cannot be read the newest whole version stands in. The app starts (docs/security.md, promise 1).
     pub fn active_for_start(&self) -> Result<(Active, InstalledRecord), StoreError> {
         match self.active() {
             Err(error @ StoreError::Io { .. }) => {

@@ -91,7 +91,7 @@ impl Trust {
     /// Trust kept in `folder` (made when it is first written), beginning with `shipped_root`, a `root.json`.
     ///
     /// The shipped root counts only as long as `folder` has no sound root of its own, so exchanging the file beside the launcher
-    /// cannot take over an installation (FAULTS 10).
+    /// cannot take over an installation (docs/security.md, fault 10).
     pub fn new(folder: impl Into<PathBuf>, shipped_root: impl Into<Vec<u8>>) -> Self {
         Self { state: State::new(folder.into()), shipped_root: shipped_root.into() }
     }

@@ -1,4 +1,4 @@
-//! Faults of disk, processes, migrations and new versions (FAULTS 20 to 24), through the real executable.
+//! Faults of disk, processes, migrations and new versions (docs/security.md, faults 20 to 24), through the real executable.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

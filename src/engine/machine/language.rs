@@ -11,7 +11,7 @@ use crate::model::{ContainerId, Offer, Version};
 pub struct Setup {
     /// Start the app when an update is in place and nothing is running (the window), or leave that to the caller (the terminal).
     pub launch_when_ready: bool,
-    /// An installed version waits for this check: if nothing comes of it, that version starts (promise 1).
+    /// An installed version waits for this check: if nothing comes of it, that version starts (docs/security.md, promise 1).
     pub start_anyway: bool,
     /// The app runs already.
     pub running: bool,

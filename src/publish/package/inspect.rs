@@ -1,4 +1,4 @@
-//! A package is proved to be what its manifest says, byte by byte, before anyone signs it (FAULTS 11 to 13).
+//! A package is proved to be what its manifest says, byte by byte, before anyone signs it (docs/security.md, faults 11 to 13).
 //!
 //! There is one way to write a package, so nothing in it has to be interpreted: from the manifest every header follows, and
 //! the file must consist of exactly these headers and the entries' bytes. Duplicate names, overlapping entries, gaps, comments,
