@@ -11,6 +11,8 @@ pub mod screen;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::threads;
+
 pub use conditions::{Conditions, conditions};
 
 /// The process's arguments, the program's name first.
@@ -111,7 +113,7 @@ pub fn open_folder(folder: &std::path::Path) -> std::io::Result<()> {
     };
     let mut child = std::process::Command::new(program).arg(folder).spawn()?;
     // Somebody must wait for it, or it stays behind as a zombie.
-    std::thread::spawn(move || child.wait());
+    let _ = threads::spawn("child", move || child.wait());
     Ok(())
 }
 
@@ -150,7 +152,7 @@ pub fn desktop_is_dark(_limit: std::time::Duration) -> Option<bool> {
 /// What `ask` finds out within `limit`; a system that takes longer is left to itself.
 fn in_time<T: Send + 'static>(limit: std::time::Duration, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, answer) = std::sync::mpsc::channel();
-    let asking = std::thread::Builder::new().name("asking".to_owned()).spawn(move || {
+    let asking = threads::spawn("asking", move || {
         // Nobody waits any more after the limit.
         let _ = sender.send(ask());
     });

@@ -135,6 +135,17 @@ fn may_pass(error: &io::Error) -> bool {
     !is_absence(error) && !lasts.contains(&error.kind())
 }
 
+/// Whether the error says that the system has run out of threads, processes, open files or memory; not whether that lasts.
+pub fn is_shortage(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, WouldBlock};
+    // Too many open files of this program or of all. Windows: also its own words for memory, threads and other resources.
+    #[cfg(unix)]
+    const MORE: &[i32] = &[rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
+    #[cfg(windows)]
+    const MORE: &[i32] = &[4, 8, 164, 1450, 1455];
+    matches!(error.kind(), OutOfMemory | WouldBlock) || error.raw_os_error().is_some_and(|code| MORE.contains(&code))
+}
+
 /// Whether the error says that there is nothing.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
@@ -158,6 +169,18 @@ mod tests {
         assert!(entries_if_readable(&unknown).is_empty());
         assert_eq!(entries(folder.path()).unwrap().len(), 1);
         assert!(entries(&folder.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_shortage_is_told_from_a_broken_disk() {
+        use rustix::io::Errno;
+        for shortage in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
+            assert!(is_shortage(&shortage.into()), "{shortage}");
+        }
+        for other in [Errno::IO, Errno::ACCESS, Errno::STALE, Errno::NOSPC, Errno::NOENT] {
+            assert!(!is_shortage(&other.into()), "{other}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::threads;
+
 /// Does `work` with each of `pieces`, on at most `threads` threads, the caller's among them. `begin` makes what a thread keeps from one
 /// piece to the next. After an error no piece is begun any more; those that were are ended, and one of the errors is given back.
 pub fn each<P: Sync, K, E: Send>(
@@ -24,7 +26,7 @@ pub fn each<P: Sync, K, E: Send>(
     };
     let threads = threads.min(pieces.len());
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let helpers = threads::help(scope, threads.saturating_sub(1), &run);
         let own = run();
         let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         others.fold(own, Result::and)

@@ -10,22 +10,23 @@ use std::path::{Path, PathBuf};
 /// What each room may import. A room that is not listed here has no place in the house yet.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("host", &[]),
+    ("host", &["threads"]),
     ("durable", &["look"]),
     ("plain", &[]),
     ("causes", &["plain"]),
     ("look", &[]),
     ("hedge", &[]),
-    ("parallel", &[]),
+    ("parallel", &["threads"]),
     ("programs", &[]),
+    ("threads", &[]),
     ("settings", &["look", "model"]),
-    ("container", &["model", "parallel"]),
+    ("container", &["model", "parallel", "threads"]),
     ("delta", &["model", "parallel"]),
     ("trust", &["causes", "hedge", "look", "model", "durable"]),
-    ("fetch", &["causes", "look", "model", "durable"]),
-    ("peers", &["causes", "look", "model", "durable", "fetch"]),
+    ("fetch", &["causes", "look", "model", "durable", "threads"]),
+    ("peers", &["causes", "look", "model", "durable", "fetch", "threads"]),
     ("store", &["causes", "look", "model", "durable", "programs", "container"]),
-    ("desktop", &["causes", "look", "model", "host", "durable", "programs", "store"]),
+    ("desktop", &["causes", "look", "model", "host", "durable", "programs", "store", "threads"]),
     (
         "engine",
         &[
@@ -43,9 +44,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "peers",
             "store",
             "desktop",
+            "threads",
         ],
     ),
-    ("launcher", &["model", "host", "settings", "engine"]),
+    ("launcher", &["model", "host", "settings", "engine", "threads"]),
     ("publish", &["causes", "model", "host", "settings", "durable", "parallel", "container", "delta", "trust"]),
     ("server", &["causes", "model", "host", "settings", "durable", "trust", "publish"]),
     ("demo", &["causes", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "launcher"]),
@@ -60,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "settings",
             "parallel",
             "programs",
+            "threads",
             "container",
             "delta",
             "store",
@@ -203,10 +206,12 @@ fn no_look_takes_an_error_for_absence() {
         ("read_to_string(", "look::read"),
         ("fs::read_dir(", "look::entries"),
     ];
-    let places = ["store", "desktop/uninstall.rs", "peers/kept.rs", "fetch/partial.rs", "engine/channel/socket.rs", "durable.rs"];
+    let places = ["store", "desktop", "peers", "fetch", "trust", "engine", "durable.rs"];
     let allowed = [
         // What a script has written is shown.
         ("store/script.rs", "fs::read("),
+        // A pipe from a program that was started.
+        ("desktop/program/staged.rs", "read_to_string("),
         // The system's own files.
         ("store/lock.rs", "read_to_string("),
         // Every file of a tree is made durable; an error ends it.
@@ -225,6 +230,31 @@ fn no_look_takes_an_error_for_absence() {
                 found.push(format!("{path}: `{}`: use {instead}", form.trim()));
             }
         }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The system may have no thread: whoever starts one where the launcher works goes through `threads`, which gives an error and no panic.
+#[test]
+fn no_thread_is_taken_for_granted() {
+    let forms = [
+        "thread::spawn(",
+        "scope.spawn(",
+        "thread::Builder",
+        "Runtime::new()",
+        "Builder::new_multi_thread",
+        "Builder::new_current_thread",
+    ];
+    let publishers = ["publish", "server", "demo", "threads"];
+    let verbs = ["cli/passwords.rs", "cli/try_start.rs", "cli/serve.rs"];
+    let mut found = Vec::new();
+    for (room, path, code) in sources() {
+        let path = path.to_str().unwrap().replace('\\', "/");
+        if publishers.contains(&room.as_str()) || verbs.contains(&path.as_str()) || path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = code.split("mod tests {").next().unwrap_or_default();
+        found.extend(forms.iter().filter(|form| code.contains(**form)).map(|form| format!("{path}: {form}")));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -26,6 +26,7 @@ use crate::model::{Offer, Version};
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::probation;
+use crate::threads;
 
 /// How often a version on probation is looked at, while a check waits for it.
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);
@@ -50,10 +51,13 @@ pub fn live(context: &Context, handle: &Handle, options: Options, output: &Outpu
             resident.wait();
             if resident.has_looked() && !std::mem::replace(&mut followed, true) {
                 // What the launcher does for itself and for the desktop must not keep the app's own updates waiting.
-                scope.spawn(move || {
+                let follow = move || {
                     desktop::follow(context, own, false);
                     own.update(context, &|| context.app.running().is_some());
-                });
+                };
+                if let Err(error) = threads::spawn_scoped(scope, "follow", follow) {
+                    tracing::warn!(%error, "the launcher does not update itself this time");
+                }
             }
         }
         if context.app.is_over() {

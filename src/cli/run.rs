@@ -23,6 +23,7 @@ use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::engine::repair;
 use crate::host;
 use crate::launcher::{self, ViewState};
+use crate::look;
 use crate::model::ContainerId;
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
@@ -116,7 +117,7 @@ fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
 /// Mends the version that the next start should use, and starts it; `None` at once if there is none.
 fn mend_and_start(context: &Context, output: &Output) -> Option<Arc<RunningApp>> {
     let damaged = context.home.named().ok().flatten()?.container;
-    if !context.home.container(&damaged).is_dir() {
+    if !look::is_folder(&context.home.container(&damaged)).unwrap_or(true) {
         return None;
     }
     let (handle, engine) = driver::spawn(context.clone(), Setup::default()).ok()?;

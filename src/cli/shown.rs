@@ -16,6 +16,7 @@ use crate::model::Offer;
 use crate::model::plan::Way;
 use crate::settings::{Announcement, Renderer, Theme};
 use crate::store::State;
+use crate::threads;
 
 /// Whether details were left folded out by the last window of this process.
 static DETAILS: AtomicBool = AtomicBool::new(false);
@@ -168,7 +169,10 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Option
             tracing::error!(error = &error as &dyn std::error::Error, "no window");
             handle.refuse_wanted();
             // The message waits for a click; the app does not wait for that.
-            std::thread::spawn(move || launcher::tell_no_window(&app_name, &Texts::new(options.language)));
+            let tell = move || launcher::tell_no_window(&app_name, &Texts::new(options.language));
+            if let Err(error) = threads::spawn("message", tell) {
+                tracing::warn!(%error, "nor can it be told");
+            }
             false
         }
     }

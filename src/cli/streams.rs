@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::plain;
+use crate::threads;
 
 /// How long a reader that does not read is waited for, once.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -73,6 +74,9 @@ impl Write for StandardError {
 /// Tells of a panic in the log and on standard error, without waiting for either.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
+        if threads::may_panic() {
+            return tracing::info!(%panic, "the system has no more threads");
+        }
         let thread = std::thread::current();
         error_line(&format!("thread '{}' {panic}", thread.name().unwrap_or("without a name")));
         tracing::error!(%panic, "a bug");

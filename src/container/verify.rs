@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::tree::{self, LinkEnd, is_mutable};
 use crate::model::manifest::{Entry, INDEX_PATH, KEPT_FOLDER, MANIFEST_PATH};
 use crate::model::{Hasher, Manifest, RelativePath};
+use crate::threads;
 
 /// One thing that is not as the manifest says.
 #[derive(Debug)]
@@ -91,9 +92,7 @@ pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
+        threads::help(scope, threads.saturating_sub(1), &work);
         work();
     });
     let mut damaged = found.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -260,7 +260,8 @@ impl Program {
             self.write_note(&note)?;
             return Ok(Begun::Usual);
         }
-        if exchange.starts >= STARTS && self.old().is_file() {
+        let old = look::at(&self.old()).map_err(DesktopError::io("look at", &self.old()))?;
+        if exchange.starts >= STARTS && old.is_some_and(|old| old.is_file()) {
             tracing::error!(new = %exchange.to, old = %exchange.from, "the new launcher did not come up; the old one is put back");
             self.put_back()?;
             // Only now: were it noted first, a kill in between would leave the new one for good.

@@ -11,6 +11,7 @@ use windows_registry::CURRENT_USER;
 
 use super::DesktopError;
 use super::windows::{ClassValue, Link};
+use crate::threads;
 
 const CLASSES: &str = "Software\\Classes";
 
@@ -21,8 +22,10 @@ fn refused(action: &'static str) -> impl Fn(windows::core::Error) -> DesktopErro
 /// Writes `link` as a `.lnk` file at `path`, on a thread of its own: this one may be set up for COM in another way.
 pub fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
     let (path, link) = (path.to_owned(), link.clone());
-    let made = std::thread::spawn(move || make_link(&path, &link).map_err(refused("make a link"))).join();
-    made.unwrap_or_else(|_| {
+    let make = move || make_link(&path, &link).map_err(refused("make a link"));
+    let made = threads::spawn("link", make);
+    let made = made.map_err(|source| DesktopError::System { action: "make a link", source: source.into() })?;
+    made.join().unwrap_or_else(|_| {
         Err(DesktopError::System { action: "make a link", source: "the thread that makes it has panicked".into() })
     })
 }

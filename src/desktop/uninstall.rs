@@ -14,7 +14,7 @@ use crate::durable;
 use crate::host::UserFolders;
 use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
-use crate::store::{Home, StoreError, kept};
+use crate::store::{Home, kept};
 
 /// Files in a home that are the launcher's. Whoever adds one to the home's layout adds it here, or it stays behind, and is told.
 const FILES: [&str; 5] = ["active.json", "state.json", "nodes.json", "known-nodes.json", "journal.json"];
@@ -76,9 +76,7 @@ impl Uninstall<'_> {
         }
         let lock = HomeLock::take(home)?;
         for id in home.folders()? {
-            if RunningLock::is_held(home, &id) {
-                return Err(StoreError::InUse { id: id.to_string(), reason: "it is running" }.into());
-            }
+            RunningLock::refuse_if_held(home, &id)?;
         }
         kept::put_away(home, now, &lock)?;
         let kept = kept::settle(home, keep_data, &lock)?;

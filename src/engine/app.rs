@@ -227,7 +227,7 @@ pub fn launch_or_other(home: &Home, chosen: &InstalledRecord, which: Which, call
         Err(error) => error,
     };
     tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");
-    if matches!(first, StoreError::NoPrograms { .. }) {
+    if first.is_of_the_system() {
         // Nor can any other.
         return Err(first);
     }

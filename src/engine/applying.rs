@@ -65,8 +65,11 @@ impl Application {
     /// Opens the pack in `file`. What it makes will be in `folder`, which is created.
     pub fn open(file: &Path, signed: SignedPatch, base: Arc<Manifest>, folder: PathBuf) -> Result<Self, Failure> {
         std::fs::create_dir_all(&folder).map_err(|error| Failure::Local(problem::of_disk(&folder, &error)))?;
-        // A file that is not there was not fetched, and that was told.
-        let bytes = File::open(file).and_then(FileBytes::new).map_err(|_| Failure::Pack(PackError::NoPack))?;
+        let bytes = File::open(file).and_then(FileBytes::new).map_err(|error| match error.kind() {
+            // A file that is not there was not fetched, and that was told.
+            std::io::ErrorKind::NotFound => Failure::Pack(PackError::NoPack),
+            _ => Failure::Local(problem::of_disk(file, &error)),
+        })?;
         let pack = Pack::open(&bytes, &base)?;
         // What is written is bounded by what was signed, whatever the pack says of itself.
         let sizes = pack.outline.made().map(|(_, made)| made.size);

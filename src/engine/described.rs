@@ -12,6 +12,7 @@ use super::problem;
 use super::protocol::{Event, Problem, ProblemKind};
 use crate::container::{self, ContainerError};
 use crate::fetch::{self, Client, FetchError, Span};
+use crate::look;
 use crate::model::release::{DocumentLocation, SignedRelease};
 use crate::model::{Digest, Manifest, Node, PackageIndex};
 use crate::store::staging::Staging;
@@ -123,7 +124,8 @@ impl Library<'_> {
             return Ok(described);
         }
         let kept = |number: usize| {
-            let json = std::fs::read(&files.as_ref()?[number]).ok()?;
+            // What cannot be read is fetched again, and proved as this is.
+            let json = look::read(&files.as_ref()?[number], look::LARGE).ok()??;
             (Digest::of(&json) == locations[number].hash).then_some(json)
         };
         let documents = match (kept(0), kept(1)) {

@@ -24,6 +24,7 @@ use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
 use crate::store::switch::Means;
 use crate::store::{State, StoreError, remove, rollback, snapshots, switch, usage};
+use crate::threads;
 use crate::trust::Freshness;
 
 /// User files from which on their carrying over is shown, bytes.
@@ -32,17 +33,14 @@ const WORTH_A_BAR: u64 = 32 << 20;
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
     context.office.open(&context);
     let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
-    // It panics where the system has no thread left for it.
-    let built = std::panic::catch_unwind(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
-    let runtime = built.unwrap_or_else(|_| Err(std::io::ErrorKind::OutOfMemory.into()));
-    let runtime = runtime.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?;
+    let runtime = threads::runtime(2).map_err(|error| problem::of_system(&error))?;
     let (handle, end) = mailbox::channel();
-    let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+    let thread = threads::spawn("engine", move || {
         runtime.block_on(Driver::new(context, client, setup, &end).run(end));
         // What is left are downloads that were told to stop, and threads that wait for the app.
         runtime.shutdown_background();
     });
-    Ok((handle, thread.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?))
+    Ok((handle, thread.map_err(|error| problem::of_system(&error))?))
 }
 
 struct Driver {

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::mailbox::{Handle, WindowPart};
+use crate::look;
 use crate::model::Digest;
 use crate::store::Home;
+use crate::threads;
 
 /// How long a launcher may take to show its window.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -42,7 +44,7 @@ impl Instance {
             match system::listen(&place) {
                 Ok(listener) => {
                     let instance = Self { place };
-                    std::thread::Builder::new().name("window requests".to_owned()).spawn(move || serve(&listener, &handle))?;
+                    threads::spawn("window requests", move || serve(&listener, &handle))?;
                     return Ok(instance);
                 }
                 Err(error) => failed = error,
@@ -62,7 +64,7 @@ impl Drop for Instance {
 /// Asks the launchers that serve `home` for a part of the window; whether one shows it.
 pub fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
     let prefix = prefix(home);
-    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let entries = folders.iter().flat_map(|folder| look::entries_if_readable(folder));
     let mut places: Vec<PathBuf> = entries
         .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)))
         .map(|entry| entry.path())
@@ -230,8 +232,9 @@ mod system {
     }
 
     pub fn connect(place: &Path) -> io::Result<(Stream, String)> {
-        let text = std::fs::read_to_string(place)?;
         let damaged = || io::Error::new(io::ErrorKind::ConnectionRefused, "this file names no launcher");
+        let bytes = crate::look::read(place, crate::look::SMALL)?.ok_or_else(damaged)?;
+        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
         let (port, secret) = text.split_once(' ').ok_or_else(damaged)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().map_err(|_| damaged())?));
         Ok((Stream::connect_timeout(&address, Duration::from_secs(2))?, secret.to_owned()))

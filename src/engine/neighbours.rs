@@ -32,7 +32,7 @@ impl OfficeSlot {
             self.close();
             let kept = context.home.for_neighbours();
             // What was kept for others is of no use any more; the next try deletes what this one could not.
-            if kept.exists() {
+            if look::is_there(&kept).unwrap_or(true) {
                 let _ = std::fs::remove_dir_all(kept);
             }
             return None;

@@ -18,6 +18,7 @@ use super::protocol::Problem;
 use crate::causes;
 use crate::desktop::program::{Program, TEST_TIME, Unfit};
 use crate::fetch::{self, Client, ClientOptions, Control, FetchError, RunState};
+use crate::look;
 use crate::model::launcher::{newer, own_version};
 use crate::model::{Platform, SignedLauncher, Version};
 use crate::trust::Trust;
@@ -95,12 +96,12 @@ pub fn perform(
     fs::create_dir_all(&folder).map_err(disk(&folder))?;
     // One file a build: what is left of an earlier one is of no use.
     let partial = folder.join(&signed.target);
-    for entry in fs::read_dir(&folder).map_err(disk(&folder))?.flatten() {
+    for entry in look::entries(&folder).map_err(disk(&folder))? {
         if !entry.file_name().to_string_lossy().starts_with(&signed.target) {
             let _ = fs::remove_file(entry.path());
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OwnUpdateError::Runtime)?;
+    let runtime = crate::threads::runtime(0).map_err(OwnUpdateError::Runtime)?;
     let fetched = runtime.block_on(download(context, &signed, &partial, go_on));
     match fetched {
         Ok(()) => {}

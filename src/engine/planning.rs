@@ -9,6 +9,7 @@ use super::take_over;
 use crate::delta::plan::{self, Allowance, Prices, Wanted};
 use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
+use crate::look;
 use crate::model::plan::{FileCounts, Reason, Way};
 use crate::model::release::SignedRelease;
 use crate::model::{Digest, Manifest, Node, PackageIndex, Plan, SignedPatch, Version};
@@ -202,7 +203,8 @@ pub fn already_here(context: &Context, signed: &SignedRelease, plan: &Plan) -> u
             |signed: &crate::model::SignedPatch| Partial::marked_bytes(&staging.pack(&signed.target), &signed.piece_table());
         return plan.patches.iter().map(marked).sum();
     }
-    let read = |path: std::path::PathBuf, hash| std::fs::read(path).ok().filter(|json| Digest::of(json) == hash);
+    let read =
+        |path: std::path::PathBuf, hash| look::read(&path, look::LARGE).ok().flatten().filter(|json| Digest::of(json) == hash);
     let manifest = read(staging.manifest(), signed.release.manifest.hash);
     let manifest = manifest.and_then(|json| Manifest::from_json(&json).ok());
     let index = read(staging.index(), signed.release.index.hash);

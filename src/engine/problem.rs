@@ -6,6 +6,7 @@ use super::protocol::{Problem, ProblemKind};
 use crate::container::{ContainerError, Fault};
 use crate::desktop::DesktopError;
 use crate::fetch::FetchError;
+use crate::look;
 use crate::model::Release;
 use crate::store::StoreError;
 use crate::trust::{BundleError, MirrorFaultKind, Repository, TrustError};
@@ -26,6 +27,9 @@ pub fn of_store(error: &StoreError) -> Problem {
         StoreError::Migration { id, .. } | StoreError::MigrationTime { id, .. } => (ProblemKind::MigrationFailed, id.clone()),
         StoreError::NoRollbackPoint { id } => (ProblemKind::NoRollbackPoint, id.clone()),
         StoreError::NoPrograms { folder, .. } => (ProblemKind::ProgramsForbidden, folder.display().to_string()),
+        StoreError::Start { program, source } if look::is_shortage(source) => {
+            (ProblemKind::Exhausted, program.display().to_string())
+        }
         StoreError::Start { program, .. } => (ProblemKind::LaunchFailed, program.display().to_string()),
     };
     Problem::new(kind, subject, error)
@@ -36,7 +40,7 @@ pub fn of_container(error: &ContainerError) -> Problem {
     let (kind, subject) = match error {
         error if error.is_disk_full() => (ProblemKind::DiskFull, String::new()),
         ContainerError::File { path, source, .. } => (kind_of(source), path.display().to_string()),
-        ContainerError::Entry { path, fault: Fault::Read(_) | Fault::Write(_) } => (ProblemKind::DiskError, path.to_string()),
+        ContainerError::Entry { path, fault: Fault::Read(source) | Fault::Write(source) } => (kind_of(source), path.to_string()),
         ContainerError::Entry { path, .. } => (ProblemKind::BadPackage, path.to_string()),
         _ => (ProblemKind::BadPackage, String::new()),
     };
@@ -51,8 +55,7 @@ pub fn of_trust(error: &TrustError) -> Problem {
         (Some(MirrorFaultKind::Expired), _) => ProblemKind::MetadataExpired,
         (Some(MirrorFaultKind::NotTrusted), _) => ProblemKind::NotTrusted,
         (None, TrustError::Root { .. }) => ProblemKind::BadSettings,
-        (None, TrustError::Io { source, .. }) if is_full(source) => ProblemKind::DiskFull,
-        (None, TrustError::Io { .. }) => ProblemKind::DiskError,
+        (None, TrustError::Io { source, .. }) => kind_of(source),
         (None, _) => ProblemKind::NotTrusted,
     };
     let subject = match error {
@@ -124,6 +127,7 @@ pub fn of_fetch(error: &FetchError) -> Problem {
     let (kind, subject) = match error {
         FetchError::Disk { source, .. } if is_full(source) => (ProblemKind::DiskFull, String::new()),
         FetchError::Disk { path, source } => (kind_of(source), path.display().to_string()),
+        FetchError::Thread(source) => (of_system(source).kind, String::new()),
         FetchError::Setup(_) | FetchError::Task(_) | FetchError::Cancelled => (ProblemKind::Internal, String::new()),
         FetchError::Address { node, .. } => (ProblemKind::BadSettings, node.clone()),
         FetchError::Pieces(_) => (ProblemKind::BadPackage, String::new()),
@@ -144,6 +148,12 @@ pub fn of_desktop(error: &DesktopError) -> Problem {
     }
 }
 
+/// From threads, runtimes and the like.
+pub fn of_system(error: &std::io::Error) -> Problem {
+    let kind = if look::is_shortage(error) { ProblemKind::Exhausted } else { ProblemKind::Internal };
+    Problem::new(kind, "", error)
+}
+
 /// From a file of our own.
 pub fn of_disk(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(kind_of(error), path.display().to_string(), error)
@@ -155,6 +165,7 @@ fn kind_of(error: &std::io::Error) -> ProblemKind {
         std::io::ErrorKind::NotFound => ProblemKind::FileMissing,
         std::io::ErrorKind::CrossesDevices => ProblemKind::AnotherDisk,
         _ if is_full(error) => ProblemKind::DiskFull,
+        _ if look::is_shortage(error) => ProblemKind::Exhausted,
         _ => ProblemKind::DiskError,
     }
 }

@@ -34,6 +34,7 @@ use crate::delta::pack::ApplyOptions;
 use crate::delta::plan;
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent};
 use crate::host;
+use crate::look;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath, SignedPatch};
@@ -385,8 +386,9 @@ fn cores() -> usize {
     available_parallelism().map_or(2, usize::from).min(MOST_CORES)
 }
 
-fn is_local(problem: &Problem) -> bool {
-    matches!(problem.kind, ProblemKind::DiskFull | ProblemKind::DiskError)
+/// Whether it is this computer that cannot, so that nothing else need be tried.
+pub(super) fn is_local(problem: &Problem) -> bool {
+    matches!(problem.kind, ProblemKind::DiskFull | ProblemKind::DiskError | ProblemKind::Exhausted)
 }
 
 /// The smallest pack from an installed version that costs less than the entries that are needed.
@@ -418,7 +420,7 @@ fn cheaper_pack(
 /// The version that should have been started and was stepped over, if that is so: what the pointer names, when another one runs.
 pub fn stepped_over(context: &Context, running: &ContainerId) -> Option<ContainerId> {
     let named = context.home.named().ok().flatten()?.container;
-    (named != *running && context.home.container(&named).is_dir()).then_some(named)
+    (named != *running && look::is_folder(&context.home.container(&named)).unwrap_or(true)).then_some(named)
 }
 
 /// Ids of versions in the home by version, whole or not.

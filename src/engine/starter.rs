@@ -20,6 +20,7 @@ use super::protocol::{Event, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::rollback;
+use crate::threads;
 
 /// How long an app that is about to end by itself may take, without asking its person anything.
 const OWN_END_WITHIN: Duration = Duration::from_secs(60);
@@ -123,7 +124,7 @@ impl Watcher {
             return;
         }
         let (watching, slot, inputs) = (Arc::clone(&self.0), slot.clone(), inputs.clone());
-        let spawned = std::thread::Builder::new().name("app".to_owned()).spawn(move || {
+        let spawned = threads::spawn("app", move || {
             let mut app = app;
             loop {
                 // A version on probation may be tried again, or be replaced by the one before it.

@@ -25,6 +25,7 @@ use crate::store::rollback;
 use crate::store::switch::{self, Means, Resolved};
 use crate::store::usage;
 use crate::store::{InstalledRecord, Probation, StoreError};
+use crate::threads;
 
 /// Between two looks at an app that is not known to be up.
 const LOOK: Duration = Duration::from_millis(100);
@@ -68,8 +69,8 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
         };
         // What this computer forbids every version, and damage on this disk, are no fault of the release.
         let program = trial.record.launch.program.under(&context.home.container(&trial.record.container));
-        let is_damaged = !program.exists();
-        if matches!(error, StoreError::NoPrograms { .. }) || is_damaged || trial.probation.is_none() {
+        let is_damaged = !program.try_exists().unwrap_or(false);
+        if error.is_of_the_system() || is_damaged || trial.probation.is_none() {
             uncount(context, &trial.record);
             return match launch_or_other(context, &trial.record, which) {
                 Ok(app) => Ok(context.app.set(app)),
@@ -92,8 +93,7 @@ fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
     let on_trial = rollback::fallback(&context.home).is_some();
     let (app, attending) = context.app.set_attended(app, on_trial);
     let (context, attended) = (context.clone(), Arc::clone(&app));
-    let thread =
-        std::thread::Builder::new().name("supervisor".to_owned()).spawn(move || attend(&context, trial, attended, attending));
+    let thread = threads::spawn("supervisor", move || attend(&context, trial, attended, attending));
     if let Err(error) = thread {
         tracing::warn!(%error, "nobody stays with the version on probation");
     }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::problem;
-use super::protocol::{Problem, ProblemKind};
+use super::protocol::Problem;
 use super::push::{self, Pace, Subscription};
 use super::schedule::{Check, Input, Rules, Schedule};
 use crate::fetch::{Client, ClientOptions};
 use crate::host::{self, Conditions};
 use crate::settings::Settings;
+use crate::threads;
 
 /// The longest time without a look at the clock. Timers of most systems stand still while the computer sleeps, so somebody must look.
 const LONGEST_NAP: Duration = Duration::from_secs(10 * 60);
@@ -58,8 +59,8 @@ impl Watch {
     pub fn start(options: Options, due: impl FnMut(Check) + Send + 'static) -> Result<Self, Problem> {
         let client = options.subscription.is_some().then(|| Client::new(&ClientOptions::default())).transpose();
         let client = client.map_err(|error| problem::of_fetch(&error))?;
-        let internal = |error: std::io::Error| Problem::new(ProblemKind::Internal, "", &error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal)?;
+        let internal = |error: std::io::Error| problem::of_system(&error);
+        let runtime = threads::runtime(0).map_err(internal)?;
         let (inputs, receiver) = mpsc::unbounded_channel();
         let hints = inputs.downgrade();
         let watching = move || {
@@ -67,7 +68,7 @@ impl Watch {
             // What is left is at most a question to the system that is under way.
             runtime.shutdown_background();
         };
-        std::thread::Builder::new().name("watch".to_owned()).spawn(watching).map_err(internal)?;
+        threads::spawn("watch", watching).map_err(internal)?;
         Ok(Self { inputs })
     }
 

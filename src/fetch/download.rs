@@ -72,7 +72,7 @@ pub async fn download_among(
         Partial::open(&path, table).map(|partial| (partial, memory))
     });
     let (partial, memory) = opened.await.map_err(|error| FetchError::Task(error.to_string()))??;
-    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, neighbourhood);
+    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, neighbourhood)?;
     let result = driver.run().await;
     driver.tell(false);
     driver.lanes.shutdown().await;
@@ -153,7 +153,7 @@ impl Driver {
         control: watch::Receiver<Control>,
         events: mpsc::UnboundedSender<FetchEvent>,
         neighbourhood: Option<Neighbourhood>,
-    ) -> Self {
+    ) -> Result<Self, FetchError> {
         let (sender, reports) = mpsc::unbounded_channel();
         let prior = |node: &Node| {
             let Measured { bytes_per_second, latency_seconds, connections, .. } = memory.of(node)?;
@@ -183,7 +183,7 @@ impl Driver {
             let _ = events.send(FetchEvent::Piece(piece));
         }
         let failed = sender.clone();
-        let (file, journal) = partial.start(move |error| drop(failed.send(Report::Broken(error))));
+        let (file, journal) = partial.start(move |error| drop(failed.send(Report::Broken(error))))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Arc::new(Shared {
             client,
@@ -195,7 +195,7 @@ impl Driver {
             hashing: Arc::new(Semaphore::new(cores + 1)),
             buffers: Mutex::default(),
         });
-        Self {
+        Ok(Self {
             job,
             addresses,
             scheduler,
@@ -220,7 +220,7 @@ impl Driver {
             shown: 0,
             speed: 0.0,
             outcome: None,
-        }
+        })
     }
 
     async fn run(&mut self) -> Result<Summary, FetchError> {

@@ -155,6 +155,9 @@ pub enum FetchError {
     /// Somebody cancelled; verified pieces stay on disk.
     #[error("the download was cancelled")]
     Cancelled,
+    /// The system has no thread for it.
+    #[error("no thread for the download")]
+    Thread(#[source] std::io::Error),
     /// A task of this program ended unexpectedly.
     #[error("a download task ended unexpectedly: {0}")]
     Task(String),

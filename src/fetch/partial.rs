@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::FetchError;
 use crate::look;
 use crate::model::{Digest, Hasher, PieceTable};
+use crate::threads;
 
 /// A batch of marks is written when this much time has passed since its first piece: what a power loss costs at most.
 const BATCH: Duration = Duration::from_millis(1500);
@@ -83,15 +84,16 @@ impl Partial {
     }
 
     /// Starts the journal's thread; `failed` is called from it when the disk refuses.
-    pub(super) fn start(self, failed: impl FnOnce(FetchError) + Send + 'static) -> (PieceFile, Journal) {
+    pub(super) fn start(self, failed: impl FnOnce(FetchError) + Send + 'static) -> Result<(PieceFile, Journal), FetchError> {
         let (sender, receiver) = mpsc::channel();
         let file = PieceFile { path: self.path.clone(), file: Arc::clone(&self.file), table: Arc::clone(&self.table) };
-        let thread = std::thread::spawn(move || {
+        let thread = threads::spawn("journal", move || {
             if let Err(source) = keep_journal(&self.file, self.journal, &self.held, &receiver) {
                 failed(FetchError::Disk { path: self.path, source });
             }
         });
-        (file, Journal { sender: Some(sender), thread: Some(thread) })
+        let thread = thread.map_err(FetchError::Thread)?;
+        Ok((file, Journal { sender: Some(sender), thread: Some(thread) }))
     }
 }
 
@@ -222,8 +224,10 @@ fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) ->
         Ok(good)
     };
     let results = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Ok(Vec::new()))).collect::<Vec<_>>()
+        let helpers = threads::help(scope, threads.saturating_sub(1), &work);
+        let own = work();
+        let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|_| Ok(Vec::new())));
+        others.chain([own]).collect::<Vec<_>>()
     });
     for result in results {
         result?.into_iter().for_each(|index| held[index as usize] = true);
@@ -283,7 +287,7 @@ mod tests {
     }
 
     fn write(path: &Path, table: &Arc<PieceTable>, data: &[u8], pieces: &[u32]) {
-        let (file, journal) = Partial::open(path, Arc::clone(table)).unwrap().start(|error| panic!("{error}"));
+        let (file, journal) = Partial::open(path, Arc::clone(table)).unwrap().start(|error| panic!("{error}")).unwrap();
         for index in pieces {
             let span = table.span(*index);
             assert!(file.verify_and_write(*index, &data[span.start as usize..span.end as usize]).unwrap());
@@ -337,7 +341,7 @@ mod tests {
         let path = folder.path().join("package.partial");
         let data = [7; 32];
         let table = table(&data, 16);
-        let (file, journal) = Partial::open(&path, Arc::clone(&table)).unwrap().start(|error| panic!("{error}"));
+        let (file, journal) = Partial::open(&path, Arc::clone(&table)).unwrap().start(|error| panic!("{error}")).unwrap();
         assert!(!file.verify_and_write(1, &[8; 16]).unwrap());
         assert!(!file.verify_and_write(9, &[7; 16]).unwrap());
         journal.finish();

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::dialog::{FileAnswer, FileQuestion, Picked};
+use crate::threads;
 
 /// Nobody closes a dialog faster than this. An answer without a file that comes sooner means that there was none: the library tells
 /// its log and nobody else.
@@ -13,8 +14,8 @@ pub fn pick(question: FileQuestion, answer: FileAnswer) {
     let dialog = rfd::AsyncFileDialog::new().set_title(question.title).add_filter(question.kind, &[question.extension]);
     let asked = Instant::now();
     let choosing = dialog.pick_file();
-    let waiting = std::thread::Builder::new().name("file dialog".to_owned()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let waiting = threads::spawn("file dialog", move || {
+        let runtime = threads::runtime(0);
         let chosen = runtime.inspect_err(|error| tracing::error!(%error, "no file dialog")).ok();
         let chosen = chosen.and_then(|runtime| runtime.block_on(choosing));
         answer(match chosen {

@@ -269,6 +269,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::DiskError => "problem-disk-error",
         ProblemKind::FileMissing => "problem-file-missing",
         ProblemKind::AnotherDisk => "problem-another-disk",
+        ProblemKind::Exhausted => "problem-exhausted",
         ProblemKind::Busy => "problem-busy",
         ProblemKind::BadPackage => "problem-bad-package",
         ProblemKind::NoSuchVersion => "problem-no-such-version",

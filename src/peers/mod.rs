@@ -50,6 +50,7 @@ use url::Url;
 use crate::causes;
 use crate::fetch::{Client, FetchError, Holding, Neighbourhood, News};
 use crate::model::{Digest, PieceSet, PieceTable};
+use crate::threads;
 use bucket::Bucket;
 use discover::{Announced, Heard};
 use kept::Kept;
@@ -208,8 +209,7 @@ impl Office {
         let listener = bind(port).or_else(|_| bind(0)).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(PeersError::Start)?;
+        let runtime = threads::runtime(1).map_err(PeersError::Start)?;
         let inner = Arc::new(Inner {
             instance,
             client: Client::near_only()?,
@@ -225,7 +225,7 @@ impl Office {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (shared, port) = (Arc::clone(&inner), address.port());
-        let thread = std::thread::Builder::new().name("neighbours".to_owned()).spawn(move || {
+        let thread = threads::spawn("neighbours", move || {
             runtime.block_on(live(shared, listener, port, stopped));
             // The socket is free again when this has ended; a read of a slow disk is not waited for.
             runtime.shutdown_timeout(ENDING);

@@ -251,7 +251,10 @@ impl Keyring {
         let mut found = Vec::new();
         for id in ids.iter().filter(|id| known.iter().all(|key| key.id() != *id)) {
             let name = file_name(role, id);
-            let Some(path) = self.folders.iter().map(|folder| folder.join(&name)).find(|path| path.exists()) else { continue };
+            let Some(path) = self.folders.iter().map(|folder| folder.join(&name)).find(|path| path.try_exists().unwrap_or(true))
+            else {
+                continue;
+            };
             let pair = self.read(&path)?;
             if pair.id() != id {
                 return Err(PublishError::Key { path, reason: "it is another key than its name says" });
@@ -267,7 +270,10 @@ impl Keyring {
         let is_encrypted = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains(&label));
         let of = |id| {
             let name = file_name(role, id);
-            self.folders.iter().map(|folder| (folder.clone(), folder.join(&name))).find(|(_, path)| path.exists())
+            self.folders
+                .iter()
+                .map(|folder| (folder.clone(), folder.join(&name)))
+                .find(|(_, path)| path.try_exists().unwrap_or(true))
         };
         let found: Vec<(PathBuf, PathBuf)> = ids.iter().filter_map(of).collect();
         let (folder, _) = found.first()?.clone();

@@ -38,7 +38,7 @@ struct Unfinished {
 impl Unfinished {
     fn begin(project: &Project) -> Result<Self, PublishError> {
         let folder = &project.folder;
-        let is_new = !folder.exists();
+        let is_new = !folder.try_exists().unwrap_or(true);
         std::fs::create_dir_all(folder).map_err(at(folder))?;
         let inside = [
             project.keys_folder(),
@@ -48,7 +48,7 @@ impl Unfinished {
             folder.join(".lock"),
             folder.join(".gitignore"),
         ];
-        let new = inside.into_iter().filter(|path| !path.exists()).chain(is_new.then(|| folder.clone()));
+        let new = inside.into_iter().filter(|path| !path.try_exists().unwrap_or(true)).chain(is_new.then(|| folder.clone()));
         Ok(Self { folder: folder.clone(), made: new.collect() })
     }
 
@@ -113,7 +113,7 @@ impl Project {
             check_address(&node.url).map_err(|reason| PublishError::Address { node: node.id.clone(), reason })?;
         }
         let taken = [project.settings_file(), project.keys_folder(), project.repository(), project.launcher_folder()];
-        if let Some(path) = taken.into_iter().find(|path| path.exists()) {
+        if let Some(path) = taken.into_iter().find(|path| path.try_exists().unwrap_or(true)) {
             return Err(PublishError::Exists { path });
         }
         // All that can be wrong with what was asked for shows before there is a folder.
@@ -183,7 +183,8 @@ impl Project {
             write(project.launcher_folder().join("root.json"), root.bytes),
         ];
         // What another publisher wrote into an app's own folder stays.
-        let texts = texts.into_iter().filter(|(path, _)| !path.exists()).map(|(path, bytes)| write(path, bytes));
+        let texts =
+            texts.into_iter().filter(|(path, _)| !path.try_exists().unwrap_or(true)).map(|(path, bytes)| write(path, bytes));
         Transaction::new(project.lock()?, steps.into_iter().chain(texts).collect::<Vec<_>>()).run()
     }
 

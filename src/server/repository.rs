@@ -62,7 +62,7 @@ impl Catalogue {
         let metadata = root.join("metadata");
         let nodes_path = root.join("nodes.json");
         let timestamp_path = metadata.join("timestamp.json");
-        let nodes = if nodes_path.exists() { Some(read(&nodes_path)?) } else { None };
+        let nodes = if nodes_path.try_exists().unwrap_or(true) { Some(read(&nodes_path)?) } else { None };
         let seen = (read(&timestamp_path)?, nodes, newest_root(&metadata, before.map(|before| before.seen.2)));
         if before.is_some_and(|before| before.seen == seen) {
             return Ok(None);

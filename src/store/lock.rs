@@ -12,6 +12,7 @@
 //! programs close whatever they have inherited.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -132,11 +133,19 @@ impl RunningLock {
     pub(super) fn refuse_if_running(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
         // A process that was just made holds all of its parent's locks until it begins its own program.
         let mut looks = 0..LOOKS_BEFORE_REFUSAL;
-        while Self::is_held(home, id) {
-            if looks.next().is_none() {
-                return Err(StoreError::InUse { id: id.to_string(), reason: "it is running" });
+        loop {
+            match Self::refuse_if_held(home, id) {
+                Err(StoreError::InUse { .. }) if looks.next().is_some() => std::thread::sleep(LOOK_AGAIN),
+                answer => return answer,
             }
-            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// [`StoreError::InUse`] if `id` runs; another error if that cannot be found out.
+    pub fn refuse_if_held(home: &Home, id: &ContainerId) -> Result<(), StoreError> {
+        let lock = home.running().join(id.to_string());
+        if Self::held(home, id).map_err(StoreError::io("look at", &lock))? {
+            return Err(StoreError::InUse { id: id.to_string(), reason: "it is running" });
         }
         Ok(())
     }
@@ -151,7 +160,7 @@ impl RunningLock {
 
     /// Whether any process at all has inherited the lock of `id`, also one that the app left behind.
     pub fn is_inherited(home: &Home, id: &ContainerId) -> bool {
-        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
+        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN)).unwrap_or(true)
     }
 
     /// Says that it is `process` that runs the version; from its end on the version is not running, whoever has inherited the lock.
@@ -228,14 +237,23 @@ impl RunningLock {
     /// Whether some process runs `id`: one of those that are noted is alive; or the lock is held, and either nobody is noted or a launcher
     /// is about to start it.
     pub fn is_held(home: &Home, id: &ContainerId) -> bool {
+        // What cannot be asked may be held: the version is left alone.
+        Self::held(home, id).unwrap_or(true)
+    }
+
+    /// [`Self::is_held`], or why it cannot be asked.
+    fn held(home: &Home, id: &ContainerId) -> io::Result<bool> {
         let (launchers, apps): (Vec<Record>, Vec<Record>) = recorded(&records(home, id)).partition(|record| record.is_launcher);
         // Where the system does not tell when a process was started, its id may be that of a later one: there the lock must be held too.
         let alone = |record: &Record| !record.started.is_empty() && record.is_alive();
         if apps.iter().any(alone) {
-            return true;
+            return Ok(true);
         }
         let may_run = apps.is_empty() || apps.iter().chain(&launchers).any(Record::is_alive);
-        may_run && is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
+        if !may_run {
+            return Ok(false);
+        }
+        is_locked(&home.running().join(id.to_string()), || std::thread::sleep(LOOK_AGAIN))
     }
 }
 
@@ -252,20 +270,20 @@ const PART: &str = ".part";
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Whether somebody holds the lock. Asking takes it for a moment, which another one who asks would see; so only the third look counts.
-fn is_locked(path: &Path, mut pause: impl FnMut()) -> bool {
+fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
     let file = match look::open(path) {
         Ok(file) => file,
-        // What cannot be asked may be held: the version is left alone.
-        Err(error) => return error.kind() != std::io::ErrorKind::NotFound,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
     };
     let is_held = || matches!(file.try_lock(), Err(TryLockError::WouldBlock));
     for _ in 0..2 {
         if !is_held() {
-            return false;
+            return Ok(false);
         }
         pause();
     }
-    is_held()
+    Ok(is_held())
 }
 
 pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
@@ -316,7 +334,11 @@ mod process {
     /// What tells a process from a later one with the same id; `None` if it is not alive or the system does not say.
     #[cfg(target_os = "linux")]
     pub fn start(process: u32) -> Option<String> {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        start_in(&std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn start_in(stat: &str) -> Option<String> {
         // proc_pid_stat(5): the second field is the program's name in parentheses and may hold anything; the third is the state, the
         // 22nd the start in clock ticks since boot.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -360,6 +382,17 @@ mod process {
         is_running.then(|| (u64::from(made.dwHighDateTime) << 32 | u64::from(made.dwLowDateTime)).to_string())
     }
 
+    #[cfg(target_os = "linux")]
+    pub fn is_alive(process: u32, started: &str) -> bool {
+        match crate::look::again(|| std::fs::read_to_string(format!("/proc/{process}/stat"))) {
+            Ok(stat) => start_in(&stat).as_deref() == Some(started),
+            // ESRCH: it ended while it was asked for. Without a handle left, say, it may be alive: then the version is left alone.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => false,
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
     pub fn is_alive(process: u32, started: &str) -> bool {
         start(process).as_deref() == Some(started)
     }
@@ -400,6 +433,19 @@ mod tests {
         drop(two);
         assert!(!RunningLock::is_held(&home, &id));
     }
+    #[test]
+    fn a_lock_that_cannot_be_asked_is_told_as_that_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path());
+        let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();
+        // No file that could be locked.
+        std::fs::create_dir_all(home.running().join(id.to_string())).unwrap();
+        assert!(RunningLock::is_held(&home, &id));
+        for refused in [RunningLock::refuse_if_held(&home, &id), RunningLock::refuse_if_running(&home, &id)] {
+            assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+        }
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_process_that_the_app_left_behind_does_not_count_as_the_app() {
@@ -473,8 +519,8 @@ mod tests {
             Some(file)
         };
         let mut asking = ask();
-        assert!(!is_locked(&path, || drop(asking.take())));
+        assert!(!is_locked(&path, || drop(asking.take())).unwrap());
         let _app = ask();
-        assert!(is_locked(&path, || {}));
+        assert!(is_locked(&path, || {}).unwrap());
     }
 }

@@ -48,6 +48,8 @@ pub mod usage;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::look;
+
 pub use home::Home;
 pub use records::{Accused, Active, InstalledRecord, Probation, State};
 
@@ -169,6 +171,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether this computer starts no program at all now, so that it says nothing about the version, and no other one would start.
+    pub fn is_of_the_system(&self) -> bool {
+        match self {
+            Self::NoPrograms { .. } => true,
+            Self::Start { source, .. } => look::is_shortage(source),
+            _ => false,
+        }
+    }
+
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }

@@ -26,9 +26,7 @@ fn set_aside(home: &Home, id: &ContainerId, _lock: &HomeLock) -> Result<PathBuf,
             return in_use("the next start switches to it");
         }
     }
-    if RunningLock::is_held(home, id) {
-        return in_use("it is running");
-    }
+    RunningLock::refuse_if_held(home, id)?;
     // Renamed first: a removal that is cut short leaves no half version under a version's name. Where a file is held open (Windows) this
     // fails, and nothing has changed.
     let place = home.container(id);

@@ -123,7 +123,7 @@ impl Trust {
         let below = [("timestamp", texts.timestamp), ("snapshot", texts.snapshot), ("targets", texts.targets)];
         let below = below.into_iter().filter_map(|(role, text)| Some((role.to_owned(), text?)));
         let root = ("root".to_owned(), trusted.root.text.clone());
-        Ok(std::iter::once(root).chain(below).chain(self.state.all_delegated()).collect())
+        Ok(std::iter::once(root).chain(below).chain(self.state.all_delegated()?).collect())
     }
 
     fn verified(&self) -> Option<(Document<Root>, Documents)> {

@@ -17,6 +17,7 @@ use super::error::TrustError;
 use super::source::encoded;
 use super::workflow::Trusted;
 use crate::durable;
+use crate::look;
 
 const ROOT: &str = "root.json";
 const METADATA: &str = "metadata.json";
@@ -78,14 +79,14 @@ impl State {
     /// The stored root; the shipped one if none is stored or the stored one is damaged.
     pub(super) fn root(&self, shipped: &[u8]) -> Result<Document<Root>, TrustError> {
         let path = self.folder.join(ROOT);
-        match std::fs::read(&path) {
-            Ok(bytes) => match document::root(&bytes) {
+        match look::read(&path, look::LARGE) {
+            Ok(Some(bytes)) => match document::root(&bytes) {
                 Ok(root) => return Ok(root),
                 Err(refusal) => {
                     tracing::warn!("{} is damaged, beginning with the shipped root: {}", path.display(), refusal.cause);
                 }
             },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Ok(None) => {}
             // Not "damaged": falling back here would let a passing fault of the disk undo a revocation.
             Err(source) => return Err(TrustError::Io { path, source }),
         }
@@ -98,9 +99,9 @@ impl State {
     /// What is remembered, unverified; nothing if it is damaged.
     pub(super) fn kept(&self) -> Result<Kept, TrustError> {
         let path = self.folder.join(METADATA);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Kept::default()),
+        let bytes = match look::read(&path, look::LARGE) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Kept::default()),
             // Not "nothing": a passing fault of the disk must not undo what was seen.
             Err(source) => return Err(TrustError::Io { path, source }),
         };
@@ -119,18 +120,23 @@ impl State {
 
     /// The stored document of a delegated role, unverified.
     pub(super) fn delegated(&self, role: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.delegated_path(role)).ok()
+        // What cannot be read is fetched again: which version it has to be is signed elsewhere.
+        look::read(&self.delegated_path(role), look::LARGE).ok().flatten()
     }
 
     /// All stored documents of delegated roles by their encoded names.
-    pub(super) fn all_delegated(&self) -> Vec<(String, String)> {
-        let entries = std::fs::read_dir(self.folder.join(DELEGATED)).into_iter().flatten().flatten();
-        let read = |entry: std::fs::DirEntry| {
-            let name = entry.file_name().into_string().ok()?;
-            let role = name.strip_prefix("r.")?.strip_suffix(".json")?.to_owned();
-            Some((role, std::fs::read_to_string(entry.path()).ok()?))
-        };
-        entries.filter_map(read).collect()
+    pub(super) fn all_delegated(&self) -> Result<Vec<(String, String)>, TrustError> {
+        let folder = self.folder.join(DELEGATED);
+        let entries = look::entries(&folder).map_err(|source| TrustError::Io { path: folder, source })?;
+        let mut all = Vec::new();
+        for entry in entries {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Some(role) = name.strip_prefix("r.").and_then(|rest| rest.strip_suffix(".json")) else { continue };
+            let path = entry.path();
+            let bytes = look::read(&path, look::LARGE).map_err(|source| TrustError::Io { path, source })?;
+            all.extend(bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map(|text| (role.to_owned(), text)));
+        }
+        Ok(all)
     }
 
     /// Keeps the document of a delegated role.
@@ -149,7 +155,7 @@ impl State {
     /// Replaces a file in one step, unless it holds the same already.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), TrustError> {
         let path = self.folder.join(name);
-        if std::fs::read(&path).is_ok_and(|stored| stored == bytes) {
+        if look::read(&path, look::LARGE).is_ok_and(|stored| stored.is_some_and(|stored| stored == bytes)) {
             return Ok(());
         }
         let written = std::fs::create_dir_all(&self.folder).and_then(|()| durable::replace(&path, bytes));

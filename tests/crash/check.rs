@@ -1,16 +1,17 @@
 //! What must hold after an interruption: one plain run starts a healthy version with the user's files as they were before or after, the
 //! same verb can be done again, and then the home is what it would have been without the interruption.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::points::Fault;
+use crate::points::{Errno, Fault};
 use crate::release::said;
 use crate::scenes::{Scene, Stage, said_by_app};
 
@@ -19,6 +20,8 @@ pub struct Reference {
     /// What the app says afterwards.
     after: String,
     home: BTreeMap<String, String>,
+    /// States after a disturbance from which all went well: the same state again need not be played again.
+    good: Mutex<HashSet<(bool, u64)>>,
 }
 
 /// What a disturbed run did.
@@ -36,7 +39,7 @@ impl Reference {
         let after = stage.start(&home).0;
         let converged = converge(stage, scene, &home).unwrap_or_else(|problem| panic!("{}: {problem}", scene.name));
         assert!(!after.is_empty() && after == converged, "{}: {after} {converged}", scene.name);
-        Self { after, home: listing(&home) }
+        Self { after, home: listing(&home), good: Mutex::default() }
     }
 }
 
@@ -48,7 +51,7 @@ pub fn try_point(stage: &Stage, scene: &Scene, reference: &Reference, (fault, nu
     let reached = traced.changes.len() >= number;
     let place = traced.changes.get(number - 1).map_or("never reached", |change| change).replace(home.to_str().unwrap(), "~");
     let failure = look_at(fault, scene, reference, &traced.output)
-        .and_then(|done| look_after(stage, scene, reference, &home, done))
+        .and_then(|done| look_after(stage, scene, reference, &home, (fault, done)))
         .err()
         .map(|problem| {
             format!(
@@ -110,7 +113,7 @@ pub fn try_time(stage: &Stage, scene: &Scene, reference: &Reference, delay: Dura
     std::thread::sleep(delay);
     let _ = child.kill();
     child.wait().unwrap();
-    look_after(stage, scene, reference, &home, false)
+    look_after(stage, scene, reference, &home, (Fault::Kill, false))
         .map_err(|problem| format!("{} killed after {delay:?}\n{problem}", scene.name))
 }
 
@@ -126,8 +129,17 @@ fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::pro
         return Ok(code == 0);
     }
     let kind = said.result["problem"]["kind"].as_str().unwrap_or_default();
+    let has_run_out = match fault {
+        Fault::Look(errno) | Fault::Lasting(errno) => matches!(errno, Errno::Handles | Errno::Memory),
+        Fault::Threads | Fault::Tasks => true,
+        _ => false,
+    };
     if scene.verb == ["run"] {
         let told = said_by_app(&output.stdout);
+        // Nothing at all can be started.
+        if fault == Fault::Tasks && told.is_empty() && (code, kind) == (1, "exhausted") {
+            return Ok(false);
+        }
         if told.is_empty() || ![&reference.after, &scene.before, &scene.meanwhile].contains(&&told) {
             return Err(format!("the disturbed run did not start the app: {told:?}"));
         }
@@ -135,13 +147,39 @@ fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::pro
     }
     match (code, kind) {
         (0, _) => Ok(true),
-        (1, "disk_full" | "disk_error") => Ok(false),
+        (1, "exhausted") if has_run_out => Ok(false),
+        (1, "disk_full") if matches!(fault, Fault::Full) => Ok(false),
+        (1, "disk_error") if !has_run_out && fault != Fault::Full => Ok(false),
         _ => Err(format!("the disturbed run ended with {code} {kind:?}")),
     }
 }
 
 /// The home afterwards.
-fn look_after(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, done: bool) -> Result<(), String> {
+fn look_after(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, how: (Fault, bool)) -> Result<(), String> {
+    let state = (how.1, state(home));
+    if reference.good.lock().unwrap().contains(&state) {
+        return Ok(());
+    }
+    look_on(stage, scene, reference, home, how)?;
+    reference.good.lock().unwrap().insert(state);
+    Ok(())
+}
+
+/// The state of a home in one number: its listing, and how many passing files are in which folder.
+fn state(home: &Path) -> u64 {
+    let passing = ["running", "logs", "sockets"].map(|folder| {
+        let below = fs::read_dir(home.join(folder)).into_iter().flatten().flatten();
+        let mut counts: Vec<_> = below
+            .map(|entry| (entry.file_name(), fs::read_dir(entry.path()).map_or(0, Iterator::count)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        counts.sort();
+        counts
+    });
+    hash(format!("{:?} {passing:?} {}", listing(home), home.join("nodes.json").exists()).as_bytes())
+}
+
+fn look_on(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, (fault, done): (Fault, bool)) -> Result<(), String> {
     let (told, how) = stage.start(home);
     let is_before = told == scene.before && !done && !told.is_empty();
     if !is_before && told != reference.after {
@@ -153,7 +191,9 @@ fn look_after(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, 
     }
     let listing = listing(home);
     let lacking = reference.home.iter().filter(|(path, what)| listing.get(*path) != Some(*what));
-    let surplus = listing.iter().filter(|(path, what)| reference.home.get(*path) != Some(*what));
+    // What could not be read may be the user's, and is kept.
+    let may_be_more = |path: &str| matches!(fault, Fault::Lasting(_)) && path.starts_with("snapshots/");
+    let surplus = listing.iter().filter(|(path, what)| reference.home.get(*path) != Some(*what) && !may_be_more(path));
     let lines: Vec<String> = lacking
         .map(|(path, what)| format!("- {path} {what}"))
         .chain(surplus.map(|(path, what)| format!("+ {path} {what}")))

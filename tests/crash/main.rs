@@ -3,7 +3,7 @@
 //!
 //! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
 //! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name
-//! of a scene (`KUZFLOW_CRASH=rollback`) those of one. All 18 scenes:
+//! of a scene (`KUZFLOW_CRASH=rollback`) those of one; `KUZFLOW_CRASH_SHARD=2/6` the second sixth of them. All 18 scenes:
 //!
 //! ```text
 //! some 6,690 points (kills, EIO and a full disk), two shared cores, about 20 minutes; failures 0
@@ -41,7 +41,7 @@ mod scenes;
 #[path = "../support/waiting.rs"]
 mod waiting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -66,6 +66,24 @@ fn no_single_look_is_the_wrong_one_to_fail() {
     try_points(&|_| vec![Fault::Look(Errno::Io)], SAMPLE);
 }
 
+/// And where the look fails again and again: a bad sector, a file of somebody else's, a network disk that is away.
+#[test]
+fn no_single_file_is_the_wrong_one_to_be_out_of_reach() {
+    try_points(&|_| vec![Fault::Lasting(Errno::Io)], SAMPLE);
+}
+
+/// A limit of threads, or no memory for their stacks: the app starts, and verbs are done or say why not.
+#[test]
+fn the_app_starts_however_few_threads_there_are() {
+    try_points(&|_| vec![Fault::Threads], SAMPLE);
+}
+
+/// A limit of threads and processes: the app starts if there is one for it; if not, that is told and no version is charged with it.
+#[test]
+fn a_limit_of_processes_is_no_fault_of_a_version() {
+    try_points(&|_| vec![Fault::Tasks], SAMPLE);
+}
+
 /// A start beside a launcher that is stopped, wherever that is, does not wait for it for long; and what is done in the version that starts
 /// then is not lost when the other one goes on.
 #[test]
@@ -79,7 +97,7 @@ fn nobody_waits_for_a_launcher_that_is_stopped() {
         let reference = Reference::play(&stage, scene);
         let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
         let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
-        let count = stage.tracer.count(&command, Fault::Kill, &home);
+        let count = stage.tracer.places(&command, Fault::Kill, &home).len();
         let mut numbers: Vec<usize> = (1..=count).collect();
         if wanted != "all" {
             random.shuffle(&mut numbers);
@@ -108,6 +126,34 @@ fn nobody_waits_for_a_launcher_that_is_stopped() {
     assert!(failures.is_empty(), "{} of {} points failed:\n{}", failures.len(), points.len(), failures.join("\n"));
 }
 
+/// The points of a fault in a scene with these places.
+fn points_of(fault: Fault, places: &[String]) -> Vec<(Fault, usize)> {
+    // Each error at one look of six.
+    let errno = |number: usize| Errno::ALL[number % Errno::ALL.len()];
+    let numbers = 1..=places.len() + 1;
+    match fault {
+        Fault::Look(_) => numbers.map(|number| (Fault::Look(errno(number)), number)).collect(),
+        // Once for each path.
+        Fault::Lasting(_) => {
+            let mut paths = HashSet::new();
+            let path = |number: &usize| places.get(number - 1).and_then(|place| place.split_once(' ')).map(|(_, path)| path);
+            let numbers = numbers.filter(|number| paths.insert(path(number)));
+            // A signal does not last.
+            let lasting = Errno::ALL.len() - 1;
+            numbers.enumerate().map(|(index, number)| (Fault::Lasting(errno(index % lasting)), number)).collect()
+        }
+        fault => numbers.map(|number| (fault, number)).collect(),
+    }
+}
+
+/// Which part of the points is asked for, and of how many.
+fn shard() -> Option<(usize, usize)> {
+    let wanted = std::env::var("KUZFLOW_CRASH_SHARD").ok()?;
+    let parts = wanted.split_once('/').and_then(|(shard, shards)| Some((shard.parse().ok()?, shards.parse().ok()?)));
+    let parts = parts.filter(|(shard, shards)| (1..=*shards).contains(shard));
+    Some(parts.unwrap_or_else(|| panic!("KUZFLOW_CRASH_SHARD={wanted}: for example 2/6")))
+}
+
 fn try_points(faults: &dyn Fn(&Scene) -> Vec<Fault>, sample: usize) {
     let stage = Stage::shared();
     let wanted = std::env::var("KUZFLOW_CRASH").unwrap_or_default();
@@ -123,13 +169,8 @@ fn try_points(faults: &dyn Fn(&Scene) -> Vec<Fault>, sample: usize) {
         for fault in faults(scene) {
             let home = stage.copy(&scene.template, &format!("{} counted", scene.name));
             let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
-            let count = stage.tracer.count(&command, fault, &home);
-            // Each error at one look of six.
-            let each = |number: usize| match fault {
-                Fault::Look(_) => Fault::Look(Errno::ALL[number % Errno::ALL.len()]),
-                fault => fault,
-            };
-            all.extend((1..=count + 1).map(|number| (index, (each(number), number))));
+            let places = stage.tracer.places(&command, fault, &home);
+            all.extend(points_of(fault, &places).into_iter().map(|point| (index, point)));
         }
     }
     let total = all.len();
@@ -137,6 +178,9 @@ fn try_points(faults: &dyn Fn(&Scene) -> Vec<Fault>, sample: usize) {
         let every = total.div_ceil(sample);
         let mut random = fastrand::Rng::with_seed(4);
         all = all.chunks(every).map(|chunk| *random.choice(chunk).unwrap()).collect();
+    }
+    if let Some((shard, shards)) = shard() {
+        all = all.into_iter().skip(shard - 1).step_by(shards).collect();
     }
     let (next, failures, tried) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {

@@ -1,7 +1,7 @@
 /* Runs a command and counts its changes of files below a folder, or its looks at them, over all of its threads, in the order in which they
  * come; at the one with a given number it kills the process, or answers with an error instead of performing it.
  *
- *   points LOG kill|error|full|readonly|stop|none|look-ERROR NUMBER FOLDER PROGRAM ARGUMENT…
+ *   points LOG kill|error|full|readonly|stop|none|look-ERROR|lasting-ERROR|threads|tasks NUMBER FOLDER PROGRAM ARGUMENT…
  *
  * kill      SIGKILL before the change with that number
  * error     EIO instead of it, once
@@ -10,6 +10,8 @@
  * stop      nothing happens from that change on until a file LOG.go is there; LOG.stopped says that it has come to that
  * look-EIO  that error, once, instead of the look with that number: opening for reading, stat, listing, reading, a link's text; the same
  *           for EACCES, EMFILE, ENOMEM, ESTALE, EINTR
+ * lasting-EIO  that error instead of that look and of every later one at the same path; the same for the other errors
+ * threads   EAGAIN instead of the start of that thread and of every later one; `tasks`: the same for threads and processes
  * none      only counts
  *
  * LOG gets a line for each change: its number, the call, the path. Ends with the program's status, or 137 if it was killed; 125 if
@@ -42,10 +44,10 @@
 #include <unistd.h>
 
 /* How a call names what it changes: an open file, a path, or a path below an open folder; and at which argument. */
-enum names { FILE_AT, PATH_AT, BELOW_AT };
+enum names { FILE_AT, PATH_AT, BELOW_AT, NOTHING };
 
 /* What is special about a call. */
-enum special { PLAIN, NEEDS_ROOM, OPENS, CREATES, CLONES, LOOKS };
+enum special { PLAIN, NEEDS_ROOM, OPENS, CREATES, CLONES, LOOKS, STARTS };
 
 static const struct call {
     long number;
@@ -106,6 +108,8 @@ static const struct call {
     {__NR_read, "read", FILE_AT, 0, LOOKS},
     {__NR_pread64, "pread64", FILE_AT, 0, LOOKS},
     {__NR_readv, "readv", FILE_AT, 0, LOOKS},
+    {__NR_clone, "clone", NOTHING, 0, STARTS},
+    {__NR_clone3, "clone3", NOTHING, 0, STARTS},
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
@@ -115,7 +119,8 @@ static void give_up(const char *what) {
 }
 
 /* Whether a call of the table may be one of those that are counted. */
-static int is_asked_for(const struct call *call, int looks) {
+static int is_asked_for(const struct call *call, int looks, int starts) {
+    if (starts || call->special == STARTS) return starts && call->special == STARTS;
     return looks ? call->special == LOOKS || call->special == OPENS : call->special != LOOKS;
 }
 
@@ -124,11 +129,13 @@ static const struct {
     int number;
 } errors[] = {{"EIO", EIO}, {"EACCES", EACCES}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"ESTALE", ESTALE}, {"EINTR", EINTR}};
 
-/* The error of `look-ERROR`; 0 for other kinds. */
-static int error_of_look(const char *kind) {
-    if (strncmp(kind, "look-", 5)) return 0;
+/* The error of `look-ERROR` and `lasting-ERROR`; 0 for other kinds. */
+static int error_of_look(const char *kind, int *lasting) {
+    *lasting = !strncmp(kind, "lasting-", 8);
+    if (!*lasting && strncmp(kind, "look-", 5)) return 0;
+    const char *name = strchr(kind, '-') + 1;
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
-        if (!strcmp(kind + 5, errors[i].name)) return errors[i].number;
+        if (!strcmp(name, errors[i].name)) return errors[i].number;
     fprintf(stderr, "points: %s\n", kind);
     exit(2);
 }
@@ -144,13 +151,13 @@ static void wait_to_go_on(const char *log) {
 }
 
 /* Stops at the calls of the table; everything else runs at full speed. */
-static void install_filter(int looks) {
+static void install_filter(int looks, int starts) {
     struct sock_filter filter[CALLS + 3];
     size_t length = 0, left = 0;
-    for (size_t i = 0; i < CALLS; i++) left += is_asked_for(&calls[i], looks);
+    for (size_t i = 0; i < CALLS; i++) left += is_asked_for(&calls[i], looks, starts);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     for (size_t i = 0; i < CALLS; i++)
-        if (is_asked_for(&calls[i], looks))
+        if (is_asked_for(&calls[i], looks, starts))
             filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i].number, (uint8_t)left--, 0);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
@@ -200,6 +207,19 @@ static int path_of(pid_t thread, const struct call *call, const uint64_t *argume
     return 1;
 }
 
+/* Whether a call that starts something starts a thread of the same program. */
+static int starts_thread(pid_t thread, const struct call *call, const uint64_t *arguments) {
+    uint64_t flags = arguments[0];
+    if (call->number == __NR_clone3) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/mem", thread);
+        int memory = open(path, O_RDONLY | O_CLOEXEC);
+        if (memory < 0 || pread(memory, &flags, sizeof flags, (off_t)arguments[0]) != sizeof flags) flags = 0;
+        if (memory >= 0) close(memory);
+    }
+    return (flags & CLONE_THREAD) != 0;
+}
+
 static int is_below(const char *path, const char *folder) {
     size_t length = strlen(folder);
     return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == 0);
@@ -229,14 +249,18 @@ static void answer(pid_t thread, int error) {
 
 int main(int count, char **arguments) {
     if (count < 6) {
-        fprintf(stderr, "points LOG kill|error|full|readonly|stop|none|look-ERROR NUMBER FOLDER PROGRAM ARGUMENT…\n");
+        fprintf(stderr, "points LOG kill|error|full|readonly|stop|none|look-ERROR|lasting-ERROR NUMBER FOLDER PROGRAM ARGUMENT…\n");
         return 2;
     }
     FILE *log = fopen(arguments[1], "we");
     if (!log) give_up(arguments[1]);
     const char *kind = arguments[2], *folder = arguments[4];
     long wanted = atol(arguments[3]), number = 0;
-    int full = !strcmp(kind, "full"), readonly = !strcmp(kind, "readonly"), look = error_of_look(kind);
+    int full = !strcmp(kind, "full"), readonly = !strcmp(kind, "readonly"), lasting;
+    int look = error_of_look(kind, &lasting), threads = !strcmp(kind, "threads"), tasks = !strcmp(kind, "tasks");
+    /* What a lasting error is at; and whether nothing more is to be interfered with, so that the rest can go fast. */
+    char ill[8192] = "";
+    int over = 0;
 
     pid_t program = fork();
     if (program < 0) give_up("fork");
@@ -248,7 +272,7 @@ int main(int count, char **arguments) {
         sched_setaffinity(0, sizeof one, &one);
         if (ptrace(PTRACE_TRACEME, 0, 0, 0)) _exit(125);
         raise(SIGSTOP);
-        install_filter(look);
+        install_filter(look, threads || tasks);
         execvp(arguments[5], arguments + 5);
         _exit(126);
     }
@@ -275,6 +299,10 @@ int main(int count, char **arguments) {
             ptrace(PTRACE_CONT, thread, 0, pass);
             continue;
         }
+        if (over) {
+            ptrace(PTRACE_CONT, thread, 0, 0);
+            continue;
+        }
         char path[8192], task[64];
         struct __ptrace_syscall_info info;
         snprintf(task, sizeof task, "/proc/%d/task/%d", program, thread);
@@ -282,7 +310,11 @@ int main(int count, char **arguments) {
         if (access(task, F_OK) == 0 && ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof info, &info) > 0)
             for (size_t i = 0; i < CALLS; i++)
                 if ((long)info.seccomp.nr == calls[i].number) call = &calls[i];
-        if (call && path_of(thread, call, info.seccomp.args, path, sizeof path) && is_below(path, folder)) {
+        if (call && call->special == STARTS && (tasks || starts_thread(thread, call, info.seccomp.args))) {
+            number++;
+            fprintf(log, "%ld %s -\n", number, call->name);
+            if (number >= wanted) answer(thread, EAGAIN);
+        } else if (call && call->special != STARTS && path_of(thread, call, info.seccomp.args, path, sizeof path) && is_below(path, folder)) {
             int flags = call->special == OPENS ? (int)info.seccomp.args[call->names == BELOW_AT ? 2 : 1] : 0;
             int changes = call->special == OPENS ? (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) != 0
                         : call->special == CLONES ? info.seccomp.args[1] == FICLONE
@@ -302,7 +334,9 @@ int main(int count, char **arguments) {
                 }
                 if (number == wanted && !strcmp(kind, "stop")) wait_to_go_on(arguments[1]);
                 if (number == wanted && !strcmp(kind, "error")) answer(thread, EIO);
-                if (number == wanted && look) answer(thread, look);
+                if (number == wanted && lasting) snprintf(ill, sizeof ill, "%s", path);
+                if (look && (number == wanted || (lasting && !strcmp(path, ill)))) answer(thread, look);
+                over = number == wanted && ((look && !lasting) || !strcmp(kind, "error"));
                 if (number >= wanted && full) answer(thread, ENOSPC);
                 if (number >= wanted && readonly) answer(thread, EROFS);
             }

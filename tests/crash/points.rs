@@ -20,6 +20,12 @@ pub enum Fault {
     Stop,
     /// This error instead of a look (opening for reading, stat, listing, reading), once.
     Look(Errno),
+    /// This error instead of a look and of every later one at the same path.
+    Lasting(Errno),
+    /// EAGAIN instead of the start of a thread and of every later one: no memory for stacks.
+    Threads,
+    /// The same for threads and processes: a limit of them.
+    Tasks,
 }
 
 /// Errors of looks that pass: a cable, a scanner, no handles, no memory, a network disk, a signal.
@@ -35,25 +41,34 @@ pub enum Errno {
 
 impl Errno {
     pub const ALL: [Self; 6] = [Self::Io, Self::Access, Self::Handles, Self::Memory, Self::Stale, Self::Interrupted];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Io => "EIO",
+            Self::Access => "EACCES",
+            Self::Handles => "EMFILE",
+            Self::Memory => "ENOMEM",
+            Self::Stale => "ESTALE",
+            Self::Interrupted => "EINTR",
+        }
+    }
 }
 
 impl Fault {
     /// Those that are tried at each point.
     pub const AT_EACH: [Self; 3] = [Self::Kill, Self::Error, Self::Full];
 
-    fn word(self) -> &'static str {
+    fn word(self) -> String {
         match self {
-            Self::Kill => "kill",
-            Self::Error => "error",
-            Self::Full => "full",
-            Self::ReadOnly => "readonly",
-            Self::Stop => "stop",
-            Self::Look(Errno::Io) => "look-EIO",
-            Self::Look(Errno::Access) => "look-EACCES",
-            Self::Look(Errno::Handles) => "look-EMFILE",
-            Self::Look(Errno::Memory) => "look-ENOMEM",
-            Self::Look(Errno::Stale) => "look-ESTALE",
-            Self::Look(Errno::Interrupted) => "look-EINTR",
+            Self::Kill => "kill".into(),
+            Self::Error => "error".into(),
+            Self::Full => "full".into(),
+            Self::ReadOnly => "readonly".into(),
+            Self::Stop => "stop".into(),
+            Self::Threads => "threads".into(),
+            Self::Tasks => "tasks".into(),
+            Self::Look(errno) => format!("look-{}", errno.name()),
+            Self::Lasting(errno) => format!("lasting-{}", errno.name()),
         }
     }
 }
@@ -146,10 +161,10 @@ impl Tracer {
 
     fn traced(&self, command: &Command, fault: Option<(Fault, usize)>, folder: &Path) -> Command {
         let log = self.log(folder);
-        let (word, number) = fault.map_or(("none", 0), |(fault, number)| (fault.word(), number));
+        let (word, number) = fault.map_or(("none".into(), 0), |(fault, number)| (fault.word(), number));
         // A point at which it hangs is a failure, and does not hang the test.
         let mut traced = Command::new("timeout");
-        traced.args(["--kill-after=1", "120"]).arg(&self.program).arg(&log).args([word, &number.to_string()]).arg(folder);
+        traced.args(["--kill-after=1", "120"]).arg(&self.program).arg(&log).args([&word, &number.to_string()]).arg(folder);
         traced.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
@@ -161,10 +176,10 @@ impl Tracer {
         traced
     }
 
-    /// How many changes of that kind `command` makes.
-    pub fn count(&self, command: &Command, fault: Fault, folder: &Path) -> usize {
+    /// The changes, or looks, at which `fault` can happen in `command`.
+    pub fn places(&self, command: &Command, fault: Fault, folder: &Path) -> Vec<String> {
         // A number that is never reached.
-        self.run(command, Some((fault, usize::MAX >> 1)), folder).changes.len()
+        self.run(command, Some((fault, usize::MAX >> 1)), folder).changes
     }
 
     fn log(&self, folder: &Path) -> PathBuf {

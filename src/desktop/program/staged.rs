@@ -13,6 +13,7 @@ use crate::desktop::{DesktopError, remove_file};
 use crate::durable;
 use crate::model::{Digest, Version};
 use crate::programs;
+use crate::threads;
 
 /// Longest answer to a self-test that is read, bytes.
 const LONGEST_ANSWER: u64 = 64 << 10;
@@ -105,12 +106,17 @@ fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration
     let mut child = programs::spawn(&mut command).map_err(Unfit::Start)?;
     let (sender, answer) = mpsc::channel();
     if let Some(output) = child.stdout.take() {
-        std::thread::spawn(move || {
+        let reading = threads::spawn("answer", move || {
             let mut text = String::new();
             let _ = output.take(LONGEST_ANSWER).read_to_string(&mut text);
             // Nobody waits any more after the limit.
             let _ = sender.send(text);
         });
+        if let Err(error) = reading {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(Unfit::Start(error));
+        }
     }
     let status = loop {
         match child.try_wait().map_err(Unfit::Start)? {

@@ -30,6 +30,7 @@ pub use serve::serve;
 use super::protocol::{Event, SwapObstacle};
 use crate::model::{ContainerId, Digest};
 use crate::store::lock::RunningLock;
+use crate::threads;
 
 /// The variable with the address.
 pub const ADDRESS: &str = "KUZFLOW_CHANNEL";
@@ -132,7 +133,7 @@ impl ChannelSlot {
         }
         // The conversation answers in time; a limit all the same, since a person waits.
         let (done, waiting) = std::sync::mpsc::channel();
-        let waiter = std::thread::Builder::new().name("ending".to_owned()).spawn(move || {
+        let waiter = threads::spawn("ending", move || {
             let _ = done.send(heard.blocking_recv().unwrap_or(false));
         });
         waiter.is_ok() && waiting.recv_timeout(PATIENCE_WITH_ENDING).unwrap_or(false)

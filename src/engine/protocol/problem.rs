@@ -35,6 +35,8 @@ pub enum ProblemKind {
     FileMissing,
     /// A part of the home lies on another disk, so that nothing can be moved between the two.
     AnotherDisk,
+    /// The system has no more threads, processes, open files or memory for now.
+    Exhausted,
     /// Another launcher is at work in this home.
     Busy,
     /// The package or its manifest is damaged or hostile.
@@ -83,7 +85,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -92,6 +94,7 @@ impl ProblemKind {
         Self::DiskError,
         Self::FileMissing,
         Self::AnotherDisk,
+        Self::Exhausted,
         Self::Busy,
         Self::BadPackage,
         Self::NoSuchVersion,

@@ -24,8 +24,8 @@ use crate::engine::applying::{Application, Failure, MOST_CORES, Target};
 use crate::engine::described::{self, Library};
 use crate::engine::entries::{self, Arrived, SHORT_PATIENCE, Source};
 use crate::engine::machine::Input;
-use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
+use crate::engine::{problem, repair};
 use crate::fetch::{self, FetchError, FetchEvent};
 use crate::model::plan::Way;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
@@ -324,7 +324,7 @@ impl Job {
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Err(problem) if matches!(problem.kind, ProblemKind::DiskFull | ProblemKind::DiskError) => Err(problem),
+            Err(problem) if repair::is_local(&problem) => Err(problem),
             Err(problem) => {
                 tracing::warn!(?problem, "a damaged base cannot be had again; what is made from it is fetched whole");
                 Ok(false)

@@ -14,6 +14,7 @@ use crate::engine::problem;
 use crate::engine::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath};
 use crate::store::contents::Contents;
+use crate::threads;
 
 /// How it ended.
 pub enum Outcome {
@@ -54,11 +55,9 @@ pub fn build(
             }
         }
     };
-    let threads = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
+    let count = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
     std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(each);
-        }
+        threads::help(scope, count.saturating_sub(1), &each);
         each();
     });
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {

@@ -11,6 +11,7 @@ use crate::engine::described::Described;
 use crate::engine::problem;
 use crate::engine::protocol::{Problem, ProblemKind};
 use crate::model::{PackageIndex, RelativePath};
+use crate::threads;
 
 /// Threads that unpack entries as they become whole.
 pub struct Unpacking {
@@ -40,15 +41,19 @@ impl Unpacking {
         let queue = Arc::new(Mutex::new(queue));
         let shared = Arc::new(Shared::default());
         let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
-        let mut threads = Vec::new();
+        let mut running = Vec::new();
         for _ in 0..count {
             let (unpacker, queue, shared) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared));
             let (index, package) = (Arc::clone(&described.index), package.to_owned());
             let work = move || work(&unpacker, &index, &queue, &shared, &package);
-            let thread = thread::Builder::new().name("unpack".to_owned()).spawn(work);
-            threads.push(thread.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))?);
+            match threads::spawn("unpack", work) {
+                Ok(thread) => running.push(thread),
+                // Fewer do as well.
+                Err(_) if !running.is_empty() => break,
+                Err(error) => return Err(problem::of_system(&error)),
+            }
         }
-        Ok(Self { total: manifest.file_manifest.len() as u64, unpacker, ready: Some(ready), threads, shared })
+        Ok(Self { total: manifest.file_manifest.len() as u64, unpacker, ready: Some(ready), threads: running, shared })
     }
 
     /// Entries that are whole.

@@ -10,6 +10,7 @@ use zbus::{Connection, MatchRule, Message as Signal, MessageStream};
 
 use super::{Answer, Message, Messenger};
 use crate::launcher::WindowError;
+use crate::threads;
 
 const SERVICE: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
@@ -35,14 +36,16 @@ impl Desktop {
     /// Asks the desktop whether it can show messages with buttons.
     pub fn connect(app_name: &str) -> Result<Self, WindowError> {
         let (sender, connected) = channel();
-        std::thread::spawn(move || {
+        let prepare = move || {
             // Nobody waits any more after the limit.
             let _ = sender.send(pollster::block_on(prepare()));
-        });
+        };
+        threads::spawn("desktop", prepare).map_err(|error| refused(&error))?;
         let answered = connected.recv_timeout(PATIENCE).map_err(|_| refused(&"the desktop does not answer"))?;
         let (bus, signals) = answered.map_err(|error| refused(&error))?;
         let (sender, answers) = channel();
-        std::thread::spawn(move || pollster::block_on(listen(signals, &sender)));
+        let listen = move || pollster::block_on(listen(signals, &sender));
+        threads::spawn("answers", listen).map_err(|error| refused(&error))?;
         Ok(Self { bus, app_name: app_name.to_owned(), shown: 0, answers })
     }
 

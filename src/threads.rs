@@ -1,0 +1,119 @@
+//! Threads, which the system may refuse: a limit of processes, no memory for one more stack. Ground floor.
+//!
+//! In: work, and the name of its thread. Out: the thread or the system's error; helpers, as many as there are; a runtime that has the
+//! threads it cannot do without. Never: a panic because there is no thread.
+
+use std::cell::Cell;
+use std::io;
+use std::panic::catch_unwind;
+use std::sync::mpsc;
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::{self, Runtime};
+
+/// How long a runtime keeps threads that wait for work; they do not wake up. Without one left it would panic where it needs one.
+const KEEP: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+/// Longest wait for a thread that the system has granted.
+const UNTIL_IT_RUNS: Duration = Duration::from_secs(5);
+
+/// Starts a thread.
+///
+/// # Errors
+/// If the system has none.
+pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// Starts a thread of a scope.
+///
+/// # Errors
+/// If the system has none.
+pub fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().name(name.to_owned()).spawn_scoped(scope, work)
+}
+
+/// Starts `count` threads that do the same work as their caller; fewer if the system has no more.
+pub fn help<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    count: usize,
+    work: impl Fn() -> T + Send + Copy + 'scope,
+) -> Vec<ScopedJoinHandle<'scope, T>> {
+    (0..count).map_while(|_| spawn_scoped(scope, "helper", work).ok()).collect()
+}
+
+/// A runtime with `workers` threads of its own; without any it runs on the thread that waits for it. One more, for work that blocks,
+/// is there from the beginning to the end.
+///
+/// # Errors
+/// If the system does not have these threads, or no files for the runtime.
+pub fn runtime(workers: usize) -> io::Result<Runtime> {
+    // These are tried before, with one for whoever waits for the runtime and one for the next step.
+    probe(workers + 3)?;
+    // Where tokio gets no thread all the same it panics, and may wait for ever on the way out: on a thread that can be left to itself.
+    let (sender, built) = mpsc::channel();
+    spawn("runtime", move || {
+        MAY_PANIC.set(true);
+        let runtime = catch_unwind(|| build(workers)).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()));
+        sender.send(runtime).is_ok()
+    })?;
+    built.recv_timeout(2 * UNTIL_IT_RUNS).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
+}
+
+/// Whether a panic of this thread is expected and dealt with, so that it need not be told as a bug.
+pub fn may_panic() -> bool {
+    MAY_PANIC.get()
+}
+
+thread_local! {
+    static MAY_PANIC: Cell<bool> = const { Cell::new(false) };
+}
+
+fn build(workers: usize) -> io::Result<Runtime> {
+    let mut builder = if workers == 0 { runtime::Builder::new_current_thread() } else { runtime::Builder::new_multi_thread() };
+    let runtime = builder.worker_threads(workers.max(1)).thread_keep_alive(KEEP).enable_all().build()?;
+    let (sender, running) = mpsc::channel();
+    runtime.spawn_blocking(move || sender.send(()).is_ok());
+    running.recv_timeout(UNTIL_IT_RUNS).map_err(|_| io::ErrorKind::WouldBlock)?;
+    Ok(runtime)
+}
+
+/// Whether the system has so many threads at the same time.
+fn probe(count: usize) -> io::Result<()> {
+    let (end, ended) = mpsc::channel::<()>();
+    let ended = std::sync::Mutex::new(ended);
+    std::thread::scope(|scope| {
+        let wait = || {
+            // Until all are there.
+            let _ = ended.lock().map(|ended| ended.recv());
+        };
+        let tried = (0..count).try_for_each(|_| spawn_scoped(scope, "probe", wait).map(drop));
+        drop(end);
+        tried
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helpers_do_the_same_work() {
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        let work = || done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| assert_eq!(help(scope, 3, work).len(), 3));
+        assert_eq!(done.into_inner(), 3);
+    }
+
+    #[test]
+    fn a_runtime_does_what_blocks_with_and_without_workers() {
+        for workers in [0, 2] {
+            let runtime = runtime(workers).unwrap();
+            assert_eq!(runtime.block_on(async { tokio::task::spawn_blocking(|| 7).await.unwrap() }), 7);
+        }
+    }
+}
