@@ -451,6 +451,13 @@ impl Session<'_> {
     fn record(&self, version: &Version) -> Result<InstalledRecord, StoreError> {
         let records = self.place.home.installed()?;
         let found = records.into_iter().find(|record| record.container.version == *version);
+        // One that is there and cannot be looked at now is not told as absent.
+        let here = if found.is_none() { self.place.home.folders()? } else { Vec::new() };
+        if let Some(id) = here.into_iter().find(|id| id.version == *version)
+            && let Err(error @ StoreError::Io { .. }) = self.place.home.record(&id)
+        {
+            return Err(error);
+        }
         found.ok_or_else(|| StoreError::NotInstalled { id: version.to_string() })
     }
 }

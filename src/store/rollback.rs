@@ -35,6 +35,19 @@ pub fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
             Err(error) => return Err(error),
         }
     }
+    // A note of files that are nowhere, left by a try that failed, stands for nothing where another note of that version has them.
+    let mut with_files = Vec::new();
+    for point in &points {
+        if point.has_files()? || migrate::has_files(&home.container(&point.container)) {
+            with_files.push(point.folder().to_owned());
+        }
+    }
+    let versions: Vec<ContainerId> = points
+        .iter()
+        .filter(|point| with_files.iter().any(|folder| folder == point.folder()))
+        .map(|point| point.container.clone())
+        .collect();
+    points.retain(|point| with_files.iter().any(|folder| folder == point.folder()) || !versions.contains(&point.container));
     Ok(points)
 }
 
@@ -239,6 +252,18 @@ mod tests {
         let three = fixture.install("3.0.0", &[]);
         switch(&fixture.home, &three, Means::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&three, "data/file").as_deref(), Some("in one"));
+    }
+
+    #[test]
+    fn a_note_without_files_hides_none_that_has_them() {
+        let (fixture, _, two) = begin();
+        let Fixture { home, lock, .. } = &fixture;
+        roll_back(home, None, lock).unwrap();
+        // As a rollback leaves it that failed once it had noted what it would displace.
+        let now = jiff::Timestamp::now();
+        Snapshot::new(home, &two, &two, Reason::Replaced, now).unwrap().write(home).unwrap();
+        roll_back(home, Some(&two), lock).unwrap();
+        assert_eq!(fixture.read(&two, "data/made").as_deref(), Some("in two"));
     }
 
     #[test]

@@ -147,7 +147,7 @@ fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::pro
     }
     match (code, kind) {
         (0, _) => Ok(true),
-        (1, "exhausted") if has_run_out => Ok(false),
+        (1, "exhausted" | "disk_error") if has_run_out => Ok(false),
         (1, "disk_full") if matches!(fault, Fault::Full) => Ok(false),
         (1, "disk_error") if !has_run_out && fault != Fault::Full => Ok(false),
         _ => Err(format!("the disturbed run ended with {code} {kind:?}")),

