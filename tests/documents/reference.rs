@@ -8,6 +8,7 @@ use std::process::Command as Process;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use kuzflow::cli::{launcher, publisher};
+use kuzflow::engine::protocol::ProblemKind;
 use kuzflow::publish::ProjectSettings;
 use kuzflow::settings::Settings;
 
@@ -286,5 +287,15 @@ fn every_setting_is_in_the_reference() {
                 assert!(has_own_heading || section.contains(&format!("`{key}`")), "{name}, {heading:?} lacks {key}");
             }
         }
+    }
+}
+
+#[test]
+fn every_kind_of_problem_is_in_the_reference() {
+    let text = fs::read_to_string(root().join("docs/reference/json-output.md")).unwrap();
+    for kind in ProblemKind::ALL {
+        let name = serde_json::to_value(kind).unwrap();
+        let row = format!("| `{}` |", name.as_str().unwrap());
+        assert!(text.contains(&row), "docs/reference/json-output.md lacks {row}");
     }
 }
