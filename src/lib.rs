@@ -13,9 +13,9 @@
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
 //! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
 //! host  settings  model/  the door to the system | resolved settings | values only
-//! causes  durable  hedge  look  parallel  programs  threads   ground floor: errors as text, files that survive a power cut, several
-//!                         sources asked for the same thing, what is there and what is not known, work on several cores, programs
-//!                         started, and threads
+//! causes  durable  hedge  https  look  parallel  programs  threads   ground floor: errors as text, files that survive a power cut,
+//!                         several sources asked for the same thing, HTTP clients, what is there and what is not known, work on
+//!                         several cores, programs started, and threads
 //! ```
 //!
 //! Comments cite faults and promises of `docs/security.md` by number; "the specification" is `docs/internals/specification.md`;
@@ -36,6 +36,7 @@ pub mod engine;
 pub mod fetch;
 pub mod hedge;
 pub mod host;
+mod https;
 pub mod launcher;
 pub mod look;
 pub mod model;

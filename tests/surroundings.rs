@@ -96,6 +96,40 @@ fn where_nothing_can_be_told_the_app_starts_and_every_verb_ends() {
     }
 }
 
+/// A shell sets `SSL_CERT_FILE` to a file that is gone; a bare server has no certificates at all.
+#[test]
+fn without_certificates_everything_but_https_works() {
+    let (world, _node) = installed();
+    let package = world.build("1.1.0", &BTreeMap::new());
+    let nowhere = world.path("no certificates");
+    let bare = |mut command: Command| {
+        command.env("SSL_CERT_FILE", &nowhere).env("SSL_CERT_DIR", &nowhere);
+        command
+    };
+    world.publish(&package, &["--no-patches"]);
+    let updated = bare(world.launcher(&["--json", "update"])).output().unwrap();
+    assert_eq!(release::said(&updated).result["version"], "1.1.0");
+
+    let repository = world.path("publisher");
+    let mut serve = bare(Command::new(env!("CARGO_BIN_EXE_kuzflow")));
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--repo"]).arg(repository);
+    let mut serve = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(serve.stdout.take().unwrap()), &mut line).unwrap();
+    let address = line.trim_end().trim_end_matches('/').rsplit("http://").next().unwrap().to_owned();
+    // It goes on: the clients for the other nodes are made after this line.
+    let answers = || {
+        let mut stream = std::net::TcpStream::connect(&address).ok()?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).ok()?;
+        answer.starts_with("HTTP/1.1 200").then_some(())
+    };
+    until("the server answers", || answers().is_some());
+    let _ = serve.kill();
+    let _ = serve.wait();
+}
+
 #[test]
 fn a_version_that_crashes_is_left_also_where_nothing_can_be_told() {
     let (world, _node) = installed();

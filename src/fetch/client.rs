@@ -11,6 +11,7 @@ use url::Url;
 
 use super::FetchError;
 use super::retry::{self, Failed};
+use crate::https;
 use crate::model::node::{is_local, redacted};
 
 /// Redirects that a request may take.
@@ -56,11 +57,14 @@ pub struct Client {
 impl Client {
     /// A client with the given limits.
     pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
-        let mut builder = plain().redirect(Policy::custom(follow)).connect_timeout(options.connect_time);
-        if let Some(proxy) = &options.proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(FetchError::Setup)?);
-        }
-        let http = builder.build().map_err(FetchError::Setup)?;
+        let builder = || {
+            let builder = plain().redirect(Policy::custom(follow)).connect_timeout(options.connect_time);
+            match &options.proxy {
+                Some(proxy) => Ok(builder.proxy(reqwest::Proxy::all(proxy.clone())?)),
+                None => Ok(builder),
+            }
+        };
+        let http = https::client(builder).map_err(FetchError::Setup)?;
         Ok(Self { http, near: near()?, document_silence: options.document_silence })
     }
 
@@ -143,7 +147,7 @@ impl Client {
 
 fn near() -> Result<reqwest::Client, FetchError> {
     let client = plain().redirect(Policy::none()).no_proxy().connect_timeout(NEAR_CONNECT_TIME);
-    client.build().map_err(FetchError::Setup)
+    https::plain_client(client).map_err(FetchError::Setup)
 }
 
 /// What every request has in common.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{ServerError, Shared};
 use crate::causes;
+use crate::https;
 use crate::model::Node;
 use crate::model::node::rank;
 
@@ -108,8 +109,8 @@ pub(super) fn region_of(location: &str) -> &'static str {
 
 /// The client for checks: no redirects, bounded time.
 pub(super) fn client() -> Result<reqwest::Client, ServerError> {
-    let client = reqwest::Client::builder().timeout(CHECK_TIME).redirect(reqwest::redirect::Policy::none());
-    client.user_agent("kuzflow-health").build().map_err(ServerError::HealthClient)
+    let client = || reqwest::Client::builder().timeout(CHECK_TIME).redirect(reqwest::redirect::Policy::none());
+    https::client(|| Ok(client().user_agent("kuzflow-health"))).map_err(ServerError::HealthClient)
 }
 
 /// Checks all nodes every `interval`, for ever.

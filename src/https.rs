@@ -1,0 +1,86 @@
+//! HTTP clients whose https works as far as this computer lets it.
+//!
+//! Who may vouch for a server is the system's choice. Where that choice cannot be read (a variable that names a file that is gone, a
+//! container without certificates), the usual places of certificates count instead; if there are none either, https is refused server by
+//! server, and everything else works. In: how to build a client. Out: a client. Never: a server that nobody vouches for.
+
+#[cfg(not(any(windows, target_vendor = "apple")))]
+use std::path::Path;
+
+use reqwest::{Certificate, Client, ClientBuilder, Error};
+
+/// Where Debian, Fedora, openSUSE and Alpine keep certificates.
+#[cfg(not(any(windows, target_vendor = "apple")))]
+const USUAL: &[&str] =
+    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+
+/// The client that `builder` describes, with the system's certificates as far as they can be had.
+pub fn client(builder: impl Fn() -> Result<ClientBuilder, Error>) -> Result<Client, Error> {
+    builder()?.build().or_else(|error| {
+        let found = usual();
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            found = found.len(),
+            "the certificates that this computer names cannot be used; those in the usual places are"
+        );
+        builder()?.tls_certs_only(found).build()
+    })
+}
+
+/// A client for addresses that are never https.
+pub fn plain_client(builder: ClientBuilder) -> Result<Client, Error> {
+    builder.tls_certs_only([]).build()
+}
+
+#[cfg(not(any(windows, target_vendor = "apple")))]
+fn usual() -> Vec<Certificate> {
+    first_of(USUAL.iter().map(Path::new))
+}
+
+/// The system itself judges there, and no variable keeps it from that.
+#[cfg(any(windows, target_vendor = "apple"))]
+fn usual() -> Vec<Certificate> {
+    Vec::new()
+}
+
+/// What the first file holds that holds any.
+#[cfg(not(any(windows, target_vendor = "apple")))]
+fn first_of<'a>(files: impl Iterator<Item = &'a Path>) -> Vec<Certificate> {
+    let read = |file: &Path| Certificate::from_pem_bundle(&std::fs::read(file).ok()?).ok().filter(|found| !found.is_empty());
+    files.into_iter().find_map(read).unwrap_or_default()
+}
+
+#[cfg(all(test, not(any(windows, target_vendor = "apple"))))]
+mod tests {
+    use super::*;
+
+    /// The certificate of an authority that vouches for nobody.
+    const AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUCCY8eIgl4uaWV35MOsQtVcpO+q4wCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyODEwMzAyOVoYDzIxMjYxMTA0MTAz
+MDI5WjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQ5SVDMRK+8yarRdIRdyRNwlnyWmk1rzL9QwdDBtzRbCaMzidYR8KCQ9sVjSCtd
+KSCiEGypRuOyt7oMKNR4/eQ2o1MwUTAdBgNVHQ4EFgQUuX4SHn7lU/cqQM4dA1yS
+Z7VtAbkwHwYDVR0jBBgwFoAUuX4SHn7lU/cqQM4dA1ySZ7VtAbkwDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAx/GgfbiMOnGMcaI9P8LnmSMJfu76
+Fbjp3LnXcNWgPyoCIC7A+UO7xOCNbKsylKSIi694w2BUBZ4fHFG25ZpRQtE9
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn the_first_file_with_certificates_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let [none, empty, good] = ["none", "empty", "good"].map(|name| folder.path().join(name));
+        std::fs::write(&empty, "no certificate").unwrap();
+        std::fs::write(&good, AUTHORITY.repeat(2)).unwrap();
+        let found = |files: &[&Path]| first_of(files.iter().copied()).len();
+        assert_eq!(found(&[&none, &empty, &good]), 2);
+        assert_eq!(found(&[&none, &empty]), 0);
+    }
+
+    #[test]
+    fn a_client_without_any_certificate_can_be_had() {
+        assert!(plain_client(Client::builder()).is_ok());
+    }
+}
