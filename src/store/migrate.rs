@@ -6,7 +6,7 @@
 //! defaults it ships, then the user's files. Nothing of it counts until the switch moves it into place, so a failure or a kill here
 //! changes nothing. Files are cloned where the file system can, else copied; the user's links are carried as links.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -247,6 +247,8 @@ struct Carrying {
     target: PathBuf,
     old_defaults: HashMap<String, Content>,
     new_defaults: HashMap<String, Content>,
+    /// Where files with several names were carried to: the other names lead to the same file there too.
+    carried_as: HashMap<Inode, PathBuf>,
     migration: Migration,
 }
 
@@ -257,6 +259,7 @@ impl Carrying {
             target: target.to_owned(),
             old_defaults: Shipped::of(source)?.contents(),
             new_defaults,
+            carried_as: HashMap::new(),
             migration: Migration::default(),
         })
     }
@@ -267,6 +270,8 @@ impl Carrying {
         let mut done = 0;
         for Found { path, room, .. } in &walk.files {
             match self.carry(path) {
+                // Deleted since it was seen, by whatever still works with these files: then it is not there to be carried over.
+                Err(_) if has_gone(path)? => tracing::info!(file = %path.display(), "it went while files were carried over"),
                 Err(error) if damaged && !error.is_disk_full() => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
@@ -329,11 +334,26 @@ impl Carrying {
         };
         remove_file(&place)?;
         create(place.parent().unwrap_or(&self.target))?;
-        clone_or_link(path, &place)?;
+        self.copy(path, &place)?;
         if conflict {
             self.migration.conflicts.push(self.conflict(relative, &place, moved));
         } else {
             self.migration.carried.push(relative.to_owned());
+        }
+        Ok(())
+    }
+
+    /// One file with several names stays one: as copies they would take room several times, and a change in one would not be in the others.
+    fn copy(&mut self, from: &Path, to: &Path) -> Result<(), StoreError> {
+        let inode = look::at(from).map_err(StoreError::io("look at", from))?.as_ref().and_then(inode_of_several_names);
+        let before = inode.and_then(|inode| self.carried_as.get(&inode));
+        // A file system without links takes copies.
+        if before.is_some_and(|before| fs::hard_link(before, to).is_ok()) {
+            return Ok(());
+        }
+        clone_or_link(from, to)?;
+        if let Some(inode) = inode {
+            self.carried_as.insert(inode, to.to_owned());
         }
         Ok(())
     }
@@ -373,8 +393,8 @@ impl Carrying {
             if moved {
                 continue;
             }
+            let Some(found) = look::at(folder).map_err(StoreError::io("look at", folder))? else { continue };
             create(&place)?;
-            let found = fs::metadata(folder).map_err(StoreError::io("look at", folder))?;
             as_far_as_can_be(fs::set_permissions(&place, found.permissions())).map_err(StoreError::io("change", &place))?;
         }
         Ok(())
@@ -389,8 +409,26 @@ fn clone_or_link(from: &Path, to: &Path) -> Result<(), StoreError> {
     }
 }
 
+fn has_gone(path: &Path) -> Result<bool, StoreError> {
+    Ok(look::at(path).map_err(StoreError::io("look at", path))?.is_none())
+}
+
 fn create(folder: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
+}
+
+/// A file, whatever it is called: its file system and its number there.
+type Inode = (u64, u64);
+
+#[cfg(unix)]
+fn inode_of_several_names(found: &fs::Metadata) -> Option<Inode> {
+    use std::os::unix::fs::MetadataExt as _;
+    (found.is_file() && found.nlink() > 1).then(|| (found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn inode_of_several_names(_found: &fs::Metadata) -> Option<Inode> {
+    None
 }
 
 /// A path as manifests write it.
@@ -412,6 +450,8 @@ struct Found {
 struct Walk {
     files: Vec<Found>,
     folders: Vec<PathBuf>,
+    /// Files with several names that were seen: each takes room once.
+    seen: HashSet<Inode>,
     /// `config`, `data` or `logs` themselves, where the user put a link to another disk: carried as it is, and what it leads to stays.
     links: Vec<PathBuf>,
 }
@@ -441,7 +481,8 @@ impl Walk {
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
-            let found = fs::symlink_metadata(&path).map_err(StoreError::io("look at", &path))?;
+            // What is deleted at this moment is not there.
+            let Some(found) = look::at(&path).map_err(StoreError::io("look at", &path))? else { continue };
             if found.is_dir() {
                 self.folders.push(path.clone());
                 self.add(&path)?;
@@ -449,7 +490,12 @@ impl Walk {
                 // Making one needs a right there that users do not have.
                 tracing::warn!(link = %path.display(), "a link is not carried over");
             } else if found.is_file() || found.is_symlink() {
-                let room = if found.is_file() { allocated(&found).min(found.len()) } else { found.len() };
+                let is_again = inode_of_several_names(&found).is_some_and(|inode| !self.seen.insert(inode));
+                let room = match found.is_file() {
+                    true if is_again => 0,
+                    true => allocated(&found).min(found.len()),
+                    false => found.len(),
+                };
                 self.files.push(Found { path, size: found.len(), room });
             } else {
                 tracing::info!(path = %path.display(), "neither a file nor a folder, and not carried over");

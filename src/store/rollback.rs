@@ -227,6 +227,16 @@ mod tests {
     }
 
     #[test]
+    fn a_point_that_is_gone_already_is_forgotten_without_a_word() {
+        let (fixture, ..) = begin();
+        let point = snapshots::list(&fixture.home).unwrap().remove(0);
+        for _ in 0..2 {
+            snapshots::remove(&point).unwrap();
+            assert_eq!(snapshots::list(&fixture.home).unwrap(), []);
+        }
+    }
+
+    #[test]
     fn code_and_files_are_as_they_were_and_what_was_written_since_is_kept() {
         let (fixture, one, two) = begin();
         let back = roll_back(&fixture.home, None, &fixture.lock).unwrap();

@@ -206,7 +206,7 @@ pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets a snapshot and deletes what is in its own folder.
+/// Forgets a snapshot and deletes what is in its own folder; one that is gone already is forgotten.
 pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
     remove_folder(&snapshot.folder)
 }
@@ -219,7 +219,9 @@ fn remove_folder(folder: &Path) -> Result<(), StoreError> {
     }
     let aside = folder.with_file_name(format!("{REMOVED}{name}"));
     remove_tree(&aside)?;
-    move_folder(folder, &aside)?;
+    if exists(folder)? {
+        move_folder(folder, &aside)?;
+    }
     remove_tree(&aside)
 }
 

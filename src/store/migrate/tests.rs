@@ -229,3 +229,50 @@ fn a_large_file_of_holes_needs_no_room() {
     assert_eq!(copy.len(), 4 << 30);
     assert!(allocated(&copy) < 1 << 20, "holes stay holes");
 }
+
+#[test]
+fn what_goes_while_files_are_carried_over_is_no_failure() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+    for number in 0..20 {
+        fixture.write(&one, &format!("data/file-{number:02}"), "mine");
+    }
+    fixture.write(&one, "data/later/file", "mine");
+    let (source, target) = (fixture.home.container(&one), fixture.home.container(&two));
+    let folder = fixture.home.root().join("laid");
+    fs::create_dir(&folder).unwrap();
+    // As a program does it that still works with these files: after the first of them was carried over, others are deleted.
+    let told = |_, _| {
+        for number in 10..20 {
+            let _ = fs::remove_file(source.join(format!("data/file-{number:02}")));
+        }
+        let _ = fs::remove_dir_all(source.join("data/later"));
+    };
+    let migration = lay_out(&source, &target, &folder, false, &told).unwrap();
+    assert_eq!(migration.carried.len(), 10);
+    assert!(
+        folder.join("data/file-09").exists() && !folder.join("data/file-10").exists() && !folder.join("data/later/file").exists()
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_with_several_names_stays_one() {
+    use std::os::unix::fs::MetadataExt as _;
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
+    fixture.write(&one, "data/backup/first", "0123456789");
+    fixture.write(&one, "data/single", "mine");
+    let data = fixture.home.container(&one).join("data");
+    for name in ["backup/second", "third"] {
+        fs::hard_link(data.join("backup/first"), data.join(name)).unwrap();
+    }
+    // A second name outside of the user's files is none of theirs.
+    fs::hard_link(data.join("single"), fixture.home.root().join("elsewhere")).unwrap();
+    assert_eq!(bytes_of(&fixture.home.container(&one)).unwrap(), 14);
+    let laid = carry(&fixture, &one, &two);
+    let found = |name: &str| fs::metadata(laid.folder.join("data").join(name)).unwrap();
+    assert_eq!(["backup/first", "backup/second", "third"].map(|name| found(name).ino()), [found("third").ino(); 3]);
+    assert_eq!((found("third").nlink(), found("single").nlink()), (3, 1));
+    assert_ne!(found("third").ino(), fs::metadata(data.join("third")).unwrap().ino(), "the version that is left keeps its own");
+}
