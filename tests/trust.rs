@@ -250,13 +250,19 @@ async fn a_fast_forward_is_undone_by_a_new_root() {
         client.goes_on_without(publisher.mirror("good"), start()).await;
 
         let rotation = Rotation { replace: replace.clone(), ..Rotation::default() };
+        let old_keys = publisher.key_files("timestamp");
         publisher.project.rotate(&rotation, &publisher.keyring(), start()).unwrap().run().unwrap();
         if root_comes_alone {
             stolen.files.insert("metadata/2.root.json".to_owned(), publisher.mirror("").files["metadata/2.root.json"].clone());
+            // What was accepted before the keys were replaced looks as in a copy that lags. Another one that they signed is a forgery.
             let error = client.refresh([stolen.clone()], start()).await.unwrap_err();
-            assert_eq!(error.fault(), Some(MirrorFaultKind::NotTrusted));
+            assert_eq!(error.fault(), Some(MirrorFaultKind::Behind));
             // The root counts although the rest did not: a mirror that hides it cannot bring the stolen keys back.
             stolen.files.remove("metadata/2.root.json");
+            client.refuses(stolen.clone(), start(), MirrorFaultKind::Behind).await;
+            let mut timestamp: Signed<TimestampRole> = stolen.document("timestamp.json");
+            timestamp.signed.expires += days(1);
+            stolen.put(&forge(timestamp.signed, &old_keys));
             client.refuses(stolen, start(), MirrorFaultKind::NotTrusted).await;
         }
         assert_eq!(versions(&client.accepts(publisher.mirror("good"), start()).await), ["1.0.0"]);

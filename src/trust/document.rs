@@ -261,6 +261,9 @@ pub(super) struct Unverified<T> {
 impl<T: Body> Unverified<T> {
     /// Reads the outer form of a document.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        if let Some(refusal) = foreign(T::NAME, bytes, None) {
+            return Err(refusal);
+        }
         let unusable = |cause: String| Refusal::new(MirrorFaultKind::Unusable, format!("no {} document: {cause}", T::NAME));
         let text = std::str::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?.to_owned();
         let raw: Signed<Raw<T>> = serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
@@ -296,6 +299,22 @@ impl<T: Body> Unverified<T> {
     }
 }
 
+/// Why `bytes` are no document at all, if that is plain to see: a copy that has not come to its end, or the page of a network that wants a
+/// sign-in first. Neither is a forgery.
+pub(super) fn foreign(role: &str, bytes: &[u8], length: Option<u64>) -> Option<Refusal> {
+    let unusable = |cause: String| Some(Refusal::new(MirrorFaultKind::Unusable, cause));
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    // A whole document that is too short is another one under this name.
+    let is_cut = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err();
+    match length {
+        _ if first == Some(&b'<') => unusable(format!("a web page came in place of the {role} document")),
+        Some(length) if (bytes.len() as u64) < length && is_cut() => {
+            unusable(format!("the {role} document is not whole: {} of {length} bytes", bytes.len()))
+        }
+        _ => None,
+    }
+}
+
 /// Reads a root that its own keys signed.
 pub(super) fn root(bytes: &[u8]) -> Result<Document<Root>, Refusal> {
     let unverified = Unverified::<Root>::read(bytes)?;
@@ -307,6 +326,22 @@ pub(super) fn root(bytes: &[u8]) -> Result<Document<Root>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_document_and_a_web_page_are_no_forgeries() {
+        let of =
+            |bytes: &[u8], length| foreign("snapshot", bytes, length).map(|refusal| (refusal.kind, refusal.cause.to_string()));
+        let unusable = |cause: &str| Some((MirrorFaultKind::Unusable, cause.to_owned()));
+        assert_eq!(of(b"{\"sig", Some(500)), unusable("the snapshot document is not whole: 5 of 500 bytes"));
+        assert_eq!(of(b"", Some(500)), unusable("the snapshot document is not whole: 0 of 500 bytes"));
+        for length in [None, Some(3), Some(500)] {
+            assert_eq!(of(b"\r\n <!DOCTYPE html>", length), unusable("a web page came in place of the snapshot document"));
+        }
+        let whole = b"{\"signed\":1}";
+        for length in [None, Some(3), Some(12), Some(500)] {
+            assert_eq!(of(whole, length), None, "{length:?}");
+        }
+    }
 
     #[test]
     fn every_known_digest_must_fit_and_one_must_be_known() {

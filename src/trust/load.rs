@@ -182,7 +182,11 @@ async fn below(
     let whole = Trusted::remember(trusted.root.clone(), known);
     let mut liars = Vec::new();
     let steps = async {
-        trusted.timestamp(&timestamp?, now, freshness)?;
+        let timestamp = timestamp?;
+        trusted.timestamp(&timestamp, now, freshness).map_err(|refusal| {
+            let was_trusted = known.timestamp.as_ref().is_some_and(|known| known.as_bytes() == timestamp);
+            if refusal.kind == MirrorFaultKind::NotTrusted && was_trusted { replaced_keys() } else { refusal }
+        })?;
         if !trusted.has_wanted_snapshot()
             && !offer(&mut trusted, whole.texts().snapshot, |trusted, text| trusted.snapshot(text, now, freshness))
         {
@@ -217,6 +221,12 @@ async fn below(
         Err(refusal) => Err(refusal),
     };
     Loaded { trusted, documents, texts, liars }
+}
+
+/// What was trusted until a new root replaced the keys that signed it is still what a copy has that lags.
+fn replaced_keys() -> Refusal {
+    let cause = "its timestamp is the one of before the keys were replaced".to_owned();
+    Refusal::new(MirrorFaultKind::Behind, cause)
 }
 
 /// Whether a text that is known already passes the step.
@@ -271,8 +281,13 @@ async fn load_patches(documents: &Documents, known: Option<&str>, mirrors: Mirro
         Ok(())
     };
     let asked = wanted(mirrors, &wanted_patches.location(), wanted_patches.limit(LIMITS.targets), &mut step).await;
-    if let Err(refusal) = asked {
-        tracing::warn!("there is no list of patches that can be trusted: {}", refusal.cause);
+    match asked {
+        Ok(_) => {}
+        // A bundle, or a copy that is not whole yet, has none.
+        Err(refusal) if refusal.kind == MirrorFaultKind::Behind => {
+            tracing::info!("there is no list of patches: {}", refusal.cause)
+        }
+        Err(refusal) => tracing::warn!("there is no list of patches that can be trusted: {}", refusal.cause),
     }
     found
 }

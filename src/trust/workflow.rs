@@ -226,7 +226,8 @@ pub(super) fn is_meant<T: document::Body>(file: &MetaFile, known: &Document<T>) 
 /// The document in `bytes`, if it is the one that another document names, and signed.
 pub(super) fn meant<T: document::Body>(file: &MetaFile, role: &str, bytes: &[u8], keys: &Root) -> Result<Document<T>, Refusal> {
     if !file.is(bytes) {
-        return Err(refuse(format!("the length or digest of the {role} document is not the one that is signed")));
+        return Err(document::foreign(role, bytes, file.length)
+            .unwrap_or_else(|| refuse(format!("the length or digest of the {role} document is not the one that is signed"))));
     }
     let found: Document<T> = Unverified::read(bytes)?.verify(keys)?;
     let version = found.signed.version();
