@@ -253,17 +253,25 @@ fn bundle(text: OsString) -> Result<PathBuf, String> {
     if is_bundle { Ok(path) } else { Err(format!("neither a verb nor a file that ends in .{BUNDLE_EXTENSION}")) }
 }
 
-/// Files that are named relative to this folder get their whole paths: the app works in a folder of its own. What is no name of a file
-/// (an option, a word that happens to be one of a folder) stays.
+/// Files and folders that are named relative to this folder get their whole paths: the app works in a folder of its own. What is no such
+/// name (an option, a word that happens to be one of a folder) stays.
 fn files_in_full(arguments: &[OsString]) -> Vec<OsString> {
     let in_full = |argument: &OsString| {
         let path = std::path::Path::new(argument);
-        let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
         let is_option = argument.to_string_lossy().starts_with('-');
-        let is_one = !is_option && looks_like_a_file && path.is_relative() && path.exists();
+        let is_one = !is_option && looks_like_a_path(argument) && path.is_relative() && path.exists();
         is_one.then(|| std::path::absolute(path).ok()).flatten().map_or_else(|| argument.clone(), PathBuf::into_os_string)
     };
     arguments.iter().map(in_full).collect()
+}
+
+/// `report.txt`, `papers/a`, `papers/`, `.` and `..`, and no single word.
+fn looks_like_a_path(argument: &OsString) -> bool {
+    let path = std::path::Path::new(argument);
+    let is_word = matches!(path.components().next(), Some(std::path::Component::Normal(_)))
+        && path.components().count() == 1
+        && !argument.to_string_lossy().ends_with(std::path::is_separator);
+    path.extension().is_some() || !is_word
 }
 
 /// Runs the program with the process's arguments.
