@@ -41,6 +41,11 @@ fn the_whole_way() {
 
     let none = world.say(&["list"]);
     assert_eq!(none.code, 3, "nothing is installed");
+    for verb in [["verify"].as_slice(), &["rollback"], &["pin"]] {
+        let none = world.say(verb);
+        assert_eq!(none.result["problem"]["kind"], "nothing_installed");
+        assert!(!none.errors.contains("network connection"), "nobody has asked the network: {}", none.errors);
+    }
     let check = world.say(&["check"]);
     assert_eq!((check.code, check.result["version"].as_str()), (0, Some("1.0.0")), "{}", check.errors);
     assert!(check.result["current"].is_null());
@@ -51,6 +56,9 @@ fn the_whole_way() {
     let progress = update.events.iter().rev().find(|event| event["event"] == "progress").unwrap();
     assert_eq!(progress["done"], progress["total"]);
     assert_eq!(progress["nodes"].as_array().unwrap().len(), 2);
+    let (written, files) = (progress["files_done"].as_u64().unwrap(), progress["files_total"].as_u64().unwrap());
+    // Empty files and links come at the very end; all others are counted while they are written.
+    assert!(written > 0 && written + 20 >= files, "{written} of {files} files were told");
 
     // What is installed is what was built.
     let app = tree(&world.path("app 1.0.0"));
@@ -99,7 +107,9 @@ fn the_whole_way() {
     assert_eq!(world.say(&["update", "--to", "1.1.0"]).code, 0, "an installed version needs no download");
     assert_eq!(world.say(&["update", "--to", "9.9.9"]).result["problem"]["kind"], "no_such_version");
     assert_eq!(world.say(&["remove", "1.0.0"]).code, 0);
-    assert_eq!(world.say(&["switch", "1.0.0"]).code, 1);
+    let gone = world.say(&["switch", "1.0.0"]);
+    assert_eq!((gone.code, gone.result["problem"]["kind"].as_str()), (1, Some("not_installed")));
+    assert!(gone.errors.contains("1.0.0 is not on this computer"), "the server was not asked: {}", gone.errors);
     assert_eq!(world.launcher(&["switch"]).output().unwrap().status.code(), Some(2), "a usage error");
 }
 

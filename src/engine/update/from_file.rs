@@ -35,14 +35,16 @@ impl Job {
             let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
             let unpacking = Unpacking::begin(&described.moved_by(source.start), &tree, &file)?;
             let steer = || control.borrow().state;
+            let files_total = unpacking.total;
             let progress = |done, files_done| {
-                let (total, files_total) = (described.index.pieces.length, unpacking.total);
+                let total = described.index.pieces.length;
                 emitter.emit(Event::Progress(Progress { done, total, files_done, files_total, ..Progress::default() }));
             };
             if let Ended::Stopped = source.pieces(&described, &unpacking, &steer, &progress)? {
                 return Ok(Ended::Stopped);
             }
-            finish(unpacking, &described, staging, &lock)?;
+            let length = described.index.pieces.length;
+            finish(unpacking, &described, staging, &lock, &|files_done| progress(length, files_done))?;
             Ok(Ended::Complete)
         })
         .await?

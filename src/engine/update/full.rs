@@ -25,13 +25,23 @@ impl Job {
         };
         let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
         let unpacking = Unpacking::begin(&described, &tree, &staging.package())?;
-        if let Ended::Stopped = self.pieces(staging, &described, &unpacking, before).await? {
+        let files_total = unpacking.total;
+        // For a download that was whole already, of which nothing is told.
+        let (done, total) = (self.offer.signed.length, self.offer.signed.length);
+        let mut last = Progress { done, total, files_total, ..Progress::default() };
+        if let Ended::Stopped = self.pieces(staging, &described, &unpacking, (before, &mut last)).await? {
             return Ok(Ended::Stopped);
         }
         let _ = self.inputs.send(Input::Fetched);
-        let staging = staging.clone();
-        blocking(move || finish(unpacking, &described, staging, &lock)).await??;
+        let (staging, tell) = (staging.clone(), self.files_written(last));
+        blocking(move || finish(unpacking, &described, staging, &lock, &tell)).await??;
         Ok(Ended::Complete)
+    }
+
+    /// Tells how many files are written, once all bytes are here; `last` was told of the download.
+    fn files_written(&self, last: Progress) -> impl Fn(u64) + Send + 'static {
+        let emitter = self.emitter.clone();
+        move |files_done| emitter.emit(Event::Progress(Progress { files_done, ..last.clone() }))
     }
 
     async fn pieces(
@@ -39,7 +49,7 @@ impl Job {
         staging: &Staging,
         described: &Described,
         unpacking: &Unpacking,
-        before: &Counts,
+        (before, last): (&Counts, &mut Progress),
     ) -> Result<Ended, Problem> {
         let signed = &self.offer.signed;
         let pieces = Arc::new(described.index.pieces.clone());
@@ -47,7 +57,10 @@ impl Job {
         job.digest = Some(signed.hash);
         let mut readiness = Readiness::new(&described.index);
         let mut take = |event| {
-            self.take(event, &mut readiness, unpacking, before);
+            if let Some(told) = self.take(event, &mut readiness, unpacking, before) {
+                self.progress(told.clone());
+                *last = told;
+            }
             unpacking.failure()
         };
         match self.line().download(job, &mut take).await? {
@@ -57,7 +70,8 @@ impl Job {
         }
     }
 
-    fn take(&self, event: FetchEvent, readiness: &mut Readiness, unpacking: &Unpacking, before: &Counts) {
+    /// Passes on what the download says; its progress, with what is unpacked already, is for the caller.
+    fn take(&self, event: FetchEvent, readiness: &mut Readiness, unpacking: &Unpacking, before: &Counts) -> Option<Progress> {
         match event {
             FetchEvent::Piece(index) => unpacking.send(readiness.arrived(index)),
             FetchEvent::Progress(fetch::Progress { done, total, speed, seconds_left, nodes }) => {
@@ -66,19 +80,25 @@ impl Job {
                 let (done, total) = (done + documents, total + documents);
                 let (files_done, files_total) = (unpacking.done(), unpacking.total);
                 let Counts { fallen_back, mended, .. } = *before;
-                let told = Progress { done, total, speed, seconds_left, files_done, files_total, fallen_back, mended, nodes };
-                self.progress(told);
+                return Some(Progress { done, total, speed, seconds_left, files_done, files_total, fallen_back, mended, nodes });
             }
             FetchEvent::Fault(fault) => {
                 self.emitter.emit(Event::NodeFault(fault));
             }
         }
+        None
     }
 }
 
 /// What comes after the last byte: the last entries, links and empty files, durability, one rename.
-pub(super) fn finish(unpacking: Unpacking, described: &Described, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
-    let unpacker = unpacking.join()?;
+pub(super) fn finish(
+    unpacking: Unpacking,
+    described: &Described,
+    staging: Staging,
+    _lock: &HomeLock,
+    tell: &dyn Fn(u64),
+) -> Result<(), Problem> {
+    let unpacker = unpacking.join(tell)?;
     unpacker.finish(&described.json).map_err(|error| problem::of_container(&error))?;
     let registered = staging.register(&described.manifest, Digest::of(&described.json), crate::host::now());
     registered.map(drop).map_err(|error| problem::of_store(&error))

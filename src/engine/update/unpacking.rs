@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::thread;
+use std::time::Duration;
 
 use crate::container::{ContainerError, Unpacker};
 use crate::engine::described::Described;
@@ -13,11 +14,16 @@ use crate::engine::protocol::{Problem, ProblemKind};
 use crate::model::{PackageIndex, RelativePath};
 use crate::threads;
 
+/// How often the files are counted for who waits for the last of them.
+const TOLD_EVERY: Duration = Duration::from_millis(100);
+
 /// Threads that unpack entries as they become whole.
 pub struct Unpacking {
     unpacker: Arc<Unpacker>,
     ready: Option<blocking::Sender<RelativePath>>,
     threads: Vec<thread::JoinHandle<()>>,
+    /// Ends with the last of the threads.
+    working: Mutex<blocking::Receiver<()>>,
     shared: Arc<Shared>,
     /// How many files there are in all.
     pub total: u64,
@@ -42,10 +48,15 @@ impl Unpacking {
         let shared = Arc::new(Shared::default());
         let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let mut running = Vec::new();
+        let (alive, working) = blocking::channel::<()>();
         for _ in 0..count {
+            let alive = alive.clone();
             let (unpacker, queue, shared) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared));
             let (index, package) = (Arc::clone(&described.index), package.to_owned());
-            let work = move || work(&unpacker, &index, &queue, &shared, &package);
+            let work = move || {
+                let _alive = alive;
+                work(&unpacker, &index, &queue, &shared, &package);
+            };
             match threads::spawn("unpack", work) {
                 Ok(thread) => running.push(thread),
                 // Fewer do as well.
@@ -53,7 +64,14 @@ impl Unpacking {
                 Err(error) => return Err(problem::of_system(&error)),
             }
         }
-        Ok(Self { total: manifest.file_manifest.len() as u64, unpacker, ready: Some(ready), threads: running, shared })
+        Ok(Self {
+            total: manifest.file_manifest.len() as u64,
+            unpacker,
+            ready: Some(ready),
+            threads: running,
+            working: Mutex::new(working),
+            shared,
+        })
     }
 
     /// Entries that are whole.
@@ -75,8 +93,14 @@ impl Unpacking {
         failure.as_ref().map(problem::of_container)
     }
 
-    /// Waits for the last entries.
-    pub fn join(mut self) -> Result<Unpacker, Problem> {
+    /// Waits for the last entries; `tell` hears how many files are written. On a fast line this is most of the work.
+    pub fn join(mut self, tell: &dyn Fn(u64)) -> Result<Unpacker, Problem> {
+        drop(self.ready.take());
+        let working = self.working.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while working.recv_timeout(TOLD_EVERY) == Err(blocking::RecvTimeoutError::Timeout) {
+            tell(self.shared.done.load(Ordering::Relaxed));
+        }
+        tell(self.done());
         let panicked = self.end();
         if let Some(error) = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(problem::of_container(&error));
