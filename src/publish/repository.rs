@@ -219,7 +219,6 @@ impl Project {
         if release.rollout_permille > 1000 {
             return Err(refuse(format!("its rollout is {} of 1000", release.rollout_permille)));
         }
-        check_manifest(path, release)?;
         let (hash, length) = digest_of(path)?;
         let mut release = release.clone();
         let earlier = targets.targets.get(&target_name(&name)?).map(|target| (target.hashes.sha256.to_vec(), release_of(target)));
@@ -236,6 +235,8 @@ impl Project {
                 }
             }
         }
+        // After the comparison: the description of a published version is that of the published bytes.
+        check_manifest(path, &release)?;
         let mut steps = Vec::new();
         let destination = self.targets_folder().join(format!("{hash}.{name}"));
         if !is_there(&destination, hash, length)? {
