@@ -264,6 +264,12 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     let error = publish(publisher.package("1.0.0", "other bytes ")).unwrap_err();
     assert!(matches!(error, PublishError::AlreadyPublished { .. }));
     assert!(error.to_string().contains("sample_1.0.0_Linux_x86_64") && error.to_string().contains("new version"), "{error}");
+    // A build whose manifest lies elsewhere in its package is told in the same words.
+    let longer = publisher.package("1.0.0", &"bytes that pack into another length ".repeat(200));
+    for terms in [Terms::default(), Terms { again: true, ..Terms::default() }] {
+        let refused = publisher.project.publish_on(&terms, &[longer.clone()], &publisher.keyring(), start() + days(1));
+        assert!(matches!(refused, Err(PublishError::AlreadyPublished { .. })), "{:?}", refused.err());
+    }
 
     // The description may change, and the notes with it.
     let mut described = same;
@@ -545,7 +551,7 @@ fn a_folder_in_use_is_not_overwritten() {
     let publisher = Publisher::new();
     let keys = publisher.key_files("");
     let error = Project::init(&publisher.folder.path().join("publisher"), &options(), start()).unwrap_err();
-    assert!(matches!(error, PublishError::Exists { .. }), "{error}");
+    assert!(matches!(error, PublishError::IsProject { .. }), "{error}");
     assert_eq!(publisher.key_files(""), keys);
     let mut impossible = options();
     impossible.root_threshold = 2;

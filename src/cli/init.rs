@@ -72,8 +72,14 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
     let found = discovered(&arguments, &app_folder);
     let folder = arguments.folder.unwrap_or_else(|| app_folder.join(project::USUAL_NAME));
     let folder = folder.strip_prefix(".").map(Path::to_owned).unwrap_or(folder);
+    if let Some(warning) = is_deleted_by_builds(&app_folder, &folder) {
+        return Err(warning.into());
+    }
     let name = arguments.name.or_else(|| found.as_ref()?.name.clone());
-    let name = name.ok_or("nothing here looks like an app: go to its folder, or name it with --name")?;
+    let name = name.ok_or(
+        "nothing here looks like an app (a pyproject.toml, an app.py, one program): go to its folder, or name it with --name and say in \
+         kuzflow.toml what is started",
+    )?;
     let display_name =
         arguments.display_name.or_else(|| found.as_ref()?.display_name.clone()).unwrap_or_else(|| name.to_string());
     let version = found.as_ref().and_then(|found| found.version.clone());
@@ -104,6 +110,24 @@ fn discovered(arguments: &InitArguments, app_folder: &Path) -> Option<Discovered
     let found = Discovered::in_folder(app_folder);
     let is_this = arguments.name.is_none() || arguments.name == found.name;
     (arguments.app_folder.is_some() || found.is_app() && (is_this || arguments.folder.is_none())).then_some(found)
+}
+
+/// Whether `folder` would lie in what a build tool makes: it deletes that before the next build, and the keys with it.
+fn is_deleted_by_builds(app_folder: &Path, folder: &Path) -> Option<String> {
+    let [app, inside] = [app_folder, folder].map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let app: PathBuf = app.components().collect();
+    let is_output = |path: &Path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        ["dist", "build", "target"].contains(&name.as_str()) || name.ends_with(".dist")
+    };
+    let made = app.join("_internal").is_dir() || is_output(&app) || app.parent().is_some_and(is_output);
+    (made && inside.starts_with(&app)).then(|| {
+        format!(
+            "{} is made by a build, which deletes it the next time, and a publisher's folder in it with its keys: go up to your project and \
+             call `kuzflow init kuzflow --app-folder DIR` with this folder as DIR",
+            app.display()
+        )
+    })
 }
 
 /// The recipe with its paths from the publisher's folder.
@@ -167,13 +191,17 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     if settings.nodes.iter().any(|node| node.url.scheme() == "http" && !is_local(node)) {
         say.line("note: what goes over http:// cannot be changed on its way, but read along; https:// hides which app it is for");
     }
-    let release = match recipe.entry {
-        Some(_) => format!("kuzflow release {version}"),
+    // Named only where verbs would not find it by themselves.
+    let is_near = project::folder(None).is_ok_and(|found| found == folder);
+    let repo = if is_near { String::new() } else { format!(" --repo {}", project::typed(folder)) };
+    let release = format!("kuzflow release {version}{repo}");
+    match recipe.entry {
+        Some(_) => say.next(&release),
         None => {
-            format!("set folder and entry in {}, then kuzflow release {version}", project::typed(&folder.join("kuzflow.toml")))
+            let settings = project::typed(&folder.join("kuzflow.toml"));
+            say.next(&format!("set folder and entry in {settings}, then {release}"));
         }
-    };
-    say.next(&release);
+    }
 }
 
 fn is_local(node: &Node) -> bool {
@@ -196,6 +224,27 @@ fn distinct(mut nodes: Vec<Node>) -> Vec<Node> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_not_put_where_a_build_deletes_them() {
+        let project = tempfile::tempdir().unwrap();
+        let at = |path: &str| project.path().join(path);
+        for folder in ["dist/app/_internal", "frozen/_internal", "app.dist", "src"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        for (app, folder, is_deleted) in [
+            ("dist/app", "dist/app/kuzflow", true),
+            ("dist", "dist/kuzflow", true),
+            ("frozen", "frozen/kuzflow", true),
+            ("app.dist", "app.dist/kuzflow", true),
+            ("dist/app", "kuzflow", false),
+            ("frozen", "kuzflow", false),
+            ("src", "src/kuzflow", false),
+        ] {
+            let told = is_deleted_by_builds(&at(app), &at(folder));
+            assert_eq!(told.is_some(), is_deleted, "{app} {folder}: {told:?}");
+        }
+    }
 
     #[test]
     fn paths_in_the_settings_are_from_the_settings() {

@@ -33,8 +33,9 @@ pub fn new_password() -> Result<String, Failure> {
         return Ok(password);
     }
     let typed = |prompt: &str| {
-        rpassword::prompt_password(prompt)
-            .map_err(|error| format!("no password can be typed here ({error}); pipe it in, or set {VARIABLE}"))
+        rpassword::prompt_password(prompt).map_err(|error| {
+            format!("the new keys need a password, and none can be typed here ({error}); pipe it in, or set {VARIABLE}")
+        })
     };
     let password = typed("Password for the new keys: ")?;
     if password.is_empty() || typed("Again: ")? != password {

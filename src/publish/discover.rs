@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::build::EntryPoint;
-use super::recipe::Recipe;
+use super::build::{EntryPoint, FileKind, is_program};
+use super::recipe::{Recipe, RuntimeChoice};
 use crate::model::platform::AppName;
 
 /// What was found. Paths in the recipe are from the app's folder.
@@ -51,7 +51,15 @@ impl Discovered {
         let requirements = requirements.or_else(|| lists.then_some("pyproject.toml"));
         let exclude =
             if entry.is_some() { not_shipped(&folder.join(inside.as_deref().unwrap_or(Path::new("")))) } else { Vec::new() };
+        // A program brings what it needs, but for a script that asks for Python.
+        let brings_itself = match (&inside, &entry) {
+            (Some(inside), Some(EntryPoint::Executable(path))) => {
+                FileKind::of(&path.under(&folder.join(inside))) != Some(FileKind::PythonScript)
+            }
+            _ => false,
+        };
         let recipe = Recipe {
+            runtime: brings_itself.then(|| RuntimeChoice::All("none".to_owned())),
             description: text("description").unwrap_or_default(),
             folder: inside,
             entry,
@@ -86,6 +94,7 @@ fn start(folder: &Path, project: &toml::Table, name: Option<&AppName>) -> Option
         })
         .or_else(|| script(folder))
         .or_else(|| package(folder))
+        .or_else(|| program(folder))
 }
 
 /// The script that the project declares: one with a window before others, the one with the app's name before others.
@@ -140,6 +149,22 @@ fn package(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
     let mut found = in_folder("").chain(in_folder("src"));
     let (inside, name) = found.next().filter(|_| found.next().is_none())?;
     Some((PathBuf::from(inside), format!("module:{name}").parse().ok()?))
+}
+
+/// The only program at the top, of those that the system starts by itself.
+fn program(folder: &Path) -> Option<(PathBuf, EntryPoint)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_one = |path: &Path| is_program(path) && FileKind::of(path).is_some_and(FileKind::starts_by_itself);
+    let names = entries.filter(|entry| is_one(&entry.path())).filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names = names.filter(|name| !name.starts_with('.') && !is_library(name));
+    let name = names.next().filter(|_| names.next().is_none())?;
+    Some((PathBuf::new(), EntryPoint::Executable(name.parse().ok()?)))
+}
+
+/// Whether a file is code that others load: it may be marked as a program all the same.
+fn is_library(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [".so", ".dll", ".dylib", ".pyd"].iter().any(|ending| name.ends_with(ending)) || name.contains(".so.")
 }
 
 fn picture(folder: &Path, name: Option<&AppName>) -> Option<PathBuf> {
@@ -200,6 +225,31 @@ mod tests {
         assert_eq!(found.recipe.folder, Some("src".into()));
         assert_eq!(found.recipe.entry.unwrap().to_string(), "module:tool_box.cli:main");
         assert_eq!(found.recipe.requirements, Some("requirements.txt".into()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_only_program_is_the_entry_and_brings_no_python() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let with = |files: &[(&str, &str)]| {
+            let folder = tempfile::tempdir().unwrap();
+            for (path, text) in files {
+                fs::write(folder.path().join(path), text).unwrap();
+                fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            Discovered::in_folder(folder.path()).recipe
+        };
+        let entry = |recipe: &Recipe| recipe.entry.as_ref().map(ToString::to_string);
+        let none = Some(RuntimeChoice::All("none".to_owned()));
+        let shell = with(&[("start.sh", "#!/bin/sh\n"), ("readme.txt", "hello"), ("libx.so.1", "\u{7f}ELF")]);
+        assert_eq!((entry(&shell).as_deref(), &shell.runtime), (Some("exe:start.sh"), &none));
+        let machine = with(&[("tool", "\u{7f}ELF"), ("plugin.so", "\u{7f}ELF")]);
+        assert_eq!((entry(&machine).as_deref(), &machine.runtime), (Some("exe:tool"), &none));
+        let python = with(&[("tool", "#!/usr/bin/env python3\n")]);
+        assert_eq!((entry(&python).as_deref(), &python.runtime), (Some("exe:tool"), &None));
+        assert_eq!(entry(&with(&[("one", "#!/bin/sh\n"), ("two", "#!/bin/sh\n")])), None, "nothing is guessed");
+        let both = with(&[("app.py", "#!/usr/bin/env python3\n"), ("build.sh", "#!/bin/sh\n")]);
+        assert_eq!((entry(&both).as_deref(), &both.runtime), (Some("app.py"), &None));
     }
 
     #[test]

@@ -35,6 +35,18 @@ pub enum PublishError {
         /// What is there.
         path: PathBuf,
     },
+    /// A folder that is a publisher's already: its keys must not be taken for the remains of an init.
+    #[error("{} is a publisher's folder already, with its keys; go on with it, or choose another folder", folder.display())]
+    IsProject {
+        /// Which folder.
+        folder: PathBuf,
+    },
+    /// A file where a folder is needed.
+    #[error("{} is no folder; choose another name", path.display())]
+    NoFolder {
+        /// What is there.
+        path: PathBuf,
+    },
     /// A node's address that cannot be used or must not be published.
     #[error("the address of node {node} cannot be used: {reason}")]
     Address {

@@ -68,6 +68,11 @@ impl Drop for Unfinished {
     }
 }
 
+/// The file that `path` is, or would lie in.
+fn is_under_a_file(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir()).map(Path::to_owned)
+}
+
 /// How to begin.
 #[derive(Clone, Debug)]
 pub struct InitOptions {
@@ -111,6 +116,12 @@ impl Project {
         options.settings.check(&project.settings_file())?;
         for node in &options.settings.nodes {
             check_address(&node.url).map_err(|reason| PublishError::Address { node: node.id.clone(), reason })?;
+        }
+        if let Some(path) = [Some(folder), offline_keys].into_iter().flatten().find_map(is_under_a_file) {
+            return Err(PublishError::NoFolder { path });
+        }
+        if project.settings_file().exists() && project.metadata_folder().join("timestamp.json").exists() {
+            return Err(PublishError::IsProject { folder: folder.to_owned() });
         }
         let taken = [project.settings_file(), project.keys_folder(), project.repository(), project.launcher_folder()];
         if let Some(path) = taken.into_iter().find(|path| path.try_exists().unwrap_or(true)) {
@@ -192,7 +203,9 @@ impl Project {
     pub fn open(folder: &Path) -> Result<Self, PublishError> {
         let path = folder.join(SETTINGS);
         let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => PublishError::NoProject { folder: folder.to_owned() },
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                PublishError::NoProject { folder: folder.to_owned() }
+            }
             _ => at(&path)(error),
         })?;
         let settings: ProjectSettings =

@@ -162,7 +162,7 @@ impl Recipe {
 
 /// What `init` writes as comments where it knows nothing.
 const EXAMPLES: [(&str, &str); 6] = [
-    ("folder", "\"../src\"                 # the app's folder"),
+    ("folder", "\"../my-app\"              # the app's folder; \"..\" if this one lies in it"),
     ("entry", "\"app.py\"                  # or module:package, module:package.main:run, exe:bin/program"),
     ("requirements", "\"../requirements.txt\"  # or a pyproject.toml"),
     ("icon", "\"../icon.png\"              # a square PNG of 256 pixels or more"),

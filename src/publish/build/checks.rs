@@ -11,32 +11,41 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::copy::Exclusions;
-use super::{BuildError, BuildRequest, EntryPoint, NEVER, Runtime, copy, tool};
-use crate::model::Platform;
+use super::{BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, tool};
+use crate::model::{Platform, RelativePath};
 
 /// Below this many pixels a desktop shows an icon blurred.
 const SMALLEST_SHARP_ICON: u32 = 128;
 
 /// Looks at everything that the request names. Nothing is copied, run or fetched yet, but Python, which parses the entry point.
 pub fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
-    let missing = |what, path: &Path| BuildError::Missing { what, path: path.to_owned() };
-    if !request.app.is_dir() {
-        return Err(missing("the app's folder", &request.app));
-    }
+    check_folder("the app's folder", &request.app)?;
     let files = [("the requirements", &request.requirements), ("the migration", &request.migrate)];
     for (what, path) in files.into_iter().filter_map(|(what, path)| Some((what, path.as_ref()?))) {
-        if !path.is_file() {
-            return Err(missing(what, path));
-        }
+        check_file(what, path)?;
     }
-    if let Some(config) = request.config.as_ref().filter(|config| !config.is_dir()) {
-        return Err(missing("the folder of default settings", config));
+    if let Some(config) = &request.config {
+        check_folder("the folder of default settings", config)?;
     }
     check_runtime(request)?;
     check_entry_file(request)?;
     let icon = request.icon.as_deref().map(|icon| check_icon(&super::find_icon(&request.app, icon)));
     ask_before_installing(request)?;
-    Ok(icon.transpose()?.flatten().into_iter().collect())
+    Ok(icon.transpose()?.flatten().into_iter().chain(python_for_nothing(request)).collect())
+}
+
+fn check_folder(what: &'static str, path: &Path) -> Result<(), BuildError> {
+    if path.is_dir() { Ok(()) } else { Err(absent(what, "folder", path)) }
+}
+
+fn check_file(what: &'static str, path: &Path) -> Result<(), BuildError> {
+    if path.is_file() { Ok(()) } else { Err(absent(what, "file", path)) }
+}
+
+/// Why `path` cannot be used as the `wanted` kind of thing.
+fn absent(what: &'static str, wanted: &'static str, path: &Path) -> BuildError {
+    let path = path.to_owned();
+    if path.exists() { BuildError::OtherKind { what, wanted, path } } else { BuildError::Missing { what, path } }
 }
 
 fn check_runtime(request: &BuildRequest) -> Result<(), BuildError> {
@@ -46,8 +55,8 @@ fn check_runtime(request: &BuildRequest) -> Result<(), BuildError> {
         Runtime::Host if request.platform != Platform::current() => {
             Err(BuildError::ForeignRuntime { current: Platform::current(), wanted: request.platform.clone() })
         }
-        Runtime::Folder(path) if !path.is_dir() => Err(BuildError::Missing { what: "the runtime", path: path.clone() }),
-        Runtime::Archive(path) if !path.is_file() => Err(BuildError::Missing { what: "the runtime", path: path.clone() }),
+        Runtime::Folder(path) => check_folder("the runtime", path),
+        Runtime::Archive(path) => check_file("the runtime", path),
         _ => Ok(()),
     }
 }
@@ -62,8 +71,39 @@ fn check_entry_file(request: &BuildRequest) -> Result<(), BuildError> {
     let mut parts = path.as_str().match_indices('/').map(|(at, _)| &path.as_str()[..at]).chain([path.as_str()]);
     match parts.find(|part| excluded.covers(part)) {
         Some(part) => Err(BuildError::EntryExcluded { entry: request.entry.clone(), part: part.to_owned() }),
-        None => Ok(()),
+        None => check_entry_kind(request, path),
     }
+}
+
+/// A program is not given to Python, and what no system starts is no program. On Windows endings decide, which is not looked into.
+fn check_entry_kind(request: &BuildRequest, path: &RelativePath) -> Result<(), BuildError> {
+    let refuse = |reason: String| Err(BuildError::Entry { entry: request.entry.clone(), reason });
+    let is_python = [".py", ".pyw"].iter().any(|ending| path.as_str().ends_with(ending));
+    match (&request.entry, FileKind::of(&path.under(&request.app))) {
+        (EntryPoint::Script(_), Some(FileKind::Program | FileKind::Script)) if !is_python => {
+            refuse(format!("it is a program and no Python script; write exe:{path}"))
+        }
+        (EntryPoint::Executable(_), Some(FileKind::Plain)) if is_python => {
+            refuse(format!("it is a Python script; write {path}, without exe:"))
+        }
+        (EntryPoint::Executable(_), Some(FileKind::Plain)) if !request.platform.is_windows() => {
+            refuse("it is neither a program nor a script with a first line such as #!/bin/sh".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A program that asks for no Python, in a container that would bring one.
+fn python_for_nothing(request: &BuildRequest) -> Option<String> {
+    let EntryPoint::Executable(path) = &request.entry else { return None };
+    let asks = FileKind::of(&path.under(&request.app)).is_none_or(|kind| kind == FileKind::PythonScript);
+    let brings = matches!(request.runtime, Runtime::Host) && request.requirements.is_none();
+    (brings && !asks).then(|| {
+        format!(
+            "Python comes along, which {} does not ask for; runtime = \"none\" in kuzflow.toml, or --runtime none, leaves it out",
+            request.entry
+        )
+    })
 }
 
 /// The refusal of an entry point that is not there, with what could have been meant.
@@ -100,6 +140,7 @@ fn candidates(request: &BuildRequest) -> String {
 
 /// Refuses what is no PNG; a warning for one that will look bad.
 fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
+    check_file("the icon", path)?;
     let mut head = [0; 24];
     let mut file = File::open(path).map_err(|_| BuildError::Missing { what: "the icon", path: path.to_owned() })?;
     let read = file.read(&mut head).map_err(BuildError::file("read the icon", path))?;
@@ -284,6 +325,37 @@ mod tests {
     }
 
     #[test]
+    fn programs_and_python_scripts_are_not_taken_for_each_other() {
+        let files =
+            [("start.sh", "#!/bin/sh\n"), ("tool", "\u{7f}ELF"), ("app.py", "#!/usr/bin/env python3\n"), ("plain.py", "")];
+        let files =
+            [files.as_slice(), &[("run.py", "#!/bin/sh\n"), ("notes.txt", "hello"), ("start", "#!/usr/bin/python3\n")]].concat();
+        let looked_at = |entry: &str| {
+            let (folder, mut request) = request(&files, entry);
+            request.platform = "Linux_x86_64".parse().unwrap();
+            let checked = check_entry_file(&request).map_err(|error| error.to_string());
+            drop(folder);
+            checked
+        };
+        for (entry, words) in [
+            ("start.sh", "write exe:start.sh"),
+            ("tool", "write exe:tool"),
+            ("exe:plain.py", "write plain.py, without exe:"),
+            ("exe:notes.txt", "neither a program nor a script"),
+        ] {
+            let refused = looked_at(entry).unwrap_err();
+            assert!(refused.contains(words), "{entry}: {refused}");
+        }
+        for (entry, is_told) in [("exe:start.sh", true), ("exe:tool", true), ("exe:start", false), ("plain.py", false)] {
+            let (_folder, request) = request(&files, entry);
+            assert_eq!(python_for_nothing(&request).is_some(), is_told, "{entry}");
+        }
+        for entry in ["exe:start.sh", "exe:tool", "exe:app.py", "exe:start", "start", "app.py", "plain.py", "run.py"] {
+            assert_eq!(looked_at(entry), Ok(()), "{entry}");
+        }
+    }
+
+    #[test]
     fn imports_that_nothing_answers_are_warned_of() {
         if python_is_missing() {
             return;
@@ -330,6 +402,9 @@ mod tests {
         assert!(refused(&|request| request.migrate = Some("none.py".into())).contains("the migration"));
         assert!(refused(&|request| request.config = Some("none".into())).contains("default settings"));
         assert!(refused(&|request| request.app = "none".into()).contains("cannot find the app's folder: none"));
+        let (file, inside) = (folder.path().join("run"), folder.path().to_owned());
+        assert!(refused(&|request| request.app = file.clone()).contains("the app's folder must be a folder"));
+        assert!(refused(&|request| request.requirements = Some(inside.clone())).contains("the requirements must be a file"));
         let png = |width: u32, height: u32| {
             let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
             let bytes = [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".as_slice(), &size, &[8, 6, 0, 0, 0]].concat();

@@ -10,6 +10,7 @@ mod companion;
 mod copy;
 mod dependencies;
 mod detect;
+mod program;
 mod revision;
 mod runtime;
 mod start;
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub use copy::NEVER;
+pub use copy::{NEVER, is_program};
+pub use program::FileKind;
 pub use runtime::{InvalidRuntime, Runtime};
 pub use start::{EntryPoint, InvalidEntryPoint};
 
@@ -219,6 +221,16 @@ pub enum BuildError {
         /// What it is to be.
         what: &'static str,
         /// Where it should be.
+        path: PathBuf,
+    },
+    /// A file where a folder is needed, or the other way round.
+    #[error("{what} must be a {wanted}: {}", path.display())]
+    OtherKind {
+        /// What it is to be.
+        what: &'static str,
+        /// What is needed.
+        wanted: &'static str,
+        /// What is there.
         path: PathBuf,
     },
     /// An icon that is no PNG.
