@@ -291,7 +291,7 @@ fn two_at_a_time_are_refused() {
     lock.lock().unwrap();
     let refused = world.say(&["verify", "--repair"]);
     assert_eq!((refused.code, &refused.result["problem"]["kind"]), (1, &json!("busy")), "{}", refused.errors);
-    assert_eq!(world.say(&["verify", "--repair", "9.9.9"]).result["problem"]["kind"], "no_such_version");
+    assert_eq!(world.say(&["verify", "--repair", "9.9.9"]).result["problem"]["kind"], "not_installed");
 }
 
 /// A version that cannot be started is stepped over, and mended while the other one runs.

@@ -19,7 +19,7 @@ pub fn of_store(error: &StoreError) -> Problem {
         StoreError::Damaged { path, .. } => (ProblemKind::DiskError, path.display().to_string()),
         StoreError::Busy { home } => (ProblemKind::Busy, home.display().to_string()),
         StoreError::DiskFull { home, .. } => (ProblemKind::DiskFull, home.display().to_string()),
-        StoreError::NotInstalled { id } => (ProblemKind::NoSuchVersion, id.clone()),
+        StoreError::NotInstalled { id } => (ProblemKind::NotInstalled, id.clone()),
         StoreError::Switched { id } => (ProblemKind::Busy, id.clone()),
         StoreError::InUse { id, .. } => (ProblemKind::VersionInUse, id.clone()),
         StoreError::NothingInstalled { home } => (ProblemKind::NothingInstalled, home.display().to_string()),
@@ -78,14 +78,14 @@ pub fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<
     let mut found: Vec<String> = fitting(most).map(|own| own.join(", ")).collect();
     found.sort();
     found.dedup();
-    let (rest, shown) = (found.len().saturating_sub(MOST_SHOWN), found.iter().take(MOST_SHOWN));
-    let mut shown = shown.map(|own| format!("[{own}]")).collect::<Vec<_>>().join(" ");
+    let rest = found.len().saturating_sub(MOST_SHOWN);
+    let mut shown = found.iter().take(MOST_SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     if rest > 0 {
         shown.push_str(" …");
     }
     let wanted = wanted.join(", ");
     let chain = vec![format!("this launcher is set up for {wanted}; the repository has releases for {}", found.join("; "))];
-    Some(Problem { kind: ProblemKind::NothingForThis, subject: format!("[{wanted}] / {shown}"), chain })
+    Some(Problem { kind: ProblemKind::NothingForThis, subject: [wanted, shown].join(Problem::BOTH_SIDES), chain })
 }
 
 /// Groups of releases that a message names at most.
@@ -99,6 +99,7 @@ fn audience_of(release: &Release) -> [String; 3] {
 pub fn of_bundle(error: &BundleError) -> Problem {
     match error {
         BundleError::Io { path, source } => of_disk(path, source),
+        BundleError::Package { path } => Problem::new(ProblemKind::BundleIsPackage, path.display().to_string(), error),
         BundleError::Form { path, .. } => Problem::new(ProblemKind::BundleDamaged, path.display().to_string(), error),
     }
 }

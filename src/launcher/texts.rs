@@ -130,7 +130,9 @@ impl Texts {
             (_, Ok(day)) => self.day(day),
             (subject, Err(_)) => subject.to_owned(),
         };
-        let arguments: FluentArgs<'_> = [("subject", FluentValue::from(subject))].into_iter().collect();
+        let (wanted, found) = subject.split_once(Problem::BOTH_SIDES).unwrap_or((&subject, ""));
+        let sides = [("wanted", FluentValue::from(wanted.to_owned())), ("found", FluentValue::from(found.to_owned()))];
+        let arguments: FluentArgs<'_> = sides.into_iter().chain([("subject", FluentValue::from(subject))]).collect();
         [None, Some("why"), Some("next")].map(|attribute| self.format(name, attribute, &arguments))
     }
 
@@ -273,6 +275,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::Busy => "problem-busy",
         ProblemKind::BadPackage => "problem-bad-package",
         ProblemKind::NoSuchVersion => "problem-no-such-version",
+        ProblemKind::NotInstalled => "problem-not-installed",
         ProblemKind::VersionInUse => "problem-version-in-use",
         ProblemKind::DataTooNew => "problem-data-too-new",
         ProblemKind::MigrationFailed => "problem-migration-failed",
@@ -286,6 +289,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::BadSettings => "problem-bad-settings",
         ProblemKind::LauncherTooOld => "problem-launcher-too-old",
         ProblemKind::BundleDamaged => "problem-bundle-damaged",
+        ProblemKind::BundleIsPackage => "problem-bundle-is-package",
         ProblemKind::BundleNotTrusted => "problem-bundle-not-trusted",
         ProblemKind::BundleExpired => "problem-bundle-expired",
         ProblemKind::BundleUnsuitable => "problem-bundle-unsuitable",

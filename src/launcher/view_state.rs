@@ -551,7 +551,10 @@ pub fn step(progress: &Progress) -> (u64, u64) {
 
 /// Whether trying again can help without anyone changing a file or a program first.
 const fn worth_retrying(kind: ProblemKind) -> bool {
-    !matches!(kind, ProblemKind::BadSettings | ProblemKind::LauncherTooOld | ProblemKind::NoSuchVersion)
+    !matches!(
+        kind,
+        ProblemKind::BadSettings | ProblemKind::LauncherTooOld | ProblemKind::NoSuchVersion | ProblemKind::NotInstalled
+    )
 }
 
 /// Whether another file is what helps.
@@ -559,6 +562,7 @@ const fn wants_another_file(kind: ProblemKind) -> bool {
     matches!(
         kind,
         ProblemKind::BundleDamaged
+            | ProblemKind::BundleIsPackage
             | ProblemKind::BundleNotTrusted
             | ProblemKind::BundleUnsuitable
             | ProblemKind::BundleWithdrawn

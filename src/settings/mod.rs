@@ -326,6 +326,12 @@ pub enum SettingsError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no such file.
+    #[error("there is no settings file {}; it belongs beside the launcher, or is named with --config", path.display())]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
     /// Not TOML, or a key is misspelt or has the wrong kind of value.
     #[error("{}: not valid settings", path.display())]
     Form {
@@ -350,8 +356,9 @@ impl Settings {
     /// Reads and checks `launcher.toml`.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         let failed = |source| SettingsError::Read { path: path.to_owned(), source };
-        let bytes = look::read(path, look::SMALL).and_then(|found| found.ok_or_else(|| std::io::ErrorKind::NotFound.into()));
-        let text = String::from_utf8(bytes.map_err(failed)?).map_err(|error| failed(std::io::Error::other(error)))?;
+        let bytes = look::read(path, look::SMALL).map_err(failed)?;
+        let bytes = bytes.ok_or_else(|| SettingsError::Missing { path: path.to_owned() })?;
+        let text = String::from_utf8(bytes).map_err(|error| failed(std::io::Error::other(error)))?;
         let mut settings = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         settings.icon = settings.icon.map(|icon| folder.join(icon));

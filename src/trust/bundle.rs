@@ -53,6 +53,12 @@ pub enum BundleError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It is a package: what signs it is not with it.
+    #[error("{} is a package and no bundle", path.display())]
+    Package {
+        /// Which file.
+        path: PathBuf,
+    },
 }
 
 impl Bundle {
@@ -60,7 +66,7 @@ impl Bundle {
     ///
     /// # Errors
     /// [`BundleError::Io`] if it cannot be read, [`BundleError::Form`] if it is no plain file, no tar, cut short, names a file twice,
-    /// or has no metadata.
+    /// or has no metadata; [`BundleError::Package`] if it is a package.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
         let failed = |source| BundleError::Io { path: path.to_owned(), source };
         let refuse = |reason: &str| BundleError::Form { path: path.to_owned(), reason: reason.to_owned() };
@@ -70,6 +76,9 @@ impl Bundle {
         }
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
+        if is_zip(&file).map_err(failed)? {
+            return Err(BundleError::Package { path: path.to_owned() });
+        }
         let places = read_places(&file, length).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => refuse(&error.to_string()),
             // What the tar reader says of a form that it does not know; it would repeat the bytes.
@@ -145,6 +154,14 @@ impl MetadataSource for Bundle {
         let read = tokio::task::spawn_blocking(move || bundle.read(&place)).await;
         read.map_err(|error| SourceError::Other(error.into()))?.map_err(|error| SourceError::Other(error.into()))
     }
+}
+
+/// Whether the file begins as packages do.
+fn is_zip(mut file: &File) -> io::Result<bool> {
+    let mut head = Vec::new();
+    file.take(4).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(head == b"PK\x03\x04")
 }
 
 /// The files that a repository has, by location. What else is in the tar is passed over.
@@ -247,6 +264,9 @@ mod tests {
         assert!(reason(&[b'P'; 5000]).contains("no whole bundle"));
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(Bundle::open(folder.path()), Err(BundleError::Form { .. })));
+        let package = folder.path().join("app.kuzflow");
+        std::fs::write(&package, b"PK\x03\x04 and so on").unwrap();
+        assert!(matches!(Bundle::open(&package), Err(BundleError::Package { .. })), "no part of it is missing");
         assert!(matches!(Bundle::open(&folder.path().join("none")), Err(BundleError::Io { .. })));
     }
 

@@ -183,7 +183,7 @@ fn launchers_at_once_get_in_nobodys_way() {
     let verbs: [&[&str]; 6] =
         [&["run"], &["update"], &["switch", "1.0.0"], &["switch", "2.0.0"], &["rollback"], &["prune", "--keep", "0"]];
     // What another one's work may lead to; anything else is a fault.
-    let expected = ["busy", "no_rollback_point", "no_such_version", "version_in_use"];
+    let expected = ["busy", "no_rollback_point", "no_such_version", "not_installed", "version_in_use"];
     let end = Instant::now() + Duration::from_secs(5);
     std::thread::scope(|scope| {
         for seed in 0..4 {

@@ -262,7 +262,7 @@ impl Stage {
         add("plain start", two, &["run"], "plain", &says_two, none);
         add("repair", damaged, &["verify", "--repair"], "plain", &says_two, none);
         add("prune", three.clone(), &["prune", "--keep", "0"], "plain", &says_two, none);
-        add("remove", three, &["remove", "1.0.0"], "plain", &says_two, &["no_such_version"]);
+        add("remove", three, &["remove", "1.0.0"], "plain", &says_two, &["not_installed"]);
     }
 
     /// A home in which a switch to 2.0.0 was killed in the middle of moving folders into place.

@@ -9,7 +9,7 @@ use crate::cli::Ending;
 use crate::engine::check;
 use crate::engine::driver;
 use crate::engine::problem;
-use crate::engine::protocol::{Command, Event, NoUpdate, Phase, Problem, ProblemKind};
+use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::store::{StoreError, remove, rollback};
 
@@ -36,7 +36,9 @@ impl Session<'_> {
             let line = format!("{mark} {:<16} {size:>10}  {date}  {}", version.id.version.to_string(), marks.unwrap_or_default());
             self.output.say(line.trim_end());
         }
-        if !versions.is_empty() {
+        if versions.is_empty() {
+            self.output.say(&texts.get("versions-empty"));
+        } else {
             let count = u64::try_from(versions.len()).unwrap_or(u64::MAX);
             self.output.say(&texts.count("versions-subtitle-measured", count, &[("size", &texts.size(disk_use.whole))]));
         }
@@ -82,7 +84,7 @@ impl Session<'_> {
     }
 
     pub(super) fn nothing_to_do(&self, version: &Version) -> Ending {
-        self.output.say(&self.output.texts.no_update(NoUpdate::Newest));
+        self.output.say(&self.output.texts.with("switch-chosen", &[("version", &version.to_string())]));
         self.output.result(json!({ "status": "nothing_to_do", "current": version }));
         Ending::NothingToDo
     }
@@ -92,6 +94,9 @@ impl Session<'_> {
         for point in &points {
             let date = self.output.texts.date(point.left, &jiff::tz::TimeZone::system());
             self.output.say(&format!("{:<16} {date}", point.container.version.to_string()));
+        }
+        if points.is_empty() {
+            self.output.say(&self.output.texts.get("problem-no-rollback-point"));
         }
         self.output.result(json!({ "status": "done", "points": points }));
         Ok(if points.is_empty() { Ending::NothingToDo } else { Ending::Done })
@@ -172,6 +177,7 @@ impl Session<'_> {
         let record = self.record(version)?;
         let lock = self.context().lock()?;
         remove::remove(&self.place.home, &record.container, &lock)?;
+        self.output.say(&self.output.texts.with("versions-removed", &[("version", &version.to_string())]));
         self.output.result(json!({ "status": "done", "removed": [record.container] }));
         Ok(Ending::Done)
     }
@@ -189,6 +195,9 @@ impl Session<'_> {
         }
         let deleted: Vec<_> = deleted.iter().map(|folder| folder.to_string_lossy()).collect();
         let none = removed.is_empty() && deleted.is_empty();
+        if none {
+            self.output.say(&self.output.texts.get("versions-none-removed"));
+        }
         self.output.result(json!({ "status": "done", "removed": removed, "deleted": deleted }));
         Ok(if none { Ending::NothingToDo } else { Ending::Done })
     }

@@ -41,8 +41,10 @@ pub enum ProblemKind {
     Busy,
     /// The package or its manifest is damaged or hostile.
     BadPackage,
-    /// The version asked for is not there.
+    /// The version asked for is neither here nor on the server.
     NoSuchVersion,
+    /// The version asked for is not on this computer; nobody has looked elsewhere.
+    NotInstalled,
     /// The version is in use and cannot be removed.
     VersionInUse,
     /// The user's files are of a newer form than the version knows.
@@ -59,9 +61,9 @@ pub enum ProblemKind {
     DidNotStart,
     /// The disk of the home lets no program be started from it.
     ProgramsForbidden,
-    /// Nothing is installed and nothing can be fetched.
+    /// Nothing is installed; the subject is the home.
     NothingInstalled,
-    /// The repository has releases, but none for this app, channel and platform; the subject names both sides.
+    /// The repository has releases, but none for this app, channel and platform; the subject names both sides, with [`Problem::BOTH_SIDES`] between them.
     NothingForThis,
     /// Settings or the shipped root cannot be read.
     BadSettings,
@@ -69,6 +71,8 @@ pub enum ProblemKind {
     LauncherTooOld,
     /// The file is no bundle, or not all of it is there.
     BundleDamaged,
+    /// The file is a package, not a bundle: its signatures are not with it.
+    BundleIsPackage,
     /// What is in the bundle is not what the publisher signed.
     BundleNotTrusted,
     /// The bundle is genuine but old; the subject is the day until which it counted. [`Command::AcceptExpired`] takes it all the same.
@@ -85,7 +89,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -98,6 +102,7 @@ impl ProblemKind {
         Self::Busy,
         Self::BadPackage,
         Self::NoSuchVersion,
+        Self::NotInstalled,
         Self::VersionInUse,
         Self::DataTooNew,
         Self::MigrationFailed,
@@ -111,6 +116,7 @@ impl ProblemKind {
         Self::BadSettings,
         Self::LauncherTooOld,
         Self::BundleDamaged,
+        Self::BundleIsPackage,
         Self::BundleNotTrusted,
         Self::BundleExpired,
         Self::BundleUnsuitable,
@@ -121,6 +127,9 @@ impl ProblemKind {
 }
 
 impl Problem {
+    /// Stands between what was wanted and what was found. Neither has it: names of apps, channels and platforms have no `/`.
+    pub const BOTH_SIDES: &str = " / ";
+
     /// A problem from an error and its causes.
     pub fn new(kind: ProblemKind, subject: impl Into<String>, error: &dyn std::error::Error) -> Self {
         Self { kind, subject: subject.into(), chain: causes::list(error) }
