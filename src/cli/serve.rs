@@ -1,6 +1,6 @@
 //! `kuzflow serve`.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
     /// Address and port; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// This node's name, as its answers and /healthz tell it. Launchers learn of nodes from [[nodes]] in kuzflow.toml.
     #[arg(long, value_name = "NAME", default_value = "kuzflow")]
@@ -157,5 +157,27 @@ async fn stop_signal() {
     // Without a handler the server runs until it is killed.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// An address to listen on: numbers, or a name of this computer such as `localhost`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let named = || text.to_socket_addrs().ok()?.next();
+    text.parse().ok().or_else(named).ok_or_else(|| {
+        "expected an address and a port, for example 127.0.0.1:8080 for this computer, 0.0.0.0:8080 for every network".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_port_and_may_be_a_name() {
+        assert_eq!(address("0.0.0.0:80").unwrap().port(), 80);
+        assert!(address("localhost:8080").unwrap().ip().is_loopback());
+        for wrong in ["127.0.0.1", "127.0.0.1:80x", "8080", ""] {
+            assert!(address(wrong).unwrap_err().contains("127.0.0.1:8080"), "{wrong}");
+        }
     }
 }

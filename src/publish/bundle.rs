@@ -77,6 +77,15 @@ impl Project {
             containers.push(release.container);
         }
         if containers.is_empty() {
+            let releases = targets.values().filter_map(release_of);
+            let others = releases.filter(|release| release.container.version == request.version);
+            let mut others: Vec<String> =
+                others.map(|release| format!("{} (channel {})", release.container.platform, release.channel)).collect();
+            others.sort();
+            if !others.is_empty() {
+                let what = format!("{} is published for {} only", request.version, others.join(", "));
+                return Err(PublishError::Options(what));
+            }
             return Err(PublishError::NoSuchRelease { version: request.version.clone() });
         }
         containers.sort();
