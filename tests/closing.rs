@@ -196,9 +196,11 @@ struct Editor {
     tray: bool,
     /// It ignores the system's signal.
     stubborn: bool,
+    /// What starts it ends at once.
+    hands_over: bool,
 }
 
-const PYQT5: Editor = Editor { toolkit: "PyQt5", talks: false, windows: 1, tray: false, stubborn: false };
+const PYQT5: Editor = Editor { toolkit: "PyQt5", talks: false, windows: 1, tray: false, stubborn: false, hands_over: false };
 
 impl Desk {
     /// `None` where something that it takes is not installed.
@@ -214,8 +216,7 @@ impl Desk {
         let state = world.path("state");
         fs::create_dir(&state).unwrap();
         for version in ["1.0.0", "2.0.0"] {
-            let script =
-                if editor.toolkit == "background" { BACKGROUND.to_owned() } else { script(&python, &site, editor.talks) };
+            let script = if editor.toolkit == "background" { BACKGROUND.to_owned() } else { script(&python, &site, editor) };
             publish(&world, version, &script);
         }
         let node = world.serve();
@@ -316,11 +317,12 @@ impl Drop for Desk {
     }
 }
 
-/// What starts the editor. It stays, as scripts that start an app do: the window is that of a process below it.
-fn script(python: &Path, site: &Path, talks: bool) -> String {
+/// What starts the editor. It stays, as scripts that start an app do: the window is that of a process below it. Or it ends at once.
+fn script(python: &Path, site: &Path, editor: Editor) -> String {
     let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/runtime");
-    let path = if talks { format!("{}:{}", text(site), text(&runtime)) } else { text(site).to_owned() };
-    format!("#!/bin/sh\nPYTHONPATH='{path}' '{}' -u \"$KUZFLOW_HOME/app/editor.py\"\n", text(python))
+    let path = if editor.talks { format!("{}:{}", text(site), text(&runtime)) } else { text(site).to_owned() };
+    let after = if editor.hands_over { "</dev/null >/dev/null 2>&1 &\nexit 0" } else { "" };
+    format!("#!/bin/sh\nPYTHONPATH='{path}' '{}' -u \"$KUZFLOW_HOME/app/editor.py\" {after}\n", text(python))
 }
 
 fn publish(world: &World, version: &str, script: &str) {
@@ -456,6 +458,12 @@ fn an_app_that_talks_says_that_it_goes_on() {
     desk.press("update$", "Return", Desk::question);
     desk.press("^Question$", "Return", |desk| !desk.question());
     desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
+}
+
+/// An editor that goes on in the place of what started it is asked in its own window, and nothing is switched beneath it.
+#[test]
+fn an_app_that_was_handed_over_keeps_unsaved_work() {
+    keeps_unsaved_work(Editor { toolkit: "gtk", hands_over: true, ..PYQT5 }, true);
 }
 
 /// A program in the background gets the system's signal, once; one that goes on all the same is not ended.

@@ -318,3 +318,48 @@ fn a_file_that_is_named_relative_to_the_callers_folder_is_found() {
     let expected = format!("{}|build|{folder}/build/|{folder}|--out=x.txt|missing.txt|", text(&file));
     assert!(said.ends_with(&expected), "{said}");
 }
+
+/// A world in which the next start switches to a release with this migration.
+fn migrating(code: &str) -> (World, NodeProcess) {
+    let (world, node) = installed("1.0.0", "exec sleep ${STAY:-0.1}");
+    release(&world, "1.1.0", "exec sleep ${STAY:-0.1}");
+    let mut first = world.launcher(&["--headless", "run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
+    until("it runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
+    update(&world);
+    let script = world.container("1.1.0").join("scripts/migrate");
+    fs::create_dir_all(script.parent().unwrap()).unwrap();
+    fs::write(&script, format!("#!/bin/sh\n{code}\n")).unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.end_apps();
+    first.wait().unwrap();
+    (world, node)
+}
+
+#[test]
+fn a_start_that_waits_for_a_migration_says_so_in_the_terminal_and_its_next_one_says_nothing() {
+    let (world, _node) = migrating("sleep 5");
+    let output = start(&world);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(versions(&output), ["1.1.0"], "{told}");
+    assert_eq!(told.lines().filter(|line| line.contains("1.1.0") && line.contains("Your files")).count(), 1, "{told}");
+    let output = start(&world);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!told.contains("Your files"), "{told}");
+}
+
+#[test]
+fn a_start_that_waits_for_a_migration_shows_a_window_until_the_app_runs() {
+    let Some(display) = Display::open() else { return };
+    let (world, _node) = migrating("while [ ! -e \"$GATE\" ]; do sleep 0.1; done");
+    let mut command = world.launcher(&["run"]);
+    let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "60");
+    let gate = world.path("gate");
+    let mut launcher = command.env("GATE", &gate).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    display.window("Sample").expect("a window says what is waited for");
+    assert_eq!(active(&world), "1.0.0", "while it lasts");
+    fs::write(&gate, "").unwrap();
+    until("it starts", || active(&world) == "1.1.0" && world.say(&["list"]).result["versions"][0]["running"] == true);
+    assert!(display.goes("Sample"), "the window goes");
+    world.end_apps();
+    launcher.wait().unwrap();
+}

@@ -21,6 +21,7 @@ use serde_json::json;
 use super::output::Output;
 use super::own::Own;
 use super::place::Place;
+use super::starting::SlowDisk;
 use super::{Ending, desktop, log, peers, run, shown, streams, terminal};
 #[cfg(feature = "publisher")]
 use crate::causes;
@@ -288,6 +289,9 @@ pub fn main() -> Ending {
     }
     let common = &arguments.common;
     let own = Own::new(common.config.as_deref(), common.home.as_deref());
+    let starts = arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. }));
+    let words = || Texts::new(language(common.language.as_deref(), None)).get("starting-slow-disk");
+    let slow_disk = starts.then(|| SlowDisk::watch(words())).flatten();
     let place = Place::find(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
     let texts = Texts::new(language);
@@ -321,6 +325,7 @@ pub fn main() -> Ending {
         }
         Err(error) => return output.problem(&Problem::new(ProblemKind::BadSettings, error.subject(), &error)),
     };
+    drop(slow_disk);
     let session = Session { place, common, output: &output, app_arguments, language, own: &own };
     if let (Some(file), None) = (&arguments.file, &arguments.verb) {
         return session.open(file.clone());
@@ -416,7 +421,7 @@ impl Session<'_> {
     fn is_shown_elsewhere(&self) -> bool {
         self.place.settings.window.second_start == SecondStart::Window
             && !self.options().headless
-            && instance::ask(&self.place.home, &host::private_folders(), WindowPart::Any)
+            && instance::ask_before_start(&self.place.home, &host::private_folders())
     }
 
     fn context(&self) -> Context {

@@ -46,6 +46,7 @@ mod run;
 #[cfg(feature = "publisher")]
 mod serve;
 mod shown;
+mod starting;
 mod streams;
 mod terminal;
 #[cfg(feature = "publisher")]

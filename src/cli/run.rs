@@ -11,6 +11,7 @@ use super::own::Own;
 use super::place::PlaceError;
 use super::resident::{self, follow, stay};
 use super::shown::{Options, listen, nameless_window_options, show, window_options};
+use super::starting;
 use super::{Ending, desktop, terminal};
 use crate::engine::app;
 use crate::engine::context::Context;
@@ -41,14 +42,14 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
             let setup = Setup { launch_when_ready: true, start_anyway: true, running: false };
             return before_the_app(context, setup, options, output, own);
         }
-        Ok(_) => match driver::start(context) {
+        Ok(_) => match start(context, options, output) {
             Ok(app) => app,
             Err(error @ StoreError::NoPrograms { .. }) => {
                 own.confirm();
                 return told(context, options, output, &problem::of_store(&error));
             }
             // No version can be started: mending the one that should is the only way left.
-            Err(error) => match mend_and_start(context, output) {
+            Err(error) => match mend_and_start(context, options, output) {
                 Some(app) => app,
                 None => {
                     own.confirm();
@@ -57,7 +58,7 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
             },
         },
         // No version is whole, not even by its record. One that is named is still worth mending: the user's files are in it.
-        Err(error) => match mend_and_start(context, output) {
+        Err(error) => match mend_and_start(context, options, output) {
             Some(app) => app,
             None => {
                 tracing::info!(%error, "first install");
@@ -69,6 +70,11 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
     drop(started);
     own.confirm();
     beside_the_app(context, stepped_over, options, output, own)
+}
+
+/// Starts the app; what lasts on the way is told.
+fn start(context: &Context, options: Options, output: &Output) -> Result<Arc<RunningApp>, StoreError> {
+    starting::start(context, options, output, |tell| driver::start(context, tell))
 }
 
 /// Whether the user chose to wait, or a mandatory release is known.
@@ -115,7 +121,7 @@ fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
 }
 
 /// Mends the version that the next start should use, and starts it; `None` at once if there is none.
-fn mend_and_start(context: &Context, output: &Output) -> Option<Arc<RunningApp>> {
+fn mend_and_start(context: &Context, options: Options, output: &Output) -> Option<Arc<RunningApp>> {
     let damaged = context.home.named().ok().flatten()?.container;
     if !look::is_folder(&context.home.container(&damaged)).unwrap_or(true) {
         return None;
@@ -123,7 +129,7 @@ fn mend_and_start(context: &Context, output: &Output) -> Option<Arc<RunningApp>>
     let (handle, engine) = driver::spawn(context.clone(), Setup::default()).ok()?;
     mend(&handle, damaged, output);
     quit(&handle, engine);
-    let started = driver::start(context);
+    let started = start(context, options, output);
     started.inspect_err(|error| tracing::error!(%error, "nor can it be started now")).ok()
 }
 
@@ -242,7 +248,7 @@ fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
 }
 
 fn start_and_wait(context: &Context, options: Options, output: &Output) -> Ending {
-    match driver::start(context) {
+    match start(context, options, output) {
         Ok(_) => stay(context),
         Err(error) => told(context, options, output, &problem::of_store(&error)),
     }

@@ -28,7 +28,7 @@ use crate::threads;
 use crate::trust::Freshness;
 
 /// User files from which on their carrying over is shown, bytes.
-const WORTH_A_BAR: u64 = 32 << 20;
+pub(super) const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
     context.office.open(&context);
@@ -466,9 +466,9 @@ fn means<'a>(context: &'a Context, told: &'a dyn Fn(u64, u64)) -> Means<'a> {
     Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told }
 }
 
-/// Starts the app and remembers it as the one this launcher started.
-pub fn start(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
-    supervisor::start(context)
+/// Starts the app and remembers it as the one this launcher started; `tell` hears of a switch on the way.
+pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
+    supervisor::start(context, tell)
 }
 
 fn log(event: &Event) {

@@ -8,6 +8,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::mailbox::{Handle, WindowPart};
@@ -18,6 +19,8 @@ use crate::threads;
 
 /// How long a launcher may take to show its window.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a start waits for that. It comes before all other waits of a start, which are told from 2.5 seconds on.
+const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(4);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest message, bytes.
@@ -81,6 +84,20 @@ pub fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
             }
             false
         }
+    })
+}
+
+/// The same for a start, which goes on by itself if no launcher answers soon: one may be stopped, or hang.
+pub fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
+    let (home, folders) = (home.clone(), folders.to_vec());
+    let (answer, answered) = mpsc::channel();
+    let ask = move || answer.send(ask(&home, &folders, WindowPart::Any));
+    if let Err(error) = std::thread::Builder::new().name("window request".to_owned()).spawn(ask) {
+        tracing::warn!(%error, "no launcher is asked for its window");
+    }
+    answered.recv_timeout(LONGEST_WAIT_OF_A_START).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the launcher beside the app does not answer; the app is started");
+        false
     })
 }
 

@@ -69,7 +69,7 @@ impl Starter {
     }
 
     fn start(&self, context: &Context) -> Result<Version, Problem> {
-        let app = start(context).map_err(|error| problem::of_store(&error))?;
+        let app = start(context, &|_| ()).map_err(|error| problem::of_store(&error))?;
         let version = app.container.version.clone();
         self.watcher.watch(app, &context.app, &self.inputs);
         Ok(version)

@@ -14,7 +14,9 @@ use std::time::Duration;
 use super::app::{self, Attending};
 use super::closing;
 use super::context::Context;
+use super::driver::WORTH_A_BAR;
 use super::health::{self, Ended, Observation, Others, Rules, Verdict};
+use super::protocol::{Event, Phase, Progress};
 use crate::causes;
 use crate::model::Version;
 use crate::model::happened::{Failure, Happened};
@@ -36,20 +38,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a start is begun anew because another launcher was switching.
 const MOST_RESOLUTIONS: u32 = 5;
 
-/// Starts the active version, a pending switch first, and attends it while it is on probation.
-pub fn start(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
+/// Starts the active version, a pending switch first, and attends it while it is on probation. `tell` hears of the switch.
+pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
     let mut resolutions = 0;
     loop {
-        match start_once(context) {
+        match start_once(context, tell) {
             Err(StoreError::Switched { .. }) if resolutions < MOST_RESOLUTIONS => resolutions += 1,
             result => return result,
         }
     }
 }
 
-fn start_once(context: &Context) -> Result<Arc<RunningApp>, StoreError> {
-    let means =
-        Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told: &|_, _| () };
+fn start_once(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
+    if let Some(coming) = context.home.named().ok().flatten().and_then(|active| active.pending) {
+        tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
+    }
+    let told = |done, total| {
+        // Once they are there the release's own migration follows, of which nobody knows how far it is.
+        let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
+        tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
+    };
+    let means = Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told: &told };
     let resolved = switch::resolve_for_start(&context.home, means)?;
     notice_switch(context, &resolved);
     let mut trial = count(context, resolved.record);
@@ -216,7 +225,7 @@ fn count(context: &Context, record: InstalledRecord) -> Trial {
         trial.came_up(context);
         return trial;
     }
-    if RunningLock::is_held(home, &record.container) {
+    if RunningLock::is_started(home, &record.container) {
         // A second instance: the first one is being judged.
         return trial(Some(probation));
     }
@@ -392,10 +401,11 @@ pub struct FailedStart {
 fn watch(context: &Context, rules: &Rules, (app, attending): (&RunningApp, &Attending), trial: &mut Trial) -> Verdict {
     let mut handed_over = false;
     loop {
-        let status = app.ended();
+        let status = app.first_ended();
         let ended = status.map(|status| health::ended(status.code(), exit_code(status), app.was_asked_to_end()));
         let others = match ended {
             None | Some(Ended::Asked) => Others::None,
+            Some(_) if app.was_handed_over() => Others::Left,
             Some(_) if app.has_instance(&context.home) => Others::Instance,
             Some(_) if app.has_left_a_process(&context.home) => Others::Left,
             Some(_) => Others::None,

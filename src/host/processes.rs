@@ -9,10 +9,17 @@ pub struct Process {
     pub parent: u32,
 }
 
-/// `root` and everything that it has started and that still lives below it, parents first. A process whose parent has ended belongs to
-/// somebody else by then.
-pub fn tree(root: u32) -> Vec<Process> {
-    below(root, &all())
+/// These and everything that they have started and that still lives below them, parents first, each process once. A process whose parent
+/// has ended belongs to somebody else by then.
+pub fn trees(roots: &[u32]) -> Vec<Process> {
+    let all = all();
+    let mut found: Vec<Process> = Vec::new();
+    for process in roots.iter().flat_map(|root| below(*root, &all)) {
+        if found.iter().all(|known| known.id != process.id) {
+            found.push(process);
+        }
+    }
+    found
 }
 
 fn below(root: u32, all: &[Process]) -> Vec<Process> {
@@ -108,7 +115,9 @@ mod tests {
     #[test]
     fn a_child_is_found() {
         let mut child = std::process::Command::new(if cfg!(windows) { "timeout" } else { "sleep" }).arg("60").spawn().unwrap();
-        assert!(tree(std::process::id()).contains(&Process { id: child.id(), parent: std::process::id() }));
+        assert!(
+            trees(&[std::process::id(), std::process::id()]).contains(&Process { id: child.id(), parent: std::process::id() })
+        );
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -48,6 +48,8 @@ pub struct ViewState {
     pub happened: Vec<Notice>,
     /// The window was opened for that and for nothing else.
     only_tells: bool,
+    /// The app is being started, which takes longer than usual.
+    pub starts: bool,
     /// There is no engine that anything could be asked of.
     alone: bool,
     /// There was an offer, which the engine can go on with.
@@ -222,6 +224,7 @@ impl Default for ViewState {
             obstacles: Vec::new(),
             happened: Vec::new(),
             only_tells: false,
+            starts: false,
             alone: false,
             offered: false,
         }
@@ -242,6 +245,11 @@ impl ViewState {
     /// A state before anything is known; `elsewhere` if the app runs, started by another launcher.
     pub fn beside(elsewhere: bool) -> Self {
         Self { elsewhere, ..Self::default() }
+    }
+
+    /// A state of a start that takes longer than usual: nothing is asked, and nothing can be chosen.
+    pub fn of_start() -> Self {
+        Self { starts: true, alone: true, ..Self::default() }
     }
 
     /// A state in which something failed and nothing can be done about it here.
@@ -390,6 +398,7 @@ impl ViewState {
         let actions = |primary, secondary, quiet| Actions { primary, secondary, quiet };
         match &self.phase {
             Phase::Idle if self.tells() => actions(Some(Action::Ok), None, None),
+            Phase::Idle if self.starts => Actions::default(),
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
             Phase::Checking => actions(None, Some(Action::Close), None),
             Phase::UpToDate { reason: NoUpdate::Skipped, .. } => actions(Some(Action::Close), Some(Action::OfferSkipped), None),

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use super::error_output::ErrorOutput;
 use super::lock::{self, RunningLock};
 use super::probation::{HealthFile, Said};
+use super::processes::{self, Process};
+use super::successors::{Ended, SeenEnd};
 use super::surroundings::{Purpose, Surroundings};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
@@ -51,12 +53,17 @@ pub enum Which {
     Any,
 }
 
-/// The running app, our own child. May be shared: one thread waits for its end, another ends it.
+/// The running app: our own child, and after it whoever goes on in its place. May be shared: one thread waits for its end, another ends
+/// it.
 #[derive(Debug)]
 pub struct RunningApp {
     /// Which version.
     pub container: ContainerId,
     child: Mutex<Child>,
+    /// When the child was started, as the system tells it.
+    first_started: String,
+    /// What runs once the child has ended.
+    after: Mutex<After>,
     lock: Mutex<Option<RunningLock>>,
     health: Option<HealthFile>,
     errors: Option<ErrorOutput>,
@@ -66,6 +73,17 @@ pub struct RunningApp {
     ran: OnceLock<Duration>,
     /// Somebody here asked it to end.
     asked: AtomicBool,
+}
+
+/// What goes on in the place of the first process.
+#[derive(Debug)]
+enum After {
+    /// It has not ended, as far as is known.
+    First,
+    /// These processes, started by it.
+    Successors(Vec<Process>),
+    /// Nothing.
+    Over,
 }
 
 /// Starts the version of `record`.
@@ -109,7 +127,9 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
     }
     Ok(RunningApp {
         container: record.container.clone(),
+        first_started: processes::start(child.id()).unwrap_or_default(),
         child: Mutex::new(child),
+        after: Mutex::new(After::First),
         lock: Mutex::new(lock),
         reports_up: record.launch.reports_up && health.is_some(),
         health,
@@ -173,6 +193,8 @@ pub(super) fn surround(command: &mut Command, record: &InstalledRecord, around: 
 
 /// Between two looks at a child where the system offers no way to wait for it without reaping it.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long those are waited for at a time that go on in the place of the first process.
+const LONGEST_WAIT_FOR_SUCCESSORS: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at a child that was asked to end.
 const LOOK_WHILE_ENDING: Duration = Duration::from_millis(10);
 
@@ -210,12 +232,17 @@ impl RunningApp {
     /// Whether another instance of the same version runs, now that this one has ended.
     pub fn has_instance(&self, home: &Home) -> bool {
         // Our own hold on the lock went with the end of the app.
-        RunningLock::is_held(home, &self.container)
+        RunningLock::is_started(home, &self.container)
     }
 
-    /// Whether a process that this one has started lives, now that it has ended: one that goes on in its place, or a helper.
+    /// Whether a process that this one has started lives, now that it has ended: a helper, as far as it is known.
     pub fn has_left_a_process(&self, home: &Home) -> bool {
         RunningLock::is_inherited(home, &self.container)
+    }
+
+    /// Whether other processes go on in the place of the first one, which has ended.
+    pub fn was_handed_over(&self) -> bool {
+        self.ended().is_none() && self.first_ended().is_some()
     }
 
     /// The last lines of what it wrote to standard error, as far as that was kept.
@@ -232,9 +259,19 @@ impl RunningApp {
         true
     }
 
-    /// The process that runs it.
+    /// The process that the launcher has started.
     pub fn process(&self) -> u32 {
         self.child().id()
+    }
+
+    /// The processes that run it: the one that the launcher has started, or those that go on in its place.
+    pub fn processes(&self) -> Vec<u32> {
+        // Looks who goes on.
+        let _ = self.ended();
+        match &*self.after() {
+            After::Successors(successors) => successors.iter().map(|process| process.id).collect(),
+            After::First | After::Over => vec![self.process()],
+        }
     }
 
     /// It has said by another way that it is up: written down as if it had said so in its file, which outlives this launcher.
@@ -261,15 +298,79 @@ impl RunningApp {
         self.asked.load(Ordering::Acquire)
     }
 
-    /// The app's exit status if it has ended.
+    /// The exit status of the app's first process if that has ended and nobody goes on in its place.
     pub fn ended(&self) -> Option<ExitStatus> {
+        let status = self.first_ended()?;
+        self.is_over(status).then_some(status)
+    }
+
+    /// The exit status of the app's first process if that has ended.
+    pub fn first_ended(&self) -> Option<ExitStatus> {
         let status = self.child().try_wait().ok().flatten();
         if status.is_some() {
             self.ran.get_or_init(|| self.started.elapsed());
-            // Processes that the app left behind may still hold it; we no longer do.
-            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
         status
+    }
+
+    fn after(&self) -> MutexGuard<'_, After> {
+        self.after.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody goes on in the place of the first process, which has ended with `status`.
+    fn is_over(&self, status: ExitStatus) -> bool {
+        let mut after = self.after();
+        let successors = match &mut *after {
+            After::Over => return true,
+            After::First => self.successors_of_first(status),
+            After::Successors(successors) => {
+                let ended = successors.extract_if(.., |process| !processes::is_alive(process.id, &process.started));
+                let ended: Vec<Process> = ended.collect();
+                if !successors.is_empty() {
+                    return false;
+                }
+                self.successors_of(&ended)
+            }
+        };
+        if successors.is_empty() {
+            *after = After::Over;
+            // Processes that the app left behind may still hold it; we no longer do.
+            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+            return true;
+        }
+        tracing::info!(processes = ?successors.iter().map(|process| process.id).collect::<Vec<_>>(), "the app was handed over");
+        *after = After::Successors(successors);
+        false
+    }
+
+    /// Who goes on in the place of the first process. What a crash leaves behind is a helper, and a session that ends takes all along.
+    fn successors_of_first(&self, status: ExitStatus) -> Vec<Process> {
+        let record = Process { id: self.process(), started: self.first_started.clone(), ..Process::default() };
+        if status.code().is_some() { self.successors_of(&[record]) } else { self.note_ends(&[record]) }
+    }
+
+    /// Notes who goes on in the place of processes that have ended, and that these were seen to end.
+    fn successors_of(&self, ended: &[Process]) -> Vec<Process> {
+        let seen = Some(SeenEnd { lifetime: self.lifetime(), asked: self.was_asked_to_end() });
+        let start = self.health.as_ref().and_then(|health| std::path::absolute(health.path()).ok());
+        let start = start.as_ref().map(|start| start.as_os_str());
+        let mut successors = Vec::new();
+        if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(last) = ended.last() {
+                successors = lock.successors(&Ended { started: &last.started, start, seen });
+            }
+            // Noted first: a kill in between leaves one too many.
+            successors.iter().for_each(|process| lock.run_by(process.id));
+        }
+        self.note_ends(ended);
+        successors
+    }
+
+    fn note_ends(&self, ended: &[Process]) -> Vec<Process> {
+        if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
+            ended.iter().for_each(|process| lock.note_end(process.id));
+        }
+        Vec::new()
     }
 
     /// Blocks until the app ends, without using the processor. Others may ask and end it meanwhile.
@@ -277,6 +378,10 @@ impl RunningApp {
         loop {
             if let Some(status) = self.ended() {
                 return status;
+            }
+            if self.first_ended().is_some() {
+                processes::wait_for_any(&self.processes(), LONGEST_WAIT_FOR_SUCCESSORS);
+                continue;
             }
             #[cfg(unix)]
             {
@@ -308,6 +413,7 @@ impl RunningApp {
                 child.kill()?;
                 child.wait()?;
                 drop(child);
+                self.end_successors(true);
             }
             std::thread::sleep(LOOK_WHILE_ENDING);
         }
@@ -323,6 +429,16 @@ impl RunningApp {
             let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
             if let (Ok(None), Some(pid)) = (child.try_wait(), pid) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
+        self.end_successors(false);
+    }
+
+    /// Asks those to end that go on in the place of the first process, or ends them.
+    fn end_successors(&self, by_force: bool) {
+        if let After::Successors(successors) = &*self.after() {
+            for process in successors.iter().filter(|process| processes::is_alive(process.id, &process.started)) {
+                processes::end(process.id, by_force);
             }
         }
     }

@@ -1,15 +1,17 @@
 //! Locks that the system releases when their holder ends, however it ends. A running version's lock is inherited by the app, and by
-//! whatever the app starts and leaves behind (a browser); so beside the lock stands which process is the app itself, with its start
-//! time, so that a process id used again is not taken for it:
+//! whatever the app starts and leaves behind (a browser); so beside the lock stands which processes are the app itself, with their start
+//! times, so that a process id used again is not taken for one:
 //!
 //! ```text
 //! <home>/running/<id>                    the lock
-//! <home>/running/<id>.d/<pid>            a process that runs the version, holding its start time; dead ones go at the next start
+//! <home>/running/<id>.d/<pid>            a process that runs the version, holding its start time, and whether its end was seen; dead
+//!                                        ones go at the next start
 //! <home>/running/<id>.d/<pid>.launcher   a launcher that is about to start it; it counts only with the lock
 //! ```
 //!
 //! The two are known apart: a noted process counts also where nobody holds the lock, since Windows' programs inherit none, and some
-//! programs close whatever they have inherited.
+//! programs close whatever they have inherited. A process that goes on in the place of one that is noted, or uses the version's files,
+//! counts as well (see [`super::successors`]).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -17,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::processes::{self, Process};
+use super::successors::{self, Bond, Ended, Place};
 use super::{Home, StoreError};
 use crate::look;
 use crate::model::ContainerId;
@@ -83,6 +87,7 @@ impl NotStarting {
 pub struct RunningLock {
     file: File,
     records: PathBuf,
+    place: Place,
 }
 
 impl RunningLock {
@@ -112,7 +117,7 @@ impl RunningLock {
                 Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
             }
         }
-        let lock = Self { file, records: records(home, id) };
+        let lock = Self { file, records: records(home, id), place: place(home, id) };
         if let Err(error) = lock.write(&launcher(std::process::id()), std::process::id()) {
             tracing::warn!(%error, "the running version is known by its lock only");
         }
@@ -175,7 +180,7 @@ impl RunningLock {
 
     /// Not durable: after a power cut no process is alive.
     fn write(&self, name: &str, process: u32) -> std::io::Result<()> {
-        let Some(started) = process::start(process) else { return Ok(()) };
+        let Some(started) = processes::start(process) else { return Ok(()) };
         std::fs::create_dir_all(&self.records)?;
         // Under a name that is no process until it is whole.
         let part = self.records.join(format!("{name}{PART}"));
@@ -188,15 +193,38 @@ impl RunningLock {
         let _ = std::fs::remove_file(self.records.join(process.to_string()));
     }
 
+    /// The end of `process` was seen, and so was who goes on in its place.
+    pub(super) fn note_end(&self, process: u32) {
+        let path = self.records.join(process.to_string());
+        if let Ok(Some(started)) = look::read(&path, look::SMALL) {
+            let ended = format!("{}{ENDED}", String::from_utf8_lossy(&started));
+            if let Err(error) = std::fs::write(&path, ended) {
+                tracing::info!(%error, "that the app has ended is not noted");
+            }
+        }
+    }
+
+    /// The processes that go on in the place of one that has ended.
+    pub(super) fn successors(&self, ended: &Ended) -> Vec<Process> {
+        let bound = successors::bound(&self.place).into_iter();
+        let follows = bound.filter(|(process, bond)| ended.is_followed_by(process, *bond));
+        follows.map(|(process, _)| process).collect()
+    }
+
     fn forget_dead(&self) {
-        for record in recorded(&self.records).filter(|record| !record.is_alive()) {
+        let dead: Vec<Record> = recorded(&self.records).filter(|record| !record.is_alive()).collect();
+        // A launcher that was ended did not see who went on in the place of its app.
+        for record in dead.iter().filter(|record| record.may_have_successor()) {
+            self.successors(&record.ended()).iter().for_each(|process| self.run_by(process.id));
+        }
+        for record in dead {
             let _ = std::fs::remove_file(self.records.join(record.name()));
         }
         // Notes that a kill left half written.
         for part in look::entries_if_readable(&self.records) {
             let name = part.file_name();
             let writer = name.to_str().and_then(|name| name.strip_suffix(PART)?.split('.').next()?.parse().ok());
-            if writer.is_some_and(|writer: u32| process::start(writer).is_none()) {
+            if writer.is_some_and(|writer: u32| processes::start(writer).is_none()) {
                 let _ = std::fs::remove_file(part.path());
             }
         }
@@ -234,8 +262,7 @@ impl RunningLock {
         let _ = &self.file;
     }
 
-    /// Whether some process runs `id`: one of those that are noted is alive; or the lock is held, and either nobody is noted or a launcher
-    /// is about to start it.
+    /// Whether some process runs `id`: one that a launcher has started, one that went on in its place, or any that uses its files.
     pub fn is_held(home: &Home, id: &ContainerId) -> bool {
         // What cannot be asked may be held: the version is left alone.
         Self::held(home, id).unwrap_or(true)
@@ -243,6 +270,16 @@ impl RunningLock {
 
     /// [`Self::is_held`], or why it cannot be asked.
     fn held(home: &Home, id: &ContainerId) -> io::Result<bool> {
+        Ok(Self::started(home, id)? || has_successor(home, id))
+    }
+
+    /// Whether a launcher has started `id`, and it runs: one of the processes that are noted is alive; or the lock is held, and either
+    /// nobody is noted or a launcher is about to start it.
+    pub fn is_started(home: &Home, id: &ContainerId) -> bool {
+        Self::started(home, id).unwrap_or(true)
+    }
+
+    fn started(home: &Home, id: &ContainerId) -> io::Result<bool> {
         let (launchers, apps): (Vec<Record>, Vec<Record>) = recorded(&records(home, id)).partition(|record| record.is_launcher);
         // Where the system does not tell when a process was started, its id may be that of a later one: there the lock must be held too.
         let alone = |record: &Record| !record.started.is_empty() && record.is_alive();
@@ -286,6 +323,20 @@ fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
     Ok(is_held())
 }
 
+/// Whether a process that nobody has noted runs `id`.
+fn has_successor(home: &Home, id: &ContainerId) -> bool {
+    let dead: Vec<Record> =
+        recorded(&records(home, id)).filter(|record| !record.is_alive() && record.may_have_successor()).collect();
+    let counts = |(process, bond): (Process, Bond)| {
+        bond == Bond::Uses || dead.iter().any(|record| record.ended().is_followed_by(&process, bond))
+    };
+    successors::bound(&place(home, id)).into_iter().any(counts)
+}
+
+fn place(home: &Home, id: &ContainerId) -> Place {
+    Place::new(&home.container(id), &home.running().join(id.to_string()))
+}
+
 pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
     home.running().join(format!("{id}.d"))
 }
@@ -297,17 +348,31 @@ struct Record {
     started: String,
     /// It does not run the version, but is about to start it.
     is_launcher: bool,
+    /// Its end was seen.
+    has_ended: bool,
 }
 
 impl Record {
     fn is_alive(&self) -> bool {
-        process::is_alive(self.process, &self.started)
+        !self.has_ended && processes::is_alive(self.process, &self.started)
+    }
+
+    /// Whether somebody may have gone on in its place that nobody has noted.
+    fn may_have_successor(&self) -> bool {
+        !self.is_launcher && !self.has_ended && !self.started.is_empty()
+    }
+
+    fn ended(&self) -> Ended<'_> {
+        Ended { started: &self.started, start: None, seen: None }
     }
 
     fn name(&self) -> String {
         if self.is_launcher { launcher(self.process) } else { self.process.to_string() }
     }
 }
+
+/// What stands behind the start time of a process whose end was seen.
+const ENDED: &str = " ended";
 
 /// The name of a launcher's record.
 fn launcher(process: u32) -> String {
@@ -325,77 +390,13 @@ fn recorded(folder: &Path) -> impl Iterator<Item = Record> + use<> {
         let launcher = name.strip_suffix(LAUNCHER);
         let process = launcher.unwrap_or(name).parse().ok()?;
         let started = look::read(&entry.path(), look::SMALL).ok()??;
-        Some(Record { process, started: String::from_utf8(started).ok()?, is_launcher: launcher.is_some() })
+        let started = String::from_utf8(started).ok()?;
+        let (has_ended, started) = match started.strip_suffix(ENDED) {
+            Some(started) => (true, started.to_owned()),
+            None => (false, started),
+        };
+        Some(Record { process, started, is_launcher: launcher.is_some(), has_ended })
     })
-}
-
-/// What the system tells of a process that need not be our child.
-mod process {
-    /// What tells a process from a later one with the same id; `None` if it is not alive or the system does not say.
-    #[cfg(target_os = "linux")]
-    pub fn start(process: u32) -> Option<String> {
-        start_in(&std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn start_in(stat: &str) -> Option<String> {
-        // proc_pid_stat(5): the second field is the program's name in parentheses and may hold anything; the third is the state, the
-        // 22nd the start in clock ticks since boot.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?;
-        let ended = ["Z", "X"].contains(&state);
-        if ended { None } else { fields.nth(18).map(str::to_owned) }
-    }
-
-    /// Other systems tell the start through calls that `unsafe` code needs; there a process id used again counts as alive.
-    #[cfg(all(unix, not(target_os = "linux")))]
-    pub fn start(process: u32) -> Option<String> {
-        let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw)?;
-        match rustix::process::test_kill_process(id) {
-            Ok(()) | Err(rustix::io::Errno::PERM) => Some(String::new()),
-            Err(_) => None,
-        }
-    }
-
-    /// When the system made it; it stays known for a while after its end, which is asked for as well.
-    #[cfg(windows)]
-    pub fn start(process: u32) -> Option<String> {
-        use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, WAIT_TIMEOUT};
-        use windows_sys::Win32::System::Threading::{
-            GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, WaitForSingleObject,
-        };
-
-        let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
-        let (mut made, mut ended, mut kernel, mut user) = (zero, zero, zero, zero);
-        // SAFETY: the times are written to the addresses of four records of their kind; the handle is this function's own and is closed once.
-        #[allow(unsafe_code)]
-        let is_running = unsafe {
-            let handle = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE, 0, process);
-            if handle.is_null() {
-                return None;
-            }
-            let told = GetProcessTimes(handle, &raw mut made, &raw mut ended, &raw mut kernel, &raw mut user);
-            let is_running = told != 0 && WaitForSingleObject(handle, 0) == WAIT_TIMEOUT;
-            CloseHandle(handle);
-            is_running
-        };
-        is_running.then(|| (u64::from(made.dwHighDateTime) << 32 | u64::from(made.dwLowDateTime)).to_string())
-    }
-
-    #[cfg(target_os = "linux")]
-    pub fn is_alive(process: u32, started: &str) -> bool {
-        match crate::look::again(|| std::fs::read_to_string(format!("/proc/{process}/stat"))) {
-            Ok(stat) => start_in(&stat).as_deref() == Some(started),
-            // ESRCH: it ended while it was asked for. Without a handle left, say, it may be alive: then the version is left alone.
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => false,
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub fn is_alive(process: u32, started: &str) -> bool {
-        start(process).as_deref() == Some(started)
-    }
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {

@@ -55,7 +55,7 @@ pub(super) fn demo(
     if common.json {
         return Ok(Ending::Done);
     }
-    Ok(match driver::start(&session.context())?.wait() {
+    Ok(match driver::start(&session.context(), &|_| ())?.wait() {
         status if status.success() => Ending::Done,
         _ => Ending::Failed,
     })

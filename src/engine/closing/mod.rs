@@ -84,8 +84,8 @@ struct Closing<'a> {
     plan: ClosePlan,
     /// It was told by its channel.
     heard: bool,
-    /// When the polite signal was sent.
-    signalled: Option<Instant>,
+    /// When the polite signal was sent, and to whom.
+    signalled: Option<(Instant, Vec<u32>)>,
     wait: ClosingWait,
 }
 
@@ -108,7 +108,7 @@ pub fn wait_for_own_end(app: &RunningApp, channel: &ChannelSlot, limit: Duration
 
 /// Whether a question of the app is open.
 fn asks_its_person(app: &RunningApp) -> bool {
-    let tree = processes::tree(app.process());
+    let tree = processes::trees(&app.processes());
     let windows = Desktop::connect().and_then(|desktop| desktop.windows(&tree));
     windows.is_ok_and(|windows| own_windows(&tree, windows).iter().any(|window| window.modal))
 }
@@ -173,7 +173,7 @@ impl<'a> Closing<'a> {
 
     /// Looks at the app's windows, and does what is to be done next.
     fn look(&mut self) -> ClosingWait {
-        let tree = processes::tree(self.app.process());
+        let tree = processes::trees(&self.app.processes());
         let windows = match &self.desktop {
             Ok(desktop) => desktop.windows(&tree),
             Err(Unseen::NoDisplay) => Ok(Vec::new()),
@@ -191,7 +191,9 @@ impl<'a> Closing<'a> {
                 return self.unseen();
             }
         };
-        if windows.is_empty() && !self.heard && !self.plan.has_seen_windows() {
+        // Helpers that its windows have left are asked as well.
+        let was_never_seen = || !self.heard && !self.plan.has_seen_windows();
+        if windows.is_empty() && (self.app.was_handed_over() || was_never_seen()) {
             let hidden = may_face_a_person(&self.desktop, &tree);
             return if hidden { ClosingWait::Unreachable } else { self.signal() };
         }
@@ -223,18 +225,23 @@ impl<'a> Closing<'a> {
 
     /// A program in the background: no window, no display, no terminal.
     fn signal(&mut self) -> ClosingWait {
-        let since = *self.signalled.get_or_insert_with(|| {
-            tracing::info!("the app runs in the background and gets the system's signal to end");
-            self.app.ask_politely();
-            Instant::now()
-        });
+        let processes = self.app.processes();
+        let since = match &self.signalled {
+            Some((since, asked)) if *asked == processes => *since,
+            _ => {
+                tracing::info!("the app runs in the background and gets the system's signal to end");
+                self.app.ask_politely();
+                self.signalled = Some((Instant::now(), processes));
+                Instant::now()
+            }
+        };
         if since.elapsed() < SIGNAL_WITHIN { ClosingWait::App } else { ClosingWait::Unreachable }
     }
 }
 
 /// Whether the app, or a program of its own, has a window open. Where that cannot be seen it counts as yes.
 pub fn may_have_window(app: &RunningApp) -> bool {
-    let tree = processes::tree(app.process());
+    let tree = processes::trees(&app.processes());
     match Desktop::connect().and_then(|desktop| desktop.windows(&tree)) {
         Ok(windows) => !windows.is_empty(),
         Err(Unseen::NoDisplay) => false,

@@ -97,6 +97,7 @@ impl Dialog {
         let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
         match &self.view.phase {
             Phase::Idle if self.view.tells() => self.headline_told(),
+            Phase::Idle if self.view.starts => (texts.get("starting-title"), texts.get("starting-subtitle"), None),
             Phase::Idle => (texts.get("idle-title"), texts.get("idle-subtitle"), None),
             Phase::Checking if self.view.file_given => {
                 (texts.get("checking-file-title"), texts.get("checking-file-subtitle"), None)
@@ -146,7 +147,10 @@ impl Dialog {
                 };
                 (texts.get(title), texts.get(subtitle), mark)
             }
-            Phase::Switching { version } => (versioned("switching-title", version), texts.get("switching-subtitle"), None),
+            Phase::Switching { version } => {
+                let subtitle = if self.view.starts { "switching-subtitle-start" } else { "switching-subtitle" };
+                (versioned("switching-title", version), texts.get(subtitle), None)
+            }
             Phase::Launched { version } => {
                 let subtitle = if self.view.finished() { "launched-subtitle" } else { "launched-subtitle-told" };
                 (versioned("launched-title", version), texts.get(subtitle), Some(Mark::Done))

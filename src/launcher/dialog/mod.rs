@@ -354,6 +354,7 @@ impl Dialog {
                 let room = self.body_height - 60.0;
                 self.release_notes(ui, room);
             }
+            Phase::Idle if self.view.starts => self.waiting(ui),
             Phase::Idle | Phase::Launched { .. } | Phase::Cancelled => {}
         }
     }

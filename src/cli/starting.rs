@@ -1,0 +1,106 @@
+//! The way to the app's start, as far as somebody has to wait on it: whatever takes longer than a moment there is told, in the window or
+//! on standard error, and in the log.
+//!
+//! In: a start. Out: what the start came to, and words while it lasts. Never: a start that waits for the telling (the window may be closed,
+//! and standard error may not be read; the start goes on), or a word about a start that takes no longer than usual.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::output::Output;
+use super::shown::{self, Options};
+use super::streams::error_line;
+use crate::engine::context::Context;
+use crate::engine::mailbox::{self, Handle};
+use crate::engine::protocol::{Event, Phase};
+use crate::launcher::ViewState;
+
+/// From here on a start takes long: nobody waits five seconds without a word, and a window needs some time to open.
+const TELL_AFTER: Duration = Duration::from_millis(2500);
+/// How often standard error is told that it still lasts.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
+
+/// Hears what a start is doing.
+pub type Tell<'a> = &'a (dyn Fn(Event) + Sync);
+
+/// Begins a start on a thread of its own; tells what it does if it lasts. Without a thread nothing is told.
+pub fn start<T: Send>(context: &Context, options: Options, output: &Output, begin: impl Fn(Tell) -> T + Sync) -> T {
+    let (handle, end) = mailbox::channel();
+    let emitter = end.emitter();
+    let tell = move |event| emitter.emit(event);
+    let (ended, is_ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let work = || {
+            // Both go with the start, also where it panics: the window closes, and whoever waits goes on.
+            let (_end, _ended) = (end, ended);
+            begin(&tell)
+        };
+        let starting = std::thread::Builder::new().name("start".to_owned()).spawn_scoped(scope, work);
+        let Ok(starting) = starting else { return begin(&|_| ()) };
+        if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
+            let view = what_lasts(&handle);
+            tracing::warn!(phase = ?view.phase, "the start lasts");
+            if options.headless || !shown::show(context, &handle, view, options) {
+                tell_in_terminal(&handle, output, &is_ended);
+            }
+        }
+        starting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// What a window begins with.
+fn what_lasts(handle: &Handle) -> ViewState {
+    let mut view = ViewState::of_start();
+    handle.take().into_iter().for_each(|event| view.apply(event));
+    view
+}
+
+fn tell_in_terminal(handle: &Handle, output: &Output, is_ended: &mpsc::Receiver<()>) {
+    let mut view = ViewState::of_start();
+    // The events before were taken when the wait was noticed.
+    view.apply(Event::Phase { phase: handle.phase() });
+    loop {
+        for event in handle.take() {
+            output.event(&event);
+            view.apply(event);
+        }
+        error_line(&line(output, &view));
+        if is_ended.recv_timeout(TELL_AGAIN) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+fn line(output: &Output, view: &ViewState) -> String {
+    let texts = &output.texts;
+    let (title, why) = match &view.phase {
+        Phase::Switching { version } => {
+            let title = texts.with("switching-title", &[("version", &version.to_string())]);
+            let (done, total) = (view.progress.done, view.progress.total);
+            let why = if total > done { texts.taken_along(done, total) } else { texts.get("switching-subtitle-start") };
+            (title, why)
+        }
+        _ => (texts.get("starting-title"), texts.get("starting-subtitle")),
+    };
+    texts.with("detail-line", &[("name", &title), ("value", &why)])
+}
+
+/// Tells on standard error that the launcher itself waits for a disk, until the value is dropped: before its settings are read there is
+/// no window.
+pub struct SlowDisk(#[allow(dead_code)] mpsc::Sender<()>);
+
+impl SlowDisk {
+    /// `words` once it lasts.
+    pub fn watch(words: String) -> Option<Self> {
+        let (ended, is_ended) = mpsc::channel::<()>();
+        let began = Instant::now();
+        let watch = move || {
+            if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
+                error_line(&words);
+                let _ = is_ended.recv();
+                tracing::warn!(seconds = began.elapsed().as_secs(), "the launcher's own files came slowly");
+            }
+        };
+        std::thread::Builder::new().name("slow disk".to_owned()).spawn(watch).ok().map(|_| Self(ended))
+    }
+}

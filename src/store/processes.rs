@@ -1,0 +1,351 @@
+//! What the system tells of processes, which need not be children of this one.
+//!
+//! In: process ids. Out: when a process was started, and what binds it to a version. Never: a decision about what that means (that is
+//! made in [`super::successors`]). A process that another user owns, or that ends during the look, is left out.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A living process of this user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Process {
+    pub id: u32,
+    /// When it was started, in the system's own words (see [`start`]).
+    pub started: String,
+    /// How long ago that was, where the system tells.
+    pub age: Option<Duration>,
+    /// Its program.
+    pub program: Option<PathBuf>,
+    /// Its working folder.
+    pub folder: Option<PathBuf>,
+    /// What it was called with, its own name first.
+    pub arguments: Vec<OsString>,
+    /// `KUZFLOW_HOME` in its environment: the version's folder.
+    pub version: Option<OsString>,
+    /// `KUZFLOW_HEALTH` in its environment: no two starts have the same.
+    pub start: Option<OsString>,
+}
+
+/// Clock ticks of [`Process::started`] in a second.
+pub(super) const TICKS: u64 = if cfg!(windows) { 10_000_000 } else { 100 };
+
+pub(super) use system::{all, end, holds_open, is_alive, maps, start, wait_for_any};
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::fs;
+    use std::io::{self, Read as _};
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+    use super::{Duration, OsString, PathBuf, Process, TICKS};
+    use crate::look;
+    use std::path::Path;
+
+    /// What tells a process from a later one with the same id; `None` if it is not alive or the system does not say.
+    pub fn start(process: u32) -> Option<String> {
+        start_in(&read_stat(process).ok()?)
+    }
+
+    fn read_stat(process: u32) -> io::Result<String> {
+        let mut text = Vec::new();
+        fs::File::open(of(process, "stat"))?.read_to_end(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn start_in(stat: &str) -> Option<String> {
+        // proc_pid_stat(5): the second field is the program's name in parentheses and may hold anything; the third is the state, the
+        // 22nd the start in clock ticks since boot.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?;
+        let ended = ["Z", "X"].contains(&state);
+        if ended { None } else { fields.nth(18).map(str::to_owned) }
+    }
+
+    /// Whether `process` is the one that was started then.
+    pub fn is_alive(process: u32, started: &str) -> bool {
+        match look::again(|| read_stat(process)) {
+            Ok(stat) => start_in(&stat).as_deref() == Some(started),
+            // ESRCH: it ended while it was asked for. Without a handle left, say, it may be alive: then the version is left alone.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => false,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    fn of(process: u32, what: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{process}/{what}"))
+    }
+
+    /// The living processes of this user.
+    pub fn all() -> Vec<Process> {
+        let now = since_boot();
+        let id = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        let ids = look::entries(Path::new("/proc")).unwrap_or_default().into_iter().filter_map(id);
+        ids.filter_map(|id| look_at(id, now)).collect()
+    }
+
+    fn since_boot() -> Option<Duration> {
+        let text = look::read(Path::new("/proc/uptime"), look::SMALL).ok()??;
+        let seconds: f64 = std::str::from_utf8(&text).ok()?.split_whitespace().next()?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    fn look_at(id: u32, now: Option<Duration>) -> Option<Process> {
+        // Only the owner may ask for it.
+        let program = fs::read_link(of(id, "exe")).ok()?;
+        let started = start(id)?;
+        let age = || Some(now?.saturating_sub(Duration::from_millis(started.parse::<u64>().ok()? * 1000 / TICKS)));
+        let (mut version, mut health) = (None, None);
+        for variable in words(id, "environ") {
+            let variable = variable.as_bytes();
+            if let Some(value) = variable.strip_prefix(b"KUZFLOW_HOME=") {
+                version = Some(OsString::from_vec(value.to_owned()));
+            } else if let Some(value) = variable.strip_prefix(b"KUZFLOW_HEALTH=") {
+                health = Some(OsString::from_vec(value.to_owned()));
+            }
+        }
+        Some(Process {
+            id,
+            age: age(),
+            started,
+            program: Some(program),
+            folder: fs::read_link(of(id, "cwd")).ok(),
+            arguments: words(id, "cmdline"),
+            version,
+            start: health,
+        })
+    }
+
+    /// The words of such a file, each ended by a zero byte.
+    fn words(id: u32, what: &str) -> Vec<OsString> {
+        let bytes = look::read(&of(id, what), look::SMALL).ok().flatten().unwrap_or_default();
+        let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+        words.map(|word| OsString::from_vec(word.to_owned())).collect()
+    }
+
+    /// Whether it has a file below `folder` in its memory: a library, say.
+    pub fn maps(process: u32, folder: &Path) -> bool {
+        let maps = look::read(&of(process, "maps"), look::LARGE).ok().flatten().unwrap_or_default();
+        let mut folder = folder.as_os_str().as_bytes().to_owned();
+        folder.push(b'/');
+        maps.split(|byte| *byte == b'\n').any(|line| line.windows(folder.len()).any(|part| part == folder))
+    }
+
+    /// Whether it has the file `path` open.
+    pub fn holds_open(process: u32, path: &Path) -> bool {
+        let open = look::entries(&of(process, "fd")).unwrap_or_default();
+        open.iter().any(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == path))
+    }
+
+    /// Blocks until one of these processes ends, at most for `limit`; without using the processor where the system can.
+    pub fn wait_for_any(processes: &[u32], limit: Duration) {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        use rustix::process::{Pid, PidfdFlags, pidfd_open};
+        let open = |id: &u32| pidfd_open(Pid::from_raw(i32::try_from(*id).ok()?)?, PidfdFlags::empty()).ok();
+        let opened: Vec<_> = processes.iter().filter_map(open).collect();
+        let mut waiting: Vec<_> = opened.iter().map(|process| PollFd::new(process, PollFlags::IN)).collect();
+        let limit = Timespec { tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), tv_nsec: limit.subsec_nanos().into() };
+        if waiting.len() < processes.len() || poll(&mut waiting, Some(&limit)).is_err() {
+            // One has ended meanwhile, or this system is too old.
+            std::thread::sleep(super::LOOK);
+        }
+    }
+
+    pub use super::unix::end;
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+mod system {
+    use super::{Duration, OsString, PathBuf, Process};
+    use std::path::Path;
+
+    /// Other systems tell the start through calls that `unsafe` code needs; there a process id used again counts as alive.
+    pub fn start(process: u32) -> Option<String> {
+        let id = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw)?;
+        match rustix::process::test_kill_process(id) {
+            Ok(()) | Err(rustix::io::Errno::PERM) => Some(String::new()),
+            Err(_) => None,
+        }
+    }
+
+    /// Whether `process` is the one that was started then.
+    pub fn is_alive(process: u32, started: &str) -> bool {
+        start(process).as_deref() == Some(started)
+    }
+
+    /// The living processes with their programs, which is all that `ps` tells in a form that can be read.
+    pub fn all() -> Vec<Process> {
+        let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let process = |line: &str| {
+            let (id, program) = line.trim_start().split_once(' ')?;
+            let program = Some(PathBuf::from(OsString::from(program.trim())));
+            Some(Process { id: id.parse().ok()?, program, ..Process::default() })
+        };
+        text.lines().filter_map(process).collect()
+    }
+
+    pub fn maps(_process: u32, _folder: &Path) -> bool {
+        false
+    }
+
+    pub fn holds_open(_process: u32, _path: &Path) -> bool {
+        false
+    }
+
+    pub fn wait_for_any(_processes: &[u32], limit: Duration) {
+        std::thread::sleep(limit.min(super::LOOK));
+    }
+
+    pub use super::unix::end;
+}
+
+#[cfg(unix)]
+mod unix {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    /// Asks a process to end, or ends it.
+    pub fn end(process: u32, by_force: bool) {
+        if let Some(id) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(id, if by_force { Signal::KILL } else { Signal::TERM });
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use super::{Duration, OsString, PathBuf, Process, TICKS};
+    use std::os::windows::ffi::OsStringExt as _;
+    use std::path::Path;
+    use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT};
+    use windows_sys::Win32::System::Diagnostics::ToolHelp::{
+        CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
+    };
+    use windows_sys::Win32::System::Threading::{
+        GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE,
+        QueryFullProcessImageNameW, TerminateProcess, WaitForSingleObject,
+    };
+
+    /// Seconds from 1601, where the system's clock begins, to 1970.
+    const BEFORE_1970: u64 = 11_644_473_600;
+
+    struct Open(HANDLE);
+
+    impl Open {
+        fn new(process: u32, rights: u32) -> Option<Self> {
+            // SAFETY: no pointers; the handle is this value's own.
+            #[allow(unsafe_code)]
+            let handle = unsafe { OpenProcess(rights, 0, process) };
+            (!handle.is_null()).then_some(Self(handle))
+        }
+    }
+
+    impl Drop for Open {
+        fn drop(&mut self) {
+            // SAFETY: the handle is this value's own and is closed once.
+            #[allow(unsafe_code)]
+            unsafe {
+                CloseHandle(self.0);
+            }
+        }
+    }
+
+    /// When the system made it; it stays known for a while after its end, which is asked for as well.
+    pub fn start(process: u32) -> Option<String> {
+        let open = Open::new(process, PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE)?;
+        let zero = FILETIME { dwLowDateTime: 0, dwHighDateTime: 0 };
+        let (mut made, mut ended, mut kernel, mut user) = (zero, zero, zero, zero);
+        // SAFETY: the times are written to the addresses of four records of their kind.
+        #[allow(unsafe_code)]
+        let is_running = unsafe {
+            let told = GetProcessTimes(open.0, &raw mut made, &raw mut ended, &raw mut kernel, &raw mut user);
+            told != 0 && WaitForSingleObject(open.0, 0) == WAIT_TIMEOUT
+        };
+        is_running.then(|| (u64::from(made.dwHighDateTime) << 32 | u64::from(made.dwLowDateTime)).to_string())
+    }
+
+    /// Whether `process` is the one that was started then.
+    pub fn is_alive(process: u32, started: &str) -> bool {
+        start(process).as_deref() == Some(started)
+    }
+
+    fn program(process: u32) -> Option<PathBuf> {
+        let open = Open::new(process, PROCESS_QUERY_LIMITED_INFORMATION)?;
+        let mut name = vec![0_u16; 32768];
+        let mut length = u32::try_from(name.len()).ok()?;
+        // SAFETY: the name is written to a buffer of the length that is told.
+        #[allow(unsafe_code)]
+        let told = unsafe { QueryFullProcessImageNameW(open.0, 0, name.as_mut_ptr(), &raw mut length) };
+        let name = name.get(..usize::try_from(length).ok()?).filter(|_| told != 0)?;
+        Some(OsString::from_wide(name).into())
+    }
+
+    /// The living processes that can be asked.
+    pub fn all() -> Vec<Process> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
+        let age = |started: &str| {
+            let made = Duration::from_millis(started.parse::<u64>().ok()? / (TICKS / 1000));
+            Some((now? + Duration::from_secs(BEFORE_1970)).saturating_sub(made))
+        };
+        let process = |id| {
+            let started = start(id)?;
+            let age = age(&started);
+            Some(Process { id, started, age, program: program(id), ..Process::default() })
+        };
+        ids().into_iter().filter_map(process).collect()
+    }
+
+    fn ids() -> Vec<u32> {
+        let mut found = Vec::new();
+        // SAFETY: the entry is a plain record that says its own size; the handle is this function's own and is closed once.
+        #[allow(unsafe_code)]
+        unsafe {
+            let snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
+            if snapshot == INVALID_HANDLE_VALUE {
+                return found;
+            }
+            let mut entry: PROCESSENTRY32W = std::mem::zeroed();
+            entry.dwSize = u32::try_from(size_of::<PROCESSENTRY32W>()).unwrap_or_default();
+            let mut more = Process32FirstW(snapshot, &raw mut entry);
+            while more != 0 {
+                found.push(entry.th32ProcessID);
+                more = Process32NextW(snapshot, &raw mut entry);
+            }
+            CloseHandle(snapshot);
+        }
+        found
+    }
+
+    pub fn maps(_process: u32, _folder: &Path) -> bool {
+        false
+    }
+
+    pub fn holds_open(_process: u32, _path: &Path) -> bool {
+        false
+    }
+
+    pub fn wait_for_any(processes: &[u32], limit: Duration) {
+        let Some(open) = processes.first().and_then(|process| Open::new(*process, PROCESS_SYNCHRONIZE)) else {
+            return std::thread::sleep(super::LOOK);
+        };
+        // SAFETY: no pointers; the handle lives until the end of this function.
+        #[allow(unsafe_code)]
+        unsafe {
+            WaitForSingleObject(open.0, u32::try_from(limit.as_millis()).unwrap_or(u32::MAX - 1));
+        }
+    }
+
+    /// Ends a process; there is no signal that asks for it.
+    pub fn end(process: u32, by_force: bool) {
+        if let Some(open) = Open::new(process, PROCESS_TERMINATE).filter(|_| by_force) {
+            // SAFETY: no pointers; the handle lives until the end of this function.
+            #[allow(unsafe_code)]
+            unsafe {
+                TerminateProcess(open.0, 1);
+            }
+        }
+    }
+}
+
+/// Between two looks where the system offers no way to wait.
+const LOOK: Duration = Duration::from_millis(500);
