@@ -1,15 +1,16 @@
-//! The HTTP client: HTTP/1.1 only, so that each request has a connection of its own; bytes as they are stored, never encoded;
-//! redirects few and never from https to http; proxies from the environment.
+//! The HTTP client: HTTP/1.1 only, so that each request has a connection of its own; bytes as they are stored, but for JSON documents,
+//! which may come compressed; redirects few and never from https to http; proxies from the environment.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE};
 use reqwest::redirect::Policy;
 use url::Url;
 
 use super::FetchError;
+use super::encoding::{self, Body, GZIP, Refused};
 use super::retry::{self, Failed};
 use crate::https;
 use crate::model::node::{is_local, redacted};
@@ -81,24 +82,34 @@ impl Client {
     }
 
     /// As [`Self::get`]; `arrived` is told how many bytes come, as they come. A fault that passes (the connection broke, the node asks
-    /// for a pause, a name was not found) is waited out, as it is for the pieces of a package.
+    /// for a pause, a name was not found) is waited out, as it is for the pieces of a package. JSON may come compressed; `limit` is that of
+    /// the document itself.
     pub async fn get_counting(&self, url: &Url, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Bytes, FetchError> {
-        let mut tries = 0;
+        let (mut tries, mut compressed) = (0, encoding::is_worth_it(url));
         loop {
             tries += 1;
-            let failed = match self.get_once(url, limit, arrived).await {
+            let failed = match self.get_once(url, limit, compressed, arrived).await {
                 Ok(body) => return Ok(body),
                 Err(failed) => failed,
             };
+            // Something on the way compresses badly; as it is stored it may come through.
+            if compressed && matches!(failed.error, FetchError::WrongAnswer { .. }) {
+                compressed = false;
+                continue;
+            }
             let Some(pause) = retry::pause(&failed, tries) else { return Err(failed.error) };
             tracing::debug!(url = %redacted(url), error = %failed.error, ?pause, "a small document is asked for again");
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn get_once(&self, url: &Url, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Bytes, Failed> {
+    async fn get_once(&self, url: &Url, limit: u64, compressed: bool, arrived: &(dyn Fn(u64) + Sync)) -> Result<Bytes, Failed> {
         let late = |_| FetchError::TimedOut { url: redacted(url), seconds: self.document_silence.as_secs() };
-        let response = tokio::time::timeout(self.document_silence, self.http.get(url.clone()).send()).await;
+        let mut request = self.http.get(url.clone());
+        if compressed {
+            request = request.header(ACCEPT_ENCODING, GZIP);
+        }
+        let response = tokio::time::timeout(self.document_silence, request.send()).await;
         let response = response.map_err(late)?.map_err(|source| http(url, source))?;
         if let Err(error) = check_status(url, response.status()) {
             return Err(Failed { error, retry_after: super::response::retry_after(response.headers()) });
@@ -186,16 +197,18 @@ async fn read(
     silence: Duration,
     arrived: &(dyn Fn(u64) + Sync),
 ) -> Result<Bytes, FetchError> {
-    let (mut body, mut steady) = (BytesMut::new(), Steady::new(silence, Instant::now()));
+    let encoding = response.headers().get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes().to_vec());
+    let (mut body, mut steady) = (Body::new(encoding.as_deref(), limit), Steady::new(silence, Instant::now()));
+    let refused = |refused| match refused {
+        Refused::TooLarge => FetchError::TooLarge { url: redacted(url), limit },
+        Refused::NotGzip => FetchError::WrongAnswer { url: redacted(url), reason: "what came is not whole gzip".to_owned() },
+    };
     loop {
         let late = |_| FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() };
         let chunk = tokio::time::timeout(silence, response.chunk()).await.map_err(late)?;
-        let Some(chunk) = chunk.map_err(|source| http(url, source))? else { return Ok(body.freeze()) };
-        if (body.len() + chunk.len()) as u64 > limit {
-            return Err(FetchError::TooLarge { url: redacted(url), limit });
-        }
+        let Some(chunk) = chunk.map_err(|source| http(url, source))? else { return body.finish().map_err(refused) };
+        body.push(&chunk).map_err(refused)?;
         arrived(chunk.len() as u64);
-        body.extend_from_slice(&chunk);
         if !steady.goes_on(chunk.len() as u64, Instant::now()) {
             return Err(FetchError::TimedOut { url: redacted(url), seconds: silence.as_secs() });
         }
@@ -320,5 +333,68 @@ mod tests {
         let mut steady = Steady::new(Duration::from_secs(30), start);
         assert!(steady.goes_on(1 << 20, start + second * 30));
         assert!(!steady.goes_on(1, start + second * 61));
+    }
+
+    /// A node that answers each request by what its head says.
+    fn node(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Url {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/metadata/7.targets.json", listener.local_addr().unwrap()).parse().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut head, mut part) = (stream.unwrap(), Vec::new(), [0; 1024]);
+                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let count = stream.read(&mut part).unwrap();
+                    head.extend_from_slice(&part[..count]);
+                }
+                let _ = stream.write_all(&answer(&String::from_utf8_lossy(&head).to_ascii_lowercase()));
+            }
+        });
+        url
+    }
+
+    fn answer(fields: &str, body: &[u8]) -> Vec<u8> {
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    }
+
+    #[tokio::test]
+    async fn json_comes_compressed_from_nodes_that_can_and_plain_from_others() {
+        use std::io::Write as _;
+        let document = b"{\"signed\": {}}".repeat(100);
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&document).unwrap();
+        let packed = encoder.finish().unwrap();
+        let client = Client::new(&ClientOptions::default()).unwrap();
+        let (whole, cut) = (answer("content-encoding: gzip\r\n", &packed), answer("content-encoding: gzip\r\n", &packed[..20]));
+        let plain = answer("", &document);
+        let asks = |head: &str| head.contains("accept-encoding: gzip\r\n");
+        let (compressing, ignoring, broken) = (
+            node({
+                let (whole, plain) = (whole.clone(), plain.clone());
+                move |head| if asks(head) { whole.clone() } else { plain.clone() }
+            }),
+            node({
+                let plain = plain.clone();
+                move |_| plain.clone()
+            }),
+            node(move |head| if asks(head) { cut.clone() } else { plain.clone() }),
+        );
+        for url in [&compressing, &ignoring, &broken] {
+            assert_eq!(client.get(url, document.len() as u64).await.unwrap(), document);
+            let short = client.get(url, document.len() as u64 - 1).await;
+            assert!(matches!(short, Err(FetchError::TooLarge { .. })), "{short:?}");
+        }
+        let came = std::sync::atomic::AtomicU64::new(0);
+        let count = |bytes| {
+            came.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        };
+        client.get_counting(&compressing, 1 << 20, &count).await.unwrap();
+        assert_eq!(came.into_inner(), packed.len() as u64);
+        // A span is never asked for compressed.
+        let other = compressing.join("/targets/package").unwrap();
+        for asked in [client.ask(&other, &(0..10), false).await, client.ask(&compressing, &(0..10), false).await] {
+            assert!(asked.unwrap().headers().get(CONTENT_ENCODING).is_none());
+        }
     }
 }

@@ -18,6 +18,7 @@
 
 mod client;
 mod download;
+mod encoding;
 mod job;
 mod lane;
 mod memory;

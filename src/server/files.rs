@@ -16,13 +16,17 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path as PathParameter, State};
-use axum::http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderName, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
 
 use super::Shared;
+use super::compressed::{self, Compressed};
 use super::conditions::{Portion, portion};
 use super::refusal::Refusal;
 use super::repository::LARGEST_DOCUMENT;
@@ -87,18 +91,31 @@ pub(super) async fn send_target(root: &Path, location: &str, method: &Method, he
 
 async fn send_document(shared: &Shared, location: String, method: &Method, headers: &HeaderMap) -> Result<Response, Refusal> {
     let documents = shared.documents.clone();
-    let document = on_disk(shared.repository.root().join(location), move |path| documents.read(path)).await?;
-    let entity = Entity {
-        etag: format!("\"{}\"", document.digest),
-        length: document.length(),
-        content_type: "application/json",
-        cache: ASK_AGAIN,
+    let wants_gzip = compressed::is_accepted(headers);
+    let (document, packed) = on_disk(shared.repository.root().join(location), move |path| {
+        let document = documents.read(path)?;
+        let packed = if wants_gzip { documents.compressed.of(document.digest, &document.bytes)? } else { None };
+        Ok((document, packed))
+    })
+    .await?;
+    // Two forms are two entities: whoever has a part of one must not go on with the other.
+    let (etag, is_packed) = match &packed {
+        Some(_) => (format!("\"{}-gzip\"", document.digest), true),
+        None => (format!("\"{}\"", document.digest), false),
     };
+    let bytes = packed.unwrap_or_else(|| document.bytes.clone());
+    let entity = Entity { etag, length: bytes.len() as u64, content_type: "application/json", cache: ASK_AGAIN };
     let slice = |part: Range<u64>| {
-        let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(document.bytes.len());
-        Body::from(document.bytes.slice(bound(part.start)..bound(part.end)))
+        let bound = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+        Body::from(bytes.slice(bound(part.start)..bound(part.end)))
     };
-    Ok(entity.answer(method, headers, slice))
+    let mut response = entity.answer(method, headers, slice);
+    response.headers_mut().insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    if is_packed && response.status() == StatusCode::OK {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response.headers_mut().remove(ACCEPT_RANGES);
+    }
+    Ok(response)
 }
 
 /// A name from a request as one plain part of a path. Everything else does not exist: separators of any system, `..`, device
@@ -230,6 +247,7 @@ pub(super) async fn on_disk<T: Send + 'static>(
 #[derive(Default)]
 pub(super) struct Documents {
     kept: Mutex<HashMap<PathBuf, Arc<Document>>>,
+    compressed: Compressed,
     /// Held while a large one is read: a crowd that asks for a new one at once must not read it once for each.
     reading: Mutex<()>,
 }

@@ -23,12 +23,14 @@
 //! 14,000 update checks a second with release notes, 24,000 `timestamp.json`, 66,000 `/healthz`, the access log included.
 
 mod access;
+mod compressed;
 mod conditions;
 mod events;
 mod files;
 mod health;
 mod nodes;
 mod open_files;
+mod page;
 mod patches;
 mod patience;
 mod places;
@@ -257,6 +259,7 @@ impl Shared {
 
     fn router(&self) -> Router {
         Router::new()
+            .route("/", get(page::front))
             .route("/metadata/{name}", get(files::metadata))
             .route("/targets/{name}", get(files::target))
             .route("/nodes.json", get(files::nodes))

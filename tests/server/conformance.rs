@@ -56,7 +56,6 @@ fn package_cases() -> Vec<Case> {
 fn refused_paths(outside: &str) -> Vec<String> {
     let digest = Digest::of(b"old");
     [
-        "/",
         "/targets/",
         "/targets",
         "/metadata/",
@@ -141,6 +140,8 @@ fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
         assert_eq!((part.status, &part.body[..]), (206, &answer.body[2..9]), "{who}: {path}");
     }
 
+    comes_compressed(who, address, repository);
+
     let outside = repository.path().parent().unwrap().join("outside");
     for path in refused_paths(outside.to_str().unwrap().trim_start_matches('/')) {
         let answer = get(address, &path);
@@ -150,6 +151,27 @@ fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
     for method in ["POST", "PUT", "DELETE"] {
         let answer = ask(address, method, &package_path(), &[("Content-Length", "0")]);
         assert!([403, 405].contains(&answer.status), "{who}: {method}: {answer:?}");
+    }
+}
+
+/// What launchers do: they fetch JSON as gzip, and read what was signed.
+fn comes_compressed(who: &str, address: SocketAddr, repository: &Repository) {
+    let stored = std::fs::read(repository.path().join("metadata/1.targets.json")).unwrap();
+    let client = kuzflow::fetch::Client::new(&kuzflow::fetch::ClientOptions::default()).unwrap();
+    let came = std::sync::atomic::AtomicU64::new(0);
+    let count = |bytes| {
+        came.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+    };
+    let url = format!("http://{address}/metadata/1.targets.json").parse().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let document = runtime.block_on(client.get_counting(&url, stored.len() as u64, &count)).unwrap();
+    assert!(document == stored, "{who}: another document");
+    let came = came.into_inner();
+    assert!(came < stored.len() as u64 / 2, "{who}: {came} of {} bytes", stored.len());
+    for (accepts, encoding) in [("gzip", Some("gzip")), ("br", None), ("gzip;q=0", None)] {
+        let head = ask(address, "HEAD", "/metadata/1.targets.json", &[("Accept-Encoding", accepts)]);
+        assert_eq!((head.status, head.field("content-encoding")), (200, encoding), "{who}: {accepts}");
+        assert!(head.field("vary").is_some_and(|vary| vary.eq_ignore_ascii_case("accept-encoding")), "{who}: {head:?}");
     }
 }
 
@@ -165,6 +187,22 @@ fn the_server_serves_a_repository_as_any_static_host() {
     with_traps(&repository);
     let server = Server::start(repository.options());
     conforms("server", server.address, &repository);
+    // Each form has its own tag, and a range is of the document as it is stored.
+    let path = "/metadata/1.targets.json";
+    let packed = ask(server.address, "GET", path, &[("Accept-Encoding", "gzip")]);
+    let (tag, plain) = (packed.field("etag").unwrap(), get(server.address, path));
+    assert_ne!(Some(tag), plain.field("etag"));
+    let known = ask(server.address, "GET", path, &[("Accept-Encoding", "gzip"), ("If-None-Match", tag)]);
+    assert_eq!((known.status, known.field("content-encoding"), known.body.len()), (304, None, 0));
+    let part = ask(server.address, "GET", path, &[("Accept-Encoding", "gzip"), ("Range", "bytes=2-8")]);
+    assert_eq!((part.status, part.field("content-encoding"), &part.body[..]), (206, None, &plain.body[2..9]));
+    let other = ask(server.address, "GET", path, &[("Range", "bytes=2-8"), ("If-Range", tag)]);
+    assert_eq!((other.status, other.body == plain.body), (200, true), "a part of another form is not gone on with");
+
+    let page = get(server.address, "/");
+    let text = String::from_utf8(page.body.clone()).unwrap();
+    assert_eq!((page.status, page.field("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(text.contains("update server") && text.contains("2.0.0") && !text.contains("1.0.0"), "{text}");
     let answer = get(server.address, "/nowhere");
     assert_eq!(answer.field("x-kuzflow-node"), Some("上海-1"));
     assert_eq!((answer.json()["error"].as_str(), answer.field("cache-control")), (Some("not_found"), Some("no-store")));

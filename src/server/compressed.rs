@@ -1,0 +1,93 @@
+//! JSON documents as gzip, for clients that ask for it: each is compressed once and kept.
+//!
+//! In: what a request accepts, and a document. Out: its compressed form, where that is worth it. Never: ranges of it, or files of
+//! `targets`, which are compressed already.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT_ENCODING, RANGE};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::model::Digest;
+
+/// Documents below this many bytes are sent as they are: a packet is a packet.
+const SMALLEST: usize = 1024;
+/// Compressed documents that are kept, bytes together.
+const KEPT: usize = 32 << 20;
+
+/// Whether the answer may be compressed: the client says so, and wants all of it.
+pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|line| line.to_str().ok());
+    let accepts = |choice: &str| {
+        let mut parts = choice.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let refuses =
+            |part: &str| part.strip_prefix("q=").is_some_and(|weight| weight.parse().is_ok_and(|weight: f32| weight <= 0.0));
+        name.eq_ignore_ascii_case("gzip") && !parts.any(refuses)
+    };
+    !headers.contains_key(RANGE) && lines.flat_map(|line| line.split(',')).any(|choice| accepts(choice.trim()))
+}
+
+/// Compressed documents by the digest of what they are.
+#[derive(Default)]
+pub(super) struct Compressed {
+    kept: Mutex<HashMap<Digest, Bytes>>,
+}
+
+impl Compressed {
+    /// The compressed form of a document; `None` where that is not worth it. It may take a second for a large one: not on a thread that
+    /// answers. Who asks meanwhile waits, so that a crowd compresses it once.
+    pub(super) fn of(&self, digest: Digest, document: &[u8]) -> io::Result<Option<Bytes>> {
+        if document.len() < SMALLEST {
+            return Ok(None);
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(&digest) {
+            return Ok(Some(known.clone()));
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+        encoder.write_all(document)?;
+        let packed = Bytes::from(encoder.finish()?);
+        if packed.len() >= document.len() {
+            return Ok(None);
+        }
+        if kept.values().map(Bytes::len).sum::<usize>() + packed.len() > KEPT {
+            kept.clear();
+        }
+        kept.insert(digest, packed.clone());
+        Ok(Some(packed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_whoever_names_it_and_wants_all() {
+        let accepted = |fields: &[(&str, &str)]| {
+            let field = |(name, value): &(&str, &str)| Some((name.parse().ok()?, value.parse().ok()?));
+            is_accepted(&fields.iter().filter_map(field).collect())
+        };
+        let of = |value: &str| accepted(&[("accept-encoding", value)]);
+        assert!(of("gzip") && of("br, GZIP") && of("gzip;q=0.5, identity") && of("gzip; q=1"));
+        assert!(!of("identity") && !of("br, zstd") && !of("gzip;q=0") && !of("gzip; q=0.0") && !of("*") && !of("x-gzipped"));
+        assert!(!accepted(&[]) && !accepted(&[("accept-encoding", "gzip"), ("range", "bytes=0-9")]));
+    }
+
+    #[test]
+    fn small_documents_and_noise_stay_as_they_are() {
+        let compressed = Compressed::default();
+        let of = |bytes: &[u8]| compressed.of(Digest::of(bytes), bytes).unwrap();
+        assert_eq!(of(&[b' '; SMALLEST - 1]), None);
+        assert!(of(&[b' '; SMALLEST]).unwrap().len() < 100);
+        let mut noise = [0; 4096];
+        fastrand::Rng::with_seed(1).fill(&mut noise);
+        assert_eq!(of(&noise), None);
+    }
+}
