@@ -201,3 +201,63 @@ fn what_is_published_needs_no_keys_to_be_published_again() {
     assert!(back.code == 1 && back.errors.contains("patches") && back.events.is_empty(), "{}", back.errors);
     assert_eq!(publish(&new, &["--keys", text(&away)]).code, 0);
 }
+
+/// What a timer can sign is not all that kuzflow.toml says; it must not look as if it were.
+#[test]
+fn refresh_says_what_launchers_do_not_hear_of() {
+    let world = World::new();
+    let repo = world.path("publisher");
+    let refresh = || say(&["refresh", "--repo", text(&repo)]);
+    publish(&world, 1);
+    assert!(!refresh().errors.contains("renew"));
+    let settings = repo.join("kuzflow.toml");
+    let before = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, format!("{before}\n[[nodes]]\nid = \"eu\"\nurl = \"https://eu.example.com/\"\n")).unwrap();
+    let told = refresh();
+    assert!(told.code == 0 && told.errors.contains("[[nodes]]") && told.errors.contains("kuzflow renew"), "{}", told.errors);
+    assert!(fs::read_to_string(repo.join("repository/nodes.json")).unwrap().contains("eu.example.com"));
+    assert_eq!(say(&["renew", "--repo", text(&repo)]).code, 0);
+    assert!(!refresh().errors.contains("renew"));
+}
+
+#[test]
+fn init_names_the_server_that_says_when_there_is_something_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = |name: &str, more: &[&str]| {
+        let path = folder.path().join(name);
+        let told = say(&[&["init", text(&path), "--app", "sample"], more].concat());
+        (told.code, told.errors, fs::read_to_string(path.join("launcher/launcher.toml")).unwrap_or_default())
+    };
+    let (_, _, local) = init("local", &[]);
+    assert!(local.contains("api = \"http://127.0.0.1:8080/\""), "the quick start has push: {local}");
+    let (_, _, fixed) = init("static", &["--node", "https://cdn.example.com/"]);
+    assert!(!fixed.contains("\napi ="), "a static host has none: {fixed}");
+    let (_, _, both) = init("both", &["--node", "https://cdn.example.com/", "--api", "https://api.example.com/"]);
+    assert!(both.contains("api = \"https://api.example.com/\""), "{both}");
+    assert!(fs::read_to_string(folder.path().join("both/kuzflow.toml")).unwrap().contains("api = \"https://api.example.com/\""));
+    let (code, errors, _) = init("wrong", &["--api", "api.example.com"]);
+    assert!(code == 1 && errors.contains("--api") && !folder.path().join("wrong").exists(), "{errors}");
+}
+
+/// Each says what is wrong, with which file, and what to do, before any work.
+#[test]
+fn wrong_calls_name_their_fault_and_the_way_out() {
+    let world = World::new();
+    let repo = world.path("publisher");
+    publish(&world, 1);
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let told = say(arguments);
+        assert!([1, 2].contains(&told.code), "{arguments:?}: {}", told.errors);
+        assert!(words.iter().all(|word| told.errors.contains(word)), "{arguments:?}: {}", told.errors);
+    };
+    let (here, nowhere) = (text(&repo), world.path("nowhere"));
+    refused(&["apply", text(&nowhere), "--old", here, "--out", "x"], &["the pack", "nowhere"]);
+    refused(&["publish-launcher", text(&nowhere), "--repo", here], &["no launcher", "nowhere"]);
+    refused(&["publish", text(&nowhere), "--repo", here], &["no package", "nowhere"]);
+    refused(&["serve", "--repo", here, "--listen", "localhost"], &["127.0.0.1:8080"]);
+    refused(&["retire", "1.0.0", "--channel", "beta", "--repo", here], &["in the channel stable"]);
+    fs::remove_file(repo.join("repository/metadata/timestamp.json")).unwrap();
+    for verb in ["list", "refresh", "renew"] {
+        refused(&[verb, "--repo", here], &["incomplete", "timestamp.json", "backup"]);
+    }
+}

@@ -176,12 +176,12 @@ pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Failure> {
     let threads = threads(arguments.threads);
     let pack =
         File::open(&arguments.pack).map_err(|error| format!("cannot open the pack {}: {error}", arguments.pack.display()))?;
-    let file = FileBytes::new(pack)?;
     let is_empty = arguments.out.read_dir().is_ok_and(|mut entries| entries.next().is_none());
     if arguments.out.exists() && !is_empty {
         return Err(format!("{} is there already; name a new folder with --out", arguments.out.display()).into());
     }
     let old = FolderTree::open(&arguments.old)?;
+    let file = FileBytes::new(pack)?;
     let opened = Pack::open(&file, old.manifest())?;
     let parent = arguments.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let scratch = tempfile::Builder::new().prefix(".kuzflow-apply-").tempdir_in(parent)?;

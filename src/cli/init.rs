@@ -41,6 +41,10 @@ pub struct InitArguments {
     /// Where the repository will be served; may be given several times. `kuzflow serve` on this computer if absent, for a first try.
     #[arg(long = "node", value_name = "URL")]
     nodes: Vec<String>,
+    /// The address where `kuzflow serve` answers: launchers hear there at once of a release. Without it they look every two hours; a static
+    /// host has none.
+    #[arg(long, value_name = "URL")]
+    api: Option<String>,
     /// The channel of releases that name none.
     #[arg(long, value_name = "NAME", default_value = "stable")]
     channel: String,
@@ -64,6 +68,11 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
     for (number, text) in (1..).zip(&arguments.nodes) {
         // The text itself is not repeated: it may hold a password.
         nodes.push(Node::at(address(text).map_err(|error| format!("the address of node {number} cannot be used: {error}"))?));
+    }
+    let mut client = toml::Table::new();
+    if let Some(text) = &arguments.api {
+        let api = address(text).map_err(|error| format!("the address of --api cannot be used: {error}"))?;
+        client.insert("api".to_owned(), api.to_string().into());
     }
     let app_folder = arguments.app_folder.clone().unwrap_or_else(|| PathBuf::from("."));
     if !app_folder.is_dir() {
@@ -90,6 +99,7 @@ pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
             channel: arguments.channel,
             nodes: distinct(nodes),
             recipe,
+            client,
             ..ProjectSettings::new(name, display_name)
         },
         root_keys: arguments.root_keys,

@@ -36,6 +36,9 @@ pub struct PublishLauncherArguments {
 pub fn publish(arguments: PublishLauncherArguments, say: &Say) -> Result<Ending, Box<dyn std::error::Error>> {
     let PublishLauncherArguments { file, place, platform, launcher_version, level } = arguments;
     let (project, keyring) = place.open()?;
+    if !file.is_file() {
+        return Err(format!("there is no launcher {}", file.display()).into());
+    }
     let platform = platform.unwrap_or_else(Platform::current);
     let launcher = LauncherToPublish { path: file, platform, version: launcher_version, level };
     let (transaction, described) = when_free(PATIENCE, || project.publish_launcher(&launcher, &keyring, host::now()))?;

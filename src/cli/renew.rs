@@ -53,6 +53,12 @@ pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failur
     if expired > 0 {
         say.line(&format!("{expired} old patches are taken out"));
     }
+    if project.has_unsigned_launcher_settings()? {
+        error_line(
+            "warning: what kuzflow.toml says to launchers ([client], [[nodes]]) has changed, and is signed by the targets key: nodes.json \
+             is up to date, and launchers take over the rest after `kuzflow renew --keys DIR` or the next release",
+        );
+    }
     finish(&project, told, expired, say)
 }
 

@@ -128,6 +128,15 @@ pub enum PublishError {
         /// What does not hold.
         reason: String,
     },
+    /// A file of the repository's metadata is missing.
+    #[error(
+        "the repository is incomplete: there is no {}. Bring its folder back from a backup, or from a node that serves it",
+        path.display()
+    )]
+    Incomplete {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The version is published, with other bytes. Clients may have it: give the build another version.
     #[error("{container} is published already with other bytes; a changed build needs a new version")]
     AlreadyPublished {

@@ -57,7 +57,11 @@ impl Project {
             }
             (Some(found), _) => found,
             (None, Some(said)) => said.clone(),
-            (None, None) => return Err(refuse("it does not say its version, so that must be given".to_owned())),
+            (None, None) => {
+                return Err(refuse(
+                    "it is no launcher, or does not say its version; name that with --launcher-version".to_owned(),
+                ));
+            }
         };
         let lock = self.lock()?;
         let current = self.current()?;

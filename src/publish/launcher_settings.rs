@@ -9,7 +9,7 @@ use tough::schema::Targets;
 
 use super::error::PublishError;
 use super::project::Project;
-use super::repository::{is_there, target, target_name};
+use super::repository::{is_there, release_of, target, target_name};
 use super::settings::ProjectSettings;
 use super::transaction::Step;
 use crate::model::Digest;
@@ -42,6 +42,18 @@ impl ProjectSettings {
 }
 
 impl Project {
+    /// Whether launchers do not know yet what kuzflow.toml says to them: it is signed by the offline keys, so `refresh` cannot bring it.
+    /// Before the first release nobody has heard anything else.
+    ///
+    /// # Errors
+    /// Those of reading the repository.
+    pub fn has_unsigned_launcher_settings(&self) -> Result<bool, PublishError> {
+        let signed = self.current()?.targets.signed.signed;
+        let mut wanted = signed.clone();
+        self.renew_launcher_settings(&mut wanted)?;
+        Ok(signed.targets.values().any(|target| release_of(target).is_some()) && wanted.targets != signed.targets)
+    }
+
     /// Puts the settings of launchers into `targets`, as they are now; gives the step that brings the file.
     pub(super) fn renew_launcher_settings(&self, targets: &mut Targets) -> Result<Option<Step>, PublishError> {
         let refuse =

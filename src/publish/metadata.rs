@@ -321,7 +321,10 @@ fn follow<T: Role + DeserializeOwned>(folder: &Path, name: &str, entry: Option<&
 
 fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Document<T>, PublishError> {
     let path = folder.join(file);
-    let bytes = std::fs::read(&path).map_err(at(&path))?;
+    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => PublishError::Incomplete { path },
+        _ => at(&path)(error),
+    })?;
     let signed = serde_json::from_slice(&bytes)
         .map_err(|error| PublishError::Damaged { file: file.to_owned(), reason: error.to_string() })?;
     Ok(Document { signed, bytes })

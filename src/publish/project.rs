@@ -288,8 +288,12 @@ impl Project {
     /// A `launcher.toml` that finds this repository. Without a node, one on this machine: for a first try with `kuzflow serve`.
     fn launcher_settings(&self) -> Result<Vec<u8>, PublishError> {
         let mut nodes = self.settings.public_nodes();
+        let named = self.settings.client.get("api").and_then(toml::Value::as_str);
+        let mut api = named.map(str::parse::<url::Url>).transpose().map_err(|error| self.unwritable(error))?;
         if nodes.is_empty() {
-            let local = "http://127.0.0.1:8080/".parse().map_err(|error| self.unwritable(error))?;
+            let local: url::Url = "http://127.0.0.1:8080/".parse().map_err(|error| self.unwritable(error))?;
+            // Where `kuzflow serve` answers, it can also say when there is something new.
+            api.get_or_insert_with(|| local.clone());
             nodes.push(Node { id: "local".to_owned(), name: "local".to_owned(), ..Node::at(local) });
         }
         let settings = Settings {
@@ -300,7 +304,7 @@ impl Project {
             channel: self.settings.channel.clone(),
             region: "Global".to_owned(),
             nodes,
-            api: None,
+            api,
             update: UpdateSettings::default(),
             window: WindowSettings::default(),
             incremental_update: self.settings.incremental_update.clone(),

@@ -145,6 +145,12 @@ impl Project {
             }
             let here = |platform: &Platform| retirement.platform.as_ref().is_none_or(|wanted| wanted == platform);
             let was_there = self.retired()?.iter().any(|was| was.version == *version && here(&was.platform));
+            if let Some(other) = releases.iter().find(|release| release.container.version == *version) {
+                let (container, channel) = (&other.container, &other.channel);
+                return Err(PublishError::Options(format!(
+                    "{container} is published, in the channel {channel}; nothing else of {version}"
+                )));
+            }
             if !was_there {
                 return Err(PublishError::NoSuchRelease { version: version.clone() });
             }

@@ -405,12 +405,39 @@ fn open(path: &Path) -> Result<File, StoreError> {
     // Whoever can open it can hold it: other users could keep this one from updating.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    look::open_with(&mut options, path).map_err(StoreError::io("open", path))
+    let file = look::open_with(&mut options, path).map_err(StoreError::io("open", path))?;
+    #[cfg(unix)]
+    keep_to_owner(&file);
+    Ok(file)
+}
+
+/// A lock that an older launcher made could be opened by all. Whoever may not change that (another user's home) goes on.
+#[cfg(unix)]
+fn keep_to_owner(file: &File) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = file.metadata() else { return };
+    if metadata.permissions().mode() & 0o077 != 0
+        && let Err(error) = file.set_permissions(std::fs::Permissions::from_mode(0o600))
+    {
+        tracing::debug!(%error, "others can open the lock");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_all_could_open_is_its_owners_afterwards() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        drop(HomeLock::take(&Home::new(folder.path())).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
     #[test]
     fn one_launcher_at_a_time() {
