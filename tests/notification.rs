@@ -39,7 +39,7 @@ impl Window {
     fn open(state: ViewState, look: Look) -> Self {
         let (handle, engine) = mailbox::channel();
         let options = NotificationOptions {
-            app_name: "LabelImg".to_owned(),
+            app_name: look.app.to_owned(),
             icon: None,
             language: look.language,
             theme: look.theme,
@@ -288,6 +288,20 @@ fn every_word_fits_in_both_languages() {
     }
 }
 
+#[test]
+fn a_long_name_of_an_app_leaves_the_version_to_be_read() {
+    let whole = "Photogrammetry Workbench Professional XXL";
+    for app in [whole, "图像标注与数据集管理平台专业版企业增强版图像标注与数据集管理平台专业版企业增"] {
+        for (scene, version) in [("offer-incremental", " 1.8.6"), ("ready", " 1.8.6 is ready"), ("swapped", " 1.8.6 is in use")] {
+            let window = Window::open(scenes::state(scene, Language::English), Look { app, ..ENGLISH });
+            let labels = window.harness.root().children_recursive().filter_map(|node| node.accesskit_node().label());
+            let titles: Vec<String> = labels.filter(|label| label.ends_with(version)).collect();
+            let beginning: String = app.chars().take(2).collect();
+            assert!(titles.iter().any(|title| title.starts_with(&beginning) && title.contains('…')), "{scene}: {titles:?}");
+        }
+    }
+}
+
 /// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_NOTIFICATIONS` names (`all`, or names with commas), at the scale in
 /// `KUZFLOW_SCALE`.
 #[test]
@@ -304,7 +318,7 @@ fn pictures() {
         (Language::Chinese, Theme::Dark),
     ] {
         for scene in SCENES.into_iter().filter(|scene| wanted == "all" || wanted.split(',').any(|name| name == *scene)) {
-            let mut window = Window::open(scenes::state(scene, language), Look { language, theme, scale });
+            let mut window = Window::open(scenes::state(scene, language), Look { language, theme, scale, app: windows::app() });
             window.harness.remove_cursor();
             let height = window.harness.state().height();
             window.harness.set_size(egui::vec2(SIZE.x, height));

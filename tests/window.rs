@@ -12,7 +12,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use image::RgbaImage;
 use kuzflow::engine::mailbox;
-use kuzflow::engine::protocol::{Command, Event, NoUpdate, NodeState, Phase, ProblemKind};
+use kuzflow::engine::protocol::{Command, Event, FilesHeld, NoUpdate, NodeState, Phase, ProblemKind};
 use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
@@ -51,7 +51,7 @@ impl Window {
             state,
             handle,
             DialogOptions {
-                app_name: "LabelImg".to_owned(),
+                app_name: look.app.to_owned(),
                 icon: None,
                 language: look.language,
                 theme: look.theme,
@@ -473,7 +473,8 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
     window.emit(Event::Phase { phase: Phase::RollingBack });
     assert!(window.sees("Going back…") && window.closed().is_none());
     let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
-    window.emit(Event::Phase { phase: Phase::RolledBack { from, to, kept: "/kept/1.8.4".into() } });
+    let files = FilesHeld { of_left: true, of_active: true };
+    window.emit(Event::Phase { phase: Phase::RolledBack { from, to, kept: "/kept/1.8.4".into(), files } });
     assert!(window.sees("LabelImg 1.8.4 is back") && window.sees("/kept/1.8.4"));
     window.click("Open folder");
     assert!(!window.sees_part("Cannot open the folder"));
@@ -499,6 +500,15 @@ fn nothing_is_said_of_files_where_the_launcher_holds_none() {
         }
         window.click("Cancel");
     }
+    for scene in ["rolling-back-plain", "rolled-back-plain", "told-plain", "told-plain-details", "told-several-plain"] {
+        let start = scene.trim_end_matches("-details");
+        let mut window = Window::scene(start);
+        if start != scene {
+            window.click("Details");
+        }
+        assert!(!window.sees_part("our files") && !window.sees_part("What you did"), "{scene}");
+    }
+    assert!(Window::scene("rolled-back").sees_part("With your files") && Window::scene("rolling-back").sees_part("your files"));
 }
 
 #[test]
@@ -681,7 +691,7 @@ fn several_things_are_told_the_newest_first() {
     assert!(window.sees("3 things you should know"));
     let top = |window: &Window, label: &str| window.harness.get_by_label(label).rect().top();
     let order =
-        ["Version 1.8.6 did not start properly", "1.8.6 could not take over your files", "One of your files is kept twice"]
+        ["Version 1.8.6 did not start properly", "Version 1.8.6 could not be prepared", "One of your files is kept twice"]
             .map(|title| top(&window, title));
     assert!(order.is_sorted(), "{order:?}");
     assert_eq!((window.count("Details"), window.count("Got it")), (3, 0));
@@ -790,10 +800,11 @@ fn keys_are_enough() {
 
 #[test]
 fn nothing_is_drawn_while_nothing_happens() {
-    for scene in scenes::NAMES {
+    for scene in scenes::names() {
         // Those show that they wait.
-        if !["checking", "closing", "switching", "rolling-back", "strip-swapping"].contains(&scene) {
-            let mut window = Window::scene(scene);
+        let waiting = ["checking", "closing", "switching", "rolling-back", "rolling-back-plain", "strip-swapping", "repairing"];
+        if !waiting.contains(&scene.as_str()) {
+            let mut window = Window::scene(&scene);
             assert!(window.harness.run_ok().is_some_and(|steps| steps <= 2), "{scene} keeps drawing");
         }
     }
@@ -822,8 +833,8 @@ fn every_button_is_on_every_screen_from_the_first_frame_on_in_both_languages() {
         let low = room(screen).y < 400.0;
         for language in Language::ALL.into_iter().filter(|language| low || *language == Language::English) {
             let texts = Texts::new(language).of_app("LabelImg");
-            for scene in scenes::NAMES {
-                let state = scenes::state(scene, language);
+            for scene in scenes::names() {
+                let state = scenes::state(&scene, language);
                 let actions = state.actions();
                 let shown = [actions.primary, actions.secondary, actions.quiet].into_iter().flatten();
                 let name = |name: &str| texts.get(name);
@@ -870,6 +881,68 @@ fn the_window_keeps_its_size_from_the_offer_to_the_end() {
     }
     window.click("Details");
     assert_eq!(size(&window), before);
+}
+
+#[test]
+fn details_come_into_sight_on_a_low_screen() {
+    let screen = Some(room((1280.0, 800.0, 2.0)));
+    for (scene, below) in [("offer", "Method"), ("failed", "Copy details")] {
+        let mut window = Window::open_on(scenes::state(scene, Language::English), ENGLISH, screen);
+        window.click("Details");
+        let (first, foot) = (window.harness.get_by_label("Hide details").rect(), window.harness.ctx.content_rect().bottom() - 54.0);
+        assert!(window.sees(below) && first.bottom() < foot - 60.0, "{scene}: {first:?} of {foot}");
+    }
+}
+
+#[test]
+fn without_notes_the_particulars_are_to_be_seen() {
+    let window = Window::scene("notes-none");
+    assert!(window.sees("Method") && window.sees("Download size") && !window.sees_part("etails"));
+}
+
+#[test]
+fn notes_in_another_language_say_in_which() {
+    let chinese = Look { language: Language::Chinese, ..ENGLISH };
+    let scene = "notes-of-another-language";
+    assert!(Window::scene(scene).sees("What’s new (中文)"));
+    assert!(Window::open(scenes::state(scene, Language::Chinese), chinese).sees("更新内容（English）"));
+    assert!(Window::scene("offer").sees("What’s new"));
+}
+
+#[test]
+fn a_very_long_path_leaves_what_to_do_next_in_sight() {
+    let window = Window::open_on(
+        scenes::state("error-very-long", Language::English),
+        ENGLISH,
+        Some(room((1366.0, 768.0, 1.5))),
+    );
+    let next = "Check the disk and the folder’s permissions, close programs that use the file, then try again.";
+    let place = window.harness.get_by_label(next).rect();
+    assert!(place.bottom() < window.harness.ctx.content_rect().bottom() - 60.0, "{place:?}");
+    assert!(window.sees_part("/home/user/.local/share/labelimg") && window.sees_part("…"));
+}
+
+#[test]
+fn a_headline_says_what_failed() {
+    for (scene, headline) in [
+        ("problem-nonetwork", "The update was not completed"),
+        ("problem-launchfailed", "LabelImg cannot be started"),
+        ("problem-norollbackpoint", "This could not be done"),
+        ("first-failed", "The installation was not completed"),
+        ("did-not-start", "LabelImg did not start"),
+    ] {
+        assert_eq!(Window::scene(scene).count(headline), 1, "{scene}");
+    }
+}
+
+#[test]
+fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
+    let window = Window::scene("connecting");
+    assert!(window.sees("Connecting…") && !window.sees("0 B/s") && !window.sees("Estimating time left"));
+    for scene in ["one-node-silent", "all-silent"] {
+        let window = Window::scene(scene);
+        assert!(window.sees("Waiting") && !window.sees_part(" left") && !window.sees("0 B/s"), "{scene}");
+    }
 }
 
 #[test]
@@ -924,13 +997,17 @@ fn only_who_has_the_newest_version_is_told_so() {
 }
 
 /// Draws scenes into `target/pictures`: a few, or those that `KUZFLOW_PICTURES` names (`all`, or names with commas), at the scale in
-/// `KUZFLOW_SCALE`. `packaging/screenshots.sh` makes the README's pictures with it.
+/// `KUZFLOW_SCALE`, on a screen of `KUZFLOW_SCREEN` pixels (`1024x600`), of the app `KUZFLOW_APP`. `packaging/screenshots.sh` makes the README's pictures with it.
 #[test]
 fn pictures() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
     std::fs::create_dir_all(&folder).unwrap();
     let wanted = std::env::var("KUZFLOW_PICTURES").unwrap_or_else(|_| "offer,troubled,remove".to_owned());
     let scale = std::env::var("KUZFLOW_SCALE").map_or(1.0, |scale| scale.parse().unwrap());
+    let room = std::env::var("KUZFLOW_SCREEN").ok().map(|size| {
+        let (width, height) = size.split_once('x').unwrap();
+        room((width.parse().unwrap(), height.parse().unwrap(), scale))
+    });
     let looks = [
         (Language::Chinese, Theme::Light),
         (Language::English, Theme::Dark),
@@ -939,9 +1016,10 @@ fn pictures() {
     ];
     let named = std::env::var_os("KUZFLOW_PICTURES").is_some();
     for (language, theme) in looks.into_iter().take(if named { looks.len() } else { 2 }) {
-        for scene in scenes::NAMES.into_iter().chain(STEPS.into_iter().map(|(name, ..)| name)).chain(["drop"]) {
+        let steps = STEPS.into_iter().map(|(name, ..)| name).chain(["drop"]).map(str::to_owned);
+        for scene in scenes::names().into_iter().chain(steps) {
             if wanted == "all" || wanted.split(',').any(|name| name == scene) {
-                let picture = picture(scene, Look { language, theme, scale });
+                let picture = picture(&scene, Look { language, theme, scale, app: windows::app() }, room);
                 let colours: std::collections::HashSet<_> = picture.pixels().collect();
                 assert!(colours.len() > 100, "{scene} is empty");
                 picture.save(folder.join(format!("{scene}-{}-{theme:?}.png", language.tag()).to_lowercase())).unwrap();
@@ -955,7 +1033,16 @@ type Click = ((&'static str, &'static str), usize);
 const MENU: Click = (("已安装版本", "Installed versions"), 0);
 const DETAILS: (&str, &str) = ("详情", "Details");
 /// Pictures of what comes after clicks: a name, the scene it begins with, the clicks.
-const STEPS: [(&str, &str, &[Click]); 13] = [
+const END_APP: Click = (("不保存并退出…", "End without saving…"), 0);
+const STEPS: [(&str, &str, &[Click]); 21] = [
+    ("offer-details", "offer", &[(DETAILS, 0)]),
+    ("incremental-details", "offer-incremental", &[(DETAILS, 0)]),
+    ("chain-details", "long-incremental", &[(DETAILS, 0)]),
+    ("eight-details", "eight-offered", &[(DETAILS, 0)]),
+    ("file-details", "offer-file", &[(DETAILS, 0)]),
+    ("error-details", "error-very-long", &[(DETAILS, 0)]),
+    ("end-app", "closing-person", &[END_APP]),
+    ("told-plain-details", "told-plain", &[(DETAILS, 0)]),
     ("versions", "offer", &[MENU]),
     ("remove", "offer", &[MENU, (("移除", "Remove"), 0)]),
     ("details", "failed", &[(DETAILS, 0)]),
@@ -971,12 +1058,12 @@ const STEPS: [(&str, &str, &[Click]); 13] = [
     ("told-beside-details", "told-beside", &[(DETAILS, 0)]),
 ];
 
-fn picture(scene: &str, look: Look) -> RgbaImage {
+fn picture(scene: &str, look: Look, room: Option<egui::Vec2>) -> RgbaImage {
     let text = |(chinese, english)| if look.language == Language::Chinese { chinese } else { english };
     let (start, clicks) =
         STEPS.into_iter().find(|(name, ..)| *name == scene).map_or((scene, &[][..]), |(_, start, clicks)| (start, clicks));
     let start = if scene == "drop" { "offer" } else { start };
-    let mut window = Window::open(scenes::state(start, look.language), look);
+    let mut window = Window::open_on(scenes::state(start, look.language), look, room);
     if scene == "drop" {
         window.harness.input_mut().hovered_files.push(egui::HoveredFile { path: Some("/tmp/x".into()), ..Default::default() });
         window.harness.step();

@@ -138,9 +138,12 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
             output.say(&version("launched-title", new));
             output.result(json!({ "status": "launched", "version": new, "plan": plan }));
         }
-        Phase::RolledBack { from, to, kept } => {
+        Phase::RolledBack { from, to, kept, files } => {
             output.say(&version("rolled-back-title", to));
-            output.say(&texts.with("rolled-back-kept", &[("version", &from.to_string()), ("path", &kept.display().to_string())]));
+            if files.of_left {
+                let path = kept.display().to_string();
+                output.say(&texts.with("rolled-back-kept", &[("version", &from.to_string()), ("path", &path)]));
+            }
             output.result(json!({ "status": "rolled_back", "from": from, "version": to, "kept": kept.to_string_lossy() }));
         }
         Phase::Repaired(repaired) => tell_repaired(repaired, output),

@@ -361,10 +361,10 @@ impl Machine {
 
     fn rolled_back(&mut self, result: Result<RolledBackTo, Problem>) -> Vec<Effect> {
         match result {
-            Ok(RolledBackTo { from, to, kept, running }) => {
+            Ok(RolledBackTo { from, to, kept, files, running }) => {
                 self.setup.running = running;
                 (self.chosen, self.offer) = (None, None);
-                vec![self.enter(Phase::RolledBack { from, to, kept }), Effect::List]
+                vec![self.enter(Phase::RolledBack { from, to, kept, files }), Effect::List]
             }
             Err(problem) => {
                 let to = self.rolling_back.take();

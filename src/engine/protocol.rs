@@ -210,6 +210,8 @@ pub enum Phase {
         /// Where the user's files of the version that was left are kept.
         #[serde(serialize_with = "crate::model::readable::path")]
         kept: std::path::PathBuf,
+        /// Which of the two have files of the user.
+        files: FilesHeld,
     },
     /// The app runs in this version; the window may close.
     Launched {
@@ -428,6 +430,23 @@ pub struct InstalledVersion {
     /// Its folder.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
+}
+
+/// Which of two versions have files of the user in the launcher's folders; an app may keep them elsewhere. Without them nothing is said
+/// of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FilesHeld {
+    /// The version that was left.
+    pub of_left: bool,
+    /// The version that is active now.
+    pub of_active: bool,
+}
+
+impl FilesHeld {
+    /// Whether either has some.
+    pub const fn any(self) -> bool {
+        self.of_left || self.of_active
+    }
 }
 
 /// The user's files as a version had them when it was left.

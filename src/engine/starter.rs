@@ -16,10 +16,10 @@ use super::driver::{choose, start};
 use super::machine::{Back, Input, RolledBackTo};
 use super::mailbox::Emitter;
 use super::problem;
-use super::protocol::{Event, Problem, ProblemKind};
+use super::protocol::{Event, FilesHeld, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
-use crate::store::rollback;
+use crate::store::{rollback, usage};
 use crate::threads;
 
 /// How long an app that is about to end by itself may take, without asking its person anything.
@@ -102,7 +102,12 @@ impl Starter {
             self.start(context)?;
         }
         let back = back.map_err(|error| problem::of_store(&error))?;
-        Ok(RolledBackTo { from: back.from.version, to: back.record.container.version, kept: back.kept, running: launch })
+        let files = FilesHeld {
+            of_left: usage::holds_user_files(&back.kept),
+            of_active: usage::holds_user_files(&home.container(&back.record.container)),
+        };
+        let to = back.record.container.version;
+        Ok(RolledBackTo { from: back.from.version, to, kept: back.kept, files, running: launch })
     }
 }
 

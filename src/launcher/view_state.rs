@@ -330,6 +330,11 @@ impl ViewState {
         self.active().is_some_and(|active| active.holds_files)
     }
 
+    /// Whether the launcher holds any file of the user, of whichever version.
+    pub fn holds_any_files(&self) -> bool {
+        !self.kept.is_empty() || self.installed.iter().any(|version| version.holds_files)
+    }
+
     /// The active version, as far as is known.
     pub fn active(&self) -> Option<&InstalledVersion> {
         self.installed.iter().find(|version| version.active)
@@ -376,6 +381,11 @@ impl ViewState {
     pub fn stands_still(&self) -> bool {
         let faulty = |node: &NodeView| node.fault.is_some() || node.state == NodeState::Waiting;
         matches!(self.phase, Phase::Downloading { .. }) && self.active_nodes() == 0 && self.nodes.iter().any(faulty)
+    }
+
+    /// Whether a version waits for the app's restart.
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
     }
 
     /// Whether nothing is under way that a switch or a removal would disturb.

@@ -51,6 +51,17 @@ pub enum Happened {
     },
 }
 
+impl Happened {
+    /// Whether it concerns files of the user.
+    pub const fn concerns_files(&self) -> bool {
+        match self {
+            Self::RolledBack { holds_files, .. } => *holds_files,
+            Self::NotSwitched { .. } => false,
+            Self::Conflicts { .. } => true,
+        }
+    }
+}
+
 /// What notices from before it was noted mean.
 fn holds_files() -> bool {
     true

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // of texts that stand here
 
 use kuzflow::engine::protocol::{
-    ClosingWait, DiskUse, Event, FaultKind, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState,
+    ClosingWait, DiskUse, FilesHeld, Event, FaultKind, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState,
     Phase, Problem, ProblemKind, Progress, SwapObstacle,
 };
 use kuzflow::launcher::ViewState;
@@ -315,8 +315,17 @@ pub fn problem(kind: ProblemKind, subject: &str) -> Problem {
     Problem { kind, subject: subject.to_owned(), chain: chain.map(str::to_owned).to_vec() }
 }
 
+#[path = "rare_scenes.rs"]
+mod rare;
+
 /// Names of all scenes.
-pub const NAMES: [&str; 54] = [
+pub fn names() -> Vec<String> {
+    let usual = NAMES.into_iter().chain(rare::NAMES).map(str::to_owned);
+    usual.chain(rare::problem_scenes().map(|(name, _)| name)).collect()
+}
+
+/// Names of the scenes that most people meet.
+const NAMES: [&str; 54] = [
     "idle",
     "checking",
     "up-to-date",
@@ -401,6 +410,10 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
     let with_plan = |plan| phase(Phase::Offered { offer: Box::new(planned(language, plan)) });
     let downloading = phase(Phase::Downloading { version: version.clone() });
     let installing = phase(Phase::Installing { version: version.clone() });
+    if let Some(rare) = rare::events(name, language) {
+        events.extend(rare);
+        return events;
+    }
     events.extend(match name {
         "idle" => vec![phase(Phase::Idle)],
         "checking" => vec![phase(Phase::Checking)],
@@ -476,7 +489,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "rolling-back" => vec![phase(Phase::RollingBack)],
         "rolled-back" => {
             let to = Version::new(1, 8, 4);
-            vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, kept: folder("1.8.5") })]
+            vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, kept: folder("1.8.5"), files: FilesHeld { of_left: true, of_active: true } })]
         }
         "launched-told" => happened("told-conflicts").chain([phase(Phase::Launched { version })]).collect(),
         "long-offer" => vec![offered(|offer| {
@@ -522,6 +535,9 @@ fn happened(name: &str) -> impl Iterator<Item = Event> {
 
 /// A scene as a state.
 pub fn state(name: &str, language: Language) -> ViewState {
+    if let Some(state) = rare::state(name, language) {
+        return state;
+    }
     let notices = notices(name);
     let mut state = if notices.is_empty() { ViewState::with_nodes(&nodes(language)) } else { ViewState::telling(notices) };
     for event in events(name, language) {

@@ -17,10 +17,16 @@ pub struct Look {
     pub language: Language,
     pub theme: Theme,
     pub scale: f32,
+    pub app: &'static str,
 }
 
 /// The usual one.
-pub const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, scale: 1.0 };
+pub const ENGLISH: Look = Look { language: Language::English, theme: Theme::Light, scale: 1.0, app: "LabelImg" };
+
+/// The app whose windows are drawn into pictures.
+pub fn app() -> &'static str {
+    std::env::var("KUZFLOW_APP").map_or(ENGLISH.app, |name| Box::leak(name.into_boxed_str()))
+}
 
 /// What is shown in a window.
 pub trait Shown: 'static {

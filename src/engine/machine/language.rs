@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::protocol::{ClosingWait, Command, Event, NoUpdate, Problem, Repaired, SwapObstacle};
+use crate::engine::protocol::{ClosingWait, Command, Event, FilesHeld, NoUpdate, Problem, Repaired, SwapObstacle};
 use crate::model::happened::{Happened, Notice};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -91,6 +91,8 @@ pub struct RolledBackTo {
     pub to: Version,
     /// Where the user's files of the version that was left are kept.
     pub kept: PathBuf,
+    /// Which of the two have files of the user.
+    pub files: FilesHeld,
     /// Whether the app was started.
     pub running: bool,
 }

@@ -3,6 +3,7 @@
 use egui::{Color32, RichText, Ui};
 
 use super::Dialog;
+use super::offer::NOTES_FRAME;
 use crate::engine::protocol::{NodeState, Phase};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::{NodeView, step};
@@ -14,12 +15,13 @@ const LONGEST_ESTIMATE: u64 = 24 * 60 * 60;
 
 impl Dialog {
     pub(super) fn download(&mut self, ui: &mut Ui) {
+        let top = ui.cursor().top();
         widgets::card(ui, |ui| self.total(ui));
         if self.view.shows_nodes() {
             widgets::card(ui, |ui| self.node_bars(ui));
         } else if self.view.counts_files() {
             // Nothing is left to choose; there is time to read.
-            let room = self.body_height - 200.0;
+            let room = self.body_height - (ui.cursor().top() - top) - NOTES_FRAME;
             self.release_notes(ui, room);
         }
     }
@@ -29,7 +31,7 @@ impl Dialog {
         let (texts, progress) = (&self.texts, &self.view.progress);
         let installing = matches!(self.view.phase, Phase::Installing { .. });
         let paused = matches!(self.view.phase, Phase::Paused { .. });
-        let (files, waits) = (self.view.counts_files(), self.view.stands_still());
+        let (files, waits, active) = (self.view.counts_files(), self.view.stands_still(), self.view.active_nodes());
         let percent = (self.view.fraction() * 100.0).floor();
         let (amount, name) = if files {
             let (step, steps) = step(progress);
@@ -54,17 +56,20 @@ impl Dialog {
                 name: &texts.get(name),
             },
         );
+        // Nothing is known before the first bytes.
+        let connects = !paused && !installing && !waits && active == 0 && progress.speed <= 0.0;
         let left = match progress.seconds_left {
-            _ if paused || installing => String::new(),
+            _ if paused || installing || connects => String::new(),
             // What nobody sends has no end that could be foreseen.
             _ if waits => texts.get("progress-waiting"),
             Some(seconds) if seconds > LONGEST_ESTIMATE => texts.get("progress-left-long"),
-            Some(seconds) => texts.with("progress-left", &[("duration", &texts.duration(seconds))]),
+            Some(seconds) => texts.with("progress-left", &[("duration", &texts.duration(seconds.max(1)))]),
             None => texts.get("progress-left-unknown"),
         };
-        let speed = if paused || installing || waits { self.status() } else { texts.speed(progress.speed) };
+        let tells_status = paused || installing || waits || connects;
+        let speed = if tells_status { self.status() } else { texts.speed(progress.speed) };
         widgets::line(ui, RichText::new(speed), RichText::new(left));
-        let mut status = if paused || installing || waits { String::new() } else { self.status() };
+        let mut status = if tells_status { String::new() } else { self.status() };
         if progress.files_total > 0 && !files {
             let numbers = [progress.files_done, progress.files_total].map(|number| texts.number(number));
             let files = texts.with("progress-files", &[("done", &numbers[0]), ("total", &numbers[1])]);

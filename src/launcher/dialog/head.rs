@@ -10,6 +10,9 @@ use crate::launcher::widgets::{self, Emphasis, Mark};
 use crate::launcher::{fonts, icons, repaired_subtitle, repaired_title};
 use crate::settings::Theme;
 
+/// A longer title is written in smaller letters, characters.
+const LONG_TITLE: usize = 50;
+
 impl Dialog {
     pub(super) fn head(&mut self, ui: &mut Ui, low: bool) {
         let colours = Palette::of(ui);
@@ -37,7 +40,8 @@ impl Dialog {
                 ui.spacing_mut().item_spacing.y = 2.0;
                 let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
                 ui.add_space(if low { 0.0 } else { 6.0 });
-                widgets::strong(ui, widgets::plain(title, colours.text), if low { 18.0 } else { 22.0 });
+                let size = if low || title.chars().count() > LONG_TITLE { 18.0 } else { 22.0 };
+                widgets::strong(ui, widgets::plain(title, colours.text), size);
                 ui.add(egui::Label::new(subtitle).wrap());
             });
         });
@@ -155,12 +159,26 @@ impl Dialog {
                 let subtitle = if self.view.finished() { "launched-subtitle" } else { "launched-subtitle-told" };
                 (versioned("launched-title", version), texts.get(subtitle), Some(Mark::Done))
             }
-            Phase::RollingBack => (texts.get("rolling-back-title"), texts.get("rolling-back-subtitle"), None),
-            Phase::RolledBack { to, .. } => {
-                (versioned("rolled-back-title", to), texts.get("rolled-back-subtitle"), Some(Mark::Done))
+            Phase::RollingBack => {
+                let subtitle = if self.view.holds_any_files() { "rolling-back-subtitle" } else { "rolling-back-subtitle-plain" };
+                (texts.get("rolling-back-title"), texts.get(subtitle), None)
+            }
+            Phase::RolledBack { from, to, files, .. } => {
+                let subtitle = if files.any() {
+                    texts.get("rolled-back-subtitle")
+                } else {
+                    versioned("rolled-back-subtitle-plain", from)
+                };
+                (versioned("rolled-back-title", to), subtitle, Some(Mark::Done))
             }
             Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {
                 (texts.problem(problem)[0].clone(), texts.get("failed-subtitle-did-not-start"), Some(Mark::Failed))
+            }
+            Phase::Failed { problem } if is_no_start(problem.kind) => {
+                (texts.get("failed-title-start"), texts.get("failed-subtitle-launch"), Some(Mark::Failed))
+            }
+            Phase::Failed { problem } if is_no_update(problem.kind) => {
+                (texts.get("failed-title-other"), texts.get("failed-subtitle-start"), Some(Mark::Failed))
             }
             Phase::Failed { .. } if self.view.is_alone() => {
                 (texts.get("failed-title-start"), texts.get("failed-subtitle-start"), Some(Mark::Failed))
@@ -184,4 +202,21 @@ impl Dialog {
             Phase::Cancelled => (texts.get("cancelled-title"), texts.get("cancelled-subtitle"), Some(Mark::Paused)),
         }
     }
+}
+
+/// Whether what failed is the start of an installed version.
+const fn is_no_start(kind: ProblemKind) -> bool {
+    matches!(kind, ProblemKind::LaunchFailed | ProblemKind::ProgramsForbidden)
+}
+
+/// Whether what failed is a choice among the installed versions, and no update.
+const fn is_no_update(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::NoRollbackPoint
+            | ProblemKind::DataTooNew
+            | ProblemKind::VersionInUse
+            | ProblemKind::NoSuchVersion
+            | ProblemKind::AppRunning
+    )
 }

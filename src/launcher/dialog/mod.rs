@@ -38,6 +38,24 @@ const FRAME: Duration = Duration::from_millis(66);
 const LOW: f32 = 420.0;
 /// A longer name of an app does not stand on a button, characters.
 const LONGEST_NAME: usize = 20;
+/// Of a longer path or message the middle is left out, characters.
+const LONGEST_SUBJECT: usize = 240;
+
+/// The same problem with a subject that is not too long to read; the whole one is among the details.
+fn shortened(problem: &Problem) -> Problem {
+    Problem { subject: middle_left_out(&problem.subject), ..problem.clone() }
+}
+
+/// A text whose middle is left out if it is very long.
+fn middle_left_out(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= LONGEST_SUBJECT {
+        return text.to_owned();
+    }
+    let part = LONGEST_SUBJECT / 2;
+    let (start, end): (String, String) = (text.chars().take(part).collect(), text.chars().skip(count - part).collect());
+    format!("{start}…{end}")
+}
 
 /// Why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,7 +349,11 @@ impl Dialog {
                 self.waiting(ui)
             }
             Phase::Closing { version, back, wait } => self.closing(ui, version.as_ref(), back, wait),
-            Phase::RolledBack { from, kept, .. } => self.rolled_back(ui, &from, &kept),
+            Phase::RolledBack { from, kept, files, .. } => {
+                if files.of_left {
+                    self.rolled_back(ui, &from, &kept);
+                }
+            }
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),
             Phase::UpToDate { reason, .. } => {
                 let text = self.texts.no_update(reason);
@@ -343,15 +365,12 @@ impl Dialog {
                 }
             }
             Phase::Failed { problem } => self.failure(ui, &problem),
-            Phase::Ready { .. } => {
-                if let Some(why) = self.texts.obstacle(&self.view.obstacles) {
+            Phase::Ready { .. } | Phase::Swapped { .. } => {
+                let top = ui.cursor().top();
+                if let Some(why) = self.texts.obstacle(&self.view.obstacles).filter(|_| self.view.is_ready()) {
                     self.statement(ui, &why);
                 }
-                let room = self.body_height - 140.0;
-                self.release_notes(ui, room);
-            }
-            Phase::Swapped { .. } => {
-                let room = self.body_height - 60.0;
+                let room = self.body_height - (ui.cursor().top() - top) - offer::NOTES_FRAME;
                 self.release_notes(ui, room);
             }
             Phase::Idle if self.view.starts => self.waiting(ui),
@@ -362,7 +381,7 @@ impl Dialog {
     /// What went wrong without ending the phase.
     fn notices(&mut self, ui: &mut Ui) {
         if let Some(problem) = self.view.notice.clone() {
-            let [what, why, next] = self.texts.problem(&problem);
+            let [what, why, next] = self.texts.problem(&shortened(&problem));
             if self.notice(ui, &what, &format!("{why} {next}")) {
                 self.view.notice = None;
             }

@@ -13,8 +13,10 @@ use crate::model::transfer::NEAR_REGION;
 
 /// Least height of the notes, points; longer ones scroll.
 const NOTES_HEIGHT: f32 = 120.0;
-/// What the notes leave of the height: their card's edges and title, and the button for the details below them; points.
-const BESIDE_NOTES: f32 = 100.0;
+/// Height of the edges and the title of the notes' card, points.
+pub(super) const NOTES_FRAME: f32 = 66.0;
+/// Height of the button for the details, with its distance from what is above; points.
+const FOLD: f32 = 42.0;
 
 /// Title and subtitle: the app, the versions, and what it costs.
 pub(super) fn headline(texts: &Texts, offer: &Offer) -> (String, String, Option<Mark>) {
@@ -37,9 +39,11 @@ impl Dialog {
             let text = self.texts.get("mandatory");
             ui.add(egui::Label::new(RichText::new(text).color(colours.warning)).wrap());
         }
-        let room = self.body_height - (ui.cursor().top() - top) - BESIDE_NOTES;
+        let has_notes = !self.notes.1.is_empty();
+        let room = self.body_height - (ui.cursor().top() - top) - NOTES_FRAME - FOLD;
         self.release_notes(ui, room);
-        if !self.fold_details(ui) {
+        // Without notes the details are what there is to read.
+        if has_notes && !self.fold_details(ui) {
             return;
         }
         widgets::card(ui, |ui| self.details(ui, offer));
@@ -58,6 +62,10 @@ impl Dialog {
         if widgets::disclosure(&mut row, &self.texts.get(name), self.details_open).clicked() {
             self.details_open = !self.details_open;
             self.choices.details = Some(self.details_open);
+            if self.details_open {
+                // On a low screen they are below what is to be seen.
+                row.scroll_to_rect_animation(row.max_rect(), Some(egui::Align::Min), egui::style::ScrollAnimation::none());
+            }
         }
         self.details_open
     }

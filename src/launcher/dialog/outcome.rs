@@ -4,7 +4,7 @@ use std::path::Path;
 
 use egui::{RichText, Ui};
 
-use super::Dialog;
+use super::{Dialog, shortened};
 use crate::engine::protocol::{ClosingWait, Problem, ProblemKind};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Bar, Emphasis};
@@ -76,10 +76,13 @@ impl Dialog {
     /// What happened, why, what next; and for whoever helps, the causes in English.
     pub(super) fn failure(&mut self, ui: &mut Ui, problem: &Problem) {
         let colours = Palette::of(ui);
-        let [what, why, next] = self.texts.problem(problem);
+        let [what, why, next] = self.texts.problem(&shortened(problem));
+        let is_headline = self.headline().0 == what;
         widgets::card(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 8.0;
-            ui.label(RichText::new(what).font(theme::title(16.0)).color(colours.danger));
+            if !is_headline {
+                ui.label(RichText::new(what).font(theme::title(16.0)).color(colours.danger));
+            }
             ui.label(RichText::new(why).color(colours.muted));
             ui.label(next);
         });

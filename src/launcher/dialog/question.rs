@@ -159,7 +159,10 @@ impl Dialog {
         let size = texts.size(versions.iter().map(|version| self.view.size_of(version)).sum());
         Some(Words {
             title: texts.get("prune-title"),
-            paragraphs: vec![texts.with("prune-text", &[("list", &list), ("size", &size)]), texts.get("prune-text-stays")],
+            paragraphs: [texts.with("prune-text", &[("list", &list), ("size", &size)]), texts.get("prune-text-stays")]
+                .into_iter()
+                .chain(self.view.holds_any_files().then(|| texts.get("prune-text-files")))
+                .collect(),
             yes: "action-prune-now",
             emphasis: Emphasis::Danger,
             command: Command::Prune,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use egui::{Response, RichText, Ui};
 
-use super::Dialog;
+use super::{Dialog, middle_left_out};
 use super::outcome::monospaced;
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis, Mark};
@@ -24,7 +24,9 @@ impl Dialog {
             Some(notice) => texts.told(&notice.what).into(),
             None => {
                 let count = u64::try_from(self.view.happened.len()).unwrap_or(u64::MAX);
-                (texts.count("told-several", count, &[]), texts.get("told-several-subtitle"))
+                let plain = self.view.happened.iter().all(|notice| !notice.what.concerns_files());
+                let subtitle = if plain { "told-several-subtitle-plain" } else { "told-several-subtitle" };
+                (texts.count("told-several", count, &[]), texts.get(subtitle))
             }
         };
         (title, text, Some(Mark::Note))
@@ -91,7 +93,7 @@ impl Dialog {
     fn particulars(&mut self, ui: &mut Ui, notice: &Notice) {
         ui.spacing_mut().item_spacing.y = 2.0;
         match &notice.what {
-            Happened::RolledBack { failure, .. } => self.particular(ui, "told-why", &self.texts.failure(failure)),
+            Happened::RolledBack { failure, .. } => self.particular(ui, "told-why", &middle_left_out(&self.texts.failure(failure))),
             Happened::NotSwitched { to, chain } => {
                 self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
                 let report = self.report_of(&format!("not switched to {to}"), chain);

@@ -19,9 +19,12 @@ const BUTTON: egui::Vec2 = vec2(64.0, 26.0);
 /// Between two buttons, points.
 const BETWEEN: f32 = 4.0;
 
+/// Beside the title of a strip: the percentage and the cross, points.
+const BESIDE_TITLE: f32 = 64.0;
+
 /// What a question says.
 struct Question {
-    title: String,
+    title: Title,
     /// What it costs or what follows; at most two lines.
     text: String,
     /// What is good to know.
@@ -30,6 +33,12 @@ struct Question {
     later: (String, Action),
     /// A sentence below.
     below: Option<String>,
+}
+
+/// A title that names the app, and perhaps a version.
+struct Title {
+    message: &'static str,
+    version: String,
 }
 
 /// Text in a place.
@@ -90,7 +99,7 @@ impl Notification {
             (offer.version().to_string(), texts.short_price(&offer.plan), hint)
         });
         Question {
-            title: texts.with("notification-title-short", &[("version", &version)]),
+            title: Title { message: "notification-title-short", version },
             text,
             hint,
             now: Some((texts.get("notification-now"), Action::Start)),
@@ -111,7 +120,7 @@ impl Notification {
             (texts.get("ready-subtitle-stopped"), (texts.get("start-now"), Action::StartNow))
         };
         Question {
-            title: texts.with("ready-title", &[("version", &version)]),
+            title: Title { message: "ready-title", version },
             text,
             hint: String::new(),
             now: Some(now),
@@ -130,13 +139,31 @@ impl Notification {
             ("closing-title-unreachable", "closing-subtitle-unreachable")
         };
         Question {
-            title: texts.get(title),
+            title: Title { message: title, version: String::new() },
             text: texts.get(text),
             hint: String::new(),
             now: None,
             later: (texts.get("action-restart-later"), Action::KeepRunning),
             below: None,
         }
+    }
+
+    /// A title of one line. Where it has no room for all of it, the app's name is cut short, so that what follows can be read.
+    fn fitting(&self, ui: &Ui, title: &Title, font: FontId, width: f32) -> String {
+        let with = |name: &str| self.texts.with(title.message, &[("app", name), ("version", &title.version)]);
+        let fits = |text: &str| {
+            let words = Words { text, font: font.clone(), colour: Color32::PLACEHOLDER, rows: 1 };
+            lay_out(ui, &words, f32::INFINITY).size().x <= width
+        };
+        let name = &self.options.app_name;
+        let whole = with(name);
+        if fits(&whole) {
+            return whole;
+        }
+        let cut = |length: usize| with(&format!("{}…", name.chars().take(length).collect::<String>().trim_end()));
+        let lengths: Vec<usize> = (1..name.chars().count()).collect();
+        let fitting = lengths.partition_point(|length| fits(&cut(*length)));
+        cut(fitting.max(1))
     }
 
     fn question(&mut self, ui: &mut Ui, whole: Rect, question: &Question) -> f32 {
@@ -163,8 +190,9 @@ impl Notification {
         let left = part.left() + SIDE + ICON + 9.0;
         let width = right - BUTTON.x - 8.0 - left;
         let rows = if question.hint.is_empty() { 2 } else { 1 };
+        let title = self.fitting(ui, &question.title, theme::title(13.0), width);
         let parts = [
-            Words { text: &question.title, font: theme::title(13.0), colour: colours.text, rows: 1 },
+            Words { text: &title, font: theme::title(13.0), colour: colours.text, rows: 1 },
             Words { text: &question.text, font: theme::body(11.0), colour: colours.muted, rows },
             Words { text: &question.hint, font: theme::body(11.0), colour: colours.success, rows: 1 },
         ];
@@ -207,7 +235,8 @@ impl Notification {
             Phase::Swapped { version, .. } => version.to_string(),
             _ => String::new(),
         };
-        let title = self.texts.with("swapped-title", &[("version", &version)]);
+        let title = Title { message: "swapped-title", version };
+        let title = self.fitting(ui, &title, theme::title(12.0), whole.width() - 2.0 * SIDE - BESIDE_TITLE);
         let detail = self.texts.get("notification-no-restart");
         let colour = theme::Palette::of(ui).success;
         self.bar(ui, whole, &title, &detail, Some(1.0), colour);
@@ -221,7 +250,7 @@ impl Notification {
         let part = Rect::from_min_size(whole.min, vec2(whole.width(), STRIP));
         let (left, width) = (part.left() + SIDE, part.width() - 2.0 * SIDE);
         let words = Words { text: title, font: theme::title(12.0), colour: colours.text, rows: 1 };
-        let galley = lay_out(ui, &words, width - 64.0);
+        let galley = lay_out(ui, &words, width - BESIDE_TITLE);
         announce(ui, title, galley, pos2(left, part.top() + 7.0));
         let bar = Rect::from_min_size(pos2(left, part.top() + 28.0), vec2(width, 6.0));
         ui.scope_builder(UiBuilder::new().max_rect(bar), |ui| {
