@@ -14,8 +14,8 @@ use crate::engine::context::Context;
 use crate::engine::problem;
 use crate::engine::protocol::{Problem, ProblemKind};
 use crate::host;
-use crate::launcher::icons;
 use crate::launcher::texts::{Language, Texts};
+use crate::launcher::{icons, letter};
 use crate::look;
 use crate::settings::Settings;
 use crate::store::{Home, StoreError};
@@ -45,6 +45,12 @@ pub fn name_in(home: &Home, settings: &Settings) -> String {
     }
 }
 
+/// The icon of an app that has none, as PNG.
+fn letter_of(name: &str) -> Option<Vec<u8>> {
+    let picture = icons::window(&letter::icon(name));
+    crate::desktop::icon::png(picture.rgba, picture.width, picture.height)
+}
+
 /// What a shortcut says now.
 fn entry(context: &Context, own: &Own) -> Option<Entry> {
     let name = name_of(context);
@@ -52,7 +58,10 @@ fn entry(context: &Context, own: &Own) -> Option<Entry> {
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
     let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
     let icon = icon.or_else(|| look::read(context.settings.icon.as_ref()?, look::SMALL).ok().flatten());
-    let icon = icon.filter(|png| crate::desktop::icon::read(png).is_some()).unwrap_or_else(|| icons::LAUNCHER.to_vec());
+    let icon = icon
+        .filter(|png| crate::desktop::icon::read(png).is_some())
+        .or_else(|| letter_of(&name))
+        .unwrap_or_else(|| icons::LAUNCHER.to_vec());
     let in_each = |message: &str| {
         // The first is for readers of any other language.
         let each = [("", Language::English), (Language::Chinese.tag(), Language::Chinese)];

@@ -23,6 +23,17 @@ pub fn read(png: &[u8]) -> Option<RgbaImage> {
     Some(reader.decode().ok()?.into_rgba8())
 }
 
+/// Pixels (red, green, blue, alpha) as PNG; `None` if they are not so many.
+pub fn png(pixels: Vec<u8>, width: u32, height: u32) -> Option<Vec<u8>> {
+    encoded(&RgbaImage::from_raw(width, height, pixels)?)
+}
+
+fn encoded(picture: &RgbaImage) -> Option<Vec<u8>> {
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png).ok()?;
+    Some(png.into_inner())
+}
+
 /// The picture fitted into a square of `side` pixels, what is left over transparent, as PNG.
 pub fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
     let (width, height) = picture.dimensions();
@@ -32,9 +43,7 @@ pub fn fitted(picture: &RgbaImage, side: u32) -> Option<Vec<u8>> {
     let scaled = imageops::resize(picture, width, height, FilterType::CatmullRom);
     let mut square = RgbaImage::new(side, side);
     imageops::replace(&mut square, &scaled, i64::from((side - width) / 2), i64::from((side - height) / 2));
-    let mut png = Cursor::new(Vec::new());
-    square.write_to(&mut png, ImageFormat::Png).ok()?;
-    Some(png.into_inner())
+    encoded(&square)
 }
 
 /// The pictures for hicolor, each with its size: the largest that the icon has pixels for, and one for lists.

@@ -20,6 +20,7 @@ mod event_loop;
 mod file_dialog;
 pub mod fonts;
 pub mod icons;
+pub mod letter;
 pub mod markdown;
 pub mod notification;
 mod obstacle_words;
@@ -58,7 +59,7 @@ pub struct WindowOptions {
     pub title: String,
     /// The app's name for people.
     pub app_name: String,
-    /// The app's icon as PNG; the launcher's own if there is none or it cannot be read.
+    /// The app's icon as PNG; the first letter of its name if there is none or it cannot be read.
     pub icon: Option<Vec<u8>>,
     /// The language to begin with.
     pub language: Language,
@@ -106,7 +107,7 @@ pub enum WindowError {
 /// engine still runs: whether a download goes on or [`crate::engine::protocol::Command::Quit`] is sent is the caller's choice.
 pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -> Result<Closed, WindowError> {
     let icon = options.icon.as_deref().and_then(icons::decode);
-    let shown = icon.clone().unwrap_or_else(icons::launcher);
+    let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));
     let dialog = Dialog::new(
         state,
         handle.clone(),

@@ -264,6 +264,9 @@ pub fn dot(ui: &mut Ui, colour: Color32) {
     ui.painter().circle_filled(rect.center(), 4.0, colour);
 }
 
+/// Radius of the corners of [`initial`], of its width.
+pub const INITIAL_ROUNDNESS: f32 = 0.22;
+
 /// The picture of an app that has none: the first letter of its name.
 pub fn initial(ui: &Ui, rect: Rect, name: &str) {
     let colours = Palette::of(ui);
@@ -271,7 +274,7 @@ pub fn initial(ui: &Ui, rect: Rect, name: &str) {
         name.chars().find(|letter| letter.is_alphanumeric()).map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
     let size = rect.width() * 0.5;
     let font = if fonts::bold_has(&letter) { theme::title(size) } else { theme::body(size) };
-    ui.painter().rect_filled(rect, CornerRadius::same((rect.width() * 0.22) as u8), colours.muted);
+    ui.painter().rect_filled(rect, CornerRadius::same((rect.width() * INITIAL_ROUNDNESS) as u8), colours.muted);
     ui.painter().text(rect.center(), Align2::CENTER_CENTER, letter, font, colours.background);
 }
 

@@ -71,7 +71,9 @@ fn subject(kind: ProblemKind) -> &'static str {
         ProblemKind::LaunchFailed => "Exec format error (os error 8)",
         ProblemKind::ProgramsForbidden => "/media/user/USB STICK/labelimg",
         ProblemKind::AppRunning => "LabelImg",
-        ProblemKind::NothingForThis => "[labelimg, beta, Linux_x86_64] / labelimg, stable, Windows_x86_64; labelimg, stable, macOS_arm64",
+        ProblemKind::NothingForThis => {
+            "[labelimg, beta, Linux_x86_64] / labelimg, stable, Windows_x86_64; labelimg, stable, macOS_arm64"
+        }
         ProblemKind::BadSettings => "/opt/labelimg/launcher.toml",
         ProblemKind::BundleExpired => "2026-09-30",
         ProblemKind::BundleUnsuitable => "paint 3.1.0 (Windows_x86_64, stable)",
@@ -196,7 +198,8 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
             offer.notes = text.to_owned();
         }),
         "notes-200-lines" => noted(&|offer| {
-            offer.notes = (1..=200).map(|line| format!("- Change number {line} of this release, which fixes something\n")).collect();
+            offer.notes =
+                (1..=200).map(|line| format!("- Change number {line} of this release, which fixes something\n")).collect();
         }),
         "notes-none" => noted(&|offer| offer.notes.clear()),
         "error-very-long" => {

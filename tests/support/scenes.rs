@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)] // of texts that stand here
 
 use kuzflow::engine::protocol::{
-    ClosingWait, DiskUse, FilesHeld, Event, FaultKind, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState,
-    Phase, Problem, ProblemKind, Progress, SwapObstacle,
+    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress,
+    NodeState, Phase, Problem, ProblemKind, Progress, SwapObstacle,
 };
 use kuzflow::launcher::ViewState;
 use kuzflow::launcher::texts::Language;
@@ -322,6 +322,11 @@ mod rare;
 pub fn names() -> Vec<String> {
     let usual = NAMES.into_iter().chain(rare::NAMES).map(str::to_owned);
     usual.chain(rare::problem_scenes().map(|(name, _)| name)).collect()
+}
+
+/// Whether few people ever see it.
+pub fn is_rare(name: &str) -> bool {
+    !NAMES.contains(&name)
 }
 
 /// Names of the scenes that most people meet.

@@ -164,11 +164,8 @@ impl Dialog {
                 (texts.get("rolling-back-title"), texts.get(subtitle), None)
             }
             Phase::RolledBack { from, to, files, .. } => {
-                let subtitle = if files.any() {
-                    texts.get("rolled-back-subtitle")
-                } else {
-                    versioned("rolled-back-subtitle-plain", from)
-                };
+                let subtitle =
+                    if files.any() { texts.get("rolled-back-subtitle") } else { versioned("rolled-back-subtitle-plain", from) };
                 (versioned("rolled-back-title", to), subtitle, Some(Mark::Done))
             }
             Phase::Failed { problem } if problem.kind == ProblemKind::DidNotStart => {

@@ -460,15 +460,15 @@ impl Dialog {
     /// A button's text.
     fn name(&self, action: Action) -> String {
         match action {
-            Action::RestartNow | Action::StartNow => self.texts.with(action.text(), &[("app", &self.short_name())]),
+            Action::RestartNow if self.has_long_name() => self.texts.get("action-restart-app"),
+            Action::StartNow if self.has_long_name() => self.texts.get("action-start-app"),
             action => self.texts.get(action.text()),
         }
     }
 
-    /// The app's name where there is little room for it.
-    fn short_name(&self) -> String {
-        let name = &self.options.app_name;
-        if name.chars().count() > LONGEST_NAME { self.texts.get("the-app") } else { name.clone() }
+    /// Whether there is no room on a button for the app's name.
+    fn has_long_name(&self) -> bool {
+        self.options.app_name.chars().count() > LONGEST_NAME
     }
 
     /// Whether this window tells what happened, and asks nothing.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use egui::{Response, RichText, Ui};
 
-use super::{Dialog, middle_left_out};
 use super::outcome::monospaced;
+use super::{Dialog, middle_left_out};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::widgets::{self, Emphasis, Mark};
 use crate::model::Version;
@@ -93,7 +93,9 @@ impl Dialog {
     fn particulars(&mut self, ui: &mut Ui, notice: &Notice) {
         ui.spacing_mut().item_spacing.y = 2.0;
         match &notice.what {
-            Happened::RolledBack { failure, .. } => self.particular(ui, "told-why", &middle_left_out(&self.texts.failure(failure))),
+            Happened::RolledBack { failure, .. } => {
+                self.particular(ui, "told-why", &middle_left_out(&self.texts.failure(failure)))
+            }
             Happened::NotSwitched { to, chain } => {
                 self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
                 let report = self.report_of(&format!("not switched to {to}"), chain);

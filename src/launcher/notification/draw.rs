@@ -148,12 +148,13 @@ impl Notification {
         }
     }
 
-    /// A title of one line. Where it has no room for all of it, the app's name is cut short, so that what follows can be read.
-    fn fitting(&self, ui: &Ui, title: &Title, font: FontId, width: f32) -> String {
+    /// A title in so many lines. Where they have no room for all of it, the app's name is cut short, so that what follows can be read.
+    fn fitting(&self, ui: &Ui, title: &Title, words: &Words<'_>, width: f32) -> String {
         let with = |name: &str| self.texts.with(title.message, &[("app", name), ("version", &title.version)]);
         let fits = |text: &str| {
-            let words = Words { text, font: font.clone(), colour: Color32::PLACEHOLDER, rows: 1 };
-            lay_out(ui, &words, f32::INFINITY).size().x <= width
+            let Words { font, rows, .. } = words;
+            let words = Words { text, font: font.clone(), colour: Color32::PLACEHOLDER, rows: *rows };
+            !lay_out(ui, &words, width).elided
         };
         let name = &self.options.app_name;
         let whole = with(name);
@@ -190,9 +191,13 @@ impl Notification {
         let left = part.left() + SIDE + ICON + 9.0;
         let width = right - BUTTON.x - 8.0 - left;
         let rows = if question.hint.is_empty() { 2 } else { 1 };
-        let title = self.fitting(ui, &question.title, theme::title(13.0), width);
+        // A sentence may take two lines, a version stands in one.
+        let title_rows = if question.title.version.is_empty() { 2 } else { 1 };
+        let mut title = Words { text: "", font: theme::title(13.0), colour: colours.text, rows: title_rows };
+        let text = self.fitting(ui, &question.title, &title, width);
+        title.text = &text;
         let parts = [
-            Words { text: &title, font: theme::title(13.0), colour: colours.text, rows: 1 },
+            title,
             Words { text: &question.text, font: theme::body(11.0), colour: colours.muted, rows },
             Words { text: &question.hint, font: theme::body(11.0), colour: colours.success, rows: 1 },
         ];
@@ -236,7 +241,8 @@ impl Notification {
             _ => String::new(),
         };
         let title = Title { message: "swapped-title", version };
-        let title = self.fitting(ui, &title, theme::title(12.0), whole.width() - 2.0 * SIDE - BESIDE_TITLE);
+        let words = Words { text: "", font: theme::title(12.0), colour: Color32::PLACEHOLDER, rows: 1 };
+        let title = self.fitting(ui, &title, &words, whole.width() - 2.0 * SIDE - BESIDE_TITLE);
         let detail = self.texts.get("notification-no-restart");
         let colour = theme::Palette::of(ui).success;
         self.bar(ui, whole, &title, &detail, Some(1.0), colour);

@@ -24,7 +24,7 @@ use super::screen::{Screen, Shape};
 use super::software::{self, Contents};
 use super::texts::{Language, Texts};
 use super::view_state::{Action, ViewState};
-use super::{WindowError, WindowOptions, icons, theme, words};
+use super::{WindowError, WindowOptions, icons, letter, theme, words};
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event, Phase};
 use crate::settings::Theme;
@@ -94,7 +94,7 @@ pub struct NotificationOptions {
 /// the whole dialog, or the system's notification, with a state of its own. This window is always drawn without OpenGL.
 pub fn notify(options: WindowOptions, handle: Handle, state: ViewState) -> Result<Notified, WindowError> {
     let icon = options.icon.as_deref().and_then(icons::decode);
-    let shown = icon.clone().unwrap_or_else(icons::launcher);
+    let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));
     let mut notification = Notification::new(
         state,
         handle.clone(),
