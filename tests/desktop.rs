@@ -186,7 +186,7 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
     fs::write(home.join("a photo"), "foreign").unwrap();
 
     // Not while it runs.
-    let mut app = machine.command(&["run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
+    let mut app = machine.command(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("the app runs", || machine.say(&["list"]).result["versions"][0]["running"] == true);
     let refused = machine.say(&["uninstall", "--yes"]);
     assert_eq!((refused.code, refused.result["problem"]["kind"].as_str()), (1, Some("app_running")), "{}", refused.errors);
@@ -282,9 +282,14 @@ fn a_newer_launcher_takes_the_place_and_the_old_one_goes_after_the_first_start()
     assert!(machine.log().contains("the new launcher is confirmed"), "{}", machine.log());
     assert_eq!(machine.say(&["update"]).code, 3, "it is not exchanged again");
     // A start that looks for releases does the same beside the app.
-    machine.publish_launcher(&machine.build("0.9.1"), &[]);
+    let newest = machine.build("0.9.1");
+    machine.publish_launcher(&newest, &[]);
     machine.world.configure(&[&machine.node.address], "[update]\ndelay_seconds = 0\n");
-    assert!(machine.command(&["run"]).env("STAY", "20").stdout(Stdio::null()).status().unwrap().success());
+    let mut beside = machine.command(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+    let newest = fs::read(newest).unwrap();
+    until("it is exchanged", || fs::read(&machine.launcher).is_ok_and(|bytes| bytes == newest));
+    machine.world.end_apps();
+    beside.wait().unwrap();
     assert_eq!(machine.version(), "0.9.1", "{}", machine.log());
 }
 

@@ -24,7 +24,7 @@ use waiting::{ends, until};
 fn start(world: &World, display: &Display, arguments: &[&str]) -> Child {
     let log = fs::File::options().create(true).append(true).open(world.path("app.log")).unwrap();
     let mut launcher = world.launcher(arguments);
-    launcher.env("DISPLAY", &display.number).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").env("STAY", "120");
+    launcher.env("DISPLAY", &display.number).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").env("STAY", "600");
     launcher.env("XDG_RUNTIME_DIR", world.path("")).stdout(log).stderr(Stdio::null()).spawn().unwrap()
 }
 

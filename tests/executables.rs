@@ -161,7 +161,7 @@ fn a_version_that_cannot_be_started_is_stepped_over() {
 fn an_update_while_the_app_runs_waits_for_the_next_start() {
     let (world, node) = installed();
     world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
-    let mut app = world.launcher(&["run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
+    let mut app = world.launcher(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("the app runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
     world.release("2.0.0", MEGABYTE);
     assert_eq!(world.say(&["update"]).code, 0);
@@ -522,7 +522,7 @@ fn updated_in_the_real_window() {
     let mut launcher = world
         .launcher(&["run"])
         .env("DISPLAY", &display.number)
-        .env("STAY", "120")
+        .env("STAY", "600")
         .stdout(fs::File::create(&log).unwrap())
         .stderr(Stdio::null())
         .spawn()
@@ -561,7 +561,7 @@ fn updated_from_the_small_window_beside_the_app() {
         .launcher(&["run"])
         .env("DISPLAY", &display.number)
         .env_remove("WAYLAND_DISPLAY")
-        .env("STAY", "120")
+        .env("STAY", "600")
         .stdout(fs::File::create(&log).unwrap())
         .stderr(Stdio::null())
         .spawn()

@@ -271,7 +271,7 @@ fn a_file_beside_the_running_app_waits_for_the_next_start() {
     let world = world(&[("1.0.0", 40 * KILOBYTE), ("2.0.0", 41 * KILOBYTE)]);
     installs(&world, &bundle(&world, "1.0.0"), "1.0.0");
     world.configure(&[NOBODY], "[update]\ncheck = 'never'\n");
-    let mut app = world.launcher(&["run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
+    let mut app = world.launcher(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("the app runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
     let said = install(&world, &bundle(&world, "2.0.0"));
     assert_eq!(said.code, 0, "{}", said.errors);
@@ -319,7 +319,7 @@ fn what_is_found_beside_the_app_is_fetched_by_itself_if_the_settings_say_so() {
     world.release("1.1.0", 100 * KILOBYTE);
     let node = world.serve();
     world.configure(&[&node.address], "[update]\ndelay_seconds = 0\nprefetch = true\n");
-    let mut app = world.launcher(&["--headless", "run"]).env("STAY", "60").stdout(Stdio::null()).spawn().unwrap();
+    let mut app = world.launcher(&["--headless", "run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("it is fetched", || world.say(&["list"]).result["versions"][0]["ready"] == true);
     let active = fs::read_to_string(world.home().join("active.json")).unwrap();
     assert!(active.contains("sample_1.0.0") && !active.contains("1.1.0"), "it waits to be asked for: {active}");

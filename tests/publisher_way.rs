@@ -98,7 +98,7 @@ fn a_trial_sees_what_a_user_would_see_and_nothing_of_the_publishers() {
     let build = kuzflow(&app, &["build", "--app-version", "1.0.0", "--out", out.to_str().unwrap()]);
     assert_eq!(build.code, 0, "{}", build.errors);
     let output = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
-        .args(["try", out.to_str().unwrap(), "--seconds", "1", "--json"])
+        .args(["try", out.to_str().unwrap(), "--seconds", "5", "--json"])
         .env("HOME", folder.path())
         .output()
         .unwrap();

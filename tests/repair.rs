@@ -7,14 +7,18 @@
 
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/waiting.rs"]
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use release::{NodeProcess, Said, World, tree};
 use serde_json::json;
+use waiting::until;
 
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -301,9 +305,20 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
     world.configure(&[&node.address], "[update]\ndelay_seconds = 0\n");
     let root = world.container("2.0.0");
     let before = state(&root);
+    let files = tree(&root.join("app"));
+    // What starts runs until the other version is whole again.
     let start = || {
-        let output = world.launcher(&["--headless", "run"]).env("STAY", "1").output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
+        let log = world.path("app.log");
+        let output = fs::File::create(&log).unwrap();
+        let said = || fs::read_to_string(&log).unwrap();
+        let mut launcher = world.launcher(&["--headless", "run"]);
+        let mut launcher = launcher.env("STAY", "600").stdout(output).stderr(Stdio::null()).spawn().unwrap();
+        until("the app runs", || said().ends_with('\n'));
+        let is_whole = || fs::read(root.join("metadata/installed.json")).is_ok_and(|record| !record.is_empty());
+        until("it is mended", || root.join("app").exists() && tree(&root.join("app")) == files && is_whole());
+        world.end_apps();
+        launcher.wait().unwrap();
+        said()
     };
     for record in [false, true] {
         if record {

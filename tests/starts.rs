@@ -235,7 +235,7 @@ fn a_disk_that_lets_no_program_start_is_told_and_no_release_is_charged() {
 }
 
 const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared object file' >&2\n\
-    [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 120\nexit 1";
+    [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 600\nexit 1";
 
 #[test]
 fn a_first_version_that_cannot_start_is_told_in_the_terminal() {
@@ -292,7 +292,7 @@ fn a_rollback_is_told_in_a_window_while_the_version_before_runs() {
     release(&world, "1.1.0", "echo 'no such module' >&2; exit 1");
     update(&world);
     let mut command = world.launcher(&["run"]);
-    let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "60");
+    let command = command.env("DISPLAY", &display.number).env_remove("WAYLAND_DISPLAY").env("STAY", "600");
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     display.window("Sample").expect("what happened is told");
     until("the version before is active", || active(&world) == "1.0.0");

@@ -18,7 +18,7 @@ fn run(stage: &Stage, home: &Path) -> (Vec<String>, Option<i32>) {
     let begun = Instant::now();
     let mut command = stage.launcher(home, "impatient", &["--headless", "run"]);
     let output = command.env("STARTS", &starts).stdin(Stdio::null()).output().unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(60), "the run does not end");
+    assert!(begun.elapsed() < crate::waiting::LIMIT, "the run does not end");
     let starts = fs::read_to_string(&starts).unwrap_or_default();
     (starts.lines().map(str::to_owned).collect(), output.status.code())
 }

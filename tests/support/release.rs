@@ -203,8 +203,14 @@ pub fn said(output: &Output) -> Said {
 }
 
 impl Drop for World {
-    /// A test that failed leaves no app and no launcher behind, which would be in the way of those after it.
+    /// A test that failed says what its launchers wrote down, and leaves no app and no launcher behind, which would be in the way of those
+    /// after it.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the end of launcher.log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+        }
         let folder = self.folder.path();
         let is_named = |process: &Path| {
             let words = fs::read(process.join("cmdline")).unwrap_or_default();

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 from kuzflow_runtime import wire  # noqa: E402
 
 TOKEN = "secret"
-PATIENCE = 20
+PATIENCE = 120
 
 
 class FakeLauncher:

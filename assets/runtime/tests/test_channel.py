@@ -61,7 +61,7 @@ class Conversation(AppCase):
 
     def until(self, event):
         """Polls until the event came; its info."""
-        limit = time.monotonic() + 20
+        limit = time.monotonic() + 120
         while time.monotonic() < limit:
             self.updates.poll()
             for known, info in self.events:
@@ -141,7 +141,7 @@ class Conversation(AppCase):
         self.updates.stop()
         self.updates = Updates(self.launcher.address, "wrong", self.manager)
         self.updates.start()
-        self.updates._channel._thread.join(20)
+        self.updates._channel._thread.join(120)
         self.assertFalse(self.updates._channel._thread.is_alive())
         self.assertEqual((self.launcher.connected, self.updates.is_connected), (1, False))
 
