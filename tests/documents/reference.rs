@@ -243,8 +243,11 @@ fn known_keys(error: &str) -> Vec<String> {
     list.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect()
 }
 
+/// Reads a settings file, or says what is wrong with it.
+type Parse<'a> = &'a dyn Fn(&str) -> Result<(), String>;
+
 /// All settings of a file: table (empty: the top) to keys, asked of its parser.
-fn settings(smallest: &str, parse: &dyn Fn(&str) -> Result<(), String>) -> BTreeMap<String, Vec<String>> {
+fn settings(smallest: &str, parse: Parse<'_>) -> BTreeMap<String, Vec<String>> {
     parse(smallest).unwrap();
     let top = known_keys(&parse(&format!("unknown-key = 1\n{smallest}")).unwrap_err());
     let tables = top.iter().filter_map(|table| {
@@ -269,7 +272,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn every_setting_is_in_the_reference() {
     let launcher = |text: &str| Settings::parse(text, Path::new("launcher.toml")).map(drop).map_err(|error| chain(&error));
     let publisher = |text: &str| toml::from_str::<ProjectSettings>(text).map(drop).map_err(|error| error.to_string());
-    let files: [(&str, &str, &dyn Fn(&str) -> Result<(), String>, usize); 2] = [
+    let files: [(&str, &str, Parse<'_>, usize); 2] = [
         ("launcher-toml.md", "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'http://127.0.0.1:1/'\n", &launcher, 60),
         ("kuzflow-toml.md", "[app]\nname = 'sample'\n", &publisher, 35),
     ];

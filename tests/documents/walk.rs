@@ -26,7 +26,7 @@ fn script(page: &Page, port: u16) -> (String, Vec<Vec<String>>) {
                 let command = in_use(&block.text);
                 let _ = write!(script, "{} > \"$OTHER_TERMINAL\" 2>&1 &\ntrap \"kill $!\" EXIT\n", command.trim_end());
                 let _ =
-                    write!(script, "for try in $(seq 300); do grep -q 127.0.0.1 \"$OTHER_TERMINAL\" && break; sleep 0.1; done\n");
+                    writeln!(script, "for try in $(seq 300); do grep -q 127.0.0.1 \"$OTHER_TERMINAL\" && break; sleep 0.1; done");
             }
             (Some("sh"), None) => {
                 let _ = write!(script, "echo '=== {}'\n{}", expected.len(), in_use(&block.text));
