@@ -26,7 +26,7 @@ pub fn each<P: Sync, K, E: Send>(
     };
     let threads = threads.min(pieces.len());
     std::thread::scope(|scope| {
-        let helpers = threads::help(scope, threads.saturating_sub(1), &run);
+        let helpers = threads::help(scope, threads.saturating_sub(1), run);
         let own = run();
         let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         others.fold(own, Result::and)

@@ -382,7 +382,7 @@ pub fn publish_with(
         && packages
             .iter()
             .try_fold(true, |kept, package| Ok::<bool, PublishError>(kept && project.is_published(&package.path)?))?;
-    let wants_packs = !arguments.no_patches && !(is_kept && lacks_pack_keys(project, &keyring)?);
+    let wants_packs = !(arguments.no_patches || is_kept && lacks_pack_keys(project, &keyring)?);
     // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
     project.foresee(&terms, &mut packages)?;

@@ -92,7 +92,7 @@ pub fn verify_tree(root: &Path, manifest: &Manifest, threads: usize, progress: &
         }
     };
     std::thread::scope(|scope| {
-        threads::help(scope, threads.saturating_sub(1), &work);
+        threads::help(scope, threads.saturating_sub(1), work);
         work();
     });
     let mut damaged = found.into_inner().unwrap_or_else(PoisonError::into_inner);

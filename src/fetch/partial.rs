@@ -224,7 +224,7 @@ fn rehash(file: &File, table: &PieceTable, marked: &[u32], held: &mut [bool]) ->
         Ok(good)
     };
     let results = std::thread::scope(|scope| {
-        let helpers = threads::help(scope, threads.saturating_sub(1), &work);
+        let helpers = threads::help(scope, threads.saturating_sub(1), work);
         let own = work();
         let others = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|_| Ok(Vec::new())));
         others.chain([own]).collect::<Vec<_>>()

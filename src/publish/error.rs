@@ -155,7 +155,7 @@ pub enum PublishError {
         /// Which.
         container: ContainerId,
         /// Why.
-        need: Need,
+        need: Box<Need>,
     },
     /// A release that was taken out comes back only if that is said.
     #[error("{container} was retired; `kuzflow publish --again` brings it back")]

@@ -134,7 +134,7 @@ impl Project {
             for release in named {
                 found = true;
                 if let Some(need) = needs.get(&release.container) {
-                    return Err(PublishError::Needed { container: release.container.clone(), need: need.clone() });
+                    return Err(PublishError::Needed { container: release.container.clone(), need: Box::new(need.clone()) });
                 }
                 if !retired.releases.contains(release) {
                     retired.releases.push(release.clone());

@@ -57,7 +57,7 @@ pub fn build(
     };
     let count = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
     std::thread::scope(|scope| {
-        threads::help(scope, count.saturating_sub(1), &each);
+        threads::help(scope, count.saturating_sub(1), each);
         each();
     });
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
