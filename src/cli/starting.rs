@@ -14,6 +14,7 @@ use crate::engine::context::Context;
 use crate::engine::mailbox::{self, Handle};
 use crate::engine::protocol::{Event, Phase};
 use crate::launcher::ViewState;
+use crate::threads;
 
 /// From here on a start takes long: nobody waits five seconds without a word, and a window needs some time to open.
 const TELL_AFTER: Duration = Duration::from_millis(2500);
@@ -35,8 +36,7 @@ pub fn start<T: Send>(context: &Context, options: Options, output: &Output, begi
             let (_end, _ended) = (end, ended);
             begin(&tell)
         };
-        let starting = std::thread::Builder::new().name("start".to_owned()).spawn_scoped(scope, work);
-        let Ok(starting) = starting else { return begin(&|_| ()) };
+        let Ok(starting) = threads::spawn_scoped(scope, "start", work) else { return begin(&|_| ()) };
         if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
             let view = what_lasts(&handle);
             tracing::warn!(phase = ?view.phase, "the start lasts");
@@ -101,6 +101,6 @@ impl SlowDisk {
                 tracing::warn!(seconds = began.elapsed().as_secs(), "the launcher's own files came slowly");
             }
         };
-        std::thread::Builder::new().name("slow disk".to_owned()).spawn(watch).ok().map(|_| Self(ended))
+        threads::spawn("slow disk", watch).ok().map(|_| Self(ended))
     }
 }

@@ -92,7 +92,7 @@ pub fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
     let (home, folders) = (home.clone(), folders.to_vec());
     let (answer, answered) = mpsc::channel();
     let ask = move || answer.send(ask(&home, &folders, WindowPart::Any));
-    if let Err(error) = std::thread::Builder::new().name("window request".to_owned()).spawn(ask) {
+    if let Err(error) = threads::spawn("window request", ask) {
         tracing::warn!(%error, "no launcher is asked for its window");
     }
     answered.recv_timeout(LONGEST_WAIT_OF_A_START).unwrap_or_else(|error| {

@@ -193,6 +193,8 @@ pub(super) fn surround(command: &mut Command, record: &InstalledRecord, around: 
 
 /// Between two looks at a child where the system offers no way to wait for it without reaping it.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often it is looked who goes on, while each one that is found has ended by then.
+const MOST_LOOKS_FOR_SUCCESSORS: u32 = 20;
 /// How long those are waited for at a time that go on in the place of the first process.
 const LONGEST_WAIT_FOR_SUCCESSORS: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at a child that was asked to end.
@@ -356,11 +358,21 @@ impl RunningApp {
         let start = start.as_ref().map(|start| start.as_os_str());
         let mut successors = Vec::new();
         if let Some(lock) = &*self.lock.lock().unwrap_or_else(PoisonError::into_inner) {
-            if let Some(last) = ended.last() {
-                successors = lock.successors(&Ended { started: &last.started, start, seen });
+            let mut before = ended.last().map(|last| last.started.clone());
+            // One that was found may end before it is noted, since it has handed over as well.
+            for _ in 0..MOST_LOOKS_FOR_SUCCESSORS {
+                let Some(started) = before.take() else { break };
+                let found = lock.successors(&Ended { started: &started, start, seen });
+                // Noted first: a kill in between leaves one too many.
+                found.iter().for_each(|process| lock.run_by(process.id));
+                let is_alive = |process: &Process| processes::is_alive(process.id, &process.started);
+                let (alive, dead): (Vec<Process>, Vec<Process>) = found.into_iter().partition(is_alive);
+                if alive.is_empty() {
+                    before = dead.into_iter().next_back().map(|dead| dead.started);
+                } else {
+                    successors = alive;
+                }
             }
-            // Noted first: a kill in between leaves one too many.
-            successors.iter().for_each(|process| lock.run_by(process.id));
         }
         self.note_ends(ended);
         successors

@@ -141,12 +141,19 @@ mod system {
     pub fn wait_for_any(processes: &[u32], limit: Duration) {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         use rustix::process::{Pid, PidfdFlags, pidfd_open};
-        let open = |id: &u32| pidfd_open(Pid::from_raw(i32::try_from(*id).ok()?)?, PidfdFlags::empty()).ok();
-        let opened: Vec<_> = processes.iter().filter_map(open).collect();
+        let mut opened = Vec::new();
+        for id in processes.iter().filter_map(|id| Pid::from_raw(i32::try_from(*id).ok()?)) {
+            match pidfd_open(id, PidfdFlags::empty()) {
+                Ok(process) => opened.push(process),
+                // It has ended meanwhile.
+                Err(rustix::io::Errno::SRCH) => return,
+                // This system is too old.
+                Err(_) => return std::thread::sleep(super::LOOK),
+            }
+        }
         let mut waiting: Vec<_> = opened.iter().map(|process| PollFd::new(process, PollFlags::IN)).collect();
         let limit = Timespec { tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), tv_nsec: limit.subsec_nanos().into() };
-        if waiting.len() < processes.len() || poll(&mut waiting, Some(&limit)).is_err() {
-            // One has ended meanwhile, or this system is too old.
+        if poll(&mut waiting, Some(&limit)).is_err() {
             std::thread::sleep(super::LOOK);
         }
     }

@@ -20,6 +20,9 @@ const HANDED_OVER_WITHIN: Duration = Duration::from_secs(10);
 const STARTED_BEFORE_END: Duration = Duration::from_secs(5);
 /// Where nobody saw the app's end: it came with the start if it was started so soon after it.
 const CAME_WITH_START: Duration = Duration::from_secs(30);
+/// How often it is looked again at a process that is just beginning another program, and when.
+const LOOKS_AT_BEGINNINGS: u32 = 3;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Folders of a container that hold what is run.
 const RUN: [&str; 3] = ["app", "runtime", "scripts"];
 
@@ -89,11 +92,25 @@ impl Place {
 /// The processes bound to a version, launchers left out.
 pub(super) fn bound(place: &Place) -> Vec<(Process, Bond)> {
     let own = std::process::id();
-    let all = processes::all();
+    let all = settled(processes::all);
     let launcher = all.iter().find(|process| process.id == own).and_then(|process| program_of(process).map(Path::to_owned));
     let is_launcher = |process: &Process| process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref();
     let others = all.into_iter().filter(|process| !is_launcher(process));
     others.filter_map(|process| place.bond(&process).map(|bond| (process, bond))).collect()
+}
+
+/// A process that is just beginning another program has neither arguments nor environment for a moment: it is looked at again.
+fn settled(look: impl Fn() -> Vec<Process>) -> Vec<Process> {
+    let is_beginning = |process: &Process| process.arguments.is_empty() && process.version.is_none() && process.start.is_none();
+    let mut all = look();
+    for _ in 0..LOOKS_AT_BEGINNINGS {
+        if !cfg!(target_os = "linux") || !all.iter().any(is_beginning) {
+            break;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+        all = look();
+    }
+    all
 }
 
 /// The program, also after it was exchanged for a newer one.
@@ -188,6 +205,21 @@ mod tests {
             let named = Process { version: Some(link.join("1.0.0").into()), ..browser };
             assert_eq!(place.plain_bond(&named), Some(Bond::Descends));
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_begins_another_program_is_looked_at_again() {
+        let looks = std::cell::Cell::new(0);
+        let look = |settles_at: u32| {
+            looks.set(0);
+            let all = settled(|| {
+                looks.set(looks.get() + 1);
+                vec![process("/bin/sh", "/", if looks.get() < settles_at { &[] } else { &["sh"] })]
+            });
+            (looks.get(), all[0].arguments.len())
+        };
+        assert_eq!([look(1), look(2), look(100)], [(1, 1), (2, 1), (4, 0)]);
     }
 
     #[test]
