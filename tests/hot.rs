@@ -98,13 +98,13 @@ fn qt() -> Option<PathBuf> {
 }
 
 /// A machine on which the first release is installed.
-struct Office {
+struct SampleApp {
     world: World,
     _node: NodeProcess,
     qt: PathBuf,
 }
 
-impl Office {
+impl SampleApp {
     fn new() -> Option<Self> {
         let qt = qt()?;
         let world = World::new();
@@ -244,14 +244,14 @@ fn greeted(line: &str) -> u64 {
 
 #[test]
 fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_it_cannot() {
-    let Some(office) = Office::new() else { return };
-    let mut running = office.run(None);
+    let Some(sample) = SampleApp::new() else { return };
+    let mut running = sample.run(None);
     running.app("1.0.0");
     running.hears("event connected");
     let before = greeted(&running.hears("one second"));
 
     // A module changes: the running app says the new words, and has kept its count.
-    office.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
+    sample.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
     running.wish("check");
     let [available, _] = running.hears_all(["answered check", "event update_available"]);
     for field in [r#""version": "2.0.0""#, r#""requires_restart": false"#, r#""hot_swappable_count": 1"#] {
@@ -261,7 +261,7 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     assert!(greeted(&words) > before);
 
     // A module that cannot be loaded: undone, and the app goes on.
-    office.publish("2.1.0", &[("manipulate/greeting.py", &(module("three") + "raise ValueError('a mistake')\n"))]);
+    sample.publish("2.1.0", &[("manipulate/greeting.py", &(module("three") + "raise ValueError('a mistake')\n"))]);
     running.wish("check");
     let [failed, _] = running.hears_all(["event swap_failed", r#""phase": "ready""#]);
     assert!(failed.contains("a mistake"));
@@ -270,14 +270,14 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
 
     // One that fails its own check.
     let wrong = module("four").replace("'four' in text(0)", "'five' in text(0)");
-    office.publish("2.2.0", &[("manipulate/greeting.py", &wrong)]);
+    sample.publish("2.2.0", &[("manipulate/greeting.py", &wrong)]);
     running.wish("check");
     let [failed, _] = running.hears_all(["event swap_failed", r#""phase": "ready""#]);
     assert!(failed.contains("self-check"));
     assert!(greeted(&running.hears("two second")) > after);
 
     // A compiled extension is said to need a restart before anything is fetched, and nothing is done without being asked for.
-    office.publish("3.0.0", &[("manipulate/greeting.py", &module("six")), ("manipulate/fast.abi3.so", "\x7fELF")]);
+    sample.publish("3.0.0", &[("manipulate/greeting.py", &module("six")), ("manipulate/fast.abi3.so", "\x7fELF")]);
     running.wish("check");
     let [available, _] = running.hears_all(["answered check", "event update_available"]);
     assert!(available.contains(r#""requires_restart": true"#) && available.contains("3.0.0"), "{available}");
@@ -293,18 +293,18 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
     running.app("3.0.0");
     running.hears("six second");
     assert!(running.child.try_wait().unwrap().is_none(), "the launcher stays with the app");
-    assert_eq!(office.world.say(&["list"]).result["versions"][0]["active"], true);
+    assert_eq!(sample.world.say(&["list"]).result["versions"][0]["active"], true);
 }
 
 #[test]
 fn what_is_taken_over_is_seen_in_the_window_and_what_is_not_is_offered() {
     let Some(display) = Display::open() else { return };
-    let Some(office) = Office::new() else { return };
-    let mut running = office.run(Some(&display));
+    let Some(sample) = SampleApp::new() else { return };
+    let mut running = sample.run(Some(&display));
     running.app("1.0.0");
     assert!(display.window("^one second").is_some());
     running.hears("event connected");
-    office.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
+    sample.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
     running.wish("check");
     assert!(display.window("^two second").is_some());
     running.hears(r#""phase": "swapped""#);
@@ -314,7 +314,7 @@ fn what_is_taken_over_is_seen_in_the_window_and_what_is_not_is_offered() {
 
     // What cannot be taken over is offered; the app is asked to end as it does by itself, and not by a signal.
     let main = format!("{MAIN}# of another release\n");
-    office.publish("3.0.0", &[("main.py", &main), ("manipulate/greeting.py", &module("three"))]);
+    sample.publish("3.0.0", &[("main.py", &main), ("manipulate/greeting.py", &module("three"))]);
     running.wish("check");
     let window = display.window("Sample").expect("the offer");
     // Under the pointer it stays, however long this takes.
@@ -338,10 +338,10 @@ fn an_app_that_is_started_after_a_check_is_talked_to_as_well() {
     publish(&world, "1.0.0", &[("manipulate/greeting.py", &module("one"))]);
     let node = world.serve();
     world.configure(&[&node.address], "[window]\nlanguage = 'en'\n[update]\ncheck = 'before-start'\n");
-    let office = Office { world, _node: node, qt };
+    let sample = SampleApp { world, _node: node, qt };
     // The first installation, and a start that waits for a check.
     for _ in 0..2 {
-        let mut running = office.run(None);
+        let mut running = sample.run(None);
         running.app("1.0.0");
         running.hears("event connected");
     }
@@ -349,8 +349,8 @@ fn an_app_that_is_started_after_a_check_is_talked_to_as_well() {
 
 #[test]
 fn a_restart_that_is_asked_for_twice_starts_one_app_and_no_thread_is_left_of_it() {
-    let Some(office) = Office::new() else { return };
-    let mut running = office.run(None);
+    let Some(sample) = SampleApp::new() else { return };
+    let mut running = sample.run(None);
     let mut apps = vec![running.app("1.0.0")];
     for _ in 0..3 {
         running.hears("event connected");
@@ -387,8 +387,8 @@ fn answer(address: &str, bytes: &[u8]) -> String {
 
 #[test]
 fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
-    let Some(office) = Office::new() else { return };
-    let mut running = office.run(None);
+    let Some(sample) = SampleApp::new() else { return };
+    let mut running = sample.run(None);
     let app = running.app("1.0.0");
     running.hears("event connected");
     let [address, token] = Running::secrets(&app);
@@ -424,7 +424,7 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
     }
 
     // The app is as well as before, and its launcher listens to it.
-    office.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
+    sample.publish("2.0.0", &[("manipulate/greeting.py", &module("two"))]);
     running.wish("check");
     running.hears("event swapped");
     running.hears("two second");

@@ -76,8 +76,8 @@ async fn only_what_is_new_is_fetched() {
     let [root, timestamp] = ["metadata/2.root.json", "metadata/timestamp.json"];
     assert_eq!(asked(publisher.mirror("again")).await, [root, timestamp]);
     publisher.add_packs(&[publisher.pack("1.1.0", "1.0.0", b"another")]);
-    let news = asked(publisher.mirror("news")).await;
-    assert_eq!(news, [root, timestamp, "metadata/5.snapshot.json", "metadata/3.patches.json"]);
+    let offered = asked(publisher.mirror("news")).await;
+    assert_eq!(offered, [root, timestamp, "metadata/5.snapshot.json", "metadata/3.patches.json"]);
     assert_eq!(asked(publisher.mirror("again")).await, [root, timestamp]);
 }
 

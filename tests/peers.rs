@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use faulty_node::{Behaviour, FaultyNode};
-use kuzflow::fetch::{Client, ClientOptions, Control, FetchError, FetchEvent, Job, Neighbourhood, Summary, download_among};
+use kuzflow::fetch::{Client, ClientOptions, Control, FetchError, FetchEvent, Job, PeerSource, Summary, download_among};
 use kuzflow::model::transfer::{FaultKind, NodeFault};
 use kuzflow::model::{Digest, PieceTable};
-use kuzflow::peers::{Library, Office, Options, Volume};
+use kuzflow::peers::{Library, Options, PeerNetwork, Volume};
 use tokio::sync::{mpsc, watch};
 use waiting::{LIMIT, until};
 
@@ -38,7 +38,7 @@ fn table(content: &[u8]) -> Arc<PieceTable> {
 /// A computer: its folder, and its office.
 struct Computer {
     folder: tempfile::TempDir,
-    office: Office,
+    peer_network: PeerNetwork,
 }
 
 /// A port for an office that others know before it starts: none of those that the system gives away, so that nobody else gets it meanwhile.
@@ -62,7 +62,7 @@ fn options(folder: &Path, port: u16, known: Vec<SocketAddr>) -> Options {
         upload_bytes_per_second: 0,
         connections: 64,
         connections_per_address: 64,
-        kept: folder.join("neighbours"),
+        cache: folder.join("neighbours"),
         kept_bytes: 1 << 30,
         kept_time: Duration::from_secs(600),
     }
@@ -75,8 +75,9 @@ fn nothing_installed() -> Library {
 impl Computer {
     fn at(port: u16, known: Vec<SocketAddr>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let office = Office::start(options(folder.path(), port, known), nothing_installed(), Arc::new(|| true)).unwrap();
-        Self { folder, office }
+        let peer_network =
+            PeerNetwork::start(options(folder.path(), port, known), nothing_installed(), Arc::new(|| true)).unwrap();
+        Self { folder, peer_network }
     }
 
     /// Computers that know each other by their addresses.
@@ -90,8 +91,8 @@ impl Computer {
         self.folder.path().join("package.partial")
     }
 
-    fn join(&self, content: &[u8]) -> Neighbourhood {
-        self.office.share(Digest::of(content), &table(content), content.len() as u64, &self.file())
+    fn join(&self, content: &[u8]) -> PeerSource {
+        self.peer_network.share(Digest::of(content), &table(content), content.len() as u64, &self.file())
     }
 
     async fn download(&self, content: &[u8], node: &FaultyNode) -> Outcome {
@@ -100,8 +101,8 @@ impl Computer {
         let client = Client::new(&ClientOptions::default()).unwrap();
         let (_control, orders) = watch::channel(Control::default());
         let (sender, mut events) = mpsc::unbounded_channel();
-        let neighbourhood = self.join(content);
-        let result = download_among(&client, job, orders, sender, Some(neighbourhood)).await;
+        let peer_source = self.join(content);
+        let result = download_among(&client, job, orders, sender, Some(peer_source)).await;
         let mut faults = Vec::new();
         while let Some(event) = events.recv().await {
             if let FetchEvent::Fault(fault) = event {
@@ -113,7 +114,7 @@ impl Computer {
     }
 
     fn keep(&self, content: &[u8]) {
-        self.office.keep(Digest::of(content), &table(content), content.len() as u64, &self.file());
+        self.peer_network.keep(Digest::of(content), &table(content), content.len() as u64, &self.file());
     }
 }
 
@@ -124,7 +125,7 @@ struct Outcome {
 
 impl Outcome {
     /// Bytes from neighbours.
-    fn near(&self) -> u64 {
+    fn local(&self) -> u64 {
         let nodes = &self.result.as_ref().unwrap().nodes;
         nodes.iter().filter(|node| node.region == "LAN").map(|node| node.done).sum()
     }
@@ -138,7 +139,7 @@ async fn an_office_fetches_an_object_about_once() {
     let outcomes = futures_util::future::join_all(computers.iter().map(|computer| computer.download(&content, &node))).await;
     for outcome in &outcomes {
         assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
-        assert!(outcome.near() > content.len() as u64 / 3, "{}", outcome.near());
+        assert!(outcome.local() > content.len() as u64 / 3, "{}", outcome.local());
     }
     let times = node.sent() as f64 / content.len() as f64;
     assert!(times < 2.2, "{times} times in place of 5");
@@ -156,15 +157,15 @@ async fn whoever_comes_later_gets_it_from_the_neighbour_also_after_a_restart() {
     let sent = node.sent();
     let late = Computer::at(second, vec![here(first)]);
     let outcome = late.download(&content, &node).await;
-    assert!(outcome.near() > 1_500_000 && node.sent() - sent < 500_000, "{} {}", outcome.near(), node.sent() - sent);
+    assert!(outcome.local() > 1_500_000 && node.sent() - sent < 500_000, "{} {}", outcome.local(), node.sent() - sent);
     // The launcher ends, another one starts: what was kept is proved and offered again.
-    let Computer { folder, office } = one;
-    drop(office);
-    let _again = Office::start(options(folder.path(), first, Vec::new()), nothing_installed(), Arc::new(|| true)).unwrap();
+    let Computer { folder, peer_network } = one;
+    drop(peer_network);
+    let _again = PeerNetwork::start(options(folder.path(), first, Vec::new()), nothing_installed(), Arc::new(|| true)).unwrap();
     let sent = node.sent();
     let later = Computer::at(free_port(), vec![here(first)]);
     let outcome = later.download(&content, &node).await;
-    assert!(outcome.near() > 1_500_000 && node.sent() - sent < 500_000, "{} {}", outcome.near(), node.sent() - sent);
+    assert!(outcome.local() > 1_500_000 && node.sent() - sent < 500_000, "{} {}", outcome.local(), node.sent() - sent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,9 +177,9 @@ async fn a_neighbour_that_lies_is_named_and_left() {
     liar.keep(&content);
     // Behind its back, as on a rotten disk.
     std::fs::write(liar.file(), vec![0; content.len()]).unwrap();
-    let honest = Computer::at(free_port(), vec![here(liar.office.port())]);
+    let honest = Computer::at(free_port(), vec![here(liar.peer_network.port())]);
     let outcome = honest.download(&content, &node).await;
-    assert_eq!(outcome.near(), 0);
+    assert_eq!(outcome.local(), 0);
     let wrong: Vec<_> = outcome.faults.iter().filter(|fault| fault.fault == FaultKind::WrongBytes).collect();
     assert!(wrong.len() == 1 && wrong[0].dropped && wrong[0].node.starts_with("near:"), "{:?}", outcome.faults);
 }
@@ -253,7 +254,7 @@ async fn neighbours_that_vanish_refuse_or_lead_astray_cost_little() {
         let computer = Computer::at(free_port(), vec![address]);
         let began = Instant::now();
         let outcome = computer.download(&content, &node).await;
-        assert_eq!(outcome.near(), 0, "{name}");
+        assert_eq!(outcome.local(), 0, "{name}");
         assert!(outcome.faults.iter().any(|fault| fault.fault == kind), "{name}: {:?}", outcome.faults);
         assert!(outcome.faults.iter().all(|fault| fault.node.starts_with("near:")), "{name}: {:?}", outcome.faults);
         // Some seconds; the one that is silent is so for minutes.
@@ -281,13 +282,13 @@ async fn documents_are_asked_of_many_at_a_time_and_for_a_second() {
     known.extend((25..=36).map(|number| pretender_called(number, &content, drip)));
     let computer = Computer::at(free_port(), known.clone());
     let began = Instant::now();
-    assert_eq!(computer.office.document(Digest::of(&content), content.len() as u64, true).await, None);
+    assert_eq!(computer.peer_network.document(Digest::of(&content), content.len() as u64, true).await, None);
     // One after another they would take more than half a minute.
     assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     // Files too: each of them is left when it has not given its first one.
     let wanted = (0..20_u8).map(|number| (Digest::of(&[number]), 30_000_000)).collect();
     let until = Instant::now() + 2 * LIMIT;
-    assert_eq!(computer.office.files(known, wanted, computer.folder.path(), until, |_| ()).await, []);
+    assert_eq!(computer.peer_network.files(known, wanted, computer.folder.path(), until, |_| ()).await, []);
     assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
 }
 
@@ -312,7 +313,7 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
     let node = FaultyNode::start(&content, Behaviour::Healthy);
     let computer = Computer::at(free_port(), Vec::new());
     computer.download(&content, &node).await.result.unwrap();
-    let (port, digest) = (computer.office.port(), Digest::of(&content));
+    let (port, digest) = (computer.peer_network.port(), Digest::of(&content));
     let host = format!("Host: 127.0.0.1:{port}\r\n");
     let path = format!("/kuzflow/1/sample/content/{digest}");
     let range = "Range: bytes=0-99\r\n";
@@ -360,12 +361,13 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
 async fn connections_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let few = Options { connections: 6, connections_per_address: 4, ..options(folder.path(), 0, Vec::new()) };
-    let office = Office::start(few, nothing_installed(), Arc::new(|| true)).unwrap();
-    let request = format!("GET /kuzflow/1/sample/have/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", Digest::of(b""), office.port());
+    let peer_network = PeerNetwork::start(few, nothing_installed(), Arc::new(|| true)).unwrap();
+    let request =
+        format!("GET /kuzflow/1/sample/have/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", Digest::of(b""), peer_network.port());
     // Connections that say nothing take a place each.
-    let idle: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(here(office.port())).unwrap()).collect();
+    let idle: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(here(peer_network.port())).unwrap()).collect();
     let answered = |request: &str| {
-        let mut stream = TcpStream::connect(here(office.port())).unwrap();
+        let mut stream = TcpStream::connect(here(peer_network.port())).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         let _ = stream.write_all(request.as_bytes());
         matches!(stream.read(&mut [0; 64]), Ok(1..))
@@ -379,39 +381,39 @@ async fn connections_are_counted() {
 async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     let folder = tempfile::tempdir().unwrap();
     let contents: Vec<Vec<u8>> = (0_u8..20).map(|number| vec![number; 1000 + usize::from(number)]).collect();
-    let mut shelf = Vec::new();
+    let mut share_index = Vec::new();
     for (number, content) in contents.iter().enumerate() {
         let path = folder.path().join(number.to_string());
         std::fs::write(&path, content).unwrap();
-        shelf.push((Digest::of(content), Volume { path, size: content.len() as u64 }));
+        share_index.push((Digest::of(content), Volume { path, size: content.len() as u64 }));
     }
     // One was changed since it was installed.
     std::fs::write(folder.path().join("3"), vec![9; 1003]).unwrap();
     let library: Library =
-        Arc::new(move |digest| shelf.iter().find(|(held, _)| held == digest).map(|(_, volume)| volume.clone()));
-    let office = Office::start(options(folder.path(), 0, Vec::new()), library, Arc::new(|| true)).unwrap();
+        Arc::new(move |digest| share_index.iter().find(|(held, _)| held == digest).map(|(_, volume)| volume.clone()));
+    let peer_network = PeerNetwork::start(options(folder.path(), 0, Vec::new()), library, Arc::new(|| true)).unwrap();
     let wrong = FaultyNode::start(&Arc::new(vec![1; 1001]), Behaviour::Healthy);
     let wrong_address: SocketAddr = wrong.url().trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
-    let asker = Computer::at(free_port(), vec![here(office.port()), wrong_address]);
+    let asker = Computer::at(free_port(), vec![here(peer_network.port()), wrong_address]);
     // Each is asked for a moment only, in which a busy computer may not answer.
     let mut holders = Vec::new();
     for _ in 0..60 {
-        holders = asker.office.holders(Digest::of(&contents[0])).await;
+        holders = asker.peer_network.holders(Digest::of(&contents[0])).await;
         if !holders.is_empty() {
             break;
         }
     }
-    assert_eq!(holders, [here(office.port())]);
+    assert_eq!(holders, [here(peer_network.port())]);
     let wanted = contents.iter().map(|content| (Digest::of(content), content.len() as u64)).collect();
     let to = tempfile::tempdir().unwrap();
     let told = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&told);
     let until = Instant::now() + LIMIT;
-    let all = vec![wrong_address, here(office.port())];
+    let all = vec![wrong_address, here(peer_network.port())];
     let tell = move |bytes| {
         count.fetch_add(bytes, Ordering::Relaxed);
     };
-    let placed = asker.office.files(all, wanted, to.path(), until, tell).await;
+    let placed = asker.peer_network.files(all, wanted, to.path(), until, tell).await;
     // The liar happens to be right about one of them; the changed one ends the neighbour that should have it, once for each of its
     // connections.
     assert!(placed.iter().all(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest));
@@ -451,7 +453,7 @@ async fn neighbours_find_each_other_where_multicast_works() {
     let start = |app: &str| {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { app: app.to_owned(), discover: true, ..options(folder.path(), 0, Vec::new()) };
-        (Office::start(options, nothing_installed(), Arc::new(|| true)).unwrap(), folder)
+        (PeerNetwork::start(options, nothing_installed(), Arc::new(|| true)).unwrap(), folder)
     };
     let app = format!("sample-{:x}", fastrand::u32(..));
     // Records that anybody can make up: of addresses that are not here, of a system's service, and under another's name.

@@ -202,8 +202,8 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
         say.line("note: what goes over http:// cannot be changed on its way, but read along; https:// hides which app it is for");
     }
     // Named only where verbs would not find it by themselves.
-    let is_near = project::folder(None).is_ok_and(|found| found == folder);
-    let repo = if is_near { String::new() } else { format!(" --repo {}", project::typed(folder)) };
+    let is_peer = project::folder(None).is_ok_and(|found| found == folder);
+    let repo = if is_peer { String::new() } else { format!(" --repo {}", project::typed(folder)) };
     let release = format!("kuzflow release {version}{repo}");
     match recipe.entry {
         Some(_) => say.next(&release),

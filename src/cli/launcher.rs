@@ -32,8 +32,8 @@ use crate::engine::driver;
 use crate::engine::instance;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::{Handle, WindowPart};
-use crate::engine::neighbours::OfficeSlot;
 use crate::engine::own_update;
+use crate::engine::peer_service::PeerNetworkSlot;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::host;
@@ -431,8 +431,19 @@ impl Session<'_> {
         let app = crate::engine::app::AppSlot::default();
         let described = DescribedSlot::default();
         let channel = ChannelSlot::new(host::private_folders());
-        let office = OfficeSlot::default();
-        Context { home, settings, shipped_root, arguments, language, app, channel, described, office, variable: host::variable }
+        let peer_network = PeerNetworkSlot::default();
+        Context {
+            home,
+            settings,
+            shipped_root,
+            arguments,
+            language,
+            app,
+            channel,
+            described,
+            peer_network,
+            variable: host::variable,
+        }
     }
 
     fn options(&self) -> shown::Options {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Ending;
 use super::output::Output;
 use crate::engine::context::Context;
-use crate::engine::neighbours;
+use crate::engine::peer_service;
 use crate::store::StoreError;
 
 /// What to do.
@@ -33,7 +33,7 @@ pub fn peers(context: &Context, what: What, output: &Output) -> Result<Ending, S
     if what == What::Serve {
         return Ok(serve(context, output));
     }
-    let in_force = neighbours::in_force(context);
+    let in_force = peer_service::in_force(context);
     output.say(&output.texts.get(match in_force {
         true => "peers-switched-on",
         false if !context.settings.peers.enabled => "peers-off-by-publisher",
@@ -45,14 +45,14 @@ pub fn peers(context: &Context, what: What, output: &Output) -> Result<Ending, S
 }
 
 fn serve(context: &Context, output: &Output) -> Ending {
-    let Some(office) = context.office.open(context) else {
-        let text = if neighbours::in_force(context) { "peers-not-serving" } else { "peers-switched-off" };
+    let Some(peer_network) = context.peer_network.open(context) else {
+        let text = if peer_service::in_force(context) { "peers-not-serving" } else { "peers-switched-off" };
         output.say(&output.texts.get(text));
-        output.result(json!({ "status": "failed", "peers": neighbours::in_force(context) }));
+        output.result(json!({ "status": "failed", "peers": peer_service::in_force(context) }));
         return Ending::Failed;
     };
-    output.say(&output.texts.with("peers-serving", &[("port", &office.port().to_string())]));
-    output.event(&json!({ "event": "serving", "port": office.port() }));
+    output.say(&output.texts.with("peers-serving", &[("port", &peer_network.port().to_string())]));
+    output.event(&json!({ "event": "serving", "port": peer_network.port() }));
     loop {
         std::thread::park();
     }

@@ -12,7 +12,7 @@ pub const USUAL_NAME: &str = "kuzflow";
 pub fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
     match named {
         Some(named) => Ok(of(named)),
-        None => near(Path::new(".")),
+        None => found_above(Path::new(".")),
     }
 }
 
@@ -23,7 +23,7 @@ pub fn of(folder: &Path) -> PathBuf {
 }
 
 /// `start` itself, the only one of the folders in it that is one, or the same from a folder above.
-fn near(start: &Path) -> Result<PathBuf, String> {
+fn found_above(start: &Path) -> Result<PathBuf, String> {
     let is_one = |folder: &Path| folder.join(SETTINGS).is_file();
     if is_one(start) {
         return Ok(start.to_owned());
@@ -66,13 +66,13 @@ mod tests {
             fs::write(root.join(name).join(SETTINGS), "").unwrap();
         };
         fs::create_dir_all(root.join("app/src/deep")).unwrap();
-        assert!(near(&root.join("app/src")).unwrap_err().contains("kuzflow init"));
+        assert!(found_above(&root.join("app/src")).unwrap_err().contains("kuzflow init"));
         make("app/kuzflow");
         for from in ["app", "app/src", "app/src/deep", "app/kuzflow"] {
-            assert_eq!(near(&root.join(from)).unwrap(), root.join("app/kuzflow"), "{from}");
+            assert_eq!(found_above(&root.join(from)).unwrap(), root.join("app/kuzflow"), "{from}");
         }
         make("app/other");
-        assert!(near(&root.join("app")).unwrap_err().contains("--repo DIR"));
+        assert!(found_above(&root.join("app")).unwrap_err().contains("--repo DIR"));
         assert_eq!(of(&root.join("app/other/repository")), root.join("app/other"));
     }
 }

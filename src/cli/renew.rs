@@ -111,8 +111,8 @@ fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say
 
 fn finish(project: &Project, told: Told, expired_patches: usize, say: &Say) -> Result<Ending, Failure> {
     let deadlines = project.deadlines(host::now())?;
-    let near = warn(&deadlines);
-    let ending = if told.left.is_empty() { near } else { Ending::Expiring };
+    let expiring = warn(&deadlines);
+    let ending = if told.left.is_empty() { expiring } else { Ending::Expiring };
     say.result(json!({
         "status": "done",
         "expired_patches": expired_patches,

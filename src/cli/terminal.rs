@@ -15,7 +15,7 @@ use crate::launcher::texts::Texts;
 use crate::launcher::view_state::step;
 use crate::launcher::{repaired_subtitle, repaired_title};
 use crate::model::plan::Way;
-use crate::model::transfer::{NEAR_ID, NEAR_REGION};
+use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Offer, Plan};
 
 /// Seconds beyond which the time left is no number of use.
@@ -36,7 +36,7 @@ pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl F
             match &event {
                 Event::Progress(progress) if output.shows_bars() => bars.show(progress, output),
                 Event::NodeFault(fault) => {
-                    let name = output.texts.node(&fault.name, fault.node.starts_with(NEAR_ID));
+                    let name = output.texts.node(&fault.name, fault.node.starts_with(PEER_ID_PREFIX));
                     bars.say(output, &format!("{name}: {}", output.texts.fault(fault.fault)));
                 }
                 Event::Happened { what, .. } if output.shows_bars() => bars.all.suspend(|| output.happened(what)),
@@ -279,7 +279,7 @@ impl Bars {
         for node in &progress.nodes {
             if !self.nodes.contains_key(&node.id) {
                 let bar = self.bar(progress.total, "  {prefix:<22!} {wide_bar}       {msg}");
-                bar.set_prefix(texts.node(&node.name, node.region == NEAR_REGION));
+                bar.set_prefix(texts.node(&node.name, node.region == PEER_REGION));
                 self.nodes.insert(node.id.clone(), bar);
             }
             if let Some(bar) = self.nodes.get(&node.id) {

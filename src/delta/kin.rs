@@ -129,8 +129,8 @@ pub fn find(old: &[File<'_>], new: &[File<'_>], limits: Limits, read: &mut Read<
         kin[*index] = search.best(*index);
     }
     let unexplained: Vec<usize> = open.into_iter().filter(|index| !kin[*index].is_some_and(|kin| explains(&kin))).collect();
-    let neighbours: BTreeSet<usize> = unexplained.iter().flat_map(|index| search.neighbours(*index)).collect();
-    search.read(neighbours.into_iter().map(|index| (Side::Old, index)).collect(), read)?;
+    let siblings: BTreeSet<usize> = unexplained.iter().flat_map(|index| search.siblings(*index)).collect();
+    search.read(siblings.into_iter().map(|index| (Side::Old, index)).collect(), read)?;
     for index in unexplained {
         kin[index] = search.best(index);
     }
@@ -342,7 +342,7 @@ impl<'a> Search<'a> {
 
     /// Old files that were not read and might be what an unexplained new file was copied from: of nearly the same name, or beside it in
     /// the order of the same folder.
-    fn neighbours(&self, index: usize) -> Vec<usize> {
+    fn siblings(&self, index: usize) -> Vec<usize> {
         let (new, name) = (&self.new[index], &self.new_names[index]);
         let shelf = self.old_by_shelf.get(&name.shelf()).map_or(&[][..], Vec::as_slice);
         let place = shelf.partition_point(|old| self.old[*old].path < new.path);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::app::AppSlot;
 use super::channel::ChannelSlot;
 use super::described::DescribedSlot;
-use super::neighbours::OfficeSlot;
+use super::peer_service::PeerNetworkSlot;
 use crate::settings::Settings;
 use crate::store::lock::HomeLock;
 use crate::store::{Home, StoreError};
@@ -36,7 +36,7 @@ pub struct Context {
     /// The documents of the package that was asked about last.
     pub described: DescribedSlot,
     /// The neighbours on the local network.
-    pub office: OfficeSlot,
+    pub peer_network: PeerNetworkSlot,
     /// Asks the environment.
     pub variable: fn(&str) -> Option<OsString>,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::mailbox::Emitter;
-use super::neighbours::OfficeSlot;
+use super::peer_service::PeerNetworkSlot;
 use super::problem;
 use super::protocol::{Event, Problem, ProblemKind};
 use crate::container::{self, ContainerError};
@@ -66,7 +66,7 @@ pub struct Library<'a> {
     /// What was fetched before.
     pub slot: &'a DescribedSlot,
     /// The neighbours, who may have them too.
-    pub office: &'a OfficeSlot,
+    pub peer_network: &'a PeerNetworkSlot,
     /// Where an interrupted try may have left them, and where they are kept for the next one.
     pub staging: Option<&'a Staging>,
     /// Who is told of nodes that fail.
@@ -114,8 +114,8 @@ impl Library<'_> {
             pairs.try_for_each(|(json, file)| std::fs::write(file, json).map_err(|error| problem::of_disk(file, &error)))
         };
         let offer = |documents: [&[u8]; 2]| {
-            if let Some(office) = self.office.get() {
-                locations.iter().zip(documents).for_each(|(location, json)| office.offer(location.hash, json));
+            if let Some(peer_network) = self.peer_network.get() {
+                locations.iter().zip(documents).for_each(|(location, json)| peer_network.offer(location.hash, json));
             }
         };
         if let Some(described) = self.slot.get(&digest) {
@@ -131,7 +131,7 @@ impl Library<'_> {
         let documents = match (kept(0), kept(1)) {
             (Some(manifest), Some(index)) => [manifest, index],
             _ => {
-                let documents = match self.ask_neighbours(signed).await {
+                let documents = match self.ask_peers(signed).await {
                     Some(documents) => documents,
                     None => self.fetch(signed).await?,
                 };
@@ -146,12 +146,12 @@ impl Library<'_> {
     }
 
     /// Both documents, proved, if some neighbour has them.
-    async fn ask_neighbours(&self, signed: &SignedRelease) -> Option<[Vec<u8>; 2]> {
-        let office = self.office.get()?;
+    async fn ask_peers(&self, signed: &SignedRelease) -> Option<[Vec<u8>; 2]> {
+        let peer_network = self.peer_network.get()?;
         let span = span(signed);
         let waits = span.end - span.start >= WORTH_WAITING;
         let locations = [&signed.release.manifest, &signed.release.index];
-        let [manifest, index] = locations.map(|location| office.document(location.hash, location.size, waits));
+        let [manifest, index] = locations.map(|location| peer_network.document(location.hash, location.size, waits));
         let (manifest, index) = tokio::join!(manifest, index);
         Some([manifest?.to_vec(), index?.to_vec()])
     }

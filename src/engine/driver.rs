@@ -15,7 +15,7 @@ use super::protocol::{
     Command, DiskUse, Event, FolderUse, InstalledVersion, KeptFiles, Phase, Problem, ProblemKind, Progress, Repaired,
 };
 use super::starter::{Starter, Watcher};
-use super::{channel, check, from_file, neighbours, repair, supervisor, take_over, update};
+use super::{channel, check, from_file, peer_service, repair, supervisor, take_over, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
 use crate::model::happened::{Happened, Notice};
@@ -31,7 +31,7 @@ use crate::trust::Freshness;
 pub(super) const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
-    context.office.open(&context);
+    context.peer_network.open(&context);
     let client = Client::new(&ClientOptions::default()).map_err(|error| problem::of_fetch(&error))?;
     let runtime = threads::runtime(2).map_err(|error| problem::of_system(&error))?;
     let (handle, end) = mailbox::channel();
@@ -286,7 +286,7 @@ impl Driver {
             Effect::Share(on) => {
                 self.remember(|state| state.peers_off = !on);
                 // Opens it, or closes it, as the user wants it now.
-                self.context.office.open(&self.context);
+                self.context.peer_network.open(&self.context);
             }
             Effect::List => self.list(),
             Effect::Stop => {}
@@ -359,7 +359,7 @@ impl Driver {
 
     fn list(&self) {
         if self.context.settings.peers.enabled {
-            self.emitter.emit(Event::Sharing { on: neighbours::in_force(&self.context) });
+            self.emitter.emit(Event::Sharing { on: peer_service::in_force(&self.context) });
         }
         match installed(&self.context) {
             Ok(versions) => self.emitter.emit(Event::Installed { versions, kept: kept(&self.context) }),

@@ -52,11 +52,11 @@ async fn judge(context: &Context, client: &Client, bundle: &Bundle, freshness: F
     let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
     let judged = trust.judge(bundle, host::now(), freshness).await;
     // What has expired was verified before that was noticed.
-    let (wants_news, genuine) = match &judged {
+    let (asks_nodes, genuine) = match &judged {
         Ok(Judged { older, genuine, .. }) => (*older, *genuine),
         Err(error) => (error.expired().is_some(), true),
     };
-    if wants_news && let Ok(Ok(repository)) = tokio::time::timeout(PATIENCE_WITH_NODES, check::refresh(context, client)).await {
+    if asks_nodes && let Ok(Ok(repository)) = tokio::time::timeout(PATIENCE_WITH_NODES, check::refresh(context, client)).await {
         return Ok(Judged { repository, older: true, genuine });
     }
     judged.map_err(|error| problem::of_judgement(bundle.path(), &error))

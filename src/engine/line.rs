@@ -9,7 +9,7 @@ use super::context::Context;
 use super::protocol::{Problem, ProblemKind};
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
 use crate::model::Node;
-use crate::peers::Office;
+use crate::peers::PeerNetwork;
 
 /// Whom to ask, and who may stop it.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Line {
     /// Where measurements of nodes are kept.
     memory: PathBuf,
     /// The neighbours, if there are any to be had.
-    office: Option<Arc<Office>>,
+    peer_network: Option<Arc<PeerNetwork>>,
     /// Small parts that are fetched at a time.
     pub at_once: usize,
 }
@@ -37,7 +37,7 @@ impl Line {
             nodes: nodes.to_vec(),
             control,
             memory: context.home.node_memory(),
-            office: context.office.get(),
+            peer_network: context.peer_network.get(),
             at_once,
         }
     }
@@ -50,11 +50,11 @@ impl Line {
     ) -> Result<Result<Summary, FetchError>, Problem> {
         let job = fetch::Job { memory: Some(self.memory.clone()), ..job };
         let (events, mut arriving) = mpsc::unbounded_channel();
-        let shared = self.office.clone().zip(job.digest);
+        let shared = self.peer_network.clone().zip(job.digest);
         let (table, length, file) = (Arc::clone(&job.pieces), job.object_length, job.partial.clone());
         let whole = job.wanted.is_none();
-        let neighbourhood = shared.as_ref().map(|(office, digest)| office.share(*digest, &table, length, &file));
-        let download = fetch::download_among(&self.client, job, self.control.clone(), events, neighbourhood);
+        let peer_source = shared.as_ref().map(|(peer_network, digest)| peer_network.share(*digest, &table, length, &file));
+        let download = fetch::download_among(&self.client, job, self.control.clone(), events, peer_source);
         tokio::pin!(download);
         let result = loop {
             tokio::select! {
@@ -72,8 +72,8 @@ impl Line {
         }
         if let Ok(summary) = &result {
             tracing::info!(?summary, "download ended");
-            if let Some((office, digest)) = shared.filter(|_| whole) {
-                blocking(move || office.keep(digest, &table, length, &file)).await?;
+            if let Some((peer_network, digest)) = shared.filter(|_| whole) {
+                blocking(move || peer_network.keep(digest, &table, length, &file)).await?;
             }
         }
         Ok(result)

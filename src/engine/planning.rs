@@ -60,7 +60,8 @@ pub async fn plan(
     if may_be_full && documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
-    let library = Library { client, nodes, slot: &context.described, office: &context.office, staging: None, emitter: None };
+    let library =
+        Library { client, nodes, slot: &context.described, peer_network: &context.peer_network, staging: None, emitter: None };
     let described = match library.describe(signed).await {
         Ok(described) => described,
         Err(problem) => {

@@ -142,8 +142,9 @@ impl Job {
             return Ok(proved);
         }
         let nodes = check::nodes(&self.context, &self.client).await;
-        let (slot, office) = (&DescribedSlot::default(), &self.context.office);
-        let library = Library { client: &self.client, nodes: &nodes, slot, office, staging: None, emitter: Some(&self.emitter) };
+        let (slot, peer_network) = (&DescribedSlot::default(), &self.context.peer_network);
+        let library =
+            Library { client: &self.client, nodes: &nodes, slot, peer_network, staging: None, emitter: Some(&self.emitter) };
         let described = library.describe(&signed).await?;
         Ok(Proved { manifest: described.manifest, json: described.json, digest, anew: true })
     }
@@ -267,7 +268,7 @@ impl Job {
             client: &self.client,
             nodes: &nodes,
             slot: &self.context.described,
-            office: &self.context.office,
+            peer_network: &self.context.peer_network,
             staging: None,
             emitter: Some(&self.emitter),
         };

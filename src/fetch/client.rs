@@ -21,12 +21,12 @@ const REDIRECTS: usize = 5;
 /// The kind of document that a stream of server-sent events is.
 const EVENT_STREAM: &str = "text/event-stream";
 /// Time for a neighbour's answer to begin: it may have to hash a large file first.
-const NEAR_ANSWER_TIME: Duration = Duration::from_secs(3);
+const PEER_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time in which a neighbour need not send anything, and bytes a second that it must send then.
-const NEAR_MOMENT: Duration = Duration::from_millis(1500);
-const NEAR_LEAST_RATE: f64 = 128.0 * 1024.0;
+const PEER_GRACE: Duration = Duration::from_millis(1500);
+const PEER_MIN_RATE: f64 = 128.0 * 1024.0;
 /// Time for a connection to a neighbour.
-const NEAR_CONNECT_TIME: Duration = Duration::from_millis(1500);
+const PEER_CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// What the network is given.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Default for ClientOptions {
 pub struct Client {
     http: reqwest::Client,
     /// For neighbours: past every proxy, and not to be sent elsewhere.
-    near: reqwest::Client,
+    local: reqwest::Client,
     document_silence: Duration,
 }
 
@@ -66,13 +66,13 @@ impl Client {
             }
         };
         let http = https::client(builder).map_err(FetchError::Setup)?;
-        Ok(Self { http, near: near()?, document_silence: options.document_silence })
+        Ok(Self { http, local: local()?, document_silence: options.document_silence })
     }
 
     /// A client for neighbours alone: whatever it asks, it asks directly.
-    pub fn near_only() -> Result<Self, FetchError> {
-        let near = near()?;
-        Ok(Self { http: near.clone(), near, document_silence: NEAR_CONNECT_TIME })
+    pub fn for_peers_only() -> Result<Self, FetchError> {
+        let local = local()?;
+        Ok(Self { http: local.clone(), local, document_silence: PEER_CONNECT_TIMEOUT })
     }
 
     /// A small document, at most `limit` bytes, also where the node names no length. Its content is not judged here: a captive
@@ -137,27 +137,27 @@ impl Client {
     }
 
     /// Asks for a span of bytes; the answer is judged by [`super::response::judge`].
-    pub(super) async fn ask(&self, url: &Url, span: &Range<u64>, near: bool) -> Result<reqwest::Response, reqwest::Error> {
+    pub(super) async fn ask(&self, url: &Url, span: &Range<u64>, local: bool) -> Result<reqwest::Response, reqwest::Error> {
         let range = format!("bytes={}-{}", span.start, span.end.saturating_sub(1));
-        let http = if near { &self.near } else { &self.http };
+        let http = if local { &self.local } else { &self.http };
         http.get(url.clone()).header(RANGE, range).send().await
     }
 
     /// A document of a neighbour, at most `limit` bytes, within `time`. Neighbours are near: one that is silent or crawls is left at once.
-    pub async fn get_near(&self, url: &Url, limit: u64, time: Duration) -> Result<Bytes, FetchError> {
+    pub async fn get_from_peer(&self, url: &Url, limit: u64, time: Duration) -> Result<Bytes, FetchError> {
         let within = tokio::time::timeout(time, async {
-            let late = |_| FetchError::TimedOut { url: redacted(url), seconds: NEAR_ANSWER_TIME.as_secs() };
-            let response = tokio::time::timeout(NEAR_ANSWER_TIME, self.near.get(url.clone()).send()).await.map_err(late)?;
+            let late = |_| FetchError::TimedOut { url: redacted(url), seconds: PEER_ANSWER_TIMEOUT.as_secs() };
+            let response = tokio::time::timeout(PEER_ANSWER_TIMEOUT, self.local.get(url.clone()).send()).await.map_err(late)?;
             let response = response.map_err(|source| http(url, source))?;
             check_status(url, response.status())?;
-            read_near(response, url, limit).await
+            read_from_peer(response, url, limit).await
         });
         within.await.map_err(|_| FetchError::TimedOut { url: redacted(url), seconds: time.as_secs() })?
     }
 }
 
-fn near() -> Result<reqwest::Client, FetchError> {
-    let client = plain().redirect(Policy::none()).no_proxy().connect_timeout(NEAR_CONNECT_TIME);
+fn local() -> Result<reqwest::Client, FetchError> {
+    let client = plain().redirect(Policy::none()).no_proxy().connect_timeout(PEER_CONNECT_TIMEOUT);
     https::plain_client(client).map_err(FetchError::Setup)
 }
 
@@ -216,12 +216,12 @@ async fn read(
 }
 
 /// The same of a neighbour, who has a moment, and then must send at least so much.
-async fn read_near(mut response: reqwest::Response, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
+async fn read_from_peer(mut response: reqwest::Response, url: &Url, limit: u64) -> Result<Bytes, FetchError> {
     let (mut body, began) = (BytesMut::new(), Instant::now());
     loop {
-        let earned = Duration::from_secs_f64(body.len() as f64 / NEAR_LEAST_RATE);
-        let chunk = tokio::time::timeout_at((began + NEAR_MOMENT + earned).into(), response.chunk()).await;
-        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: NEAR_MOMENT.as_secs() };
+        let earned = Duration::from_secs_f64(body.len() as f64 / PEER_MIN_RATE);
+        let chunk = tokio::time::timeout_at((began + PEER_GRACE + earned).into(), response.chunk()).await;
+        let late = |_| FetchError::TimedOut { url: redacted(url), seconds: PEER_GRACE.as_secs() };
         let Some(chunk) = chunk.map_err(late)?.map_err(|source| http(url, source))? else { return Ok(body.freeze()) };
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(FetchError::TooLarge { url: redacted(url), limit });

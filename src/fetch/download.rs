@@ -13,12 +13,12 @@ use url::{Host, Url};
 use super::job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 use super::lane::{Begun, Handle, Lane, Report, Shared};
 use super::memory::{Measured, NodeMemory};
-use super::neighbours::{Holding, Neighbourhood, News};
 use super::partial::{Journal, Partial};
+use super::peer_source::{Availability, PeerEvent, PeerSource};
 use super::scheduler::{Effect, Input, LaneId, Limits, Prior, Request, Scheduler};
 use super::throttle::Throttle;
 use super::{Client, FetchError};
-use crate::model::transfer::{NEAR_ID, NEAR_REGION, NodeFault, NodeProgress, NodeState};
+use crate::model::transfer::{NodeFault, NodeProgress, NodeState, PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Node, PieceSet};
 
 /// Time between two looks at the lanes' counters.
@@ -30,7 +30,7 @@ const SMOOTHING: f64 = 3.0;
 /// Memory for pieces that are coming in, bytes: large pieces mean fewer lanes.
 const BUFFERS: u64 = 48 << 20;
 /// Neighbours that a download knows at most.
-const MOST_NEIGHBOURS: usize = 32;
+const MAX_PEERS: usize = 32;
 /// Of these, how many of one address: some users may share a computer. Numbers can be made up, addresses less easily.
 const MOST_OF_ONE_ADDRESS: usize = 4;
 /// How long neighbours may take for a first answer before the internet is asked.
@@ -55,7 +55,7 @@ pub async fn download_among(
     job: Job,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
-    neighbourhood: Option<Neighbourhood>,
+    peer_source: Option<PeerSource>,
 ) -> Result<Summary, FetchError> {
     if job.nodes.is_empty() {
         return Err(FetchError::NoNodes { location: job.location });
@@ -72,7 +72,7 @@ pub async fn download_among(
         Partial::open(&path, table).map(|partial| (partial, memory))
     });
     let (partial, memory) = opened.await.map_err(|error| FetchError::Task(error.to_string()))??;
-    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, neighbourhood)?;
+    let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, peer_source)?;
     let result = driver.run().await;
     driver.tell(false);
     driver.lanes.shutdown().await;
@@ -115,9 +115,9 @@ struct Driver {
     begun: HashMap<u32, Begun>,
     /// Verified pieces.
     held: PieceSet,
-    neighbourhood: Option<Neighbourhood>,
+    peer_source: Option<PeerSource>,
     /// Neighbours, in the order in which the scheduler learnt of them, behind the job's nodes.
-    neighbours: Vec<Neighbour>,
+    peers: Vec<PeerConnection>,
     reports: mpsc::UnboundedReceiver<Report>,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
@@ -137,7 +137,7 @@ struct Driver {
 }
 
 /// A neighbour that was heard of.
-struct Neighbour {
+struct PeerConnection {
     instance: u64,
     node: Node,
 }
@@ -152,7 +152,7 @@ impl Driver {
         memory: &NodeMemory,
         control: watch::Receiver<Control>,
         events: mpsc::UnboundedSender<FetchEvent>,
-        neighbourhood: Option<Neighbourhood>,
+        peer_source: Option<PeerSource>,
     ) -> Result<Self, FetchError> {
         let (sender, reports) = mpsc::unbounded_channel();
         let prior = |node: &Node| {
@@ -167,7 +167,7 @@ impl Driver {
             most_lanes,
             patience: job.patience,
             seed: fastrand::u64(..),
-            instance: neighbourhood.as_ref().map_or(0, |neighbourhood| neighbourhood.instance),
+            instance: peer_source.as_ref().map_or(0, |peer_source| peer_source.instance),
         };
         let held: Vec<u32> = partial.held().collect();
         let held_set = PieceSet::of(job.pieces.count(), held.iter().copied());
@@ -205,8 +205,8 @@ impl Driver {
             handles: HashMap::new(),
             begun: HashMap::new(),
             held: held_set,
-            neighbourhood,
-            neighbours: Vec::new(),
+            peer_source,
+            peers: Vec::new(),
             reports,
             control,
             events,
@@ -269,12 +269,12 @@ impl Driver {
     async fn get_acquainted(&mut self) {
         let until = Instant::now() + ACQUAINTANCE;
         let mut heard = Vec::new();
-        if let Some(neighbourhood) = &mut self.neighbourhood {
-            while let Ok(Some(news)) = tokio::time::timeout_at(until, neighbourhood.news.recv()).await {
-                if news == News::Acquainted {
+        if let Some(peer_source) = &mut self.peer_source {
+            while let Ok(Some(event)) = tokio::time::timeout_at(until, peer_source.events.recv()).await {
+                if event == PeerEvent::Acquainted {
                     break;
                 }
-                heard.push(news);
+                heard.push(event);
             }
         }
         // All of it counts before the first request is made.
@@ -285,30 +285,37 @@ impl Driver {
 
     /// Takes in what is heard of neighbours.
     fn hear(&mut self) {
-        let Some(neighbourhood) = &mut self.neighbourhood else { return };
+        let Some(peer_source) = &mut self.peer_source else { return };
         let mut heard = Vec::new();
-        while let Ok(news) = neighbourhood.news.try_recv() {
-            heard.push(news);
+        while let Ok(event) = peer_source.events.try_recv() {
+            heard.push(event);
         }
         self.take_in(heard);
     }
 
-    fn take_in(&mut self, heard: Vec<News>) {
-        for news in heard {
-            let (News::Joined { instance, .. } | News::Told { instance, .. } | News::Left { instance }) = news else { continue };
-            let known = self.neighbours.iter().position(|neighbour| neighbour.instance == instance);
-            match (news, known.map(|position| self.job.nodes.len() + position)) {
-                (News::Joined { url, name, .. }, None) if self.has_room_for(&url) => {
-                    let node =
-                        Node { id: format!("{NEAR_ID}{name}"), name, region: NEAR_REGION.to_owned(), ..Node::at(url.clone()) };
-                    self.neighbours.push(Neighbour { instance, node });
+    fn take_in(&mut self, heard: Vec<PeerEvent>) {
+        for event in heard {
+            let (PeerEvent::Joined { instance, .. } | PeerEvent::Updated { instance, .. } | PeerEvent::Left { instance }) = event
+            else {
+                continue;
+            };
+            let known = self.peers.iter().position(|peer| peer.instance == instance);
+            match (event, known.map(|position| self.job.nodes.len() + position)) {
+                (PeerEvent::Joined { url, name, .. }, None) if self.has_room_for(&url) => {
+                    let node = Node {
+                        id: format!("{PEER_ID_PREFIX}{name}"),
+                        name,
+                        region: PEER_REGION.to_owned(),
+                        ..Node::at(url.clone())
+                    };
+                    self.peers.push(PeerConnection { instance, node });
                     self.addresses.push(url);
                     self.step(Input::Joined { instance });
                 }
-                (News::Told { holding: Holding { held, coming, takes_part, received }, .. }, Some(node)) => {
-                    self.step(Input::Told { node, held, coming, takes_part, received });
+                (PeerEvent::Updated { availability: Availability { held, in_flight, takes_part, received }, .. }, Some(node)) => {
+                    self.step(Input::Updated { node, held, in_flight, takes_part, received });
                 }
-                (News::Left { .. }, Some(node)) => self.step(Input::Left { node }),
+                (PeerEvent::Left { .. }, Some(node)) => self.step(Input::Left { node }),
                 _ => {}
             }
         }
@@ -317,18 +324,18 @@ impl Driver {
     /// Whether one more neighbour at this address may join. Announcements never lead to this computer: those of its own are in the settings.
     fn has_room_for(&self, url: &Url) -> bool {
         let is_here = matches!(url.host(), Some(Host::Ipv4(address)) if address.is_loopback());
-        let of_the_same = self.neighbours.iter().filter(|neighbour| neighbour.node.url.host() == url.host()).count();
-        self.neighbours.len() < MOST_NEIGHBOURS && (is_here || of_the_same < MOST_OF_ONE_ADDRESS)
+        let of_the_same = self.peers.iter().filter(|peer| peer.node.url.host() == url.host()).count();
+        self.peers.len() < MAX_PEERS && (is_here || of_the_same < MOST_OF_ONE_ADDRESS)
     }
 
     /// Tells the neighbours what is here.
     fn tell(&mut self, takes_part: bool) {
-        let Some(neighbourhood) = &self.neighbourhood else { return };
-        let (held, coming) = (self.held.clone(), self.scheduler.coming());
-        let holding = Holding { held, coming, takes_part, received: self.received };
-        neighbourhood.holding.send_if_modified(|told| {
-            *told != holding && {
-                *told = holding;
+        let Some(peer_source) = &self.peer_source else { return };
+        let (held, in_flight) = (self.held.clone(), self.scheduler.in_flight());
+        let availability = Availability { held, in_flight, takes_part, received: self.received };
+        peer_source.availability.send_if_modified(|noted| {
+            *noted != availability && {
+                *noted = availability;
                 true
             }
         });
@@ -456,7 +463,7 @@ impl Driver {
             node: request.node,
             url,
             bytes: first..request.bytes.end,
-            near: request.node >= self.job.nodes.len(),
+            is_peer: request.node >= self.job.nodes.len(),
             whole_allowed: request.whole_allowed,
             answer_within: request.answer_within,
             silence: request.silence,
@@ -473,8 +480,8 @@ impl Driver {
         let seconds_left = (self.speed >= 1.0).then(|| (missing as f64 / self.speed).ceil() as u64);
         let total = self.total;
         // Of large pieces on slow lines nothing would be seen for long. What is lost of them again is not taken back: it comes once more.
-        let coming = self.scheduler.coming_bytes().min(missing);
-        self.done = self.done.max(total - missing + coming);
+        let in_flight = self.scheduler.in_flight_bytes().min(missing);
+        self.done = self.done.max(total - missing + in_flight);
         let progress = Progress { done: self.done, total, speed: self.speed, seconds_left, nodes: self.nodes() };
         let _ = self.events.send(FetchEvent::Progress(progress));
     }
@@ -492,8 +499,8 @@ impl Driver {
                 state: view.map_or(NodeState::Idle, |view| view.state),
             }
         };
-        let neighbours = self.neighbours.iter().map(|neighbour| &neighbour.node);
-        let lines: Vec<NodeProgress> = self.job.nodes.iter().chain(neighbours).enumerate().map(line).collect();
+        let peers = self.peers.iter().map(|peer| &peer.node);
+        let lines: Vec<NodeProgress> = self.job.nodes.iter().chain(peers).enumerate().map(line).collect();
         // A neighbour that has given nothing is of no interest.
         let first = self.job.nodes.len();
         let worth = |(index, line): &(usize, NodeProgress)| *index < first || line.done > 0 || line.state == NodeState::Active;
@@ -501,7 +508,7 @@ impl Driver {
     }
 
     fn node(&self, index: usize) -> Option<&Node> {
-        let neighbour = |index: usize| self.neighbours.get(index).map(|neighbour| &neighbour.node);
-        self.job.nodes.get(index).or_else(|| neighbour(index - self.job.nodes.len()))
+        let peer = |index: usize| self.peers.get(index).map(|peer| &peer.node);
+        self.job.nodes.get(index).or_else(|| peer(index - self.job.nodes.len()))
     }
 }

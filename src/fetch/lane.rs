@@ -67,7 +67,7 @@ pub(super) struct Lane {
     pub url: Url,
     pub bytes: Range<u64>,
     /// It is a neighbour.
-    pub near: bool,
+    pub is_peer: bool,
     pub whole_allowed: bool,
     pub answer_within: Duration,
     pub silence: Duration,
@@ -105,13 +105,13 @@ impl Lane {
 
     async fn transfer(&self, gather: &mut Gather) -> Result<(), Fault> {
         let asked = Instant::now();
-        let answer = tokio::time::timeout(self.answer_within, self.shared.client.ask(&self.url, &self.bytes, self.near)).await;
+        let answer = tokio::time::timeout(self.answer_within, self.shared.client.ask(&self.url, &self.bytes, self.is_peer)).await;
         let mut answer = answer
             .map_err(|_| {
                 passing(FaultKind::Stalled, format!("did not answer within {} s", self.answer_within.as_secs_f64().round()))
             })?
             .map_err(|error| passing(FaultKind::Unreachable, causes::line(&error.without_url())))?;
-        if self.near && answer.status().as_u16() == 200 {
+        if self.is_peer && answer.status().as_u16() == 200 {
             // Neighbours are launchers: they send parts.
             let detail = "a neighbour sent the whole file in place of a range".to_owned();
             return Err(Fault { kind: FaultKind::IgnoredRange, detail, lasting: true, retry_after: None });

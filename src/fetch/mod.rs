@@ -11,7 +11,7 @@
 //!        (no I/O, no clock)
 //! ```
 //!
-//! Neighbours are nodes that come and go and have some of the pieces; the room `peers` looks after them and sends [`News`].
+//! Neighbours are nodes that come and go and have some of the pieces; the room `peers` looks after them and sends [`PeerEvent`].
 //!
 //! [`scheduler`] decides: lanes (requests in flight) of a node follow its measured throughput, runs of pieces are sized by
 //! what is left, the tail of a slow run is taken over by whoever is free first.
@@ -22,8 +22,8 @@ mod encoding;
 mod job;
 mod lane;
 mod memory;
-mod neighbours;
 mod partial;
+mod peer_source;
 mod response;
 mod retry;
 pub mod scheduler;
@@ -40,9 +40,9 @@ pub use client::{Client, ClientOptions, Stream};
 pub use download::{download, download_among};
 pub use job::{Control, FetchEvent, Job, Progress, RunState, Summary};
 pub use memory::{Measured, NodeMemory};
-pub use neighbours::{Holding, Neighbourhood, News};
 pub(crate) use partial::read_at;
 pub use partial::{Partial, discard};
+pub use peer_source::{Availability, PeerEvent, PeerSource};
 pub use scheduler::weight_of as weight;
 pub use span::{Span, fetch_span};
 

@@ -26,7 +26,7 @@ pub(super) struct Screen {
     /// Pixels per point.
     pub scale: f64,
     /// Whether another screen begins where this one ends on the right.
-    pub neighbour: bool,
+    pub is_beside: bool,
 }
 
 impl Screen {
@@ -59,9 +59,9 @@ impl Screen {
             Area { left: start.x, top: start.y, width: size.width, height: size.height }
         };
         let whole = area(monitor);
-        let neighbour = all.into_iter().any(|other| area(&other).begins_right_of(&whole));
+        let is_beside = all.into_iter().any(|other| area(&other).begins_right_of(&whole));
         let free = free.and_then(|free| free.within(whole)).unwrap_or(whole);
-        Self { whole, free, scale, neighbour }
+        Self { whole, free, scale, is_beside }
     }
 
     /// How large a window's contents can be so that all of the window is to be seen, points.
@@ -193,7 +193,7 @@ mod tests {
 
     fn screen(width: u32, height: u32, scale: f64) -> Screen {
         let whole = Area { left: 0, top: 0, width, height };
-        Screen { whole, free: whole, scale, neighbour: false }
+        Screen { whole, free: whole, scale, is_beside: false }
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn the_middle_is_the_middle_also_of_a_second_screen() {
         let whole = Area { left: 1920, top: -100, width: 1000, height: 800 };
-        let screen = Screen { whole, free: whole, scale: 1.0, neighbour: false };
+        let screen = Screen { whole, free: whole, scale: 1.0, is_beside: false };
         assert_eq!(screen.centre((400, 200)), (2220, 200));
         assert_eq!(screen.centre((4000, 2000)), (1920, -100));
     }

@@ -8,7 +8,7 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use crate::engine::protocol::{FaultKind, NoUpdate, Problem, ProblemKind};
 use crate::model::happened::Happened;
-use crate::model::transfer::NEAR_REGION;
+use crate::model::transfer::PEER_REGION;
 
 /// A language of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,14 +177,14 @@ impl Texts {
             "Europe" => self.get("region-europe"),
             "Americas" => self.get("region-americas"),
             "Global" => self.get("region-global"),
-            NEAR_REGION => self.get("region-near"),
+            PEER_REGION => self.get("region-near"),
             other => other.to_owned(),
         }
     }
 
     /// A node's name: that of a neighbour is no name of its own.
-    pub fn node(&self, name: &str, is_near: bool) -> String {
-        if is_near { self.with("node-nearby", &[("name", name)]) } else { name.to_owned() }
+    pub fn node(&self, name: &str, is_peer: bool) -> String {
+        if is_peer { self.with("node-nearby", &[("name", name)]) } else { name.to_owned() }
     }
 
     /// A number of things, in groups of three digits: `1,532`.

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 /// The region of a node that is another computer of the local network, and how its id begins.
-pub const NEAR_REGION: &str = "LAN";
-/// See [`NEAR_REGION`].
-pub const NEAR_ID: &str = "near:";
+pub const PEER_REGION: &str = "LAN";
+/// See [`PEER_REGION`].
+pub const PEER_ID_PREFIX: &str = "near:";
 
 /// How a node does.
 #[derive(Clone, Debug, PartialEq, Serialize)]

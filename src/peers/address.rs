@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 const LOWEST_PORT: u16 = 1024;
 
 /// Whether an address is one of a local network: private or link-local (RFC 1918, 3927, 4193), of IPv4 or IPv6.
-pub(super) fn is_near(address: IpAddr) -> bool {
+pub(super) fn is_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local(),
         IpAddr::V6(address) => address.is_unique_local(),
@@ -15,12 +15,12 @@ pub(super) fn is_near(address: IpAddr) -> bool {
 
 /// Whether somebody on the network may send this client there: near, not this computer, not a system's service.
 pub(super) fn may_be_asked(address: SocketAddr) -> bool {
-    is_near(address.ip()) && address.port() >= LOWEST_PORT
+    is_local(address.ip()) && address.port() >= LOWEST_PORT
 }
 
 /// Whether a connection from there is answered: near, or of this computer.
 pub(super) fn may_ask(address: IpAddr) -> bool {
-    is_near(address) || address.to_canonical().is_loopback()
+    is_local(address) || address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]
@@ -29,8 +29,8 @@ mod tests {
 
     #[test]
     fn only_local_networks_are_near() {
-        for near in ["10.1.2.3:4000", "172.16.0.1:4000", "192.168.1.9:65535", "169.254.7.7:1024", "[fd00::1]:4000"] {
-            assert!(may_be_asked(near.parse().unwrap()), "{near}");
+        for local in ["10.1.2.3:4000", "172.16.0.1:4000", "192.168.1.9:65535", "169.254.7.7:1024", "[fd00::1]:4000"] {
+            assert!(may_be_asked(local.parse().unwrap()), "{local}");
         }
         for far in [
             "127.0.0.1:4000",

@@ -46,8 +46,8 @@ pub(super) fn announce(instance: u64, app: &str, port: u16) -> Result<(Announced
 impl Drop for Announced {
     fn drop(&mut self) {
         // Whoever does not hear it finds out when it asks.
-        if let Ok(said) = self.daemon.unregister(&self.name) {
-            let _ = said.recv_timeout(GOODBYE);
+        if let Ok(message) = self.daemon.unregister(&self.name) {
+            let _ = message.recv_timeout(GOODBYE);
         }
         let _ = self.daemon.shutdown();
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
+use super::availability::{AvailabilityMessage, LARGEST};
 use super::roster::number;
-use super::said::{LARGEST, Said};
 use super::{Inner, address_of};
 use crate::model::Digest;
 
@@ -39,35 +39,35 @@ pub type Wanted = (Digest, u64);
 
 /// Neighbours that have the object `digest` as a file.
 pub(super) async fn holders(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
-    which(inner, digest, |said| said.whole).await
+    which(inner, digest, |message| message.whole).await
 }
 
 /// Neighbours that have it in pieces, or are fetching it.
 pub(super) async fn sharers(inner: &Arc<Inner>, digest: Digest) -> Vec<SocketAddr> {
-    which(inner, digest, |said| said.pieces.is_some()).await
+    which(inner, digest, |message| message.pieces.is_some()).await
 }
 
-async fn which(inner: &Arc<Inner>, digest: Digest, is_one: fn(&Said) -> bool) -> Vec<SocketAddr> {
-    let said = ask(inner, digest).await;
-    said.into_iter().filter(|(_, said)| is_one(said)).map(|(address, _)| address).collect()
+async fn which(inner: &Arc<Inner>, digest: Digest, is_one: fn(&AvailabilityMessage) -> bool) -> Vec<SocketAddr> {
+    let message = ask(inner, digest).await;
+    message.into_iter().filter(|(_, message)| is_one(message)).map(|(address, _)| address).collect()
 }
 
 /// What all neighbours say of an object, as far as they answer.
-async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, Said)> {
+async fn ask(inner: &Arc<Inner>, digest: Digest) -> Vec<(SocketAddr, AvailabilityMessage)> {
     let mut asking = JoinSet::new();
-    for (_, address) in inner.neighbours() {
+    for (_, address) in inner.peers() {
         let inner = Arc::clone(inner);
         asking.spawn(async move {
             let url = address_of(address, &inner.options.app, "have", &digest);
-            let json = inner.client.get_near(&url, LARGEST, ANSWER_TIME).await.ok()?;
-            Some((address, serde_json::from_slice::<Said>(&json).ok()?))
+            let json = inner.client.get_from_peer(&url, LARGEST, ANSWER_TIME).await.ok()?;
+            Some((address, serde_json::from_slice::<AvailabilityMessage>(&json).ok()?))
         });
     }
-    let mut said = Vec::new();
+    let mut message = Vec::new();
     while let Some(answer) = asking.join_next().await {
-        said.extend(answer.ok().flatten());
+        message.extend(answer.ok().flatten());
     }
-    said
+    message
 }
 
 /// Fetches files into `folder` until that time, each named by its digest. One that a neighbour does not give, or gives wrong, is asked of the others;
@@ -78,7 +78,7 @@ pub(super) async fn fetch(
     wanted: Vec<Wanted>,
     folder: &Path,
     until: Instant,
-    told: &(impl Fn(u64) + Clone + Send + Sync + 'static),
+    noted: &(impl Fn(u64) + Clone + Send + Sync + 'static),
 ) -> Vec<(Digest, PathBuf)> {
     let mut wanted: Vec<Wanted> = wanted.into_iter().filter(|(_, size)| *size <= LARGEST_FILE).collect();
     wanted.sort_unstable();
@@ -86,7 +86,7 @@ pub(super) async fn fetch(
     let open: Arc<Mutex<VecDeque<Wanted>>> = Arc::new(Mutex::new(wanted.into()));
     let mut working = JoinSet::new();
     for address in holders.into_iter().flat_map(|address| [address; AT_ONCE]) {
-        let (inner, open, folder, told) = (Arc::clone(inner), Arc::clone(&open), folder.to_owned(), told.clone());
+        let (inner, open, folder, noted) = (Arc::clone(inner), Arc::clone(&open), folder.to_owned(), noted.clone());
         working.spawn(async move {
             let mut placed = Vec::new();
             while Instant::now() < until {
@@ -94,7 +94,7 @@ pub(super) async fn fetch(
                 let Some((digest, size)) = next else { break };
                 let path = folder.join(digest.to_string());
                 if one(&inner, address, (digest, size), path.clone(), until).await {
-                    told(size);
+                    noted(size);
                     placed.push((digest, path));
                 } else {
                     open.lock().unwrap_or_else(PoisonError::into_inner).push_back((digest, size));
@@ -114,19 +114,20 @@ pub(super) async fn fetch(
 /// A document of `size` bytes that some neighbour has, proved. While others are fetching it from the internet that come before this
 /// client in the order of the neighbours, it waits a little for them, if `waits`: of an office that updates at once few fetch it.
 pub(super) async fn document(inner: &Arc<Inner>, digest: Digest, size: u64, waits: bool) -> Option<Bytes> {
-    inner.shelf.await_document(digest);
+    inner.shared.await_document(digest);
     let began = Instant::now();
     let until = began + DOCUMENT_TIME + Duration::from_secs(size / LEAST_RATE);
     let mine = crate::fetch::weight(inner.instance, &digest);
     loop {
-        let said = ask(inner, digest).await;
-        let holders: Vec<SocketAddr> = said.iter().filter(|(_, said)| said.whole).map(|(address, _)| *address).collect();
+        let message = ask(inner, digest).await;
+        let holders: Vec<SocketAddr> = message.iter().filter(|(_, message)| message.whole).map(|(address, _)| *address).collect();
         if let Some(bytes) = first_proved(inner, holders, (digest, size), until).await {
             return Some(bytes);
         }
-        let before =
-            |said: &Said| said.soon && number(&said.instance).is_some_and(|other| crate::fetch::weight(other, &digest) > mine);
-        let turns = said.iter().filter(|(_, said)| before(said)).count();
+        let before = |message: &AvailabilityMessage| {
+            message.soon && number(&message.instance).is_some_and(|other| crate::fetch::weight(other, &digest) > mine)
+        };
+        let turns = message.iter().filter(|(_, message)| before(message)).count();
         if !waits
             || Instant::now() >= until
             || began.elapsed() >= TURN * u32::try_from(turns).unwrap_or(MOST_TURNS).min(MOST_TURNS)
@@ -152,7 +153,7 @@ async fn first_proved(inner: &Arc<Inner>, mut holders: Vec<SocketAddr>, (digest,
             asking.spawn(async move {
                 let url = address_of(address, &inner.options.app, "content", &digest);
                 let time = until.saturating_duration_since(Instant::now());
-                let bytes = inner.client.get_near(&url, size, time).await;
+                let bytes = inner.client.get_from_peer(&url, size, time).await;
                 let proved = bytes.ok().filter(|bytes| Digest::of(bytes) == digest);
                 if proved.is_none() {
                     tracing::info!(%address, %digest, "a neighbour does not give a document that it has");
@@ -173,7 +174,7 @@ async fn first_proved(inner: &Arc<Inner>, mut holders: Vec<SocketAddr>, (digest,
 async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, path: PathBuf, until: Instant) -> bool {
     let url = address_of(address, &inner.options.app, "content", &digest);
     let time = (FILE_TIME + Duration::from_secs(size / LEAST_RATE)).min(until.saturating_duration_since(Instant::now()));
-    let bytes = match inner.client.get_near(&url, size, time).await {
+    let bytes = match inner.client.get_from_peer(&url, size, time).await {
         Ok(bytes) => bytes,
         Err(error) => {
             tracing::info!(%address, error = crate::causes::line(&error), "a neighbour does not give a file");

@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::said::{LARGEST, Said};
+use super::availability::{AvailabilityMessage, LARGEST};
 use super::{Inner, address_of};
-use crate::fetch::News;
+use crate::fetch::PeerEvent;
 use crate::model::Digest;
 
 /// Time between two questions to the same neighbour: more in a large office, where each is asked by many.
@@ -31,31 +31,31 @@ struct Asked {
     instance: Option<u64>,
     /// It is this client, or another one's double.
     ignored: bool,
-    told: bool,
+    noted: bool,
     empty: u32,
     unanswered: u32,
 }
 
-/// Runs until nobody listens to `news` any more.
-pub(super) async fn follow(inner: Arc<Inner>, digest: Digest, count: u32, news: mpsc::UnboundedSender<News>) {
+/// Runs until nobody listens to `events` any more.
+pub(super) async fn follow(inner: Arc<Inner>, digest: Digest, count: u32, events: mpsc::UnboundedSender<PeerEvent>) {
     let mut all: BTreeMap<SocketAddr, Asked> = BTreeMap::new();
     let mut asking = JoinSet::new();
     let mut round = 0_u32;
     let mut acquainted = false;
     loop {
-        let neighbours = inner.neighbours();
-        let interval = INTERVAL + INTERVAL_EACH * u32::try_from(neighbours.len()).unwrap_or(u32::MAX);
+        let peers = inner.peers();
+        let interval = INTERVAL + INTERVAL_EACH * u32::try_from(peers.len()).unwrap_or(u32::MAX);
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
         // One that is no longer known, and has not been told to be gone.
         for (address, asked) in &mut all {
-            if asked.told && !neighbours.iter().any(|(_, known)| known == address) {
-                asked.told = false;
-                asked.instance.map(|instance| news.send(News::Left { instance }));
+            if asked.noted && !peers.iter().any(|(_, known)| known == address) {
+                asked.noted = false;
+                asked.instance.map(|instance| events.send(PeerEvent::Left { instance }));
             }
         }
-        for (expected, address) in neighbours {
+        for (expected, address) in peers {
             let asked = all.entry(address).or_default();
             let seldom = asked.empty > OFTEN && !round.is_multiple_of(SELDOM);
             if asked.busy || asked.ignored || seldom {
@@ -66,20 +66,20 @@ pub(super) async fn follow(inner: Arc<Inner>, digest: Digest, count: u32, news: 
                 && let Some(instance) = expected
             {
                 asked.instance = Some(instance);
-                let _ = news.send(inner.joined(instance, address, &digest));
+                let _ = events.send(inner.joined(instance, address, &digest));
             }
             let inner = Arc::clone(&inner);
             asking.spawn(async move {
                 let url = address_of(address, &inner.options.app, "have", &digest);
-                let answer = inner.client.get_near(&url, LARGEST, ANSWER_TIME).await;
-                (address, answer.ok().and_then(|json| Said::read(&json, count)))
+                let answer = inner.client.get_from_peer(&url, LARGEST, ANSWER_TIME).await;
+                (address, answer.ok().and_then(|json| AvailabilityMessage::read(&json, count)))
             });
         }
         round = round.wrapping_add(1);
         loop {
             if asking.is_empty() && !acquainted {
                 acquainted = true;
-                let _ = news.send(News::Acquainted);
+                let _ = events.send(PeerEvent::Acquainted);
             }
             tokio::select! {
                 Some(answer) = asking.join_next() => {
@@ -95,35 +95,35 @@ pub(super) async fn follow(inner: Arc<Inner>, digest: Digest, count: u32, news: 
                         Some((instance, _)) if asked.instance.is_none() && (instance == inner.instance || known.contains(&instance)) => {
                             asked.ignored = true;
                         }
-                        Some((instance, holding)) => {
+                        Some((instance, availability)) => {
                             if asked.instance.is_none() {
                                 asked.instance = Some(instance);
-                                let _ = news.send(inner.joined(instance, address, &digest));
+                                let _ = events.send(inner.joined(instance, address, &digest));
                             }
                             asked.unanswered = 0;
-                            match holding {
-                                Some(holding) => {
-                                    (asked.told, asked.empty) = (true, 0);
-                                    let _ = news.send(News::Told { instance, holding });
+                            match availability {
+                                Some(availability) => {
+                                    (asked.noted, asked.empty) = (true, 0);
+                                    let _ = events.send(PeerEvent::Updated { instance, availability });
                                 }
                                 None => {
                                     asked.empty = asked.empty.saturating_add(1);
-                                    if std::mem::take(&mut asked.told) {
-                                        let _ = news.send(News::Left { instance });
+                                    if std::mem::take(&mut asked.noted) {
+                                        let _ = events.send(PeerEvent::Left { instance });
                                     }
                                 }
                             }
                         }
                         None => {
                             asked.unanswered += 1;
-                            if asked.unanswered >= UNANSWERED && std::mem::take(&mut asked.told) {
-                                asked.instance.map(|instance| news.send(News::Left { instance }));
+                            if asked.unanswered >= UNANSWERED && std::mem::take(&mut asked.noted) {
+                                asked.instance.map(|instance| events.send(PeerEvent::Left { instance }));
                             }
                         }
                     }
                 }
                 _ = ticks.tick() => break,
-                () = news.closed() => return,
+                () = events.closed() => return,
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Neighbours: installations of the same app on the same local network that hand over to each other what the publisher has signed.
 //!
-//! In: what is being fetched ([`Office::share`]) and what is installed ([`Library`]), from the engine. Out: news of neighbours for a
-//! download ([`crate::fetch::Neighbourhood`]), files by digest. Never: trust (bytes of a neighbour are proved like a node's, and a liar
+//! In: what is being fetched ([`PeerNetwork::share`]) and what is installed ([`Library`]), from the engine. Out: news of neighbours for a
+//! download ([`crate::fetch::PeerSource`]), files by digest. Never: trust (bytes of a neighbour are proved like a node's, and a liar
 //! is named and left), a file outside this app's releases, anything of the user's, a wait for a neighbour that does not answer.
 //!
 //! ```text
@@ -23,21 +23,21 @@
 //! ([`request`]); announcements are not believed further than an address of this network ([`roster`]). Connections, heads, times and
 //! bytes a second are bounded.
 //!
-//! Measured (2026-11-27, `benches/office.py`, 20 launchers and all networks on two loaded cores): an office that updates at once behind
+//! Measured (2026-11-27, `benches/peer_network.py`, 20 launchers and all networks on two loaded cores): an office that updates at once behind
 //! 100 Mbit/s fetches 1.4 to 1.6 packages in place of 20.9, in 8.5 to 10.4 s in place of 108 s; what is above one are the first second,
 //! when not all know each other, headers, and pieces that seem to be late where the cores are busy. Idle: 0.3 wake-ups a second, 2.1 MB.
 
 mod address;
+mod availability;
 mod bucket;
 mod discover;
+mod download_cache;
 mod files;
 mod follow;
-mod kept;
 mod request;
 mod roster;
-mod said;
 mod serve;
-mod shelf;
+mod share_index;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -48,14 +48,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
 use crate::causes;
-use crate::fetch::{Client, FetchError, Holding, Neighbourhood, News};
+use crate::fetch::{Availability, Client, FetchError, PeerEvent, PeerSource};
 use crate::model::{Digest, PieceSet, PieceTable};
 use crate::threads;
 use bucket::Bucket;
 use discover::{Announced, Heard};
-use kept::Kept;
+use download_cache::DownloadCache;
 use roster::Roster;
-use shelf::{Share, Shelf};
+use share_index::{Share, ShareIndex};
 
 pub use files::Wanted;
 
@@ -85,7 +85,7 @@ pub struct Options {
     /// See [`Options::connections`].
     pub connections_per_address: usize,
     /// Where objects are kept for neighbours that come later.
-    pub kept: PathBuf,
+    pub cache: PathBuf,
     /// Bytes that are kept at most.
     pub kept_bytes: u64,
     /// How long each is kept.
@@ -132,9 +132,9 @@ struct Inner {
     instance: u64,
     client: Client,
     roster: Mutex<Roster>,
-    shelf: Shelf,
+    shared: ShareIndex,
     bucket: Bucket,
-    kept: Kept,
+    cache: DownloadCache,
     started: Instant,
     allowed: Allowed,
     /// The answer of `allowed`, and when it was given.
@@ -156,7 +156,7 @@ impl Inner {
     }
 
     /// Whom to ask: those that are known by their number, and those that are known by their address alone.
-    fn neighbours(&self) -> Vec<(Option<u64>, SocketAddr)> {
+    fn peers(&self) -> Vec<(Option<u64>, SocketAddr)> {
         let known = self.options.known.iter().map(|address| (None, *address));
         let found = self.roster.lock().unwrap_or_else(PoisonError::into_inner).asked();
         known.chain(found.into_iter().map(|(instance, address)| (Some(instance), address))).collect()
@@ -167,10 +167,10 @@ impl Inner {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner).answered(now, instance, well);
     }
 
-    fn joined(&self, instance: u64, address: SocketAddr, digest: &Digest) -> News {
+    fn joined(&self, instance: u64, address: SocketAddr, digest: &Digest) -> PeerEvent {
         let url = address_of(address, &self.options.app, "content", digest);
         // Four digits are enough to tell the computers of an office apart.
-        News::Joined { instance, url, name: roster::digits(instance).chars().take(4).collect() }
+        PeerEvent::Joined { instance, url, name: roster::digits(instance).chars().take(4).collect() }
     }
 }
 
@@ -188,7 +188,7 @@ fn address_of(address: SocketAddr, app: &str, kind: &str, digest: &Digest) -> Ur
 static NOWHERE: std::sync::LazyLock<Url> = std::sync::LazyLock::new(|| Url::parse("http://0.0.0.0/").expect("a constant"));
 
 /// This client among its neighbours: it is announced and serves them until this is dropped.
-pub struct Office {
+pub struct PeerNetwork {
     inner: Arc<Inner>,
     address: SocketAddr,
     handle: tokio::runtime::Handle,
@@ -197,7 +197,7 @@ pub struct Office {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Office {
+impl PeerNetwork {
     /// Opens the socket and starts to announce, listen and serve, on a thread of its own. Where multicast is not to be had the known
     /// neighbours remain.
     pub fn start(options: Options, library: Library, allowed: Allowed) -> Result<Self, PeersError> {
@@ -212,11 +212,11 @@ impl Office {
         let runtime = threads::runtime(1).map_err(PeersError::Start)?;
         let inner = Arc::new(Inner {
             instance,
-            client: Client::near_only()?,
+            client: Client::for_peers_only()?,
             roster: Mutex::new(Roster::new(instance, &options.app)),
-            shelf: Shelf::new(instance, library),
+            shared: ShareIndex::new(instance, library),
             bucket: Bucket::new(options.upload_bytes_per_second),
-            kept: Kept { folder: options.kept.clone(), bytes: options.kept_bytes, time: options.kept_time },
+            cache: DownloadCache { folder: options.cache.clone(), bytes: options.kept_bytes, time: options.kept_time },
             started: Instant::now(),
             allowed,
             allowed_then: Mutex::new(None),
@@ -252,38 +252,38 @@ impl Office {
 
     /// Objects that are offered in pieces, with their bytes that are there.
     pub fn shares(&self) -> Vec<(Digest, u64)> {
-        self.inner.shelf.shares().into_iter().collect()
+        self.inner.shared.shares().into_iter().collect()
     }
 
     /// An object is about to be downloaded into `file`: it is offered as it comes, and neighbours that have some of it are told of.
-    pub fn share(&self, digest: Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) -> Neighbourhood {
+    pub fn share(&self, digest: Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) -> PeerSource {
         let count = table.count();
-        let nothing = Holding { held: PieceSet::none(count), coming: PieceSet::none(count), ..Holding::default() };
-        let (sender, holding) = watch::channel(nothing);
-        let share = Share { table: Arc::clone(table), object_length, file: file.to_owned(), holding };
-        self.inner.shelf.put(digest, share);
-        let (news, heard) = mpsc::unbounded_channel();
-        self.handle.spawn(follow::follow(Arc::clone(&self.inner), digest, count, news));
-        Neighbourhood { instance: self.inner.instance, news: heard, holding: sender }
+        let nothing = Availability { held: PieceSet::none(count), in_flight: PieceSet::none(count), ..Availability::default() };
+        let (sender, availability) = watch::channel(nothing);
+        let share = Share { table: Arc::clone(table), object_length, file: file.to_owned(), availability };
+        self.inner.shared.put(digest, share);
+        let (events, heard) = mpsc::unbounded_channel();
+        self.handle.spawn(follow::follow(Arc::clone(&self.inner), digest, count, events));
+        PeerSource { instance: self.inner.instance, events: heard, availability: sender }
     }
 
     /// The object in `file` is whole, and the file about to go: it is offered for some time more. Works on files.
     pub fn keep(&self, digest: Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) {
-        if let Some(share) = self.inner.kept.keep(&digest, table, object_length, file) {
-            self.inner.shelf.put(digest, share);
+        if let Some(share) = self.inner.cache.keep(&digest, table, object_length, file) {
+            self.inner.shared.put(digest, share);
         }
     }
 
     /// Offers a document that was proved to have this digest, as long as it is among the last few.
     pub fn offer(&self, digest: Digest, document: &[u8]) {
-        self.inner.shelf.put_document(digest, bytes::Bytes::copy_from_slice(document));
+        self.inner.shared.put_document(digest, bytes::Bytes::copy_from_slice(document));
     }
 
     /// A document of `size` bytes from a neighbour, proved. It takes a second at most, and the time that its bytes
     /// need on a slow local network.
     pub async fn document(&self, digest: Digest, size: u64, waits: bool) -> Option<bytes::Bytes> {
         let inner = Arc::clone(&self.inner);
-        if inner.neighbours().is_empty() {
+        if inner.peers().is_empty() {
             return None;
         }
         self.handle.spawn(async move { files::document(&inner, digest, size, waits).await }).await.ok().flatten()
@@ -293,7 +293,7 @@ impl Office {
     /// takes a second at most.
     pub async fn holders(&self, digest: Digest) -> Vec<SocketAddr> {
         let inner = Arc::clone(&self.inner);
-        if inner.neighbours().is_empty() {
+        if inner.peers().is_empty() {
             return Vec::new();
         }
         self.handle.spawn(async move { files::holders(&inner, digest).await }).await.unwrap_or_default()
@@ -302,13 +302,13 @@ impl Office {
     /// Whether some neighbour has, or is fetching, the object `digest` in pieces. It takes a second at most.
     pub async fn has_pieces(&self, digest: Digest) -> bool {
         let inner = Arc::clone(&self.inner);
-        if inner.neighbours().is_empty() {
+        if inner.peers().is_empty() {
             return false;
         }
         self.handle.spawn(async move { !files::sharers(&inner, digest).await.is_empty() }).await.unwrap_or_default()
     }
 
-    /// Fetches files from these neighbours into `folder` until that time, proved and named by their digests; `told` hears of the bytes of
+    /// Fetches files from these neighbours into `folder` until that time, proved and named by their digests; `noted` hears of the bytes of
     /// each. What none of them gives is not there afterwards.
     pub async fn files(
         &self,
@@ -316,10 +316,10 @@ impl Office {
         wanted: Vec<Wanted>,
         folder: &Path,
         until: Instant,
-        told: impl Fn(u64) + Clone + Send + Sync + 'static,
+        noted: impl Fn(u64) + Clone + Send + Sync + 'static,
     ) -> Vec<(Digest, PathBuf)> {
         let (inner, folder) = (Arc::clone(&self.inner), folder.to_owned());
-        let fetching = self.handle.spawn(async move { files::fetch(&inner, holders, wanted, &folder, until, &told).await });
+        let fetching = self.handle.spawn(async move { files::fetch(&inner, holders, wanted, &folder, until, &noted).await });
         // Whoever stops waiting stops it.
         let _stop = StopOnDrop(fetching.abort_handle());
         fetching.await.unwrap_or_default()
@@ -334,7 +334,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-impl Drop for Office {
+impl Drop for PeerNetwork {
     fn drop(&mut self) {
         self.stop = None;
         // A panic there was told by the panic hook.
@@ -342,7 +342,7 @@ impl Drop for Office {
     }
 }
 
-impl std::fmt::Debug for Office {
+impl std::fmt::Debug for PeerNetwork {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Office").field("address", &self.address).finish_non_exhaustive()
     }
@@ -356,7 +356,7 @@ async fn live(inner: Arc<Inner>, listener: std::net::TcpListener, port: u16, sto
     };
     let loading = Arc::clone(&inner);
     tokio::task::spawn_blocking(move || {
-        loading.kept.load().into_iter().for_each(|(digest, share)| loading.shelf.put(digest, share));
+        loading.cache.load().into_iter().for_each(|(digest, share)| loading.shared.put(digest, share));
     });
     tokio::spawn(serve::serve(Arc::clone(&inner), listener));
     let announced = if inner.options.discover { listen(&inner, port) } else { None };
@@ -381,7 +381,7 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
             let mut roster = inner.roster.lock().unwrap_or_else(PoisonError::into_inner);
             match discover::heard(event) {
                 Some(Heard::Found(announcement)) => match roster.found(now, &announcement) {
-                    Ok(_) => tracing::info!(neighbour = announcement.name, at = ?announcement.addresses, "a neighbour is there"),
+                    Ok(_) => tracing::info!(peer = announcement.name, at = ?announcement.addresses, "a neighbour is there"),
                     Err(why) => tracing::debug!(name = announcement.name, ?why, "an announcement is not taken"),
                 },
                 Some(Heard::Gone(name)) => roster.left(&name),

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use super::Inner;
 use super::address::may_ask;
 use super::request::{Asked, judge};
-use super::shelf::{Portion, Source};
+use super::share_index::{Portion, Source};
 use crate::causes;
 use crate::fetch::read_at;
 
@@ -74,18 +74,18 @@ async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: Place) {
 async fn answer(inner: &Arc<Inner>, here: SocketAddr, request: &Request<Incoming>) -> Response<Sent> {
     match judge(request.method(), request.uri(), request.headers(), here, &inner.options.app) {
         Ok(Asked::Have(digest)) => {
-            let shelf = Arc::clone(inner);
-            let said = tokio::task::spawn_blocking(move || shelf.is_allowed().then(|| shelf.shelf.have(&digest))).await;
-            let Ok(Some(said)) = said else { return refusal(StatusCode::NOT_FOUND) };
-            let json = serde_json::to_vec(&said).unwrap_or_default();
+            let shared = Arc::clone(inner);
+            let message = tokio::task::spawn_blocking(move || shared.is_allowed().then(|| shared.shared.have(&digest))).await;
+            let Ok(Some(message)) = message else { return refusal(StatusCode::NOT_FOUND) };
+            let json = serde_json::to_vec(&message).unwrap_or_default();
             let mut response = Response::new(Sent::Whole(Some(Bytes::from(json))));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             guarded(response)
         }
         Ok(Asked::Content(digest, span)) => {
-            let (shelf, wanted) = (Arc::clone(inner), span.clone());
+            let (shared, wanted) = (Arc::clone(inner), span.clone());
             let opened = tokio::task::spawn_blocking(move || {
-                shelf.is_allowed().then(|| shelf.shelf.open(&digest, wanted.as_ref())).flatten()
+                shared.is_allowed().then(|| shared.shared.open(&digest, wanted.as_ref())).flatten()
             })
             .await;
             match opened {

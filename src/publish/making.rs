@@ -196,8 +196,8 @@ impl Project {
             let found: Vec<&Source> = all.filter(wanted).collect();
             if found.is_empty() { Err(PublishError::NoSuchRelease { version: version.clone() }) } else { Ok(found) }
         };
-        let (olds, news) = (of(from)?, of(to)?);
-        let pairs: Vec<(Source, Source)> = news
+        let (olds, newer) = (of(from)?, of(to)?);
+        let pairs: Vec<(Source, Source)> = newer
             .into_iter()
             .filter_map(|new| {
                 let same =

@@ -51,7 +51,7 @@ pub(super) struct Events {
     places: Arc<Semaphore>,
     shares: Shares,
     most: usize,
-    news: watch::Sender<Arc<News>>,
+    announcements: watch::Sender<Arc<Announcements>>,
     somebody: Notify,
 }
 
@@ -59,7 +59,7 @@ impl Events {
     /// Room for so many listeners.
     pub(super) fn new(most: usize) -> Self {
         let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { places, shares: Shares::default(), most, news: watch::Sender::default(), somebody: Notify::new() }
+        Self { places, shares: Shares::default(), most, announcements: watch::Sender::default(), somebody: Notify::new() }
     }
 
     /// A place for one more, of `origin` at most `most`.
@@ -80,7 +80,7 @@ impl Events {
 
 /// What can be told, as of one catalogue.
 #[derive(Default)]
-struct News {
+struct Announcements {
     of: Option<Arc<Catalogue>>,
     topics: BTreeMap<Topic, Standing>,
 }
@@ -101,7 +101,7 @@ struct Standing {
     mark: Digest,
 }
 
-impl News {
+impl Announcements {
     fn of(catalogue: Arc<Catalogue>) -> Self {
         let mut releases: BTreeMap<Topic, Vec<&SignedRelease>> = BTreeMap::new();
         for signed in &catalogue.releases {
@@ -153,8 +153,8 @@ impl Interest {
             && self.platform.as_ref().is_none_or(|platform| *platform == topic.platform)
     }
 
-    fn among(&self, news: &News) -> BTreeMap<Topic, Standing> {
-        let topics = news.topics.iter().filter(|(topic, _)| self.in_topic(topic));
+    fn among(&self, announcements: &Announcements) -> BTreeMap<Topic, Standing> {
+        let topics = announcements.topics.iter().filter(|(topic, _)| self.in_topic(topic));
         topics.map(|(topic, standing)| (topic.clone(), standing.clone())).collect()
     }
 }
@@ -196,8 +196,8 @@ pub(super) async fn listen(
         return Ok(response);
     };
     look(&shared).await;
-    let mut news = shared.events.news.subscribe();
-    let told = interest.among(&news.borrow_and_update());
+    let mut announcements = shared.events.announcements.subscribe();
+    let told = interest.among(&announcements.borrow_and_update());
     shared.events.somebody.notify_one();
     let mut first = format!("retry: {RETRY}\nid: {}\n\n", id(&told));
     if headers.get(LAST_EVENT_ID).is_some_and(|heard| heard.as_bytes() != id(&told).as_bytes()) {
@@ -205,7 +205,7 @@ pub(super) async fn listen(
     }
     let listening = Listening {
         interest,
-        news,
+        announcements,
         told,
         ending: shared.ending.subscribe(),
         first: Some(first),
@@ -227,7 +227,7 @@ pub(super) async fn listen(
 /// One who listens.
 struct Listening {
     interest: Interest,
-    news: watch::Receiver<Arc<News>>,
+    announcements: watch::Receiver<Arc<Announcements>>,
     told: BTreeMap<Topic, Standing>,
     ending: watch::Receiver<bool>,
     first: Option<String>,
@@ -257,9 +257,9 @@ impl Listening {
         loop {
             tokio::select! {
                 _ = self.ending.wait_for(|ending| *ending) => return None,
-                changed = self.news.changed() => {
+                changed = self.announcements.changed() => {
                     changed.ok()?;
-                    let now = self.interest.among(&self.news.borrow_and_update());
+                    let now = self.interest.among(&self.announcements.borrow_and_update());
                     let text = events(&self.told, &now);
                     self.told = now;
                     if !text.is_empty() {
@@ -275,7 +275,7 @@ impl Listening {
 /// Looks at the repository as long as somebody listens.
 pub(super) async fn keep_looking(shared: Shared) {
     loop {
-        if shared.events.news.receiver_count() == 0 {
+        if shared.events.announcements.receiver_count() == 0 {
             shared.events.somebody.notified().await;
         }
         tokio::time::sleep(shared.limits.look_interval.max(LOOK_AT_MOST_EVERY)).await;
@@ -286,9 +286,9 @@ pub(super) async fn keep_looking(shared: Shared) {
 /// Tells those who listen if the catalogue is another one.
 async fn look(shared: &Shared) {
     let catalogue = shared.repository.catalogue().await;
-    let is_known = shared.events.news.borrow().of.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalogue));
+    let is_known = shared.events.announcements.borrow().of.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalogue));
     if !is_known {
-        shared.events.news.send_replace(Arc::new(News::of(catalogue)));
+        shared.events.announcements.send_replace(Arc::new(Announcements::of(catalogue)));
     }
 }
 

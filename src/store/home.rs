@@ -141,7 +141,7 @@ impl Home {
     }
 
     /// What was fetched lately, for other computers of the local network.
-    pub fn for_neighbours(&self) -> PathBuf {
+    pub fn for_peers(&self) -> PathBuf {
         self.root.join("neighbours")
     }
 

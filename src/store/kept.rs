@@ -86,18 +86,18 @@ fn keep_version(version: &Path, folder: &Path) -> Result<bool, StoreError> {
     let Some(name) = version.file_name() else { return Ok(false) };
     let to = folder.join(name);
     // The manifest first: files without it would count as the user's own, all of them.
-    let (mut holding, mut moved) = (Vec::new(), false);
+    let (mut availability, mut moved) = (Vec::new(), false);
     for part in KEPT {
         if has_files(&version.join(part))? {
-            holding.push(part);
+            availability.push(part);
         }
         moved |= exists(&to.join(part))?;
     }
-    let holds = moved || !holding.is_empty();
+    let holds = moved || !availability.is_empty();
     if holds {
         move_if_there(&version.join(MANIFEST_PATH), &to.join(MANIFEST_PATH))?;
     }
-    for part in holding {
+    for part in availability {
         move_if_there(&version.join(part), &to.join(part))?;
     }
     Ok(holds)

@@ -23,7 +23,7 @@ fn id(version: &str) -> String {
 }
 
 /// Releases 1.0.0 to 4.0.0 and packs between neighbours.
-fn neighbours() -> Repository {
+fn adjacent_packs() -> Repository {
     let mut repository = Repository::new();
     for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0"] {
         repository.release(&id(version), &vec![b'x'; 1000], json!({}));
@@ -49,7 +49,7 @@ fn analyze(address: SocketAddr, from: &str, to: Option<&str>) -> Value {
 
 #[test]
 fn the_cheapest_packs_are_the_answer() {
-    let mut repository = neighbours();
+    let mut repository = adjacent_packs();
     let server = Server::start(repository.options());
     let pack = |from: &str, to: &str, bytes: &[u8], hot: bool| {
         let patch_id = format!("{from}_{to}_Linux_x86_64");
@@ -126,7 +126,7 @@ fn the_cheapest_packs_are_the_answer() {
 
 #[test]
 fn files_that_are_not_what_their_release_brought_cost_what_fetching_them_costs() {
-    let mut repository = neighbours();
+    let mut repository = adjacent_packs();
     let files = |files: &[(&str, &[u8])]| -> BTreeMap<RelativePath, FileState> {
         let state =
             |bytes: &[u8]| FileState { hash: Digest::of(bytes), size: bytes.len() as u64, critical: false, hot_updatable: false };
@@ -167,7 +167,7 @@ fn files_that_are_not_what_their_release_brought_cost_what_fetching_them_costs()
 
 #[test]
 fn releases_that_are_closed_and_several_kinds_of_them() {
-    let mut repository = neighbours();
+    let mut repository = adjacent_packs();
     repository.release(&id("5.0.0"), b"halted", json!({ "halted": true }));
     repository.release(&id("6.0.0"), b"far", json!({ "minimum_version": "4.0.0" }));
     repository.release(&id("7.0.0-beta.1"), b"beta", json!({ "channel": "beta" }));
@@ -208,7 +208,7 @@ fn releases_that_are_closed_and_several_kinds_of_them() {
 
 #[test]
 fn packs_come_with_ranges_under_their_ids() {
-    let repository = neighbours();
+    let repository = adjacent_packs();
     let server = Server::start(repository.options());
     let path = "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64";
     let whole = get(server.address, path);
@@ -227,7 +227,7 @@ fn packs_come_with_ranges_under_their_ids() {
 
 #[test]
 fn hostile_questions_are_refused_in_plain_words() {
-    let repository = neighbours();
+    let repository = adjacent_packs();
     let (making, _work, _done) = waiting_maker(repository.path());
     let jobs = making.jobs.clone();
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
@@ -328,7 +328,7 @@ fn waiting_maker(folder: &Path) -> (Making, Receiver<(ContainerId, ContainerId)>
 
 #[test]
 fn a_missing_pack_is_made_meanwhile() {
-    let mut repository = neighbours();
+    let mut repository = adjacent_packs();
     repository.release(&id("4.0.0"), &vec![b'x'; 1000], json!({ "halted": true }));
     repository.forget_packs();
     repository.publish();
@@ -385,7 +385,7 @@ fn a_missing_pack_is_made_meanwhile() {
 /// A detour over other releases is an answer, and the pack of the pair itself is made meanwhile.
 #[test]
 fn a_detour_is_made_shorter_for_next_time() {
-    let mut repository = neighbours();
+    let mut repository = adjacent_packs();
     repository.pack(&id("3.0.0"), "4.0.0", &[5; 50], json!({}));
     repository.publish();
     let (making, work, outcome) = waiting_maker(repository.path());
@@ -406,7 +406,7 @@ fn a_detour_is_made_shorter_for_next_time() {
 
 #[test]
 fn the_same_versions_of_two_apps_have_their_own_jobs() {
-    let mut repository = neighbours();
+    let mut repository = adjacent_packs();
     for version in ["1.0.0", "4.0.0"] {
         repository.release(&format!("another_{version}_Linux_x86_64"), &[b'y'; 1000], json!({}));
     }
@@ -432,7 +432,7 @@ fn the_same_versions_of_two_apps_have_their_own_jobs() {
 
 #[test]
 fn a_server_that_was_killed_in_the_middle_goes_on() {
-    let mut repository = neighbours();
+    let mut repository = adjacent_packs();
     repository.forget_packs();
     repository.publish();
     let (making, work, _outcome) = waiting_maker(repository.path());

@@ -277,7 +277,7 @@ pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> E
 }
 
 /// A download in an office: the nodes, and a dozen computers nearby.
-fn neighbours(language: Language) -> Event {
+fn peers(language: Language) -> Event {
     let Event::Progress(mut progress) = progress(language, 0.6, true) else { return progress(language, 0.6, true) };
     progress.nodes.iter_mut().for_each(|node| node.done /= 8);
     let near = |number: u64| NodeProgress {
@@ -459,7 +459,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             fault("ap-2", FaultKind::Stalled, false),
         ],
         "sharing" => vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current }), Event::Sharing { on: true }],
-        "neighbours" => vec![downloading, neighbours(language)],
+        "neighbours" => vec![downloading, peers(language)],
         "paused" => vec![downloading, progress(language, 0.42, false), phase(Phase::Paused { version })],
         "installing" => vec![downloading, progress(language, 1.0, false), phase(Phase::Installing { version })],
         "ready" => vec![phase(Phase::Ready { version, running: true })],

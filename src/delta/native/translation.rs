@@ -20,7 +20,7 @@ const DEPTH: usize = 16;
 /// A target with so many copied bytes behind it is surely the right one.
 const SOLID: u64 = 64;
 /// So many neighbours are remembered.
-const NEIGHBOURS: usize = 1 << 16;
+const MAX_LEARNED: usize = 1 << 16;
 
 /// Where old addresses of one image are in one new image.
 #[derive(Default)]
@@ -81,12 +81,12 @@ impl Translation {
     pub fn translate(&self, target: u64, near: Option<u64>) -> (u64, bool) {
         let index = self.stretches.partition_point(|stretch| stretch.old <= target);
         let before = &self.stretches[index.saturating_sub(DEPTH)..index];
-        let holding = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match near {
+        let containing = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match near {
             Some(near) => !near.abs_diff(stretch.new + (target - stretch.old)),
             // A stretch that ends right behind the target ran on by chance into what follows.
             None => (stretch.old + stretch.length - target).min(SOLID) << 48 | stretch.length.min(HIGHEST - 1),
         });
-        if let Some(stretch) = holding {
+        if let Some(stretch) = containing {
             return (stretch.new + (target - stretch.old), true);
         }
         let mut nearest = (u64::MAX, 0);
@@ -98,8 +98,8 @@ impl Translation {
         {
             nearest = (stretch.old - target, stretch.new.wrapping_sub(stretch.old));
         }
-        let neighbours = [self.learned.range(..=target).next_back(), self.learned.range(target..).next()];
-        for (&old, &shift) in neighbours.into_iter().flatten() {
+        let beside = [self.learned.range(..=target).next_back(), self.learned.range(target..).next()];
+        for (&old, &shift) in beside.into_iter().flatten() {
             if old.abs_diff(target) <= nearest.0 {
                 nearest = (old.abs_diff(target), shift);
             }
@@ -109,7 +109,7 @@ impl Translation {
 
     /// A target without a counterpart was found at a new address.
     pub fn learn(&mut self, target: u64, new: u64) {
-        if self.learned.len() < NEIGHBOURS {
+        if self.learned.len() < MAX_LEARNED {
             self.learned.insert(target, new.wrapping_sub(target));
         }
     }

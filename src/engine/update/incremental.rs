@@ -103,8 +103,8 @@ impl Job {
         for round in 0..ROUNDS {
             let mut absent = plan::missing(&target.manifest, &|digest| contents.holds(digest));
             if round == 0 && !absent.is_empty() {
-                let nearby = made.join("nearby");
-                let taken = self.take_from_neighbours(&target.manifest, &absent, &nearby, &mut contents, &mut counts);
+                let from_peers = made.join("nearby");
+                let taken = self.take_from_peers(&target.manifest, &absent, &from_peers, &mut contents, &mut counts);
                 if let Ended::Stopped = taken.await? {
                     return Ok(Ended::Stopped);
                 }
@@ -300,7 +300,7 @@ impl Job {
             client: &self.client,
             nodes: &self.offer.nodes,
             slot,
-            office: &self.context.office,
+            peer_network: &self.context.peer_network,
             staging: None,
             emitter: None,
         };

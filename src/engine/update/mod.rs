@@ -5,9 +5,9 @@
 //! way, file by file, and in the end by the whole package. [`from_file`] reads the package out of a bundle.
 
 mod from_file;
+mod from_peers;
 mod full;
 mod incremental;
-mod nearby;
 mod tree;
 mod unpacking;
 
@@ -68,7 +68,7 @@ impl Job {
             full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
         let ended = if let Some(file) = self.offer.file.clone() {
             self.take_file(&file, &staging, lock).await?
-        } else if self.offer.plan.is_incremental() || self.is_installed_nearby().await {
+        } else if self.offer.plan.is_incremental() || self.is_installed_by_peers().await {
             self.incremental(&staging, lock).await?
         } else {
             self.full(&staging, lock, &Counts::default()).await?
@@ -84,7 +84,7 @@ impl Job {
             client: &self.client,
             nodes: &self.offer.nodes,
             slot: &self.context.described,
-            office: &self.context.office,
+            peer_network: &self.context.peer_network,
             staging: Some(staging),
             emitter: Some(&self.emitter),
         }

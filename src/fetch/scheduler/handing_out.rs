@@ -24,7 +24,7 @@ const FIRST_SHARE: f64 = (256 << 10) as f64;
 /// Seconds that a neighbour must still take for its run before the internet helps out, and seconds of silence after which one is in
 /// trouble (a busy one may take a second): a share of the time that all has taken so far, within these bounds.
 const LATE: (f64, f64) = (1.5, 6.0);
-const SILENT_NEIGHBOUR: (f64, f64) = (1.5, 4.0);
+const SILENT_PEER: (f64, f64) = (1.5, 4.0);
 const LATE_SHARE: f64 = 0.2;
 /// Seconds that must be left for all for trying a node again that failed: if it fails again, others must fetch what it was
 /// asked for.
@@ -38,8 +38,8 @@ impl Scheduler {
     pub(super) fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
         let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
         let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
-        if !self.office.is_empty() {
-            self.office.note_work(now, self.has_own_work());
+        if !self.assignment.is_empty() {
+            self.assignment.note_work(now, self.has_own_work());
         }
         for level in 0..most {
             for position in 0..self.order.len() {
@@ -64,7 +64,7 @@ impl Scheduler {
     /// A run from the free pieces, unless the others will be done before this node could help.
     fn give_run(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         if index >= self.internet {
-            return self.ask_neighbour(now, index, effects);
+            return self.ask_peer(now, index, effects);
         }
         let (mut ready, mut busy) = (1.0, 1.0);
         for node in self.nodes[..self.internet].iter_mut().filter(|node| node.standing == Standing::Ready) {
@@ -82,7 +82,7 @@ impl Scheduler {
         }
         let bytes = match rate {
             _ if node.sends_whole => f64::INFINITY,
-            None if self.office.is_empty() => FIRST_RUN,
+            None if self.assignment.is_empty() => FIRST_RUN,
             None => FIRST_SHARE,
             Some(rate) => {
                 let left = missing / ready.max(rate);
@@ -98,9 +98,9 @@ impl Scheduler {
                 rate * (left * spread).min(longest)
             }
         };
-        let (office, from) = (&self.office, self.office.beginning());
-        let preferred = self.work.take(bytes, from, &|piece| office.prefers(piece) && office.fetches(now, piece));
-        if let Some((run, start)) = preferred.or_else(|| self.work.take(bytes, from, &|piece| office.fetches(now, piece))) {
+        let (assignment, from) = (&self.assignment, self.assignment.beginning());
+        let preferred = self.work.take(bytes, from, &|piece| assignment.prefers(piece) && assignment.fetches(now, piece));
+        if let Some((run, start)) = preferred.or_else(|| self.work.take(bytes, from, &|piece| assignment.fetches(now, piece))) {
             self.request(now, index, run, start, rate, effects);
         }
     }
@@ -125,17 +125,17 @@ impl Scheduler {
             if on_trial && finish < TRIAL {
                 return;
             }
-            let near = index >= self.internet;
+            let is_peer = index >= self.internet;
             // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
             let measured = lane.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
             let share = now * LATE_SHARE;
-            let troubled = (measured && finish > share.clamp(LATE.0, LATE.1))
-                || now - lane.last > share.clamp(SILENT_NEIGHBOUR.0, SILENT_NEIGHBOUR.1);
-            if !near && lane.node >= self.internet && !troubled {
+            let troubled =
+                (measured && finish > share.clamp(LATE.0, LATE.1)) || now - lane.last > share.clamp(SILENT_PEER.0, SILENT_PEER.1);
+            if !is_peer && lane.node >= self.internet && !troubled {
                 continue;
             }
-            let office = &self.office;
-            let can = |pieces: Range<u32>| !near || pieces.into_iter().all(|piece| office.holds(index, piece));
+            let assignment = &self.assignment;
+            let can = |pieces: Range<u32>| !is_peer || pieces.into_iter().all(|piece| assignment.holds(index, piece));
             // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
             let current = self.work.piece_at(lane.position);

@@ -9,13 +9,13 @@
 //! - Nothing free any more: an idle lane takes over the tail of the run that would end last, or doubles its last piece.
 //! - Several lanes a node, their number found by hill-climbing: the gap between two requests of one lane is filled by the others.
 //! - Neighbours are nodes that have some of the pieces, and come and go. While there are any, the nodes of the internet are asked for this
-//!   client's share only, and for what nobody delivers ([`office`]); without them nothing is different.
+//!   client's share only, and for what nobody delivers ([`assignment`]); without them nothing is different.
 
 mod handing_out;
 mod meter;
-mod near;
 mod node;
-mod office;
+mod peer_assignment;
+mod peers;
 mod protocol;
 mod slowness;
 mod work;
@@ -29,10 +29,10 @@ use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
 use meter::Meter;
 use node::{Node, Standing};
-use office::Office;
+use peer_assignment::PeerAssignment;
 use work::Work;
 
-pub use office::weight_of;
+pub use peer_assignment::weight_of;
 pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
 
 /// Bytes a second of patience that count as progress: a drip of single bytes is none. Of little, a share of it is enough: a line that needs
@@ -76,7 +76,7 @@ pub struct Scheduler {
     nodes: Vec<Node>,
     /// How many of them, the first ones, are on the internet; the others are neighbours.
     internet: usize,
-    office: Office,
+    assignment: PeerAssignment,
     /// Indexes of `nodes`, the best first.
     order: Vec<NodeIndex>,
     lanes: BTreeMap<LaneId, Lane>,
@@ -102,7 +102,7 @@ impl Scheduler {
             order.sort_by(|a, b| rate(b).total_cmp(&rate(a)));
         }
         Self {
-            office: Office::new(limits.instance, table.count(), u64::from(table.piece_size)),
+            assignment: PeerAssignment::new(limits.instance, table.count(), u64::from(table.piece_size)),
             work: Work::new(table, held),
             internet: priors.len(),
             nodes: priors.iter().map(|prior| Node::new(*prior, (limits.first_lanes, limits.most_lanes))).collect(),
@@ -133,8 +133,8 @@ impl Scheduler {
             Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
             Input::Tick { capped } => self.tick(now, capped, &mut effects),
             Input::Joined { instance } => self.joined(now, instance),
-            Input::Told { node, held, coming, takes_part, received } => {
-                self.office.told(now, node, (held, coming), takes_part, received);
+            Input::Updated { node, held, in_flight, takes_part, received } => {
+                self.assignment.noted(now, node, (held, in_flight), takes_part, received);
                 self.settle(now, &mut effects);
             }
             Input::Left { node } => self.left(now, node, &mut effects),
@@ -173,17 +173,17 @@ impl Scheduler {
     }
 
     /// Bytes of pieces that are not whole yet: they will count, most likely.
-    pub fn coming_bytes(&self) -> u64 {
-        let mut coming: BTreeMap<u32, u64> = BTreeMap::new();
+    pub fn in_flight_bytes(&self) -> u64 {
+        let mut in_flight: BTreeMap<u32, u64> = BTreeMap::new();
         for lane in self.lanes.values() {
             let piece = self.work.piece_at(lane.position);
             if !self.work.is_done(piece) {
                 let came = lane.position - self.work.bytes(&(piece..piece + 1)).start.min(lane.position);
-                let most = coming.entry(piece).or_default();
+                let most = in_flight.entry(piece).or_default();
                 *most = came.max(*most);
             }
         }
-        coming.values().sum::<u64>() + self.work.begun_bytes()
+        in_flight.values().sum::<u64>() + self.work.begun_bytes()
     }
 
     /// Requests in flight.
@@ -348,7 +348,7 @@ impl Scheduler {
         if self.paused {
             self.last_progress = now;
         }
-        if !self.office.is_empty() {
+        if !self.assignment.is_empty() {
             self.compare(now);
             self.settle(now, effects);
         }
@@ -380,6 +380,6 @@ impl Scheduler {
 }
 
 #[cfg(test)]
-mod office_tests;
+mod peer_assignment_tests;
 #[cfg(test)]
 mod tests;

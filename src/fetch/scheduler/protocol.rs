@@ -96,13 +96,13 @@ pub enum Input {
         instance: u64,
     },
     /// What a neighbour says of itself.
-    Told {
+    Updated {
         /// Which.
         node: NodeIndex,
         /// What it has.
         held: PieceSet,
         /// What it is fetching from the internet.
-        coming: PieceSet,
+        in_flight: PieceSet,
         /// It downloads the object itself.
         takes_part: bool,
         /// Bytes that it has received.

@@ -141,14 +141,14 @@ impl Simulation {
             self.step(Input::Joined { instance: node as u64 * 77 });
             let (all, none) = (PieceSet::of(count, 0..count), PieceSet::none(count));
             let hoards = self.nodes[node].behaviour == Behaviour::Hoards;
-            let (held, coming) = if hoards { (none, all) } else { (all, none) };
-            self.step(Input::Told { node, held, coming, takes_part: true, received: 0 });
+            let (held, in_flight) = if hoards { (none, all) } else { (all, none) };
+            self.step(Input::Updated { node, held, in_flight, takes_part: true, received: 0 });
         }
         for node in self.internet..self.nodes.len() {
             if self.nodes[node].behaviour == Behaviour::Hoards {
-                let (held, coming) =
+                let (held, in_flight) =
                     (PieceSet::none(self.table.count()), PieceSet::of(self.table.count(), 0..self.table.count()));
-                self.step(Input::Told { node, held, coming, takes_part: true, received: (self.now * 1e6) as u64 });
+                self.step(Input::Updated { node, held, in_flight, takes_part: true, received: (self.now * 1e6) as u64 });
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::engine::protocol::{NodeState, Phase};
 use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::{NodeView, step};
 use crate::launcher::widgets::{self, Bar};
-use crate::model::transfer::NEAR_REGION;
+use crate::model::transfer::PEER_REGION;
 
 /// A longer time is no estimate, seconds.
 const LONGEST_ESTIMATE: u64 = 24 * 60 * 60;
@@ -133,7 +133,7 @@ impl Dialog {
                 fraction: Some(self.view.share(node)),
                 height: 4.0,
                 colour,
-                name: &self.texts.with("node-bar", &[("name", &self.texts.node(&node.name, node.region == NEAR_REGION))]),
+                name: &self.texts.with("node-bar", &[("name", &self.texts.node(&node.name, node.region == PEER_REGION))]),
             },
         );
         self.node_fault(ui, node, colour);

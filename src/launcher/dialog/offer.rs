@@ -9,7 +9,7 @@ use crate::launcher::theme::{self, Palette};
 use crate::launcher::view_state::NodeView;
 use crate::launcher::widgets::{self, Mark};
 use crate::model::Offer;
-use crate::model::transfer::NEAR_REGION;
+use crate::model::transfer::PEER_REGION;
 
 /// Least height of the notes, points; longer ones scroll.
 const NOTES_HEIGHT: f32 = 120.0;
@@ -164,7 +164,7 @@ impl Dialog {
         widgets::dot(ui, colour);
         let mut text = LayoutJob::default();
         let part = |size, color| TextFormat { font_id: theme::body(size), color, ..TextFormat::default() };
-        let name = self.texts.node(&node.name, node.region == NEAR_REGION);
+        let name = self.texts.node(&node.name, node.region == PEER_REGION);
         text.append(&name, 0.0, part(14.0, colours.text));
         text.append(&self.texts.region(&node.region), 8.0, part(12.5, colours.muted));
         let response = ui.add(egui::Label::new(text));

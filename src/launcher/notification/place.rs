@@ -23,7 +23,7 @@ impl Way {
             screen.free.bottom().saturating_sub_unsigned(height).saturating_sub(margin).max(screen.free.top),
         );
         // On a neighbour's screen it would be seen to come from the middle of nowhere.
-        let outside = if screen.neighbour { to.0.saturating_add(margin) } else { screen.whole.right() };
+        let outside = if screen.is_beside { to.0.saturating_add(margin) } else { screen.whole.right() };
         Self { from: (outside.max(to.0), to.1), to }
     }
 
@@ -44,7 +44,7 @@ mod tests {
     use crate::host::screen::Area;
 
     const WHOLE: Area = Area { left: 0, top: 0, width: 1920, height: 1080 };
-    const SCREEN: Screen = Screen { whole: WHOLE, free: WHOLE, scale: 1.0, neighbour: false };
+    const SCREEN: Screen = Screen { whole: WHOLE, free: WHOLE, scale: 1.0, is_beside: false };
 
     #[test]
     fn it_stands_at_the_lower_right_at_every_scale() {
@@ -67,7 +67,7 @@ mod tests {
     fn it_comes_from_outside_but_not_over_another_screen() {
         let way = Way::new(&SCREEN, (280, 80));
         assert_eq!((way.at(0.0), way.at(0.5)), ((1920, 990), (1775, 990)));
-        let beside = Way::new(&Screen { neighbour: true, ..SCREEN }, (280, 80));
+        let beside = Way::new(&Screen { is_beside: true, ..SCREEN }, (280, 80));
         assert_eq!((beside.at(0.0), beside.at(1.0)), ((1640, 990), (1630, 990)));
     }
 

@@ -109,14 +109,14 @@ fn kin_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (Relat
             .map(|(path, entry)| kin::File { path: path.as_str(), size: entry.size, digest: *entry.hash.as_bytes() })
             .collect()
     }
-    let (olds, news) = (files(old.manifest()), files(new.manifest()));
+    let (olds, new_files) = (files(old.manifest()), files(new.manifest()));
     let mut read = |side: kin::Side, path: &str| {
         let path: RelativePath = path.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         if side == kin::Side::Old { old.read(&path) } else { new.read(&path) }
     };
-    let found = kin::find(&olds, &news, kin::Limits::default(), &mut read)?;
+    let found = kin::find(&olds, &new_files, kin::Limits::default(), &mut read)?;
     let mut bases = HashMap::new();
-    for (file, kin) in news.iter().zip(found) {
+    for (file, kin) in new_files.iter().zip(found) {
         let paths = kin.map(|kin| (olds[kin.base].path.parse(), kin.relation));
         if let (Ok(path), Some((Ok(base), relation))) = (file.path.parse(), paths) {
             bases.insert(path, (base, relation));

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::Library;
-use super::said::{Pieces, Said};
-use crate::fetch::Holding;
+use super::availability::{AvailabilityMessage, Pieces};
+use crate::fetch::Availability;
 use crate::model::{Digest, Hasher, PieceTable};
 
 /// Objects in pieces, and documents, that are offered at most; the oldest goes first.
@@ -29,7 +29,7 @@ pub(super) struct Share {
     pub object_length: u64,
     /// Where its pieces are.
     pub file: PathBuf,
-    pub holding: watch::Receiver<Holding>,
+    pub availability: watch::Receiver<Availability>,
 }
 
 /// Where bytes are.
@@ -47,7 +47,7 @@ pub(super) struct Portion {
 }
 
 /// The shelf.
-pub(super) struct Shelf {
+pub(super) struct ShareIndex {
     instance: u64,
     library: Library,
     shares: Mutex<Vec<(Digest, Share)>>,
@@ -59,7 +59,7 @@ pub(super) struct Shelf {
     proved: Mutex<HashMap<Digest, (PathBuf, u64, SystemTime)>>,
 }
 
-impl Shelf {
+impl ShareIndex {
     pub(super) fn new(instance: u64, library: Library) -> Self {
         Self {
             instance,
@@ -109,14 +109,14 @@ impl Shelf {
     }
 
     /// What is there of an object. Looks at files.
-    pub(super) fn have(&self, digest: &Digest) -> Said {
-        let mut said = Said::nothing(self.instance);
+    pub(super) fn have(&self, digest: &Digest) -> AvailabilityMessage {
+        let mut message = AvailabilityMessage::nothing(self.instance);
         if let Some(share) = self.share(digest).filter(|share| is_plain(&share.file)) {
-            said.pieces = Some(Pieces::of(&share.holding.borrow()));
+            message.pieces = Some(Pieces::of(&share.availability.borrow()));
         }
-        said.whole = self.document(digest).is_some() || (self.library)(digest).is_some();
-        said.soon = !said.whole && self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
-        said
+        message.whole = self.document(digest).is_some() || (self.library)(digest).is_some();
+        message.soon = !message.whole && self.awaited.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
+        message
     }
 
     /// Opens the bytes of `span` of an object; `None` if they are not there, or not proved. Reads files: an installed one as a whole before
@@ -124,7 +124,7 @@ impl Shelf {
     pub(super) fn open(&self, digest: &Digest, span: Option<&Range<u64>>) -> Option<Portion> {
         if let Some(share) = self.share(digest) {
             let span = span.filter(|span| span.end <= share.table.length)?;
-            let held = share.table.covering(span).all(|piece| share.holding.borrow().held.holds(piece));
+            let held = share.table.covering(span).all(|piece| share.availability.borrow().held.holds(piece));
             if held && let Some(file) = open_plain(&share.file) {
                 return Some(Portion { source: Source::File(file), span: span.clone(), length: share.object_length });
             }
@@ -156,7 +156,7 @@ impl Shelf {
     pub(super) fn shares(&self) -> BTreeMap<Digest, u64> {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = |share: &Share| {
-            let held = share.holding.borrow();
+            let held = share.availability.borrow();
             held.held.pieces().map(|piece| share.table.span(piece)).map(|span| span.end - span.start).sum()
         };
         shares.iter().map(|(digest, share)| (*digest, bytes(share))).collect()
@@ -194,8 +194,8 @@ mod tests {
     use crate::model::PieceSet;
     use crate::peers::Volume;
 
-    fn shelf(files: Vec<(Digest, PathBuf, u64)>) -> Shelf {
-        Shelf::new(
+    fn shared(files: Vec<(Digest, PathBuf, u64)>) -> ShareIndex {
+        ShareIndex::new(
             7,
             Arc::new(move |digest| {
                 let found = files.iter().find(|(held, _, _)| held == digest)?;
@@ -224,36 +224,37 @@ mod tests {
         let file = folder.path().join("package.partial");
         fs::write(&file, b"0123456789").unwrap();
         let table = Arc::new(PieceTable { piece_size: 4, length: 10, hashes: vec![Digest::of(b""); 3] });
-        let holding = |pieces: &[u32]| Holding { held: PieceSet::of(3, pieces.iter().copied()), ..Holding::default() };
-        let (sender, receiver) = watch::channel(holding(&[0, 1]));
-        let shelf = shelf(Vec::new());
+        let availability =
+            |pieces: &[u32]| Availability { held: PieceSet::of(3, pieces.iter().copied()), ..Availability::default() };
+        let (sender, receiver) = watch::channel(availability(&[0, 1]));
+        let shared = shared(Vec::new());
         let digest = Digest::of(b"object");
-        shelf.put(digest, Share { table, object_length: 12, file: file.clone(), holding: receiver });
-        let open = |span: Range<u64>| shelf.open(&digest, Some(&span)).map(|portion| (portion.length, read(portion)));
+        shared.put(digest, Share { table, object_length: 12, file: file.clone(), availability: receiver });
+        let open = |span: Range<u64>| shared.open(&digest, Some(&span)).map(|portion| (portion.length, read(portion)));
         assert_eq!(open(2..8), Some((12, b"234567".to_vec())));
         for not_there in [2..9, 8..10, 0..12, 9..10] {
             assert_eq!(open(not_there.clone()), None, "{not_there:?}");
         }
-        assert!(shelf.open(&digest, None).is_none(), "no whole object that is not whole");
-        sender.send_replace(holding(&[0, 1, 2]));
+        assert!(shared.open(&digest, None).is_none(), "no whole object that is not whole");
+        sender.send_replace(availability(&[0, 1, 2]));
         assert_eq!(open(8..10), Some((12, b"89".to_vec())));
-        assert_eq!(shelf.have(&digest).pieces.unwrap().held, "07");
-        assert_eq!(shelf.have(&Digest::of(b"other")), Said::nothing(7));
+        assert_eq!(shared.have(&digest).pieces.unwrap().held, "07");
+        assert_eq!(shared.have(&Digest::of(b"other")), AvailabilityMessage::nothing(7));
         fs::remove_file(&file).unwrap();
-        assert_eq!((shelf.have(&digest), open(2..8)), (Said::nothing(7), None));
+        assert_eq!((shared.have(&digest), open(2..8)), (AvailabilityMessage::nothing(7), None));
     }
 
     #[test]
     fn documents_are_given_as_they_are() {
-        let shelf = shelf(Vec::new());
+        let shared = shared(Vec::new());
         let numbers: Vec<u8> = (0..10).collect();
         for number in &numbers {
-            shelf.put_document(Digest::of(&[*number]), Bytes::from(vec![*number; 5]));
+            shared.put_document(Digest::of(&[*number]), Bytes::from(vec![*number; 5]));
         }
-        let open = |number: u8, span: Option<&Range<u64>>| shelf.open(&Digest::of(&[number]), span).map(read);
+        let open = |number: u8, span: Option<&Range<u64>>| shared.open(&Digest::of(&[number]), span).map(read);
         assert_eq!((open(9, None), open(9, Some(&(3..9)))), (Some(vec![9; 5]), Some(vec![9; 2])));
         assert_eq!((open(9, Some(&(5..9))), open(0, None)), (None, None), "behind its end; too many");
-        assert!(shelf.have(&Digest::of(&[9])).whole && !shelf.have(&Digest::of(&[0])).whole);
+        assert!(shared.have(&Digest::of(&[9])).whole && !shared.have(&Digest::of(&[0])).whole);
     }
 
     #[test]
@@ -262,7 +263,7 @@ mod tests {
         let (good, link) = (folder.path().join("good"), folder.path().join("link"));
         fs::write(&good, b"content").unwrap();
         let digest = Digest::of(b"content");
-        let stale = shelf(vec![(digest, good.clone(), 7)]);
+        let stale = shared(vec![(digest, good.clone(), 7)]);
         assert!(stale.have(&digest).whole);
         assert_eq!(read(stale.open(&digest, None).unwrap()), b"content");
         assert_eq!(read(stale.open(&digest, Some(&(3..100))).unwrap()), b"tent");
@@ -275,7 +276,7 @@ mod tests {
         {
             fs::write(folder.path().join("elsewhere"), b"content").unwrap();
             std::os::unix::fs::symlink("elsewhere", &link).unwrap();
-            assert!(shelf(vec![(digest, link, 7)]).open(&digest, None).is_none());
+            assert!(shared(vec![(digest, link, 7)]).open(&digest, None).is_none());
         }
         #[cfg(not(unix))]
         drop(link);

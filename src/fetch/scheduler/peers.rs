@@ -7,15 +7,15 @@ use crate::model::PieceSet;
 /// Seconds for which a node must be at work before its rate counts beside that of the neighbours: a burst is none.
 const SUSTAINED: f64 = 1.0;
 /// A first request to a neighbour, bytes; a later one takes about so many seconds, and at most so many bytes: what others have changes.
-const FIRST_FROM_NEIGHBOUR: f64 = (256 << 10) as f64;
-const NEIGHBOUR_RUN: f64 = 0.5;
-const LONGEST_FROM_NEIGHBOUR: f64 = (4 << 20) as f64;
+const FIRST_FROM_PEER: f64 = (256 << 10) as f64;
+const PEER_RUN: f64 = 0.5;
+const LONGEST_FROM_PEER: f64 = (4 << 20) as f64;
 /// Lanes a neighbour begins with, and at most.
-const NEIGHBOUR_LANES: (usize, usize) = (2, 2);
+const PEER_CONNECTIONS: (usize, usize) = (2, 2);
 
 impl Scheduler {
     /// The pieces that are being fetched from the internet.
-    pub fn coming(&self) -> PieceSet {
+    pub fn in_flight(&self) -> PieceSet {
         let lanes = self.lanes.values().filter(|lane| lane.node < self.internet && !lane.cancelled);
         let pieces = lanes.flat_map(|lane| self.work.piece_at(lane.position)..lane.run.end);
         PieceSet::of(self.work.count(), pieces.filter(|piece| !self.work.is_done(*piece)))
@@ -23,23 +23,23 @@ impl Scheduler {
 
     pub(super) fn joined(&mut self, now: f64, instance: u64) {
         self.order.insert(self.random.usize(self.internet..=self.nodes.len()), self.nodes.len());
-        self.office.joined(now, self.nodes.len(), instance);
-        self.nodes.push(Node::new(None, NEIGHBOUR_LANES));
+        self.assignment.joined(now, self.nodes.len(), instance);
+        self.nodes.push(Node::new(None, PEER_CONNECTIONS));
     }
 
     pub(super) fn left(&mut self, now: f64, node: NodeIndex, effects: &mut Vec<Effect>) {
-        self.office.left(node);
+        self.assignment.left(node);
         let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == node).map(|(id, _)| *id).collect();
         lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
         self.settle(now, effects);
     }
 
     /// A run of what the neighbour has.
-    pub(super) fn ask_neighbour(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+    pub(super) fn ask_peer(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let rate = self.nodes[index].lane_rate(now);
-        let bytes = rate.map_or(FIRST_FROM_NEIGHBOUR, |rate| (rate * NEIGHBOUR_RUN).min(LONGEST_FROM_NEIGHBOUR));
-        let office = &self.office;
-        if let Some((run, start)) = self.work.take(bytes, office.beginning(), &|piece| office.holds(index, piece)) {
+        let bytes = rate.map_or(FIRST_FROM_PEER, |rate| (rate * PEER_RUN).min(LONGEST_FROM_PEER));
+        let assignment = &self.assignment;
+        if let Some((run, start)) = self.work.take(bytes, assignment.beginning(), &|piece| assignment.holds(index, piece)) {
             self.request(now, index, run, start, rate, effects);
         }
     }
@@ -49,9 +49,9 @@ impl Scheduler {
         // What the internet is being asked for already counts too: else it would be taken from there and back in turns.
         let lanes = self.lanes.values().filter(|lane| lane.node < self.internet && !lane.cancelled);
         let asked = lanes.flat_map(|lane| self.work.piece_at(lane.position) + 1..lane.run.end);
-        let offered = self.work.free().chain(asked).filter(|piece| self.office.offers(*piece));
+        let offered = self.work.free().chain(asked).filter(|piece| self.assignment.offers(*piece));
         let waiting = offered.map(|piece| self.work.size(piece)).sum::<u64>();
-        let (internet, neighbours) = self.nodes.split_at_mut(self.internet);
+        let (internet, peers) = self.nodes.split_at_mut(self.internet);
         let rates = |nodes: &mut [Node]| {
             nodes
                 .iter_mut()
@@ -60,8 +60,8 @@ impl Scheduler {
                 .reduce(|a, b| a + b)
         };
         let at_work = internet.iter().any(|node| node.works_since(now) >= SUSTAINED);
-        let (internet, neighbours) = (rates(internet).filter(|_| at_work), rates(neighbours));
-        self.office.compare(now, waiting as f64, neighbours.unwrap_or(0.0), internet);
+        let (internet, peers) = (rates(internet).filter(|_| at_work), rates(peers));
+        self.assignment.compare(now, waiting as f64, peers.unwrap_or(0.0), internet);
     }
 
     /// The neighbours have changed: requests to the internet end before what is not this client's to fetch.
@@ -72,11 +72,11 @@ impl Scheduler {
             let Node { standing, crawls, .. } = &nodes[index];
             (*standing == Standing::Ready && !crawls, *standing == Standing::Banned || *crawls)
         };
-        self.office.settle(now, standing);
+        self.assignment.settle(now, standing);
         let lanes = self.lanes.iter_mut().filter(|(_, lane)| lane.node < self.internet && !lane.cancelled);
         for (id, lane) in lanes {
             let next = self.work.piece_at(lane.position) + 1;
-            let Some(end) = (next..lane.run.end).find(|piece| !self.office.keeps(now, *piece)) else { continue };
+            let Some(end) = (next..lane.run.end).find(|piece| !self.assignment.keeps(now, *piece)) else { continue };
             (end..lane.run.end).for_each(|piece| self.work.release(piece, 0));
             lane.run.end = end;
             effects.push(Effect::Shorten { lane: *id, end });
@@ -86,17 +86,17 @@ impl Scheduler {
     /// Whether there is a free piece that this node should be asked for.
     pub(super) fn has_work(&self, now: f64, index: NodeIndex) -> bool {
         if index >= self.internet {
-            self.work.free().any(|piece| self.office.holds(index, piece))
-        } else if self.office.is_empty() {
+            self.work.free().any(|piece| self.assignment.holds(index, piece))
+        } else if self.assignment.is_empty() {
             self.work.free_bytes() > 0
         } else {
-            self.work.free().any(|piece| self.office.fetches(now, piece))
+            self.work.free().any(|piece| self.assignment.fetches(now, piece))
         }
     }
 
     /// Whether there is still something of this client's own share to fetch.
     pub(super) fn has_own_work(&self) -> bool {
-        let at_work = |lane: &Lane| lane.node < self.internet && self.office.is_mine_alone(self.work.piece_at(lane.position));
-        self.work.free().any(|piece| self.office.is_mine_alone(piece)) || self.lanes.values().any(at_work)
+        let at_work = |lane: &Lane| lane.node < self.internet && self.assignment.is_mine_alone(self.work.piece_at(lane.position));
+        self.work.free().any(|piece| self.assignment.is_mine_alone(piece)) || self.lanes.values().any(at_work)
     }
 }

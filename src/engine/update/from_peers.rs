@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::incremental::Counts;
 use super::{Ended, Job, cancelled};
-use crate::engine::neighbours;
+use crate::engine::peer_service;
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, Progress};
-use crate::model::transfer::{NEAR_ID, NEAR_REGION, NodeProgress, NodeState};
+use crate::model::transfer::{NodeProgress, NodeState, PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Manifest, RelativePath};
 use crate::store::contents::Contents;
 
@@ -25,21 +25,22 @@ const MOMENT: f64 = 5.0;
 impl Job {
     /// Whether the whole release is rather taken from neighbours, file by file: some have installed it, none has its package, and the
     /// internet is not known to be quicker.
-    pub(super) async fn is_installed_nearby(&self) -> bool {
-        let Some(office) = self.context.office.get() else { return false };
+    pub(super) async fn is_installed_by_peers(&self) -> bool {
+        let Some(peer_network) = self.context.peer_network.get() else { return false };
         let signed = &self.offer.signed;
-        let (installed, has_package) = tokio::join!(office.holders(signed.release.manifest.hash), office.has_pieces(signed.hash));
+        let (installed, has_package) =
+            tokio::join!(peer_network.holders(signed.release.manifest.hash), peer_network.has_pieces(signed.hash));
         let seconds = signed.release.unpacked_size as f64 / ASSUMED_RATE / installed.len().max(1) as f64;
         let quicker = self.offer.estimated_seconds.is_none_or(|estimated| seconds < estimated as f64);
-        let nearby = !installed.is_empty() && !has_package && quicker;
-        if nearby {
-            tracing::info!(neighbours = installed.len(), "the release is installed nearby; its files are taken from there");
+        let only_installed = !installed.is_empty() && !has_package && quicker;
+        if only_installed {
+            tracing::info!(peers = installed.len(), "the release is installed nearby; its files are taken from there");
         }
-        nearby
+        only_installed
     }
 
     /// Takes what it can of `absent` from neighbours into `folder`, and notes it in `contents`.
-    pub(super) async fn take_from_neighbours(
+    pub(super) async fn take_from_peers(
         &self,
         manifest: &Manifest,
         absent: &[RelativePath],
@@ -47,9 +48,9 @@ impl Job {
         contents: &mut Contents,
         counts: &mut Counts,
     ) -> Result<Ended, Problem> {
-        let Some(office) = self.context.office.get() else { return Ok(Ended::Complete) };
-        let wanted = neighbours::wanted(manifest, absent);
-        let holders = office.holders(self.offer.signed.release.manifest.hash).await;
+        let Some(peer_network) = self.context.peer_network.get() else { return Ok(Ended::Complete) };
+        let wanted = peer_service::wanted(manifest, absent);
+        let holders = peer_network.holders(self.offer.signed.release.manifest.hash).await;
         if wanted.is_empty() || holders.is_empty() {
             return Ok(Ended::Complete);
         }
@@ -60,7 +61,7 @@ impl Job {
         let arrived = Arc::new(AtomicU64::new(0));
         let told = self.told(holders.clone(), bytes, &arrived, counts);
         let placed = tokio::select! {
-            placed = office.files(holders, wanted, folder, until, told) => placed,
+            placed = peer_network.files(holders, wanted, folder, until, told) => placed,
             () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
         };
         counts.fetched += arrived.load(Ordering::Relaxed);
@@ -84,9 +85,9 @@ impl Job {
             let done = arrived.fetch_add(count, Ordering::Relaxed) + count;
             let speed = done as f64 / began.elapsed().as_secs_f64().max(0.1);
             let line = NodeProgress {
-                id: NEAR_ID.to_owned(),
+                id: PEER_ID_PREFIX.to_owned(),
                 name: format!("×{}", holders.len()),
-                region: NEAR_REGION.to_owned(),
+                region: PEER_REGION.to_owned(),
                 done,
                 speed,
                 state: NodeState::Active,

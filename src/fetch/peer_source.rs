@@ -9,18 +9,18 @@ use url::Url;
 use crate::model::PieceSet;
 
 /// The neighbours of one download.
-pub struct Neighbourhood {
+pub struct PeerSource {
     /// This client's number among its neighbours.
     pub instance: u64,
     /// What is heard of them.
-    pub news: mpsc::UnboundedReceiver<News>,
+    pub events: mpsc::UnboundedReceiver<PeerEvent>,
     /// What this client tells them.
-    pub holding: watch::Sender<Holding>,
+    pub availability: watch::Sender<Availability>,
 }
 
 /// Something about a neighbour, named by its number.
 #[derive(Clone, Debug, PartialEq)]
-pub enum News {
+pub enum PeerEvent {
     /// It is there.
     Joined {
         /// Its number.
@@ -31,11 +31,11 @@ pub enum News {
         name: String,
     },
     /// What it says of itself.
-    Told {
+    Updated {
         /// Its number.
         instance: u64,
         /// What it holds and is fetching.
-        holding: Holding,
+        availability: Availability,
     },
     /// All neighbours that were known at the beginning have answered, or have not: more is known only later.
     Acquainted,
@@ -48,11 +48,11 @@ pub enum News {
 
 /// What a client has of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
+pub struct Availability {
     /// Pieces that are proved and on disk.
     pub held: PieceSet,
     /// Pieces that it is fetching from the internet.
-    pub coming: PieceSet,
+    pub in_flight: PieceSet,
     /// It is downloading.
     pub takes_part: bool,
     /// Bytes that it has received, from anybody.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::roster::{digits, number};
-use crate::fetch::Holding;
+use crate::fetch::Availability;
 use crate::model::PieceSet;
 
 /// Largest such document that is read, bytes: a set has a digit for four pieces.
@@ -11,7 +11,7 @@ pub(super) const LARGEST: u64 = 32 << 10;
 
 /// The document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Said {
+pub(super) struct AvailabilityMessage {
     /// Whose it is.
     pub instance: String,
     /// The object is here as a file of an installed version.
@@ -29,36 +29,37 @@ pub(super) struct Said {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pieces {
     pub held: String,
-    pub coming: String,
+    #[serde(rename = "coming")]
+    pub in_flight: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub takes_part: bool,
     pub received: u64,
 }
 
-impl Said {
+impl AvailabilityMessage {
     /// Nothing is here.
     pub(super) fn nothing(instance: u64) -> Self {
         Self { instance: digits(instance), whole: false, soon: false, pieces: None }
     }
 
     /// The neighbour's number, and what it holds of an object of `count` pieces, if anything; `None` if this is no sense.
-    pub(super) fn read(json: &[u8], count: u32) -> Option<(u64, Option<Holding>)> {
-        let said: Self = serde_json::from_slice(json).ok()?;
-        let holding = match said.pieces {
-            Some(Pieces { held, coming, takes_part, received }) => {
-                let (held, coming) = (PieceSet::from_hex(count, &held)?, PieceSet::from_hex(count, &coming)?);
-                Some(Holding { held, coming, takes_part, received })
+    pub(super) fn read(json: &[u8], count: u32) -> Option<(u64, Option<Availability>)> {
+        let message: Self = serde_json::from_slice(json).ok()?;
+        let availability = match message.pieces {
+            Some(Pieces { held, in_flight, takes_part, received }) => {
+                let (held, in_flight) = (PieceSet::from_hex(count, &held)?, PieceSet::from_hex(count, &in_flight)?);
+                Some(Availability { held, in_flight, takes_part, received })
             }
             None => None,
         };
-        Some((number(&said.instance)?, holding))
+        Some((number(&message.instance)?, availability))
     }
 }
 
 impl Pieces {
-    pub(super) fn of(holding: &Holding) -> Self {
-        let Holding { held, coming, takes_part, received } = holding;
-        Self { held: held.to_hex(), coming: coming.to_hex(), takes_part: *takes_part, received: *received }
+    pub(super) fn of(availability: &Availability) -> Self {
+        let Availability { held, in_flight, takes_part, received } = availability;
+        Self { held: held.to_hex(), in_flight: in_flight.to_hex(), takes_part: *takes_part, received: *received }
     }
 }
 
@@ -68,13 +69,13 @@ mod tests {
 
     #[test]
     fn what_is_said_is_read_and_nonsense_is_not() {
-        let holding =
-            Holding { held: PieceSet::of(9, [0, 8]), coming: PieceSet::of(9, [1]), takes_part: true, received: 1 << 40 };
-        let said = Said { pieces: Some(Pieces::of(&holding)), ..Said::nothing(7) };
-        let json = serde_json::to_vec(&said).unwrap();
-        assert_eq!(Said::read(&json, 9), Some((7, Some(holding))));
-        assert_eq!(Said::read(&json, 17), None, "of another object");
-        assert_eq!(Said::read(&serde_json::to_vec(&Said::nothing(7)).unwrap(), 9), Some((7, None)));
+        let availability =
+            Availability { held: PieceSet::of(9, [0, 8]), in_flight: PieceSet::of(9, [1]), takes_part: true, received: 1 << 40 };
+        let message = AvailabilityMessage { pieces: Some(Pieces::of(&availability)), ..AvailabilityMessage::nothing(7) };
+        let json = serde_json::to_vec(&message).unwrap();
+        assert_eq!(AvailabilityMessage::read(&json, 9), Some((7, Some(availability))));
+        assert_eq!(AvailabilityMessage::read(&json, 17), None, "of another object");
+        assert_eq!(AvailabilityMessage::read(&serde_json::to_vec(&AvailabilityMessage::nothing(7)).unwrap(), 9), Some((7, None)));
         for nonsense in [
             "",
             "{}",
@@ -82,7 +83,7 @@ mod tests {
             r#"{"instance":"7"}"#,
             r#"{"instance":"0000000000000007","pieces":{"held":"zz","coming":"","received":0}}"#,
         ] {
-            assert_eq!(Said::read(nonsense.as_bytes(), 9), None, "{nonsense}");
+            assert_eq!(AvailabilityMessage::read(nonsense.as_bytes(), 9), None, "{nonsense}");
         }
     }
 }

@@ -36,11 +36,11 @@ const MOMENT: f64 = 1.0;
 const SMOOTHING: f64 = 0.1;
 
 /// A neighbour.
-struct Neighbour {
+struct PeerState {
     /// Its number, the same for everybody.
     instance: u64,
     held: PieceSet,
-    coming: PieceSet,
+    in_flight: PieceSet,
     /// It downloads the object itself.
     takes_part: bool,
     /// Bytes that it has received from anybody, by its own account, when that changed last by enough to count, and how many they were
@@ -55,12 +55,12 @@ struct Neighbour {
 }
 
 /// The neighbours of one download.
-pub(super) struct Office {
+pub(super) struct PeerAssignment {
     instance: u64,
     count: u32,
     piece_size: u64,
     block: u32,
-    neighbours: BTreeMap<NodeIndex, Neighbour>,
+    peers: BTreeMap<NodeIndex, PeerState>,
     /// By block: how many of those that take part come before this client.
     ranks: Vec<usize>,
     /// By block: whether this client would be the first if all neighbours took part, as they soon may.
@@ -81,7 +81,7 @@ pub(super) struct Office {
     offered_since: Option<f64>,
 }
 
-impl Office {
+impl PeerAssignment {
     pub(super) fn new(instance: u64, count: u32, piece_size: u64) -> Self {
         let block = (count / WANTED_BLOCKS).clamp(1, 8);
         Self {
@@ -89,7 +89,7 @@ impl Office {
             count,
             piece_size,
             block,
-            neighbours: BTreeMap::new(),
+            peers: BTreeMap::new(),
             ranks: vec![0; count.div_ceil(block) as usize],
             expected: vec![true; count.div_ceil(block) as usize],
             offered: vec![0; count as usize],
@@ -104,15 +104,15 @@ impl Office {
 
     /// Nobody is there: everything is as it would be without an office.
     pub(super) fn is_empty(&self) -> bool {
-        self.neighbours.is_empty()
+        self.peers.is_empty()
     }
 
     pub(super) fn joined(&mut self, now: f64, node: NodeIndex, instance: u64) {
-        let (held, coming) = (PieceSet::none(self.count), PieceSet::none(self.count));
-        let neighbour = Neighbour {
+        let (held, in_flight) = (PieceSet::none(self.count), PieceSet::none(self.count));
+        let peer = PeerState {
             instance,
             held,
-            coming,
+            in_flight,
             takes_part: false,
             received: 0,
             moved: now,
@@ -120,64 +120,64 @@ impl Office {
             reachable: true,
             banned: false,
         };
-        self.neighbours.insert(node, neighbour);
+        self.peers.insert(node, peer);
     }
 
-    pub(super) fn told(&mut self, now: f64, node: NodeIndex, news: (PieceSet, PieceSet), takes_part: bool, received: u64) {
-        let (held, coming) = news;
-        let fits = held.count() == self.count && coming.count() == self.count;
-        let Some(neighbour) = self.neighbours.get_mut(&node).filter(|_| fits) else { return };
-        if received >= neighbour.received.saturating_add(LEAST) || !neighbour.takes_part {
-            (neighbour.moved, neighbour.received) = (now, received);
+    pub(super) fn noted(&mut self, now: f64, node: NodeIndex, pieces: (PieceSet, PieceSet), takes_part: bool, received: u64) {
+        let (held, in_flight) = pieces;
+        let fits = held.count() == self.count && in_flight.count() == self.count;
+        let Some(peer) = self.peers.get_mut(&node).filter(|_| fits) else { return };
+        if received >= peer.received.saturating_add(LEAST) || !peer.takes_part {
+            (peer.moved, peer.received) = (now, received);
         }
-        if held.pieces().any(|piece| !neighbour.held.holds(piece)) || !neighbour.takes_part {
-            neighbour.received_at_gain = received;
+        if held.pieces().any(|piece| !peer.held.holds(piece)) || !peer.takes_part {
+            peer.received_at_gain = received;
         }
-        (neighbour.held, neighbour.coming, neighbour.takes_part) = (held, coming, takes_part);
+        (peer.held, peer.in_flight, peer.takes_part) = (held, in_flight, takes_part);
     }
 
     /// Forgets what it holds and fetches; it may tell anew.
     pub(super) fn left(&mut self, node: NodeIndex) {
-        if let Some(neighbour) = self.neighbours.get_mut(&node) {
-            (neighbour.held, neighbour.coming) = (PieceSet::none(self.count), PieceSet::none(self.count));
-            neighbour.takes_part = false;
+        if let Some(peer) = self.peers.get_mut(&node) {
+            (peer.held, peer.in_flight) = (PieceSet::none(self.count), PieceSet::none(self.count));
+            peer.takes_part = false;
         }
     }
 
     /// Computes anew who is there: after news, and from time to time. `standing` says who may be asked now, and who was left for good.
     pub(super) fn settle(&mut self, now: f64, standing: impl Fn(NodeIndex) -> (bool, bool)) {
-        for (index, neighbour) in &mut self.neighbours {
-            (neighbour.reachable, neighbour.banned) = standing(*index);
+        for (index, peer) in &mut self.peers {
+            (peer.reachable, peer.banned) = standing(*index);
         }
         // One that waits for others gets nothing either, and has not stopped. Bytes without a piece in the end are an excuse.
         let most = self.piece_size * EXCUSES;
-        let honest = |neighbour: &Neighbour| neighbour.received.saturating_sub(neighbour.received_at_gain) <= most;
-        let at_work = |neighbour: &Neighbour| now - neighbour.moved <= STOPPED && honest(neighbour);
-        let moves = |neighbour: &Neighbour| neighbour.coming.is_empty() || at_work(neighbour);
+        let honest = |peer: &PeerState| peer.received.saturating_sub(peer.received_at_gain) <= most;
+        let at_work = |peer: &PeerState| now - peer.moved <= STOPPED && honest(peer);
+        let moves = |peer: &PeerState| peer.in_flight.is_empty() || at_work(peer);
         // A request that failed says nothing about what it fetches for itself.
-        let part = |neighbour: &&Neighbour| neighbour.takes_part && !neighbour.banned && moves(neighbour);
-        let others: Vec<&Neighbour> = self.neighbours.values().filter(part).collect();
+        let part = |peer: &&PeerState| peer.takes_part && !peer.banned && moves(peer);
+        let others: Vec<&PeerState> = self.peers.values().filter(part).collect();
         self.taking_part = others.len();
         for (block, rank) in self.ranks.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
             *rank = others.iter().filter(|other| (weight(other.instance, block), other.instance) > (mine, self.instance)).count();
         }
-        let all: Vec<u64> = self.neighbours.values().filter(|neighbour| !neighbour.banned).map(|other| other.instance).collect();
+        let all: Vec<u64> = self.peers.values().filter(|peer| !peer.banned).map(|other| other.instance).collect();
         for (block, expected) in self.expected.iter_mut().enumerate() {
             let mine = weight(self.instance, block);
             *expected = all.iter().all(|other| weight(*other, block) < mine);
         }
         for piece in 0..self.count {
             let at = piece as usize;
-            self.claimed[at] = others.iter().any(|other| other.coming.holds(piece));
-            let holders = self.neighbours.values().filter(|neighbour| neighbour.reachable && neighbour.held.holds(piece)).count();
+            self.claimed[at] = others.iter().any(|other| other.in_flight.holds(piece));
+            let holders = self.peers.values().filter(|peer| peer.reachable && peer.held.holds(piece)).count();
             self.offered[at] = u16::try_from(holders).unwrap_or(u16::MAX);
         }
     }
 
     /// Whether this neighbour has the piece.
     pub(super) fn holds(&self, node: NodeIndex, piece: u32) -> bool {
-        self.neighbours.get(&node).is_some_and(|neighbour| neighbour.held.holds(piece))
+        self.peers.get(&node).is_some_and(|peer| peer.held.holds(piece))
     }
 
     /// Whether some neighbour that may be asked has the piece.
@@ -236,7 +236,7 @@ impl Office {
 
     /// Looks at what the neighbours hold, `bytes` of it still wanted, and at the rates of both sides, bytes a second; that of the internet
     /// while it is at work.
-    pub(super) fn compare(&mut self, now: f64, bytes: f64, neighbours: f64, internet: Option<f64>) {
+    pub(super) fn compare(&mut self, now: f64, bytes: f64, peers: f64, internet: Option<f64>) {
         if let Some(rate) = internet {
             let known = self.internet.get_or_insert(rate);
             *known += (rate - *known) * SMOOTHING;
@@ -246,10 +246,10 @@ impl Office {
             return;
         }
         let since = *self.offered_since.get_or_insert(now);
-        let slow = bytes / neighbours.max(1.0) > LONG;
+        let slow = bytes / peers.max(1.0) > LONG;
         // If this client asks the internet for what neighbours have, so do they all.
         let all = (1 + self.taking_part) as f64;
-        self.joins = now - since >= MOMENT && slow && self.internet.is_none_or(|rate| neighbours < rate / all);
+        self.joins = now - since >= MOMENT && slow && self.internet.is_none_or(|rate| peers < rate / all);
     }
 }
 
@@ -276,18 +276,18 @@ mod tests {
 
     const COUNT: u32 = 512;
 
-    fn office(me: u64, others: &[u64]) -> Office {
-        let mut office = Office::new(me, COUNT, 1000);
+    fn assignment(me: u64, others: &[u64]) -> PeerAssignment {
+        let mut assignment = PeerAssignment::new(me, COUNT, 1000);
         for (node, instance) in others.iter().enumerate() {
-            office.joined(0.0, node + 1, *instance);
-            office.told(0.0, node + 1, (PieceSet::none(COUNT), PieceSet::none(COUNT)), true, 1);
+            assignment.joined(0.0, node + 1, *instance);
+            assignment.noted(0.0, node + 1, (PieceSet::none(COUNT), PieceSet::none(COUNT)), true, 1);
         }
-        office.settle(0.0, |_| (true, false));
-        office
+        assignment.settle(0.0, |_| (true, false));
+        assignment
     }
 
-    fn mine(office: &Office, now: f64) -> Vec<u32> {
-        (0..COUNT).filter(|piece| office.fetches(now, *piece)).collect()
+    fn mine(assignment: &PeerAssignment, now: f64) -> Vec<u32> {
+        (0..COUNT).filter(|piece| assignment.fetches(now, *piece)).collect()
     }
 
     #[test]
@@ -296,72 +296,72 @@ mod tests {
         let mut fetched = vec![0; COUNT as usize];
         for me in &instances {
             let others: Vec<u64> = instances.iter().copied().filter(|other| other != me).collect();
-            let mine = mine(&office(*me, &others), 0.0);
+            let mine = mine(&assignment(*me, &others), 0.0);
             assert!(mine.len() < COUNT as usize / 6, "{}", mine.len());
             mine.into_iter().for_each(|piece| fetched[piece as usize] += 1);
         }
         assert!(fetched.iter().all(|times| *times == 1));
-        assert_eq!(mine(&office(1, &[]), 0.0).len(), COUNT as usize);
+        assert_eq!(mine(&assignment(1, &[]), 0.0).len(), COUNT as usize);
     }
 
     #[test]
     fn one_that_leaves_or_stops_hands_only_its_own_blocks_on() {
-        let mut office = office(1, &[2, 3]);
-        let before = mine(&office, 0.0);
-        office.left(1);
-        office.settle(0.1, |_| (true, false));
-        let after = mine(&office, 0.1);
+        let mut assignment = assignment(1, &[2, 3]);
+        let before = mine(&assignment, 0.0);
+        assignment.left(1);
+        assignment.settle(0.1, |_| (true, false));
+        let after = mine(&assignment, 0.1);
         assert!(before.iter().all(|piece| after.contains(piece)) && after.len() < COUNT as usize);
         // The other one goes on: what it holds is its, and it is no longer waited for once it has stopped.
-        office.told(3.0, 2, (PieceSet::of(COUNT, [0]), PieceSet::of(COUNT, [1])), true, 10_000);
-        office.settle(6.9, |_| (true, false));
-        assert!(mine(&office, 6.9).len() < COUNT as usize);
-        office.settle(7.1, |_| (true, false));
-        assert_eq!(mine(&office, 7.1), (1..COUNT).collect::<Vec<_>>(), "what it holds is still taken from it");
-        office.settle(7.1, |node| (node != 2, node == 2));
-        assert_eq!(mine(&office, 7.1).len(), COUNT as usize);
+        assignment.noted(3.0, 2, (PieceSet::of(COUNT, [0]), PieceSet::of(COUNT, [1])), true, 10_000);
+        assignment.settle(6.9, |_| (true, false));
+        assert!(mine(&assignment, 6.9).len() < COUNT as usize);
+        assignment.settle(7.1, |_| (true, false));
+        assert_eq!(mine(&assignment, 7.1), (1..COUNT).collect::<Vec<_>>(), "what it holds is still taken from it");
+        assignment.settle(7.1, |node| (node != 2, node == 2));
+        assert_eq!(mine(&assignment, 7.1).len(), COUNT as usize);
     }
 
     #[test]
     fn what_others_do_not_fetch_is_fetched_in_turn() {
-        let mut office = office(1, &[2, 3, 4]);
-        let claimed = (0..COUNT).find(|piece| !office.fetches(0.0, *piece)).unwrap();
-        let weight_of = |node: usize| weight(node as u64 + 1, (claimed / office.block) as usize);
+        let mut assignment = assignment(1, &[2, 3, 4]);
+        let claimed = (0..COUNT).find(|piece| !assignment.fetches(0.0, *piece)).unwrap();
+        let weight_of = |node: usize| weight(node as u64 + 1, (claimed / assignment.block) as usize);
         let owner = (1..=3).max_by_key(|node| weight_of(*node));
-        office.told(0.0, owner.unwrap(), (PieceSet::none(COUNT), PieceSet::of(COUNT, [claimed])), true, 2);
-        office.note_work(8.0, false);
+        assignment.noted(0.0, owner.unwrap(), (PieceSet::none(COUNT), PieceSet::of(COUNT, [claimed])), true, 2);
+        assignment.note_work(8.0, false);
         let mut before = 0;
         for step in 0..=3 {
             let now = 8.0 + 2.0 * f64::from(step);
             for node in 1..=3 {
-                office.neighbours.get_mut(&node).unwrap().moved = now;
+                assignment.peers.get_mut(&node).unwrap().moved = now;
             }
-            office.settle(now, |_| (true, false));
-            let mine = mine(&office, now);
+            assignment.settle(now, |_| (true, false));
+            let mine = mine(&assignment, now);
             assert!(mine.len() > before && !mine.contains(&claimed), "{step}");
             before = mine.len();
         }
-        office.neighbours.get_mut(&owner.unwrap()).unwrap().moved = 8.0 + 2.0 * 7.0;
-        office.settle(8.0 + 2.0 * 7.0, |node| (node == owner.unwrap(), node != owner.unwrap()));
-        assert!(office.fetches(8.0 + 2.0 * 7.0, claimed));
-        office.note_work(9.0, true);
-        assert!(!office.fetches(8.0 + 2.0 * 7.0, claimed));
+        assignment.peers.get_mut(&owner.unwrap()).unwrap().moved = 8.0 + 2.0 * 7.0;
+        assignment.settle(8.0 + 2.0 * 7.0, |node| (node == owner.unwrap(), node != owner.unwrap()));
+        assert!(assignment.fetches(8.0 + 2.0 * 7.0, claimed));
+        assignment.note_work(9.0, true);
+        assert!(!assignment.fetches(8.0 + 2.0 * 7.0, claimed));
     }
 
     #[test]
     fn the_internet_helps_where_neighbours_are_slow() {
-        let mut office = office(1, &[2]);
-        office.told(0.0, 1, (PieceSet::of(COUNT, 0..COUNT), PieceSet::none(COUNT)), false, 2);
-        office.settle(0.0, |_| (true, false));
-        office.compare(0.0, 100e6, 0.0, None);
-        assert!(mine(&office, 0.0).is_empty());
-        office.compare(1.1, 100e6, 100e6, Some(10e6));
-        assert!(mine(&office, 1.1).is_empty());
-        office.compare(1.2, 100e6, 15e6, None);
-        assert!(mine(&office, 1.2).is_empty());
-        office.compare(1.2, 100e6, 5e6, Some(10e6));
-        assert_eq!(mine(&office, 1.2).len(), COUNT as usize);
-        office.compare(1.3, 1e6, 5e6, Some(10e6));
-        assert!(mine(&office, 1.3).is_empty());
+        let mut assignment = assignment(1, &[2]);
+        assignment.noted(0.0, 1, (PieceSet::of(COUNT, 0..COUNT), PieceSet::none(COUNT)), false, 2);
+        assignment.settle(0.0, |_| (true, false));
+        assignment.compare(0.0, 100e6, 0.0, None);
+        assert!(mine(&assignment, 0.0).is_empty());
+        assignment.compare(1.1, 100e6, 100e6, Some(10e6));
+        assert!(mine(&assignment, 1.1).is_empty());
+        assignment.compare(1.2, 100e6, 15e6, None);
+        assert!(mine(&assignment, 1.2).is_empty());
+        assignment.compare(1.2, 100e6, 5e6, Some(10e6));
+        assert_eq!(mine(&assignment, 1.2).len(), COUNT as usize);
+        assignment.compare(1.3, 1e6, 5e6, Some(10e6));
+        assert!(mine(&assignment, 1.3).is_empty());
     }
 }

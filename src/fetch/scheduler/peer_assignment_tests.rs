@@ -6,7 +6,7 @@ use crate::model::{Digest, PieceSet};
 const PIECE: u32 = 64 << 10;
 const SLICE: f64 = 0.02;
 /// Slices between two reports of a neighbour.
-const NEWS: u32 = 20;
+const MESSAGE_EVERY: u32 = 20;
 const MB: f64 = 1e6;
 
 /// What a simulated computer does.
@@ -79,7 +79,7 @@ impl Simulation {
     }
 
     /// Node 0 is the internet; node k of a computer is the k-th of the others.
-    fn neighbour(me: usize, node: NodeIndex) -> usize {
+    fn peer(me: usize, node: NodeIndex) -> usize {
         if node <= me { node - 1 } else { node }
     }
 
@@ -100,7 +100,7 @@ impl Simulation {
             for me in 0..self.computers.len() {
                 if self.works(me) && !std::mem::replace(&mut self.computers[me].at_work, true) && self.acquainted {
                     for node in 1..self.computers.len() {
-                        let instance = Self::neighbour(me, node) as u64 * 77 + 5;
+                        let instance = Self::peer(me, node) as u64 * 77 + 5;
                         self.step(me, Input::Joined { instance });
                         self.tell(me, node);
                     }
@@ -109,7 +109,7 @@ impl Simulation {
                     self.step(me, Input::Tick { capped: false });
                 }
                 // Not all at the same instant.
-                if self.acquainted && (slice + me as u32).is_multiple_of(NEWS) && self.works(me) {
+                if self.acquainted && (slice + me as u32).is_multiple_of(MESSAGE_EVERY) && self.works(me) {
                     (1..self.computers.len()).for_each(|node| self.tell(me, node));
                 }
             }
@@ -120,31 +120,31 @@ impl Simulation {
     }
 
     fn tell(&mut self, me: usize, node: NodeIndex) {
-        let number = Self::neighbour(me, node);
+        let number = Self::peer(me, node);
         let count = self.table.count();
         let other = &self.computers[number];
         let input = match other.manner {
             Manner::VanishesAt(at) if self.now >= at + 2.0 => Input::Left { node },
             Manner::VanishesAt(at) if self.now >= at => return,
             _ if self.now < other.begins => return,
-            Manner::Lies => Input::Told {
+            Manner::Lies => Input::Updated {
                 node,
                 held: PieceSet::of(count, 0..count),
-                coming: PieceSet::none(count),
+                in_flight: PieceSet::none(count),
                 takes_part: false,
                 received: 0,
             },
-            Manner::Hoards => Input::Told {
+            Manner::Hoards => Input::Updated {
                 node,
                 held: PieceSet::none(count),
-                coming: PieceSet::of(count, 0..count),
+                in_flight: PieceSet::of(count, 0..count),
                 takes_part: true,
                 received: (self.now * 1e6) as u64,
             },
-            _ => Input::Told {
+            _ => Input::Updated {
                 node,
                 held: PieceSet::of(count, (0..count).filter(|piece| other.held[*piece as usize])),
-                coming: other.scheduler.coming(),
+                in_flight: other.scheduler.in_flight(),
                 takes_part: other.finished.is_none(),
                 received: other.received,
             },
@@ -188,7 +188,7 @@ impl Simulation {
         let mut asked = vec![0_usize; self.computers.len()];
         for (me, computer) in self.computers.iter().enumerate() {
             for flow in computer.flows.values().filter(|flow| flow.request.node > 0) {
-                asked[Self::neighbour(me, flow.request.node)] += 1;
+                asked[Self::peer(me, flow.request.node)] += 1;
             }
         }
         for me in 0..self.computers.len() {
@@ -201,7 +201,7 @@ impl Simulation {
                 let (rate, latency, source) = if node == 0 {
                     (self.line / on_line.max(1) as f64, 0.04, None)
                 } else {
-                    let source = Self::neighbour(me, node);
+                    let source = Self::peer(me, node);
                     (self.network / asked[source].max(1) as f64, 0.002, Some(source))
                 };
                 if self.now < flow.since + latency {
@@ -275,27 +275,27 @@ fn an_office_fetches_an_object_about_once() {
     alone.acquainted = false;
     alone.run();
     assert!(alone.times() > 11.9, "{}", alone.times());
-    let mut office = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &honest(12));
-    office.run();
-    assert!(office.times() < 1.15, "{} times", office.times());
-    assert!(office.slowest() < alone.slowest() / 4.0, "{} s, alone {} s", office.slowest(), alone.slowest());
+    let mut simulation = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &honest(12));
+    simulation.run();
+    assert!(simulation.times() < 1.15, "{} times", simulation.times());
+    assert!(simulation.slowest() < alone.slowest() / 4.0, "{} s, alone {} s", simulation.slowest(), alone.slowest());
 }
 
 #[test]
 fn a_slow_line_makes_nobody_impatient() {
-    let mut office = Simulation::new(6_000_000, 0.25 * MB, 20.0 * MB, &honest(10));
-    office.run();
-    assert!(office.times() < 1.2, "{} times", office.times());
-    assert!(office.slowest() < 24.0 * 1.6, "{} s", office.slowest());
+    let mut simulation = Simulation::new(6_000_000, 0.25 * MB, 20.0 * MB, &honest(10));
+    simulation.run();
+    assert!(simulation.times() < 1.2, "{} times", simulation.times());
+    assert!(simulation.slowest() < 24.0 * 1.6, "{} s", simulation.slowest());
 }
 
 #[test]
 fn whoever_comes_later_takes_it_from_the_neighbours() {
     let mut manners = honest(6);
     manners.iter_mut().enumerate().for_each(|(number, manner)| manner.1 = number as f64 * 0.7);
-    let mut office = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &manners);
-    office.run();
-    assert!(office.times() < 1.15, "{} times", office.times());
+    let mut simulation = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &manners);
+    simulation.run();
+    assert!(simulation.times() < 1.15, "{} times", simulation.times());
     let mut late = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)]);
     late.run();
     assert!(late.times() < 1.03, "{} times", late.times());
@@ -309,16 +309,16 @@ fn one_that_lies_one_that_vanishes_and_one_that_hoards_cost_little() {
     manners[2].0 = Manner::Lies;
     manners[5].0 = Manner::VanishesAt(1.0);
     manners[7].0 = Manner::Hoards;
-    let mut office = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &manners);
-    office.run();
-    assert!(office.slowest() < 20.0, "{} s", office.slowest());
-    assert!(office.times() < 2.5, "{} times", office.times());
-    for (me, computer) in office.computers.iter().enumerate().filter(|(_, computer)| computer.manner == Manner::Honest) {
+    let mut simulation = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &manners);
+    simulation.run();
+    assert!(simulation.slowest() < 20.0, "{} s", simulation.slowest());
+    assert!(simulation.times() < 2.5, "{} times", simulation.times());
+    for (me, computer) in simulation.computers.iter().enumerate().filter(|(_, computer)| computer.manner == Manner::Honest) {
         let blamed: Vec<usize> = computer
             .faults
             .iter()
             .filter(|(_, kind)| *kind == FaultKind::WrongBytes)
-            .map(|(node, _)| Simulation::neighbour(me, *node))
+            .map(|(node, _)| Simulation::peer(me, *node))
             .collect();
         assert!(blamed.iter().all(|number| *number == 2), "{me} blames {blamed:?}");
     }
@@ -329,11 +329,11 @@ fn neighbours_that_have_nothing_cost_nothing() {
     let mut alone = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &honest(1));
     alone.run();
     let never = (Manner::Honest, f64::INFINITY);
-    let mut office = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &[(Manner::Honest, 0.0), never, never, never]);
-    office.computers.iter_mut().skip(1).for_each(|computer| computer.finished = Some(0.0));
-    office.run();
+    let mut simulation = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &[(Manner::Honest, 0.0), never, never, never]);
+    simulation.computers.iter_mut().skip(1).for_each(|computer| computer.finished = Some(0.0));
+    simulation.run();
     let seconds = |simulation: &Simulation| simulation.computers[0].finished.unwrap();
-    assert!(seconds(&office) < seconds(&alone) * 1.05 + 0.2, "{} s, alone {} s", seconds(&office), seconds(&alone));
+    assert!(seconds(&simulation) < seconds(&alone) * 1.05 + 0.2, "{} s, alone {} s", seconds(&simulation), seconds(&alone));
 }
 
 #[test]

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::shelf::Share;
+use super::share_index::Share;
 use crate::durable;
-use crate::fetch::Holding;
+use crate::fetch::Availability;
 use crate::look;
 use crate::model::{Digest, PieceSet, PieceTable};
 
@@ -31,7 +31,7 @@ struct Description {
 
 /// The folder of kept objects.
 #[derive(Clone, Debug)]
-pub(super) struct Kept {
+pub(super) struct DownloadCache {
     pub folder: PathBuf,
     /// Bytes at most, all together.
     pub bytes: u64,
@@ -39,21 +39,21 @@ pub(super) struct Kept {
     pub time: Duration,
 }
 
-impl Kept {
+impl DownloadCache {
     /// Keeps the whole object in `file`. Where the disk knows no second names it is not kept.
     pub(super) fn keep(&self, digest: &Digest, table: &Arc<PieceTable>, object_length: u64, file: &Path) -> Option<Share> {
         if table.length > self.bytes || self.time.is_zero() {
             return None;
         }
         let (object, described) = (self.file(digest, OBJECT), self.file(digest, DESCRIPTION));
-        let kept = || -> std::io::Result<()> {
+        let cache = || -> std::io::Result<()> {
             fs::create_dir_all(&self.folder)?;
             let _ = fs::remove_file(&object);
             fs::hard_link(file, &object)?;
             let description = Description { object_length, pieces: PieceTable::clone(table) };
             durable::replace(&described, &serde_json::to_vec(&description)?)
         };
-        if let Err(error) = kept() {
+        if let Err(error) = cache() {
             tracing::info!(%error, "what was fetched is not kept for neighbours");
             let _ = fs::remove_file(&object);
             return None;
@@ -124,9 +124,9 @@ impl Kept {
 
 /// A share that changes no more.
 fn whole(table: Arc<PieceTable>, object_length: u64, file: PathBuf, held: PieceSet) -> Share {
-    let coming = PieceSet::none(table.count());
-    let (_, holding) = watch::channel(Holding { held, coming, takes_part: false, received: 0 });
-    Share { table, object_length, file, holding }
+    let in_flight = PieceSet::none(table.count());
+    let (_, availability) = watch::channel(Availability { held, in_flight, takes_part: false, received: 0 });
+    Share { table, object_length, file, availability }
 }
 
 #[cfg(test)]
@@ -144,37 +144,38 @@ mod tests {
     #[test]
     fn what_is_kept_outlives_its_first_name_and_is_proved_again() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Kept { folder: folder.path().join("neighbours"), bytes: 1000, time: Duration::from_secs(60) };
+        let cache = DownloadCache { folder: folder.path().join("neighbours"), bytes: 1000, time: Duration::from_secs(60) };
         let (file, digest, table) = object(folder.path(), 1);
-        assert!(kept.keep(&digest, &table, 12, &file).is_some());
+        assert!(cache.keep(&digest, &table, 12, &file).is_some());
         fs::remove_file(&file).unwrap();
-        let loaded = kept.load();
+        let loaded = cache.load();
         assert_eq!((loaded[0].0, loaded[0].1.object_length), (digest, 12));
-        assert_eq!(loaded[0].1.holding.borrow().held.pieces().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(loaded[0].1.availability.borrow().held.pieces().collect::<Vec<_>>(), [0, 1, 2]);
         let mut bytes = fs::read(&loaded[0].1.file).unwrap();
         bytes[5] ^= 1;
         fs::write(&loaded[0].1.file, bytes).unwrap();
-        assert_eq!(kept.load()[0].1.holding.borrow().held.pieces().collect::<Vec<_>>(), [0, 2]);
-        kept.tidy(SystemTime::now() + Duration::from_secs(61));
-        assert!(kept.load().is_empty() && fs::read_dir(&kept.folder).unwrap().next().is_none());
+        assert_eq!(cache.load()[0].1.availability.borrow().held.pieces().collect::<Vec<_>>(), [0, 2]);
+        cache.tidy(SystemTime::now() + Duration::from_secs(61));
+        assert!(cache.load().is_empty() && fs::read_dir(&cache.folder).unwrap().next().is_none());
     }
 
     #[test]
     fn the_oldest_goes_when_there_is_too_much() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Kept { folder: folder.path().join("neighbours"), bytes: LARGEST_DESCRIPTION, time: Duration::from_secs(60) };
-        let small = Kept { bytes: 5, ..kept.clone() };
+        let cache =
+            DownloadCache { folder: folder.path().join("neighbours"), bytes: LARGEST_DESCRIPTION, time: Duration::from_secs(60) };
+        let small = DownloadCache { bytes: 5, ..cache.clone() };
         let (file, digest, table) = object(folder.path(), 1);
         assert!(small.keep(&digest, &table, 10, &file).is_none(), "larger than all that may be kept");
-        kept.keep(&digest, &table, 10, &file).unwrap();
+        cache.keep(&digest, &table, 10, &file).unwrap();
         let large = folder.path().join("neighbours/other.object");
         fs::write(&large, vec![0; 3 << 20]).unwrap();
         fs::write(large.with_extension("json"), "").unwrap();
         let past = SystemTime::now() - Duration::from_secs(30);
         File::options().write(true).open(large.with_extension("json")).unwrap().set_modified(past).unwrap();
-        kept.tidy(SystemTime::now());
+        cache.tidy(SystemTime::now());
         assert!(large.exists(), "there is room for both");
-        let room = Kept { bytes: 0, ..kept };
+        let room = DownloadCache { bytes: 0, ..cache };
         fs::write(&large, vec![0; 5 << 20]).unwrap();
         room.tidy(SystemTime::now());
         assert!(!large.exists() && room.load().len() == 1);

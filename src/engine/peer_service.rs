@@ -10,7 +10,7 @@ use crate::causes;
 use crate::look;
 use crate::model::manifest::MUTABLE_FOLDERS;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath};
-use crate::peers::{Library, Office, Options, Volume};
+use crate::peers::{Library, Options, PeerNetwork, Volume};
 use crate::store::Home;
 
 /// How long the list of installed versions is believed.
@@ -18,22 +18,22 @@ const BELIEVED: Duration = Duration::from_secs(2);
 
 /// The office of this process; clones share it. It ends with the last of them.
 #[derive(Clone, Debug, Default)]
-pub struct OfficeSlot(Arc<Mutex<Option<Arc<Office>>>>);
+pub struct PeerNetworkSlot(Arc<Mutex<Option<Arc<PeerNetwork>>>>);
 
-impl OfficeSlot {
+impl PeerNetworkSlot {
     /// The office, if there is one.
-    pub fn get(&self) -> Option<Arc<Office>> {
+    pub fn get(&self) -> Option<Arc<PeerNetwork>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens it, unless that was done before, or somebody does not want it. That it cannot be opened is no reason to fail.
-    pub fn open(&self, context: &Context) -> Option<Arc<Office>> {
+    pub fn open(&self, context: &Context) -> Option<Arc<PeerNetwork>> {
         if !in_force(context) {
             self.close();
-            let kept = context.home.for_neighbours();
+            let cache = context.home.for_peers();
             // What was kept for others is of no use any more; the next try deletes what this one could not.
-            if look::is_there(&kept).unwrap_or(true) {
-                let _ = std::fs::remove_dir_all(kept);
+            if look::is_there(&cache).unwrap_or(true) {
+                let _ = std::fs::remove_dir_all(cache);
             }
             return None;
         }
@@ -41,8 +41,8 @@ impl OfficeSlot {
         if slot.is_none() {
             let (home, shared) = (context.home.clone(), context.home.clone());
             let allowed = Arc::new(move || !home.state().is_ok_and(|state| state.peers_off));
-            match Office::start(options(context), library(shared), allowed) {
-                Ok(office) => *slot = Some(Arc::new(office)),
+            match PeerNetwork::start(options(context), library(shared), allowed) {
+                Ok(peer_network) => *slot = Some(Arc::new(peer_network)),
                 Err(error) => tracing::warn!(cause = causes::line(&error), "no neighbours"),
             }
         }
@@ -70,7 +70,7 @@ fn options(context: &Context) -> Options {
         upload_bytes_per_second: peers.upload_bytes_per_second,
         connections: peers.connections,
         connections_per_address: peers.connections_per_address,
-        kept: context.home.for_neighbours(),
+        cache: context.home.for_peers(),
         kept_bytes: peers.keep_bytes,
         kept_time: peers.keep_time(),
     }
