@@ -177,9 +177,9 @@ fn zstd_understands_us() {
 }
 
 /// A patch of three streams, with a header that tells their true lengths.
-fn forged(controls: &[[i64; 3]], differences: &[u8], fresh: &[u8], size: i64) -> Vec<u8> {
+fn forged(controls: &[[i64; 3]], differences: &[u8], literals: &[u8], size: i64) -> Vec<u8> {
     let controls: Vec<u8> = controls.iter().flatten().flat_map(|number| sign_and_magnitude(*number)).collect();
-    let parts = [packed(&controls), packed(differences), packed(fresh)];
+    let parts = [packed(&controls), packed(differences), packed(literals)];
     assembled(parts[0].len() as i64, parts[1].len() as i64, size, &parts.concat())
 }
 
@@ -266,15 +266,15 @@ fn streams_end_where_they_should() {
     for (part, patch) in [
         (Part::Controls, forged(&[[3, 2, 0], [0, 0, 0]], &[0; 3], b"xy", 5)),
         (Part::Differences, forged(&controls, &[0; 4], b"xy", 5)),
-        (Part::Fresh, forged(&controls, &[0; 3], b"xyz", 5)),
-        (Part::Fresh, [forged(&controls, &[0; 3], b"xy", 5), vec![0]].concat()),
+        (Part::Literals, forged(&controls, &[0; 3], b"xyz", 5)),
+        (Part::Literals, [forged(&controls, &[0; 3], b"xy", 5), vec![0]].concat()),
     ] {
         assert!(matches!(bspatch(b"abc", &patch, 5), Err(Bsdiff4Error::Trailing { part: found }) if found == part), "{part}");
     }
     for (part, patch) in [
         (Part::Controls, forged(&[[3, 1, 0]], &[0; 3], b"xy", 5)),
         (Part::Differences, forged(&controls, &[0; 2], b"xy", 5)),
-        (Part::Fresh, forged(&controls, &[0; 3], b"x", 5)),
+        (Part::Literals, forged(&controls, &[0; 3], b"x", 5)),
     ] {
         assert!(matches!(bspatch(b"abc", &patch, 5), Err(Bsdiff4Error::Truncated { part: found }) if found == part), "{part}");
     }
@@ -290,8 +290,8 @@ fn a_bomb_is_left_packed() {
     assert!(matches!(bspatch(b"old", &controls, 1000), Err(Bsdiff4Error::Control)));
     let control: Vec<u8> = [0, 5, 0].into_iter().flat_map(sign_and_magnitude).collect();
     let control = packed(&control);
-    let fresh = assembled(control.len() as i64, empty.len() as i64, 5, &[control, empty, zeros].concat());
-    assert!(matches!(bspatch(b"old", &fresh, 5), Err(Bsdiff4Error::Trailing { part: Part::Fresh })));
+    let literals = assembled(control.len() as i64, empty.len() as i64, 5, &[control, empty, zeros].concat());
+    assert!(matches!(bspatch(b"old", &literals, 5), Err(Bsdiff4Error::Trailing { part: Part::Literals })));
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_patch_cut_anywhere_is_refused() {
 #[test]
 fn errors_of_both_ends_are_handed_on() {
     struct Unreadable;
-    impl kuzflow::delta::forecast::ReadAt for Unreadable {
+    impl kuzflow::delta::prediction::ReadAt for Unreadable {
         fn len(&self) -> u64 {
             6
         }
@@ -377,7 +377,7 @@ fn related() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), 0_usize..300, bytes(), any::<bool>()), 0..6);
     (bytes(), edits).prop_map(|(old, edits)| {
         let mut new = Vec::new();
-        for (from, length, fresh, keep) in edits {
+        for (from, length, literals, keep) in edits {
             if !old.is_empty() {
                 let from = from.index(old.len());
                 new.extend_from_slice(&old[from..old.len().min(from + length)]);
@@ -386,7 +386,7 @@ fn related() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
                 *middle = middle.wrapping_add(1);
             }
             if keep {
-                new.extend(fresh);
+                new.extend(literals);
             }
         }
         (old, new)
@@ -424,10 +424,10 @@ proptest! {
     fn any_controls_are_survived(
         controls in prop::collection::vec([-3_i64..40, -3_i64..40, -60_i64..60], 0..8),
         differences in prop::collection::vec(any::<u8>(), 0..100),
-        fresh in prop::collection::vec(any::<u8>(), 0..100),
+        literals in prop::collection::vec(any::<u8>(), 0..100),
         size in 0_i64..100,
     ) {
-        let patch = forged(&controls, &differences, &fresh, size);
+        let patch = forged(&controls, &differences, &literals, size);
         let made = bspatch(&[9; 50], &patch, size.unsigned_abs());
         prop_assert!(made.is_err() || made.unwrap().len() as i64 == size);
     }

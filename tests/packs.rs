@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kuzflow::container::Unpacker;
 use kuzflow::delta::align;
 use kuzflow::delta::coder::{self, Nature};
-use kuzflow::delta::forecast::PlainForecast;
 use kuzflow::delta::pack::{
     self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, Made, MakeOptions, Pack, PackError, Tree,
 };
+use kuzflow::delta::prediction::PlainPredictor;
 use kuzflow::model::manifest::MANIFEST_PATH;
 use kuzflow::model::{Digest, Manifest, RelativePath};
 use kuzflow::publish::trees::FolderTree;
@@ -76,10 +76,10 @@ impl Recipe {
         for (at, kind, length) in &self.edits {
             let at = at % (bytes.len() + 1);
             let end = (at + length).min(bytes.len());
-            let fresh = || (0..*length).map(|index| b'a' + (index * 7 + at) as u8 % 26).collect::<Vec<u8>>();
+            let literals = || (0..*length).map(|index| b'a' + (index * 7 + at) as u8 % 26).collect::<Vec<u8>>();
             match kind {
                 0 => bytes[at..end].iter_mut().for_each(|byte| *byte = byte.wrapping_add(1)),
-                1 => drop(bytes.splice(at..at, fresh())),
+                1 => drop(bytes.splice(at..at, literals())),
                 _ => drop(bytes.drain(at..end)),
             }
         }
@@ -440,7 +440,7 @@ fn a_damaged_shared_stream_costs_whoever_needs_it_only() {
     let (sharing, alone): (Vec<_>, Vec<_>) = opened.groups.iter().partition(|group| Pack::shares(group));
     assert!(!sharing.is_empty() && !alone.is_empty(), "{:?}", opened.groups);
     let mut damaged = bytes.clone();
-    damaged[opened.fresh[0].span.start as usize] = 77;
+    damaged[opened.literals[0].span.start as usize] = 77;
     let place = tempfile::tempdir().unwrap();
     let (_, (made, failed)) = apply_files(&damaged, (&world.manifest, &world.old()), place.path(), 512 * MIB).unwrap();
     assert!(failed.iter().all(|failed| matches!(failed, Failed::Patch(_))), "{failed:?}");
@@ -644,7 +644,7 @@ fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
     for group in &opened.groups {
         numbers.push(group.algorithm as u8);
         put_number(&mut numbers, group.span.end - group.span.start);
-        let lengths = group.fresh.each_ref().map(|fresh| fresh.end - fresh.start);
+        let lengths = group.literals.each_ref().map(|literals| literals.end - literals.start);
         numbers.push(lengths.iter().rev().fold(0, |set, length| set << 1 | u8::from(*length > 0)));
         lengths.iter().filter(|length| **length > 0).for_each(|length| put_number(&mut numbers, *length));
         put_number(&mut numbers, group.members.len() as u64);
@@ -654,7 +654,7 @@ fn streams(opened: &Pack, base: &Manifest) -> [Vec<u8>; 3] {
             next = *member as i64 + 1;
         }
     }
-    let used = opened.fresh.iter().filter(|stream| stream.length > 0);
+    let used = opened.literals.iter().filter(|stream| stream.length > 0);
     used.for_each(|stream| put_number(&mut numbers, stream.span.end - stream.span.start));
     [parts.head, parts.names, numbers]
 }
@@ -671,7 +671,7 @@ fn forge(base: &Manifest, check: &[u8], streams: &[Vec<u8>; 3], groups: &[u8]) -
     let options = coder::Options::for_target(Nature::Text, joined.len() as u64, joined.len() as u64);
     let mut packed = Vec::new();
     let out = (&mut packed, &mut Default::default());
-    coder::encode(&old, &joined, &steps, options, &mut PlainForecast::new(&old), out).unwrap();
+    coder::encode(&old, &joined, &steps, options, &mut PlainPredictor::new(&old), out).unwrap();
     let mut out = b"KZP3".to_vec();
     out.extend_from_slice(check);
     for length in [packed.len(), streams[0].len(), streams[1].len(), streams[2].len()] {

@@ -20,13 +20,13 @@ mod suffixes;
 use std::io;
 use std::ops::Range;
 
-use super::forecast::ReadAt;
+use super::prediction::ReadAt;
 
-/// `fresh` bytes without a counterpart, then `length` bytes that stand at `old_at` in the bases, mostly the same.
+/// `literals` bytes without a counterpart, then `length` bytes that stand at `old_at` in the bases, mostly the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// Bytes without a counterpart.
-    pub fresh: u64,
+    pub literals: u64,
     /// Where the copy begins in the bases; 0 when nothing is copied.
     pub old_at: u64,
     /// Bytes copied.
@@ -45,7 +45,7 @@ pub struct Costs {
     /// A byte of a copy to which the same is added as to the byte that differed before: tables whose entries all grow by the same.
     pub repeats: u32,
     /// A byte without a counterpart.
-    pub fresh: u32,
+    pub literals: u32,
     /// The end of a copy.
     pub leave: u32,
     /// A copy that goes on where one at the same distance between old and new position stopped.
@@ -78,7 +78,7 @@ impl Options {
             differs: 5000,
             differs_again: 4000,
             repeats: 2000,
-            fresh: 250,
+            literals: 250,
             leave: 2500,
             resume: 3500,
             jump: 6500,
@@ -93,7 +93,7 @@ impl Options {
             differs: 3500,
             differs_again: 3000,
             repeats: 2000,
-            fresh: 560,
+            literals: 560,
             leave: 1000,
             resume: 2200,
             jump: 4000,
@@ -103,8 +103,16 @@ impl Options {
 
     /// For other data that is coded well as fresh bytes.
     pub fn plain() -> Self {
-        let costs =
-            Costs { same: 6, differs: 2300, differs_again: 1500, repeats: 400, fresh: 800, leave: 800, resume: 1800, jump: 3600 };
+        let costs = Costs {
+            same: 6,
+            differs: 2300,
+            differs_again: 1500,
+            repeats: 400,
+            literals: 800,
+            leave: 800,
+            resume: 1800,
+            jump: 3600,
+        };
         Self { window: WINDOW, shortest: 6, costs }
     }
 
@@ -123,7 +131,7 @@ impl Options {
             differs: 1600,
             differs_again: 1100,
             repeats: 700,
-            fresh: 700,
+            literals: 700,
             leave: 2000,
             resume: 4200,
             jump: 9500,
@@ -178,9 +186,11 @@ impl Aligner {
         for window in &self.windows {
             let (old, new) = (read(bases, &window.old)?, read(targets, &window.new)?);
             for piece in path::cheapest(&old, &new, &window.seeds, &self.costs) {
-                match piece.lane {
-                    None => builder.fresh(piece.length as u64),
-                    Some(lane) => builder.copy((window.old.start as i64 + piece.at as i64 + lane) as u64, piece.length as u64),
+                match piece.diagonal {
+                    None => builder.literals(piece.length as u64),
+                    Some(diagonal) => {
+                        builder.copy((window.old.start as i64 + piece.at as i64 + diagonal) as u64, piece.length as u64)
+                    }
                 }
             }
         }
@@ -199,12 +209,12 @@ fn read(source: &dyn ReadAt, span: &Range<u64>) -> io::Result<Vec<u8>> {
 #[derive(Default)]
 struct Builder {
     steps: Vec<Step>,
-    fresh: u64,
+    literals: u64,
 }
 
 impl Builder {
-    fn fresh(&mut self, length: u64) {
-        self.fresh += length;
+    fn literals(&mut self, length: u64) {
+        self.literals += length;
     }
 
     fn copy(&mut self, old_at: u64, length: u64) {
@@ -212,19 +222,19 @@ impl Builder {
             return;
         }
         if let Some(last) = self.steps.last_mut()
-            && self.fresh == 0
+            && self.literals == 0
             && last.old_at + last.length == old_at
         {
             last.length += length;
             return;
         }
-        self.steps.push(Step { fresh: self.fresh, old_at, length });
-        self.fresh = 0;
+        self.steps.push(Step { literals: self.literals, old_at, length });
+        self.literals = 0;
     }
 
     fn finish(mut self) -> Vec<Step> {
-        if self.fresh > 0 {
-            self.steps.push(Step { fresh: self.fresh, old_at: 0, length: 0 });
+        if self.literals > 0 {
+            self.steps.push(Step { literals: self.literals, old_at: 0, length: 0 });
         }
         self.steps
     }

@@ -19,7 +19,7 @@ use std::io;
 
 use bzip2::{Decompress, Status};
 
-use super::forecast::ReadAt;
+use super::prediction::ReadAt;
 
 const MAGIC: &[u8; 8] = b"BSDIFF40";
 const HEADER: usize = 32;
@@ -36,7 +36,7 @@ pub enum Part {
     /// What is added to old bytes.
     Differences,
     /// Bytes without a counterpart.
-    Fresh,
+    Literals,
 }
 
 impl std::fmt::Display for Part {
@@ -44,7 +44,7 @@ impl std::fmt::Display for Part {
         f.write_str(match self {
             Self::Controls => "controls",
             Self::Differences => "differences",
-            Self::Fresh => "fresh bytes",
+            Self::Literals => "fresh bytes",
         })
     }
 }
@@ -120,7 +120,7 @@ pub fn apply(
     new_size: u64,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Bsdiff4Error> {
-    let [mut controls, mut differences, mut fresh] = streams(patch, new_size)?;
+    let [mut controls, mut differences, mut literals] = streams(patch, new_size)?;
     let mut block = vec![0; BLOCK];
     let mut counterpart = vec![0; BLOCK];
     let mut left = new_size;
@@ -133,7 +133,7 @@ pub fn apply(
         let control = Control::read(&mut controls)?;
         left = left
             .checked_sub(control.differences)
-            .and_then(|left| left.checked_sub(control.fresh))
+            .and_then(|left| left.checked_sub(control.literals))
             .ok_or(Bsdiff4Error::Control)?;
         let old_end = old_at.checked_add(control.differences).filter(|end| *end <= old.len()).ok_or(Bsdiff4Error::Position)?;
         while old_at < old_end {
@@ -147,18 +147,18 @@ pub fn apply(
             sink(block).map_err(Bsdiff4Error::Write)?;
             old_at += length as u64;
         }
-        let mut fresh_left = control.fresh;
-        while fresh_left > 0 {
-            let length = block_of(fresh_left);
-            fresh.fill(&mut block[..length])?;
+        let mut literals_left = control.literals;
+        while literals_left > 0 {
+            let length = block_of(literals_left);
+            literals.fill(&mut block[..length])?;
             sink(&block[..length]).map_err(Bsdiff4Error::Write)?;
-            fresh_left -= length as u64;
+            literals_left -= length as u64;
         }
         old_at = old_at.checked_add_signed(control.seek).filter(|at| *at <= old.len()).ok_or(Bsdiff4Error::Position)?;
     }
     controls.finish()?;
     differences.finish()?;
-    fresh.finish()
+    literals.finish()
 }
 
 /// The three streams behind a valid header.
@@ -173,11 +173,11 @@ fn streams(patch: &[u8], new_size: u64) -> Result<[Unpacker<'_>; 3], Bsdiff4Erro
         return Err(Bsdiff4Error::Size { expected: new_size, found });
     }
     let (controls, body) = split_at(body, controls)?;
-    let (differences, fresh) = split_at(body, differences)?;
+    let (differences, literals) = split_at(body, differences)?;
     Ok([
         Unpacker::new(Part::Controls, controls),
         Unpacker::new(Part::Differences, differences),
-        Unpacker::new(Part::Fresh, fresh),
+        Unpacker::new(Part::Literals, literals),
     ])
 }
 
@@ -200,14 +200,14 @@ fn number(bytes: &[u8]) -> i64 {
 /// One step: add, append, move on.
 struct Control {
     differences: u64,
-    fresh: u64,
+    literals: u64,
     seek: i64,
 }
 
 impl Control {
     fn parse(bytes: &[u8; CONTROL]) -> Result<Self, Bsdiff4Error> {
         let length = |bytes| u64::try_from(number(bytes)).map_err(|_| Bsdiff4Error::Control);
-        Ok(Self { differences: length(&bytes[..8])?, fresh: length(&bytes[8..16])?, seek: number(&bytes[16..]) })
+        Ok(Self { differences: length(&bytes[..8])?, literals: length(&bytes[8..16])?, seek: number(&bytes[16..]) })
     }
 
     fn read(controls: &mut Unpacker<'_>) -> Result<Self, Bsdiff4Error> {
@@ -283,27 +283,27 @@ pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, Bsdiff4Error> {
     let mut interleaved = Vec::new();
     bsdiff::diff(old, new, &mut interleaved).map_err(Bsdiff4Error::Make)?;
     let damaged = || Bsdiff4Error::Make(io::ErrorKind::InvalidData.into());
-    let (mut controls, mut differences, mut fresh) = (Packer::new(), Packer::new(), Packer::new());
+    let (mut controls, mut differences, mut literals) = (Packer::new(), Packer::new(), Packer::new());
     let mut rest = interleaved.as_slice();
     while let Some((bytes, behind)) = rest.split_first_chunk::<CONTROL>() {
         let control = Control::parse(bytes)?;
         controls.write(bytes)?;
         let (added, behind) = split_at(behind, control.differences).map_err(|_| damaged())?;
         differences.write(added)?;
-        let (appended, behind) = split_at(behind, control.fresh).map_err(|_| damaged())?;
-        fresh.write(appended)?;
+        let (appended, behind) = split_at(behind, control.literals).map_err(|_| damaged())?;
+        literals.write(appended)?;
         rest = behind;
     }
     if !rest.is_empty() {
         return Err(damaged());
     }
-    let (controls, differences, fresh) = (controls.finish()?, differences.finish()?, fresh.finish()?);
-    let mut patch = Vec::with_capacity(HEADER + controls.len() + differences.len() + fresh.len());
+    let (controls, differences, literals) = (controls.finish()?, differences.finish()?, literals.finish()?);
+    let mut patch = Vec::with_capacity(HEADER + controls.len() + differences.len() + literals.len());
     patch.extend_from_slice(MAGIC);
     for length in [controls.len(), differences.len(), new.len()] {
         patch.extend_from_slice(&(length as u64).to_le_bytes());
     }
-    for part in [controls, differences, fresh] {
+    for part in [controls, differences, literals] {
         patch.extend_from_slice(&part);
     }
     Ok(patch)

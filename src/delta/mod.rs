@@ -14,12 +14,12 @@
 //! the folder it was given.
 
 pub mod align;
+#[cfg(feature = "publisher")]
+pub mod base_selection;
 pub mod bsdiff4;
 pub mod coder;
 pub mod dictionary;
-pub mod forecast;
-#[cfg(feature = "publisher")]
-pub mod kin;
 pub mod native;
 pub mod pack;
 pub mod plan;
+pub mod prediction;

@@ -15,7 +15,7 @@ pub struct Piece {
     /// Bytes.
     pub length: usize,
     /// Old position less new position; none for fresh bytes.
-    pub lane: Option<i64>,
+    pub diagonal: Option<i64>,
 }
 
 /// So many lanes are kept at a time.
@@ -24,8 +24,8 @@ const ALIVE: usize = 16;
 const VIGOUR: i32 = 64;
 
 #[derive(Clone, Copy)]
-struct Lane {
-    lane: i64,
+struct Diagonal {
+    diagonal: i64,
     cost: u64,
     entered: usize,
     vigour: i32,
@@ -38,17 +38,17 @@ struct Lane {
 #[derive(Clone, Copy)]
 struct Record {
     at: usize,
-    lane: Option<i64>,
+    diagonal: Option<i64>,
     entered: usize,
 }
 
 struct Search<'a> {
     costs: &'a Costs,
-    lanes: Vec<Lane>,
-    fresh: u64,
-    fresh_entered: usize,
+    diagonals: Vec<Diagonal>,
+    literals: u64,
+    literal_entered: usize,
     /// The lane that was left for fresh bytes.
-    fresh_lane: i64,
+    literal_diagonal: i64,
     records: Vec<Record>,
 }
 
@@ -56,7 +56,7 @@ struct Search<'a> {
 #[derive(Clone, Copy)]
 struct Best {
     cost: u64,
-    lane: Option<i64>,
+    diagonal: Option<i64>,
     entered: usize,
     /// The lane a jump is counted from.
     reference: i64,
@@ -64,18 +64,24 @@ struct Best {
 
 impl Search<'_> {
     fn best(&self) -> Best {
-        let mut best = Best { cost: self.fresh, lane: None, entered: self.fresh_entered, reference: self.fresh_lane };
-        for lane in &self.lanes {
-            if lane.cost < best.cost {
-                best = Best { cost: lane.cost, lane: Some(lane.lane), entered: lane.entered, reference: lane.lane };
+        let mut best =
+            Best { cost: self.literals, diagonal: None, entered: self.literal_entered, reference: self.literal_diagonal };
+        for diagonal in &self.diagonals {
+            if diagonal.cost < best.cost {
+                best = Best {
+                    cost: diagonal.cost,
+                    diagonal: Some(diagonal.diagonal),
+                    entered: diagonal.entered,
+                    reference: diagonal.diagonal,
+                };
             }
         }
         best
     }
 
-    fn enter(&self, best: &Best, lane: i64) -> u64 {
-        let distance = lane.abs_diff(best.reference);
-        let leave = if best.lane.is_some() { u64::from(self.costs.leave) } else { 0 };
+    fn enter(&self, best: &Best, diagonal: i64) -> u64 {
+        let distance = diagonal.abs_diff(best.reference);
+        let leave = if best.diagonal.is_some() { u64::from(self.costs.leave) } else { 0 };
         let enter = if distance == 0 {
             u64::from(self.costs.resume)
         } else {
@@ -86,105 +92,108 @@ impl Search<'_> {
 
     fn record(&mut self, at: usize, best: &Best) {
         if self.records.last().is_none_or(|last| last.at != at) {
-            self.records.push(Record { at, lane: best.lane, entered: best.entered });
+            self.records.push(Record { at, diagonal: best.diagonal, entered: best.entered });
         }
     }
 
     /// A seed's lane comes alive.
-    fn activate(&mut self, at: usize, best: &Best, lane: i64) {
-        if self.lanes.iter().any(|known| known.lane == lane) {
+    fn activate(&mut self, at: usize, best: &Best, diagonal: i64) {
+        if self.diagonals.iter().any(|known| known.diagonal == diagonal) {
             return;
         }
-        if self.lanes.len() >= ALIVE {
-            let worst = self.lanes.iter().enumerate().max_by_key(|(_, lane)| lane.cost).map(|(index, _)| index);
+        if self.diagonals.len() >= ALIVE {
+            let worst = self.diagonals.iter().enumerate().max_by_key(|(_, diagonal)| diagonal.cost).map(|(index, _)| index);
             if let Some(worst) = worst {
-                self.lanes.swap_remove(worst);
+                self.diagonals.swap_remove(worst);
             }
         }
         self.record(at, best);
-        let cost = self.enter(best, lane);
-        self.lanes.push(Lane { lane, cost, entered: at, vigour: VIGOUR, missed: false, change: 0 });
+        let cost = self.enter(best, diagonal);
+        self.diagonals.push(Diagonal { diagonal, cost, entered: at, vigour: VIGOUR, missed: false, change: 0 });
     }
 
     /// One byte more in each lane and in fresh.
     fn advance(&mut self, at: usize, old: &[u8], new: u8) {
         let costs = self.costs;
-        self.fresh += u64::from(costs.fresh);
-        self.lanes.retain_mut(|lane| {
-            let Some(&byte) = usize::try_from(at as i64 + lane.lane).ok().and_then(|at| old.get(at)) else { return false };
+        self.literals += u64::from(costs.literals);
+        self.diagonals.retain_mut(|diagonal| {
+            let Some(&byte) = usize::try_from(at as i64 + diagonal.diagonal).ok().and_then(|at| old.get(at)) else {
+                return false;
+            };
             if byte == new {
-                lane.cost += u64::from(costs.same);
-                lane.vigour = (lane.vigour + 1).min(VIGOUR);
-                lane.missed = false;
+                diagonal.cost += u64::from(costs.same);
+                diagonal.vigour = (diagonal.vigour + 1).min(VIGOUR);
+                diagonal.missed = false;
             } else {
                 let change = new.wrapping_sub(byte);
-                if change == lane.change {
-                    lane.cost += u64::from(costs.repeats);
+                if change == diagonal.change {
+                    diagonal.cost += u64::from(costs.repeats);
                 } else {
-                    lane.cost += u64::from(if lane.missed { costs.differs_again } else { costs.differs });
-                    lane.vigour -= 4;
+                    diagonal.cost += u64::from(if diagonal.missed { costs.differs_again } else { costs.differs });
+                    diagonal.vigour -= 4;
                 }
-                lane.missed = true;
-                lane.change = change;
+                diagonal.missed = true;
+                diagonal.change = change;
             }
-            lane.vigour > 0
+            diagonal.vigour > 0
         });
     }
 
     /// Whoever is worse than a change from the best takes that way.
     fn relax(&mut self, at: usize) {
         let best = self.best();
-        if let Some(lane) = best.lane
-            && self.fresh > best.cost + u64::from(self.costs.leave)
+        if let Some(diagonal) = best.diagonal
+            && self.literals > best.cost + u64::from(self.costs.leave)
         {
             self.record(at, &best);
-            self.fresh = best.cost + u64::from(self.costs.leave);
-            self.fresh_entered = at;
-            self.fresh_lane = lane;
+            self.literals = best.cost + u64::from(self.costs.leave);
+            self.literal_entered = at;
+            self.literal_diagonal = diagonal;
         }
-        for index in 0..self.lanes.len() {
-            let cost = self.enter(&best, self.lanes[index].lane);
-            if self.lanes[index].cost > cost {
+        for index in 0..self.diagonals.len() {
+            let cost = self.enter(&best, self.diagonals[index].diagonal);
+            if self.diagonals[index].cost > cost {
                 self.record(at, &best);
-                self.lanes[index].cost = cost;
-                self.lanes[index].entered = at;
-                self.lanes[index].missed = false;
+                self.diagonals[index].cost = cost;
+                self.diagonals[index].entered = at;
+                self.diagonals[index].missed = false;
             }
         }
     }
 
     /// A lane that is alone and matches needs no comparison with others: how far to go at once.
     fn stride(&self, at: usize, limit: usize, old: &[u8], new: &[u8]) -> usize {
-        let [lane] = self.lanes.as_slice() else { return 0 };
-        if lane.cost > self.fresh {
+        let [diagonal] = self.diagonals.as_slice() else { return 0 };
+        if diagonal.cost > self.literals {
             return 0;
         }
-        let Some(old) = usize::try_from(at as i64 + lane.lane).ok().and_then(|at| old.get(at..)) else { return 0 };
+        let Some(old) = usize::try_from(at as i64 + diagonal.diagonal).ok().and_then(|at| old.get(at..)) else { return 0 };
         common(old, &new[at..limit])
     }
 }
 
 /// The cheapest way through `new`.
 pub fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Piece> {
-    let mut search = Search { costs, lanes: Vec::new(), fresh: 0, fresh_entered: 0, fresh_lane: 0, records: Vec::new() };
+    let mut search =
+        Search { costs, diagonals: Vec::new(), literals: 0, literal_entered: 0, literal_diagonal: 0, records: Vec::new() };
     let mut seeds = seeds.iter().copied().peekable();
     let mut at = 0;
     while at < new.len() {
         if seeds.peek().is_some_and(|seed| seed.start as usize <= at) {
             let best = search.best();
             while let Some(seed) = seeds.next_if(|seed| seed.start as usize <= at) {
-                search.activate(at, &best, seed.lane);
+                search.activate(at, &best, seed.diagonal);
             }
         }
         let limit = seeds.peek().map_or(new.len(), |seed| (seed.start as usize).min(new.len()));
         let stride = search.stride(at, limit, old, new);
         if stride > 1 {
-            if let Some(lane) = search.lanes.first_mut() {
-                lane.cost += u64::from(costs.same) * stride as u64;
-                lane.vigour = VIGOUR.min(lane.vigour + stride as i32);
-                lane.missed = false;
+            if let Some(diagonal) = search.diagonals.first_mut() {
+                diagonal.cost += u64::from(costs.same) * stride as u64;
+                diagonal.vigour = VIGOUR.min(diagonal.vigour + stride as i32);
+                diagonal.missed = false;
             }
-            search.fresh += u64::from(costs.fresh) * stride as u64;
+            search.literals += u64::from(costs.literals) * stride as u64;
             at += stride;
         } else {
             search.advance(at, old, new[at]);
@@ -194,17 +203,17 @@ pub fn cheapest(old: &[u8], new: &[u8], seeds: &[Seed], costs: &Costs) -> Vec<Pi
     }
     let best = search.best();
     let mut pieces = Vec::new();
-    let (mut lane, mut entered, mut end) = (best.lane, best.entered, new.len());
+    let (mut diagonal, mut entered, mut end) = (best.diagonal, best.entered, new.len());
     loop {
         if end > entered {
-            pieces.push(Piece { at: entered, length: end - entered, lane });
+            pieces.push(Piece { at: entered, length: end - entered, diagonal });
         }
         if entered == 0 {
             break;
         }
         end = entered;
         let Ok(index) = search.records.binary_search_by_key(&entered, |record| record.at) else { break };
-        (lane, entered) = (search.records[index].lane, search.records[index].entered);
+        (diagonal, entered) = (search.records[index].diagonal, search.records[index].entered);
     }
     pieces.reverse();
     pieces

@@ -5,13 +5,13 @@
 
 use super::suffixes::{LONGEST, Suffixes, common};
 
-/// From `start` in the new bytes on, the old bytes at `start + lane` look alike.
+/// From `start` in the new bytes on, the old bytes at `start + diagonal` look alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seed {
     /// Where it may pay to begin, in the new bytes.
     pub start: u32,
     /// Old position less new position.
-    pub lane: i64,
+    pub diagonal: i64,
 }
 
 /// So many places are taken from one search.
@@ -34,15 +34,18 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     /// Length of the match of a lane at a new position.
-    fn length(&self, at: usize, lane: i64) -> usize {
-        usize::try_from(at as i64 + lane).ok().and_then(|old| self.old.get(old..)).map_or(0, |old| common(old, &self.new[at..]))
+    fn length(&self, at: usize, diagonal: i64) -> usize {
+        usize::try_from(at as i64 + diagonal)
+            .ok()
+            .and_then(|old| self.old.get(old..))
+            .map_or(0, |old| common(old, &self.new[at..]))
     }
 
     /// Where a lane may pay to begin: backwards as long as more than half of the bytes match.
-    fn start(&self, at: usize, lane: i64) -> usize {
+    fn start(&self, at: usize, diagonal: i64) -> usize {
         let (mut best, mut best_gain, mut gain) = (at, 0_i32, 0_i32);
         for new in (at.saturating_sub(BACKWARDS)..at).rev() {
-            let Some(&old) = usize::try_from(new as i64 + lane).ok().and_then(|old| self.old.get(old)) else { break };
+            let Some(&old) = usize::try_from(new as i64 + diagonal).ok().and_then(|old| self.old.get(old)) else { break };
             gain += if old == self.new[new] { 1 } else { -2 };
             if gain >= best_gain {
                 best_gain = gain;
@@ -54,11 +57,11 @@ impl Finder<'_> {
         best
     }
 
-    fn add(&mut self, at: usize, lane: i64) {
-        let start = self.start(at, lane) as u32;
-        self.seeds.push(Seed { start, lane });
-        self.recent.retain(|&other| other != lane);
-        self.recent.insert(0, lane);
+    fn add(&mut self, at: usize, diagonal: i64) {
+        let start = self.start(at, diagonal) as u32;
+        self.seeds.push(Seed { start, diagonal });
+        self.recent.retain(|&other| other != diagonal);
+        self.recent.insert(0, diagonal);
         self.recent.truncate(RECENT);
     }
 }
@@ -84,19 +87,19 @@ pub fn find(old: &[u8], new: &[u8], shortest: usize) -> Vec<Seed> {
             visited < BREADTH
         });
         for index in 0..finder.recent.len() {
-            let lane = finder.recent[index];
-            let length = finder.length(at, lane);
+            let diagonal = finder.recent[index];
+            let length = finder.length(at, diagonal);
             first = first.max(length);
-            if length >= shortest && !found.iter().any(|&(_, other)| other == lane) {
-                found.push((length, lane));
+            if length >= shortest && !found.iter().any(|&(_, other)| other == diagonal) {
+                found.push((length, diagonal));
             }
         }
         // The longest first; of those that are as long, the one nearest to where the last match was.
         let last = finder.recent.first().copied().unwrap_or(0);
-        found.sort_by_key(|&(length, lane)| (std::cmp::Reverse(length), lane.abs_diff(last)));
+        found.sort_by_key(|&(length, diagonal)| (std::cmp::Reverse(length), diagonal.abs_diff(last)));
         found.truncate(WIDTH);
-        for &(_, lane) in found.iter().rev() {
-            finder.add(at, lane);
+        for &(_, diagonal) in found.iter().rev() {
+            finder.add(at, diagonal);
         }
         at += if first >= LONGEST { LONGEST - OVERLAP } else { first.saturating_sub(OVERLAP).max(1) };
     }

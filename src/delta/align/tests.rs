@@ -6,10 +6,10 @@ use super::*;
 
 /// Checks that steps tile `new` and stay in `old`; gives (fresh bytes, differing bytes).
 fn check(old: &[u8], new: &[u8], steps: &[Step]) -> (u64, u64) {
-    let (mut at, mut fresh, mut differing) = (0, 0, 0);
+    let (mut at, mut literals, mut differing) = (0, 0, 0);
     for (index, step) in steps.iter().enumerate() {
-        at += step.fresh;
-        fresh += step.fresh;
+        at += step.literals;
+        literals += step.literals;
         assert!(step.length > 0 || index + 1 == steps.len());
         assert!(step.old_at + step.length <= old.len() as u64);
         for offset in 0..step.length {
@@ -18,7 +18,7 @@ fn check(old: &[u8], new: &[u8], steps: &[Step]) -> (u64, u64) {
         at += step.length;
     }
     assert_eq!(at, new.len() as u64);
-    (fresh, differing)
+    (literals, differing)
 }
 
 fn noise(length: usize, seed: u64) -> Vec<u8> {
@@ -39,7 +39,7 @@ fn copies_run_through_single_differences() {
     new[1001] ^= 7;
     new[3000] ^= 1;
     let steps = align(&old, &new, &Options::native()).unwrap();
-    assert_eq!(steps, [Step { fresh: 0, old_at: 0, length: 4000 }]);
+    assert_eq!(steps, [Step { literals: 0, old_at: 0, length: 4000 }]);
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn moved_and_inserted_blocks() {
     let old = noise(9000, 2);
     let new = [&old[6000..9000], &noise(500, 3), &old[0..3000], &old[3100..6000]].concat();
     let steps = align(&old, &new, &Options::plain()).unwrap();
-    let (fresh, differing) = check(&old, &new, &steps);
-    assert!((480..=500).contains(&fresh) && differing < 20, "{steps:?}");
+    let (literals, differing) = check(&old, &new, &steps);
+    assert!((480..=500).contains(&literals) && differing < 20, "{steps:?}");
     assert_eq!(steps.len(), 3);
 }
 
@@ -57,8 +57,8 @@ fn windows_find_what_moved_little() {
     let old = noise(100_000, 4);
     let new = [&old[..40_000], b"something else", &old[40_000..]].concat();
     let steps = align(&old, &new, &Options { window: 16_384, ..Options::native() }).unwrap();
-    let (fresh, _) = check(&old, &new, &steps);
-    assert!(fresh <= 14, "{steps:?}");
+    let (literals, _) = check(&old, &new, &steps);
+    assert!(literals <= 14, "{steps:?}");
 }
 
 #[test]

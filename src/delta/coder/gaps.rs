@@ -2,7 +2,7 @@
 
 use super::history::Space;
 use super::matches::Matches;
-use super::mixture::{Mixture, Voice};
+use super::mixture::{MatchModel, Mixture};
 use super::range::Coder;
 
 /// What stands in the old files around a gap.
@@ -41,18 +41,18 @@ impl Gap {
     ) {
         for index in 0..length {
             let known = actual.and_then(|bytes| bytes.get(index)).copied().unwrap_or(0);
-            let front = Voice {
+            let front = MatchModel {
                 expected: around.front.get(self.at).copied(),
                 state: self.hits.min(7) * 4 + self.misses.min(3),
                 grade: 1 + u32::from(self.hits > 0) + u32::from(self.hits > 3),
             };
             let left = remaining - index as u64;
-            let back = Voice {
+            let back = MatchModel {
                 expected: (around.back.len() as u64).checked_sub(left).and_then(|at| around.back.get(at as usize)).copied(),
                 state: self.back_hits,
                 grade: 1 + u32::from(self.back_hits > 0) + u32::from(self.back_hits > 2),
             };
-            let byte = mixture.code(coder, known, [matches.voice(space), front, back]);
+            let byte = mixture.code(coder, known, [matches.prediction(space), front, back]);
             space.push(byte);
             matches.follow(space, mixture.newest());
             self.back_hits = if back.expected == Some(byte) { (self.back_hits + 1).min(7) } else { 0 };

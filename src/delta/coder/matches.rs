@@ -1,7 +1,7 @@
 //! The longest match of the newest bytes in what can be looked back at.
 
 use super::history::Space;
-use super::mixture::Voice;
+use super::mixture::MatchModel;
 
 /// Bytes whose sequence is looked up; the byte behind them must be the same as well.
 const MATCHED: u64 = 5;
@@ -134,15 +134,15 @@ impl Matches {
 
     /// What is expected next.
     #[inline]
-    pub fn voice(&self, space: &Space) -> Voice {
+    pub fn prediction(&self, space: &Space) -> MatchModel {
         if self.hits == 0 {
-            return Voice::default();
+            return MatchModel::default();
         }
         let grade = match self.hits {
             0..12 => 1,
             12..24 => 2,
             _ => 3,
         };
-        Voice { expected: Some(space.byte(self.at)), state: self.hits, grade }
+        MatchModel { expected: Some(space.byte(self.at)), state: self.hits, grade }
     }
 }

@@ -5,15 +5,15 @@
 //! gap can be learned as well, since an edit resembles its surroundings.
 
 use super::history::Space;
-use super::models::{Correction, Counter, Logistic, Mixer, SHARES};
+use super::models::{Apm, Counter, Logistic, Mixer, SHARES};
 use super::range::Coder;
 
 /// Contexts that have a row of slots each.
 const CONTEXTS: usize = 12;
 /// Voices that expect a byte.
-pub const VOICES: usize = 3;
+pub const MODELS: usize = 3;
 /// Two inputs for each context and voice, one for what is known without a context, one that is constant.
-const INPUTS: usize = 2 * CONTEXTS + 2 * VOICES + 2;
+const INPUTS: usize = 2 * CONTEXTS + 2 * MODELS + 2;
 /// How fast weights follow: as fast as a group of a few kilobytes needs, and large ones lose nothing by it.
 pub const RATE: u32 = 260;
 /// Words of a bucket: a check, and the 15 nodes of a tree over four bits.
@@ -30,7 +30,7 @@ pub enum Nature {
 
 /// Someone who expects a byte.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Voice {
+pub struct MatchModel {
     /// What is expected, if anything.
     pub expected: Option<u8>,
     /// How sure that is, as a context (below 64).
@@ -52,14 +52,14 @@ pub struct Mixture {
     pasts: Vec<[Counter; 256]>,
     order0: [Counter; 256],
     inputs: [i16; INPUTS],
-    by_voices: Mixer<INPUTS>,
+    by_models: Mixer<INPUTS>,
     by_bits: Mixer<INPUTS>,
     by_last: Mixer<INPUTS>,
-    correct_short: Correction,
-    correct_long: Correction,
+    correct_short: Apm,
+    correct_long: Apm,
     /// How often each voice was right, by its state.
-    sure: [[Counter; 64]; VOICES],
-    voices: [Voice; VOICES],
+    sure: [[Counter; 64]; MODELS],
+    predictions: [MatchModel; MODELS],
     /// Bits of the current byte behind a leading one.
     partial: usize,
     newest: u64,
@@ -90,13 +90,13 @@ impl Mixture {
             pasts: vec![starting_pasts(); CONTEXTS],
             order0: [Counter::NEW; 256],
             inputs: [0; INPUTS],
-            by_voices: Mixer::new(64, weight, RATE),
+            by_models: Mixer::new(64, weight, RATE),
             by_bits: Mixer::new(256, weight, RATE),
             by_last: Mixer::new(256, weight, RATE),
-            correct_short: Correction::new(logistic, 256, 6),
-            correct_long: Correction::new(logistic, 1 << 11, 6),
-            sure: [[Counter::NEW; 64]; VOICES],
-            voices: [Voice::default(); VOICES],
+            correct_short: Apm::new(logistic, 256, 6),
+            correct_long: Apm::new(logistic, 1 << 11, 6),
+            sure: [[Counter::NEW; 64]; MODELS],
+            predictions: [MatchModel::default(); MODELS],
             partial: 1,
             newest: 0,
             word: 0,
@@ -107,7 +107,7 @@ impl Mixture {
     /// Learns the output from `from` on, which was copied.
     pub fn train(&mut self, space: &Space, from: u64) {
         self.enter(space, from);
-        self.voices = [Voice::default(); VOICES];
+        self.predictions = [MatchModel::default(); MODELS];
         for at in from..space.at() {
             let byte = space.byte(at);
             self.begin_byte();
@@ -138,10 +138,10 @@ impl Mixture {
         }
     }
 
-    /// Codes one byte, of which `voices` expect something; `known` is what it is (the encoder).
+    /// Codes one byte, of which `predictions` expect something; `known` is what it is (the encoder).
     #[inline]
-    pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, voices: [Voice; VOICES]) -> u8 {
-        self.voices = voices;
+    pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, predictions: [MatchModel; MODELS]) -> u8 {
+        self.predictions = predictions;
         self.begin_byte();
         for shift in (0..8).rev() {
             if shift == 3 {
@@ -181,9 +181,9 @@ impl Mixture {
             let kept = newest & ((1 << (8 * bytes)) - 1);
             hash(kept as u32, (kept >> 32) as u32 + 1)
         };
-        let front = self.voices[1].expected.map_or(256, u32::from);
-        let back = self.voices[2].expected.map_or(256, u32::from);
-        let (front_grade, back_grade) = (self.voices[1].grade & 3, self.voices[2].grade & 3);
+        let front = self.predictions[1].expected.map_or(256, u32::from);
+        let back = self.predictions[2].expected.map_or(256, u32::from);
+        let (front_grade, back_grade) = (self.predictions[1].grade & 3, self.predictions[2].grade & 3);
         let common = [last(1), last(2), last(3), hash(last(4), 4), long(5), long(6)];
         let own = match self.nature {
             Nature::Text => [
@@ -254,10 +254,10 @@ impl Mixture {
                 .filter(|&byte| byte >> (shift + 1) == partial)
                 .map(|byte| byte >> shift & 1 == 1)
         };
-        let voices = self.voices.map(|voice| (speaks(voice.expected), voice.state as usize & 63));
-        for ((voice, state), sure) in voices.iter().zip(&self.sure) {
+        let predictions = self.predictions.map(|prediction| (speaks(prediction.expected), prediction.state as usize & 63));
+        for ((prediction, state), sure) in predictions.iter().zip(&self.sure) {
             let (mut first, mut second) = (0, 0);
-            if let Some(bit) = voice {
+            if let Some(bit) = prediction {
                 let probability = sure[*state].probability();
                 let stretched = logistic.stretch(probability);
                 let confident = (probability as i32 - 32768) >> 5;
@@ -270,10 +270,12 @@ impl Mixture {
         }
         self.inputs[at] = logistic.stretch(self.order0[partial & 255].probability()) as i16;
         self.inputs[at + 1] = 256;
-        let grades =
-            voices.iter().zip(&self.voices).map(|((voice, _), whole)| if voice.is_some() { whole.grade as usize & 3 } else { 0 });
+        let grades = predictions
+            .iter()
+            .zip(&self.predictions)
+            .map(|((prediction, _), whole)| if prediction.is_some() { whole.grade as usize & 3 } else { 0 });
         let set = grades.fold(0, |set, grade| set << 2 | grade);
-        let one = self.by_voices.mix(logistic, &self.inputs, set);
+        let one = self.by_models.mix(logistic, &self.inputs, set);
         let two = self.by_bits.mix(logistic, &self.inputs, partial & 255);
         let three = self.by_last.mix(logistic, &self.inputs, (self.newest & 255) as usize);
         let mixed = (one + two + three) / 3;
@@ -284,14 +286,14 @@ impl Mixture {
 
         let bit = coder.code(known, probability);
 
-        self.by_voices.update(&self.inputs, bit);
+        self.by_models.update(&self.inputs, bit);
         self.by_bits.update(&self.inputs, bit);
         self.by_last.update(&self.inputs, bit);
         self.correct_short.update(bit);
         self.correct_long.update(bit);
         self.order0[partial & 255].update(bit, 255);
-        for ((voice, state), sure) in voices.iter().zip(&mut self.sure) {
-            if let Some(expected) = voice {
+        for ((prediction, state), sure) in predictions.iter().zip(&mut self.sure) {
+            if let Some(expected) = prediction {
                 sure[*state].update(*expected == bit, 255);
             }
         }

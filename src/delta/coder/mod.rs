@@ -41,7 +41,7 @@ use range::{Coder, Decoder, Encoder};
 use work::{Apart, Work};
 
 use super::align::Step;
-use super::forecast::{Forecast, ReadAt};
+use super::prediction::{Predictor, ReadAt};
 
 /// Larger old files are not taken into memory for fresh bytes.
 const MOST_RECALLED: u64 = 20 << 20;
@@ -106,8 +106,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Sensible options for a target of `length` bytes of which `fresh` are fresh.
-    pub fn for_target(nature: Nature, length: u64, fresh: u64) -> Self {
+    /// Sensible options for a target of `length` bytes of which `literals` are fresh.
+    pub fn for_target(nature: Nature, length: u64, literals: u64) -> Self {
         let bits = |value: u64| 64 - value.leading_zeros();
         Self {
             nature,
@@ -118,7 +118,7 @@ impl Options {
             } else {
                 0
             },
-            tables: (bits(fresh) + 2).clamp(12, 18),
+            tables: (bits(literals) + 2).clamp(12, 18),
             history: bits(length).clamp(18, 22),
             recall: nature == Nature::Text && length <= MOST_RECALLED,
             apart: false,
@@ -160,21 +160,21 @@ impl Options {
     /// Bytes of memory that the models take, roughly.
     fn memory(self, old: u64) -> u64 {
         let recalled = if self.recall { old } else { 0 };
-        let fresh = if self.apart { 0 } else { (64 << self.tables) + (4 << self.lookups(old)) };
-        let tables = fresh + (2 << self.differences());
+        let literals = if self.apart { 0 } else { (64 << self.tables) + (4 << self.lookups(old)) };
+        let tables = literals + (2 << self.differences());
         recalled.saturating_add(tables + (1 << self.history) + (3 << 20))
     }
 }
 
-/// Codes `target`, which `steps` put together from `old`, behind what `out` holds; fresh bytes that stand apart go behind what `fresh`
+/// Codes `target`, which `steps` put together from `old`, behind what `out` holds; fresh bytes that stand apart go behind what `literals`
 /// holds. The forecast must be one that the decoder can make from the same old bytes and steps.
 pub fn encode(
     old: &dyn ReadAt,
     target: &[u8],
     steps: &[Step],
     options: Options,
-    forecast: &mut dyn Forecast,
-    (out, fresh): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
+    predictor: &mut dyn Predictor,
+    (out, literals): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
 ) -> Result<(), CoderError> {
     let mut coder = Encoder::new(out);
     let recall = options.recall && !options.apart && old.len() <= MOST_RECALLED;
@@ -182,27 +182,27 @@ pub fn encode(
     let limits = Limits { most_steps: usize::MAX, most_memory: u64::MAX };
     let steps = steps::code(&mut coder, Some(steps), old.len(), target.len() as u64, &limits)?;
     let mut sink = |_: &[u8]| Ok(());
-    Work::new(old, options, Some(target), Apart::Out(fresh))?.run(&mut coder, &steps, forecast, &mut sink)?;
+    Work::new(old, options, Some(target), Apart::Out(literals))?.run(&mut coder, &steps, predictor, &mut sink)?;
     coder.finish();
     Ok(())
 }
 
-/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream, and `fresh`, all of which must be needed. `sink`
+/// Decodes `target_length` bytes from `packed`, all of which must belong to the stream, and `literals`, all of which must be needed. `sink`
 /// gets them in order.
 pub fn decode<'f>(
     old: &dyn ReadAt,
     target_length: u64,
     limits: &Limits,
-    (packed, fresh): (&mut dyn Read, [&mut dyn Read; STREAMS]),
-    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
+    (packed, literals): (&mut dyn Read, [&mut dyn Read; STREAMS]),
+    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Predictor + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let mut coder = Decoder::new(packed);
-    let mut fresh = Streams::new(fresh);
-    let done = decode_all(old, target_length, limits, (&mut coder, &mut fresh), make_forecast, sink);
+    let mut literals = Streams::new(literals);
+    let done = decode_all(old, target_length, limits, (&mut coder, &mut literals), make_forecast, sink);
     match coder.take_error() {
         Some(error) => Err(error.into()),
-        None => done.and_then(|()| match coder.has_more() || !fresh.ended()? {
+        None => done.and_then(|()| match coder.has_more() || !literals.ended()? {
             true => Err(CoderError::Trailing),
             false => Ok(()),
         }),
@@ -213,8 +213,8 @@ fn decode_all<'f>(
     old: &dyn ReadAt,
     target_length: u64,
     limits: &Limits,
-    (coder, fresh): (&mut Decoder<'_>, &mut Streams<'_>),
-    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Forecast + 'f>>,
+    (coder, literals): (&mut Decoder<'_>, &mut Streams<'_>),
+    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Predictor + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, code: None };
@@ -226,7 +226,7 @@ fn decode_all<'f>(
     if coder.failed() {
         return Err(CoderError::Truncated);
     }
-    let mut forecast = make_forecast(&steps)?;
-    Work::new(old, options, None, Apart::In(fresh))?.run(coder, &steps, &mut *forecast, sink)?;
+    let mut predictor = make_forecast(&steps)?;
+    Work::new(old, options, None, Apart::In(literals))?.run(coder, &steps, &mut *predictor, sink)?;
     if coder.failed() { Err(CoderError::Truncated) } else { Ok(()) }
 }

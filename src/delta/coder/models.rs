@@ -168,7 +168,7 @@ impl<const N: usize> Mixer<N> {
 const ONE_HALF: u32 = 1 << 15;
 
 /// Corrects a probability by what really came when it was given before, under a context (paq8's adaptive probability map).
-pub struct Correction {
+pub struct Apm {
     table: Vec<u16>,
     index: usize,
     rate: u32,
@@ -177,7 +177,7 @@ pub struct Correction {
 /// Points of the stretched scale that each context learns.
 const POINTS: usize = 25;
 
-impl Correction {
+impl Apm {
     /// One map for each of `contexts` contexts; each bit moves it by 1 / 2^`rate`.
     pub fn new(logistic: Logistic, contexts: usize, rate: u32) -> Self {
         let row = (0..POINTS).map(|point| logistic.squash((point as i32 - 12) * 256) as u16);

@@ -4,10 +4,10 @@
 //! are near, each byte or field has a flag that several contexts predict, and what stands there instead is coded bit by bit.
 
 use super::mixture::RATE;
-use super::models::{Correction, Counter, Logistic, Mixer};
+use super::models::{Apm, Counter, Logistic, Mixer};
 use super::range::Coder;
 use super::rows::{Rows, learned};
-use crate::delta::forecast;
+use crate::delta::prediction;
 
 /// Contexts of a flag.
 const FLAGS: usize = 5;
@@ -23,7 +23,7 @@ const GUESSES: usize = KINDS * 8 * 2 * 4 + 64;
 /// The probability, of 65536, from which on a change that comes again has a flag.
 const LIKELY: u32 = 24_000;
 /// Kinds of fields.
-const KINDS: usize = forecast::KINDS as usize;
+const KINDS: usize = prediction::KINDS as usize;
 const _: () = assert!(KINDS.is_power_of_two());
 
 /// The model of differences, which lives as long as its stream.
@@ -33,7 +33,7 @@ pub struct Residual {
     /// For each context a table of small counters with checks.
     flags: Vec<[u16; 2]>,
     flag_mixer: Mixer<{ FLAGS + 1 }>,
-    flag_correction: Correction,
+    flag_apm: Apm,
     values: Rows<VALUES, { VALUES + 2 }>,
     /// What was added to a plain byte that differed, by the distance from the difference before: tables whose entries all grow by the same.
     changes: [u8; 32],
@@ -84,7 +84,7 @@ impl Residual {
             spans: [[Counter::at(1 << 12, 0); 32]; 4],
             flags: vec![[0, UNLIKELY]; FLAGS << (bits - 6)],
             flag_mixer: Mixer::new(32 + KINDS, 4096 / 4, RATE),
-            flag_correction: Correction::new(logistic, (32 + KINDS) * 16, 6),
+            flag_apm: Apm::new(logistic, (32 + KINDS) * 16, 6),
             values: Rows::new(bits - 8, 24),
             changes: [0; 32],
             again: [Counter::at(1 << 12, 2); 32 * 4],
@@ -146,52 +146,52 @@ impl Residual {
         self.recent = if bytes.len() < 32 { self.recent << bytes.len() } else { 0 };
     }
 
-    /// Codes one plain byte of which `forecast` is foretold and `ahead` will follow; returns what it is.
-    pub fn code_byte<C: Coder>(&mut self, coder: &mut C, forecast: u8, ahead: u8, known: Option<u8>) -> u8 {
-        let foretold = u32::from(forecast);
-        let differs = known.is_some_and(|byte| byte != forecast);
+    /// Codes one plain byte of which `predictor` is foretold and `ahead` will follow; returns what it is.
+    pub fn code_byte<C: Coder>(&mut self, coder: &mut C, predictor: u8, ahead: u8, known: Option<u8>) -> u8 {
+        let predicted = u32::from(predictor);
+        let differs = known.is_some_and(|byte| byte != predictor);
         let contexts = [
-            hash(foretold << 3 | self.recent & 7, 2),
-            hash(foretold << 8 | self.newest & 0xFF, 3 << 8 | self.recent & 1),
-            hash(foretold << 16 | self.newest & 0xFFFF, 4),
+            hash(predicted << 3 | self.recent & 7, 2),
+            hash(predicted << 8 | self.newest & 0xFF, 3 << 8 | self.recent & 1),
+            hash(predicted << 16 | self.newest & 0xFFFF, 4),
             hash(scale(self.calm) << 8 | scale(self.rhythm), 5),
-            hash(foretold << 8 | u32::from(ahead), 7),
+            hash(predicted << 8 | u32::from(ahead), 7),
         ];
         let set = scale(self.calm).min(31) as usize;
         if self.code_flag(coder, &contexts, set, differs) {
-            let byte = self.code_changed(coder, forecast, ahead, known);
+            let byte = self.code_changed(coder, predictor, ahead, known);
             self.recent = self.recent << 1 | 1;
             self.rhythm = self.calm;
             self.calm = 0;
             self.cap = SPANS.len() - 1;
-            (self.last_forecast, self.last_actual) = (forecast, byte);
+            (self.last_forecast, self.last_actual) = (predictor, byte);
             self.newest = self.newest << 8 | u32::from(byte);
             byte
         } else {
-            self.pass(&[forecast]);
-            forecast
+            self.pass(&[predictor]);
+            predictor
         }
     }
 
     /// A plain byte that is not as foretold. Perhaps the same is added as when a difference stood at this distance from another one last: a
     /// flag tells where that is likely; else it is no more than a voice among others.
-    fn code_changed<C: Coder>(&mut self, coder: &mut C, forecast: u8, ahead: u8, known: Option<u8>) -> u8 {
+    fn code_changed<C: Coder>(&mut self, coder: &mut C, predictor: u8, ahead: u8, known: Option<u8>) -> u8 {
         let distance = scale(self.calm) as usize & 31;
-        let guess = forecast.wrapping_add(self.changes[distance]);
+        let guess = predictor.wrapping_add(self.changes[distance]);
         let context = distance * 4 + (self.repeated & 3) as usize;
         let probability = self.again[context].probability();
-        let flagged = guess != forecast && probability > LIKELY;
+        let flagged = guess != predictor && probability > LIKELY;
         let byte = if flagged && coder.code(known == Some(guess), probability) {
             guess
         } else {
-            let voice = (guess != forecast && !flagged).then(|| (guess, self.logistic.stretch(probability) as i16));
-            self.code_value(coder, (forecast, voice), 0, 0, u32::from(ahead), known)
+            let prediction = (guess != predictor && !flagged).then(|| (guess, self.logistic.stretch(probability) as i16));
+            self.code_value(coder, (predictor, prediction), 0, 0, u32::from(ahead), known)
         };
-        if guess != forecast {
+        if guess != predictor {
             self.again[context].update(byte == guess, LIMIT);
             self.repeated = self.repeated << 1 | u32::from(byte == guess);
         }
-        self.changes[distance] = byte.wrapping_sub(forecast);
+        self.changes[distance] = byte.wrapping_sub(predictor);
         byte
     }
 
@@ -255,11 +255,11 @@ impl Residual {
         }
         inputs[FLAGS] = 256;
         let mixed = self.flag_mixer.mix(self.logistic, &inputs, set);
-        let refined = self.flag_correction.refine(mixed, set * 16 + (self.recent & 15) as usize);
+        let refined = self.flag_apm.refine(mixed, set * 16 + (self.recent & 15) as usize);
         let probability = (self.logistic.squash(mixed) + refined) / 2;
         let differs = coder.code(differs, probability.clamp(1, 65535));
         self.flag_mixer.update(&inputs, differs);
-        self.flag_correction.update(differs);
+        self.flag_apm.update(differs);
         for (&place, &context) in places.iter().zip(contexts) {
             let slot = &mut self.flags[place];
             if slot[0] != context as u16 {
@@ -281,28 +281,28 @@ impl Residual {
         right
     }
 
-    /// A byte that stands where `forecast` was foretold, and perhaps is what `voice` says, and how sure that is (a stretched probability). It may be the same within a field.
+    /// A byte that stands where `predictor` was foretold, and perhaps is what `prediction` says, and how sure that is (a stretched probability). It may be the same within a field.
     fn code_value<C: Coder>(
         &mut self,
         coder: &mut C,
-        (forecast, voice): (u8, Option<(u8, i16)>),
+        (predictor, prediction): (u8, Option<(u8, i16)>),
         place: u32,
         state: u32,
         expected: u32,
         known: Option<u8>,
     ) -> u8 {
-        let foretold = u32::from(forecast);
+        let predicted = u32::from(predictor);
         let newest = self.newest;
         let change = u32::from(self.last_actual.wrapping_sub(self.last_forecast));
         let contexts = [
-            hash(place << 8 | foretold, 101),
-            hash(place << 16 | foretold << 8 | newest & 0xFF, 102),
+            hash(place << 8 | predicted, 101),
+            hash(place << 16 | predicted << 8 | newest & 0xFF, 102),
             hash(place << 8 | expected, 104 + state),
-            hash(place << 16 | foretold << 8 | u32::from(self.last_actual), 105 + (u32::from(self.last_forecast) << 8)),
+            hash(place << 16 | predicted << 8 | u32::from(self.last_actual), 105 + (u32::from(self.last_forecast) << 8)),
             hash(place, 106 + state),
-            hash(foretold << 8 | change, 108 + (place << 8)),
+            hash(predicted << 8 | change, 108 + (place << 8)),
         ];
         self.values.expect(contexts);
-        self.values.code(coder, known.unwrap_or(0), (state + 3 * (place & 7)) as usize, voice)
+        self.values.code(coder, known.unwrap_or(0), (state + 3 * (place & 7)) as usize, prediction)
     }
 }

@@ -76,9 +76,9 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
         self.find(1);
     }
 
-    /// Codes a byte under the contexts that were set. `voice` may say what it will be, and how sure that is (a stretched probability).
+    /// Codes a byte under the contexts that were set. `prediction` may say what it will be, and how sure that is (a stretched probability).
     #[inline]
-    pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, set: usize, voice: Option<(u8, i16)>) -> u8 {
+    pub fn code<C: Coder>(&mut self, coder: &mut C, known: u8, set: usize, prediction: Option<(u8, i16)>) -> u8 {
         let logistic = self.logistic;
         let stretches = logistic.coarse();
         let mut inputs = [0_i16; INPUTS];
@@ -103,7 +103,7 @@ impl<const CONTEXTS: usize, const INPUTS: usize> Rows<CONTEXTS, INPUTS> {
                 for (input, row) in inputs.iter_mut().zip(&rows) {
                     *input = stretches[usize::from(row[node & 15] >> 4)];
                 }
-                inputs[CONTEXTS] = match voice {
+                inputs[CONTEXTS] = match prediction {
                     Some((byte, sure)) if (usize::from(byte) | 256) >> (shift + 1) == partial => {
                         if byte >> shift & 1 == 1 {
                             sure

@@ -19,12 +19,12 @@ pub fn code<C: Coder>(
     target_length: u64,
     limits: &Limits,
 ) -> Result<Vec<Step>, CoderError> {
-    let mut fresh = Numbers::new(24);
+    let mut literals = Numbers::new(24);
     let mut length = Numbers::new(24);
     let mut jump = Jump::new();
     let mut read: Vec<Step> = Vec::new();
     let (mut at, mut expected) = (0_u64, 0_u64);
-    let mut last = Step { fresh: 0, old_at: 0, length: 0 };
+    let mut last = Step { literals: 0, old_at: 0, length: 0 };
     while at < target_length {
         if coder.failed() {
             return Err(CoderError::Truncated);
@@ -34,19 +34,19 @@ pub fn code<C: Coder>(
         }
         let step = match steps {
             Some(steps) => steps.get(read.len()).copied().ok_or(CoderError::Steps)?,
-            None => Step { fresh: 0, old_at: 0, length: 0 },
+            None => Step { literals: 0, old_at: 0, length: 0 },
         };
-        let mut found = Step { fresh: 0, old_at: 0, length: 0 };
-        found.fresh = fresh.code(coder, step.fresh, magnitude(last.length).min(23));
-        found.length = length.code(coder, step.length, magnitude(found.fresh).min(23));
+        let mut found = Step { literals: 0, old_at: 0, length: 0 };
+        found.literals = literals.code(coder, step.literals, magnitude(last.length).min(23));
+        found.length = length.code(coder, step.length, magnitude(found.literals).min(23));
         if found.length > 0 {
-            found.old_at = jump.code(coder, step.old_at, expected, at.wrapping_add(found.fresh), found.fresh);
+            found.old_at = jump.code(coder, step.old_at, expected, at.wrapping_add(found.literals), found.literals);
             expected = found.old_at.checked_add(found.length).filter(|&end| end <= base_length).ok_or(CoderError::Steps)?;
-        } else if found.fresh == 0 {
+        } else if found.literals == 0 {
             return Err(CoderError::Steps);
         }
         at = at
-            .checked_add(found.fresh)
+            .checked_add(found.literals)
             .and_then(|at| at.checked_add(found.length))
             .filter(|&at| at <= target_length)
             .ok_or(CoderError::Steps)?;
@@ -95,11 +95,11 @@ impl Jump {
         Self { references, older: [Counter::NEW; REMEMBERED], ahead, changes, distances: [0; REMEMBERED], last: 0 }
     }
 
-    /// Codes where the copy that makes the bytes at `new_at` stands, behind `fresh` bytes and a copy that ended at `expected`.
-    fn code<C: Coder>(&mut self, coder: &mut C, old_at: u64, expected: u64, new_at: u64, fresh: u64) -> u64 {
-        let fresh = magnitude(fresh).min(23);
+    /// Codes where the copy that makes the bytes at `new_at` stands, behind `literals` bytes and a copy that ended at `expected`.
+    fn code<C: Coder>(&mut self, coder: &mut C, old_at: u64, expected: u64, new_at: u64, literals: u64) -> u64 {
+        let literals = magnitude(literals).min(23);
         let wanted = self.cheapest(old_at, expected, new_at);
-        let reference = self.code_reference(coder, wanted, fresh);
+        let reference = self.code_reference(coder, wanted, literals);
         self.last = reference.min(2);
         let from = match reference {
             0 => expected,
@@ -108,8 +108,8 @@ impl Jump {
         };
         let folded = fold(old_at.wrapping_sub(from));
         let folded = match reference {
-            0 => self.ahead.code(coder, folded, fresh),
-            1 => self.changes.code(coder, folded, fresh),
+            0 => self.ahead.code(coder, folded, literals),
+            1 => self.changes.code(coder, folded, literals),
             _ => self.changes.code(coder, folded, 24 + reference.min(2 * 24 - 1)),
         };
         let old_at = from.wrapping_add(unfold(folded));
@@ -117,8 +117,8 @@ impl Jump {
         old_at
     }
 
-    fn code_reference<C: Coder>(&mut self, coder: &mut C, wanted: usize, fresh: usize) -> usize {
-        let counters = &mut self.references[self.last % 3][fresh.div_ceil(3).min(3)];
+    fn code_reference<C: Coder>(&mut self, coder: &mut C, wanted: usize, literals: usize) -> usize {
+        let counters = &mut self.references[self.last % 3][literals.div_ceil(3).min(3)];
         for (reference, counter) in counters.iter_mut().enumerate() {
             let bit = coder.code(wanted == reference, counter.probability());
             counter.update(bit, LIMIT);

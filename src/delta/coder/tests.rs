@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::range::{Coder, Decoder, Encoder};
 use super::{CoderError, Limits, Mode, Nature, Options, STREAMS, decode, encode};
 use crate::delta::align::Step;
-use crate::delta::forecast::{Chunk, Forecast, PlainForecast, ReadAt};
+use crate::delta::prediction::{Chunk, PlainPredictor, Predictor, ReadAt};
 
 const LIMITS: Limits = Limits { most_steps: 1 << 16, most_memory: 64 << 20 };
 
@@ -15,15 +15,15 @@ const LIMITS: Limits = Limits { most_steps: 1 << 16, most_memory: 64 << 20 };
 struct Fields<'a> {
     old: &'a [u8],
     shift: u8,
-    foretold: u8,
+    predicted: u8,
 }
 
-impl Forecast for Fields<'_> {
+impl Predictor for Fields<'_> {
     fn next(&mut self, new_at: u64, old_at: u64, buffer: &mut [u8]) -> io::Result<Chunk> {
         let ahead = (7 - new_at % 7) as usize % 7;
         if ahead == 0 && buffer.len() >= 4 {
             self.old.read_at(old_at, &mut buffer[..4])?;
-            self.foretold = buffer[0];
+            self.predicted = buffer[0];
             buffer[0] = buffer[0].wrapping_add(self.shift);
             return Ok(Chunk { length: 4, kind: 1 + (new_at % 3) as u8 });
         }
@@ -33,26 +33,26 @@ impl Forecast for Fields<'_> {
     }
 
     fn settle(&mut self, actual: &[u8]) {
-        self.shift = actual[0].wrapping_sub(self.foretold);
+        self.shift = actual[0].wrapping_sub(self.predicted);
     }
 }
 
 fn fields(old: &[u8]) -> Fields<'_> {
-    Fields { old, shift: 0, foretold: 0 }
+    Fields { old, shift: 0, predicted: 0 }
 }
 
 /// A stream, and the fresh bytes that stand apart from it.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Packed {
     stream: Vec<u8>,
-    fresh: [Vec<u8>; STREAMS],
+    literals: [Vec<u8>; STREAMS],
 }
 
 fn pack(old: &[u8], new: &[u8], steps: &[Step], options: Options, plain: bool) -> Packed {
     let mut packed = Packed::default();
-    let out = (&mut packed.stream, &mut packed.fresh);
+    let out = (&mut packed.stream, &mut packed.literals);
     if plain {
-        encode(&old, new, steps, options, &mut PlainForecast::new(&old), out).unwrap();
+        encode(&old, new, steps, options, &mut PlainPredictor::new(&old), out).unwrap();
     } else {
         encode(&old, new, steps, options, &mut fields(old), out).unwrap();
     }
@@ -66,14 +66,14 @@ fn unpack(old: &[u8], length: u64, packed: &Packed, plain: bool) -> (Vec<u8>, Re
         new.extend_from_slice(bytes);
         Ok(())
     };
-    let mut fresh = packed.fresh.each_ref().map(|fresh| &fresh[..]);
-    let fresh = fresh.each_mut().map(|fresh| fresh as &mut dyn io::Read);
+    let mut literals = packed.literals.each_ref().map(|literals| &literals[..]);
+    let literals = literals.each_mut().map(|literals| literals as &mut dyn io::Read);
     let ended = decode(
         &old,
         length,
         &LIMITS,
-        (&mut &packed.stream[..], fresh),
-        |_| Ok(if plain { Box::new(PlainForecast::new(&old)) as Box<dyn Forecast> } else { Box::new(fields(old)) }),
+        (&mut &packed.stream[..], literals),
+        |_| Ok(if plain { Box::new(PlainPredictor::new(&old)) as Box<dyn Predictor> } else { Box::new(fields(old)) }),
         &mut sink,
     );
     (new, ended)
@@ -99,13 +99,13 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<Step>)> {
     );
     (old, parts).prop_map(|(old, parts)| {
         let (mut new, mut steps) = (Vec::new(), Vec::new());
-        for (fresh, at, length, changes) in parts {
+        for (literals, at, length, changes) in parts {
             let old_at = u64::from(at) % (old.len() as u64 + 1);
             let length = length.min(old.len() as u64 - old_at);
-            if fresh.is_empty() && length == 0 {
+            if literals.is_empty() && length == 0 {
                 continue;
             }
-            new.extend_from_slice(&fresh);
+            new.extend_from_slice(&literals);
             let from = new.len();
             new.extend_from_slice(&old[old_at as usize..(old_at + length) as usize]);
             for (at, byte) in changes {
@@ -113,7 +113,7 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<Step>)> {
                     new[from + usize::from(at) % length as usize] = byte;
                 }
             }
-            steps.push(Step { fresh: fresh.len() as u64, old_at: if length > 0 { old_at } else { 0 }, length });
+            steps.push(Step { literals: literals.len() as u64, old_at: if length > 0 { old_at } else { 0 }, length });
         }
         (old, new, steps)
     })
@@ -132,8 +132,8 @@ proptest! {
         let (back, ended) = unpack(&old, new.len() as u64, &packed, plain);
         prop_assert!(ended.is_ok(), "{ended:?}");
         prop_assert_eq!(back, new);
-        let fresh: u64 = steps.iter().map(|step| step.fresh).sum();
-        prop_assert_eq!(packed.fresh.iter().map(|fresh| fresh.len() as u64).sum::<u64>(), if apart { fresh } else { 0 });
+        let literals: u64 = steps.iter().map(|step| step.literals).sum();
+        prop_assert_eq!(packed.literals.iter().map(|literals| literals.len() as u64).sum::<u64>(), if apart { literals } else { 0 });
     }
 
     #[test]
@@ -141,7 +141,7 @@ proptest! {
         let options = Options { apart, code: Some(Mode::Wide).filter(|_| apart), ..options(Nature::Text, new.len()) };
         let mut packed = pack(&old, &new, &steps, options, true);
         for (at, flip) in flips {
-            let stream = if at % 3 == 0 { &mut packed.fresh[usize::from(at) % STREAMS] } else { &mut packed.stream };
+            let stream = if at % 3 == 0 { &mut packed.literals[usize::from(at) % STREAMS] } else { &mut packed.stream };
             let at = usize::from(at) % stream.len().max(1);
             if let Some(byte) = stream.get_mut(at) {
                 *byte ^= flip;
@@ -154,7 +154,7 @@ proptest! {
     #[test]
     fn noise_is_refused_or_bounded(noise in proptest::collection::vec(any::<u8>(), 0..300), length in 0..5000_u64) {
         let old = b"some old bytes, and some more of them".repeat(20);
-        let packed = Packed { fresh: [(); STREAMS].map(|()| noise.clone()), stream: noise };
+        let packed = Packed { literals: [(); STREAMS].map(|()| noise.clone()), stream: noise };
         let (back, _) = unpack(&old, length, &packed, true);
         prop_assert!(back.len() as u64 <= length);
     }
@@ -199,7 +199,7 @@ fn nothing_packs_to_almost_nothing() {
 #[test]
 fn a_long_copy_costs_a_few_bytes() {
     let old: Vec<u8> = (0..1_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let steps = [Step { fresh: 0, old_at: 0, length: 1_000_000 }];
+    let steps = [Step { literals: 0, old_at: 0, length: 1_000_000 }];
     let packed = pack(&old, &old, &steps, options(Nature::Binary, old.len()), true);
     assert!(packed.stream.len() < 40, "{}", packed.stream.len());
     assert_eq!(unpack(&old, 1_000_000, &packed, true).0, old);
@@ -210,7 +210,8 @@ fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
     let old = b"The quick brown fox jumps over the lazy dog. ".repeat(30);
     let mut new = old.clone();
     new.splice(100..110, *b"something entirely different");
-    let steps = [Step { fresh: 0, old_at: 0, length: 100 }, Step { fresh: 28, old_at: 110, length: old.len() as u64 - 110 }];
+    let steps =
+        [Step { literals: 0, old_at: 0, length: 100 }, Step { literals: 28, old_at: 110, length: old.len() as u64 - 110 }];
     let packed = pack(&old, &new, &steps, options(Nature::Text, new.len()), true);
     for cut in 0..packed.stream.len() {
         let part = Packed { stream: packed.stream[..cut].to_vec(), ..Packed::default() };
@@ -224,18 +225,18 @@ fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
 
 #[test]
 fn bytes_behind_the_end_are_an_error() {
-    let mut packed = pack(b"old", b"new", &[Step { fresh: 3, old_at: 0, length: 0 }], options(Nature::Text, 3), true);
+    let mut packed = pack(b"old", b"new", &[Step { literals: 3, old_at: 0, length: 0 }], options(Nature::Text, 3), true);
     packed.stream.extend_from_slice(&[7; 20]);
     assert!(matches!(unpack(b"old", 3, &packed, true).1, Err(CoderError::Trailing)));
 }
 
 #[test]
 fn fresh_bytes_that_are_missing_or_too_many_are_an_error() {
-    let steps = [Step { fresh: 3, old_at: 0, length: 0 }];
+    let steps = [Step { literals: 3, old_at: 0, length: 0 }];
     let options = Options { apart: true, ..options(Nature::Binary, 3) };
     let packed = pack(b"old", b"new", &steps, options, true);
-    assert_eq!(packed.fresh[0], b"new");
-    let with = |fresh: &[u8]| Packed { fresh: [fresh.to_vec(), vec![], vec![], vec![], vec![]], ..packed.clone() };
+    assert_eq!(packed.literals[0], b"new");
+    let with = |literals: &[u8]| Packed { literals: [literals.to_vec(), vec![], vec![], vec![], vec![]], ..packed.clone() };
     assert!(unpack(b"old", 3, &packed, true).1.is_ok());
     assert!(matches!(unpack(b"old", 3, &with(b"ne"), true).1, Err(CoderError::Truncated)));
     assert!(matches!(unpack(b"old", 3, &with(b"news"), true).1, Err(CoderError::Trailing)));
@@ -250,7 +251,7 @@ fn a_distance_that_was_met_costs_little() {
         for index in 0..300_u64 {
             let old_at = new.len() as u64 + distances[index as usize % 3] * (1 + if distances[2] == 0 { index } else { 0 });
             new.extend_from_slice(&old[old_at as usize..old_at as usize + 100]);
-            steps.push(Step { fresh: 0, old_at, length: 100 });
+            steps.push(Step { literals: 0, old_at, length: 100 });
         }
         let packed = pack(&old, &new, &steps, options(Nature::Binary, new.len()), true);
         assert_eq!(unpack(&old, new.len() as u64, &packed, true).0, new);
@@ -263,15 +264,15 @@ fn a_distance_that_was_met_costs_little() {
 
 #[test]
 fn limits_hold() {
-    let steps: Vec<Step> = (0..50).map(|_| Step { fresh: 1, old_at: 0, length: 1 }).collect();
+    let steps: Vec<Step> = (0..50).map(|_| Step { literals: 1, old_at: 0, length: 1 }).collect();
     let new = b"xo".repeat(50);
     let packed = pack(b"old", &new, &steps, options(Nature::Text, 100), true);
     let try_with = |limits: Limits| {
         let old = &b"old"[..];
-        let forecast = PlainForecast::new(&old);
+        let predictor = PlainPredictor::new(&old);
         let mut none = [(); STREAMS].map(|()| io::empty());
         let none = none.each_mut().map(|none| none as &mut dyn io::Read);
-        decode(&old, 100, &limits, (&mut &packed.stream[..], none), |_| Ok(Box::new(forecast)), &mut |_| Ok(()))
+        decode(&old, 100, &limits, (&mut &packed.stream[..], none), |_| Ok(Box::new(predictor)), &mut |_| Ok(()))
     };
     assert!(matches!(try_with(Limits { most_steps: 49, ..LIMITS }), Err(CoderError::TooManySteps { most: 49 })));
     assert!(matches!(try_with(Limits { most_memory: 1 << 20, ..LIMITS }), Err(CoderError::Memory { .. })));

@@ -15,7 +15,7 @@ use super::range::Coder;
 use super::residual::{Residual, SPANS};
 use super::{CoderError, Options, dense, is_dense};
 use crate::delta::align::Step;
-use crate::delta::forecast::{Forecast, ReadAt};
+use crate::delta::prediction::{Predictor, ReadAt};
 
 /// Old bytes around a gap that are looked at on either side.
 const AROUND: u64 = 4096;
@@ -93,27 +93,27 @@ impl<'a, 's> Work<'a, 's> {
         &mut self,
         coder: &mut C,
         steps: &[Step],
-        forecast: &mut dyn Forecast,
+        predictor: &mut dyn Predictor,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CoderError> {
         let mut copied_to = 0;
         for step in steps {
-            if step.fresh > 0 {
+            if step.literals > 0 {
                 match self.heavy.take() {
                     Some(mut heavy) => {
                         let around = self.surroundings(copied_to, step)?;
-                        let coded = self.code_fresh(coder, &mut heavy, step.fresh, &around, sink);
+                        let coded = self.code_literals(coder, &mut heavy, step.literals, &around, sink);
                         self.heavy = Some(heavy);
                         coded?;
                     }
-                    None => self.pass_apart(coder, step.fresh, sink)?,
+                    None => self.pass_apart(coder, step.literals, sink)?,
                 }
             }
             let mut done = 0;
             self.residual.enter(self.space.newest());
             while done < step.length {
                 let length = PART.min(step.length - done);
-                self.code_part(coder, step.old_at + done, length as usize, forecast)?;
+                self.code_part(coder, step.old_at + done, length as usize, predictor)?;
                 self.space.history().deliver(false, sink)?;
                 if coder.failed() {
                     return Err(CoderError::Truncated);
@@ -131,17 +131,17 @@ impl<'a, 's> Work<'a, 's> {
     /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
     fn surroundings(&self, copied_to: u64, step: &Step) -> io::Result<Surroundings> {
         let mut front =
-            vec![0; (self.old.len() - copied_to).min(step.fresh.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
+            vec![0; (self.old.len() - copied_to).min(step.literals.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
         self.old.read_at(copied_to, &mut front)?;
         let mut back = Vec::new();
         if step.length > 0 {
-            back.resize(step.old_at.min(step.fresh).min(AROUND) as usize, 0);
+            back.resize(step.old_at.min(step.literals).min(AROUND) as usize, 0);
             self.old.read_at(step.old_at - back.len() as u64, &mut back)?;
         }
         Ok(Surroundings { front, back })
     }
 
-    fn code_fresh<C: Coder>(
+    fn code_literals<C: Coder>(
         &mut self,
         coder: &mut C,
         Heavy { training, trained_to, mixture, matches }: &mut Heavy,
@@ -226,12 +226,12 @@ impl<'a, 's> Work<'a, 's> {
         coder: &mut C,
         old_at: u64,
         length: usize,
-        forecast: &mut dyn Forecast,
+        predictor: &mut dyn Predictor,
     ) -> Result<(), CoderError> {
         let new_at = self.space.written();
         let mut part = std::mem::take(&mut self.part);
         let actual = self.target.and_then(|target| target.get(new_at as usize..new_at as usize + length));
-        let done = self.code_elements(coder, (new_at, old_at), &mut part[..length], actual, forecast);
+        let done = self.code_elements(coder, (new_at, old_at), &mut part[..length], actual, predictor);
         if done.is_ok() {
             self.space.extend(&part[..length]);
         }
@@ -245,11 +245,11 @@ impl<'a, 's> Work<'a, 's> {
         (new_at, old_at): (u64, u64),
         part: &mut [u8],
         actual: Option<&[u8]>,
-        forecast: &mut dyn Forecast,
+        predictor: &mut dyn Predictor,
     ) -> Result<(), CoderError> {
         // The encoder runs the forecast ahead, since a span's flag tells what comes; the decoder as it goes.
         let mut ahead = match actual {
-            Some(actual) => Some(Foretold::new((new_at, old_at), actual, forecast)?),
+            Some(actual) => Some(Predicted::new((new_at, old_at), actual, predictor)?),
             None => None,
         };
         let mut at = 0;
@@ -260,7 +260,7 @@ impl<'a, 's> Work<'a, 's> {
                 let chunk = match &mut ahead {
                     Some(ahead) => ahead.next(&mut part[at..]),
                     None => {
-                        let chunk = forecast.next(new_at + at as u64, old_at + at as u64, &mut part[at..])?;
+                        let chunk = predictor.next(new_at + at as u64, old_at + at as u64, &mut part[at..])?;
                         (chunk.length, chunk.kind)
                     }
                 };
@@ -288,7 +288,7 @@ impl<'a, 's> Work<'a, 's> {
                     self.residual.code_field(coder, field, kind, known);
                 }
                 if ahead.is_none() {
-                    forecast.settle(field);
+                    predictor.settle(field);
                 }
                 at = chunk_end;
             } else if at < span_end {
@@ -306,7 +306,7 @@ impl<'a, 's> Work<'a, 's> {
 }
 
 /// What a forecast said of a part, and where it was wrong.
-struct Foretold {
+struct Predicted {
     bytes: Vec<u8>,
     chunks: std::vec::IntoIter<(usize, u8)>,
     at: usize,
@@ -315,16 +315,16 @@ struct Foretold {
     passed: usize,
 }
 
-impl Foretold {
-    fn new((new_at, old_at): (u64, u64), actual: &[u8], forecast: &mut dyn Forecast) -> io::Result<Self> {
+impl Predicted {
+    fn new((new_at, old_at): (u64, u64), actual: &[u8], predictor: &mut dyn Predictor) -> io::Result<Self> {
         let mut bytes = vec![0; actual.len()];
         let (mut chunks, mut wrong) = (Vec::new(), Vec::new());
         let mut at = 0;
         while at < bytes.len() {
-            let chunk = forecast.next(new_at + at as u64, old_at + at as u64, &mut bytes[at..])?;
+            let chunk = predictor.next(new_at + at as u64, old_at + at as u64, &mut bytes[at..])?;
             let end = at + chunk.length.clamp(1, bytes.len() - at);
             if chunk.kind > 0 {
-                forecast.settle(&actual[at..end]);
+                predictor.settle(&actual[at..end]);
                 if bytes[at..end] != actual[at..end] {
                     wrong.push(at);
                 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::delta::forecast::ReadAt;
+use crate::delta::prediction::ReadAt;
 
 /// Bytes of a block.
 const BLOCK: usize = 16 << 10;

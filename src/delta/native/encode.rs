@@ -6,19 +6,19 @@ use std::io;
 use super::Program;
 use super::blocks::Blocks;
 use super::fields;
-use super::forecast::Translations;
 use super::hints::{self, Target};
 use super::image::Image;
+use super::prediction::Translations;
 use super::reference::{self, Origin};
 use crate::delta::align::{Aligner, Options, Step};
-use crate::delta::forecast::ReadAt;
+use crate::delta::prediction::ReadAt;
 
 /// What the decoder needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aligned {
     /// The steps that tile the targets.
     pub steps: Vec<Step>,
-    /// For [`NativeForecast::new`](super::NativeForecast::new).
+    /// For [`NativePredictor::new`](super::NativeForecast::new).
     pub hints: Vec<u8>,
 }
 
@@ -145,7 +145,7 @@ fn resemblance(program: &Program, new: &Program, lengths: &[u64], steps: &[Step]
     let mut shares = vec![vec![0_u64; program.images.len()]; new.images.len()];
     let mut at = 0;
     for step in steps {
-        at += step.fresh;
+        at += step.literals;
         if let (Some(old), Some(new)) = (program.find(step.old_at), new.find(at)) {
             shares[new][old] += step.length;
         }

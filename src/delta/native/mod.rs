@@ -1,7 +1,7 @@
 //! Native code and its data: what a new program's bytes will be, from the old program's.
 //!
 //! In: the bases with the images in them ([`Program`]), the steps, and hints from the encoder about the new files' layout. Out:
-//! [`NativeForecast`], which moves every reference it knows of to where its target is now. For the encoder also [`align`], which
+//! [`NativePredictor`], which moves every reference it knows of to where its target is now. For the encoder also [`align`], which
 //! matches code with its references hidden. Never: trust in a file or in hints; both are bounded, and a wrong one costs only a
 //! bad forecast.
 //!
@@ -16,10 +16,10 @@ mod code;
 mod elf;
 mod encode;
 mod fields;
-mod forecast;
 mod hints;
 mod image;
 mod pe;
+mod prediction;
 mod reference;
 mod sequence;
 mod translation;
@@ -27,13 +27,13 @@ pub mod x86;
 
 use std::io;
 
-use super::forecast::ReadAt;
+use super::prediction::ReadAt;
 use blocks::Blocks;
 use image::Image;
 
 pub use encode::{Aligned, align};
 pub use fields::kind;
-pub use forecast::NativeForecast;
+pub use prediction::NativePredictor;
 
 /// The images among the members of a group.
 pub struct Program {

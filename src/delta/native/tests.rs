@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::x86::{Operand, decode};
 use super::*;
 use crate::delta::align::{Options, Step};
-use crate::delta::forecast::{Forecast as _, UNSURE};
+use crate::delta::prediction::{Predictor as _, UNSURE};
 
 /// A program of functions that call each other: a 64-bit ELF file with one segment. `functions` are numbers that the bodies are made
 /// from; each calls the functions with the next three numbers.
@@ -41,19 +41,19 @@ fn program(functions: &[u32]) -> Vec<u8> {
 }
 
 /// Fields as foretold, fields that were not, plain bytes that were not, in copies; checks that steps tile the target.
-fn foretell(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usize, usize, usize) {
+fn predict(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usize, usize, usize) {
     let lengths = [new.len() as u64];
     let old = old.to_vec();
-    let mut forecast = NativeForecast::new(&old, program, &lengths, &aligned.steps, &aligned.hints).unwrap();
+    let mut predictor = NativePredictor::new(&old, program, &lengths, &aligned.steps, &aligned.hints).unwrap();
     let mut result = (0, 0, 0);
     let mut at = 0;
     for step in &aligned.steps {
-        at += step.fresh as usize;
+        at += step.literals as usize;
         let (mut old_at, end) = (step.old_at, at + step.length as usize);
         while at < end {
             let mut buffer = [0; 32];
             let room = buffer.len().min(end - at);
-            let chunk = forecast.next(at as u64, old_at, &mut buffer[..room]).unwrap();
+            let chunk = predictor.next(at as u64, old_at, &mut buffer[..room]).unwrap();
             assert!(chunk.length > 0 && chunk.length <= room);
             let actual = &new[at..at + chunk.length];
             if chunk.kind > 0 {
@@ -63,7 +63,7 @@ fn foretell(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (us
                 } else {
                     result.1 += 1
                 }
-                forecast.settle(actual);
+                predictor.settle(actual);
             } else {
                 result.2 += actual.iter().zip(&buffer).filter(|(one, other)| one != other).count();
             }
@@ -90,7 +90,7 @@ fn a_moved_program_is_foretold() {
     let (old, new) = (program(&old), program(&new));
     let (images, aligned) = aligned(&old, &new);
     assert!(images.fields() > 280, "{}", images.fields());
-    let (hits, misses, _) = foretell(&old, &new, &images, &aligned);
+    let (hits, misses, _) = predict(&old, &new, &images, &aligned);
     assert!(hits > 280 && misses == 0, "{hits} {misses}");
     let differing = old.iter().zip(&new).filter(|(one, other)| one != other).count();
     assert!(differing > 300);
@@ -110,18 +110,18 @@ fn several_members_do_not_mix() {
     let (old, new) = (old.concat(), new.concat());
     let images = Program::new(&old, &old_lengths).unwrap();
     let aligned = align(&old, &images, &new, &new_lengths, &Options::native()).unwrap();
-    let mut forecast = NativeForecast::new(&old, &images, &new_lengths, &aligned.steps, &aligned.hints).unwrap();
+    let mut predictor = NativePredictor::new(&old, &images, &new_lengths, &aligned.steps, &aligned.hints).unwrap();
     let (mut at, mut misses) = (0, 0);
     for step in &aligned.steps {
-        at += step.fresh as usize;
+        at += step.literals as usize;
         let mut done = 0;
         while done < step.length as usize {
             let mut buffer = vec![0; step.length as usize - done];
-            let chunk = forecast.next((at + done) as u64, step.old_at + done as u64, &mut buffer).unwrap();
+            let chunk = predictor.next((at + done) as u64, step.old_at + done as u64, &mut buffer).unwrap();
             let actual = &new[at + done..at + done + chunk.length];
             if chunk.kind > 0 {
                 misses += usize::from(actual != &buffer[..chunk.length]);
-                forecast.settle(actual);
+                predictor.settle(actual);
             }
             done += chunk.length;
         }
@@ -147,9 +147,9 @@ fn hints_are_refused_when_wrong() {
     let old = program(&[1, 2, 3]);
     let images = Program::new(&old, &[old.len() as u64]).unwrap();
     for hints in [&[][..], &[9], &[1], &[1, 0, 0], &[1, 255, 255, 255, 255, 255], &[0x80; 20]] {
-        assert!(NativeForecast::new(&old, &images, &[50], &[], hints).is_err(), "{hints:?}");
+        assert!(NativePredictor::new(&old, &images, &[50], &[], hints).is_err(), "{hints:?}");
     }
-    assert!(NativeForecast::new(&old, &images, &[50], &[], &[1, 0]).is_ok());
+    assert!(NativePredictor::new(&old, &images, &[50], &[], &[1, 0]).is_ok());
 }
 
 #[test]
@@ -205,10 +205,10 @@ proptest! {
     #[test]
     fn hostile_files_do_no_harm(old in damaged(), new in damaged()) {
         let (images, aligned) = aligned(&old, &new);
-        let first = foretell(&old, &new, &images, &aligned);
+        let first = predict(&old, &new, &images, &aligned);
         // The decoder's side comes to the same.
         let again = Program::new(&old, &[old.len() as u64]).unwrap();
-        prop_assert_eq!(first, foretell(&old, &new, &again, &aligned));
+        prop_assert_eq!(first, predict(&old, &new, &again, &aligned));
     }
 
     #[test]
@@ -219,17 +219,17 @@ proptest! {
     ) {
         let steps: Vec<Step> = steps
             .into_iter()
-            .map(|(fresh, old_at, length)| Step { fresh, old_at, length: length.min(old.len() as u64 - old_at) })
+            .map(|(literals, old_at, length)| Step { literals, old_at, length: length.min(old.len() as u64 - old_at) })
             .collect();
-        let length = steps.iter().map(|step| step.fresh + step.length).sum::<u64>();
+        let length = steps.iter().map(|step| step.literals + step.length).sum::<u64>();
         let new = vec![7; length as usize];
         let images = Program::new(&old, &[old.len() as u64]).unwrap();
         let mut hints = hints;
         if !images.is_empty() {
             hints.splice(0..0, [1, 3]);
         }
-        if NativeForecast::new(&old, &images, &[length], &steps, &hints).is_ok() {
-            foretell(&old, &new, &images, &Aligned { steps, hints });
+        if NativePredictor::new(&old, &images, &[length], &steps, &hints).is_ok() {
+            predict(&old, &new, &images, &Aligned { steps, hints });
         }
     }
 

@@ -13,9 +13,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::bytes::{FileBytes, Stream};
 use super::group::{self, GroupError};
-use super::{Group, Pack, PackError, fresh};
+use super::{Group, Pack, PackError, literals};
 use crate::delta::coder::STREAMS;
-use crate::delta::forecast::ReadAt;
+use crate::delta::prediction::ReadAt;
 use crate::model::{Digest, Hasher, Manifest, RelativePath};
 use crate::parallel;
 
@@ -103,7 +103,7 @@ pub fn apply(
     let results = Mutex::new((vec![None; made.len()], Vec::new()));
     let work = |(): &mut (), task: &Task<'_>| {
         let group = match task {
-            Task::Fresh => {
+            Task::Literals => {
                 // Dropped last, so that the reason stands before its consequences.
                 let _told = Told(&shared);
                 if let Err(failed) = shared.unpack(pack, file, options.stop) {
@@ -145,7 +145,7 @@ pub fn apply(
 /// A piece of work.
 enum Task<'a> {
     /// The streams that groups share.
-    Fresh,
+    Literals,
     /// A group.
     Group(&'a Group),
 }
@@ -156,7 +156,7 @@ fn queue(pack: &Pack) -> Vec<Task<'_>> {
     let mut groups: Vec<&Group> = pack.groups.iter().collect();
     groups.sort_by_key(|group| (Pack::shares(group), std::cmp::Reverse(group.span.end - group.span.start)));
     let shared = groups.last().is_some_and(|group| Pack::shares(group));
-    shared.then_some(Task::Fresh).into_iter().chain(groups.into_iter().map(Task::Group)).collect()
+    shared.then_some(Task::Literals).into_iter().chain(groups.into_iter().map(Task::Group)).collect()
 }
 
 /// The fresh bytes that groups share, unpacked: the streams one behind the other.
@@ -206,8 +206,8 @@ impl Shared {
     fn new(pack: &Pack, folder: &Path) -> Self {
         let mut end = 0;
         let needed = std::array::from_fn(|number| {
-            let used = pack.groups.iter().map(|group| &group.fresh[number]).filter(|fresh| !fresh.is_empty());
-            used.map(|fresh| fresh.end).max().unwrap_or(0)
+            let used = pack.groups.iter().map(|group| &group.literals[number]).filter(|literals| !literals.is_empty());
+            used.map(|literals| literals.end).max().unwrap_or(0)
         });
         let starts = needed.map(|length| {
             end += length;
@@ -227,9 +227,9 @@ impl Shared {
         let mut out =
             File::options().read(true).write(true).create(true).truncate(true).open(&self.path).map_err(local("create"))?;
         let mut block = vec![0; BLOCK];
-        for (number, stream) in pack.fresh.iter().enumerate().filter(|(number, _)| self.needed[*number] > 0) {
+        for (number, stream) in pack.literals.iter().enumerate().filter(|(number, _)| self.needed[*number] > 0) {
             let packed = Stream::new(file, &stream.span);
-            let mut unpacked = fresh::unpack(packed, number, stream.length).map_err(|error| Failed::Patch(error.into()))?;
+            let mut unpacked = literals::unpack(packed, number, stream.length).map_err(|error| Failed::Patch(error.into()))?;
             let mut left = self.needed[number];
             while left > 0 {
                 if stop.load(Ordering::Relaxed) {
@@ -247,8 +247,8 @@ impl Shared {
     /// The bytes of one group in each stream. They are waited for when the first of them is read: until then a group has enough to do.
     fn of(&self, group: &Group) -> [Awaited<'_>; STREAMS] {
         std::array::from_fn(|number| {
-            let (start, fresh) = (self.starts[number], &group.fresh[number]);
-            Awaited { shared: self, span: start + fresh.start..start + fresh.end, stream: None }
+            let (start, literals) = (self.starts[number], &group.literals[number]);
+            Awaited { shared: self, span: start + literals.start..start + literals.end, stream: None }
         })
     }
 
@@ -308,11 +308,11 @@ impl Makers<'_> {
         let members = self.group.members.clone();
         let lengths: Vec<u64> = members.iter().filter_map(|number| self.sizes.get(*number).copied()).collect();
         let mut packed = Stream::new(file, &self.group.span);
-        let mut fresh = shared.of(self.group);
+        let mut literals = shared.of(self.group);
         let mut failed = None;
-        let fresh = fresh.each_mut().map(|fresh| fresh as &mut dyn Read);
+        let literals = literals.each_mut().map(|literals| literals as &mut dyn Read);
         let decoded =
-            group::decode(self.group.algorithm, &opened, &lengths, (&mut packed, fresh), MEMORY_OF_A_GROUP, &mut |bytes| {
+            group::decode(self.group.algorithm, &opened, &lengths, (&mut packed, literals), MEMORY_OF_A_GROUP, &mut |bytes| {
                 self.take(bytes).map_err(|error| {
                     failed = Some(error);
                     io::ErrorKind::Other.into()

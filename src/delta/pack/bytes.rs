@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::delta::forecast::ReadAt;
+use crate::delta::prediction::ReadAt;
 
 /// An open file. Its length is the one it had when it was opened.
 #[derive(Debug)]

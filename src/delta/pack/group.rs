@@ -8,8 +8,8 @@ use crate::delta::align::Step;
 use crate::delta::bsdiff4::{self, Bsdiff4Error};
 use crate::delta::coder::{self, CoderError, Limits, STREAMS};
 use crate::delta::dictionary::{self, DictionaryError};
-use crate::delta::forecast::{Forecast, PlainForecast, ReadAt};
-use crate::delta::native::{NativeForecast, Program};
+use crate::delta::native::{NativePredictor, Program};
+use crate::delta::prediction::{PlainPredictor, Predictor, ReadAt};
 
 /// Why a group was not coded or decoded.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +47,13 @@ const MODELS: u64 = 48 << 20;
 /// What an entry of a decoder's step list takes, bytes, with what the forecast makes of it.
 const MEMORY_OF_A_STEP: u64 = 48;
 
-/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in order. `fresh` are the group's own of what
+/// Decodes files of the given `lengths`, made from `bases`, and hands their bytes to `sink` in order. `literals` are the group's own of what
 /// the pack's groups share. `memory` bounds what it takes beside the bases, bytes.
 pub fn decode(
     algorithm: Algorithm,
     bases: &[&dyn ReadAt],
     lengths: &[u64],
-    (packed, fresh): (&mut dyn Read, [&mut dyn Read; STREAMS]),
+    (packed, literals): (&mut dyn Read, [&mut dyn Read; STREAMS]),
     memory: u64,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), GroupError> {
@@ -65,8 +65,8 @@ pub fn decode(
             let hints = if program.is_empty() { Vec::new() } else { read_hints(packed)? };
             let most_steps = usize::try_from(memory / 2 / MEMORY_OF_A_STEP).unwrap_or(usize::MAX);
             let limits = Limits { most_steps, most_memory: MODELS };
-            let foretell = |steps: &[Step]| forecast(&old, &program, lengths, steps, &hints);
-            Ok(coder::decode(&old, length, &limits, (packed, fresh), foretell, sink)?)
+            let predict = |steps: &[Step]| predictor(&old, &program, lengths, steps, &hints);
+            Ok(coder::decode(&old, length, &limits, (packed, literals), predict, sink)?)
         }
         Algorithm::Zstd => {
             let (bases, patch) = (in_memory(&old, memory)?, read_patch(packed, memory)?);
@@ -86,17 +86,17 @@ fn program_of(old: &dyn ReadAt, bases: &[&dyn ReadAt]) -> io::Result<Program> {
 }
 
 /// What copies of `old` are foretold to be; both sides come here, and must get the same.
-fn forecast<'a>(
+fn predictor<'a>(
     old: &'a dyn ReadAt,
     program: &'a Program,
     lengths: &[u64],
     steps: &[Step],
     hints: &[u8],
-) -> io::Result<Box<dyn Forecast + 'a>> {
+) -> io::Result<Box<dyn Predictor + 'a>> {
     if program.is_empty() {
-        return Ok(Box::new(PlainForecast::new(old)));
+        return Ok(Box::new(PlainPredictor::new(old)));
     }
-    Ok(Box::new(NativeForecast::new(old, program, lengths, steps, hints)?))
+    Ok(Box::new(NativePredictor::new(old, program, lengths, steps, hints)?))
 }
 
 /// Longest hints about the new files' layout, bytes.
@@ -203,8 +203,8 @@ mod encode {
 
     impl Alignment {
         /// How many bytes have no counterpart.
-        pub fn fresh(&self) -> u64 {
-            self.steps.iter().map(|step| step.fresh).sum()
+        pub fn literals(&self) -> u64 {
+            self.steps.iter().map(|step| step.literals).sum()
         }
     }
 
@@ -228,12 +228,12 @@ mod encode {
         Ok(Alignment { steps, hints: Some(hints) })
     }
 
-    /// Codes what was aligned and appends it to `out`; what is fresh goes to `fresh` if it is to stand `apart`.
+    /// Codes what was aligned and appends it to `out`; what is fresh goes to `literals` if it is to stand `apart`.
     pub fn encode(
         contents: Contents<'_>,
         Alignment { steps, hints }: &Alignment,
         apart: bool,
-        (out, fresh): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
+        (out, literals): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
     ) -> Result<(), GroupError> {
         let Contents { class, bases, target, lengths } = contents;
         let old = Joined::new(bases.iter().copied());
@@ -247,12 +247,12 @@ mod encode {
             }
             None => &Vec::new(),
         };
-        let count = steps.iter().map(|step| step.fresh).sum();
+        let count = steps.iter().map(|step| step.literals).sum();
         let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
         let code = mode(target, lengths).filter(|_| apart && class == Class::Native);
         let options = coder::Options { apart, code, ..coder::Options::for_target(nature, target.len() as u64, count) };
-        let mut forecast = forecast(&old, &program, lengths, steps, hints)?;
-        Ok(coder::encode(&old, target, steps, options, &mut *forecast, (out, fresh))?)
+        let mut predictor = predictor(&old, &program, lengths, steps, hints)?;
+        Ok(coder::encode(&old, target, steps, options, &mut *predictor, (out, literals))?)
     }
 
     /// Codes with one of the other algorithms and appends that to `out`.

@@ -9,15 +9,15 @@
 //!
 //! Files that are alike share a group, and with it everything the coder has learned: of a release that changes nine text files,
 //! eight profit. Groups are independent, so they are applied on all cores; where there are many fresh bytes, those of all groups are
-//! streams of their own, which are decoded first ([`fresh`]).
+//! streams of their own, which are decoded first ([`literals`]).
 //!
 //! In: the base's manifest, the base's files by content. Out: the target's files, and the target's manifest, which the caller
 //! holds against signed metadata. Never: a hash of its own that anyone trusts; the four bytes of check only tell a mistake early.
 
 mod apply;
 mod bytes;
-mod fresh;
 mod group;
+mod literals;
 #[cfg(feature = "publisher")]
 mod make;
 mod numbers;
@@ -34,13 +34,13 @@ pub use outline::{Content, Fate, Made, Outline};
 
 use self::numbers::Numbers;
 use super::coder::{self, CoderError, Limits, STREAMS};
-use super::forecast::{PlainForecast, ReadAt};
+use super::prediction::{PlainPredictor, ReadAt};
 use crate::model::{Digest, Manifest, RelativePath};
 
 /// The first bytes of every pack.
 const MAGIC: &[u8; 4] = b"KZP3";
 /// Bytes of the outline's streams together that are read at most: about 500,000 changed files.
-const LARGEST_OUTLINE: u64 = 64 << 20;
+const MAX_OUTLINE_BYTES: u64 = 64 << 20;
 /// Memory that the outline's models may take, bytes.
 const OUTLINE_MEMORY: u64 = 64 << 20;
 /// Memory, bytes, in which every pack can be applied on one core: its outline first, then one group at a time with its small bases.
@@ -104,14 +104,14 @@ pub struct Group {
     /// Its bytes in the pack.
     pub span: Range<u64>,
     /// Its bytes in each of the unpacked streams of fresh bytes.
-    pub fresh: [Range<u64>; STREAMS],
+    pub literals: [Range<u64>; STREAMS],
     /// Its files: numbers in [`Outline::made`], in their order in the stream.
     pub members: Vec<usize>,
 }
 
 /// A stream of fresh bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fresh {
+pub struct Literals {
     /// Its packed bytes in the pack.
     pub span: Range<u64>,
     /// How many bytes it has unpacked.
@@ -126,7 +126,7 @@ pub struct Pack {
     /// How the files that it makes are coded; each is in exactly one group.
     pub groups: Vec<Group>,
     /// The streams of fresh bytes that groups share; empty where no group has any.
-    pub fresh: [Fresh; STREAMS],
+    pub literals: [Literals; STREAMS],
     check: [u8; 4],
 }
 
@@ -144,12 +144,12 @@ impl Pack {
         let packed_length = numbers.next()?;
         let lengths = [numbers.next()?, numbers.next()?, numbers.next()?];
         let total = lengths.iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
-        let total = total.filter(|total| *total <= LARGEST_OUTLINE).ok_or(PackError::Form("its outline is too large"))?;
+        let total = total.filter(|total| *total <= MAX_OUTLINE_BYTES).ok_or(PackError::Form("its outline is too large"))?;
         let at = (start.len() - numbers.rest().len()) as u64;
         if at.checked_add(packed_length).is_none_or(|end| end > file.len()) {
             return Err(PackError::Form("its outline lies outside of it"));
         }
-        if packed_length > LARGEST_OUTLINE {
+        if packed_length > MAX_OUTLINE_BYTES {
             return Err(PackError::Form("its outline is too large"));
         }
         let mut packed = vec![0; usize::try_from(packed_length).unwrap_or(usize::MAX)];
@@ -159,10 +159,17 @@ impl Pack {
         let limits = Limits { most_steps: 1 << 20, most_memory: OUTLINE_MEMORY };
         let mut none = [(); STREAMS].map(|()| io::empty());
         let none = none.each_mut().map(|none| none as &mut dyn io::Read);
-        coder::decode(&old, total, &limits, (&mut &packed[..], none), |_| Ok(Box::new(PlainForecast::new(&old))), &mut |bytes| {
-            streams.extend_from_slice(bytes);
-            Ok(())
-        })
+        coder::decode(
+            &old,
+            total,
+            &limits,
+            (&mut &packed[..], none),
+            |_| Ok(Box::new(PlainPredictor::new(&old))),
+            &mut |bytes| {
+                streams.extend_from_slice(bytes);
+                Ok(())
+            },
+        )
         .map_err(PackError::Outline)?;
         let cut = lengths.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         let (head, rest) = streams.split_at_checked(cut[0]).ok_or(PackError::Form("its outline ends too early"))?;
@@ -170,11 +177,11 @@ impl Pack {
         let mut numbers = Numbers::new(numbers);
         let outline = Outline::read(base, head, names, &mut numbers)?;
         let made: Vec<u64> = outline.made().map(|(_, made)| made.size).collect();
-        let (groups, fresh) = read_groups(&mut numbers, &made, at + packed_length, file.len())?;
+        let (groups, literals) = read_groups(&mut numbers, &made, at + packed_length, file.len())?;
         if !numbers.rest().is_empty() {
             return Err(PackError::Form("something follows its outline"));
         }
-        Ok(Self { outline, groups, fresh, check })
+        Ok(Self { outline, groups, literals, check })
     }
 
     /// The manifest of the target, from the digests of what was made. It is checked, and it is the one that the pack was made for,
@@ -191,7 +198,7 @@ impl Pack {
 
     /// Whether a group needs anything of the streams that are shared.
     pub fn shares(group: &Group) -> bool {
-        group.fresh.iter().any(|fresh| !fresh.is_empty())
+        group.literals.iter().any(|literals| !literals.is_empty())
     }
 
     /// The bases of a group, each once, in the order in which their bytes stand in the coder's address space.
@@ -222,12 +229,12 @@ fn outline_base(base: &Manifest) -> Result<Vec<u8>, PackError> {
 
 /// Appends the groups to the outline's numbers.
 #[cfg(feature = "publisher")]
-fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], fresh: [usize; STREAMS]) {
+fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], literals: [usize; STREAMS]) {
     numbers::put(numbers, groups.len() as u64);
     for group in groups {
         numbers.push(group.algorithm as u8);
         numbers::put(numbers, group.span.end - group.span.start);
-        let lengths = group.fresh.each_ref().map(|fresh| fresh.end - fresh.start);
+        let lengths = group.literals.each_ref().map(|literals| literals.end - literals.start);
         numbers.push(lengths.iter().rev().fold(0, |set, length| set << 1 | u8::from(*length > 0)));
         lengths.iter().filter(|length| **length > 0).for_each(|length| numbers::put(numbers, *length));
         numbers::put(numbers, group.members.len() as u64);
@@ -237,7 +244,7 @@ fn write_groups(numbers: &mut Vec<u8>, groups: &[Group], fresh: [usize; STREAMS]
             next = *member as i64 + 1;
         }
     }
-    fresh.iter().filter(|length| **length > 0).for_each(|length| numbers::put(numbers, *length as u64));
+    literals.iter().filter(|length| **length > 0).for_each(|length| numbers::put(numbers, *length as u64));
 }
 
 /// Reads groups that have each of the `made` files once, of which the lengths are given, and lie in `start..end` with the streams of their
@@ -247,11 +254,11 @@ fn read_groups(
     made: &[u64],
     start: u64,
     end: u64,
-) -> Result<(Vec<Group>, [Fresh; STREAMS]), PackError> {
+) -> Result<(Vec<Group>, [Literals; STREAMS]), PackError> {
     let count = numbers.below(made.len() + 1)?;
     let mut groups = Vec::with_capacity(count);
     let mut seen = vec![false; made.len()];
-    let (mut at, mut fresh_at) = (start, [0_u64; STREAMS]);
+    let (mut at, mut literals_at) = (start, [0_u64; STREAMS]);
     let mut span = |length: u64| {
         let span = at..at.checked_add(length).ok_or(PackError::Form("a part of it lies outside of it"))?;
         at = span.end;
@@ -265,8 +272,8 @@ fn read_groups(
         if u32::from(set) >> STREAMS > 0 {
             return Err(PackError::Form("a group has more streams than there are"));
         }
-        let mut fresh = [0; STREAMS];
-        for (_, length) in fresh.iter_mut().enumerate().filter(|(number, _)| set >> number & 1 == 1) {
+        let mut literals = [0; STREAMS];
+        for (_, length) in literals.iter_mut().enumerate().filter(|(number, _)| set >> number & 1 == 1) {
             *length = numbers.next()?;
         }
         let length = numbers.below(made.len() + 1)?;
@@ -285,21 +292,21 @@ fn read_groups(
         if members.is_empty() || (algorithm == Algorithm::Bsdiff4 && members.len() != 1) {
             return Err(PackError::Form("a group has too few or too many files"));
         }
-        if fresh.iter().fold(0, |sum: u64, length| sum.saturating_add(*length)) > bytes {
+        if literals.iter().fold(0, |sum: u64, length| sum.saturating_add(*length)) > bytes {
             return Err(PackError::Form("a group has more fresh bytes than bytes"));
         }
         // Each group's are no more than its files, the sum of which the caller holds against what was signed.
-        let from = fresh_at;
-        fresh_at = std::array::from_fn(|number| from[number].saturating_add(fresh[number]));
-        let fresh = std::array::from_fn(|number| from[number]..fresh_at[number]);
-        groups.push(Group { algorithm, span, fresh, members });
+        let from = literals_at;
+        literals_at = std::array::from_fn(|number| from[number].saturating_add(literals[number]));
+        let literals = std::array::from_fn(|number| from[number]..literals_at[number]);
+        groups.push(Group { algorithm, span, literals, members });
     }
-    let mut fresh: [Fresh; STREAMS] = Default::default();
-    for (stream, length) in fresh.iter_mut().zip(fresh_at).filter(|(_, length)| *length > 0) {
-        *stream = Fresh { span: span(numbers.next()?)?, length };
+    let mut literals: [Literals; STREAMS] = Default::default();
+    for (stream, length) in literals.iter_mut().zip(literals_at).filter(|(_, length)| *length > 0) {
+        *stream = Literals { span: span(numbers.next()?)?, length };
     }
     match at == end && seen.iter().all(|seen| *seen) {
-        true => Ok((groups, fresh)),
+        true => Ok((groups, literals)),
         false => Err(PackError::Form("its groups are not all of it")),
     }
 }

@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use super::plan::Plan;
 use super::{Choice, MakeOptions, MakePackError, Tree, read};
 use crate::delta::coder::STREAMS;
-use crate::delta::forecast::ReadAt;
 use crate::delta::pack::group::{self, Alignment, Class, Contents};
-use crate::delta::pack::{Algorithm, apply, fresh};
+use crate::delta::pack::{Algorithm, apply, literals};
+use crate::delta::prediction::ReadAt;
 use crate::model::{Digest, Hasher, RelativePath};
 use crate::parallel;
 
@@ -43,7 +43,7 @@ pub struct Coded {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// How many fresh bytes it leaves to each shared stream.
-    pub fresh: [u64; STREAMS],
+    pub literals: [u64; STREAMS],
     /// For each member, its share of what the group costs.
     pub shares: Vec<f64>,
 }
@@ -78,16 +78,16 @@ pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOption
 /// Which jobs leave their fresh bytes to the shared streams. Those with fewest have the heavy model, as far as time allows, and unless
 /// they are a small part of all, where it would save less than a hundredth; on what is dense it could save nothing.
 fn apart(jobs: &[Job], alignments: &[Option<Alignment>], most_heavy: u64) -> Vec<bool> {
-    let fresh = |(number, alignment): (usize, &Option<Alignment>)| Some((alignment.as_ref()?.fresh(), number));
-    let mut order: Vec<(u64, usize)> = alignments.iter().enumerate().filter_map(fresh).collect();
+    let literals = |(number, alignment): (usize, &Option<Alignment>)| Some((alignment.as_ref()?.literals(), number));
+    let mut order: Vec<(u64, usize)> = alignments.iter().enumerate().filter_map(literals).collect();
     order.sort_unstable();
     let dense = |number: usize| jobs[number].class == Class::Dense;
-    let all: u64 = order.iter().filter(|(_, number)| !dense(*number)).map(|(fresh, _)| fresh).sum();
+    let all: u64 = order.iter().filter(|(_, number)| !dense(*number)).map(|(literals, _)| literals).sum();
     let most_heavy = if all > most_heavy.saturating_mul(SMALL_PART) { 0 } else { most_heavy };
     let mut apart = vec![false; jobs.len()];
     let mut total = 0;
-    for (fresh, number) in order {
-        total += if dense(number) { 0 } else { fresh };
+    for (literals, number) in order {
+        total += if dense(number) { 0 } else { literals };
         apart[number] = dense(number) || total > most_heavy;
     }
     apart
@@ -118,15 +118,15 @@ pub fn code(
     })?;
     let mut lengths = [0; STREAMS];
     for (coded, _) in &coded {
-        lengths.iter_mut().zip(coded.fresh).for_each(|(sum, length)| *sum += length);
+        lengths.iter_mut().zip(coded.literals).for_each(|(sum, length)| *sum += length);
     }
     let mut all = Vec::with_capacity(coded.len());
     let mut shared = lengths.map(|length| Vec::with_capacity(usize::try_from(length).unwrap_or(0)));
-    for (coded, fresh) in coded {
+    for (coded, literals) in coded {
         all.push(coded);
-        shared.iter_mut().zip(fresh).for_each(|(shared, fresh)| shared.extend(fresh));
+        shared.iter_mut().zip(literals).for_each(|(shared, literals)| shared.extend(literals));
     }
-    Ok((all, pack_fresh(shared, options)?, lengths))
+    Ok((all, pack_literals(shared, options)?, lengths))
 }
 
 /// Does `work` with each job, the heaviest first, on as many cores as memory allows.
@@ -151,13 +151,14 @@ fn each<T: Send>(
 }
 
 /// The shared streams, proved like the groups. Each is given up as soon as it is packed.
-fn pack_fresh(streams: Left, options: MakeOptions) -> Result<Left, MakePackError> {
+fn pack_literals(streams: Left, options: MakeOptions) -> Result<Left, MakePackError> {
     let streams = streams.map(Mutex::new);
     let take = |number: usize| std::mem::take(&mut *streams[number].lock().unwrap_or_else(PoisonError::into_inner));
     let memory = options.memory / options.threads.clamp(1, STREAMS) as u64;
     let work = |(): &mut (), number: &usize| -> Result<(), MakePackError> {
         let bytes = take(*number);
-        let packed = if bytes.is_empty() { bytes } else { fresh::pack(bytes, *number, memory).map_err(MakePackError::Fresh)? };
+        let packed =
+            if bytes.is_empty() { bytes } else { literals::pack(bytes, *number, memory).map_err(MakePackError::Literals)? };
         *streams[*number].lock().unwrap_or_else(PoisonError::into_inner) = packed;
         Ok(())
     };
@@ -227,12 +228,12 @@ impl Job {
         let total = loaded.target.len().max(1) as f64;
         let mut refused = None;
         for (algorithm, coarseness) in self.candidates(options.choice) {
-            let (mut bytes, mut fresh) = (Vec::new(), Left::default());
+            let (mut bytes, mut literals) = (Vec::new(), Left::default());
             let coded = match algorithm {
                 Algorithm::Aligned => alignment
                     .take()
                     .map_or_else(|| group::align(contents, apart, coarseness), Ok)
-                    .and_then(|aligned| group::encode(contents, &aligned, apart, (&mut bytes, &mut fresh))),
+                    .and_then(|aligned| group::encode(contents, &aligned, apart, (&mut bytes, &mut literals))),
                 _ => group::encode_otherwise(algorithm, contents, &mut bytes),
             };
             if let Err(error) = coded {
@@ -240,10 +241,10 @@ impl Job {
                 continue;
             }
             // The first that a client can apply is the one wanted most.
-            if comes_back(algorithm, (&bytes, &fresh), contents) {
+            if comes_back(algorithm, (&bytes, &literals), contents) {
                 let shares = loaded.sizes.iter().map(|size| *size as f64 / total).collect();
-                let lengths = fresh.each_ref().map(|fresh| fresh.len() as u64);
-                return Ok((Coded { algorithm, bytes, fresh: lengths, shares }, fresh));
+                let lengths = literals.each_ref().map(|literals| literals.len() as u64);
+                return Ok((Coded { algorithm, bytes, literals: lengths, shares }, literals));
             }
         }
         let path = self.first(plan);
@@ -266,15 +267,15 @@ impl Job {
 }
 
 /// Decodes what was coded: nothing leaves the publisher that does not come back.
-fn comes_back(algorithm: Algorithm, (mut bytes, fresh): (&[u8], &Left), contents: Contents<'_>) -> bool {
+fn comes_back(algorithm: Algorithm, (mut bytes, literals): (&[u8], &Left), contents: Contents<'_>) -> bool {
     let mut hasher = Hasher::default();
     let mut sink = |bytes: &[u8]| {
         hasher.update(bytes);
         Ok(())
     };
-    let mut fresh = fresh.each_ref().map(|fresh| &fresh[..]);
-    let fresh = fresh.each_mut().map(|fresh| fresh as &mut dyn Read);
+    let mut literals = literals.each_ref().map(|literals| &literals[..]);
+    let literals = literals.each_mut().map(|literals| literals as &mut dyn Read);
     let memory = apply::MEMORY_OF_A_GROUP;
-    let decoded = group::decode(algorithm, contents.bases, contents.lengths, (&mut bytes, fresh), memory, &mut sink);
+    let decoded = group::decode(algorithm, contents.bases, contents.lengths, (&mut bytes, literals), memory, &mut sink);
     decoded.is_ok() && hasher.finish() == Digest::of(contents.target)
 }

@@ -17,9 +17,9 @@ use super::group::GroupError;
 use super::outline::{Content, Made, Outline};
 use super::{Algorithm, Group, MAGIC, PackError, numbers, outline_base, write_groups};
 use crate::delta::align::{self, Options};
+use crate::delta::base_selection;
 use crate::delta::coder::{self, CoderError, Nature, STREAMS};
-use crate::delta::forecast::PlainForecast;
-use crate::delta::kin;
+use crate::delta::prediction::PlainPredictor;
 use crate::model::{Digest, Manifest, RelativePath};
 
 /// A release's files.
@@ -107,7 +107,7 @@ pub enum MakePackError {
     },
     /// A file that may be what another one descends from cannot be read.
     #[error("cannot find what the new files descend from")]
-    Kin(#[from] kin::KinError),
+    BaseFile(#[from] base_selection::BaseSelectionError),
     /// The pack cannot be written.
     #[error("cannot write the patch pack")]
     Write(#[source] io::Error),
@@ -130,7 +130,7 @@ pub enum MakePackError {
     },
     /// What groups share cannot be packed, or does not come back: a fault of this program.
     #[error("cannot pack the fresh bytes of the patch")]
-    Fresh(#[source] io::Error),
+    Literals(#[source] io::Error),
 }
 
 /// Writes the pack that leads from `old` to `new` to `out`. `progress` is told the bytes of old and new files that
@@ -144,16 +144,16 @@ pub fn make(
 ) -> Result<MadePack, MakePackError> {
     let plan = Plan::new(old, new)?;
     let jobs = jobs::plan(&plan, (old, new), options)?;
-    let (coded, shared, fresh) = jobs::code(&plan, &jobs, (old, new), options, progress)?;
+    let (coded, shared, literals) = jobs::code(&plan, &jobs, (old, new), options, progress)?;
     let mut groups = Vec::new();
-    let (mut at, mut fresh_at) = (0, [0; STREAMS]);
+    let (mut at, mut literals_at) = (0, [0; STREAMS]);
     for (job, coded) in jobs.iter().zip(&coded) {
         let span = at..at + coded.bytes.len() as u64;
         at = span.end;
-        let from = fresh_at;
-        fresh_at = std::array::from_fn(|number| from[number] + coded.fresh[number]);
-        let fresh = std::array::from_fn(|number| from[number]..fresh_at[number]);
-        groups.push(Group { algorithm: coded.algorithm, span, fresh, members: job.members.clone() });
+        let from = literals_at;
+        literals_at = std::array::from_fn(|number| from[number] + coded.literals[number]);
+        let literals = std::array::from_fn(|number| from[number]..literals_at[number]);
+        groups.push(Group { algorithm: coded.algorithm, span, literals, members: job.members.clone() });
     }
     let lengths = shared.each_ref().map(Vec::len);
     let head = write_outline(&plan.outline, (old.manifest(), new.manifest()), &groups, lengths)?;
@@ -164,7 +164,7 @@ pub fn make(
     for stream in &shared {
         out.write_all(stream).map_err(MakePackError::Write)?;
     }
-    let shares = std::array::from_fn(|number| lengths[number] as f64 / fresh[number].max(1) as f64);
+    let shares = std::array::from_fn(|number| lengths[number] as f64 / literals[number].max(1) as f64);
     let verdicts = plan.verdicts(old.manifest(), &jobs, &coded, shares);
     let made: Vec<&Made> = plan.outline.made().map(|(_, made)| made).collect();
     Ok(MadePack {
@@ -181,7 +181,7 @@ fn write_outline(
     outline: &Outline,
     (base, target): (&Manifest, &Manifest),
     groups: &[Group],
-    fresh: [usize; STREAMS],
+    literals: [usize; STREAMS],
 ) -> Result<Vec<u8>, MakePackError> {
     let digests: Vec<Digest> = outline.made().filter_map(|(path, _)| Some(target.file_manifest.get(path)?.hash)).collect();
     if outline.manifest(base, &digests)? != *target {
@@ -189,16 +189,16 @@ fn write_outline(
     }
     let json = target.to_json().map_err(PackError::from)?;
     let mut streams = outline.write(base)?;
-    write_groups(&mut streams.numbers, groups, fresh);
+    write_groups(&mut streams.numbers, groups, literals);
     let old = outline_base(base)?;
     let joined = [&streams.head[..], &streams.names, &streams.numbers].concat();
     let unwritable = |error: CoderError| MakePackError::Outline(PackError::Outline(error));
     let steps = align::align(&old, &joined, &Options::text()).map_err(|error| unwritable(error.into()))?;
-    let fresh = steps.iter().map(|step| step.fresh).sum();
-    let options = coder::Options::for_target(Nature::Text, joined.len() as u64, fresh);
+    let literals = steps.iter().map(|step| step.literals).sum();
+    let options = coder::Options::for_target(Nature::Text, joined.len() as u64, literals);
     let mut packed = Vec::new();
-    let mut forecast = PlainForecast::new(&old);
-    coder::encode(&old, &joined, &steps, options, &mut forecast, (&mut packed, &mut Default::default())).map_err(unwritable)?;
+    let mut predictor = PlainPredictor::new(&old);
+    coder::encode(&old, &joined, &steps, options, &mut predictor, (&mut packed, &mut Default::default())).map_err(unwritable)?;
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&Digest::of(&json).as_bytes()[..4]);
     for length in [packed.len(), streams.head.len(), streams.names.len(), streams.numbers.len()] {

@@ -7,8 +7,8 @@ use std::io;
 
 use super::jobs::{Coded, Job};
 use super::{MakePackError, Tree, Verdict};
+use crate::delta::base_selection::{self, Relation};
 use crate::delta::coder::STREAMS;
-use crate::delta::kin::{self, Relation};
 use crate::delta::pack::outline::{Content, Fate, Made, Outline};
 use crate::model::{Manifest, RelativePath};
 
@@ -24,7 +24,7 @@ impl Plan {
     /// Compares two trees.
     pub fn new(old: &dyn Tree, new: &dyn Tree) -> Result<Self, MakePackError> {
         let (base, target) = (old.manifest(), new.manifest());
-        let mut kin = kin_of(old, new)?;
+        let mut base_file = base_of(old, new)?;
         let mut fates = BTreeMap::new();
         for (path, entry) in &target.file_manifest {
             let own = base.file_manifest.get(path).filter(|old| old.has_bytes());
@@ -32,7 +32,7 @@ impl Plan {
                 (Some(target), _) => Content::Link(target.clone()),
                 _ if entry.size == 0 => Content::Empty,
                 (_, Some(own)) if own.hash == entry.hash => Content::Old(path.clone()),
-                _ => match kin.remove(path) {
+                _ => match base_file.remove(path) {
                     Some((other, Relation::Unchanged | Relation::Moved)) => Content::Old(other),
                     found => Content::Made(Made { size: entry.size, base: found.map(|(base, _)| base) }),
                 },
@@ -49,8 +49,8 @@ impl Plan {
     pub fn verdicts(&self, base: &Manifest, jobs: &[Job], coded: &[Coded], shared: [f64; STREAMS]) -> Vec<Verdict> {
         let mut shares = HashMap::new();
         for (job, coded) in jobs.iter().zip(coded) {
-            let fresh: f64 = coded.fresh.iter().zip(shared).map(|(fresh, shared)| *fresh as f64 * shared).sum();
-            let bytes = coded.bytes.len() as f64 + fresh;
+            let literals: f64 = coded.literals.iter().zip(shared).map(|(literals, shared)| *literals as f64 * shared).sum();
+            let bytes = coded.bytes.len() as f64 + literals;
             for (number, share) in job.members.iter().zip(&coded.shares) {
                 shares.insert(&self.made[*number].0, (coded.algorithm, (bytes * share) as u64));
             }
@@ -102,22 +102,22 @@ impl Plan {
 }
 
 /// For each new or changed file the old one that it descends from.
-fn kin_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (RelativePath, Relation)>, MakePackError> {
-    fn files(manifest: &Manifest) -> Vec<kin::File<'_>> {
+fn base_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (RelativePath, Relation)>, MakePackError> {
+    fn files(manifest: &Manifest) -> Vec<base_selection::File<'_>> {
         manifest
             .files_with_bytes()
-            .map(|(path, entry)| kin::File { path: path.as_str(), size: entry.size, digest: *entry.hash.as_bytes() })
+            .map(|(path, entry)| base_selection::File { path: path.as_str(), size: entry.size, digest: *entry.hash.as_bytes() })
             .collect()
     }
     let (olds, new_files) = (files(old.manifest()), files(new.manifest()));
-    let mut read = |side: kin::Side, path: &str| {
+    let mut read = |side: base_selection::Side, path: &str| {
         let path: RelativePath = path.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        if side == kin::Side::Old { old.read(&path) } else { new.read(&path) }
+        if side == base_selection::Side::Old { old.read(&path) } else { new.read(&path) }
     };
-    let found = kin::find(&olds, &new_files, kin::Limits::default(), &mut read)?;
+    let found = base_selection::find(&olds, &new_files, base_selection::Limits::default(), &mut read)?;
     let mut bases = HashMap::new();
-    for (file, kin) in new_files.iter().zip(found) {
-        let paths = kin.map(|kin| (olds[kin.base].path.parse(), kin.relation));
+    for (file, base_file) in new_files.iter().zip(found) {
+        let paths = base_file.map(|base_file| (olds[base_file.base].path.parse(), base_file.relation));
         if let (Ok(path), Some((Ok(base), relation))) = (file.path.parse(), paths) {
             bases.insert(path, (base, relation));
         }

@@ -46,7 +46,7 @@ impl Outcome {
 fn find_with(old: &Tree, new: &Tree, limits: Limits) -> Outcome {
     let (old_files, new_files) = (files(old), files(new));
     let mut reads = Vec::new();
-    let kin = find(&old_files, &new_files, limits, &mut |side, path| {
+    let bases = find(&old_files, &new_files, limits, &mut |side, path| {
         reads.push((side, path.to_owned()));
         Ok(if side == Side::Old { old[path].clone() } else { new[path].clone() })
     })
@@ -56,8 +56,8 @@ fn find_with(old: &Tree, new: &Tree, limits: Limits) -> Outcome {
     once.dedup();
     assert_eq!(once.len(), reads.len(), "a file was read twice");
     let name = |index: usize| old_files[index].path.to_owned();
-    let found = new_files.iter().zip(kin).filter_map(|(file, kin)| {
-        let Kin { base, relation, second, .. } = kin?;
+    let found = new_files.iter().zip(bases).filter_map(|(file, bases)| {
+        let BaseFile { base, relation, second, .. } = bases?;
         Some((file.path.to_owned(), Found { base: name(base), relation, second: second.map(name) }))
     });
     Outcome { found: found.collect(), reads }
@@ -263,5 +263,5 @@ fn an_unreadable_file_is_named() {
     let old = tree(&[("a", b"old")]);
     let new = tree(&[("a", b"new")]);
     let result = find(&files(&old), &files(&new), Limits::default(), &mut |_, _| Err(io::ErrorKind::PermissionDenied.into()));
-    assert!(matches!(result, Err(KinError::Read { path, .. }) if path == "a"));
+    assert!(matches!(result, Err(BaseSelectionError::Read { path, .. }) if path == "a"));
 }

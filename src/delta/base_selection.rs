@@ -84,7 +84,7 @@ pub enum Relation {
 
 /// A new file's kin. Old files are given by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kin {
+pub struct BaseFile {
     /// The best base.
     pub base: usize,
     /// How it was recognised.
@@ -97,7 +97,7 @@ pub struct Kin {
 
 /// Why kin were not found.
 #[derive(Debug, thiserror::Error)]
-pub enum KinError {
+pub enum BaseSelectionError {
     /// A file cannot be read.
     #[error("{path} cannot be read")]
     Read {
@@ -116,30 +116,35 @@ pub type Read<'a> = dyn FnMut(Side, &str) -> io::Result<Vec<u8>> + 'a;
 ///
 /// Both are whole trees, unchanged files included: what is gone and what stays is told by them. `None` means that no old file helps; so
 /// it does for an empty file that was not there or not empty. Errors are those of `read`.
-pub fn find(old: &[File<'_>], new: &[File<'_>], limits: Limits, read: &mut Read<'_>) -> Result<Vec<Option<Kin>>, KinError> {
+pub fn find(
+    old: &[File<'_>],
+    new: &[File<'_>],
+    limits: Limits,
+    read: &mut Read<'_>,
+) -> Result<Vec<Option<BaseFile>>, BaseSelectionError> {
     let mut search = Search::new(old, new, limits);
-    let mut kin: Vec<Option<Kin>> = (0..new.len()).map(|index| search.same_content(index)).collect();
-    let open: Vec<usize> = (0..new.len()).filter(|index| kin[*index].is_none() && new[*index].size > 0).collect();
+    let mut bases: Vec<Option<BaseFile>> = (0..new.len()).map(|index| search.same_content(index)).collect();
+    let open: Vec<usize> = (0..new.len()).filter(|index| bases[*index].is_none() && new[*index].size > 0).collect();
     if open.is_empty() {
-        return Ok(kin);
+        return Ok(bases);
     }
     let vanished = search.vanished().into_iter().map(|index| (Side::Old, index));
     search.read(vanished.chain(open.iter().map(|index| (Side::New, *index))).collect(), read)?;
     for index in &open {
-        kin[*index] = search.best(*index);
+        bases[*index] = search.best(*index);
     }
-    let unexplained: Vec<usize> = open.into_iter().filter(|index| !kin[*index].is_some_and(|kin| explains(&kin))).collect();
+    let unexplained: Vec<usize> = open.into_iter().filter(|index| !bases[*index].is_some_and(|bases| explains(&bases))).collect();
     let siblings: BTreeSet<usize> = unexplained.iter().flat_map(|index| search.siblings(*index)).collect();
     search.read(siblings.into_iter().map(|index| (Side::Old, index)).collect(), read)?;
     for index in unexplained {
-        kin[index] = search.best(index);
+        bases[index] = search.best(index);
     }
-    Ok(kin)
+    Ok(bases)
 }
 
 /// Whether nothing better needs to be looked for among unchanged old files.
-fn explains(kin: &Kin) -> bool {
-    kin.relation == Relation::SamePath || kin.similarity.is_none_or(|similarity| similarity >= 500)
+fn explains(bases: &BaseFile) -> bool {
+    bases.relation == Relation::SamePath || bases.similarity.is_none_or(|similarity| similarity >= 500)
 }
 
 /// What an old file is worth to a new one.
@@ -178,7 +183,7 @@ struct Search<'a> {
     /// Old files by each of [`keys`].
     old_by_name: HashMap<String, Vec<usize>>,
     /// Old files by shelf, in the order of their paths.
-    old_by_shelf: HashMap<String, Vec<usize>>,
+    old_by_folder_key: HashMap<String, Vec<usize>>,
     /// Samples of old files with their files, ascending.
     samples: Vec<(u64, usize)>,
 }
@@ -195,7 +200,7 @@ impl<'a> Search<'a> {
         let new_names = new.iter().map(|file| Name::new(file.path)).collect();
         let mut in_order: Vec<usize> = (0..old.len()).collect();
         in_order.sort_by_key(|index| old[*index].path);
-        let (mut old_by_digest, mut old_by_name, mut old_by_shelf) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mut old_by_digest, mut old_by_name, mut old_by_folder_key) = (HashMap::new(), HashMap::new(), HashMap::new());
         for index in in_order {
             let list: &mut Vec<usize> = old_by_digest.entry(old[index].digest).or_default();
             list.push(index);
@@ -203,7 +208,7 @@ impl<'a> Search<'a> {
                 let list: &mut Vec<usize> = old_by_name.entry(key).or_default();
                 list.push(index);
             }
-            let list: &mut Vec<usize> = old_by_shelf.entry(old_names[index].shelf()).or_default();
+            let list: &mut Vec<usize> = old_by_folder_key.entry(old_names[index].folder_key()).or_default();
             list.push(index);
         }
         let by_path = |files: &'a [File<'a>]| files.iter().enumerate().map(|(index, file)| (file.path, index)).collect();
@@ -219,13 +224,13 @@ impl<'a> Search<'a> {
             new_by_path: by_path(new),
             old_by_digest,
             old_by_name,
-            old_by_shelf,
+            old_by_folder_key,
             samples: Vec::new(),
         }
     }
 
     /// The old file with the same bytes; of several the nearest.
-    fn same_content(&self, index: usize) -> Option<Kin> {
+    fn same_content(&self, index: usize) -> Option<BaseFile> {
         let file = &self.new[index];
         let unchanged = self.old_by_path.get(file.path).filter(|old| self.old[**old].digest == file.digest);
         let (base, relation) = match unchanged {
@@ -238,7 +243,7 @@ impl<'a> Search<'a> {
                 (*base, Relation::Moved)
             }
         };
-        Some(Kin { base, relation, similarity: Some(SAME), second: None })
+        Some(BaseFile { base, relation, similarity: Some(SAME), second: None })
     }
 
     /// Old files whose content is nowhere in the new tree: what new files most likely descend from.
@@ -248,7 +253,7 @@ impl<'a> Search<'a> {
     }
 
     /// Reads and sketches files that are not sketched yet, as far as the limits go.
-    fn read(&mut self, mut files: Vec<(Side, usize)>, read: &mut Read<'_>) -> Result<(), KinError> {
+    fn read(&mut self, mut files: Vec<(Side, usize)>, read: &mut Read<'_>) -> Result<(), BaseSelectionError> {
         let (old, new) = (self.old, self.new);
         let file = |(side, index): (Side, usize)| match side {
             Side::Old => &old[index],
@@ -266,7 +271,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.limits.all -= size;
-            let content = read(side, path).map_err(|source| KinError::Read { path: path.to_owned(), source })?;
+            let content = read(side, path).map_err(|source| BaseSelectionError::Read { path: path.to_owned(), source })?;
             *sketch = Some(Sketch::of(&content));
         }
         let sketches = self.old_sketches.iter().enumerate().filter_map(|(index, sketch)| Some((index, sketch.as_ref()?)));
@@ -276,7 +281,7 @@ impl<'a> Search<'a> {
     }
 
     /// The best base of a new file without the same content anywhere, as far as is known.
-    fn best(&self, index: usize) -> Option<Kin> {
+    fn best(&self, index: usize) -> Option<BaseFile> {
         let new = &self.new[index];
         let mut proposed: BTreeSet<usize> = self.alike_by_name(index).collect();
         proposed.extend(self.alike_by_content(index));
@@ -285,7 +290,7 @@ impl<'a> Search<'a> {
             let old = &self.old[candidate.old];
             (candidate.score(), Reverse(old.size.abs_diff(new.size)), Reverse(old.path))
         };
-        let best = candidates.iter().filter(|candidate| self.is_kin(candidate, index)).max_by_key(order)?;
+        let best = candidates.iter().filter(|candidate| self.is_base(candidate, index)).max_by_key(order)?;
         let addition = |candidate: &&Candidate| {
             let sketches = (&self.new_sketches[index], &self.old_sketches[best.old], &self.old_sketches[candidate.old]);
             let (Some(new), Some(first), Some(second)) = sketches else { return 0 };
@@ -294,7 +299,7 @@ impl<'a> Search<'a> {
         };
         let others = candidates.iter().filter(|candidate| candidate.old != best.old && addition(candidate) >= LEAST_ADDITION);
         let second = others.max_by_key(|candidate| (addition(candidate), order(candidate)));
-        Some(Kin {
+        Some(BaseFile {
             base: best.old,
             relation: if best.nearness == SAME { Relation::SamePath } else { Relation::Descends },
             similarity: best.similarity,
@@ -312,7 +317,7 @@ impl<'a> Search<'a> {
     }
 
     /// Whether a candidate is more than a guess.
-    fn is_kin(&self, candidate: &Candidate, index: usize) -> bool {
+    fn is_base(&self, candidate: &Candidate, index: usize) -> bool {
         let old = &self.old[candidate.old];
         let replaced = candidate.nearness == RENUMBERED && !self.new_by_path.contains_key(old.path);
         candidate.nearness == SAME || candidate.is_alike() || replaced && are_commensurate(old.size, self.new[index].size)
@@ -344,10 +349,10 @@ impl<'a> Search<'a> {
     /// the order of the same folder.
     fn siblings(&self, index: usize) -> Vec<usize> {
         let (new, name) = (&self.new[index], &self.new_names[index]);
-        let shelf = self.old_by_shelf.get(&name.shelf()).map_or(&[][..], Vec::as_slice);
-        let place = shelf.partition_point(|old| self.old[*old].path < new.path);
+        let folder_key = self.old_by_folder_key.get(&name.folder_key()).map_or(&[][..], Vec::as_slice);
+        let place = folder_key.partition_point(|old| self.old[*old].path < new.path);
         let half = LARGEST_SEARCH / 2;
-        let beside = &shelf[place.saturating_sub(half)..shelf.len().min(place + half)];
+        let beside = &folder_key[place.saturating_sub(half)..folder_key.len().min(place + half)];
         let found: BTreeSet<usize> = self.alike_by_name(index).chain(beside.iter().copied()).collect();
         let unread = |old: &usize| self.old_sketches[*old].is_none() && are_commensurate(self.old[*old].size, new.size);
         let mut found: Vec<usize> = found.into_iter().filter(unread).collect();

@@ -11,7 +11,7 @@ use super::reference::{self, Origin, Reference};
 use super::sequence::Sequences;
 use super::translation::Translation;
 use crate::delta::align::Step;
-use crate::delta::forecast::{Chunk, Forecast, ReadAt, UNSURE};
+use crate::delta::prediction::{Chunk, Predictor, ReadAt, UNSURE};
 
 /// Places in the memory of recent targets.
 const MEMORY: usize = 1 << 16;
@@ -60,7 +60,7 @@ impl Translations {
         let mut translations = Self { targets, images, pairs };
         let mut new_at: u64 = 0;
         for step in steps {
-            new_at = new_at.saturating_add(step.fresh);
+            new_at = new_at.saturating_add(step.literals);
             translations.add(program, step, new_at);
             new_at = new_at.saturating_add(step.length);
         }
@@ -138,7 +138,7 @@ impl Translations {
 }
 
 /// Old bytes with references moved to where their targets are now.
-pub struct NativeForecast<'a> {
+pub struct NativePredictor<'a> {
     blocks: Blocks<'a>,
     program: &'a Program,
     translations: Translations,
@@ -150,7 +150,7 @@ pub struct NativeForecast<'a> {
     target: usize,
 }
 
-impl<'a> NativeForecast<'a> {
+impl<'a> NativePredictor<'a> {
     /// A forecast from the old bytes, the images in them, and what the encoder gives: steps, and hints about the targets, which
     /// have the given lengths. An error when the hints are none.
     pub fn new(
@@ -234,7 +234,7 @@ impl<'a> NativeForecast<'a> {
     }
 }
 
-impl Forecast for NativeForecast<'_> {
+impl Predictor for NativePredictor<'_> {
     fn next(&mut self, new_at: u64, old_at: u64, buffer: &mut [u8]) -> io::Result<Chunk> {
         self.pending = None;
         let plain = |this: &mut Self, length: usize, buffer: &mut [u8]| {
@@ -272,12 +272,12 @@ impl Forecast for NativeForecast<'_> {
             Some(followed) => (translated, followed == translated || !self.sequences.better(kind)),
             None => (translated, exact),
         };
-        let forecast = match reference.origin {
+        let predictor = match reference.origin {
             // A function whose end is not known is as long as before.
             Origin::Length(_) if !exact => value,
             origin => reference::value(layout, here, origin, target, |address| self.translate(pair, address).0),
         };
-        reference::replace(kind, bytes, forecast);
+        reference::replace(kind, bytes, predictor);
         self.pending =
             Some(Pending { kind, pair, new, here, target: reference.target, exact, origin: reference.origin, translated, value });
         Ok(Chunk { length: size, kind: if sure { kind } else { kind | UNSURE } })

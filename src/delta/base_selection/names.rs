@@ -36,7 +36,7 @@ impl<'a> Name<'a> {
     }
 
     /// The folder and what kind of file it is, without versions and hashes.
-    pub fn shelf(&self) -> String {
+    pub fn folder_key(&self) -> String {
         format!("{}/*.{}", self.folders.join("/"), self.extension())
     }
 

@@ -69,7 +69,7 @@ pub const KINDS: u8 = 64;
 pub const UNSURE: u8 = 32;
 
 /// Predicts the bytes of copy regions.
-pub trait Forecast {
+pub trait Predictor {
     /// The next chunk of the copy region: the predicted bytes for `new_at..`, whose old counterpart is `old_at..`, at most
     /// `buffer.len()` of them. The caller asks for no byte past the region's end. Plain runs are as long as possible, a field
     /// (4 or 8 bytes) is a chunk of its own and whole. Errors are those of reading the old bytes.
@@ -79,18 +79,18 @@ pub trait Forecast {
 }
 
 /// The old bytes as they are.
-pub struct PlainForecast<'a> {
+pub struct PlainPredictor<'a> {
     old: &'a dyn ReadAt,
 }
 
-impl<'a> PlainForecast<'a> {
+impl<'a> PlainPredictor<'a> {
     /// A forecast from `old`.
     pub fn new(old: &'a dyn ReadAt) -> Self {
         Self { old }
     }
 }
 
-impl Forecast for PlainForecast<'_> {
+impl Predictor for PlainPredictor<'_> {
     fn next(&mut self, _new_at: u64, old_at: u64, buffer: &mut [u8]) -> io::Result<Chunk> {
         self.old.read_at(old_at, buffer)?;
         Ok(Chunk { length: buffer.len(), kind: 0 })
