@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kuzflow::engine::mailbox::{self, Emitter};
 use kuzflow::engine::protocol::{Command, Event, Phase};
-use kuzflow::launcher::{Language, WindowOptions, notify, open};
+use kuzflow::gui::{Language, WindowOptions, notify, open};
 use kuzflow::model::Version;
 use kuzflow::settings::{Renderer, Theme};
 

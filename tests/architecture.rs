@@ -48,10 +48,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "threads",
         ],
     ),
-    ("launcher", &["model", "host", "settings", "engine", "threads"]),
+    ("gui", &["model", "host", "settings", "engine", "threads"]),
     ("publish", &["causes", "model", "host", "settings", "durable", "parallel", "container", "delta", "trust"]),
     ("server", &["causes", "https", "model", "host", "settings", "durable", "trust", "publish"]),
-    ("demo", &["causes", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "launcher"]),
+    ("demo", &["causes", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "gui"]),
     (
         "cli",
         &[
@@ -69,7 +69,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "desktop",
             "engine",
-            "launcher",
+            "gui",
             "publish",
             "server",
             "demo",
@@ -148,8 +148,8 @@ fn imports_run_one_way() {
 #[test]
 fn libraries_stay_in_their_rooms() {
     let homes: &[(&str, &[&str])] = &[
-        ("egui", &["launcher"]),
-        ("eframe", &["launcher"]),
+        ("egui", &["gui"]),
+        ("eframe", &["gui"]),
         ("reqwest", &["fetch", "https", "server"]),
         ("tough", &["trust", "publish"]),
         ("axum", &["server", "cli", "demo"]),
@@ -157,7 +157,7 @@ fn libraries_stay_in_their_rooms() {
         ("mdns_sd", &["peers"]),
         ("hyper", &["peers", "server"]),
         ("clap", &["cli"]),
-        ("rfd", &["launcher"]),
+        ("rfd", &["gui"]),
     ];
     let mut broken = Vec::new();
     for (room, path, code) in sources() {

@@ -12,7 +12,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use kuzflow::engine::mailbox;
 use kuzflow::engine::protocol::{ClosingWait, Command, Event, Phase, ProblemKind};
-use kuzflow::launcher::{Language, Notification, NotificationOptions, Told, ViewState};
+use kuzflow::gui::{Language, Notification, NotificationOptions, Told, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 use windows::{ENGLISH, Look, Shown};

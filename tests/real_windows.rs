@@ -34,7 +34,7 @@ fn main() {
 mod windows {
     use kuzflow::engine::mailbox;
     use kuzflow::engine::protocol::{Command, Event, Phase};
-    use kuzflow::launcher::{self, Language, WindowOptions};
+    use kuzflow::gui::{self, Language, WindowOptions};
     use kuzflow::model::Version;
     use kuzflow::settings::{Renderer, Theme};
 
@@ -77,13 +77,13 @@ mod windows {
             };
             let state = scenes::state(scene, Language::English);
             let ended = if kind == "small" {
-                launcher::notify(options, handle.clone(), state).map(|notified| format!("{:?}", notified.told))
+                gui::notify(options, handle.clone(), state).map(|notified| format!("{:?}", notified.told))
             } else if system {
-                launcher::notify_by_system(&options, &handle, state).map(|notified| format!("{:?}", notified.told))
+                gui::notify_by_system(&options, &handle, state).map(|notified| format!("{:?}", notified.told))
             } else {
-                launcher::open(options, handle.clone(), state).map(|closed| format!("{:?}", closed.reason))
+                gui::open(options, handle.clone(), state).map(|closed| format!("{:?}", closed.reason))
             };
-            launcher::catch_up();
+            gui::catch_up();
             handle.send(Command::Quit);
             commands.join().unwrap();
             println!("ended {title} {ended:?} {}", own_memory());

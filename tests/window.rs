@@ -13,7 +13,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use image::RgbaImage;
 use kuzflow::engine::mailbox;
 use kuzflow::engine::protocol::{Command, Event, FilesHeld, NoUpdate, NodeState, Phase, ProblemKind};
-use kuzflow::launcher::{CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState};
+use kuzflow::gui::{CloseReason, Dialog, DialogOptions, Language, Picked, Texts, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 use windows::{ENGLISH, Look, Shown};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Ending;
 use super::streams::{error_line, write_line};
 use crate::engine::protocol::Problem;
-use crate::launcher::texts::Texts;
+use crate::gui::texts::Texts;
 use crate::model::happened::{Conflict, Happened};
 use crate::plain;
 

@@ -19,8 +19,8 @@ use crate::engine::reminder::{Reminder, Step};
 use crate::engine::schedule::{Check, Input, Outcome, Rules};
 use crate::engine::supervisor::{self, FailedStart};
 use crate::engine::watch::{self, Watch};
+use crate::gui::{self, Told, ViewState};
 use crate::host;
-use crate::launcher::{self, Told, ViewState};
 use crate::model::happened::Happened;
 use crate::model::{Offer, Version};
 use crate::settings::CheckTime;
@@ -308,7 +308,7 @@ impl<'a> Resident<'a> {
     fn look(&mut self) {
         let Some(check) = self.due().take() else { return };
         self.asked = true;
-        launcher::catch_up();
+        gui::catch_up();
         if self.handle.phase().is_at_rest() {
             (self.may_fetch, self.own_check) = (check.prefetch, true);
             tracing::info!(reason = ?check.reason, "looking for a release");

@@ -22,8 +22,8 @@ use crate::engine::mailbox::{Handle, WindowPart};
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::engine::repair;
+use crate::gui::{self, ViewState};
 use crate::host;
-use crate::launcher::{self, ViewState};
 use crate::look;
 use crate::model::ContainerId;
 use crate::settings::CheckTime;
@@ -258,7 +258,7 @@ fn start_and_wait(context: &Context, options: Options, output: &Output) -> Endin
 fn told(context: &Context, options: Options, output: &Output, problem: &Problem) -> Ending {
     let ending = output.problem(problem);
     if !options.headless {
-        launcher::show_problem(window_options(context, options), problem);
+        gui::show_problem(window_options(context, options), problem);
     }
     ending
 }
@@ -280,7 +280,7 @@ pub fn without_settings(
     if !options.headless {
         let active = home.and_then(|home| home.active().ok()).map(|(_, record)| record.display_name);
         let app_name = active.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
-        launcher::show_problem(nameless_window_options(app_name, options), &problem);
+        gui::show_problem(nameless_window_options(app_name, options), &problem);
     }
     told
 }

@@ -9,8 +9,8 @@ use crate::engine::context::Context;
 use crate::engine::instance::Instance;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event};
+use crate::gui::{self, Language, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
 use crate::host;
-use crate::launcher::{self, Language, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
 use crate::look;
 use crate::model::Offer;
 use crate::model::plan::Way;
@@ -73,11 +73,11 @@ fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Annou
 type Notify = fn(WindowOptions, &Handle, ViewState) -> Result<Notified, WindowError>;
 
 fn by_window(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<Notified, WindowError> {
-    launcher::notify(window, handle.clone(), view)
+    gui::notify(window, handle.clone(), view)
 }
 
 fn by_system(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<Notified, WindowError> {
-    launcher::notify_by_system(&window, handle, view)
+    gui::notify_by_system(&window, handle, view)
 }
 
 /// The first of these ways that is to be had; if none is, the whole window is what is left.
@@ -151,7 +151,7 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Option
     let state = context.home.state().unwrap_or_default();
     let window = window_options(context, options);
     let app_name = window.app_name.clone();
-    match launcher::open(window, handle.clone(), view) {
+    match gui::open(window, handle.clone(), view) {
         Ok(closed) => {
             tracing::info!(?closed, "window closed");
             if let Some(details) = closed.choices.details {
@@ -169,7 +169,7 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Option
             tracing::error!(error = &error as &dyn std::error::Error, "no window");
             handle.refuse_wanted();
             // The message waits for a click; the app does not wait for that.
-            let tell = move || launcher::tell_no_window(&app_name, &Texts::new(options.language));
+            let tell = move || gui::tell_no_window(&app_name, &Texts::new(options.language));
             if let Err(error) = threads::spawn("message", tell) {
                 tracing::warn!(%error, "nor can it be told");
             }

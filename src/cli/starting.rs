@@ -13,7 +13,7 @@ use super::streams::error_line;
 use crate::engine::context::Context;
 use crate::engine::mailbox::{self, Handle};
 use crate::engine::protocol::{Event, Phase};
-use crate::launcher::ViewState;
+use crate::gui::ViewState;
 use crate::threads;
 
 /// From here on a start takes long: nobody waits five seconds without a word, and a window needs some time to open.

@@ -11,9 +11,9 @@ use super::Ending;
 use super::output::Output;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Event, How, Mended, NodeState, Phase, Progress, Repaired, Unmended};
-use crate::launcher::texts::Texts;
-use crate::launcher::view_state::step;
-use crate::launcher::{repaired_subtitle, repaired_title};
+use crate::gui::texts::Texts;
+use crate::gui::view_state::step;
+use crate::gui::{repaired_subtitle, repaired_title};
 use crate::model::plan::Way;
 use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Offer, Plan};
@@ -309,7 +309,7 @@ impl Bars {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::Language;
+    use crate::gui::Language;
     use crate::model::plan::{FileCounts, Reason};
     use crate::model::{SignedPatch, Version};
     use serde_json::json;

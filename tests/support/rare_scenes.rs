@@ -4,8 +4,8 @@ use kuzflow::engine::protocol::{
     ClosingWait, Event, FaultKind, FilesHeld, How, Mended, NoUpdate, NodeProgress, NodeState, Phase, Problem, ProblemKind,
     Progress, Repaired, Unmended,
 };
-use kuzflow::launcher::ViewState;
-use kuzflow::launcher::texts::Language;
+use kuzflow::gui::ViewState;
+use kuzflow::gui::texts::Language;
 use kuzflow::model::happened::Happened;
 use kuzflow::model::{Offer, Version};
 

@@ -6,8 +6,8 @@ use kuzflow::engine::protocol::{
     ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress,
     NodeState, Phase, Problem, ProblemKind, Progress, SwapObstacle,
 };
-use kuzflow::launcher::ViewState;
-use kuzflow::launcher::texts::Language;
+use kuzflow::gui::ViewState;
+use kuzflow::gui::texts::Language;
 use kuzflow::model::digest::Digest;
 use kuzflow::model::happened::{Conflict, Failure, Happened, Notice};
 use kuzflow::model::patch::{Patch, SignedPatch};

@@ -6,9 +6,9 @@ use egui_kittest::{Harness, HarnessBuilder, TestRenderer};
 use image::RgbaImage;
 use kuzflow::engine::mailbox::EngineEnd;
 use kuzflow::engine::protocol::{Command, Event};
-use kuzflow::launcher::Language;
-use kuzflow::launcher::rasteriser::{Canvas, Rasteriser};
-use kuzflow::launcher::theme;
+use kuzflow::gui::Language;
+use kuzflow::gui::rasteriser::{Canvas, Rasteriser};
+use kuzflow::gui::theme;
 use kuzflow::settings::Theme;
 
 /// How a window looks.

@@ -11,7 +11,7 @@ use crate::cli::own::Own;
 use crate::cli::place::Place;
 use crate::cli::{Ending, run};
 use crate::engine::driver;
-use crate::launcher::texts::{Language, Texts};
+use crate::gui::texts::{Language, Texts};
 
 /// The demo: prepare, install the old release, then update to the new one, in the window or in the terminal.
 pub(super) fn demo(

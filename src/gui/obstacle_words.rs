@@ -34,7 +34,7 @@ fn name(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::Language;
+    use crate::gui::Language;
 
     fn obstacles(codes: &[&str]) -> Vec<SwapObstacle> {
         let obstacle = |code: &&str| SwapObstacle {

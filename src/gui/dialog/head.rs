@@ -4,10 +4,10 @@ use egui::{RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::{Dialog, Page, offer, versions};
 use crate::engine::protocol::{ClosingWait, NoUpdate, Phase, ProblemKind};
-use crate::launcher::texts::Language;
-use crate::launcher::theme::{self, Palette};
-use crate::launcher::widgets::{self, Emphasis, Mark};
-use crate::launcher::{fonts, icons, repaired_subtitle, repaired_title};
+use crate::gui::texts::Language;
+use crate::gui::theme::{self, Palette};
+use crate::gui::widgets::{self, Emphasis, Mark};
+use crate::gui::{fonts, icons, repaired_subtitle, repaired_title};
 use crate::settings::Theme;
 
 /// A longer title is written in smaller letters, characters.

@@ -6,8 +6,8 @@ use egui::{RichText, Ui};
 
 use super::{Dialog, shortened};
 use crate::engine::protocol::{ClosingWait, Problem, ProblemKind};
-use crate::launcher::theme::{self, Palette};
-use crate::launcher::widgets::{self, Bar, Emphasis};
+use crate::gui::theme::{self, Palette};
+use crate::gui::widgets::{self, Bar, Emphasis};
 use crate::model::Version;
 
 impl Dialog {

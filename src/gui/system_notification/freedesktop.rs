@@ -9,7 +9,7 @@ use zbus::zvariant::Value;
 use zbus::{Connection, MatchRule, Message as Signal, MessageStream};
 
 use super::{Answer, Message, Messenger};
-use crate::launcher::WindowError;
+use crate::gui::WindowError;
 use crate::threads;
 
 const SERVICE: &str = "org.freedesktop.Notifications";

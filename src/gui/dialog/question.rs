@@ -4,8 +4,8 @@ use egui::RichText;
 
 use super::{Dialog, Page};
 use crate::engine::protocol::{Command, InstalledVersion, Phase};
-use crate::launcher::theme::{self, Palette};
-use crate::launcher::widgets::{self, Emphasis};
+use crate::gui::theme::{self, Palette};
+use crate::gui::widgets::{self, Emphasis};
 use crate::model::ContainerId;
 
 /// What waits for a second click.

@@ -2,12 +2,12 @@
 
 use super::Told;
 use crate::engine::protocol::{ClosingWait, Phase};
-use crate::launcher::texts::Texts;
-use crate::launcher::view_state::{ViewState, step};
+use crate::gui::texts::Texts;
+use crate::gui::view_state::{ViewState, step};
 
 /// What the window shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::launcher) enum Face {
+pub(in crate::gui) enum Face {
     /// A release can be fetched: now or later.
     Offer,
     /// It is on its way.
@@ -22,7 +22,7 @@ pub(in crate::launcher) enum Face {
 
 /// A step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::launcher) enum Step {
+pub(in crate::gui) enum Step {
     /// Chosen, and not begun yet.
     Preparing,
     /// Bytes are coming.
@@ -38,7 +38,7 @@ pub(in crate::launcher) enum Step {
 }
 
 /// The face of a state, or how the notification has ended. `chosen`: "now" was chosen of what is on offer.
-pub(in crate::launcher) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told> {
+pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
         Phase::Offered { .. } | Phase::Checking => Step::Preparing,
@@ -65,7 +65,7 @@ pub(in crate::launcher) fn face(view: &ViewState, chosen: bool) -> Result<Face, 
 }
 
 /// The end that everybody hopes for, unless something is left that should be read.
-pub(in crate::launcher) fn done(view: &ViewState) -> Told {
+pub(in crate::gui) fn done(view: &ViewState) -> Told {
     let nothing_to_read = view.happened.is_empty() && view.notice.is_none();
     if nothing_to_read || view.finished() { Told::Done } else { Told::Details }
 }
@@ -132,7 +132,7 @@ impl Step {
 mod tests {
     use super::*;
     use crate::engine::protocol::{Event, NoUpdate, Problem, ProblemKind};
-    use crate::launcher::Language;
+    use crate::gui::Language;
     use crate::model::Version;
     use crate::model::happened::{Happened, Notice};
 

@@ -62,7 +62,7 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::Language;
+    use crate::gui::Language;
     use crate::model::Version;
 
     #[test]

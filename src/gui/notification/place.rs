@@ -1,6 +1,6 @@
 //! Where the small window stands: at the lower right of what bars leave of the screen. Pure, in pixels of the desktop.
 
-use crate::launcher::screen::Screen;
+use crate::gui::screen::Screen;
 
 /// From the edges of the free part of the screen, points.
 const MARGIN: f64 = 10.0;

@@ -154,7 +154,7 @@ fn whole(count: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::Language;
+    use crate::gui::Language;
 
     fn plan(way: Way, bytes: u64) -> Plan {
         let files = FileCounts { cloned: 1521, patched: 9, fetched: 2 };

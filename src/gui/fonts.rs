@@ -95,7 +95,7 @@ impl<P: FontProvider> FontProvider for Guarded<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::theme;
+    use crate::gui::theme;
 
     #[test]
     fn a_broken_provider_is_asked_only_once() {

@@ -6,8 +6,8 @@ use egui::{Response, RichText, Ui};
 
 use super::outcome::monospaced;
 use super::{Dialog, middle_left_out};
-use crate::launcher::theme::{self, Palette};
-use crate::launcher::widgets::{self, Emphasis, Mark};
+use crate::gui::theme::{self, Palette};
+use crate::gui::widgets::{self, Emphasis, Mark};
 use crate::model::Version;
 use crate::model::happened::{Conflict, Happened, Notice};
 

@@ -7,7 +7,7 @@ use egui::{Align2, Color32, RichText, Stroke, StrokeKind, Ui};
 
 use super::{Dialog, Page};
 use crate::engine::protocol::Command;
-use crate::launcher::theme::{self, Palette};
+use crate::gui::theme::{self, Palette};
 use crate::model::release::BUNDLE_EXTENSION;
 
 /// What the system's file dialog says.

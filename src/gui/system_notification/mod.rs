@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::engine::mailbox;
     use crate::engine::protocol::Command;
-    use crate::launcher::Language;
+    use crate::gui::Language;
     use crate::model::Version;
 
     /// Answers as it was told to, and tells the engine's story along the way.

@@ -4,10 +4,10 @@ use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, RichText, Role, Ui, WidgetInfo};
 
 use super::Dialog;
-use crate::launcher::texts::{Language, Texts};
-use crate::launcher::theme::{self, Palette};
-use crate::launcher::view_state::NodeView;
-use crate::launcher::widgets::{self, Mark};
+use crate::gui::texts::{Language, Texts};
+use crate::gui::theme::{self, Palette};
+use crate::gui::view_state::NodeView;
+use crate::gui::widgets::{self, Mark};
 use crate::model::Offer;
 use crate::model::transfer::PEER_REGION;
 

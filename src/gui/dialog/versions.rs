@@ -5,10 +5,10 @@ use egui::{RichText, Ui};
 use super::Dialog;
 use super::question::Question;
 use crate::engine::protocol::{Command, InstalledVersion, KeptFiles};
-use crate::launcher::texts::Texts;
-use crate::launcher::theme::{self, Palette};
-use crate::launcher::view_state::ViewState;
-use crate::launcher::widgets::{self, Emphasis, Mark};
+use crate::gui::texts::Texts;
+use crate::gui::theme::{self, Palette};
+use crate::gui::view_state::ViewState;
+use crate::gui::widgets::{self, Emphasis, Mark};
 
 /// Title and subtitle.
 pub(super) fn headline(texts: &Texts, view: &ViewState) -> (String, String, Option<Mark>) {

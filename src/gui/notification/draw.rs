@@ -6,9 +6,9 @@ use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, Str
 use super::face::{Face, Step, done};
 use super::{HEIGHT, Notification, RADIUS, STRIP, Told, WIDTH};
 use crate::engine::protocol::{ClosingWait, Phase};
-use crate::launcher::view_state::Action;
-use crate::launcher::widgets::{self, Bar, Emphasis};
-use crate::launcher::{fonts, theme};
+use crate::gui::view_state::Action;
+use crate::gui::widgets::{self, Bar, Emphasis};
+use crate::gui::{fonts, theme};
 
 /// Between the window's edge and its contents, points.
 const SIDE: f32 = 10.0;

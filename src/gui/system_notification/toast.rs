@@ -12,7 +12,7 @@ use windows::UI::Notifications::{
 use windows::core::{HSTRING, IInspectable, Interface};
 
 use super::{Answer, Message, Messenger};
-use crate::launcher::WindowError;
+use crate::gui::WindowError;
 
 /// Who shows the messages, in Windows' list of programs that do; a program without a package must be in it.
 const SHOWN_BY: &str = "Kuzflow.Launcher";

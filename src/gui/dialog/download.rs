@@ -5,9 +5,9 @@ use egui::{Color32, RichText, Ui};
 use super::Dialog;
 use super::offer::NOTES_FRAME;
 use crate::engine::protocol::{NodeState, Phase};
-use crate::launcher::theme::{self, Palette};
-use crate::launcher::view_state::{NodeView, step};
-use crate::launcher::widgets::{self, Bar};
+use crate::gui::theme::{self, Palette};
+use crate::gui::view_state::{NodeView, step};
+use crate::gui::widgets::{self, Bar};
 use crate::model::transfer::PEER_REGION;
 
 /// A longer time is no estimate, seconds.

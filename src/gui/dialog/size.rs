@@ -4,8 +4,8 @@
 use egui::{Pos2, Rect, Vec2, ViewportCommand, pos2, vec2};
 
 use super::{Dialog, Page};
-use crate::launcher::screen::{AROUND, BARS, LEAST};
-use crate::launcher::theme;
+use crate::gui::screen::{AROUND, BARS, LEAST};
+use crate::gui::theme;
 
 /// Of a window for an update, points.
 const UPDATE: Vec2 = vec2(theme::WIDTH, 600.0);
