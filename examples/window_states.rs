@@ -46,7 +46,7 @@ fn main() {
         details: false,
     };
     if arguments.iter().any(|argument| argument == "--small") {
-        println!("{:?}", notify(options, handle, state).map(|notified| notified.told));
+        println!("{:?}", notify(options, handle, state).map(|notified| notified.outcome));
     } else {
         println!("{:?}", open(options, handle, state));
     }

@@ -109,7 +109,7 @@ fn launched(launch: &Launch, root: &Path) -> Command {
     command
 }
 
-fn told(output: &Output) -> serde_json::Value {
+fn reported(output: &Output) -> serde_json::Value {
     assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -151,17 +151,20 @@ fn a_built_app_starts_from_anywhere_both_ways() {
         [("launch", launched(launch, &root)), ("script", Command::new(script)), ("link", Command::new(&link))]
     {
         let output = command.args(ARGUMENTS).output().unwrap();
-        let told = told(&output);
-        assert_eq!(told["arguments"], serde_json::json!(ARGUMENTS), "{way}");
-        assert_eq!(told["folder"].as_str().unwrap(), root.join("app").to_str().unwrap(), "{way}");
-        assert_eq!(told["environment"]["KUZFLOW_HOME"].as_str().unwrap(), root.to_str().unwrap(), "{way}");
-        assert_eq!(told["environment"]["KUZFLOW_VERSION"], "1.2.3", "{way}");
-        assert!(told["environment"]["PYTHONPATH"].is_null() && told["environment"]["PYTHONHOME"].is_null(), "{way}: {told}");
-        assert!(Path::new(told["program"].as_str().unwrap()).starts_with(&root), "{way}: {told}");
-        assert!(Path::new(told["standard_library"].as_str().unwrap()).starts_with(&root), "{way}: {told}");
+        let reported = reported(&output);
+        assert_eq!(reported["arguments"], serde_json::json!(ARGUMENTS), "{way}");
+        assert_eq!(reported["folder"].as_str().unwrap(), root.join("app").to_str().unwrap(), "{way}");
+        assert_eq!(reported["environment"]["KUZFLOW_HOME"].as_str().unwrap(), root.to_str().unwrap(), "{way}");
+        assert_eq!(reported["environment"]["KUZFLOW_VERSION"], "1.2.3", "{way}");
+        assert!(
+            reported["environment"]["PYTHONPATH"].is_null() && reported["environment"]["PYTHONHOME"].is_null(),
+            "{way}: {reported}"
+        );
+        assert!(Path::new(reported["program"].as_str().unwrap()).starts_with(&root), "{way}: {reported}");
+        assert!(Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root), "{way}: {reported}");
         // The bytecode of the package was used, and still names the source where it now is.
-        assert!(Path::new(told["helper"].as_str().unwrap()).is_file(), "{way}: {told}");
-        assert_eq!(told["helper_code"].as_str().unwrap(), root.join("app/helper.py").to_str().unwrap(), "{way}");
+        assert!(Path::new(reported["helper"].as_str().unwrap()).is_file(), "{way}: {reported}");
+        assert_eq!(reported["helper_code"].as_str().unwrap(), root.join("app/helper.py").to_str().unwrap(), "{way}");
     }
     let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());
     assert!(verification.is_whole() && verification.extra.is_empty(), "running the app changed it: {verification:?}");
@@ -231,11 +234,11 @@ fn the_session_does_not_reach_the_containers_python_nor_that_python_other_progra
         session(&mut script, &Launch { without: Vec::new(), ..launch.clone() });
         for mut command in [command, script] {
             let output = command.output().unwrap();
-            let told = told(&output);
+            let reported = reported(&output);
             let inside = |place: &serde_json::Value| Path::new(place.as_str().unwrap()).starts_with(&root);
-            assert!(inside(&told["json"]) && inside(&told["helper"]), "{entry}: {told}");
-            assert!(told["own"].as_array().unwrap().iter().all(inside), "{entry}: {told}");
-            let others = told["others"].as_object().unwrap();
+            assert!(inside(&reported["json"]) && inside(&reported["helper"]), "{entry}: {reported}");
+            assert!(reported["own"].as_array().unwrap().iter().all(inside), "{entry}: {reported}");
+            let others = reported["others"].as_object().unwrap();
             for (name, value) in others.iter().filter(|(name, _)| !["KUZFLOW_HOME", "PWD", "OLDPWD"].contains(&name.as_str())) {
                 let first = value.as_str().unwrap().split(':').next().unwrap();
                 assert!(!Path::new(first).starts_with(&root), "{entry}: other programs see {name}={value}");

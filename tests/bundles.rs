@@ -178,10 +178,10 @@ fn what_is_made_is_whole_and_always_the_same() {
     let make = |request: &BundleRequest| publisher.project.bundle(request, &out);
     assert!(matches!(make(&request("9.0.0")), Err(PublishError::NoSuchRelease { .. })));
     let elsewhere = BundleRequest { platforms: vec!["Windows_AMD64".parse().unwrap()], ..request("1.0.0") };
-    let told = |made: Result<_, PublishError>| made.map(|_| ()).unwrap_err().to_string();
-    assert_eq!(told(make(&elsewhere)), "1.0.0 is published for Linux_x86_64 (channel stable) only");
+    let reported = |made: Result<_, PublishError>| made.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(reported(make(&elsewhere)), "1.0.0 is published for Linux_x86_64 (channel stable) only");
     let beta = BundleRequest { channel: Some("beta".to_owned()), ..request("1.0.0") };
-    assert!(told(make(&beta)).contains("channel stable"));
+    assert!(reported(make(&beta)).contains("channel stable"));
     // A disk that lost a bit is noticed before anybody carries the file away.
     let targets = std::fs::read_dir(publisher.project.repository().join("targets")).unwrap();
     let package =

@@ -136,11 +136,11 @@ fn a_shortcut_passes_the_systems_own_checks_and_goes_again() {
     entries.sort();
     assert_eq!(entries.len(), 3);
     for entry in &entries {
-        let told = fs::read_to_string(entry).unwrap();
-        assert!(told.contains("\nName=示例 Sample\n") && told.contains("\nComment[zh_CN]="), "{told}");
+        let reported = fs::read_to_string(entry).unwrap();
+        assert!(reported.contains("\nName=示例 Sample\n") && reported.contains("\nComment[zh_CN]="), "{reported}");
         // What CI installs; without it the texts are still checked against a reader of our own.
         if let Ok(output) = Command::new("desktop-file-validate").arg(entry).output() {
-            assert!(output.status.success(), "{}\n{told}", String::from_utf8_lossy(&output.stdout));
+            assert!(output.status.success(), "{}\n{reported}", String::from_utf8_lossy(&output.stdout));
         }
     }
     let removed = machine.say(&["shortcut", "--remove"]);

@@ -128,8 +128,8 @@ fn the_app_starts_without_network_window_pointer_or_settings() {
     drop(node);
     let starts = |world: &World, what: &str| {
         let output = world.launcher(&["run"]).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(told.contains("version=1.0.0"), "{what}: {told} {}", String::from_utf8_lossy(&output.stderr));
+        let reported = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(reported.contains("version=1.0.0"), "{what}: {reported} {}", String::from_utf8_lossy(&output.stderr));
     };
     world.configure(&["127.0.0.1:9"], "[update]\ndelay_seconds = 0\n");
     starts(&world, "no network");
@@ -265,8 +265,8 @@ fn killed_at_any_time_the_next_run_converges() {
         update.wait().unwrap();
         // Whatever was going on: the app starts, in the old version or in the new one, whole.
         world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
-        let told = String::from_utf8_lossy(&world.launcher(&["run"]).output().unwrap().stdout).into_owned();
-        assert!(told.contains("version=1.0.0") || told.contains("version=2.0.0"), "round {round}: {told}");
+        let reported = String::from_utf8_lossy(&world.launcher(&["run"]).output().unwrap().stdout).into_owned();
+        assert!(reported.contains("version=1.0.0") || reported.contains("version=2.0.0"), "round {round}: {reported}");
         let verify = world.say(&["verify"]);
         assert_eq!(verify.code, 0, "round {round}: {:?}", verify.result);
         world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 40_000_000\n");
@@ -487,8 +487,8 @@ fn a_disk_that_fills_on_the_way_leaves_the_old_version_and_recovers() {
     let update = said(&update.wait_with_output().unwrap());
     assert_eq!((update.code, update.result["problem"]["kind"].as_str()), (1, Some("disk_full")), "{}", update.errors);
     world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
-    let told = world.launcher(&["run"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&told.stdout).contains("version=1.0.0"), "the app starts on a full disk");
+    let reported = world.launcher(&["run"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&reported.stdout).contains("version=1.0.0"), "the app starts on a full disk");
     fs::remove_file(filler).unwrap();
     world.configure(&[&node.address], "");
     assert_eq!(world.say(&["update"]).code, 0);
@@ -505,8 +505,8 @@ fn the_app_starts_from_a_read_only_home() {
     assert_eq!(world.say(&["update"]).code, 0);
     world.release("2.0.0", MEGABYTE);
     disk.remount("ro");
-    let told = world.launcher(&["run"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&told.stdout).contains("version=1.0.0"), "{}", String::from_utf8_lossy(&told.stderr));
+    let reported = world.launcher(&["run"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&reported.stdout).contains("version=1.0.0"), "{}", String::from_utf8_lossy(&reported.stderr));
     assert_eq!(world.say(&["update"]).result["problem"]["kind"], "disk_error");
     disk.remount("rw");
     assert_eq!(world.say(&["update"]).code, 0);
@@ -528,16 +528,16 @@ fn updated_in_the_real_window() {
         .spawn()
         .unwrap();
     let window = display.window("Sample").expect("the window opens by itself");
-    let told = || fs::read_to_string(&log).unwrap();
-    until("the app was started before the window", || told().contains("version=1.0.0"));
+    let reported = || fs::read_to_string(&log).unwrap();
+    until("the app was started before the window", || reported().contains("version=1.0.0"));
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
     display.press_until(&window, "Return", || world.log().contains("Downloading"));
     until("installed, and chosen for the next start", || active().contains("pending"));
-    assert!(!told().contains("version=2.0.0"));
+    assert!(!reported().contains("version=2.0.0"));
     until("the window hears of it", || world.log().contains("Ready {"));
     std::thread::sleep(Duration::from_millis(500));
     display.press_until(&window, "Return", || world.log().contains("Closing {"));
-    until("restarted in the new version", || told().contains("version=2.0.0"));
+    until("restarted in the new version", || reported().contains("version=2.0.0"));
     assert!(display.goes("Sample"), "the window is gone");
     until("only the new version runs", || {
         let list = world.say(&["list"]).result;
@@ -569,7 +569,7 @@ fn updated_from_the_small_window_beside_the_app() {
     let window = display.window("Sample").expect("the small window opens by itself");
     // Under the pointer it stays, however long this takes.
     display.point_at(display::SCREEN.0 - 100, display::SCREEN.1 - 50);
-    let told = || fs::read_to_string(&log).unwrap();
+    let reported = || fs::read_to_string(&log).unwrap();
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap();
     let right = display::SCREEN.0 - 10;
     until("it stands at the right", || {
@@ -584,11 +584,11 @@ fn updated_from_the_small_window_beside_the_app() {
     let (x, y) = (place.left + place.width - 40, place.top + place.height / 2 - 16);
     display.click_until(x, y, || world.log().contains("Downloading"));
     until("installed, and chosen for the next start", || active().contains("pending"));
-    assert!(!told().contains("version=2.0.0"));
+    assert!(!reported().contains("version=2.0.0"));
     until("the window hears of it", || world.log().contains("Ready {"));
     std::thread::sleep(Duration::from_millis(1000));
     display.click_until(x, y, || world.log().contains("Closing {"));
-    until("restarted in the new version", || told().contains("version=2.0.0"));
+    until("restarted in the new version", || reported().contains("version=2.0.0"));
     assert!(display.goes("Sample"), "the window is gone");
     launcher.kill().unwrap();
     launcher.wait().unwrap();

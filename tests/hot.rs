@@ -179,9 +179,9 @@ impl Running {
                 return line;
             }
             let left = end.saturating_duration_since(Instant::now());
-            let told =
+            let reported =
                 || lines.iter().filter(|line| !line.contains(" second ")).map(String::as_str).collect::<Vec<_>>().join("\n");
-            assert!(!left.is_zero(), "never heard {text:?}:\n{}", told());
+            assert!(!left.is_zero(), "never heard {text:?}:\n{}", reported());
             lines = self.lines.1.wait_timeout(lines, left).unwrap().0;
         }
     }
@@ -380,9 +380,9 @@ fn answer(address: &str, bytes: &[u8]) -> String {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     // The other side may close before all was sent.
     let _ = stream.write_all(bytes);
-    let mut told = Vec::new();
-    let _ = stream.read_to_end(&mut told);
-    String::from_utf8_lossy(&told).into_owned()
+    let mut reported = Vec::new();
+    let _ = stream.read_to_end(&mut reported);
+    String::from_utf8_lossy(&reported).into_owned()
 }
 
 #[test]
@@ -398,8 +398,8 @@ fn whoever_does_not_know_the_token_gets_nothing_and_disturbs_nobody() {
     // The same user without the token, or with another.
     let hello = |token: &str| frame(&format!(r#"{{"protocol": 1, "id": 0, "type": "hello", "token": {token}}}"#));
     for wrong in ["\"\"", "null", "7", "\"0123456789abcdef0123456789abcdef\"", &format!("\"{}\"", &token[..31])] {
-        let told = answer(&address, &hello(wrong));
-        assert!(told.contains(r#""code":"token""#) && !told.contains("update"), "{told}");
+        let reported = answer(&address, &hello(wrong));
+        assert!(reported.contains(r#""code":"token""#) && !reported.contains("update"), "{reported}");
     }
     // Something else before the first message, a browser's words, what is too long, and noise: closed without a word.
     assert!(answer(&address, &frame(r#"{"protocol": 1, "id": 1, "type": "restart"}"#)).contains(r#""code":"hello""#));

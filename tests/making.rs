@@ -44,16 +44,16 @@ fn build(world: &World, version: u64) -> PathBuf {
 fn publish(world: &World, version: u64, more: &[&str]) -> Said {
     let package = build(world, version);
     let repo = world.path("publisher");
-    let told = say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
-    assert!([0, 3].contains(&told.code), "{}", told.errors);
-    told
+    let reported = say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
+    assert!([0, 3].contains(&reported.code), "{}", reported.errors);
+    reported
 }
 
 /// (from, to, status) of each pack that was told.
 fn packs(said: &Said) -> Vec<(String, String, String)> {
     let field = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
-    let told = said.events.iter().filter(|event| event["event"] == "pack");
-    told.map(|event| (field(event, "from"), field(event, "to"), field(event, "status"))).collect()
+    let reported = said.events.iter().filter(|event| event["event"] == "pack");
+    reported.map(|event| (field(event, "from"), field(event, "to"), field(event, "status"))).collect()
 }
 
 fn made(pairs: &[(u64, u64)], status: &str) -> Vec<(String, String, String)> {
@@ -123,10 +123,10 @@ fn publishing_makes_packs_from_the_releases_before() {
     let packs_now = listed(&world);
     assert_eq!(packs_now.keys().collect::<Vec<_>>(), ["1.0.0 → 2.0.0", "1.0.0 → 3.0.0", "2.0.0 → 3.0.0"]);
     // From 2 to 3 only a module changed that a running app can take over; from 1 to 2 the words as well.
-    let told =
+    let reported =
         |pair: &str| (packs_now[pair]["patch"]["requires_restart"].clone(), packs_now[pair]["patch"]["hot_swappable"].clone());
-    assert_eq!(told("2.0.0 → 3.0.0"), (json!(false), json!(1)));
-    assert_eq!(told("1.0.0 → 2.0.0"), (json!(true), json!(1)));
+    assert_eq!(reported("2.0.0 → 3.0.0"), (json!(false), json!(1)));
+    assert_eq!(reported("1.0.0 → 2.0.0"), (json!(true), json!(1)));
     assert!(packs_now.values().all(|pack| pack["length"].as_u64().unwrap() < 8000), "{packs_now:?}");
     let metadata = tree(&world.path("publisher/repository/metadata"));
     let lists = metadata.iter().filter(|(path, _)| text(path).ends_with(".patches.json"));
@@ -137,9 +137,9 @@ fn publishing_makes_packs_from_the_releases_before() {
     let trees: Vec<&Vec<u8>> =
         targets.iter().filter(|(path, _)| text(path).ends_with("versions.json")).map(|(_, tree)| tree).collect();
     assert_eq!(trees.len(), 1);
-    let told: Value = serde_json::from_slice(trees[0]).unwrap();
+    let reported: Value = serde_json::from_slice(trees[0]).unwrap();
     for (from, to) in [("1.0.0", "2.0.0"), ("2.0.0", "3.0.0")] {
-        assert_eq!(told["version_tree"][to]["patch_size"], packs_now[&format!("{from} → {to}")]["length"]);
+        assert_eq!(reported["version_tree"][to]["patch_size"], packs_now[&format!("{from} → {to}")]["length"]);
     }
 
     // The same again is nothing new.

@@ -96,8 +96,8 @@ fn signed_settings_are_taken_over_and_bad_ones_change_nothing() {
     world.name_nodes(&[&node], "[client.window]\nlanguage = \"en\"\n");
     let output =
         std::process::Command::new(env!("CARGO_BIN_EXE_kuzflow")).args(["list", "--repo"]).arg(&publisher).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("window.language"), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && reported.contains("window.language"), "{reported}");
 }
 
 #[test]
@@ -155,11 +155,11 @@ fn a_password_in_a_nodes_address_is_not_told() {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     };
     for verb in [&["check"][..], &["update"]] {
-        let told = said(verb);
-        assert!(told.contains("1.0.0") && !told.contains("hunter2"), "{told}");
+        let reported = said(verb);
+        assert!(reported.contains("1.0.0") && !reported.contains("hunter2"), "{reported}");
     }
     drop(node);
     world.configure(&["deploy:hunter2@127.0.0.1:9"], "");
-    let told = said(&["check"]);
-    assert!(told.contains("127.0.0.1:9") && !told.contains("hunter2"), "{told}");
+    let reported = said(&["check"]);
+    assert!(reported.contains("127.0.0.1:9") && !reported.contains("hunter2"), "{reported}");
 }

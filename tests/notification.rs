@@ -12,7 +12,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use kuzflow::engine::mailbox;
 use kuzflow::engine::protocol::{ClosingWait, Command, Event, Phase, ProblemKind};
-use kuzflow::gui::{Language, Notification, NotificationOptions, Told, ViewState};
+use kuzflow::gui::{Language, Notification, NotificationEnd, NotificationOptions, ViewState};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 use windows::{ENGLISH, Look, Shown};
@@ -71,8 +71,8 @@ impl Window {
         self.emit(Event::Phase { phase });
     }
 
-    fn told(&self) -> Option<Told> {
-        self.harness.state().told()
+    fn outcome(&self) -> Option<NotificationEnd> {
+        self.harness.state().outcome()
     }
 
     /// Lets so many tenths of a second pass.
@@ -93,13 +93,13 @@ fn an_offer_says_what_it_costs_and_takes_an_answer() {
     }
     assert!(!window.sees("No restart needed"));
     window.click("Update");
-    assert_eq!((window.all_commands(), window.told()), (vec![Command::Start], None));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Start], None));
     assert!(window.sees("Preparing (1/3)"));
 
     let mut window = Window::scene("notification-hot");
     assert!(window.sees("Small update • 1.2 MB") && window.sees("No restart needed"));
     window.click("Later");
-    assert_eq!((window.all_commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Later], Some(NotificationEnd::Declined)));
 
     let window = Window::scene("offer-prefetched");
     assert!(window.sees("Already downloaded"));
@@ -109,15 +109,15 @@ fn an_offer_says_what_it_costs_and_takes_an_answer() {
 fn it_goes_by_itself_unless_the_pointer_is_on_it() {
     let mut window = Window::scene("offer-incremental");
     window.wait(135);
-    assert_eq!(window.told(), None);
+    assert_eq!(window.outcome(), None);
     window.harness.hover_at(egui::pos2(100.0, 40.0));
     window.wait(200);
-    assert_eq!(window.told(), None);
+    assert_eq!(window.outcome(), None);
     window.harness.remove_cursor();
     window.wait(145);
-    assert_eq!(window.told(), None);
+    assert_eq!(window.outcome(), None);
     window.wait(8);
-    assert_eq!((window.told(), window.all_commands()), (Some(Told::TimedOut), vec![]));
+    assert_eq!((window.outcome(), window.all_commands()), (Some(NotificationEnd::TimedOut), vec![]));
 }
 
 #[test]
@@ -135,15 +135,15 @@ fn the_strip_follows_an_update_to_its_end_without_a_restart() {
     assert!(window.sees("Installing (2/3)") && window.sees("File 644 of 1,532"));
     // Work under way waits for nobody.
     window.wait(100);
-    assert_eq!(window.told(), None);
+    assert_eq!(window.outcome(), None);
     window.phase(Phase::Swapping { version: version() });
     assert!(window.sees("Taking over (3/3)"));
     window.phase(Phase::Swapped { version: version(), modules: Vec::new() });
     assert!(window.sees("LabelImg 1.8.6 is in use") && window.sees("No restart needed"));
     window.wait(138);
-    assert_eq!(window.told(), None);
+    assert_eq!(window.outcome(), None);
     window.wait(12);
-    assert_eq!(window.told(), Some(Told::Done));
+    assert_eq!(window.outcome(), Some(NotificationEnd::Done));
     assert_eq!(window.all_commands(), [Command::Start]);
 }
 
@@ -152,7 +152,7 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     let mut window = Window::scene("ready-obstacle");
     assert!(window.sees("LabelImg 1.8.6 is ready") && window.sees("What changed cannot be exchanged while the app runs."));
     window.wait(100);
-    assert_eq!(window.told(), None);
+    assert_eq!(window.outcome(), None);
     window.click("Restart");
     assert_eq!(window.all_commands(), [Command::RestartNow]);
     let closing = |wait| Phase::Closing { version: Some(version()), back: false, wait };
@@ -161,40 +161,40 @@ fn a_restart_is_asked_for_with_the_reason_and_the_question_stays() {
     // The app's person is wanted there: it is said for as long as it takes, and the restart can be put off.
     window.phase(closing(ClosingWait::Person));
     window.wait(200);
-    assert!(window.sees("LabelImg is waiting for you") && window.told().is_none());
+    assert!(window.sees("LabelImg is waiting for you") && window.outcome().is_none());
     window.phase(Phase::Switching { version: version() });
     assert!(window.sees("Restarting (3/3)"));
     window.phase(Phase::Launched { version: version() });
-    assert_eq!(window.told(), Some(Told::Done));
+    assert_eq!(window.outcome(), Some(NotificationEnd::Done));
 
     let mut window = Window::scene("closing-person");
     window.wait(SETTLED);
     window.click("Later");
-    assert_eq!((window.all_commands(), window.told()), (vec![Command::RestartLater], Some(Told::Done)));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::RestartLater], Some(NotificationEnd::Done)));
 
     let mut window = Window::scene("ready");
     window.click("Later");
-    assert_eq!((window.all_commands(), window.told()), (vec![Command::RestartLater], Some(Told::Done)));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::RestartLater], Some(NotificationEnd::Done)));
 }
 
 #[test]
 fn a_download_can_be_stopped_and_everything_else_leads_to_the_dialog() {
     let mut window = Window::scene("strip-downloading");
     window.click("Cancel");
-    assert_eq!((window.all_commands(), window.told()), (vec![Command::Cancel], Some(Told::Declined)));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Cancel], Some(NotificationEnd::Declined)));
 
     let mut window = Window::scene("strip-downloading");
     window.click("Show the whole window");
-    assert_eq!((window.all_commands(), window.told()), (vec![], Some(Told::Details)));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![], Some(NotificationEnd::Details)));
 
     let mut window = Window::scene("strip-downloading");
     window.phase(Phase::Failed { problem: scenes::problem(ProblemKind::DiskFull, "") });
-    assert_eq!(window.told(), Some(Told::Details));
+    assert_eq!(window.outcome(), Some(NotificationEnd::Details));
 
     let mut window = Window::scene("strip-downloading");
     window.engine = None;
     window.wait(2);
-    assert_eq!(window.told(), Some(Told::EngineEnded));
+    assert_eq!(window.outcome(), Some(NotificationEnd::EngineEnded));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_double_click_is_one_answer() {
     let mut window = Window::scene("offer-incremental");
     window.click("Update");
     window.click("Cancel");
-    assert_eq!((window.all_commands(), window.told()), (vec![Command::Start], None));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Start], None));
 }
 
 #[test]
@@ -221,12 +221,12 @@ fn keys_are_enough_once_it_has_them() {
     let mut window = Window::scene("offer-incremental");
     window.harness.key_press(egui::Key::Escape);
     window.wait(2);
-    assert_eq!((window.all_commands(), window.told()), (vec![Command::Later], Some(Told::Declined)));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![Command::Later], Some(NotificationEnd::Declined)));
 
     let mut window = Window::scene("strip-downloading");
     window.harness.key_press(egui::Key::Escape);
     window.wait(2);
-    assert_eq!((window.all_commands(), window.told()), (vec![], None));
+    assert_eq!((window.all_commands(), window.outcome()), (vec![], None));
 
     let mut window = Window::scene("offer-incremental");
     window.harness.get_by_label("Update").focus();

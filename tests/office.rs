@@ -42,8 +42,8 @@ impl Serving {
         let mut child = at(world, home, &["peers", "serve"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self { child, port: told["port"].as_u64().unwrap() }
+        let reported: serde_json::Value = serde_json::from_str(&line).unwrap();
+        Self { child, port: reported["port"].as_u64().unwrap() }
     }
 
     /// The status of an answer to a proper question for content.
@@ -71,8 +71,8 @@ fn configure(world: &World, node: &NodeProcess, known: Option<u64>) {
 
 /// Bytes from neighbours, and from all.
 fn shares(said: &Said) -> (u64, u64) {
-    let mut told = said.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
-    let nodes = told.next_back().map(|event| event["nodes"].as_array().unwrap().clone()).unwrap_or_default();
+    let mut reported = said.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
+    let nodes = reported.next_back().map(|event| event["nodes"].as_array().unwrap().clone()).unwrap_or_default();
     let done = |node: &serde_json::Value| node["done"].as_u64().unwrap();
     let near = nodes.iter().filter(|node| node["region"] == "LAN").map(done).sum();
     (near, nodes.iter().map(done).sum())

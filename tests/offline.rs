@@ -256,8 +256,8 @@ fn killed_at_any_time_the_next_try_converges() {
         std::thread::sleep(Duration::from_millis(random.u64(10..500)));
         let _ = going.kill();
         going.wait().unwrap();
-        let told = starts(&world);
-        assert!(told.contains("version=1.0.0 ") || told.contains("version=2.0.0 "), "round {round}: {told}");
+        let reported = starts(&world);
+        assert!(reported.contains("version=1.0.0 ") || reported.contains("version=2.0.0 "), "round {round}: {reported}");
         assert_eq!(world.say(&["verify"]).code, 0, "round {round}");
     }
     let last = install(&world, &file);

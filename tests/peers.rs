@@ -406,8 +406,8 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     assert_eq!(holders, [here(peer_network.port())]);
     let wanted = contents.iter().map(|content| (Digest::of(content), content.len() as u64)).collect();
     let to = tempfile::tempdir().unwrap();
-    let told = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&told);
+    let reported = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&reported);
     let until = Instant::now() + LIMIT;
     let all = vec![wrong_address, here(peer_network.port())];
     let tell = move |bytes| {
@@ -418,7 +418,7 @@ async fn files_come_from_those_that_have_them_and_only_as_they_were_signed() {
     // connections.
     assert!(placed.iter().all(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest));
     assert!(!placed.iter().any(|(digest, _)| *digest == Digest::of(&contents[3])));
-    assert_eq!(told.load(Ordering::Relaxed), placed.iter().map(|(_, path)| path.metadata().unwrap().len()).sum::<u64>());
+    assert_eq!(reported.load(Ordering::Relaxed), placed.iter().map(|(_, path)| path.metadata().unwrap().len()).sum::<u64>());
     assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), placed.len(), "nothing unproved is left");
     assert!(placed.len() > 3, "{}", placed.len());
 }

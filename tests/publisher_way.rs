@@ -63,8 +63,8 @@ fn a_release_is_one_call_and_says_what_comes_next() {
     // Neither keys nor the repository are in the package.
     let package = fs::read_dir(app.join("kuzflow/packages")).unwrap().next().unwrap().unwrap().path();
     let again = kuzflow(&app, &["inspect", package.to_str().unwrap(), "--json"]);
-    let told: serde_json::Value = serde_json::from_str(again.said.lines().last().unwrap()).unwrap();
-    let files = told["result"]["files"].as_u64().unwrap();
+    let reported: serde_json::Value = serde_json::from_str(again.said.lines().last().unwrap()).unwrap();
+    let files = reported["result"]["files"].as_u64().unwrap();
     assert!(files < 20, "{files} files");
 
     // The same call again changes nothing; another share is told as the next step.
@@ -103,9 +103,9 @@ fn a_trial_sees_what_a_user_would_see_and_nothing_of_the_publishers() {
         .output()
         .unwrap();
     let last = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned();
-    let told: serde_json::Value = serde_json::from_str(&last).unwrap();
-    assert_eq!((output.status.code(), told["result"]["status"].as_str()), (Some(0), Some("done")), "{told}");
-    assert_eq!(told["result"]["wrote"].as_str().map(str::trim), Some("offscreen"));
+    let reported: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert_eq!((output.status.code(), reported["result"]["status"].as_str()), (Some(0), Some("done")), "{reported}");
+    assert_eq!(reported["result"]["wrote"].as_str().map(str::trim), Some("offscreen"));
 }
 
 #[test]

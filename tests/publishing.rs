@@ -341,10 +341,10 @@ fn the_version_tree_tells_what_each_release_changed() {
     publisher.add_packs(&[publisher.pack("1.1.0", "1.2.0", b"a pack of 19 bytes.")]);
     let again = publisher.package("1.2.0", "content of 1.2.0 ");
     assert!(with(&publisher, std::slice::from_ref(&again)).is_empty());
-    let told = publisher.fork();
-    let tell = || told.project.tell_patch_sizes(&told.keyring(), start()).unwrap();
+    let reported = publisher.fork();
+    let tell = || reported.project.tell_patch_sizes(&reported.keyring(), start()).unwrap();
     tell().run().unwrap();
-    assert_eq!(tree(&told)["version_tree"]["1.2.0"]["patch_size"], 19);
+    assert_eq!(tree(&reported)["version_tree"]["1.2.0"]["patch_size"], 19);
     assert!(tell().is_empty(), "it is told already");
     publisher.publish("1.3.0");
     let grown = tree(&publisher);

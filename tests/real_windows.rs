@@ -77,9 +77,9 @@ mod windows {
             };
             let state = scenes::state(scene, Language::English);
             let ended = if kind == "small" {
-                gui::notify(options, handle.clone(), state).map(|notified| format!("{:?}", notified.told))
+                gui::notify(options, handle.clone(), state).map(|notified| format!("{:?}", notified.outcome))
             } else if system {
-                gui::notify_by_system(&options, &handle, state).map(|notified| format!("{:?}", notified.told))
+                gui::notify_by_system(&options, &handle, state).map(|notified| format!("{:?}", notified.outcome))
             } else {
                 gui::open(options, handle.clone(), state).map(|closed| format!("{:?}", closed.reason))
             };
@@ -375,7 +375,7 @@ mod looking {
         assert_eq!((title.as_str(), text.as_str(), actions.len()), ("little 1.8.6 is in use", "No restart needed", 0));
         windows.says("Ok(\"Done\")");
 
-        for (scene, action, command, told) in [
+        for (scene, action, command, outcome) in [
             ("offer-incremental", "1", Some("command Later"), "Declined"),
             ("offer-incremental", "default", None, "Details"),
             ("ready-obstacle", "0", Some("command RestartNow"), ""),
@@ -390,17 +390,17 @@ mod looking {
             if let Some(command) = command {
                 windows.says(command);
             }
-            if !told.is_empty() {
-                windows.says(told);
+            if !outcome.is_empty() {
+                windows.says(outcome);
                 assert_eq!(desktop.call(), Call::Close(id));
             }
         }
 
-        for (reason, told) in [(1, "TimedOut"), (2, "command Later")] {
+        for (reason, outcome) in [(1, "TimedOut"), (2, "command Later")] {
             let windows = open("offer-incremental");
             let (id, ..) = shown(&desktop);
             desktop.closed(id, reason);
-            windows.says(told);
+            windows.says(outcome);
             assert_eq!(desktop.call(), Call::Close(id));
         }
     }

@@ -213,8 +213,12 @@ fn refresh_says_what_launchers_do_not_hear_of() {
     let settings = repo.join("kuzflow.toml");
     let before = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, format!("{before}\n[[nodes]]\nid = \"eu\"\nurl = \"https://eu.example.com/\"\n")).unwrap();
-    let told = refresh();
-    assert!(told.code == 0 && told.errors.contains("[[nodes]]") && told.errors.contains("kuzflow renew"), "{}", told.errors);
+    let reported = refresh();
+    assert!(
+        reported.code == 0 && reported.errors.contains("[[nodes]]") && reported.errors.contains("kuzflow renew"),
+        "{}",
+        reported.errors
+    );
     assert!(fs::read_to_string(repo.join("repository/nodes.json")).unwrap().contains("eu.example.com"));
     assert_eq!(say(&["renew", "--repo", text(&repo)]).code, 0);
     assert!(!refresh().errors.contains("renew"));
@@ -225,8 +229,8 @@ fn init_names_the_server_that_says_when_there_is_something_new() {
     let folder = tempfile::tempdir().unwrap();
     let init = |name: &str, more: &[&str]| {
         let path = folder.path().join(name);
-        let told = say(&[&["init", text(&path), "--app", "sample"], more].concat());
-        (told.code, told.errors, fs::read_to_string(path.join("launcher/launcher.toml")).unwrap_or_default())
+        let reported = say(&[&["init", text(&path), "--app", "sample"], more].concat());
+        (reported.code, reported.errors, fs::read_to_string(path.join("launcher/launcher.toml")).unwrap_or_default())
     };
     let (_, _, local) = init("local", &[]);
     assert!(local.contains("api = \"http://127.0.0.1:8080/\""), "the quick start has push: {local}");
@@ -246,9 +250,9 @@ fn wrong_calls_name_their_fault_and_the_way_out() {
     let repo = world.path("publisher");
     publish(&world, 1);
     let refused = |arguments: &[&str], words: &[&str]| {
-        let told = say(arguments);
-        assert!([1, 2].contains(&told.code), "{arguments:?}: {}", told.errors);
-        assert!(words.iter().all(|word| told.errors.contains(word)), "{arguments:?}: {}", told.errors);
+        let reported = say(arguments);
+        assert!([1, 2].contains(&reported.code), "{arguments:?}: {}", reported.errors);
+        assert!(words.iter().all(|word| reported.errors.contains(word)), "{arguments:?}: {}", reported.errors);
     };
     let (here, nowhere) = (text(&repo), world.path("nowhere"));
     refused(&["apply", text(&nowhere), "--old", here, "--out", "x"], &["the pack", "nowhere"]);

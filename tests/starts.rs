@@ -226,8 +226,8 @@ fn a_disk_that_lets_no_program_start_is_told_and_no_release_is_charged() {
     assert!(mount(&["-o", "remount,noexec"]));
     for _ in 0..3 {
         let output = start(&world);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && told.contains("noexec"), "{told}");
+        let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && reported.contains("noexec"), "{reported}");
     }
     assert_eq!((active(&world).as_str(), failed(&world)), ("1.1.0", Value::Null));
     assert!(mount(&["-o", "remount,exec"]));
@@ -242,10 +242,10 @@ fn a_first_version_that_cannot_start_is_told_in_the_terminal() {
     let (world, _node) = installed("1.0.0", CANNOT_START);
     for _ in 0..2 {
         let output = start(&world);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!((output.status.code(), versions(&output).len()), (Some(1), 1), "{told}");
+        let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), versions(&output).len()), (Some(1), 1), "{reported}");
         for part in ["did not start", "error code 1", "libxcb.so.1"] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(reported.contains(part), "{part}: {reported}");
         }
     }
     assert_eq!(failed(&world), Value::Null, "there is nothing else to start");
@@ -339,12 +339,12 @@ fn migrating(code: &str) -> (World, NodeProcess) {
 fn a_start_that_waits_for_a_migration_says_so_in_the_terminal_and_its_next_one_says_nothing() {
     let (world, _node) = migrating("sleep 5");
     let output = start(&world);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(versions(&output), ["1.1.0"], "{told}");
-    assert_eq!(told.lines().filter(|line| line.contains("1.1.0") && line.contains("Your files")).count(), 1, "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(versions(&output), ["1.1.0"], "{reported}");
+    assert_eq!(reported.lines().filter(|line| line.contains("1.1.0") && line.contains("Your files")).count(), 1, "{reported}");
     let output = start(&world);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!told.contains("Your files"), "{told}");
+    let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!reported.contains("Your files"), "{reported}");
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn an_offer_can_be_taken_put_off_or_skipped() {
 
 #[test]
 fn an_offer_says_which_way_it_takes_and_why() {
-    let told = |scene: &str, texts: &[&str]| {
+    let reported = |scene: &str, texts: &[&str]| {
         let mut window = Window::scene(scene);
         assert!(!window.sees("Method"), "what engineers want to know is in front");
         window.click("Details");
@@ -158,12 +158,12 @@ fn an_offer_says_which_way_it_takes_and_why() {
         }
     };
     let patched = "1,532 files: 1,521 taken over, 9 patched, 2 fetched";
-    told(
+    reported(
         "offer-incremental",
         &["5.4 KB, 99.9% less than the full package", "about 1 second, restart needed", "One patch on top of 1.8.5", patched],
     );
-    told("offer-chain", &["3 patches in a row, starting from 1.8.0", "about 1 second, no restart needed", patched]);
-    told(
+    reported("offer-chain", &["3 patches in a row, starting from 1.8.0", "about 1 second, no restart needed", patched]);
+    reported(
         "offer-entries",
         &[
             "Changed files only, the rest comes from 1.8.4",
@@ -171,8 +171,8 @@ fn an_offer_says_which_way_it_takes_and_why() {
             "12.5 MB, 84% less than the full package",
         ],
     );
-    told("offer-above-threshold", &["Shanghai", "400 Mbps", "Full update", "Too much has changed for a smaller download"]);
-    told("offer", &["Full update", "What changed since your version is not known"]);
+    reported("offer-above-threshold", &["Shanghai", "400 Mbps", "Full update", "Too much has changed for a smaller download"]);
+    reported("offer", &["Full update", "What changed since your version is not known"]);
 }
 
 #[test]
@@ -678,8 +678,8 @@ fn conflicts_are_listed_with_what_lies_beside() {
     assert!(window.sees("3 of your files are kept twice"));
     assert!(window.sees("config/settings.ini") && window.sees("beside it: settings.ini.new-default"));
     window.click("Open folder");
-    let told = "Cannot open the folder /home/user/.local/share/labelimg/containers/labelimg_1.8.5_Linux_x86_64/config";
-    assert!(window.sees(told));
+    let reported = "Cannot open the folder /home/user/.local/share/labelimg/containers/labelimg_1.8.5_Linux_x86_64/config";
+    assert!(window.sees(reported));
     let window = Window::scene("told-many-conflicts");
     assert!(window.sees("and 4 more"));
     assert!(window.sees_part("template-7.json") && !window.sees_part("template-8.json"));

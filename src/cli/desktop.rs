@@ -87,7 +87,7 @@ fn entry(context: &Context, own: &Own) -> Option<Entry> {
 
 /// Makes or removes the shortcut.
 pub fn shortcut(context: &Context, own: &Own, remove: bool, on_desktop: bool, output: &Output) -> Ending {
-    let told = |done: Result<Vec<std::path::PathBuf>, DesktopError>, message: &str, key: &str| match done {
+    let reported = |done: Result<Vec<std::path::PathBuf>, DesktopError>, message: &str, key: &str| match done {
         Ok(paths) => {
             let text = if paths.is_empty() { "shortcut-nothing" } else { message };
             output.say(&output.texts.with(text, &[("app", &name_of(context))]));
@@ -102,7 +102,7 @@ pub fn shortcut(context: &Context, own: &Own, remove: bool, on_desktop: bool, ou
     };
     let folders = host::user_folders();
     if remove {
-        return told(shortcut::remove(&context.home, folders.as_ref(), System::current()), "shortcut-removed", "removed");
+        return reported(shortcut::remove(&context.home, folders.as_ref(), System::current()), "shortcut-removed", "removed");
     }
     let made = match (entry(context, own), &folders) {
         (Some(entry), Some(folders)) => shortcut::make(&entry, &context.home, folders, on_desktop, System::current()),
@@ -112,7 +112,7 @@ pub fn shortcut(context: &Context, own: &Own, remove: bool, on_desktop: bool, ou
     if lacks_desktop && made.is_ok() {
         output.say(&output.texts.get("shortcut-no-desktop"));
     }
-    told(made, "shortcut-made", "written")
+    reported(made, "shortcut-made", "written")
 }
 
 /// What comes after a start or an update, in the background: the shortcut follows the app's name and icon; after the first installation

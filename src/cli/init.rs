@@ -251,8 +251,8 @@ mod tests {
             ("frozen", "kuzflow", false),
             ("src", "src/kuzflow", false),
         ] {
-            let told = is_deleted_by_builds(&at(app), &at(folder));
-            assert_eq!(told.is_some(), is_deleted, "{app} {folder}: {told:?}");
+            let reported = is_deleted_by_builds(&at(app), &at(folder));
+            assert_eq!(reported.is_some(), is_deleted, "{app} {folder}: {reported:?}");
         }
     }
 

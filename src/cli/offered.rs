@@ -9,7 +9,7 @@ use crate::publish::{Offering, Project, PublishError, Standing, terms};
 
 /// Tells each package's standing and terms, and what whoever published should know; gives the same for scripts.
 pub fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
-    let told = offerings.iter().map(|offering| {
+    let reported = offerings.iter().map(|offering| {
         let Offering { release, standing, remarks } = offering;
         let container = &release.container;
         let what = match standing {
@@ -32,7 +32,7 @@ pub fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
         value["warnings"] = json!(remarks);
         value
     });
-    told.collect()
+    reported.collect()
 }
 
 /// Tells how the packages of a version stand now.

@@ -7,7 +7,7 @@ use super::Ending;
 use super::streams::{error_line, write_line};
 use crate::engine::protocol::Problem;
 use crate::gui::texts::Texts;
-use crate::model::happened::{Conflict, Happened};
+use crate::model::incident::{Conflict, Incident};
 use crate::plain;
 
 /// Where words and events go.
@@ -43,9 +43,9 @@ impl Output {
     }
 
     /// What happened while nobody looked, for people: a sentence, and each file that is kept twice.
-    pub fn happened(&self, what: &Happened) {
-        self.say(&self.texts.happened(what));
-        if let Happened::Conflicts { files, .. } = what {
+    pub fn incident(&self, what: &Incident) {
+        self.say(&self.texts.incident(what));
+        if let Incident::Conflicts { files, .. } = what {
             for Conflict { yours, beside } in files {
                 let [yours, beside] = [yours, beside].map(|path| path.display().to_string());
                 self.say(&format!("  {}", self.texts.with("happened-file", &[("yours", &yours), ("beside", &beside)])));

@@ -57,8 +57,8 @@ pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, Failure> {
     }
     let published = packs.publish(&project, &keyring)?;
     let status = if published { "done" } else { "nothing_to_do" };
-    say.result(json!({ "status": status, "packs": packs.told }));
-    let has_all = published || packs.told.iter().all(|pack| pack["status"] == "known");
+    say.result(json!({ "status": status, "packs": packs.reported }));
+    let has_all = published || packs.reported.iter().all(|pack| pack["status"] == "known");
     Ok(if has_all { Ending::Done } else { Ending::NothingToDo })
 }
 
@@ -99,13 +99,13 @@ pub struct Packs<'a> {
     say: &'a Say,
     made: Vec<NewPack>,
     /// One line of JSON for each pair, as it was told.
-    pub told: Vec<Value>,
+    pub reported: Vec<Value>,
 }
 
 impl<'a> Packs<'a> {
     fn new(project: &Project, say: &'a Say) -> Self {
         let maker = PackMaker::new(project, Effort::default().threads);
-        Self { maker, say, made: Vec::new(), told: Vec::new() }
+        Self { maker, say, made: Vec::new(), reported: Vec::new() }
     }
 
     /// Makes one, and tells what became of it.
@@ -155,7 +155,7 @@ impl<'a> Packs<'a> {
 
     fn tell(&mut self, event: Value) {
         self.say.event(&event);
-        self.told.push(event);
+        self.reported.push(event);
     }
 
     /// Publishes what was made; gives whether anything changed.

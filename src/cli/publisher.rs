@@ -417,8 +417,8 @@ pub fn publish_with(
         )),
     }
     let status = if changes || added { "done" } else { "nothing_to_do" };
-    let told = packs.map(|packs| packs.told).unwrap_or_default();
-    say.result(json!({ "status": status, "releases": releases, "packs": told }));
+    let reported = packs.map(|packs| packs.reported).unwrap_or_default();
+    say.result(json!({ "status": status, "releases": releases, "packs": reported }));
     // Status 0 also if nothing changes: it is published, which is all that a script wants to know.
     Ok(super::renew::warn_after(project, Ending::Done))
 }

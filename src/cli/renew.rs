@@ -44,7 +44,7 @@ pub struct RefreshArguments {
 pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failure> {
     let options = RenewalOptions { at_least: arguments.at_least, ..RenewalOptions::default() };
     let (project, keyring) = arguments.place.open()?;
-    let told = sign(&project, &keyring, options, say)?;
+    let report = sign(&project, &keyring, options, say)?;
     let expired = expire(&project, &keyring).unwrap_or_else(|error| {
         // Clients can do without this, but not without a timestamp.
         error_line(&format!("warning: old patches are not taken out: {}", causes::line(&error)));
@@ -59,15 +59,15 @@ pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failur
              is up to date, and launchers take over the rest after `kuzflow renew --keys DIR` or the next release",
         );
     }
-    finish(&project, told, expired, say)
+    finish(&project, report, expired, say)
 }
 
 /// Signs root and targets again as well.
 pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failure> {
     let options = RenewalOptions { root: true, targets: true, at_least: arguments.at_least };
     let (project, keyring) = arguments.place.open()?;
-    let told = sign(&project, &keyring, options, say)?;
-    finish(&project, told, 0, say)
+    let report = sign(&project, &keyring, options, say)?;
+    finish(&project, report, 0, say)
 }
 
 /// Renews the list of releases if its end is near and its keys are here: `rotate` does so beside a new root.
@@ -87,37 +87,37 @@ pub fn renew_targets_if_pressing(project: &Project, keyring: &Keyring, say: &Say
 }
 
 /// What was signed and what was not, for scripts.
-struct Told {
+struct RenewReport {
     renewed: Vec<Value>,
     left: Vec<Value>,
 }
 
-fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say) -> Result<Told, Failure> {
+fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say) -> Result<RenewReport, Failure> {
     let Renewal { transaction, renewed, left } = when_free(PATIENCE, || project.renew(options, keyring, host::now()))?;
     transaction.run()?;
     let expiries = project.expiries()?;
-    let mut told = Told { renewed: Vec::new(), left: Vec::new() };
+    let mut report = RenewReport { renewed: Vec::new(), left: Vec::new() };
     for (role, expires) in expiries.iter().filter(|(role, _)| renewed.contains(role)) {
         say.line(&format!("{role}: signed again, until {expires}"));
-        told.renewed.push(json!({ "role": role.to_string(), "expires": expires }));
+        report.renewed.push(json!({ "role": role.to_string(), "expires": expires }));
     }
     for (role, error) in &left {
         let cause = causes::line(error);
         error_line(&format!("warning: {role}: not signed again: {cause}"));
-        told.left.push(json!({ "role": role.to_string(), "reason": cause }));
+        report.left.push(json!({ "role": role.to_string(), "reason": cause }));
     }
-    Ok(told)
+    Ok(report)
 }
 
-fn finish(project: &Project, told: Told, expired_patches: usize, say: &Say) -> Result<Ending, Failure> {
+fn finish(project: &Project, report: RenewReport, expired_patches: usize, say: &Say) -> Result<Ending, Failure> {
     let deadlines = project.deadlines(host::now())?;
     let expiring = warn(&deadlines);
-    let ending = if told.left.is_empty() { expiring } else { Ending::Expiring };
+    let ending = if report.left.is_empty() { expiring } else { Ending::Expiring };
     say.result(json!({
         "status": "done",
         "expired_patches": expired_patches,
-        "renewed": told.renewed,
-        "not_renewed": told.left,
+        "renewed": report.renewed,
+        "not_renewed": report.left,
         "deadlines": deadlines,
     }));
     Ok(ending)

@@ -19,9 +19,9 @@ use crate::engine::reminder::{Reminder, Step};
 use crate::engine::schedule::{Check, Input, Outcome, Rules};
 use crate::engine::supervisor::{self, FailedStart};
 use crate::engine::watch::{self, Watch};
-use crate::gui::{self, Told, ViewState};
+use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
-use crate::model::happened::Happened;
+use crate::model::incident::Incident;
 use crate::model::{Offer, Version};
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
@@ -66,7 +66,7 @@ pub fn live(context: &Context, handle: &Handle, options: Options, output: &Outpu
         }
         resident.finish();
         if resident.tell_at.is_some() {
-            resident.tell_what_happened();
+            resident.report_incidents();
         }
     });
     if handle.closed() {
@@ -118,7 +118,7 @@ struct Resident<'a> {
     /// When what happened is told.
     tell_at: Option<Instant>,
     /// What of it came as an event.
-    heard: Vec<Happened>,
+    heard: Vec<Incident>,
     /// The last app whose failure to start was dealt with.
     dealt_with: Option<Arc<RunningApp>>,
     /// Since when the app is known to have failed.
@@ -202,7 +202,7 @@ impl<'a> Resident<'a> {
             self.view.apply(event.clone());
             match event {
                 Event::Phase { phase } => self.entered(&phase),
-                Event::Happened { what, .. } => {
+                Event::Incident { what, .. } => {
                     self.heard.push(what);
                     self.tell_at = Some(Instant::now() + UNTIL_THE_APP_IS_SEEN);
                 }
@@ -228,7 +228,7 @@ impl<'a> Resident<'a> {
 
     fn tell_what_is_due(&mut self) {
         if self.tell_at.is_some_and(|at| Instant::now() >= at) {
-            self.tell_what_happened();
+            self.report_incidents();
         }
         if !self.has_failed() {
             self.failed_since = None;
@@ -241,7 +241,7 @@ impl<'a> Resident<'a> {
     }
 
     /// What happened, in front of the app's window that has come up meanwhile, or in the terminal.
-    fn tell_what_happened(&mut self) {
+    fn report_incidents(&mut self) {
         self.tell_at = None;
         let notices = probation::take_notices(&self.context.home).unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "what happened is not known");
@@ -249,11 +249,11 @@ impl<'a> Resident<'a> {
         });
         for notice in &notices {
             if !self.heard.contains(&notice.what) {
-                self.output.event(&Event::Happened { when: notice.when, what: notice.what.clone() });
+                self.output.event(&Event::Incident { when: notice.when, what: notice.what.clone() });
             }
-            self.output.happened(&notice.what);
+            self.output.incident(&notice.what);
         }
-        self.view.happened.clear();
+        self.view.incidents.clear();
         if !notices.is_empty() && !self.options.headless {
             show(self.context, self.handle, ViewState::telling(notices), self.options);
         }
@@ -387,8 +387,8 @@ impl<'a> Resident<'a> {
         if self.options.headless {
             return;
         }
-        let told = announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
-        if told == Told::TimedOut {
+        let outcome = announce(self.context, self.handle, std::mem::take(&mut self.view), self.options);
+        if outcome == NotificationEnd::TimedOut {
             self.reminder.unanswered(self.began.elapsed());
         } else {
             self.reminder.settled();

@@ -46,14 +46,14 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> E
             Ok(app) => app,
             Err(error @ StoreError::NoPrograms { .. }) => {
                 own.confirm();
-                return told(context, options, output, &problem::of_store(&error));
+                return show_problem(context, options, output, &problem::of_store(&error));
             }
             // No version can be started: mending the one that should is the only way left.
             Err(error) => match mend_and_start(context, options, output) {
                 Some(app) => app,
                 None => {
                     own.confirm();
-                    return told(context, options, output, &problem::of_store(&error));
+                    return show_problem(context, options, output, &problem::of_store(&error));
                 }
             },
         },
@@ -142,7 +142,7 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
             tracing::error!(?problem, "no engine; starting what is installed");
             return start_and_wait(context, options, output);
         }
-        Err(problem) => return told(context, options, output, &problem),
+        Err(problem) => return show_problem(context, options, output, &problem),
     };
     handle.send(Command::Check { by_user: !setup.start_anyway });
     let listening = listen(context, &handle, options);
@@ -178,7 +178,7 @@ pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output)
     let setup = Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
-        Err(problem) => return told(context, options, output, &problem),
+        Err(problem) => return show_problem(context, options, output, &problem),
     };
     handle.send(Command::InstallFile(file));
     let view = ViewState::of_file(elsewhere);
@@ -195,7 +195,7 @@ pub fn window(context: &Context, part: WindowPart, options: Options, output: &Ou
     let setup = Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
-        Err(problem) => return told(context, options, output, &problem),
+        Err(problem) => return show_problem(context, options, output, &problem),
     };
     // Nothing is installed, so there is one thing to do.
     handle.want(if active.is_none() { WindowPart::Check } else { part });
@@ -250,12 +250,12 @@ fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
 fn start_and_wait(context: &Context, options: Options, output: &Output) -> Ending {
     match start(context, options, output) {
         Ok(_) => stay(context),
-        Err(error) => told(context, options, output, &problem::of_store(&error)),
+        Err(error) => show_problem(context, options, output, &problem::of_store(&error)),
     }
 }
 
 /// On standard error, and for whoever clicked a shortcut in a window.
-fn told(context: &Context, options: Options, output: &Output, problem: &Problem) -> Ending {
+fn show_problem(context: &Context, options: Options, output: &Output, problem: &Problem) -> Ending {
     let ending = output.problem(problem);
     if !options.headless {
         gui::show_problem(window_options(context, options), problem);
@@ -273,7 +273,7 @@ pub fn without_settings(
     output: &Output,
 ) -> Ending {
     let problem = Problem::new(ProblemKind::BadSettings, error.subject(), error);
-    let told = output.problem(&problem);
+    let show_problem = output.problem(&problem);
     if let Some(app) = home.and_then(|home| app::start(home, arguments, &host::variable).ok()) {
         return Ending::App(exit_code(app.wait()));
     }
@@ -282,5 +282,5 @@ pub fn without_settings(
         let app_name = active.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
         gui::show_problem(nameless_window_options(app_name, options), &problem);
     }
-    told
+    show_problem
 }

@@ -9,7 +9,7 @@ use crate::engine::context::Context;
 use crate::engine::instance::Instance;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event};
-use crate::gui::{self, Language, Notified, Texts, Told, ViewState, WindowError, WindowOptions};
+use crate::gui::{self, Language, NotificationEnd, Notified, Texts, ViewState, WindowError, WindowOptions};
 use crate::host;
 use crate::look;
 use crate::model::Offer;
@@ -35,7 +35,7 @@ pub struct Options {
 /// Tells of an offer, or of what came of one, beside the running app in the way that the settings want, and returns when it was answered
 /// and what was begun has ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
 /// whole window.
-pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Options) -> Told {
+pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Options) -> NotificationEnd {
     let (wanted, runs) = (context.settings.window.notification, !context.app.is_over());
     let way = match view.offer() {
         Some(offer) => announcement(wanted, offer, runs),
@@ -43,17 +43,17 @@ pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Op
     };
     let Some(way) = way else {
         tracing::info!("nothing is announced, as the settings want it");
-        return Told::TimedOut;
+        return NotificationEnd::TimedOut;
     };
-    let Notified { told, state } = match way {
+    let Notified { outcome, state } = match way {
         Announcement::Window => small(context, handle, view, options, &[by_window, by_system]),
         Announcement::System => small(context, handle, view, options, &[by_system, by_window]),
-        Announcement::Dialog | Announcement::Off => Notified { told: Told::Details, state: view },
+        Announcement::Dialog | Announcement::Off => Notified { outcome: NotificationEnd::Details, state: view },
     };
-    if told == Told::Details {
+    if outcome == NotificationEnd::Details {
         show(context, handle, state, options);
     }
-    told
+    outcome
 }
 
 /// The way for an offer; `None` if it is not announced. What cannot be put off, or has not been begun yet, comes with the whole window.
@@ -86,13 +86,13 @@ fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, 
     for notify in ways {
         match notify(window.clone(), handle, view.clone()) {
             Ok(notified) => {
-                tracing::info!(told = ?notified.told, "notification ended");
+                tracing::info!(outcome = ?notified.outcome, "notification ended");
                 return notified;
             }
             Err(error) => tracing::info!(error = &error as &dyn std::error::Error, "no notification in this way"),
         }
     }
-    Notified { told: Told::Details, state: view }
+    Notified { outcome: NotificationEnd::Details, state: view }
 }
 
 /// What a window is told where there are no settings.

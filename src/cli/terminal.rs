@@ -39,7 +39,7 @@ pub fn follow_check(handle: &Handle, output: &Output, check: &str, until: impl F
                     let name = output.texts.node(&fault.name, fault.node.starts_with(PEER_ID_PREFIX));
                     bars.say(output, &format!("{name}: {}", output.texts.fault(fault.fault)));
                 }
-                Event::Happened { what, .. } if output.shows_bars() => bars.all.suspend(|| output.happened(what)),
+                Event::Incident { what, .. } if output.shows_bars() => bars.all.suspend(|| output.incident(what)),
                 Event::Notice { problem } => tracing::warn!(?problem, "notice"),
                 Event::Phase { phase } => {
                     if let Phase::Offered { offer } = phase {
@@ -226,8 +226,8 @@ impl Bars {
         self.installing = installing;
         if matches!(phase, Phase::Ready { .. } | Phase::Launched { .. }) {
             let counts = [std::mem::take(&mut self.fallen_back), std::mem::take(&mut self.mended)];
-            let told = [output.texts.fallen_back(counts[0]), output.texts.mended(counts[1])];
-            told.into_iter().flatten().for_each(|told| self.say(output, &told));
+            let reported = [output.texts.fallen_back(counts[0]), output.texts.mended(counts[1])];
+            reported.into_iter().flatten().for_each(|reported| self.say(output, &reported));
         }
     }
 

@@ -262,7 +262,7 @@ fn said(health: &Path) -> Option<Result<(), String>> {
 /// Of what an app writes, the end is kept, bytes.
 const KEPT: usize = 16 << 10;
 /// So many lines of it are told.
-const TOLD_LINES: usize = 20;
+const REPORTED_LINES: usize = 20;
 /// Between two looks at the app.
 const LOOK: Duration = Duration::from_millis(50);
 /// What an app gets to end in when its trial is over.
@@ -423,7 +423,7 @@ fn hints(wrote: &str) -> Vec<String> {
 
 fn tell_last(wrote: &str) {
     let lines: Vec<&str> = wrote.lines().collect();
-    for line in &lines[lines.len().saturating_sub(TOLD_LINES)..] {
+    for line in &lines[lines.len().saturating_sub(REPORTED_LINES)..] {
         // What an app writes must not move the cursor or colour the terminal.
         let plain: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
         error_line(&format!("  | {plain}"));

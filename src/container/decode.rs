@@ -247,8 +247,8 @@ mod tests {
         let frame = zstd_frame(&content);
         for cut in 0..frame.len() {
             // The source ends early, and: the manifest says that it ends there.
-            let told = decode(&frame[..cut], Compression::Zstd, frame.len() as u64, content.len() as u64);
-            assert!(matches!(told, Err(Fault::Truncated)), "{cut}: {told:?}");
+            let reported = decode(&frame[..cut], Compression::Zstd, frame.len() as u64, content.len() as u64);
+            assert!(matches!(reported, Err(Fault::Truncated)), "{cut}: {reported:?}");
             let declared = decode(&frame, Compression::Zstd, cut as u64, content.len() as u64);
             assert!(matches!(declared, Err(Fault::Truncated)), "{cut}: {declared:?}");
         }

@@ -282,7 +282,8 @@ mod tests {
         fs::remove_file(root.join("app/link")).unwrap();
         fs::write(root.join("app/link"), b"aaaa").unwrap();
         let verification = verify_tree(&root, &manifest, 2, &|_| ());
-        let told: Vec<String> = verification.damaged.iter().map(|damage| format!("{}: {}", damage.path, damage.what)).collect();
+        let reported: Vec<String> =
+            verification.damaged.iter().map(|damage| format!("{}: {}", damage.path, damage.what)).collect();
         // A copy of what a link leads to stands for it.
         let expected = [
             "app/a.py: its content changed",
@@ -292,7 +293,7 @@ mod tests {
             "runtime/empty: it is missing",
             "scripts/launch.sh: it has 3 bytes",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
         assert_eq!(verification.extra, [Path::new("app/planted.py")]);
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::model::happened::Happened;
+use crate::model::incident::Incident;
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
 use crate::store::switch::Means;
 use crate::store::{Home, InstalledRecord, StoreError, switch};
@@ -21,7 +21,7 @@ struct Shared {
     released: Condvar,
 }
 
-type Listener = Box<dyn Fn(&Happened) + Send>;
+type Listener = Box<dyn Fn(&Incident) + Send>;
 
 #[derive(Default)]
 struct Held {
@@ -32,9 +32,9 @@ struct Held {
     expecting: usize,
     /// The attended app is not known to be up yet.
     on_trial: bool,
-    told: Option<Listener>,
+    listener: Option<Listener>,
     /// What happened before anybody listened.
-    untold: Vec<Happened>,
+    unreported: Vec<Incident>,
     /// Nobody reads what the app writes to standard error.
     keeps_errors: bool,
 }
@@ -180,10 +180,10 @@ impl AppSlot {
     }
 
     /// Who is told of what happens while an app is attended.
-    pub fn on_happening(&self, told: impl Fn(&Happened) + Send + 'static) {
+    pub fn on_happening(&self, listener: impl Fn(&Incident) + Send + 'static) {
         let mut held = self.lock();
-        held.untold.drain(..).for_each(|what| told(&what));
-        held.told = Some(Box::new(told));
+        held.unreported.drain(..).for_each(|what| listener(&what));
+        held.listener = Some(Box::new(listener));
     }
 
     /// Says that nobody reads what apps started from now on write to standard error: it is kept in the home.
@@ -197,11 +197,11 @@ impl AppSlot {
     }
 
     /// Tells it.
-    pub fn tell(&self, what: &Happened) {
+    pub fn tell(&self, what: &Incident) {
         let mut held = self.lock();
-        match &held.told {
-            Some(told) => told(what),
-            None => held.untold.push(what.clone()),
+        match &held.listener {
+            Some(listener) => listener(what),
+            None => held.unreported.push(what.clone()),
         }
     }
 }

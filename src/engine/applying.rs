@@ -99,8 +99,8 @@ impl Application {
         part.groups = std::mem::take(&mut self.left);
         self.lacking.clear();
         let before = self.made.iter().flatten().count();
-        let told = |count| progress(before + count);
-        let (made, failed) = pack::apply(&part, &*self.bytes, &self.base, contents, &self.folder, options, &told)?;
+        let on_progress = |count| progress(before + count);
+        let (made, failed) = pack::apply(&part, &*self.bytes, &self.base, contents, &self.folder, options, &on_progress)?;
         for (number, applied) in made.into_iter().enumerate().filter_map(|(number, made)| Some((number, made?))) {
             contents.insert(applied.digest, applied.path.clone());
             self.made[number] = Some(applied);

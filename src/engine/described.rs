@@ -160,19 +160,19 @@ impl Library<'_> {
         // A node whose bytes are not the signed documents has sent wrong bytes; the next one is asked.
         let accept = |packed: &[u8]| documents(signed, packed).is_ok();
         let location = signed.location();
-        let told = |fault| {
+        let on_fault = |fault| {
             if let Some(emitter) = self.emitter {
                 emitter.emit(Event::NodeFault(fault));
             }
         };
-        let wanted = Span { faults: &told, ..Span::new(&location, signed.length, span(signed), &accept) };
+        let wanted = Span { faults: &on_fault, ..Span::new(&location, signed.length, span(signed), &accept) };
         let mut fetched = patiently(self.client, self.nodes, wanted).await;
         // Who only asks what an update would cost does not fetch a whole package for it.
         if let Err(FetchError::NoneAcceptable { whole: true, .. }) = &fetched
             && self.staging.is_some()
         {
             tracing::warn!(location, "no node sends parts of a file: all that lies before the package's manifest comes as well");
-            let whole = Span { faults: &told, whole: true, ..Span::new(&location, signed.length, span(signed), &accept) };
+            let whole = Span { faults: &on_fault, whole: true, ..Span::new(&location, signed.length, span(signed), &accept) };
             fetched = patiently(self.client, self.nodes, whole).await;
         }
         let packed = fetched.map_err(|error| problem::of_fetch(&error))?;

@@ -18,7 +18,7 @@ use super::starter::{Starter, Watcher};
 use super::{channel, check, from_file, peer_service, repair, supervisor, take_over, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
-use crate::model::happened::{Happened, Notice};
+use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
@@ -82,7 +82,7 @@ impl Driver {
         let happenings = driver.inputs.clone();
         driver.context.app.on_happening(move |what| {
             // Nobody is left to hear it once the engine has ended.
-            let _ = happenings.send(Input::Happened(Notice { when: host::now(), what: what.clone() }));
+            let _ = happenings.send(Input::Incident(Notice { when: host::now(), what: what.clone() }));
         });
         if let Some(app) = driver.context.app.get() {
             driver.watcher.watch(app, &driver.context.app, &driver.inputs);
@@ -426,12 +426,12 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
         if at_next_start {
             switch::switch_at_next_start(home, &id, &lock)?;
         } else {
-            let told = |done, total| {
+            let on_progress = |done, total| {
                 if total >= WORTH_A_BAR {
                     tell(Event::Progress(Progress { done, total, ..Progress::default() }));
                 }
             };
-            let (record, migration) = match switch::switch(home, &id, means(context, &told), &lock) {
+            let (record, migration) = match switch::switch(home, &id, means(context, &on_progress), &lock) {
                 // The version that was to be left was started meanwhile: the switch waits for its end.
                 Err(StoreError::InUse { .. }) if home.named()?.is_some_and(|active| active.pending.as_ref() == Some(&id)) => {
                     return Ok(true);
@@ -441,8 +441,8 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
             migration.log();
             if !migration.conflicts.is_empty() {
                 let version = record.container.version.clone();
-                let what = Happened::Conflicts { version, files: migration.conflicts };
-                tell(Event::Happened { when: host::now(), what });
+                let what = Incident::Conflicts { version, files: migration.conflicts };
+                tell(Event::Incident { when: host::now(), what });
             }
         }
         Ok(at_next_start)
@@ -462,8 +462,8 @@ pub fn tidy_up(context: &Context) {
     remove::delete_set_aside(home);
 }
 
-fn means<'a>(context: &'a Context, told: &'a dyn Fn(u64, u64)) -> Means<'a> {
-    Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told }
+fn means<'a>(context: &'a Context, on_progress: &'a dyn Fn(u64, u64)) -> Means<'a> {
+    Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), on_progress }
 }
 
 /// Starts the app and remembers it as the one this launcher started; `tell` hears of a switch on the way.

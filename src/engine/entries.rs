@@ -53,7 +53,7 @@ pub enum Arrived {
 }
 
 /// Hears what is told on the way.
-pub type Told<'a> = dyn FnMut(Arrived) + Send + 'a;
+pub type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
 
 /// Fetches the entries of `absent` into the folder `to`, which it makes, and proves them; `None` if somebody cancelled.
 pub async fn fetch(
@@ -61,7 +61,7 @@ pub async fn fetch(
     source: &Source<'_>,
     absent: &[RelativePath],
     to: &Path,
-    told: &mut Told<'_>,
+    on_arrival: &mut ArrivalSink<'_>,
 ) -> Result<Option<Vec<Placed>>, Problem> {
     std::fs::create_dir_all(to).map_err(|error| problem::of_disk(to, &error))?;
     let piece = u64::from(source.index.pieces.piece_size);
@@ -70,7 +70,7 @@ pub async fn fetch(
     let wanted = wanted(source, absent);
     let mut placed = Vec::new();
     if !runs.is_empty() {
-        if !fetch_runs(line, source, &runs, told).await? {
+        if !fetch_runs(line, source, &runs, on_arrival).await? {
             return Ok(None);
         }
         let (inside, package, folder) = (within(&wanted, &runs), source.partial.clone(), to.to_owned());
@@ -80,7 +80,7 @@ pub async fn fetch(
     let small: Vec<(Range<u64>, Vec<Wanted>)> =
         small.into_iter().map(|span| (span.clone(), within(&wanted, std::slice::from_ref(&span)))).collect();
     let fetched = tokio::select! {
-        fetched = fetch_small(line, source, small, to, told) => fetched?,
+        fetched = fetch_small(line, source, small, to, on_arrival) => fetched?,
         () = line.cancelled() => return Ok(None),
     };
     placed.extend(fetched);
@@ -88,7 +88,12 @@ pub async fn fetch(
 }
 
 /// Fetches the pieces that cover `runs`; `false` if somebody cancelled.
-async fn fetch_runs(line: &Line, source: &Source<'_>, runs: &[Range<u64>], told: &mut Told<'_>) -> Result<bool, Problem> {
+async fn fetch_runs(
+    line: &Line,
+    source: &Source<'_>,
+    runs: &[Range<u64>],
+    on_arrival: &mut ArrivalSink<'_>,
+) -> Result<bool, Problem> {
     let table = &source.index.pieces;
     let mut pieces: Vec<u32> = runs.iter().flat_map(|span| table.covering(span)).collect();
     pieces.sort_unstable();
@@ -101,7 +106,7 @@ async fn fetch_runs(line: &Line, source: &Source<'_>, runs: &[Range<u64>], told:
         job.patience = SHORT_PATIENCE;
     }
     let mut take = |event| {
-        told(Arrived::Event(event));
+        on_arrival(Arrived::Event(event));
         None
     };
     match line.download(fetch::Job { wanted: Some(pieces), ..job }, &mut take).await? {
@@ -109,7 +114,7 @@ async fn fetch_runs(line: &Line, source: &Source<'_>, runs: &[Range<u64>], told:
         Err(FetchError::Cancelled) => return Ok(false),
         Err(error) => return Err(problem::of_fetch(&error)),
     }
-    told(Arrived::Bytes(bytes));
+    on_arrival(Arrived::Bytes(bytes));
     Ok(true)
 }
 
@@ -119,7 +124,7 @@ async fn fetch_small(
     source: &Source<'_>,
     spans: Vec<(Range<u64>, Vec<Wanted>)>,
     folder: &Path,
-    told: &mut Told<'_>,
+    on_arrival: &mut ArrivalSink<'_>,
 ) -> Result<Vec<Placed>, Problem> {
     let (location, length) = (source.signed.location(), source.signed.length);
     let fetches = spans.into_iter().enumerate().map(|(number, (span, inside))| {
@@ -146,7 +151,7 @@ async fn fetch_small(
     let mut all = Vec::new();
     while let Some((placed, length)) = arriving.try_next().await? {
         all.extend(placed);
-        told(Arrived::Bytes(length));
+        on_arrival(Arrived::Bytes(length));
     }
     Ok(all)
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::happened::Failure;
+use crate::model::incident::Failure;
 use crate::store::probation::Said;
 
 /// What counts as coming up.

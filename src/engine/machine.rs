@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 pub use language::{Back, Checked, Chosen, Effect, Input, RolledBackTo, Setup, Updated};
 
-use super::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapObstacle};
-use crate::model::happened::Notice;
+use super::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapBlocker};
+use crate::model::incident::Notice;
 use crate::model::plan::{Plan, Way};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -103,7 +103,7 @@ impl Machine {
             Input::Relaunched(result) => self.relaunched(result),
             Input::AppEnded => self.app_ended(),
             Input::RolledBack(result) => self.rolled_back(result),
-            Input::Happened(Notice { when, what }) => vec![Effect::Emit(Event::Happened { when, what }), Effect::List],
+            Input::Incident(Notice { when, what }) => vec![Effect::Emit(Event::Incident { when, what }), Effect::List],
             Input::Repaired(result) => self.repaired(result),
             Input::Removed(Ok(())) => vec![Effect::List],
             Input::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
@@ -231,8 +231,8 @@ impl Machine {
             Ok(Checked::Nothing { .. }) if self.setup.start_anyway && self.file.is_none() => self.restart(),
             Ok(Checked::Nothing { reason, current }) => vec![self.enter(Phase::UpToDate { reason, current })],
             Err(problem) if self.setup.start_anyway => {
-                let told = Effect::Emit(Event::Notice { problem });
-                std::iter::once(told).chain(self.restart()).collect()
+                let effects = Effect::Emit(Event::Notice { problem });
+                std::iter::once(effects).chain(self.restart()).collect()
             }
             Err(problem) if self.loud => self.fail(Failed::Check, problem),
             Err(problem) => vec![Effect::Emit(Event::Notice { problem }), self.enter(Phase::Idle)],
@@ -391,7 +391,7 @@ impl Machine {
         }
     }
 
-    fn swapped(&mut self, result: Result<Vec<String>, Vec<SwapObstacle>>) -> Vec<Effect> {
+    fn swapped(&mut self, result: Result<Vec<String>, Vec<SwapBlocker>>) -> Vec<Effect> {
         let Phase::Swapping { version } = self.phase.clone() else { return Vec::new() };
         match result {
             Ok(modules) => {
@@ -400,8 +400,8 @@ impl Machine {
                 vec![self.enter(Phase::Swapped { version, modules })]
             }
             Err(reasons) => {
-                let told = Effect::Emit(Event::NotSwapped { version: version.clone(), reasons });
-                vec![told, self.enter(Phase::Ready { version, running: self.setup.running })]
+                let effects = Effect::Emit(Event::NotSwapped { version: version.clone(), reasons });
+                vec![effects, self.enter(Phase::Ready { version, running: self.setup.running })]
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 pub use problem::{Problem, ProblemKind};
 
-use crate::model::happened::Happened;
+use crate::model::incident::Incident;
 pub use crate::model::transfer::{FaultKind, NodeFault, NodeProgress, NodeState};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -67,7 +67,7 @@ pub enum Command {
     /// Share with computers nearby, or no longer; without effect where the publisher does not allow it.
     Share(bool),
     /// A person has seen this; it is not told again at the next start.
-    Seen(Box<Happened>),
+    Seen(Box<Incident>),
     /// After an update: end the running app, switch, start the new version.
     RestartNow,
     /// The app is about to end by itself and wants to be started anew, in the version that is active then.
@@ -111,18 +111,19 @@ pub enum Event {
     /// How much room the installation takes on the disk.
     DiskUse(DiskUse),
     /// Something happened to the app or to its files that a person should know.
-    Happened {
+    #[serde(rename = "happened")]
+    Incident {
         /// When.
         when: jiff::Timestamp,
         /// What.
-        what: Happened,
+        what: Incident,
     },
     /// The running app goes on with the code it has: why it cannot take over this version without a restart.
     NotSwapped {
         /// Which version.
         version: Version,
         /// Every reason.
-        reasons: Vec<SwapObstacle>,
+        reasons: Vec<SwapBlocker>,
     },
     /// Something went wrong that does not end the phase, for example a version that could not be removed.
     Notice {
@@ -276,7 +277,7 @@ pub enum ClosingWait {
 
 /// Something that keeps a running app from taking over a version without a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct SwapObstacle {
+pub struct SwapBlocker {
     /// What kind, as `assets/runtime/PROTOCOL.md` lists them; what is not listed there is shown by its text.
     pub code: String,
     /// The same in English, for the log.
@@ -290,7 +291,7 @@ pub struct SwapObstacle {
     pub path: Option<String>,
 }
 
-impl SwapObstacle {
+impl SwapBlocker {
     /// One that is about no single module or file.
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self { code: code.into(), text: text.into(), module: None, path: None }

@@ -80,7 +80,7 @@ impl Job {
             Ok((lock, repair))
         });
         let (_lock, mut repair) = begun.await?.map_err(|error| problem::of_store(&error))?;
-        let mut told = Repaired::begun(self.id.version.clone());
+        let mut report = Repaired::begun(self.id.version.clone());
         let proved = tokio::select! {
             proved = self.manifest(&repair) => proved?,
             () = cancelled(self.control.clone()) => return Ok(None),
@@ -88,36 +88,36 @@ impl Job {
         if proved.anew {
             let put = repair.put_manifest(&proved.json);
             put.map_err(|error| problem::of_store(&error))?;
-            told.mended.push(Mended { path: MANIFEST_PATH.to_owned(), how: How::Fetched });
+            report.mended.push(Mended { path: MANIFEST_PATH.to_owned(), how: How::Fetched });
         }
         for round in 0..=ROUNDS {
             let (back, found) = self.look(repair, &proved.manifest).await?;
             repair = back;
             if round == 0 {
-                self.take_away(&mut repair, &found, &mut told)?;
+                self.take_away(&mut repair, &found, &mut report)?;
             }
-            if found.is_whole() || round == ROUNDS || told.problem.is_some() {
+            if found.is_whole() || round == ROUNDS || report.problem.is_some() {
                 let left = |damage: &container::Damage| Unmended { path: damage.path.to_string(), what: damage.what.to_string() };
-                told.left = found.damaged.iter().map(left).collect();
+                report.left = found.damaged.iter().map(left).collect();
                 break;
             }
-            match self.mend(repair, &proved, &found, &mut told).await? {
+            match self.mend(repair, &proved, &found, &mut report).await? {
                 Some(back) => repair = back,
                 None => return Ok(None),
             }
         }
         // The record says that the version is whole, so it comes last.
-        if told.left.is_empty() {
+        if report.left.is_empty() {
             let record = InstalledRecord::of(&proved.manifest, proved.digest, host::now());
             if repair.put_record(&record).map_err(|error| problem::of_store(&error))? {
-                told.mended.push(Mended { path: "metadata/installed.json".to_owned(), how: How::Made });
+                report.mended.push(Mended { path: "metadata/installed.json".to_owned(), how: How::Made });
             }
         }
         repair.finish().map_err(|error| problem::of_store(&error))?;
-        told.aside = repair.aside().map(Path::to_owned);
-        told.mended.sort_by(|a, b| a.path.cmp(&b.path));
-        told.mended.dedup_by(|later, first| later.path == first.path);
-        Ok(Some(told))
+        report.aside = repair.aside().map(Path::to_owned);
+        report.mended.sort_by(|a, b| a.path.cmp(&b.path));
+        report.mended.dedup_by(|later, first| later.path == first.path);
+        Ok(Some(report))
     }
 
     /// The manifest that the version must have. The one on the disk counts if the record or signed metadata has its digest.
@@ -184,11 +184,11 @@ impl Job {
     }
 
     /// What the release does not have is taken out of its own folders. That something stays is told, and is no reason to fail.
-    fn take_away(&self, repair: &mut Repair, found: &Verification, told: &mut Repaired) -> Result<(), Problem> {
+    fn take_away(&self, repair: &mut Repair, found: &Verification, report: &mut Repaired) -> Result<(), Problem> {
         for extra in &found.extra {
             match repair.take_away(extra) {
                 Ok(Removal::Left) => {}
-                Ok(Removal::Deleted | Removal::SetAside) => told.removed.push(extra.clone()),
+                Ok(Removal::Deleted | Removal::SetAside) => report.removed.push(extra.clone()),
                 Err(error) if error.is_disk_full() => return Err(problem::of_store(&error)),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "what does not belong to the release stays");
@@ -199,13 +199,13 @@ impl Job {
     }
 
     /// One round: what is bad is made anew in the place for it, and then put into its place. What cannot be had is left, with the reason in
-    /// `told`. `None` if somebody cancelled.
+    /// `report`. `None` if somebody cancelled.
     async fn mend(
         &self,
         mut repair: Repair,
         proved: &Proved,
         found: &Verification,
-        told: &mut Repaired,
+        report: &mut Repaired,
     ) -> Result<Option<Repair>, Problem> {
         let manifest = Arc::clone(&proved.manifest);
         let (plain, needed) = sort_out(&manifest, found);
@@ -222,7 +222,7 @@ impl Job {
             repair.put_manifest(&json).map_err(|error| problem::of_store(&error))?;
             done.push(Mended { path: MANIFEST_PATH.to_owned(), how: How::Made });
         }
-        told.mended.extend(done);
+        report.mended.extend(done);
         if needed.is_empty() {
             return Ok(Some(repair));
         }
@@ -241,11 +241,11 @@ impl Job {
             let Some((back, staged, problem)) = fetched else { return Ok(None) };
             repair = back;
             all.extend(staged);
-            told.problem = problem;
+            report.problem = problem;
         }
         let program = proved.manifest.application_info.launch.program.clone();
         let (back, mended) = blocking(move || put(repair, all, &program)).await??;
-        told.mended.extend(mended);
+        report.mended.extend(mended);
         Ok(Some(back))
     }
 
@@ -297,14 +297,14 @@ impl Job {
         let source = Source { signed: &signed, manifest: &proved.manifest, index: &index, partial, patient: true };
         let total: u64 = plan::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
         let mut done = 0;
-        let mut told = |arrived| match arrived {
+        let mut report = |arrived| match arrived {
             Arrived::Event(event) => self.tell(event),
             Arrived::Bytes(count) => {
                 done += count;
                 self.emitter.emit(Event::Progress(Progress { done, total: total.max(done), ..Progress::default() }));
             }
         };
-        let placed = match entries::fetch(&line, &source, &firsts, &folder, &mut told).await {
+        let placed = match entries::fetch(&line, &source, &firsts, &folder, &mut report).await {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),
             Err(problem) if is_local(&problem) => return Err(problem),

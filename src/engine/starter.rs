@@ -48,11 +48,11 @@ impl Starter {
             rollback::check(&context.home, to.as_ref()).map_err(|error| problem::of_store(&error))?;
         }
         let Some(app) = context.app.running() else { return Ok(true) };
-        let told = |wait| {
+        let on_wait = |wait| {
             // Nobody is left to hear it once the engine has ended.
             let _ = self.inputs.send(Input::Closing(wait));
         };
-        Ok(closing::close(&app, &context.channel, control, &told) == Closed::Ended)
+        Ok(closing::close(&app, &context.channel, control, &on_wait) == Closed::Ended)
     }
 
     /// Switches and starts; no app runs. If the switch fails the app starts all the same, in the version it had.

@@ -19,7 +19,7 @@ use super::health::{self, Ended, Observation, Others, Rules, Verdict};
 use super::protocol::{Event, Phase, Progress};
 use crate::causes;
 use crate::model::Version;
-use crate::model::happened::{Failure, Happened};
+use crate::model::incident::{Failure, Incident};
 use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, Said};
@@ -53,12 +53,16 @@ fn start_once(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>
     if let Some(coming) = context.home.named().ok().flatten().and_then(|active| active.pending) {
         tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
     }
-    let told = |done, total| {
+    let on_progress = |done, total| {
         // Once they are there the release's own migration follows, of which nobody knows how far it is.
         let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
         tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
     };
-    let means = Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), told: &told };
+    let means = Means {
+        variable: &context.variable,
+        migration_limit: context.settings.update.migration_limit(),
+        on_progress: &on_progress,
+    };
     let resolved = switch::resolve_for_start(&context.home, means)?;
     notice_switch(context, &resolved);
     let mut trial = count(context, resolved.record);
@@ -176,7 +180,7 @@ fn notice_switch(context: &Context, resolved: &Resolved) {
     match &resolved.switched {
         Some(Ok(migration)) if !migration.conflicts.is_empty() => {
             let version = resolved.record.container.version.clone();
-            leave(context, Happened::Conflicts { version, files: migration.conflicts.clone() });
+            leave(context, Incident::Conflicts { version, files: migration.conflicts.clone() });
         }
         Some(Err((to, error))) => {
             let to = to.version.clone();
@@ -184,13 +188,13 @@ fn notice_switch(context: &Context, resolved: &Resolved) {
             if matches!(error, StoreError::Migration { .. }) {
                 remember_failed(context, &to);
             }
-            leave(context, Happened::NotSwitched { to, chain: causes::list(error) });
+            leave(context, Incident::NotSwitched { to, chain: causes::list(error) });
         }
         _ => {}
     }
 }
 
-fn leave(context: &Context, what: Happened) {
+fn leave(context: &Context, what: Incident) {
     context.app.tell(&what);
     if let Err(error) = probation::leave_notice(&context.home, what, jiff::Timestamp::now()) {
         tracing::warn!(error = &error as &dyn std::error::Error, "nobody will be told");
@@ -356,7 +360,7 @@ fn home_probation(context: &Context, app: &RunningApp) -> Option<Probation> {
 }
 
 /// Lines of what an app wrote to standard error that are told.
-const TOLD_LINES: usize = 24;
+const REPORTED_LINES: usize = 24;
 
 /// In what way the last app failed to start, and what it wrote last: for the person who sees nothing. `None` if it did not fail, was up
 /// before, or may not have liked what was typed.
@@ -379,7 +383,7 @@ pub fn failed_start(context: &Context) -> Option<FailedStart> {
     };
     match health::judge(&rules, &seen) {
         Verdict::Failed(failure) if !was_up => {
-            Some(FailedStart { version: app.container.version.clone(), failure, lines: app.last_lines(TOLD_LINES) })
+            Some(FailedStart { version: app.container.version.clone(), failure, lines: app.last_lines(REPORTED_LINES) })
         }
         _ => None,
     }
@@ -467,7 +471,7 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
             }
             let places = [back.kept.clone(), home.container(&back.record.container)];
             let holds_files = places.iter().any(|place| usage::holds_user_files(place));
-            leave(context, Happened::RolledBack { from, to, failure, kept: back.kept.clone(), holds_files });
+            leave(context, Incident::RolledBack { from, to, failure, kept: back.kept.clone(), holds_files });
             Ok(back.record)
         }
         Err(error @ (StoreError::Switched { .. } | StoreError::InUse { .. })) => Err(error),

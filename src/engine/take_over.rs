@@ -5,7 +5,7 @@
 
 use super::channel::{Swap, Swapped};
 use super::context::Context;
-use super::protocol::SwapObstacle;
+use super::protocol::SwapBlocker;
 use crate::look;
 use crate::model::hot_swap::Difference;
 use crate::model::plan::{Plan, Way};
@@ -48,12 +48,12 @@ pub async fn take_over(context: &Context, release: &Release) -> Swapped {
     match swap {
         Ok(Ok(swap)) => context.channel.swap(swap).await,
         Ok(Err(obstacle)) => Err(vec![obstacle]),
-        Err(error) => Err(vec![SwapObstacle::new("failed", error.to_string())]),
+        Err(error) => Err(vec![SwapBlocker::new("failed", error.to_string())]),
     }
 }
 
-fn swap(context: &Context, release: &Release) -> Result<Swap, SwapObstacle> {
-    let refuse = |code, text: &str| Err(SwapObstacle::new(code, text));
+fn swap(context: &Context, release: &Release) -> Result<Swap, SwapBlocker> {
+    let refuse = |code, text: &str| Err(SwapBlocker::new(code, text));
     let Some(running) = context.channel.runs() else {
         return refuse("not-connected", "the app does not talk to its launcher");
     };

@@ -15,6 +15,7 @@
 //! event_loop  the one of the process                  screen  where a window goes, and its corners
 //! ```
 
+mod blocker_text;
 pub mod dialog;
 mod event_loop;
 mod file_dialog;
@@ -22,16 +23,15 @@ pub mod fonts;
 pub mod icons;
 pub mod letter;
 pub mod markdown;
+mod notice_text;
 pub mod notification;
-mod obstacle_words;
-mod plan_words;
+mod plan_text;
 pub mod rasteriser;
 mod screen;
 mod software;
 mod system_notification;
 pub mod texts;
 pub mod theme;
-mod told_words;
 pub mod view_state;
 pub mod widgets;
 mod window;
@@ -39,8 +39,8 @@ mod window;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use dialog::{Choices, CloseReason, Dialog, DialogOptions, Picked};
-pub use notification::{Notification, NotificationOptions, Notified, Told, notify};
-pub use plan_words::{repaired_subtitle, repaired_title};
+pub use notification::{Notification, NotificationEnd, NotificationOptions, Notified, notify};
+pub use plan_text::{repaired_subtitle, repaired_title};
 pub use system_notification::notify_by_system;
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;

@@ -7,7 +7,7 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use crate::engine::protocol::{FaultKind, NoUpdate, Problem, ProblemKind};
-use crate::model::happened::Happened;
+use crate::model::incident::Incident;
 use crate::model::transfer::PEER_REGION;
 
 /// A language of the catalogue.
@@ -156,14 +156,14 @@ impl Texts {
     }
 
     /// What happened while nobody looked, in one sentence.
-    pub fn happened(&self, what: &Happened) -> String {
+    pub fn incident(&self, what: &Incident) -> String {
         match what {
-            Happened::RolledBack { from, to, holds_files, .. } => {
+            Incident::RolledBack { from, to, holds_files, .. } => {
                 let text = if *holds_files { "happened-rolled-back" } else { "happened-rolled-back-plain" };
                 self.with(text, &[("from", &from.to_string()), ("to", &to.to_string())])
             }
-            Happened::NotSwitched { to, .. } => self.with("happened-not-switched", &[("version", &to.to_string())]),
-            Happened::Conflicts { version, files } => {
+            Incident::NotSwitched { to, .. } => self.with("happened-not-switched", &[("version", &to.to_string())]),
+            Incident::Conflicts { version, files } => {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
                 self.count("happened-conflicts", count, &[("version", &version.to_string())])
             }

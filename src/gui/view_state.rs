@@ -6,9 +6,9 @@
 use super::texts::Language;
 use crate::engine::protocol::{
     ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState,
-    Phase, Problem, ProblemKind, Progress, SwapObstacle,
+    Phase, Problem, ProblemKind, Progress, SwapBlocker,
 };
-use crate::model::happened::Notice;
+use crate::model::incident::Notice;
 use crate::model::{Node, Offer};
 
 /// Everything a screen is drawn from.
@@ -43,11 +43,11 @@ pub struct ViewState {
     /// Something that went wrong without ending the phase, until it is dismissed.
     pub notice: Option<Problem>,
     /// Why the running app goes on with the code it has; empty if nothing kept it from taking over the newest version.
-    pub obstacles: Vec<SwapObstacle>,
+    pub obstacles: Vec<SwapBlocker>,
     /// What happened to the app or the user's files, and has not been dismissed; the newest first.
-    pub happened: Vec<Notice>,
+    pub incidents: Vec<Notice>,
     /// The window was opened for that and for nothing else.
-    only_tells: bool,
+    only_reports: bool,
     /// The app is being started, which takes longer than usual.
     pub starts: bool,
     /// There is no engine that anything could be asked of.
@@ -222,8 +222,8 @@ impl Default for ViewState {
             elsewhere: false,
             notice: None,
             obstacles: Vec::new(),
-            happened: Vec::new(),
-            only_tells: false,
+            incidents: Vec::new(),
+            only_reports: false,
             starts: false,
             alone: false,
             offered: false,
@@ -259,25 +259,25 @@ impl ViewState {
 
     /// A state of a window that only tells what happened while nobody looked; `notices` are the oldest first.
     pub fn telling(notices: Vec<Notice>) -> Self {
-        Self { happened: notices.into_iter().rev().collect(), only_tells: true, ..Self::default() }
+        Self { incidents: notices.into_iter().rev().collect(), only_reports: true, ..Self::default() }
     }
 
     /// Whether this screen tells what happened and asks nothing: until something else is chosen in the version menu.
-    pub fn tells(&self) -> bool {
-        self.only_tells && self.phase == Phase::Idle && !self.happened.is_empty()
+    pub fn reports(&self) -> bool {
+        self.only_reports && self.phase == Phase::Idle && !self.incidents.is_empty()
     }
 
     /// The only thing that this screen tells, if it is one.
-    pub fn tells_one(&self) -> Option<&Notice> {
-        match self.happened.as_slice() {
-            [notice] if self.tells() => Some(notice),
+    pub fn reports_one(&self) -> Option<&Notice> {
+        match self.incidents.as_slice() {
+            [notice] if self.reports() => Some(notice),
             _ => None,
         }
     }
 
     /// Forgets something that was told, once a person has seen it. Gives the command that makes the engine forget it too.
     pub fn seen(&mut self, notice: &Notice) -> Command {
-        self.happened.retain(|told| told != notice);
+        self.incidents.retain(|reported| reported != notice);
         Command::Seen(Box::new(notice.what.clone()))
     }
 
@@ -292,7 +292,7 @@ impl ViewState {
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
             Event::NotSwapped { reasons, .. } => self.obstacles = reasons,
-            Event::Happened { when, what } => self.happened.insert(0, Notice { when, what }),
+            Event::Incident { when, what } => self.incidents.insert(0, Notice { when, what }),
         }
     }
 
@@ -400,14 +400,14 @@ impl ViewState {
 
     /// Whether the window has nothing more to show: the app runs, and whatever should be known was seen.
     pub fn finished(&self) -> bool {
-        matches!(self.phase, Phase::Launched { .. }) && self.happened.is_empty()
+        matches!(self.phase, Phase::Launched { .. }) && self.incidents.is_empty()
     }
 
     /// Which buttons make sense.
     pub fn actions(&self) -> Actions {
         let actions = |primary, secondary, quiet| Actions { primary, secondary, quiet };
         match &self.phase {
-            Phase::Idle if self.tells() => actions(Some(Action::Ok), None, None),
+            Phase::Idle if self.reports() => actions(Some(Action::Ok), None, None),
             Phase::Idle if self.starts => Actions::default(),
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
             Phase::Checking => actions(None, Some(Action::Close), None),
@@ -419,7 +419,7 @@ impl ViewState {
             Phase::Offered { .. } => actions(Some(Action::Start), Some(Action::Later), Some(Action::Skip)),
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),
-            Phase::Launched { .. } if self.happened.is_empty() => Actions::default(),
+            Phase::Launched { .. } if self.incidents.is_empty() => Actions::default(),
             Phase::Installing { .. } | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack => {
                 Actions::default()
             }
@@ -463,10 +463,10 @@ impl ViewState {
     }
 
     fn enter(&mut self, phase: Phase) {
-        if self.tells() && phase != Phase::Idle {
+        if self.reports() && phase != Phase::Idle {
             // It was read; whoever goes on from there need not be told again, and what it says may no longer hold.
-            self.happened.clear();
-            self.only_tells = false;
+            self.incidents.clear();
+            self.only_reports = false;
         }
         // Another download, another progress; pausing and installing belong to the same one.
         if matches!(phase, Phase::Switching { .. } | Phase::RollingBack) {

@@ -18,7 +18,7 @@ pub(super) fn viewport(title: &str, icon: &egui::ColorImage, dialog: &mut Dialog
         .with_inner_size(size)
         .with_min_inner_size(size.min(egui::vec2(480.0, 240.0)));
     // What happened is told beside the app, whose window has just come up.
-    let builder = if dialog.only_tells() { builder.with_always_on_top() } else { builder };
+    let builder = if dialog.only_reports() { builder.with_always_on_top() } else { builder };
     match screen {
         Some(screen) => builder.with_position(screen.centre_framed(size)),
         None => builder,

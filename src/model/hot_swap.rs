@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    fn told(old: &Manifest, new: &Manifest) -> (bool, u64) {
+    fn reported(old: &Manifest, new: &Manifest) -> (bool, u64) {
         let found = Difference::between(old, new, patterns().patterns());
         (found.requires_restart, found.modules)
     }
@@ -155,7 +155,7 @@ mod tests {
     fn modules_that_the_patterns_name_need_no_restart_and_everything_else_does() {
         let module = "app/manipulate/executor.py";
         let old = manifest(&[(module, "one"), ("app/manipulate/old.py", "old"), ("scripts/launch.sh", "1.0.0")]);
-        assert_eq!(told(&old, &old), (false, 0));
+        assert_eq!(reported(&old, &old), (false, 0));
         let changed: &[(&str, &str)] = &[
             (module, "two"),
             ("app/manipulate/__pycache__/executor.cpython-311.pyc", "code"),
@@ -163,7 +163,7 @@ mod tests {
             ("scripts/launch.sh", "2.0.0"),
         ];
         let new = manifest(changed);
-        assert_eq!(told(&old, &new), (false, 3), "changed, added, removed");
+        assert_eq!(reported(&old, &new), (false, 3), "changed, added, removed");
         let paths: Vec<_> = Difference::between(&old, &new, patterns().patterns()).changes;
         let kinds: Vec<_> = paths.iter().map(|change| (change.path.as_str(), change.kind, change.sha256.is_some())).collect();
         assert_eq!(
@@ -186,8 +186,8 @@ mod tests {
             "scripts/migrate",
         ] {
             let with = manifest(&[changed, &[(other, "x")]].concat());
-            assert_eq!(told(&old, &with), (true, 3), "{other} was added");
-            assert!(told(&with, &old).0, "{other} was removed");
+            assert_eq!(reported(&old, &with), (true, 3), "{other} was added");
+            assert!(reported(&with, &old).0, "{other} was removed");
         }
     }
 
@@ -196,12 +196,12 @@ mod tests {
         let old = manifest(&[]);
         let mut new = old.clone();
         new.application_info.launch.environment.insert("KUZFLOW_VERSION".to_owned(), "2.0.0".to_owned());
-        assert_eq!(told(&old, &new), (false, 0));
+        assert_eq!(reported(&old, &new), (false, 0));
         new.application_info.launch.arguments.push("-X".to_owned());
-        assert_eq!(told(&old, &new), (true, 0));
+        assert_eq!(reported(&old, &new), (true, 0));
         let mut new = old.clone();
         new.application_info.data_schema += 1;
-        assert_eq!(told(&old, &new), (true, 0));
+        assert_eq!(reported(&old, &new), (true, 0));
     }
 
     #[test]
@@ -212,9 +212,9 @@ mod tests {
         new.file_manifest.get_mut(&module).unwrap().mtime = 7;
         assert_eq!(Difference::between(&old, &new, patterns().patterns()), Difference::default());
         new.file_manifest.get_mut(&module).unwrap().permissions = Permissions::PROGRAM;
-        assert_eq!(told(&old, &new), (false, 1));
+        assert_eq!(reported(&old, &new), (false, 1));
         let link = new.file_manifest.get_mut(&module).unwrap();
         (link.size, link.symlink) = (0, Some("other.py".to_owned()));
-        assert_eq!(told(&old, &new), (true, 0), "a link is read by nobody");
+        assert_eq!(reported(&old, &new), (true, 0), "a link is read by nobody");
     }
 }

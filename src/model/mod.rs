@@ -4,8 +4,8 @@
 //! In: text and JSON. Out: checked values. Never: I/O, clock, environment, another room of this crate.
 
 pub mod digest;
-pub mod happened;
 pub mod hot_swap;
+pub mod incident;
 pub mod launcher;
 pub mod manifest;
 pub mod node;

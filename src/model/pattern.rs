@@ -215,11 +215,12 @@ mod tests {
     fn critical_wins() {
         let (hot, critical) = (["*".parse().unwrap()], ["app.py".parse().unwrap(), "updater_core/*".parse().unwrap()]);
         let patterns = AppPatterns { hot_swap_modules: &hot, critical_files: &critical };
-        let told = |path: &str| (patterns.is_critical(&path.parse().unwrap()), patterns.is_hot_updatable(&path.parse().unwrap()));
-        assert_eq!(told("app/app.py"), (true, false));
-        assert_eq!(told("app/updater_core/deep/x.py"), (true, false));
-        assert_eq!(told("app/ui/app.py"), (false, true));
-        assert_eq!(told("runtime/app.py"), (false, false));
+        let reported =
+            |path: &str| (patterns.is_critical(&path.parse().unwrap()), patterns.is_hot_updatable(&path.parse().unwrap()));
+        assert_eq!(reported("app/app.py"), (true, false));
+        assert_eq!(reported("app/updater_core/deep/x.py"), (true, false));
+        assert_eq!(reported("app/ui/app.py"), (false, true));
+        assert_eq!(reported("runtime/app.py"), (false, false));
     }
 
     #[test]

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_other_tools_take_for_a_version_is_told_as_it_is_written_here() {
-        for (text, told) in [
+        for (text, reported) in [
             ("1.2.3.4", "write for example 1.2.3"),
             ("2.0rc1", "write it as 2.0.0-rc.1"),
             ("v2.0.0b3", "write it as 2.0.0-beta.3"),
@@ -116,8 +116,8 @@ mod tests {
             ("8.O.2", "expected for example"),
         ] {
             let error = text.parse::<Version>().unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
-            if let Some((_, proposed)) = told.split_once("write it as ") {
+            assert!(error.contains(reported), "{error}");
+            if let Some((_, proposed)) = reported.split_once("write it as ") {
                 assert!(proposed.parse::<Version>().is_ok());
             }
         }

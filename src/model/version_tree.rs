@@ -333,27 +333,27 @@ mod tests {
     #[test]
     fn every_file_of_every_release_can_be_told() {
         let mut tree = tree();
-        let told = |tree: &VersionTree, text: &str| {
+        let reported = |tree: &VersionTree, text: &str| {
             let files = tree.files_of(&version(text)).unwrap();
             files.into_iter().map(|(path, state)| format!("{path} {}", state.size)).collect::<Vec<_>>()
         };
         let newest = ["app/app.py 4", "app/manipulate/executor.py 3", "app/manipulate/new_module.py 3"];
-        assert_eq!(told(&tree, "1.0.1"), newest);
+        assert_eq!(reported(&tree, "1.0.1"), newest);
         tree.add(&version("1.0.2"), Some(&version("1.0.1")), files(&[("app/app.py", "longer")]), 1);
-        assert_eq!(told(&tree, "1.0.2"), ["app/app.py 6"]);
-        assert_eq!(told(&tree, "1.0.1"), newest);
+        assert_eq!(reported(&tree, "1.0.2"), ["app/app.py 6"]);
+        assert_eq!(reported(&tree, "1.0.1"), newest);
         assert!(tree.files_of(&version("9.0.0")).is_none());
         // What comes back after it was deleted.
         tree.add(&version("1.0.3"), Some(&version("1.0.2")), files(&[("app/app.py", "longer"), ("app/old_file.py", "back")]), 1);
-        assert_eq!(told(&tree, "1.0.3"), ["app/app.py 6", "app/old_file.py 4"]);
+        assert_eq!(reported(&tree, "1.0.3"), ["app/app.py 6", "app/old_file.py 4"]);
 
         // The middle goes, then the root.
         tree.forget(&version("1.0.1"));
         assert_eq!(tree.node(&version("1.0.2")).unwrap().parent, Some(version("1.0.0")));
-        assert_eq!(told(&tree, "1.0.2"), ["app/app.py 6"]);
+        assert_eq!(reported(&tree, "1.0.2"), ["app/app.py 6"]);
         tree.forget(&version("1.0.0"));
         assert_eq!(tree.node(&version("1.0.2")).unwrap().parent, None);
-        assert_eq!(told(&tree, "1.0.3"), ["app/app.py 6", "app/old_file.py 4"]);
+        assert_eq!(reported(&tree, "1.0.3"), ["app/app.py 6", "app/old_file.py 4"]);
         VersionTree::from_json(&tree.to_json().unwrap()).unwrap();
     }
 

@@ -138,7 +138,7 @@ mod tests {
         Release { minimum_version: Some(minimum.parse().unwrap()), ..release(version) }
     }
 
-    fn told(releases: &[Release]) -> Vec<(String, Need)> {
+    fn reported(releases: &[Release]) -> Vec<(String, Need)> {
         let kinds = kinds(releases);
         let all = kinds.iter().flat_map(|kind| needed(kind));
         all.map(|(container, need)| (container.version.to_string(), need)).collect()
@@ -151,12 +151,16 @@ mod tests {
     #[test]
     fn the_newest_open_release_is_needed_and_older_ones_are_not() {
         let offered = |version: &str| (version.to_owned(), Need::Offered);
-        assert_eq!(told(&[]), []);
-        assert_eq!(told(&[release("1.0.0"), release("2.0.0"), release("1.9.0")]), [offered("2.0.0")]);
+        assert_eq!(reported(&[]), []);
+        assert_eq!(reported(&[release("1.0.0"), release("2.0.0"), release("1.9.0")]), [offered("2.0.0")]);
         let halted = Release { halted: true, ..release("3.0.0") };
-        assert_eq!(told(&[release("1.0.0"), release("2.0.0"), halted]), [offered("2.0.0")]);
+        assert_eq!(reported(&[release("1.0.0"), release("2.0.0"), halted]), [offered("2.0.0")]);
         let beta = Release { channel: "beta".to_owned(), ..release("1.5.0") };
-        assert_eq!(told(&[release("1.0.0"), release("2.0.0"), beta]), [offered("1.5.0"), offered("2.0.0")], "another channel");
+        assert_eq!(
+            reported(&[release("1.0.0"), release("2.0.0"), beta]),
+            [offered("1.5.0"), offered("2.0.0")],
+            "another channel"
+        );
     }
 
     #[test]
@@ -164,19 +168,19 @@ mod tests {
         let releases = [release("1.0.0"), release("1.5.0"), share("2.0.0", 500), share("3.0.0", 100), share("4.0.0", 0)];
         let expected =
             [("1.5.0", Need::Offered), ("2.0.0", Need::RollingOut), ("3.0.0", Need::RollingOut), ("4.0.0", Need::Waiting)];
-        assert_eq!(told(&releases), expected.map(|(version, need)| (version.to_owned(), need)));
+        assert_eq!(reported(&releases), expected.map(|(version, need)| (version.to_owned(), need)));
         // Nobody is offered 2.0.0 as long as 3.0.0 goes to more; once that is halted it is the next.
         let releases = [release("1.0.0"), share("2.0.0", 100), share("3.0.0", 500)];
-        assert_eq!(told(&releases).len(), 3);
+        assert_eq!(reported(&releases).len(), 3);
     }
 
     #[test]
     fn a_step_on_the_way_is_needed() {
         let releases = [release("1.0.0"), release("1.5.0"), minimum("2.0.0", "1.2.0"), minimum("3.0.0", "2.0.0")];
         let expected = [step("1.5.0", "3.0.0"), step("2.0.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)];
-        assert_eq!(told(&releases), expected);
+        assert_eq!(reported(&releases), expected);
         // A newer step takes the place of an older one.
         let releases = [release("1.0.0"), release("2.0.0"), release("2.5.0"), minimum("3.0.0", "2.0.0")];
-        assert_eq!(told(&releases), [step("2.5.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)]);
+        assert_eq!(reported(&releases), [step("2.5.0", "3.0.0"), ("3.0.0".to_owned(), Need::Offered)]);
     }
 }

@@ -162,8 +162,8 @@ pub(super) fn reach(release: &Release, others: &[&Release], launchers: &[Launche
             && found != container
     };
     let others: Vec<&&Release> = others.iter().filter(same).collect();
-    let mut told = Vec::new();
-    let mut tell = |text: String| told.push(Remark::Unreached(text));
+    let mut reported = Vec::new();
+    let mut tell = |text: String| reported.push(Remark::Unreached(text));
     let version = &container.version;
     let newer = others.iter().filter(|other| other.container.version > *version && !other.halted && other.rollout_permille > 0);
     if let Some(newer) = newer.max_by(|a, b| a.container.version.cmp(&b.container.version)) {
@@ -207,7 +207,7 @@ pub(super) fn reach(release: &Release, others: &[&Release], launchers: &[Launche
             release.channel
         ));
     }
-    told
+    reported
 }
 
 /// Whether letters and digits stand together in its pre-release part, as in `rc10`: such words are compared as text.
@@ -343,25 +343,25 @@ mod tests {
 
     #[test]
     fn a_release_that_reaches_nobody_is_told() {
-        let told = |release: &Release, others: &[&Release]| -> Vec<String> {
+        let reported = |release: &Release, others: &[&Release]| -> Vec<String> {
             reach(release, others, &[], "stable").iter().map(ToString::to_string).collect()
         };
         let fine = linux("1.1.0");
-        assert_eq!(told(&fine, &[&linux("1.0.0"), &release("2.0.0", "Windows_AMD64")]), [""; 0]);
-        let [older] = &told(&linux("1.0.0-rc10"), &[&linux("1.0.0-rc9")])[..] else { panic!() };
+        assert_eq!(reported(&fine, &[&linux("1.0.0"), &release("2.0.0", "Windows_AMD64")]), [""; 0]);
+        let [older] = &reported(&linux("1.0.0-rc10"), &[&linux("1.0.0-rc9")])[..] else { panic!() };
         assert!(older.contains("1.0.0-rc9 is newer") && older.contains("nobody") && older.contains("rc.10"), "{older}");
-        assert!(told(&linux("1.0.0-rc.10"), &[&linux("1.0.0-rc.9")]).is_empty());
-        assert!(told(&linux("1.0.1"), &[&linux("2.0.0")])[0].contains("nobody"));
+        assert!(reported(&linux("1.0.0-rc.10"), &[&linux("1.0.0-rc.9")]).is_empty());
+        assert!(reported(&linux("1.0.1"), &[&linux("2.0.0")])[0].contains("nobody"));
         let partly = Release { rollout_permille: 100, ..linux("2.0.0") };
-        assert!(told(&linux("1.0.1"), &[&partly])[0].contains("only installations"));
+        assert!(reported(&linux("1.0.1"), &[&partly])[0].contains("only installations"));
         let halted = Release { halted: true, ..linux("2.0.0") };
-        assert!(told(&linux("1.0.1"), &[&halted]).is_empty());
-        assert!(told(&halted, &[]).iter().any(|text| text.contains("--resume")));
-        assert!(told(&Release { rollout_permille: 0, ..linux("1.0.0") }, &[])[0].contains("0 %"));
+        assert!(reported(&linux("1.0.1"), &[&halted]).is_empty());
+        assert!(reported(&halted, &[]).iter().any(|text| text.contains("--resume")));
+        assert!(reported(&Release { rollout_permille: 0, ..linux("1.0.0") }, &[])[0].contains("0 %"));
         let minimum = Release { minimum_version: Some(Version::new(9, 0, 0)), ..linux("2.0.0") };
-        assert!(told(&minimum, &[&linux("1.0.0")])[0].contains("only first installations"));
+        assert!(reported(&minimum, &[&linux("1.0.0")])[0].contains("only first installations"));
         let needs = Release { minimum_launcher: Some(Version::new(9, 0, 0)), ..linux("2.0.0") };
-        assert!(told(&needs, &[])[0].contains("publish-launcher"));
-        assert!(told(&Release { channel: "Stable".to_owned(), ..linux("2.0.0") }, &[&linux("1.0.0")])[0].contains("channel"));
+        assert!(reported(&needs, &[])[0].contains("publish-launcher"));
+        assert!(reported(&Release { channel: "Stable".to_owned(), ..linux("2.0.0") }, &[&linux("1.0.0")])[0].contains("channel"));
     }
 }

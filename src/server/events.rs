@@ -197,16 +197,16 @@ pub(super) async fn listen(
     };
     look(&shared).await;
     let mut announcements = shared.events.announcements.subscribe();
-    let told = interest.among(&announcements.borrow_and_update());
+    let stated = interest.among(&announcements.borrow_and_update());
     shared.events.somebody.notify_one();
-    let mut first = format!("retry: {RETRY}\nid: {}\n\n", id(&told));
-    if headers.get(LAST_EVENT_ID).is_some_and(|heard| heard.as_bytes() != id(&told).as_bytes()) {
-        first.push_str(&events(&BTreeMap::new(), &told));
+    let mut first = format!("retry: {RETRY}\nid: {}\n\n", id(&stated));
+    if headers.get(LAST_EVENT_ID).is_some_and(|heard| heard.as_bytes() != id(&stated).as_bytes()) {
+        first.push_str(&events(&BTreeMap::new(), &stated));
     }
     let listening = Listening {
         interest,
         announcements,
-        told,
+        stated,
         ending: shared.ending.subscribe(),
         first: Some(first),
         silent_until: Instant::now(),
@@ -228,7 +228,7 @@ pub(super) async fn listen(
 struct Listening {
     interest: Interest,
     announcements: watch::Receiver<Arc<Announcements>>,
-    told: BTreeMap<Topic, Standing>,
+    stated: BTreeMap<Topic, Standing>,
     ending: watch::Receiver<bool>,
     first: Option<String>,
     silent_until: Instant,
@@ -260,8 +260,8 @@ impl Listening {
                 changed = self.announcements.changed() => {
                     changed.ok()?;
                     let now = self.interest.among(&self.announcements.borrow_and_update());
-                    let text = events(&self.told, &now);
-                    self.told = now;
+                    let text = events(&self.stated, &now);
+                    self.stated = now;
                     if !text.is_empty() {
                         return Some(text);
                     }

@@ -73,8 +73,8 @@ impl Reminder {
         deadlines.retain(Deadline::is_pressing);
         let mut states: Vec<(KeyRole, Urgency)> = deadlines.iter().map(|deadline| (deadline.role, deadline.state)).collect();
         states.sort_by_key(|(role, _)| role.to_string());
-        let told = self.last.as_ref().is_some_and(|(before, at)| *before == states && now.duration_since(*at) < REMIND_EVERY);
-        if told || states.is_empty() {
+        let stated = self.last.as_ref().is_some_and(|(before, at)| *before == states && now.duration_since(*at) < REMIND_EVERY);
+        if stated || states.is_empty() {
             if states.is_empty() {
                 self.last = None;
             }
@@ -94,17 +94,17 @@ mod tests {
     fn a_deadline_is_told_at_once_when_it_changes_and_once_a_day() {
         let now: Time = "2026-12-01T00:00:00Z".parse().unwrap();
         let mut reminder = Reminder::default();
-        let mut told = |expires: &str, hours: i64| {
+        let mut stated = |expires: &str, hours: i64| {
             let now = now + SignedDuration::from_hours(hours);
             let expiries = [(KeyRole::Timestamp, expires.parse().unwrap())];
             reminder.due(deadlines(&expiries, &Lifetimes::default(), now), now).len()
         };
-        assert_eq!(told("2026-12-10T00:00:00Z", 0), 0, "nothing is near");
-        assert_eq!(told("2026-12-03T00:00:00Z", 1), 1, "at once");
-        assert_eq!(told("2026-12-03T00:00:00Z", 2), 0);
-        assert_eq!(told("2026-12-03T00:00:00Z", 25), 1, "a day later");
-        assert_eq!(told("2026-12-03T00:00:00Z", 48), 1, "it has passed");
-        assert_eq!(told("2026-12-10T00:00:00Z", 49), 0, "it was signed again");
-        assert_eq!(told("2026-12-04T00:00:00Z", 50), 1, "and is near again");
+        assert_eq!(stated("2026-12-10T00:00:00Z", 0), 0, "nothing is near");
+        assert_eq!(stated("2026-12-03T00:00:00Z", 1), 1, "at once");
+        assert_eq!(stated("2026-12-03T00:00:00Z", 2), 0);
+        assert_eq!(stated("2026-12-03T00:00:00Z", 25), 1, "a day later");
+        assert_eq!(stated("2026-12-03T00:00:00Z", 48), 1, "it has passed");
+        assert_eq!(stated("2026-12-10T00:00:00Z", 49), 0, "it was signed again");
+        assert_eq!(stated("2026-12-04T00:00:00Z", 50), 1, "and is near again");
     }
 }

@@ -263,12 +263,12 @@ impl Home {
     /// All whole versions, the newest first. Folders that are none are passed over, and so are those whose record cannot be read now.
     pub fn installed(&self) -> Result<Vec<InstalledRecord>, StoreError> {
         let whole = |id: ContainerId| {
-            let told = |error: &StoreError| {
+            let reported = |error: &StoreError| {
                 if matches!(error, StoreError::Io { .. }) {
                     tracing::warn!(error = error as &dyn std::error::Error, "a version cannot be looked at now");
                 }
             };
-            self.record(&id).inspect_err(told).ok()
+            self.record(&id).inspect_err(reported).ok()
         };
         Ok(self.folders()?.into_iter().filter_map(whole).collect())
     }

@@ -495,8 +495,11 @@ mod tests {
         assert!(app.wait().success());
         let root = fixture.home.container(&id);
         let root = root.to_str().unwrap();
-        let told = fixture.read(&id, "temp-out").unwrap();
-        assert_eq!(told.trim_end(), format!("1.0.0|{root}|{root}/app:/before:/after|{root}/metadata|--root={root}/x a b 数据"));
+        let reported = fixture.read(&id, "temp-out").unwrap();
+        assert_eq!(
+            reported.trim_end(),
+            format!("1.0.0|{root}|{root}/app:/before:/after|{root}/metadata|--root={root}/x a b 数据")
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::contents::kept_at;
 use super::copying::{allocated, as_far_as_can_be, clone_file};
 use super::files::{copy_link, digest_of, exists, name_beside, read_json_of, remove_file};
 use crate::look;
-use crate::model::happened::Conflict;
+use crate::model::incident::Conflict;
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
 
@@ -48,7 +48,7 @@ impl Migration {
 }
 
 /// Told bytes done and bytes in all while files are carried over.
-pub type Told<'a> = &'a dyn Fn(u64, u64);
+pub type ProgressSink<'a> = &'a dyn Fn(u64, u64);
 
 /// Lays out in `target` what `container` shall find: the defaults it ships, and over them the user's files of `source`, another
 /// version. `target` is empty. If `source` is `damaged`, a file that cannot be read is told in the log and is no reason to fail.
@@ -57,11 +57,11 @@ pub(super) fn lay_out(
     container: &Path,
     target: &Path,
     damaged: bool,
-    told: Told,
+    on_progress: ProgressSink,
 ) -> Result<Migration, StoreError> {
     let shipped = Shipped::of(container)?;
     shipped.lay(container, target)?;
-    Carrying::new(source, target, shipped.contents())?.all(damaged, told)
+    Carrying::new(source, target, shipped.contents())?.all(damaged, on_progress)
 }
 
 /// Bytes that the files which [`lay_out`] reads from `source` take on disk.
@@ -264,7 +264,7 @@ impl Carrying {
         })
     }
 
-    fn all(mut self, damaged: bool, told: Told) -> Result<Migration, StoreError> {
+    fn all(mut self, damaged: bool, on_progress: ProgressSink) -> Result<Migration, StoreError> {
         let walk = Walk::of(&self.source)?;
         let total = walk.bytes();
         let mut done = 0;
@@ -281,7 +281,7 @@ impl Carrying {
                 result => result?,
             }
             done += room;
-            told(done, total);
+            on_progress(done, total);
         }
         self.folders(&walk)?;
         for link in &walk.links {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::lock::HomeLock;
 use super::{Accused, Active, Home, Probation, State, StoreError};
 use crate::look;
-use crate::model::happened::{Happened, Notice};
+use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 
 /// Most of what an app says that is read, bytes.
@@ -75,7 +75,7 @@ pub fn acquit(home: &Home) -> Result<(), StoreError> {
     let Some(accused) = state.accused.take() else { return Ok(()) };
     state.failed.retain(|failed| *failed != accused.version);
     // That somebody is back on a version that does not start either is no news.
-    state.notices.retain(|notice| !matches!(&notice.what, Happened::RolledBack { from, .. } if *from == accused.version));
+    state.notices.retain(|notice| !matches!(&notice.what, Incident::RolledBack { from, .. } if *from == accused.version));
     home.set_state(&state)
 }
 
@@ -83,7 +83,7 @@ pub fn acquit(home: &Home) -> Result<(), StoreError> {
 const MOST_NOTICES: usize = 10;
 
 /// Leaves a notice for the next time that somebody looks.
-pub fn leave_notice(home: &Home, what: Happened, now: jiff::Timestamp) -> Result<(), StoreError> {
+pub fn leave_notice(home: &Home, what: Incident, now: jiff::Timestamp) -> Result<(), StoreError> {
     let mut state = home.state()?;
     state.notices.push(Notice { when: now, what });
     let surplus = state.notices.len().saturating_sub(MOST_NOTICES);
@@ -239,10 +239,10 @@ mod tests {
         let begin = || {
             remember_failed(home, &new).unwrap();
             accuse(home, &new, &old).unwrap();
-            let what = Happened::RolledBack {
+            let what = Incident::RolledBack {
                 from: new.clone(),
                 to: old.version.clone(),
-                failure: crate::model::happened::Failure::Hung,
+                failure: crate::model::incident::Failure::Hung,
                 kept: PathBuf::new(),
                 holds_files: true,
             };
@@ -267,11 +267,11 @@ mod tests {
         let home = &fixture.home;
         for minor in 0..12 {
             let to = format!("1.{minor}.0").parse().unwrap();
-            leave_notice(home, Happened::NotSwitched { to, chain: Vec::new() }, jiff::Timestamp::UNIX_EPOCH).unwrap();
+            leave_notice(home, Incident::NotSwitched { to, chain: Vec::new() }, jiff::Timestamp::UNIX_EPOCH).unwrap();
         }
         let taken = take_notices(home).unwrap();
         assert_eq!(taken.len(), MOST_NOTICES);
-        assert!(matches!(&taken[0].what, Happened::NotSwitched { to, .. } if to.to_string() == "1.2.0"));
+        assert!(matches!(&taken[0].what, Incident::NotSwitched { to, .. } if to.to_string() == "1.2.0"));
         assert_eq!(take_notices(home).unwrap(), []);
         remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();
         remember_failed(home, &"2.0.0".parse().unwrap()).unwrap();

@@ -265,8 +265,8 @@ mod system {
         // SAFETY: the times are written to the addresses of four records of their kind.
         #[allow(unsafe_code)]
         let is_running = unsafe {
-            let told = GetProcessTimes(open.0, &raw mut made, &raw mut ended, &raw mut kernel, &raw mut user);
-            told != 0 && WaitForSingleObject(open.0, 0) == WAIT_TIMEOUT
+            let reported = GetProcessTimes(open.0, &raw mut made, &raw mut ended, &raw mut kernel, &raw mut user);
+            reported != 0 && WaitForSingleObject(open.0, 0) == WAIT_TIMEOUT
         };
         is_running.then(|| (u64::from(made.dwHighDateTime) << 32 | u64::from(made.dwLowDateTime)).to_string())
     }
@@ -282,8 +282,8 @@ mod system {
         let mut length = u32::try_from(name.len()).ok()?;
         // SAFETY: the name is written to a buffer of the length that is told.
         #[allow(unsafe_code)]
-        let told = unsafe { QueryFullProcessImageNameW(open.0, 0, name.as_mut_ptr(), &raw mut length) };
-        let name = name.get(..usize::try_from(length).ok()?).filter(|_| told != 0)?;
+        let reported = unsafe { QueryFullProcessImageNameW(open.0, 0, name.as_mut_ptr(), &raw mut length) };
+        let name = name.get(..usize::try_from(length).ok()?).filter(|_| reported != 0)?;
         Some(OsString::from_wide(name).into())
     }
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::happened::Notice;
+use crate::model::incident::Notice;
 use crate::model::{ContainerId, Digest, Launch, Manifest, RelativePath, Version};
 
 /// `active.json`: which version the next start uses.

@@ -21,7 +21,7 @@ use crate::programs;
 /// Between two looks at the script.
 const LOOK: Duration = Duration::from_millis(10);
 /// Of what a failed script wrote, this much is told, bytes.
-const TOLD: usize = 2048;
+const REPORTED: usize = 2048;
 
 /// Whether the newer version of a switch brings a migration.
 pub(super) fn is_there(home: &Home, owner: &ContainerId) -> Result<bool, StoreError> {
@@ -125,6 +125,6 @@ fn end_all(child: &mut Child) {
 /// The last lines of what it wrote.
 fn end_of(written: &Path) -> String {
     let bytes = fs::read(written).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TOLD)..]).trim().to_owned();
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(REPORTED)..]).trim().to_owned();
     if text.is_empty() { "it wrote nothing".to_owned() } else { text }
 }

@@ -21,7 +21,7 @@ use super::home::REMOVED;
 use super::journal::{self, Journal};
 use super::launch::Variable;
 use super::lock::{HomeLock, NotStarting, RunningLock};
-use super::migrate::{self, Migration, Told};
+use super::migrate::{self, Migration, ProgressSink};
 use super::snapshots::{self, Reason, Snapshot};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, script};
 use crate::durable;
@@ -42,12 +42,13 @@ pub struct Means<'a> {
     /// How long a release's own migration may take.
     pub migration_limit: Duration,
     /// Told bytes done and in all.
-    pub told: Told<'a>,
+    pub on_progress: ProgressSink<'a>,
 }
 
 impl Means<'_> {
     /// An environment without variables, five minutes for a migration, nobody to be told.
-    pub const PLAIN: Means<'static> = Means { variable: &|_| None, migration_limit: Duration::from_secs(300), told: &|_, _| () };
+    pub const PLAIN: Means<'static> =
+        Means { variable: &|_| None, migration_limit: Duration::from_secs(300), on_progress: &|_, _| () };
 }
 
 /// Switches to `id` now.
@@ -216,7 +217,7 @@ fn prepare(
     if !can_clone(&work) {
         home.check_space(migrate::bytes_of(source)?.saturating_add(RESERVE))?;
     }
-    let migration = migrate::lay_out(source, &home.container(&to.container), &work, from.is_none(), means.told)?;
+    let migration = migrate::lay_out(source, &home.container(&to.container), &work, from.is_none(), means.on_progress)?;
     if let Some(from) = from {
         let versions = (&from.container, &to.container);
         script::run(home, newer, versions, &work, means.migration_limit, means.variable)?;

@@ -77,25 +77,25 @@ pub fn try_stop(stage: &Stage, scene: &Scene, reference: &Reference, number: usi
     let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
     let Some(stopped) = stage.tracer.stop(&command, number, &home) else { return Ok(()) };
     let begun = Instant::now();
-    let (told, how) = stage.start(&home);
+    let (reported, how) = stage.start(&home);
     let took = begun.elapsed();
-    let version = told.lines().next().and_then(|line| line.strip_prefix("version=")).unwrap_or_default().to_owned();
+    let version = reported.lines().next().and_then(|line| line.strip_prefix("version=")).unwrap_or_default().to_owned();
     let later = "document of later";
     if !version.is_empty() {
         fs::write(stage.container(&home, &version).join("data/document"), format!("{later}\n")).unwrap();
     }
     let output = stopped.go_on();
     let say = |problem: String| Err(format!("{} stopped at {number}: {problem}\n{how}\n{}", scene.name, said(&output).errors));
-    if told != scene.before && told != reference.after {
-        return say(format!("the start beside it says {told:?}"));
+    if reported != scene.before && reported != reference.after {
+        return say(format!("the start beside it says {reported:?}"));
     }
     if took > START_WITHIN {
         return say(format!("the start beside it took {took:?}"));
     }
-    let (told, again) = stage.start(&home);
+    let (reported, again) = stage.start(&home);
     let goes_along = ["switch", "update"].contains(&scene.verb[0]);
-    if told.is_empty() || goes_along && !told.contains(later) {
-        return say(format!("after {version} was worked in the next start says {told:?}\n{again}"));
+    if reported.is_empty() || goes_along && !reported.contains(later) {
+        return say(format!("after {version} was worked in the next start says {reported:?}\n{again}"));
     }
     let is_kept = Command::new("grep").args(["-rqF", later]).arg(&home).status().unwrap().success();
     if !is_kept {
@@ -135,13 +135,13 @@ fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::pro
         _ => false,
     };
     if scene.verb == ["run"] {
-        let told = said_by_app(&output.stdout);
+        let reported = said_by_app(&output.stdout);
         // Nothing at all can be started.
-        if fault == Fault::Tasks && told.is_empty() && (code, kind) == (1, "exhausted") {
+        if fault == Fault::Tasks && reported.is_empty() && (code, kind) == (1, "exhausted") {
             return Ok(false);
         }
-        if told.is_empty() || ![&reference.after, &scene.before, &scene.meanwhile].contains(&&told) {
-            return Err(format!("the disturbed run did not start the app: {told:?}"));
+        if reported.is_empty() || ![&reference.after, &scene.before, &scene.meanwhile].contains(&&reported) {
+            return Err(format!("the disturbed run did not start the app: {reported:?}"));
         }
         return Ok(false);
     }
@@ -180,14 +180,14 @@ fn state(home: &Path) -> u64 {
 }
 
 fn look_on(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, (fault, done): (Fault, bool)) -> Result<(), String> {
-    let (told, how) = stage.start(home);
-    let is_before = told == scene.before && !done && !told.is_empty();
-    if !is_before && told != reference.after {
-        return Err(format!("a plain run says {told:?}\n{how}"));
+    let (reported, how) = stage.start(home);
+    let is_before = reported == scene.before && !done && !reported.is_empty();
+    if !is_before && reported != reference.after {
+        return Err(format!("a plain run says {reported:?}\n{how}"));
     }
-    let told = converge(stage, scene, home)?;
-    if told != reference.after {
-        return Err(format!("after the second try a plain run says {told:?}, not {:?}", reference.after));
+    let reported = converge(stage, scene, home)?;
+    if reported != reference.after {
+        return Err(format!("after the second try a plain run says {reported:?}, not {:?}", reference.after));
     }
     let listing = listing(home);
     let lacking = reference.home.iter().filter(|(path, what)| listing.get(*path) != Some(*what));

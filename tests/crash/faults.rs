@@ -77,10 +77,11 @@ fn on_a_read_only_disk_the_app_starts_and_every_verb_says_why_it_cannot() {
         let said = said(&traced.output);
         assert!(!said.errors.contains("panicked"), "{}: {}", scene.name, said.errors);
         if scene.verb == ["run"] {
-            let told = said_by_app(&traced.output.stdout);
+            let reported = said_by_app(&traced.output.stdout);
             // A version that does not come up cannot be left for good then; the one before starts all the same.
-            let expected = if scene.name == "rollback by itself" { told.starts_with("version=1.0.0") } else { !told.is_empty() };
-            assert!(expected, "{}: {told:?} {}", scene.name, said.errors);
+            let expected =
+                if scene.name == "rollback by itself" { reported.starts_with("version=1.0.0") } else { !reported.is_empty() };
+            assert!(expected, "{}: {reported:?} {}", scene.name, said.errors);
         } else {
             let kind = said.result["problem"]["kind"].as_str();
             assert_eq!((said.code, kind), (1, Some("disk_error")), "{}: {}", scene.name, said.errors);
@@ -108,12 +109,12 @@ fn a_migration_that_fails_halfway_changes_nothing_and_is_told_once() {
         let two = stage.container(&home, "2.0.0");
         active["pending"] = text(&two).rsplit('/').next().unwrap().into();
     });
-    let told = [(); 2].map(|()| {
+    let reported = [(); 2].map(|()| {
         let output = stage.launcher(&home, "plain", &["--json", "run"]).output().unwrap();
         assert!(said_by_app(&output.stdout).starts_with("version=1.0.0\nsettings of one\ndocument of one\nnote of one"));
         said(&output).events.iter().filter(|event| event["event"] == "happened").count()
     });
-    assert_eq!(told, [1, 0]);
+    assert_eq!(reported, [1, 0]);
 }
 
 #[test]
@@ -196,9 +197,9 @@ fn launchers_at_once_get_in_nobodys_way() {
                     let said = said(&output);
                     let kind = said.result["problem"]["kind"].as_str().unwrap_or_default();
                     if verb == ["run"] {
-                        let told = said_by_app(&output.stdout);
-                        let whole = ["version=1.0.0", "version=2.0.0"].iter().any(|version| told.starts_with(version));
-                        assert!(whole && told.contains("document of one"), "{told:?} {}", said.errors);
+                        let reported = said_by_app(&output.stdout);
+                        let whole = ["version=1.0.0", "version=2.0.0"].iter().any(|version| reported.starts_with(version));
+                        assert!(whole && reported.contains("document of one"), "{reported:?} {}", said.errors);
                     } else {
                         assert!(matches!(said.code, 0 | 3) || expected.contains(&kind), "{verb:?}: {kind} {}", said.errors);
                     }
@@ -209,8 +210,8 @@ fn launchers_at_once_get_in_nobodys_way() {
     });
     // Pruned or left, as it may be.
     stage.say(&home, "plain", &["update", "--to", "2.0.0"]);
-    let told = stage.start(&home).0;
-    assert!(told.starts_with("version=2.0.0") && told.contains("document of one"), "{told}");
+    let reported = stage.start(&home).0;
+    assert!(reported.starts_with("version=2.0.0") && reported.contains("document of one"), "{reported}");
     let names: Vec<_> = fs::read_dir(&home).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert!(names.iter().all(|name| !text(Path::new(name)).starts_with('.') && name != "incoming" && name != "journal.json"));
     let versions: Vec<_> = fs::read_dir(home.join("containers")).unwrap().flatten().map(|entry| entry.path()).collect();

@@ -123,11 +123,11 @@ impl Tracer {
         let mut touch = Command::new("touch");
         touch.arg(probe.join("file"));
         let traced = tracer.run(&touch, None, &probe);
-        let told = String::from_utf8_lossy(&traced.output.stderr);
+        let reported = String::from_utf8_lossy(&traced.output.stderr);
         assert!(
             traced.output.status.success() && !traced.changes.is_empty(),
             "processes cannot be traced here, so nothing can be tested: in a container, allow ptrace (--cap-add=SYS_PTRACE \
-             --security-opt seccomp=unconfined). {told}"
+             --security-opt seccomp=unconfined). {reported}"
         );
         tracer
     }

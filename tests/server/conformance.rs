@@ -101,26 +101,26 @@ fn conforms(who: &str, address: SocketAddr, repository: &Repository) {
     for case in package_cases() {
         let fields: Vec<(&str, &str)> = case.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = ask(address, case.method, &case.path, &fields);
-        let told = format!("{who}: {} {fields:?}: {} {:?}", case.method, answer.status, answer.fields);
-        assert_eq!(answer.status, case.status, "{told}");
+        let reported = format!("{who}: {} {fields:?}: {} {:?}", case.method, answer.status, answer.fields);
+        assert_eq!(answer.status, case.status, "{reported}");
         if let Some(bytes) = case.bytes.clone() {
-            assert!(answer.body == package[bytes.clone()], "{told}: other bytes, {} of them", answer.body.len());
-            assert!(case.status == 206 || answer.field("accept-ranges") == Some("bytes"), "{told}");
-            assert_eq!(answer.field("content-type"), Some("application/octet-stream"), "{told}");
-            assert_eq!(answer.field("content-encoding"), None, "{told}");
+            assert!(answer.body == package[bytes.clone()], "{reported}: other bytes, {} of them", answer.body.len());
+            assert!(case.status == 206 || answer.field("accept-ranges") == Some("bytes"), "{reported}");
+            assert_eq!(answer.field("content-type"), Some("application/octet-stream"), "{reported}");
+            assert_eq!(answer.field("content-encoding"), None, "{reported}");
             let length = if case.method == "HEAD" { package.len() } else { bytes.len() };
-            assert_eq!(answer.field("content-length"), Some(length.to_string().as_str()), "{told}");
+            assert_eq!(answer.field("content-length"), Some(length.to_string().as_str()), "{reported}");
         }
         let content_range = match (case.status, case.bytes) {
             (206, Some(bytes)) => Some(format!("bytes {}-{}/1000000", bytes.start, bytes.end - 1)),
             (416, _) => Some("bytes */1000000".to_owned()),
             _ => None,
         };
-        assert_eq!(answer.field("content-range"), content_range.as_deref(), "{told}");
+        assert_eq!(answer.field("content-range"), content_range.as_deref(), "{reported}");
         if [200, 206].contains(&case.status) {
-            assert_eq!(answer.field("etag"), Some(etag.as_str()), "{told}");
-            assert_eq!(answer.field("last-modified"), None, "{told}");
-            assert!(answer.field("cache-control").unwrap().contains("immutable"), "{told}");
+            assert_eq!(answer.field("etag"), Some(etag.as_str()), "{reported}");
+            assert_eq!(answer.field("last-modified"), None, "{reported}");
+            assert!(answer.field("cache-control").unwrap().contains("immutable"), "{reported}");
         }
     }
 

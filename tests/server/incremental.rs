@@ -390,9 +390,9 @@ fn a_detour_is_made_shorter_for_next_time() {
     repository.publish();
     let (making, work, outcome) = waiting_maker(repository.path());
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
-    let told = |answer: &Value| (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap());
+    let reported = |answer: &Value| (answer["way"].as_str().unwrap().to_owned(), answer["total_size"].as_u64().unwrap());
     let detour = analyze(server.address, "2.0.0", Some("4.0.0"));
-    assert_eq!((told(&detour), detour["status"].as_str()), (("patches".to_owned(), 250), Some("queued")));
+    assert_eq!((reported(&detour), detour["status"].as_str()), (("patches".to_owned(), 250), Some("queued")));
     let begun = work.recv_timeout(LIMIT).unwrap();
     assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("2.0.0"), id("4.0.0")));
     repository.pack(&id("2.0.0"), "4.0.0", &[9; 60], json!({}));
@@ -401,7 +401,7 @@ fn a_detour_is_made_shorter_for_next_time() {
     until("the pack is seen", || analyze(server.address, "2.0.0", Some("4.0.0"))["total_size"] == 60);
     // A pair that has its pack is not asked for, though another way is cheaper.
     let cheaper = analyze(server.address, "1.0.0", Some("3.0.0"));
-    assert_eq!((told(&cheaper), cheaper["status"].clone()), (("patches".to_owned(), 300), Value::Null));
+    assert_eq!((reported(&cheaper), cheaper["status"].clone()), (("patches".to_owned(), 300), Value::Null));
 }
 
 #[test]
@@ -450,8 +450,8 @@ fn a_server_that_was_killed_in_the_middle_goes_on() {
             if *count == 1 { panic!("a fault of the maker, on purpose") } else { Outcome::Completed }
         }
     }
-    let (told, made) = channel();
-    let maker = Arc::new(Panics(Mutex::new(0), told));
+    let (reported, made) = channel();
+    let maker = Arc::new(Panics(Mutex::new(0), reported));
     let making = Making { jobs: repository.path().join("patch-jobs"), workers: 2, maker };
     let server = Server::start(ServerOptions { making: Some(making), ..repository.options() });
     for attempt in 0..2 {

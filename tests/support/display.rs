@@ -109,10 +109,10 @@ impl Display {
 
     /// Where a window is.
     pub fn place(&self, window: &str) -> Place {
-        let told = self.tool(&["getwindowgeometry", "--shell", window]);
+        let reported = self.tool(&["getwindowgeometry", "--shell", window]);
         let number = |name: &str| {
-            let line = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {told}"))
+            let line = reported.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {reported}"))
         };
         Place { left: number("X"), top: number("Y"), width: number("WIDTH"), height: number("HEIGHT") }
     }

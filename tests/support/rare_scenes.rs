@@ -6,7 +6,7 @@ use kuzflow::engine::protocol::{
 };
 use kuzflow::gui::ViewState;
 use kuzflow::gui::texts::Language;
-use kuzflow::model::happened::Happened;
+use kuzflow::model::incident::Incident;
 use kuzflow::model::{Offer, Version};
 
 use super::{fault, folder, installed, notices, offer, problem, progress};
@@ -221,11 +221,11 @@ pub fn state(name: &str, language: Language) -> Option<ViewState> {
     let plain = |scene: &str| {
         let mut notices = notices(scene);
         for notice in &mut notices {
-            if let Happened::RolledBack { holds_files, .. } = &mut notice.what {
+            if let Incident::RolledBack { holds_files, .. } = &mut notice.what {
                 *holds_files = false;
             }
         }
-        notices.retain(|notice| !matches!(notice.what, Happened::Conflicts { .. }));
+        notices.retain(|notice| !matches!(notice.what, Incident::Conflicts { .. }));
         ViewState::telling(notices)
     };
     Some(match name {

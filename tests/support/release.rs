@@ -149,8 +149,8 @@ impl World {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        NodeProcess { child, address: told["address"].as_str().unwrap().to_owned() }
+        let reported: Value = serde_json::from_str(&line).unwrap();
+        NodeProcess { child, address: reported["address"].as_str().unwrap().to_owned() }
     }
 
     /// Writes the launcher's settings for these nodes.

@@ -4,12 +4,12 @@
 
 use kuzflow::engine::protocol::{
     ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress,
-    NodeState, Phase, Problem, ProblemKind, Progress, SwapObstacle,
+    NodeState, Phase, Problem, ProblemKind, Progress, SwapBlocker,
 };
 use kuzflow::gui::ViewState;
 use kuzflow::gui::texts::Language;
 use kuzflow::model::digest::Digest;
-use kuzflow::model::happened::{Conflict, Failure, Happened, Notice};
+use kuzflow::model::incident::{Conflict, Failure, Incident, Notice};
 use kuzflow::model::patch::{Patch, SignedPatch};
 use kuzflow::model::plan::{FileCounts, Plan, Reason, Way};
 use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
@@ -212,7 +212,7 @@ pub fn notices(name: &str) -> Vec<Notice> {
     let when = "2026-11-21T19:44:00Z".parse().unwrap();
     let (from, to) = (Version::new(1, 8, 6), Version::new(1, 8, 5));
     let back =
-        |failure| Happened::RolledBack { from: from.clone(), to: to.clone(), failure, kept: own_folder(), holds_files: true };
+        |failure| Incident::RolledBack { from: from.clone(), to: to.clone(), failure, kept: own_folder(), holds_files: true };
     let conflicts = |count| {
         let names = ["settings", "shortcuts", "colours", "predefined-classes", "recent-folders"];
         let conflict = |index: usize| {
@@ -222,11 +222,11 @@ pub fn notices(name: &str) -> Vec<Notice> {
             };
             Conflict { beside: format!("{yours}.new-default").into(), yours: yours.into() }
         };
-        Happened::Conflicts { version: to.clone(), files: (0..count).map(conflict).collect() }
+        Incident::Conflicts { version: to.clone(), files: (0..count).map(conflict).collect() }
     };
     let chain = problem(ProblemKind::MigrationFailed, "").chain;
-    let not_switched = Happened::NotSwitched { to: from.clone(), chain };
-    let told = match name {
+    let not_switched = Incident::NotSwitched { to: from.clone(), chain };
+    let reported = match name {
         "told" => vec![back(Failure::Hung)],
         "told-crashed" => vec![back(Failure::Crashed { status: 139 })],
         "told-said" => {
@@ -238,7 +238,7 @@ pub fn notices(name: &str) -> Vec<Notice> {
         "told-several" => vec![conflicts(1), not_switched, back(Failure::EndedAtOnce)],
         _ => Vec::new(),
     };
-    told.into_iter().map(|what| Notice { when, what }).collect()
+    reported.into_iter().map(|what| Notice { when, what }).collect()
 }
 
 /// Progress with a part of the whole done.
@@ -399,7 +399,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
     let current = Some(Version::new(1, 8, 5));
     let known = || vec![Event::Installed { versions: installed(), kept: kept() }, disk_use(748_600_000)];
     if name.starts_with("told-") || name == "told" {
-        let besides = (name == "told-beside").then(|| events("offer", language).into_iter().chain(happened("told")));
+        let besides = (name == "told-beside").then(|| events("offer", language).into_iter().chain(incidents("told")));
         return besides.map_or_else(known, Iterator::collect);
     }
     let mut events = known();
@@ -478,7 +478,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "strip-swapping" => vec![phase(Phase::Swapping { version })],
         "swapped" => vec![phase(Phase::Swapped { version, modules: vec!["app.executor".to_owned()] })],
         "ready-obstacle" => {
-            let obstacle = SwapObstacle {
+            let obstacle = SwapBlocker {
                 code: "c-extension".to_owned(),
                 text: "a compiled module has changed".to_owned(),
                 module: None,
@@ -496,7 +496,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             let to = Version::new(1, 8, 4);
             vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, kept: folder("1.8.5"), files: FilesHeld { of_left: true, of_active: true } })]
         }
-        "launched-told" => happened("told-conflicts").chain([phase(Phase::Launched { version })]).collect(),
+        "launched-told" => incidents("told-conflicts").chain([phase(Phase::Launched { version })]).collect(),
         "long-offer" => vec![offered(|offer| {
             offer.signed.release.container.version = LONG_VERSION.parse().unwrap();
             offer.current = Some(LONG_VERSION.replace("rc.12", "beta.9").parse().unwrap());
@@ -534,8 +534,8 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
     events
 }
 
-fn happened(name: &str) -> impl Iterator<Item = Event> {
-    notices(name).into_iter().map(|Notice { when, what }| Event::Happened { when, what })
+fn incidents(name: &str) -> impl Iterator<Item = Event> {
+    notices(name).into_iter().map(|Notice { when, what }| Event::Incident { when, what })
 }
 
 /// A scene as a state.

@@ -60,14 +60,14 @@ impl Session<'_> {
         if self.chosen().as_ref() == Some(&record.container) {
             return Ok(self.nothing_to_do(version));
         }
-        let told = |event: Event| {
+        let reported = |event: Event| {
             self.output.event(&event);
-            if let Event::Happened { what, .. } = &event {
-                self.output.happened(what);
+            if let Event::Incident { what, .. } = &event {
+                self.output.incident(what);
             }
         };
         let context = self.context();
-        match driver::choose(&context, record.container, false, &told) {
+        match driver::choose(&context, record.container, false, &reported) {
             Ok(chosen) => {
                 driver::tidy_up(&context);
                 self.output.say(&self.output.texts.with("ready-title", &[("version", &version.to_string())]));

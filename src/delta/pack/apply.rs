@@ -105,7 +105,7 @@ pub fn apply(
         let group = match task {
             Task::Literals => {
                 // Dropped last, so that the reason stands before its consequences.
-                let _told = Told(&shared);
+                let _reported = ProgressView(&shared);
                 if let Err(failed) = shared.unpack(pack, file, options.stop) {
                     results.lock().unwrap_or_else(PoisonError::into_inner).1.push(failed);
                 }
@@ -194,9 +194,9 @@ impl Read for Awaited<'_> {
 }
 
 /// Whatever happens, nobody waits for ever.
-struct Told<'a>(&'a Shared);
+struct ProgressView<'a>(&'a Shared);
 
-impl Drop for Told<'_> {
+impl Drop for ProgressView<'_> {
     fn drop(&mut self) {
         self.0.file.get_or_init(|| None);
     }

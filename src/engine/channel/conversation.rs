@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::wire::{Message, PROTOCOL};
-use crate::engine::protocol::{Command, Event, Phase, Problem, Progress, SwapObstacle};
+use crate::engine::protocol::{Command, Event, Phase, Problem, Progress, SwapBlocker};
 use crate::model::hot_swap::Change;
 use crate::model::{ContainerId, Offer};
 
@@ -87,7 +87,7 @@ pub enum Effect {
     /// Nobody is connected any more.
     Alone,
     /// A swap has ended: with the modules that were loaded anew, or with what stood against it.
-    Swapped(Result<Vec<String>, Vec<SwapObstacle>>),
+    Swapped(Result<Vec<String>, Vec<SwapBlocker>>),
     /// Whether the app has heard that it should end.
     Heard(bool),
     /// The app was to end, and goes on: its person has unsaved work.
@@ -112,7 +112,7 @@ pub struct Conversation {
     /// What was last told of an offer; `None` once there is none.
     available: Option<Map<String, Value>>,
     phase: Option<Phase>,
-    told: Option<Duration>,
+    on_event: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Conversation {
             Input::Message(message) if message.kind == "answer" => self.answered(now, &message),
             Input::Message(message) => self.asked(now, &message),
             Input::Gone => self.gone(),
-            Input::Event(event) => self.told(now, *event),
+            Input::Event(event) => self.on_event(now, *event),
             Input::Swap(swap) => self.swap(now, swap),
             Input::End => self.end(now),
             Input::KeepRunning if self.connected => vec![self.request("goes_on", Map::new(), None)],
@@ -347,11 +347,11 @@ impl Conversation {
         if self.swapping.take().is_none() {
             return Vec::new();
         }
-        vec![Effect::Swapped(Err(vec![SwapObstacle::new(code, text)]))]
+        vec![Effect::Swapped(Err(vec![SwapBlocker::new(code, text)]))]
     }
 
     fn swap(&mut self, now: Duration, swap: Swap) -> Vec<Effect> {
-        let refused = |code: &str, text: &str| vec![Effect::Swapped(Err(vec![SwapObstacle::new(code, text)]))];
+        let refused = |code: &str, text: &str| vec![Effect::Swapped(Err(vec![SwapBlocker::new(code, text)]))];
         if !self.connected {
             return refused("not-connected", "the app does not talk to its launcher");
         }
@@ -373,7 +373,7 @@ impl Conversation {
     }
 
     /// What the engine tells, as far as an app may want to know it.
-    fn told(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+    fn on_event(&mut self, now: Duration, event: Event) -> Vec<Effect> {
         match event {
             Event::Progress(progress) => self.progress(now, &progress),
             Event::Phase { phase } => self.phase(now, phase),
@@ -383,10 +383,10 @@ impl Conversation {
 
     fn progress(&mut self, now: Duration, progress: &Progress) -> Vec<Effect> {
         let Some(name) = self.phase.as_ref().and_then(phase_name) else { return Vec::new() };
-        if !self.connected || self.told.is_some_and(|told| now.saturating_sub(told) < BETWEEN_PROGRESS) {
+        if !self.connected || self.on_event.is_some_and(|on_event| now.saturating_sub(on_event) < BETWEEN_PROGRESS) {
             return Vec::new();
         }
-        self.told = Some(now);
+        self.on_event = Some(now);
         vec![self.request("update_progress", progress_fields(name, progress, ""), None)]
     }
 
@@ -421,7 +421,7 @@ impl Conversation {
                 Phase::Failed { problem } => words(problem),
                 _ => String::new(),
             };
-            self.told = Some(now);
+            self.on_event = Some(now);
             effects.push(self.request("update_progress", progress_fields(name, &Progress::default(), &detail), None));
         }
         self.phase = Some(phase);
@@ -544,9 +544,9 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 }
 
 /// At least one: what is not understood is a reason too.
-fn obstacles(value: Option<&Value>) -> Vec<SwapObstacle> {
-    let read = value.and_then(|value| serde_json::from_value::<Vec<SwapObstacle>>(value.clone()).ok()).unwrap_or_default();
-    if read.is_empty() { vec![SwapObstacle::new("failed", "the app did not say why")] } else { read }
+fn obstacles(value: Option<&Value>) -> Vec<SwapBlocker> {
+    let read = value.and_then(|value| serde_json::from_value::<Vec<SwapBlocker>>(value.clone()).ok()).unwrap_or_default();
+    if read.is_empty() { vec![SwapBlocker::new("failed", "the app did not say why")] } else { read }
 }
 
 #[cfg(test)]

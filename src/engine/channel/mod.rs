@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use conversation::Swap;
 pub use serve::serve;
 
-use super::protocol::{Event, SwapObstacle};
+use super::protocol::{Event, SwapBlocker};
 use crate::model::{ContainerId, Digest};
 use crate::store::lock::RunningLock;
 use crate::threads;
@@ -40,7 +40,7 @@ pub const TOKEN: &str = "KUZFLOW_TOKEN";
 const PATIENCE_WITH_ENDING: Duration = Duration::from_secs(3);
 
 /// What a swap came to: the modules that were loaded anew, or what stood against it.
-pub type Swapped = Result<Vec<String>, Vec<SwapObstacle>>;
+pub type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
 
 /// Where the app that this launcher starts can talk to it. Clones share it. Without a place to listen nobody is admitted, and all that
 /// would be said is not.
@@ -111,7 +111,7 @@ impl ChannelSlot {
     pub async fn swap(&self, swap: Swap) -> Swapped {
         let (sender, outcome) = oneshot::channel();
         self.send(Request::Swap(swap, sender));
-        outcome.await.unwrap_or_else(|_| Err(vec![SwapObstacle::new("not-connected", "nobody talks to the app")]))
+        outcome.await.unwrap_or_else(|_| Err(vec![SwapBlocker::new("not-connected", "nobody talks to the app")]))
     }
 
     /// Whether the app has said, since it was last asked to end or wanted to, that it goes on.

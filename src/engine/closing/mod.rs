@@ -66,10 +66,10 @@ pub enum Closed {
     GoesOn,
 }
 
-/// Has the app closed and waits for it. `told` hears what is waited for whenever that changes.
-pub fn close(app: &RunningApp, channel: &ChannelSlot, control: &CloseControl, told: &dyn Fn(ClosingWait)) -> Closed {
+/// Has the app closed and waits for it. `on_wait` hears what is waited for whenever that changes.
+pub fn close(app: &RunningApp, channel: &ChannelSlot, control: &CloseControl, on_wait: &dyn Fn(ClosingWait)) -> Closed {
     app.note_asked();
-    let closed = Closing::begin(app, channel).wait(control, told);
+    let closed = Closing::begin(app, channel).wait(control, on_wait);
     if closed == Closed::GoesOn {
         app.goes_on();
     }
@@ -128,7 +128,7 @@ impl<'a> Closing<'a> {
         }
     }
 
-    fn wait(mut self, control: &CloseControl, told: &dyn Fn(ClosingWait)) -> Closed {
+    fn wait(mut self, control: &CloseControl, on_wait: &dyn Fn(ClosingWait)) -> Closed {
         let mut looked: Option<Instant> = None;
         loop {
             if self.app.ended().is_some() {
@@ -152,7 +152,7 @@ impl<'a> Closing<'a> {
                 let wait = self.look();
                 if std::mem::replace(&mut self.wait, wait) != wait {
                     tracing::info!(?wait, "the app is closing");
-                    told(wait);
+                    on_wait(wait);
                 }
                 looked = Some(Instant::now());
             }
@@ -273,8 +273,8 @@ mod tests {
         let fixture = Fixture::new();
         let app = stubborn(&fixture);
         let channel = ChannelSlot::default();
-        let told = std::sync::Mutex::new(Vec::new());
-        let tell = |wait| told.lock().unwrap().push(wait);
+        let on_wait = std::sync::Mutex::new(Vec::new());
+        let tell = |wait| on_wait.lock().unwrap().push(wait);
 
         let control = CloseControl::default();
         control.take_back();

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::engine::protocol::{ClosingWait, Command, Event, FilesHeld, NoUpdate, Problem, Repaired, SwapObstacle};
-use crate::model::happened::{Happened, Notice};
+use crate::engine::protocol::{ClosingWait, Command, Event, FilesHeld, NoUpdate, Problem, Repaired, SwapBlocker};
+use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Offer, Version};
 
 /// What the engine was started for.
@@ -31,7 +31,7 @@ pub enum Input {
     /// A version was chosen, or was refused.
     Chosen(Result<Chosen, Problem>),
     /// The running app has taken over a version, with these modules, or goes on with the code it has, and why.
-    Swapped(Result<Vec<String>, Vec<SwapObstacle>>),
+    Swapped(Result<Vec<String>, Vec<SwapBlocker>>),
     /// The app is closing, and waits for something else than before.
     Closing(ClosingWait),
     /// The app was asked to close: whether it has ended, or goes on. An error if what should follow is refused.
@@ -45,7 +45,7 @@ pub enum Input {
     /// The user's earlier state is back, or could not be had.
     RolledBack(Result<RolledBackTo, Problem>),
     /// Something happened to the running app without anybody having asked.
-    Happened(Notice),
+    Incident(Notice),
     /// A repair has ended; `None` if somebody cancelled it.
     Repaired(Result<Option<Box<Repaired>>, Problem>),
     /// A version was removed, or was refused.
@@ -179,7 +179,7 @@ pub enum Effect {
     /// Measure and tell the room on the disk.
     MeasureDisk,
     /// Do not tell this at the next start.
-    Forget(Box<Happened>),
+    Forget(Box<Incident>),
     /// Tell what is installed.
     List,
     /// Change the bandwidth cap.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::engine::protocol::{ClosingWait, NoUpdate, ProblemKind};
-use crate::model::happened::Happened;
+use crate::model::incident::Incident;
 use crate::model::release::DocumentLocation;
 use crate::model::release::SignedRelease;
 use crate::model::{
@@ -357,10 +357,10 @@ fn removing_tells_the_new_list_or_why_not() {
 #[test]
 fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     let mut machine = downloading(TERMINAL);
-    let what = Happened::NotSwitched { to: id().version, chain: Vec::new() };
+    let what = Incident::NotSwitched { to: id().version, chain: Vec::new() };
     let when = jiff::Timestamp::UNIX_EPOCH;
-    let told = machine.step(Input::Happened(Notice { when, what: what.clone() }));
-    assert_eq!(told, [Effect::Emit(Event::Happened { when, what: what.clone() }), Effect::List]);
+    let effects = machine.step(Input::Incident(Notice { when, what: what.clone() }));
+    assert_eq!(effects, [Effect::Emit(Event::Incident { when, what: what.clone() }), Effect::List]);
     let seen = Box::new(what);
     assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::Forget(seen)]);
     assert_eq!(command(&mut machine, Command::Prune), [Effect::Prune]);
@@ -400,7 +400,7 @@ fn what_needs_no_restart_is_taken_over_by_the_running_app() {
 #[test]
 fn what_the_app_does_not_take_over_waits_for_a_restart_and_is_told_why() {
     let (mut machine, _) = hot();
-    let reasons = vec![SwapObstacle::new("c-extension", "compiled")];
+    let reasons = vec![SwapBlocker::new("c-extension", "compiled")];
     let effects = machine.step(Input::Swapped(Err(reasons.clone())));
     assert_eq!(effects[0], Effect::Emit(Event::NotSwapped { version: id().version, reasons }));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });

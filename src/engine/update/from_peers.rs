@@ -59,9 +59,9 @@ impl Job {
         let seconds = MOMENT + PATIENCE * bytes as f64 / ASSUMED_RATE / holders.len() as f64;
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         let arrived = Arc::new(AtomicU64::new(0));
-        let told = self.told(holders.clone(), bytes, &arrived, counts);
+        let on_arrival = self.on_arrival(holders.clone(), bytes, &arrived, counts);
         let placed = tokio::select! {
-            placed = peer_network.files(holders, wanted, folder, until, told) => placed,
+            placed = peer_network.files(holders, wanted, folder, until, on_arrival) => placed,
             () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
         };
         counts.fetched += arrived.load(Ordering::Relaxed);
@@ -71,7 +71,7 @@ impl Job {
     }
 
     /// A function that counts bytes and shows them, as of one node.
-    fn told(
+    fn on_arrival(
         &self,
         holders: Vec<SocketAddr>,
         bytes: u64,

@@ -57,9 +57,9 @@ impl Job {
         job.digest = Some(signed.hash);
         let mut readiness = Readiness::new(&described.index);
         let mut take = |event| {
-            if let Some(told) = self.take(event, &mut readiness, unpacking, before) {
-                self.progress(told.clone());
-                *last = told;
+            if let Some(on_arrival) = self.take(event, &mut readiness, unpacking, before) {
+                self.progress(on_arrival.clone());
+                *last = on_arrival;
             }
             unpacking.failure()
         };

@@ -342,14 +342,14 @@ impl Job {
         counts: &mut Counts,
     ) -> Result<Option<Vec<entries::Placed>>, Problem> {
         counts.fetched += ahead;
-        let mut told = |arrived| match arrived {
+        let mut on_arrival = |arrived| match arrived {
             Arrived::Event(event) => self.take_bytes(event, counts),
             Arrived::Bytes(count) => {
                 counts.fetched += count;
                 self.progress(Progress { total: self.offer.plan.bytes.max(counts.fetched), ..self.so_far(counts) });
             }
         };
-        entries::fetch(&self.line(), source, absent, folder, &mut told).await
+        entries::fetch(&self.line(), source, absent, folder, &mut on_arrival).await
     }
 
     /// Fetches the entries of `absent` into `folder`, proved, and notes them in `contents`.

@@ -79,8 +79,8 @@ impl Dialog {
         if !status.is_empty() {
             ui.label(RichText::new(status).size(13.0).color(colours.muted));
         }
-        for told in [texts.fallen_back(progress.fallen_back), texts.mended(progress.mended)].into_iter().flatten() {
-            ui.label(RichText::new(told).size(13.0).color(colours.muted));
+        for notice_text in [texts.fallen_back(progress.fallen_back), texts.mended(progress.mended)].into_iter().flatten() {
+            ui.label(RichText::new(notice_text).size(13.0).color(colours.muted));
         }
     }
 

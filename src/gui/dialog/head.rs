@@ -100,7 +100,7 @@ impl Dialog {
         let texts = &self.texts;
         let versioned = |name: &str, version: &dyn std::fmt::Display| texts.with(name, &[("version", &version.to_string())]);
         match &self.view.phase {
-            Phase::Idle if self.view.tells() => self.headline_told(),
+            Phase::Idle if self.view.reports() => self.incidents_headline(),
             Phase::Idle if self.view.starts => (texts.get("starting-title"), texts.get("starting-subtitle"), None),
             Phase::Idle => (texts.get("idle-title"), texts.get("idle-subtitle"), None),
             Phase::Checking if self.view.file_given => {

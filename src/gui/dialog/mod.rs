@@ -6,11 +6,11 @@
 mod download;
 mod file;
 mod head;
+mod notices;
 mod offer;
 mod outcome;
 mod question;
 mod size;
-mod told;
 mod versions;
 
 use std::path::Path;
@@ -28,7 +28,7 @@ use super::view_state::{Action, Actions, ViewState};
 use super::widgets::{self, Emphasis};
 use crate::engine::mailbox::{Handle, WindowPart};
 use crate::engine::protocol::{Command, Event, Phase, Problem};
-use crate::model::happened::Notice;
+use crate::model::incident::Notice;
 use crate::settings::Theme;
 use question::Question;
 
@@ -342,7 +342,7 @@ impl Dialog {
         if self.page == Page::Versions {
             return self.versions(ui);
         }
-        self.told(ui);
+        self.notice_text(ui);
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
             Phase::Checking | Phase::Swapping { .. } | Phase::Switching { .. } | Phase::RollingBack | Phase::Repairing { .. } => {
@@ -447,7 +447,7 @@ impl Dialog {
             };
             let right = widgets::trailing(ui, row, "foot", right);
             chosen = chosen.or(right);
-            if let Some(notice) = self.view.tells_one().cloned() {
+            if let Some(notice) = self.view.reports_one().cloned() {
                 self.fold(&mut left, &notice, |ui, name| widgets::button(ui, name, Emphasis::Quiet));
             }
         }
@@ -472,8 +472,8 @@ impl Dialog {
     }
 
     /// Whether this window tells what happened, and asks nothing.
-    pub(super) fn only_tells(&self) -> bool {
-        self.view.tells()
+    pub(super) fn only_reports(&self) -> bool {
+        self.view.reports()
     }
 
     /// The text that "copy details" puts on the clipboard: English, for whoever helps.

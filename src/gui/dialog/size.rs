@@ -49,7 +49,7 @@ impl Dialog {
     }
 
     fn wanted_size(&self) -> Vec2 {
-        if self.view.tells() && self.page == Page::Update { TELLING } else { UPDATE }
+        if self.view.reports() && self.page == Page::Update { TELLING } else { UPDATE }
     }
 
     /// Asks for another size where the window is now for something else, and where another screen, or another scale of it, has no room for the

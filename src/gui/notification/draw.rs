@@ -4,7 +4,7 @@ use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::face::{Face, Step, done};
-use super::{HEIGHT, Notification, RADIUS, STRIP, Told, WIDTH};
+use super::{HEIGHT, Notification, NotificationEnd, RADIUS, STRIP, WIDTH};
 use crate::engine::protocol::{ClosingWait, Phase};
 use crate::gui::view_state::Action;
 use crate::gui::widgets::{self, Bar, Emphasis};
@@ -87,7 +87,7 @@ impl Notification {
         let edge = if back.has_focus() { Stroke::new(2.0, colours.accent_text) } else { Stroke::new(1.0, border) };
         ui.painter().rect_stroke(whole, corners, edge, StrokeKind::Inside);
         if back.clicked() && self.settled {
-            self.close(Told::Details);
+            self.close(NotificationEnd::Details);
         }
         height
     }

@@ -1,6 +1,6 @@
 //! What the small window has to say in a state of the engine, and whether it has anything to say at all. Pure.
 
-use super::Told;
+use super::NotificationEnd;
 use crate::engine::protocol::{ClosingWait, Phase};
 use crate::gui::texts::Texts;
 use crate::gui::view_state::{ViewState, step};
@@ -38,7 +38,7 @@ pub(in crate::gui) enum Step {
 }
 
 /// The face of a state, or how the notification has ended. `chosen`: "now" was chosen of what is on offer.
-pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told> {
+pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, NotificationEnd> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
         Phase::Offered { .. } | Phase::Checking => Step::Preparing,
@@ -52,22 +52,22 @@ pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, Told>
         Phase::Swapped { .. } => return Ok(Face::Swapped),
         Phase::Ready { .. } => return Ok(Face::Restart),
         Phase::Launched { .. } => return Err(done(view)),
-        Phase::Idle | Phase::Cancelled => return Err(Told::Declined),
+        Phase::Idle | Phase::Cancelled => return Err(NotificationEnd::Declined),
         // Something to read, for which the small window is too small.
         Phase::UpToDate { .. }
         | Phase::RollingBack
         | Phase::RolledBack { .. }
         | Phase::Repairing { .. }
         | Phase::Repaired(_)
-        | Phase::Failed { .. } => return Err(Told::Details),
+        | Phase::Failed { .. } => return Err(NotificationEnd::Details),
     };
     Ok(Face::Strip(step))
 }
 
 /// The end that everybody hopes for, unless something is left that should be read.
-pub(in crate::gui) fn done(view: &ViewState) -> Told {
-    let nothing_to_read = view.happened.is_empty() && view.notice.is_none();
-    if nothing_to_read || view.finished() { Told::Done } else { Told::Details }
+pub(in crate::gui) fn done(view: &ViewState) -> NotificationEnd {
+    let nothing_to_read = view.incidents.is_empty() && view.notice.is_none();
+    if nothing_to_read || view.finished() { NotificationEnd::Done } else { NotificationEnd::Details }
 }
 
 impl Step {
@@ -134,7 +134,7 @@ mod tests {
     use crate::engine::protocol::{Event, NoUpdate, Problem, ProblemKind};
     use crate::gui::Language;
     use crate::model::Version;
-    use crate::model::happened::{Happened, Notice};
+    use crate::model::incident::{Incident, Notice};
 
     fn view(phase: Phase) -> ViewState {
         let mut view = ViewState::default();
@@ -160,25 +160,25 @@ mod tests {
             (Phase::Switching { version: version.clone() }, strip(Step::Switching)),
             (Phase::Swapped { version: version.clone(), modules: Vec::new() }, Ok(Face::Swapped)),
             (Phase::Ready { version: version.clone(), running: true }, Ok(Face::Restart)),
-            (Phase::Launched { version }, Err(Told::Done)),
-            (Phase::Cancelled, Err(Told::Declined)),
-            (Phase::UpToDate { reason: NoUpdate::Newest, current: None }, Err(Told::Details)),
-            (Phase::RollingBack, Err(Told::Details)),
-            (Phase::Failed { problem }, Err(Told::Details)),
+            (Phase::Launched { version }, Err(NotificationEnd::Done)),
+            (Phase::Cancelled, Err(NotificationEnd::Declined)),
+            (Phase::UpToDate { reason: NoUpdate::Newest, current: None }, Err(NotificationEnd::Details)),
+            (Phase::RollingBack, Err(NotificationEnd::Details)),
+            (Phase::Failed { problem }, Err(NotificationEnd::Details)),
         ];
         for (phase, face_or_end) in expected {
             assert_eq!(face(&view(phase.clone()), true), face_or_end, "{phase:?}");
         }
-        assert_eq!(face(&view(Phase::Idle), false), Err(Told::Declined));
+        assert_eq!(face(&view(Phase::Idle), false), Err(NotificationEnd::Declined));
     }
 
     #[test]
     fn what_should_be_read_is_not_swallowed_at_the_end() {
         let version = Version::new(2, 0, 1);
         let mut view = view(Phase::Launched { version: version.clone() });
-        let what = Happened::Conflicts { version, files: Vec::new() };
-        view.happened.push(Notice { when: jiff::Timestamp::UNIX_EPOCH, what });
-        assert_eq!(face(&view, true), Err(Told::Details));
+        let what = Incident::Conflicts { version, files: Vec::new() };
+        view.incidents.push(Notice { when: jiff::Timestamp::UNIX_EPOCH, what });
+        assert_eq!(face(&view, true), Err(NotificationEnd::Details));
     }
 
     #[test]

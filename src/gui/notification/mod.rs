@@ -47,7 +47,7 @@ const SLIDING: Duration = Duration::from_millis(16);
 
 /// How a notification ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum NotificationEnd {
     /// "Now" was chosen and the update is in place: taken over by the running app, started, or installed for the next start.
     Done,
     /// "Later" was chosen of an offer, or the download was cancelled.
@@ -65,7 +65,7 @@ pub enum Told {
 #[derive(Debug)]
 pub struct Notified {
     /// How.
-    pub told: Told,
+    pub outcome: NotificationEnd,
     /// What was seen of the engine until then.
     pub state: ViewState,
 }
@@ -146,7 +146,7 @@ pub struct Notification {
     /// When it came, and whether it takes answers yet.
     since: Duration,
     settled: bool,
-    told: Option<Told>,
+    outcome: Option<NotificationEnd>,
     /// When the first frame was drawn.
     appeared: Option<Duration>,
     screen: Option<Screen>,
@@ -171,7 +171,7 @@ impl Notification {
             face: None,
             since: Duration::ZERO,
             settled: false,
-            told: None,
+            outcome: None,
             appeared: None,
             screen: None,
             height: HEIGHT,
@@ -191,8 +191,8 @@ impl Notification {
     }
 
     /// How it ended, once it has.
-    pub const fn told(&self) -> Option<Told> {
-        self.told
+    pub const fn outcome(&self) -> Option<NotificationEnd> {
+        self.outcome
     }
 
     /// The height that its contents need, points.
@@ -202,16 +202,16 @@ impl Notification {
 
     /// How it ended, and what was seen until then.
     pub fn end(self) -> Notified {
-        Notified { told: self.told.unwrap_or(Told::TimedOut), state: self.view }
+        Notified { outcome: self.outcome.unwrap_or(NotificationEnd::TimedOut), state: self.view }
     }
 
     /// Takes events in and draws one frame.
     pub fn ui(&mut self, ui: &mut Ui) {
         self.take_events();
         let face = match face(&self.view, self.chosen) {
-            Ok(face) if self.told.is_none() => face,
+            Ok(face) if self.outcome.is_none() => face,
             Ok(face) => self.face.unwrap_or(face),
-            Err(told) => return self.close(told),
+            Err(outcome) => return self.close(outcome),
         };
         let now = Duration::try_from_secs_f64(ui.input(|input| input.time)).unwrap_or_default();
         if self.face.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&face)) {
@@ -241,10 +241,10 @@ impl Notification {
             }
         }
         if ended {
-            self.close(Told::EngineEnded);
+            self.close(NotificationEnd::EngineEnded);
         }
         if self.handle.wanted().is_some() {
-            self.close(Told::Details);
+            self.close(NotificationEnd::Details);
         }
     }
 
@@ -275,7 +275,7 @@ impl Notification {
         }
         match action {
             Action::Start => self.chosen = true,
-            Action::Later => self.close(Told::Declined),
+            Action::Later => self.close(NotificationEnd::Declined),
             Action::RestartLater | Action::KeepRunning => self.close(done(&self.view)),
             _ => {}
         }
@@ -289,11 +289,11 @@ impl Notification {
             return;
         }
         self.handle.send(Command::Cancel);
-        self.close(Told::Declined);
+        self.close(NotificationEnd::Declined);
     }
 
-    fn close(&mut self, told: Told) {
-        self.told.get_or_insert(told);
+    fn close(&mut self, outcome: NotificationEnd) {
+        self.outcome.get_or_insert(outcome);
     }
 
     /// An offer and good news go by themselves; a question about a restart is the answer to something that a person began.
@@ -304,7 +304,7 @@ impl Notification {
         let cared = ui.input(|input| input.pointer.has_pointer() || input.viewport().focused == Some(true)) || self.slid < 1.0;
         let left = self.countdown.left(now, cared);
         if left.is_zero() {
-            self.close(if face == Face::Offer { Told::TimedOut } else { done(&self.view) });
+            self.close(if face == Face::Offer { NotificationEnd::TimedOut } else { done(&self.view) });
         } else if !cared {
             ui.ctx().request_repaint_after(left);
         }
@@ -369,7 +369,7 @@ impl Contents for Notification {
     }
 
     fn is_over(&self) -> bool {
-        self.told.is_some()
+        self.outcome.is_some()
     }
 
     fn shape(&self) -> Shape {

@@ -13,7 +13,7 @@ mod toast;
 
 use std::time::Duration;
 
-use super::notification::{Face, Notified, Told, done, face};
+use super::notification::{Face, NotificationEnd, Notified, done, face};
 use super::texts::Texts;
 use super::view_state::{Action, ViewState};
 use super::{WindowError, WindowOptions};
@@ -114,17 +114,17 @@ fn converse(
     let mut chosen = false;
     let mut shown: Option<Message> = None;
     let mut waited = Duration::ZERO;
-    let told = loop {
+    let outcome = loop {
         chosen &= !take(handle.take(), &mut view);
         if handle.closed() {
-            break Told::EngineEnded;
+            break NotificationEnd::EngineEnded;
         }
         if handle.wanted().is_some() {
-            break Told::Details;
+            break NotificationEnd::Details;
         }
         let face = match face(&view, chosen) {
             Ok(face) => face,
-            Err(told) => break told,
+            Err(outcome) => break outcome,
         };
         let Some(message) = message(texts, &view, face) else {
             // Work goes on. A message that still asks what was answered would be wrong.
@@ -140,23 +140,23 @@ fn converse(
         }
         if message.buttons.is_empty() {
             // It is only told, and stays as long as the system wants.
-            return Ok(Notified { told: done(&view), state: view });
+            return Ok(Notified { outcome: done(&view), state: view });
         }
         let buttons = message.buttons.clone();
         shown = Some(message);
         let restart = matches!(face, Face::Restart | Face::Waiting);
         let action = match messenger.answer(LOOK) {
             Some(Answer::Button(number)) => buttons.get(number).map(|(action, _)| *action),
-            Some(Answer::Clicked) => break Told::Details,
+            Some(Answer::Clicked) => break NotificationEnd::Details,
             Some(Answer::PutAway) => buttons.last().map(|(action, _)| *action),
-            Some(Answer::Expired) => break if restart { done(&view) } else { Told::TimedOut },
+            Some(Answer::Expired) => break if restart { done(&view) } else { NotificationEnd::TimedOut },
             None => None,
         };
         if let Some(command) = action.and_then(Action::command) {
             handle.send(command);
         }
         match action {
-            Some(Action::Later) => break Told::Declined,
+            Some(Action::Later) => break NotificationEnd::Declined,
             Some(Action::RestartLater | Action::KeepRunning) => break done(&view),
             Some(Action::Start) => chosen = true,
             // What follows is the engine's word: switching, then the app.
@@ -164,11 +164,11 @@ fn converse(
             None => waited += LOOK,
         }
         if waited >= STAY {
-            break if restart { done(&view) } else { Told::TimedOut };
+            break if restart { done(&view) } else { NotificationEnd::TimedOut };
         }
     };
     messenger.withdraw();
-    Ok(Notified { told, state: view })
+    Ok(Notified { outcome, state: view })
 }
 
 /// Takes events in; whether there is another offer among them, and so another question.
@@ -285,7 +285,7 @@ mod tests {
     fn a_restart_can_be_put_off_by_button_or_by_putting_the_message_away() {
         for answer in [Answer::Button(1), Answer::PutAway] {
             let (notified, script, commands) = talk(vec![None, Some(answer)], ready(true));
-            assert_eq!((notified.told, commands), (Told::Done, vec![Command::RestartLater]));
+            assert_eq!((notified.outcome, commands), (NotificationEnd::Done, vec![Command::RestartLater]));
             assert_eq!((script.shown.len(), script.withdrawn), (1, 1));
             assert_eq!(script.shown[0].buttons[0].1, "Restart");
         }
@@ -294,13 +294,13 @@ mod tests {
     #[test]
     fn a_press_on_the_message_wants_the_dialog() {
         let (notified, _, commands) = talk(vec![Some(Answer::Clicked)], ready(true));
-        assert_eq!((notified.told, commands), (Told::Details, vec![]));
+        assert_eq!((notified.outcome, commands), (NotificationEnd::Details, vec![]));
     }
 
     #[test]
     fn nobody_is_waited_for_for_ever() {
         let (notified, script, commands) = talk(Vec::new(), ready(false));
-        assert_eq!((notified.told, commands, script.withdrawn), (Told::Done, vec![], 1));
+        assert_eq!((notified.outcome, commands, script.withdrawn), (NotificationEnd::Done, vec![], 1));
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
         let mut view = ViewState::default();
         view.apply(Event::Phase { phase: Phase::Swapped { version: Version::new(2, 0, 1), modules: Vec::new() } });
         let (notified, script, _) = talk(Vec::new(), view);
-        assert_eq!((notified.told, script.withdrawn), (Told::Done, 0));
+        assert_eq!((notified.outcome, script.withdrawn), (NotificationEnd::Done, 0));
         assert_eq!(
             (script.shown[0].title.as_str(), script.shown[0].text.as_str()),
             ("The app 2.0.1 is in use", "No restart needed")
@@ -321,6 +321,6 @@ mod tests {
         drop(engine);
         let mut script = Script { shown: Vec::new(), answers: Vec::new(), withdrawn: 0 };
         let notified = converse(&mut script, &Texts::new(Language::English), &handle, ready(true)).unwrap();
-        assert_eq!(notified.told, Told::EngineEnded);
+        assert_eq!(notified.outcome, NotificationEnd::EngineEnded);
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::protocol::NoUpdate;
 use crate::model::Version;
 use crate::model::digest::Digest;
-use crate::model::happened::Happened;
+use crate::model::incident::Incident;
 use crate::model::release::{DocumentLocation, Release, SignedRelease};
 
 fn offer() -> Offer {
@@ -225,18 +225,18 @@ fn an_app_of_another_launcher_is_not_started_anew() {
 }
 
 fn notice(patch: u64) -> Notice {
-    Notice { when: jiff::Timestamp::UNIX_EPOCH, what: Happened::NotSwitched { to: Version::new(1, 0, patch), chain: Vec::new() } }
+    Notice { when: jiff::Timestamp::UNIX_EPOCH, what: Incident::NotSwitched { to: Version::new(1, 0, patch), chain: Vec::new() } }
 }
 
 #[test]
 fn a_window_that_tells_asks_nothing_until_something_else_is_chosen() {
     let mut state = ViewState::telling(vec![notice(1), notice(2)]);
-    assert_eq!(state.happened, [notice(2), notice(1)], "the newest first");
-    assert!(state.tells());
+    assert_eq!(state.incidents, [notice(2), notice(1)], "the newest first");
+    assert!(state.reports());
     assert_eq!(state.actions(), Actions { primary: Some(Action::Ok), secondary: None, quiet: None });
     assert_eq!(state.dismissal(), Some(Action::Ok));
     state.apply(Event::Phase { phase: Phase::Ready { version: Version::new(1, 0, 0), running: true } });
-    assert!(!state.tells() && state.happened.is_empty());
+    assert!(!state.reports() && state.incidents.is_empty());
     assert_eq!(state.actions().primary, Some(Action::RestartNow));
     assert_eq!(ViewState::default().actions().primary, Some(Action::Check));
 }
@@ -246,9 +246,9 @@ fn what_was_seen_is_forgotten_and_what_was_not_keeps_the_window_open() {
     let mut state = ViewState::default();
     for patch in [1, 2] {
         let Notice { when, what } = notice(patch);
-        state.apply(Event::Happened { when, what });
+        state.apply(Event::Incident { when, what });
     }
-    assert_eq!(state.happened[0], notice(2));
+    assert_eq!(state.incidents[0], notice(2));
     state.apply(Event::Phase { phase: Phase::Launched { version: Version::new(1, 0, 0) } });
     assert!(!state.finished());
     assert_eq!((state.actions().primary, state.dismissal()), (Some(Action::Close), Some(Action::Close)));

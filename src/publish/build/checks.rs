@@ -372,10 +372,10 @@ mod tests {
         let warnings = |request: &BuildRequest| {
             installed(request, tool::python("python3"), folder.path(), &folder.path().join("site")).unwrap()
         };
-        let told = warnings(&request);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let reported = warnings(&request);
+        assert_eq!(reported.len(), 1, "{reported:?}");
         for part in ["pkg/views.py, line 1 imports not_installed", "--requirements FILE"] {
-            assert!(told[0].contains(part), "{told:?}");
+            assert!(reported[0].contains(part), "{reported:?}");
         }
         fs::write(folder.path().join("app/helper.py"), "import sys\nsys.path.append('vendored')\n").unwrap();
         assert!(warnings(&request).is_empty(), "who looks in other places finds it there");

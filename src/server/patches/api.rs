@@ -340,12 +340,12 @@ fn no_patch() -> Refusal {
 
 /// The whole question. What its sender says of its length decides in which queue it waits.
 async fn read_body(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
-    let told = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let stated = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let too_large = || {
         let message = format!("the question may have {LONGEST_QUESTION} bytes; the fingerprint's files may be left out");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     };
-    let (limit, _room) = match told {
+    let (limit, _room) = match stated {
         Some(length) if length > LONGEST_QUESTION => return Err(too_large()),
         Some(length) if length <= SMALL_QUESTION => (SMALL_QUESTION, None),
         _ => (LONGEST_QUESTION, Some(shared.large_questions.acquire().await.map_err(|error| Refusal::internal(&error))?)),

@@ -19,11 +19,11 @@ const APP_FOLDER: &str = "app";
 
 /// Installed files. Paths that no release could have are passed over.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Files(BTreeMap<RelativePath, Told>);
+pub(super) struct Files(BTreeMap<RelativePath, StatedFile>);
 
 /// What is said of one file. Times and whatever else is said are passed over: they differ from one installation to the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Told {
+struct StatedFile {
     hash: Digest,
     size: Option<u64>,
 }
@@ -31,16 +31,17 @@ struct Told {
 impl Files {
     /// The files of `base` that differ from it, of those that are told. A file that is not in `base` is the user's own.
     pub(super) fn differing<'a>(&'a self, base: &'a BTreeMap<RelativePath, FileState>) -> impl Iterator<Item = &'a RelativePath> {
-        let differs =
-            |state: &FileState, told: &Told| state.hash != told.hash || told.size.is_some_and(|size| size != state.size);
+        let differs = |state: &FileState, stated: &StatedFile| {
+            state.hash != stated.hash || stated.size.is_some_and(|size| size != state.size)
+        };
         // Who tells places in the app's folder tells none in the container's, where that folder is one of several.
         let of_the_app = !self.0.keys().any(|path| path.is_under(APP_FOLDER));
         let find = move |path: &RelativePath| {
             let within: Option<RelativePath> = if of_the_app { format!("{APP_FOLDER}/{path}").parse().ok() } else { None };
             within.and_then(|within| base.get_key_value(&within)).or_else(|| base.get_key_value(path))
         };
-        let both = self.0.iter().filter_map(move |(path, told)| Some((find(path)?, told)));
-        both.filter(move |((_, state), told)| differs(state, told)).map(|((path, _), _)| path)
+        let both = self.0.iter().filter_map(move |(path, stated)| Some((find(path)?, stated)));
+        both.filter(move |((_, state), stated)| differs(state, stated)).map(|((path, _), _)| path)
     }
 }
 
@@ -88,7 +89,7 @@ impl<'de> Deserialize<'de> for Files {
 }
 
 fn insert<E: Error>(
-    files: &mut BTreeMap<RelativePath, Told>,
+    files: &mut BTreeMap<RelativePath, StatedFile>,
     path: &str,
     hash: Option<String>,
     size: Option<u64>,
@@ -98,7 +99,7 @@ fn insert<E: Error>(
     let hash = digits.parse().map_err(|_| E::custom(format_args!("{path:.80}: its hash is no SHA-256")))?;
     // Windows installations may tell paths in their own way.
     if let Ok(path) = path.replace('\\', "/").parse() {
-        files.insert(path, Told { hash, size });
+        files.insert(path, StatedFile { hash, size });
     }
     Ok(())
 }

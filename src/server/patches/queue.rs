@@ -427,8 +427,8 @@ mod tests {
         let second = queue.take(start).unwrap();
         assert_eq!((second.patch_id.clone(), second.to.app.as_str()), (first.patch_id.clone(), "other"));
         queue.end(&second, Outcome::Completed, start());
-        let told: Vec<Status> = queue.jobs(&first.patch_id).iter().map(|job| job.status).collect();
-        assert_eq!(told, [Status::Completed, Status::Failed], "in the apps' order");
+        let stated: Vec<Status> = queue.jobs(&first.patch_id).iter().map(|job| job.status).collect();
+        assert_eq!(stated, [Status::Completed, Status::Failed], "in the apps' order");
         assert_eq!(files(&folder), 2);
         assert_eq!(open(&folder, 1).jobs(&first.patch_id).len(), 2);
     }

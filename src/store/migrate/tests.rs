@@ -242,13 +242,13 @@ fn what_goes_while_files_are_carried_over_is_no_failure() {
     let folder = fixture.home.root().join("laid");
     fs::create_dir(&folder).unwrap();
     // As a program does it that still works with these files: after the first of them was carried over, others are deleted.
-    let told = |_, _| {
+    let reported = |_, _| {
         for number in 10..20 {
             let _ = fs::remove_file(source.join(format!("data/file-{number:02}")));
         }
         let _ = fs::remove_dir_all(source.join("data/later"));
     };
-    let migration = lay_out(&source, &target, &folder, false, &told).unwrap();
+    let migration = lay_out(&source, &target, &folder, false, &reported).unwrap();
     assert_eq!(migration.carried.len(), 10);
     assert!(
         folder.join("data/file-09").exists() && !folder.join("data/file-10").exists() && !folder.join("data/later/file").exists()

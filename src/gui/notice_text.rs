@@ -3,26 +3,26 @@
 //! In: what happened, from the engine. Out: text in the catalogue's language. Never: a guess about what is not known.
 
 use super::texts::Texts;
-use crate::model::happened::{Failure, Happened};
+use crate::model::incident::{Failure, Incident};
 
 /// From here on a status is a signal's number, as a shell tells it.
 const SIGNALS: u8 = 128;
 
 impl Texts {
     /// What happened, and what it means for the person: a title and a sentence.
-    pub fn told(&self, what: &Happened) -> [String; 2] {
+    pub fn notice_text(&self, what: &Incident) -> [String; 2] {
         match what {
-            Happened::RolledBack { from, to, holds_files, .. } => {
+            Incident::RolledBack { from, to, holds_files, .. } => {
                 let now = if *holds_files { "told-rolled-back-now" } else { "told-rolled-back-now-plain" };
                 [
                     self.with("told-rolled-back", &[("version", &from.to_string())]),
                     self.with(now, &[("version", &to.to_string())]),
                 ]
             }
-            Happened::NotSwitched { to, .. } => {
+            Incident::NotSwitched { to, .. } => {
                 [self.with("told-not-switched", &[("version", &to.to_string())]), self.get("told-not-switched-now")]
             }
-            Happened::Conflicts { version, files } => {
+            Incident::Conflicts { version, files } => {
                 let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
                 let text = self.count("told-conflicts-now", count, &[("version", &version.to_string())]);
                 [self.count("told-conflicts", count, &[]), text]
@@ -78,10 +78,12 @@ mod tests {
             Failure::NeverUp,
         ];
         for texts in Language::ALL.map(Texts::new) {
-            let told: std::collections::BTreeSet<_> = failures.iter().map(|failure| texts.failure(failure)).collect();
-            assert_eq!(told.len(), failures.len(), "{told:?}");
-            assert!(told.iter().all(|text| !text.starts_with("failure-") && !text.contains('{')), "{told:?}");
-            assert!(told.iter().any(|text| text.contains("11")) && told.iter().any(|text| text.contains("no display")));
+            let notice_text: std::collections::BTreeSet<_> = failures.iter().map(|failure| texts.failure(failure)).collect();
+            assert_eq!(notice_text.len(), failures.len(), "{notice_text:?}");
+            assert!(notice_text.iter().all(|text| !text.starts_with("failure-") && !text.contains('{')), "{notice_text:?}");
+            assert!(
+                notice_text.iter().any(|text| text.contains("11")) && notice_text.iter().any(|text| text.contains("no display"))
+            );
         }
     }
 
@@ -89,22 +91,22 @@ mod tests {
     fn what_happened_is_one_sentence_about_the_person() {
         let texts = Texts::new(Language::English);
         let (from, to) = (Version::new(2, 0, 0), Version::new(1, 9, 0));
-        let back = Happened::RolledBack { from: from.clone(), to, failure: Failure::Hung, kept: "/k".into(), holds_files: true };
+        let back = Incident::RolledBack { from: from.clone(), to, failure: Failure::Hung, kept: "/k".into(), holds_files: true };
         let expected = ["Version 2.0.0 did not start properly", "You are back on 1.9.0, and your files are as they were."];
-        assert_eq!(texts.told(&back), expected);
-        let Happened::RolledBack { from, to, failure, kept, .. } = back.clone() else { unreachable!() };
-        let plain = Happened::RolledBack { from: from.clone(), to, failure, kept, holds_files: false };
-        assert_eq!(texts.told(&plain), ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]);
-        assert!(!texts.happened(&plain).contains("files"));
+        assert_eq!(texts.notice_text(&back), expected);
+        let Incident::RolledBack { from, to, failure, kept, .. } = back.clone() else { unreachable!() };
+        let plain = Incident::RolledBack { from: from.clone(), to, failure, kept, holds_files: false };
+        assert_eq!(texts.notice_text(&plain), ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]);
+        assert!(!texts.incident(&plain).contains("files"));
         for texts in Language::ALL.map(Texts::new) {
             for what in [
                 back.clone(),
                 plain.clone(),
-                Happened::NotSwitched { to: from.clone(), chain: Vec::new() },
-                Happened::Conflicts { version: from.clone(), files: Vec::new() },
+                Incident::NotSwitched { to: from.clone(), chain: Vec::new() },
+                Incident::Conflicts { version: from.clone(), files: Vec::new() },
             ] {
-                assert!(texts.told(&what).iter().all(|text| !text.contains("told-") && !text.contains('{')), "{what:?}");
-                assert!(!texts.happened(&what).starts_with("happened-"));
+                assert!(texts.notice_text(&what).iter().all(|text| !text.contains("told-") && !text.contains('{')), "{what:?}");
+                assert!(!texts.incident(&what).starts_with("happened-"));
             }
         }
     }

@@ -3,11 +3,11 @@
 //! In: the obstacles that the app named. Out: a text of the catalogue. Never: a module's name or a code; those are in the log.
 
 use super::texts::Texts;
-use crate::engine::protocol::SwapObstacle;
+use crate::engine::protocol::SwapBlocker;
 
 impl Texts {
     /// The sentence; `None` if nothing stands against it.
-    pub fn obstacle(&self, obstacles: &[SwapObstacle]) -> Option<String> {
+    pub fn obstacle(&self, obstacles: &[SwapBlocker]) -> Option<String> {
         let named = obstacles.iter().map(|obstacle| name(&obstacle.code));
         // What is half done outweighs what was not begun; else the first that the app thought of.
         let heaviest = named.clone().find(|name| *name == "obstacle-undo").or_else(|| named.clone().next());
@@ -36,8 +36,8 @@ mod tests {
     use super::*;
     use crate::gui::Language;
 
-    fn obstacles(codes: &[&str]) -> Vec<SwapObstacle> {
-        let obstacle = |code: &&str| SwapObstacle {
+    fn obstacles(codes: &[&str]) -> Vec<SwapBlocker> {
+        let obstacle = |code: &&str| SwapBlocker {
             code: (*code).to_owned(),
             text: "words for the log".to_owned(),
             module: Some("app.executor".to_owned()),
@@ -68,10 +68,10 @@ mod tests {
     fn the_heaviest_is_told_and_nothing_technical() {
         for texts in Language::ALL.map(Texts::new) {
             assert_eq!(texts.obstacle(&[]), None);
-            let told = texts.obstacle(&obstacles(&["c-extension", "undo"])).unwrap();
-            assert_eq!(told, texts.get("obstacle-undo"));
+            let reported = texts.obstacle(&obstacles(&["c-extension", "undo"])).unwrap();
+            assert_eq!(reported, texts.get("obstacle-undo"));
             assert_eq!(texts.obstacle(&obstacles(&["live-class", "syntax"])), Some(texts.get("obstacle-in-use")));
-            assert!(!told.contains("app.executor") && !told.contains("words for the log"));
+            assert!(!reported.contains("app.executor") && !reported.contains("words for the log"));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Dialog, middle_left_out};
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis, Mark};
 use crate::model::Version;
-use crate::model::happened::{Conflict, Happened, Notice};
+use crate::model::incident::{Conflict, Incident, Notice};
 
 /// Files that are named; of more there is the number.
 const NAMED: usize = 8;
@@ -18,13 +18,13 @@ const PAUSE: f32 = 8.0;
 
 impl Dialog {
     /// Title and subtitle of a window that tells what happened.
-    pub(super) fn headline_told(&self) -> (String, String, Option<Mark>) {
+    pub(super) fn incidents_headline(&self) -> (String, String, Option<Mark>) {
         let texts = &self.texts;
-        let (title, text) = match self.view.tells_one() {
-            Some(notice) => texts.told(&notice.what).into(),
+        let (title, text) = match self.view.reports_one() {
+            Some(notice) => texts.notice_text(&notice.what).into(),
             None => {
-                let count = u64::try_from(self.view.happened.len()).unwrap_or(u64::MAX);
-                let plain = self.view.happened.iter().all(|notice| !notice.what.concerns_files());
+                let count = u64::try_from(self.view.incidents.len()).unwrap_or(u64::MAX);
+                let plain = self.view.incidents.iter().all(|notice| !notice.what.concerns_files());
                 let subtitle = if plain { "told-several-subtitle-plain" } else { "told-several-subtitle" };
                 (texts.count("told-several", count, &[]), texts.get(subtitle))
             }
@@ -34,37 +34,37 @@ impl Dialog {
 
     /// A list of files is what a person needs; it is unfolded where nothing else is shown.
     pub(super) fn unfold_what_is_a_list(&mut self) {
-        let list = |notice: &&Notice| matches!(notice.what, Happened::Conflicts { .. });
-        self.unfolded.extend(self.view.tells_one().filter(list).cloned());
+        let list = |notice: &&Notice| matches!(notice.what, Incident::Conflicts { .. });
+        self.unfolded.extend(self.view.reports_one().filter(list).cloned());
     }
 
     /// What happened, the newest first.
-    pub(super) fn told(&mut self, ui: &mut Ui) {
+    pub(super) fn notice_text(&mut self, ui: &mut Ui) {
         // The headline says what it is, and the foot has the button for the rest.
-        if let Some(notice) = self.view.tells_one().cloned() {
+        if let Some(notice) = self.view.reports_one().cloned() {
             if self.unfolded.contains(&notice) {
                 widgets::card(ui, |ui| self.particulars(ui, &notice));
             }
             return;
         }
-        let tells = self.view.tells();
-        for notice in self.view.happened.clone() {
+        let reports = self.view.reports();
+        for notice in self.view.incidents.clone() {
             ui.push_id((notice.when, std::mem::discriminant(&notice.what)), |ui| {
-                widgets::card(ui, |ui| self.told_card(ui, &notice, tells));
+                widgets::card(ui, |ui| self.incident_card(ui, &notice, reports));
             });
         }
     }
 
-    fn told_card(&mut self, ui: &mut Ui, notice: &Notice, tells: bool) {
+    fn incident_card(&mut self, ui: &mut Ui, notice: &Notice, reports: bool) {
         let colours = Palette::of(ui);
-        let [title, text] = self.texts.told(&notice.what);
+        let [title, text] = self.texts.notice_text(&notice.what);
         ui.spacing_mut().item_spacing.y = 4.0;
         ui.add(egui::Label::new(RichText::new(title).font(theme::title(14.0))).wrap());
         ui.add(egui::Label::new(RichText::new(text).size(13.0).color(colours.muted)).wrap());
         ui.add_space(2.0);
         ui.horizontal(|ui| {
             // A window of its own is closed as a whole.
-            if !tells && widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary).clicked() {
+            if !reports && widgets::small_button(ui, &self.texts.get("action-dismiss"), Emphasis::Secondary).clicked() {
                 let command = self.view.seen(notice);
                 self.handle.send(command);
             }
@@ -93,10 +93,10 @@ impl Dialog {
     fn particulars(&mut self, ui: &mut Ui, notice: &Notice) {
         ui.spacing_mut().item_spacing.y = 2.0;
         match &notice.what {
-            Happened::RolledBack { failure, .. } => {
+            Incident::RolledBack { failure, .. } => {
                 self.particular(ui, "told-why", &middle_left_out(&self.texts.failure(failure)))
             }
-            Happened::NotSwitched { to, chain } => {
+            Incident::NotSwitched { to, chain } => {
                 self.particular(ui, "told-why", &self.texts.get("told-not-switched-why"));
                 let report = self.report_of(&format!("not switched to {to}"), chain);
                 ui.add_space(4.0);
@@ -104,16 +104,16 @@ impl Dialog {
                 ui.add_space(4.0);
                 self.copy_button(ui, report, Emphasis::Secondary);
             }
-            Happened::Conflicts { version, files } => self.conflicts(ui, version, files),
+            Incident::Conflicts { version, files } => self.conflicts(ui, version, files),
         }
         let when = self.texts.moment(notice.when, &self.options.zone);
         ui.add_space(PAUSE);
         self.particular(ui, "told-when", &when);
-        if let Happened::RolledBack { from: failed, .. } | Happened::NotSwitched { to: failed, .. } = &notice.what {
+        if let Incident::RolledBack { from: failed, .. } | Incident::NotSwitched { to: failed, .. } = &notice.what {
             ui.add_space(PAUSE);
             self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &failed.to_string())]));
         }
-        if let Happened::RolledBack { from, kept, holds_files: true, .. } = &notice.what {
+        if let Incident::RolledBack { from, kept, holds_files: true, .. } = &notice.what {
             ui.add_space(PAUSE);
             widgets::card_title(ui, &self.texts.with("told-kept", &[("version", &from.to_string())]));
             ui.add(egui::Label::new(self.texts.get("told-kept-text")).wrap());

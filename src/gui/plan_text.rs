@@ -130,8 +130,8 @@ pub fn repaired_title(repaired: &Repaired) -> &'static str {
 /// What was mended and what was not, in a sentence or two.
 pub fn repaired_subtitle(texts: &Texts, repaired: &Repaired) -> String {
     let counts = [("repaired-left", repaired.left.len()), ("repaired-mended", repaired.mended.len())];
-    let told = counts.into_iter().find(|(_, count)| *count > 0);
-    told.map_or_else(|| texts.get("repaired-nothing"), |(name, count)| texts.count(name, whole(count), &[]))
+    let reported = counts.into_iter().find(|(_, count)| *count > 0);
+    reported.map_or_else(|| texts.get("repaired-nothing"), |(name, count)| texts.count(name, whole(count), &[]))
 }
 
 /// How much less than the whole package is fetched, in percent, rounded down: `43%`, and near the end `99.9%`. `None` if it is less
@@ -214,13 +214,13 @@ mod tests {
     #[test]
     fn nothing_to_fetch_is_no_saving() {
         let english = Texts::new(Language::English);
-        let told = |way| {
+        let reported = |way| {
             let plan = Plan::without_fetching(way, 82_617_013);
             (english.price(&plan), english.fetched(&plan, 0), english.reason(&plan))
         };
         let free = "no download".to_owned();
-        assert_eq!(told(Way::File), ("From a file • no download".to_owned(), free.clone(), None));
-        assert_eq!(told(Way::Installed), ("Ready on this computer • no download".to_owned(), free, None));
+        assert_eq!(reported(Way::File), ("From a file • no download".to_owned(), free.clone(), None));
+        assert_eq!(reported(Way::Installed), ("Ready on this computer • no download".to_owned(), free, None));
     }
 
     #[test]
@@ -237,8 +237,8 @@ mod tests {
     fn what_did_not_fit_is_told_without_alarm() {
         let english = Texts::new(Language::English);
         assert_eq!(english.fallen_back(0), None);
-        let told = [1, 1200].map(|count| english.fallen_back(count).unwrap());
-        assert_eq!(told[0], "One file fetched whole, since its patch did not fit. All is well.");
-        assert!(told[1].starts_with("1,200 files fetched whole"), "{}", told[1]);
+        let reported = [1, 1200].map(|count| english.fallen_back(count).unwrap());
+        assert_eq!(reported[0], "One file fetched whole, since its patch did not fit. All is well.");
+        assert!(reported[1].starts_with("1,200 files fetched whole"), "{}", reported[1]);
     }
 }

@@ -13,13 +13,13 @@ pub struct Notice {
     pub when: jiff::Timestamp,
     /// What.
     #[serde(flatten)]
-    pub what: Happened,
+    pub what: Incident,
 }
 
 /// What a person is told at the next start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "happened", rename_all = "snake_case")]
-pub enum Happened {
+pub enum Incident {
     /// A version did not come up, and the one before it is active again, with its files.
     RolledBack {
         /// The version that did not come up.
@@ -51,7 +51,7 @@ pub enum Happened {
     },
 }
 
-impl Happened {
+impl Incident {
     /// Whether it concerns files of the user.
     pub const fn concerns_files(&self) -> bool {
         match self {
