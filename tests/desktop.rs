@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use release::{NodeProcess, Said, World, said, text};
+use release::{NodeProcess, Reply, World, reply, text};
 use waiting::until;
 
 /// What the launcher's file says of its version, before what it is made to say.
@@ -66,8 +66,8 @@ impl Machine {
         command
     }
 
-    fn say(&self, arguments: &[&str]) -> Said {
-        said(&ended(self.command(&[&["--json"], arguments].concat())))
+    fn say(&self, arguments: &[&str]) -> Reply {
+        reply(&ended(self.command(&[&["--json"], arguments].concat())))
     }
 
     /// What a start prints.

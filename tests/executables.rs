@@ -16,7 +16,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use display::Display;
-use release::{World, said, text, tree};
+use release::{World, reply, text, tree};
 use waiting::until;
 
 const MEGABYTE: usize = 1 << 20;
@@ -398,7 +398,7 @@ fn two_launchers_at_once() {
     let second = world.say(&["prune"]);
     assert_eq!((second.code, second.result["problem"]["kind"].as_str()), (1, Some("busy")), "{}", second.errors);
     assert_eq!(world.say(&["list"]).code, 0, "looking needs no lock");
-    let first = said(&first.wait_with_output().unwrap());
+    let first = reply(&first.wait_with_output().unwrap());
     assert_eq!(first.code, 0, "{}", first.errors);
 }
 
@@ -484,7 +484,7 @@ fn a_disk_that_fills_on_the_way_leaves_the_old_version_and_recovers() {
     let mut file = fs::File::create(&filler).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 65536]).is_ok() {}
     drop(file);
-    let update = said(&update.wait_with_output().unwrap());
+    let update = reply(&update.wait_with_output().unwrap());
     assert_eq!((update.code, update.result["problem"]["kind"].as_str()), (1, Some("disk_full")), "{}", update.errors);
     world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
     let reported = world.launcher(&["run"]).output().unwrap();

@@ -98,9 +98,9 @@ impl Desk {
     /// Which version a start begins, beside what runs.
     fn starts(&self) -> String {
         let output = self.launcher("").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let said = said.lines().find_map(|line| line.strip_prefix("version=")).map(str::to_owned);
-        said.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+        let reply = String::from_utf8_lossy(&output.stdout).into_owned();
+        let reply = reply.lines().find_map(|line| line.strip_prefix("version=")).map(str::to_owned);
+        reply.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
     }
 
     fn runs(&self, version: &str) -> bool {

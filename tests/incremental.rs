@@ -15,7 +15,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use release::{NodeProcess, Said, World, said, text, tree};
+use release::{NodeProcess, Reply, World, reply, text, tree};
 
 /// Text of some 60 KB in which each version changes a few words.
 fn words(version: u64) -> Vec<u8> {
@@ -60,10 +60,10 @@ fn installed(more: &[&str]) -> (World, NodeProcess) {
 }
 
 /// Runs a verb in another home.
-fn elsewhere(world: &World, home: &Path, arguments: &[&str]) -> Said {
+fn elsewhere(world: &World, home: &Path, arguments: &[&str]) -> Reply {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
     command.args(["--json", "--home", text(home), "--config", text(&world.config()), "--language", "en"]).args(arguments);
-    said(&command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap())
+    reply(&command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap())
 }
 
 /// The files of an installed version, as far as they are of the release.
@@ -94,28 +94,29 @@ fn assert_like_fresh(world: &World, version: &str) {
     fs::remove_dir_all(home).unwrap();
 }
 
-fn plan(said: &Said) -> serde_json::Value {
-    let offers = said.events.iter().filter(|event| event["phase"] == "offered");
+fn plan(reply: &Reply) -> serde_json::Value {
+    let offers = reply.events.iter().filter(|event| event["phase"] == "offered");
     offers.map(|event| event["offer"]["plan"].clone()).next_back().unwrap_or_default()
 }
 
-fn way(said: &Said) -> String {
-    plan(said)["way"].as_str().unwrap_or_default().to_owned()
+fn way(reply: &Reply) -> String {
+    plan(reply)["way"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Files that were fetched another way because a patch did not work out.
-fn fallen_back(said: &Said) -> u64 {
-    said.events.iter().filter_map(|event| event["fallen_back"].as_u64()).max().unwrap_or_default()
+fn fallen_back(reply: &Reply) -> u64 {
+    reply.events.iter().filter_map(|event| event["fallen_back"].as_u64()).max().unwrap_or_default()
 }
 
 /// Installed files that were damaged, whose content was fetched again.
-fn mended(said: &Said) -> u64 {
-    said.events.iter().filter_map(|event| event["mended"].as_u64()).max().unwrap_or_default()
+fn mended(reply: &Reply) -> u64 {
+    reply.events.iter().filter_map(|event| event["mended"].as_u64()).max().unwrap_or_default()
 }
 
 /// Bytes that an update fetched beside signed metadata.
-fn fetched(said: &Said) -> u64 {
-    said.events
+fn fetched(reply: &Reply) -> u64 {
+    reply
+        .events
         .iter()
         .filter(|event| event["event"] == "progress")
         .filter_map(|event| event["done"].as_u64())

@@ -16,13 +16,13 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use release::{Said, World, said, text, tree};
+use release::{Reply, World, reply, text, tree};
 use serde_json::{Value, json};
 use waiting::until;
 
 /// Runs `kuzflow --json`, whatever comes of it.
-fn say(arguments: &[&str]) -> Said {
-    said(&Command::new(env!("CARGO_BIN_EXE_kuzflow")).arg("--json").args(arguments).output().unwrap())
+fn say(arguments: &[&str]) -> Reply {
+    reply(&Command::new(env!("CARGO_BIN_EXE_kuzflow")).arg("--json").args(arguments).output().unwrap())
 }
 
 /// Text of some 60 KB in which each version changes a few words.
@@ -41,7 +41,7 @@ fn build(world: &World, version: u64) -> PathBuf {
     world.build(&format!("{version}.0.0"), &files)
 }
 
-fn publish(world: &World, version: u64, more: &[&str]) -> Said {
+fn publish(world: &World, version: u64, more: &[&str]) -> Reply {
     let package = build(world, version);
     let repo = world.path("publisher");
     let reported = say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
@@ -50,9 +50,9 @@ fn publish(world: &World, version: u64, more: &[&str]) -> Said {
 }
 
 /// (from, to, status) of each pack that was told.
-fn packs(said: &Said) -> Vec<(String, String, String)> {
+fn packs(reply: &Reply) -> Vec<(String, String, String)> {
     let field = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
-    let reported = said.events.iter().filter(|event| event["event"] == "pack");
+    let reported = reply.events.iter().filter(|event| event["event"] == "pack");
     reported.map(|event| (field(event, "from"), field(event, "to"), field(event, "status"))).collect()
 }
 

@@ -150,16 +150,16 @@ fn a_password_in_a_nodes_address_is_not_told() {
     world.release("1.0.0", SIZE);
     let node = world.serve();
     world.configure(&[&format!("deploy:hunter2@{}", node.address)], "");
-    let said = |arguments: &[&str]| {
+    let reply = |arguments: &[&str]| {
         let output = world.launcher(&[&["--json", "--verbose"], arguments].concat()).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     };
     for verb in [&["check"][..], &["update"]] {
-        let reported = said(verb);
+        let reported = reply(verb);
         assert!(reported.contains("1.0.0") && !reported.contains("hunter2"), "{reported}");
     }
     drop(node);
     world.configure(&["deploy:hunter2@127.0.0.1:9"], "");
-    let reported = said(&["check"]);
+    let reported = reply(&["check"]);
     assert!(reported.contains("127.0.0.1:9") && !reported.contains("hunter2"), "{reported}");
 }

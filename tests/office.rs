@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use kuzflow::model::{Digest, Manifest};
-use release::{NodeProcess, Said, World, said, text, tree};
+use release::{NodeProcess, Reply, World, reply, text, tree};
 use waiting::until;
 
 /// Another computer of the office.
@@ -27,8 +27,8 @@ fn at(world: &World, home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn say(world: &World, home: &Path, arguments: &[&str]) -> Said {
-    said(&at(world, home, arguments).output().unwrap())
+fn say(world: &World, home: &Path, arguments: &[&str]) -> Reply {
+    reply(&at(world, home, arguments).output().unwrap())
 }
 
 /// `peers serve`; killed when dropped.
@@ -70,8 +70,9 @@ fn configure(world: &World, node: &NodeProcess, known: Option<u64>) {
 }
 
 /// Bytes from neighbours, and from all.
-fn shares(said: &Said) -> (u64, u64) {
-    let mut reported = said.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
+fn shares(reply: &Reply) -> (u64, u64) {
+    let mut reported =
+        reply.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
     let nodes = reported.next_back().map(|event| event["nodes"].as_array().unwrap().clone()).unwrap_or_default();
     let done = |node: &serde_json::Value| node["done"].as_u64().unwrap();
     let near = nodes.iter().filter(|node| node["region"] == "LAN").map(done).sum();
@@ -153,7 +154,8 @@ fn the_user_has_the_last_word() {
     let node = world.serve();
     world.configure(&[&node.address], "");
     let home = world.path("home");
-    let status = |said: &Said| (said.result["peers"].as_bool().unwrap(), said.result["allowed_by_publisher"].as_bool().unwrap());
+    let status =
+        |reply: &Reply| (reply.result["peers"].as_bool().unwrap(), reply.result["allowed_by_publisher"].as_bool().unwrap());
     assert_eq!(status(&say(&world, &home, &["peers", "on"])), (false, false), "the publisher has not switched it on");
     configure(&world, &node, None);
     assert_eq!(status(&say(&world, &home, &["peers", "status"])), (true, true));

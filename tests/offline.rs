@@ -17,7 +17,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use kuzflow::publish::{Keyring, Project};
-use release::{Said, World, said, text, tree};
+use release::{Reply, World, reply, text, tree};
 use waiting::until;
 
 const KILOBYTE: usize = 1 << 10;
@@ -41,14 +41,14 @@ fn bundle(world: &World, version: &str) -> PathBuf {
     out
 }
 
-fn install(world: &World, file: &Path) -> Said {
+fn install(world: &World, file: &Path) -> Reply {
     world.say(&["install", text(file)])
 }
 
 fn installs(world: &World, file: &Path, version: &str) {
-    let said = install(world, file);
-    assert_eq!((said.code, said.result["status"].as_str()), (0, Some("installed")), "{}", said.errors);
-    assert_eq!(said.result["version"], version);
+    let reply = install(world, file);
+    assert_eq!((reply.code, reply.result["status"].as_str()), (0, Some("installed")), "{}", reply.errors);
+    assert_eq!(reply.result["version"], version);
     is_whole(world, version);
     assert!(starts(world).contains(&format!("version={version} ")));
 }
@@ -70,10 +70,10 @@ fn starts(world: &World) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn refused(world: &World, file: &Path, kind: &str) -> Said {
-    let said = install(world, file);
-    assert_eq!((said.code, said.result["problem"]["kind"].as_str()), (1, Some(kind)), "{}", said.errors);
-    said
+fn refused(world: &World, file: &Path, kind: &str) -> Reply {
+    let reply = install(world, file);
+    assert_eq!((reply.code, reply.result["problem"]["kind"].as_str()), (1, Some(kind)), "{}", reply.errors);
+    reply
 }
 
 fn versions(world: &World) -> Vec<String> {
@@ -101,25 +101,25 @@ fn from_the_first_install_on_without_a_network() {
     let package = world.build("1.1.0", &BTreeMap::from([("new.txt", b"new".to_vec())]));
     world.publish(&package, &["--notes", text(&notes)]);
     let two = bundle(&world, "1.1.0");
-    let said = install(&world, &two);
-    assert_eq!(said.code, 0, "{}", said.errors);
-    let phases: Vec<&str> = said.events.iter().filter_map(|event| event["phase"].as_str()).collect();
+    let reply = install(&world, &two);
+    assert_eq!(reply.code, 0, "{}", reply.errors);
+    let phases: Vec<&str> = reply.events.iter().filter_map(|event| event["phase"].as_str()).collect();
     assert_eq!(phases, ["checking", "offered", "installing", "ready"]);
-    let offer = &said.events.iter().find(|event| event["phase"] == "offered").unwrap()["offer"];
+    let offer = &reply.events.iter().find(|event| event["phase"] == "offered").unwrap()["offer"];
     assert_eq!((offer["notes"].as_str(), offer["current"].as_str()), (Some("# Out of a file\n"), Some("1.0.0")));
     assert_eq!((offer["bytes_to_fetch"].as_u64(), offer["plan"]["way"].as_str()), (Some(0), Some("file")));
     assert_eq!(offer["file"].as_str(), Some(text(&two)));
     assert!(starts(&world).contains("version=1.1.0 "));
     assert_eq!(fs::read_to_string(world.container("1.1.0").join("data/mine")).unwrap(), "precious");
     // As a file manager gives it; without a window it does the same as the verb. The older one is still vouched for.
-    let opened = said_by(&world, &["--json", text(&one)]);
+    let opened = reply_by(&world, &["--json", text(&one)]);
     assert_eq!((opened.code, opened.result["version"].as_str()), (0, Some("1.0.0")), "{}", opened.errors);
-    assert_eq!(said_by(&world, &["isntall"]).code, 2, "a misspelt verb is no file");
+    assert_eq!(reply_by(&world, &["isntall"]).code, 2, "a misspelt verb is no file");
     assert!(!world.home().join("staging").read_dir().unwrap().any(|_| true), "nothing is left in staging");
 }
 
-fn said_by(world: &World, arguments: &[&str]) -> Said {
-    said(&world.launcher(arguments).output().unwrap())
+fn reply_by(world: &World, arguments: &[&str]) -> Reply {
+    reply(&world.launcher(arguments).output().unwrap())
 }
 
 #[test]
@@ -136,16 +136,16 @@ fn whatever_bit_is_flipped_nothing_untrue_is_installed() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (number % 8);
         fs::write(&file, bytes).unwrap();
-        let said = install(&world, &file);
-        if said.code == 0 {
+        let reply = install(&world, &file);
+        if reply.code == 0 {
             // The bit was one that nobody reads: padding, or the zip's own directory.
             is_whole(&world, "1.1.0");
             assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
             assert_eq!(world.say(&["remove", "1.1.0"]).code, 0);
         } else {
             refused += 1;
-            let kind = said.result["problem"]["kind"].as_str().unwrap().to_owned();
-            assert!(kind.starts_with("bundle_"), "{at}: {kind} {}", said.errors);
+            let kind = reply.result["problem"]["kind"].as_str().unwrap().to_owned();
+            assert!(kind.starts_with("bundle_"), "{at}: {kind} {}", reply.errors);
             assert_eq!(versions(&world), ["1.0.0"], "{at}");
         }
     }
@@ -171,8 +171,8 @@ fn what_is_cut_short_or_something_else_is_told_from_a_forgery() {
     // Another publisher's, of an app with the same name.
     let other = World::new();
     other.release("9.0.0", 40 * KILOBYTE);
-    let said = refused(&world, &bundle(&other, "9.0.0"), "bundle_not_trusted");
-    assert!(said.errors.contains("nothing was installed"), "{}", said.errors);
+    let reply = refused(&world, &bundle(&other, "9.0.0"), "bundle_not_trusted");
+    assert!(reply.errors.contains("nothing was installed"), "{}", reply.errors);
     assert_eq!(world.say(&["list"]).code, 3);
 }
 
@@ -186,8 +186,8 @@ fn what_is_not_for_this_installation_is_refused() {
     let rest = ["--entry", "exe:run.sh", "--runtime", "none", "--level", "1", "--out", text(&windows)];
     world.kuzflow(&[build.as_slice(), rest.as_slice()].concat());
     world.publish(&windows, &["--no-patches"]);
-    let said = refused(&world, &bundle(&world, "1.1.0"), "bundle_unsuitable");
-    assert!(said.errors.contains("sample_1.1.0_Windows_AMD64"), "{}", said.errors);
+    let reply = refused(&world, &bundle(&world, "1.1.0"), "bundle_unsuitable");
+    assert!(reply.errors.contains("sample_1.1.0_Windows_AMD64"), "{}", reply.errors);
     let publish = |version: &str, more: &[&str]| {
         let package = world.build(version, &BTreeMap::new());
         world.publish(&package, &[&["--no-patches"], more].concat());
@@ -196,8 +196,8 @@ fn what_is_not_for_this_installation_is_refused() {
     // Both platforms in one file: each takes its own.
     installs(&world, &publish("1.1.0", &[]), "1.1.0");
     refused(&world, &publish("1.2.0", &["--channel", "beta"]), "bundle_unsuitable");
-    let said = refused(&world, &publish("3.0.0", &["--minimum-version", "2.0.0"]), "bundle_too_far");
-    assert!(said.errors.contains("2.0.0"), "{}", said.errors);
+    let reply = refused(&world, &publish("3.0.0", &["--minimum-version", "2.0.0"]), "bundle_too_far");
+    assert!(reply.errors.contains("2.0.0"), "{}", reply.errors);
     // A rollout that has not come this far, and a version that was skipped, are no reason for who has the file.
     installs(&world, &publish("1.3.0", &["--rollout", "0"]), "1.3.0");
 }
@@ -222,13 +222,13 @@ fn an_old_file_needs_a_word_unless_a_node_has_news() {
     let world = world(&[("1.0.0", 40 * KILOBYTE)]);
     age(&world, 20);
     let file = bundle(&world, "1.0.0");
-    let said = refused(&world, &file, "bundle_expired");
-    let day: jiff::civil::Date = said.result["problem"]["subject"].as_str().unwrap().parse().unwrap();
+    let reply = refused(&world, &file, "bundle_expired");
+    let day: jiff::civil::Date = reply.result["problem"]["subject"].as_str().unwrap().parse().unwrap();
     let day = day.strftime("%B %-d, %Y");
-    assert!(said.errors.contains(&format!("only until {day}")), "{}", said.errors);
+    assert!(reply.errors.contains(&format!("only until {day}")), "{}", reply.errors);
     assert_eq!(world.say(&["list"]).code, 3);
-    let said = world.say(&["install", text(&file), "--accept-expired"]);
-    assert_eq!((said.code, said.result["status"].as_str()), (0, Some("installed")), "{}", said.errors);
+    let reply = world.say(&["install", text(&file), "--accept-expired"]);
+    assert_eq!((reply.code, reply.result["status"].as_str()), (0, Some("installed")), "{}", reply.errors);
     is_whole(&world, "1.0.0");
     // The same file on a computer with a network: fresh metadata judges it, and there is no question.
     fs::remove_dir_all(world.home()).unwrap();
@@ -240,8 +240,8 @@ fn an_old_file_needs_a_word_unless_a_node_has_news() {
     let other = World::new();
     other.release("9.0.0", 40 * KILOBYTE);
     age(&other, 20);
-    let said = world.say(&["install", text(&bundle(&other, "9.0.0")), "--accept-expired"]);
-    assert_eq!(said.result["problem"]["kind"], "bundle_not_trusted");
+    let reply = world.say(&["install", text(&bundle(&other, "9.0.0")), "--accept-expired"]);
+    assert_eq!(reply.result["problem"]["kind"], "bundle_not_trusted");
 }
 
 #[test]
@@ -273,9 +273,9 @@ fn a_file_beside_the_running_app_waits_for_the_next_start() {
     world.configure(&[NOBODY], "[update]\ncheck = 'never'\n");
     let mut app = world.launcher(&["run"]).env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
     until("the app runs", || world.say(&["list"]).result["versions"][0]["running"] == true);
-    let said = install(&world, &bundle(&world, "2.0.0"));
-    assert_eq!(said.code, 0, "{}", said.errors);
-    assert_eq!(said.events.iter().rfind(|event| event["phase"] == "ready").unwrap()["running"], true);
+    let reply = install(&world, &bundle(&world, "2.0.0"));
+    assert_eq!(reply.code, 0, "{}", reply.errors);
+    assert_eq!(reply.events.iter().rfind(|event| event["phase"] == "ready").unwrap()["running"], true);
     assert!(fs::read_to_string(world.home().join("active.json")).unwrap().contains("pending"));
     world.end_apps();
     app.wait().unwrap();
@@ -289,8 +289,8 @@ fn what_was_prefetched_needs_no_network_any_more() {
     world.release("1.1.0", 200 * KILOBYTE);
     let node = world.serve();
     world.configure(&[&node.address], "");
-    let said = world.say(&["update", "--prefetch"]);
-    assert_eq!((said.code, said.result["ready"].as_bool()), (0, Some(true)), "{}", said.errors);
+    let reply = world.say(&["update", "--prefetch"]);
+    assert_eq!((reply.code, reply.result["ready"].as_bool()), (0, Some(true)), "{}", reply.errors);
     assert!(starts(&world).contains("version=1.0.0 "), "it is not chosen");
     let list = world.say(&["list"]).result["versions"].clone();
     assert_eq!((list[0]["ready"].as_bool(), list[0]["active"].as_bool()), (Some(true), Some(false)), "{list}");

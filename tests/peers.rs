@@ -194,7 +194,7 @@ fn pretender_called(instance: u64, content: &[u8], act: impl Fn(&mut TcpStream) 
     let address = listener.local_addr().unwrap();
     let pieces = kuzflow::model::PieceSet::of(table(content).count(), 0..table(content).count());
     let none = kuzflow::model::PieceSet::none(table(content).count());
-    let said = serde_json::json!({
+    let reply = serde_json::json!({
         "instance": format!("{instance:016x}"),
         "whole": true,
         "pieces": { "held": pieces.to_hex(), "coming": none.to_hex(), "received": 0 },
@@ -203,12 +203,12 @@ fn pretender_called(instance: u64, content: &[u8], act: impl Fn(&mut TcpStream) 
     let act = Arc::new(act);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            let (said, act) = (said.clone(), Arc::clone(&act));
+            let (reply, act) = (reply.clone(), Arc::clone(&act));
             std::thread::spawn(move || {
                 let mut head = [0; 4096];
                 while let Ok(count @ 1..) = stream.read(&mut head) {
                     if String::from_utf8_lossy(&head[..count]).contains("/have/") {
-                        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len());
+                        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{reply}", reply.len());
                         let _ = stream.write_all(answer.as_bytes());
                     } else {
                         act(&mut stream);

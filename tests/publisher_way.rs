@@ -9,7 +9,7 @@ use std::process::Command;
 /// What a verb did.
 struct Did {
     code: i32,
-    said: String,
+    reply: String,
     errors: String,
 }
 
@@ -18,7 +18,7 @@ fn kuzflow(folder: &Path, arguments: &[&str]) -> Did {
     let output = command.args(arguments).current_dir(folder).output().unwrap();
     Did {
         code: output.status.code().unwrap(),
-        said: String::from_utf8(output.stdout).unwrap(),
+        reply: String::from_utf8(output.stdout).unwrap(),
         errors: String::from_utf8(output.stderr).unwrap(),
     }
 }
@@ -46,7 +46,7 @@ fn write_script(path: &Path, script: &str) {
 
 fn listed(app: &Path) -> serde_json::Value {
     let list = kuzflow(app, &["list", "--json"]);
-    let last = list.said.lines().last().unwrap().to_owned();
+    let last = list.reply.lines().last().unwrap().to_owned();
     serde_json::from_str::<serde_json::Value>(&last).unwrap()["result"]["releases"].clone()
 }
 
@@ -54,24 +54,24 @@ fn listed(app: &Path) -> serde_json::Value {
 fn a_release_is_one_call_and_says_what_comes_next() {
     let (_folder, app) = app("echo \"$HOME\" > \"$KUZFLOW_HOME/data/home\"; exit 0");
     let release = kuzflow(&app, &["release", "1.0.0"]);
-    assert_eq!(release.code, 0, "{}{}", release.said, release.errors);
-    assert!(release.said.contains("it ended by itself with status 0"), "it is tried: {}", release.said);
-    assert!(release.said.contains("next: kuzflow serve"), "{}", release.said);
+    assert_eq!(release.code, 0, "{}{}", release.reply, release.errors);
+    assert!(release.reply.contains("it ended by itself with status 0"), "it is tried: {}", release.reply);
+    assert!(release.reply.contains("next: kuzflow serve"), "{}", release.reply);
     let releases = listed(&app);
     assert_eq!(releases[0]["display_name"], "My App", "the name is said once");
 
     // Neither keys nor the repository are in the package.
     let package = fs::read_dir(app.join("kuzflow/packages")).unwrap().next().unwrap().unwrap().path();
     let again = kuzflow(&app, &["inspect", package.to_str().unwrap(), "--json"]);
-    let reported: serde_json::Value = serde_json::from_str(again.said.lines().last().unwrap()).unwrap();
+    let reported: serde_json::Value = serde_json::from_str(again.reply.lines().last().unwrap()).unwrap();
     let files = reported["result"]["files"].as_u64().unwrap();
     assert!(files < 20, "{files} files");
 
     // The same call again changes nothing; another share is told as the next step.
     let again = kuzflow(&app, &["release", "1.0.0"]);
-    assert!(again.said.contains("is published already") && [0, 3].contains(&again.code), "{}{}", again.said, again.errors);
+    assert!(again.reply.contains("is published already") && [0, 3].contains(&again.code), "{}{}", again.reply, again.errors);
     let staged = kuzflow(&app, &["release", "1.1.0", "--rollout", "10", "--no-trial"]);
-    assert!(staged.said.contains("next: kuzflow rollout --version 1.1.0 --percent 100"), "{}{}", staged.said, staged.errors);
+    assert!(staged.reply.contains("next: kuzflow rollout --version 1.1.0 --percent 100"), "{}{}", staged.reply, staged.errors);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn an_init_that_fails_leaves_nothing() {
     }
     assert_eq!(kuzflow(folder.path(), &["init", "made", "--app", "my-app", "--root-keys", "1", "--root-threshold", "2"]).code, 1);
     let init = kuzflow(folder.path(), &["init", "made", "--app", "my-app"]);
-    assert!(init.code == 0 && init.said.contains("next: "), "{}{}", init.said, init.errors);
+    assert!(init.code == 0 && init.reply.contains("next: "), "{}{}", init.reply, init.errors);
     let ignored = fs::read_to_string(folder.path().join("made/.gitignore")).unwrap();
     assert!(ignored.lines().any(|line| line == "keys/"), "keys do not go into version control");
 }
@@ -158,7 +158,7 @@ fn an_init_that_fails_leaves_nothing() {
 fn every_help_keeps_the_options_of_all_verbs_apart() {
     let folder = tempfile::tempdir().unwrap();
     for verb in ["init", "build", "release", "try", "publish", "rollout", "list", "serve", "bundle"] {
-        let help = kuzflow(folder.path(), &[verb, "--help"]).said;
+        let help = kuzflow(folder.path(), &[verb, "--help"]).reply;
         let (own, global) = help.split_once("Global options:").unwrap_or_else(|| panic!("{verb}: {help}"));
         assert!(global.contains("--json") && global.contains("--verbose"), "{verb}");
         assert!(!own.contains("--json") && help.contains("Example: kuzflow "), "{verb}");

@@ -16,7 +16,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use release::{NodeProcess, Said, World, tree};
+use release::{NodeProcess, Reply, World, tree};
 use serde_json::json;
 use waiting::until;
 
@@ -88,8 +88,8 @@ fn assert_same(before: &BTreeMap<PathBuf, (Vec<u8>, u32)>, after: &BTreeMap<Path
     assert!(different.is_empty(), "{different:?}");
 }
 
-fn how(said: &Said, path: &str) -> String {
-    let mended = said.result["mended"].as_array().cloned().unwrap_or_default();
+fn how(reply: &Reply, path: &str) -> String {
+    let mended = reply.result["mended"].as_array().cloned().unwrap_or_default();
     let found = mended.iter().find(|mended| mended["path"] == path);
     found.map(|mended| mended["how"].as_str().unwrap().to_owned()).unwrap_or_default()
 }
@@ -310,15 +310,15 @@ fn a_version_that_was_stepped_over_is_mended_for_the_next_start() {
     let start = || {
         let log = world.path("app.log");
         let output = fs::File::create(&log).unwrap();
-        let said = || fs::read_to_string(&log).unwrap();
+        let reply = || fs::read_to_string(&log).unwrap();
         let mut launcher = world.launcher(&["--headless", "run"]);
         let mut launcher = launcher.env("STAY", "600").stdout(output).stderr(Stdio::null()).spawn().unwrap();
-        until("the app runs", || said().ends_with('\n'));
+        until("the app runs", || reply().ends_with('\n'));
         let is_whole = || fs::read(root.join("metadata/installed.json")).is_ok_and(|record| !record.is_empty());
         until("it is mended", || root.join("app").exists() && tree(&root.join("app")) == files && is_whole());
         world.end_apps();
         launcher.wait().unwrap();
-        said()
+        reply()
     };
     for record in [false, true] {
         if record {
@@ -341,8 +341,8 @@ fn the_only_version_is_mended_before_it_starts() {
     for victim in ["app/run.sh", "metadata/installed.json", "metadata/container.json"] {
         fs::remove_file(root.join(victim)).unwrap();
         let output = world.launcher(&["--headless", "run"]).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(said, "version=1.0.0 args=\n", "{victim}: {}", String::from_utf8_lossy(&output.stderr));
+        let reply = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(reply, "version=1.0.0 args=\n", "{victim}: {}", String::from_utf8_lossy(&output.stderr));
     }
     assert_eq!(
         world.say(&["verify", "--repair"]).result["mended"][0]["path"],

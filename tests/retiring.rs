@@ -12,11 +12,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use release::{Said, World, said, text, tree};
+use release::{Reply, World, reply, text, tree};
 
 /// Runs `kuzflow --json`, whatever comes of it.
-fn say(arguments: &[&str]) -> Said {
-    said(&Command::new(env!("CARGO_BIN_EXE_kuzflow")).arg("--json").args(arguments).output().unwrap())
+fn say(arguments: &[&str]) -> Reply {
+    reply(&Command::new(env!("CARGO_BIN_EXE_kuzflow")).arg("--json").args(arguments).output().unwrap())
 }
 
 /// A release whose large file changes a little with each version.
@@ -33,18 +33,18 @@ fn publish(world: &World, version: u64) {
     world.publish(&package, &[]);
 }
 
-fn retire(world: &World, arguments: &[&str]) -> Said {
+fn retire(world: &World, arguments: &[&str]) -> Reply {
     let repo = world.path("publisher");
     say(&[&["retire", "--repo", text(&repo)], arguments].concat())
 }
 
-fn ids(said: &Said, field: &str) -> Vec<String> {
-    let list = said.result[field].as_array().unwrap_or_else(|| panic!("{field} of {}: {}", said.result, said.errors));
+fn ids(reply: &Reply, field: &str) -> Vec<String> {
+    let list = reply.result[field].as_array().unwrap_or_else(|| panic!("{field} of {}: {}", reply.result, reply.errors));
     let version = |id: &str| id.split('_').nth(1).unwrap().to_owned();
     list.iter().map(|id| version(id["container"].as_str().or(id.as_str()).unwrap())).collect()
 }
 
-fn list(world: &World) -> Said {
+fn list(world: &World) -> Reply {
     say(&["list", "--repo", text(&world.path("publisher"))])
 }
 

@@ -59,8 +59,8 @@ fn start(world: &World) -> Output {
 
 /// The versions that said so, in their order.
 fn versions(output: &Output) -> Vec<String> {
-    let said = String::from_utf8_lossy(&output.stdout);
-    said.lines().filter_map(|line| line.strip_prefix("version=")).map(str::to_owned).collect()
+    let reply = String::from_utf8_lossy(&output.stdout);
+    reply.lines().filter_map(|line| line.strip_prefix("version=")).map(str::to_owned).collect()
 }
 
 fn record(world: &World, name: &str) -> Value {
@@ -311,12 +311,12 @@ fn a_file_that_is_named_relative_to_the_callers_folder_is_found() {
     let mut command =
         world.launcher(&["--headless", "run", "--", "some file.txt", "build", "build/", ".", "--out=x.txt", "missing.txt"]);
     let output = command.current_dir(&documents).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let reply = String::from_utf8_lossy(&output.stdout).into_owned();
     let file = documents.join("some file.txt");
-    assert!(said.contains("its text") && said.contains(&format!("caller={}", text(&documents))), "{said}");
+    assert!(reply.contains("its text") && reply.contains(&format!("caller={}", text(&documents))), "{reply}");
     let folder = text(&documents);
     let expected = format!("{}|build|{folder}/build/|{folder}|--out=x.txt|missing.txt|", text(&file));
-    assert!(said.ends_with(&expected), "{said}");
+    assert!(reply.ends_with(&expected), "{reply}");
 }
 
 /// A world in which the next start switches to a release with this migration.

@@ -108,7 +108,7 @@ fn without_certificates_everything_but_https_works() {
     };
     world.publish(&package, &["--no-patches"]);
     let updated = bare(world.launcher(&["--json", "update"])).output().unwrap();
-    assert_eq!(release::said(&updated).result["version"], "1.1.0");
+    assert_eq!(release::reply(&updated).result["version"], "1.1.0");
 
     let repository = world.path("publisher");
     let mut serve = bare(Command::new(env!("CARGO_BIN_EXE_kuzflow")));
@@ -186,8 +186,8 @@ fn a_slow_migration_of_another_launcher_holds_no_start_up() {
     fs::write(&go_on, "").unwrap();
     fs::write(world.container("1.0.0").join("data/later"), "written meanwhile").unwrap();
     beside.wait().unwrap();
-    let said = release::said(&slow.wait_with_output().unwrap());
-    assert_eq!((said.code, said.result["at_next_start"].as_bool()), (0, Some(true)), "{:?}", said.result);
+    let reply = release::reply(&slow.wait_with_output().unwrap());
+    assert_eq!((reply.code, reply.result["at_next_start"].as_bool()), (0, Some(true)), "{:?}", reply.result);
     fs::write(&script, "#!/bin/sh\n").unwrap();
     assert!(run().contains("version=2.0.0"), "the next start switches");
     assert_eq!(fs::read_to_string(world.container("2.0.0").join("data/later")).unwrap(), "written meanwhile");
@@ -231,7 +231,7 @@ fn a_home_whose_name_is_no_unicode_is_told_about() {
     let say = |verb: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
         command.arg("--home").arg(&home).arg("--config").arg(world.config()).args(["--json", "--language", "en"]).args(verb);
-        release::said(&command.output().unwrap())
+        release::reply(&command.output().unwrap())
     };
     fs::write(home.join("containers").join(world.container("1.0.0").file_name().unwrap()).join("data/mine"), "x").unwrap();
     assert_eq!(say(&["update"]).code, 0);

@@ -68,7 +68,7 @@ enum Fared {
     /// It ended by itself with this status.
     Ended(u8),
     /// It said that it failed.
-    SaidFailed(String),
+    ReportedFailure(String),
     /// It should have said that it is up, and has not.
     NotUp,
 }
@@ -160,7 +160,7 @@ impl Trial {
         let program = command.get_program().to_owned();
         let mut app =
             App::start(&mut command).map_err(|error| format!("cannot start {}: {error}", Path::new(&program).display()))?;
-        let fared = app.watch(limit, reports_up, &|| said(&self.health()));
+        let fared = app.watch(limit, reports_up, &|| health_report(&self.health()));
         let took = started.elapsed();
         app.end();
         let wrote = app.wrote();
@@ -251,7 +251,7 @@ fn only_import(arguments: &mut Vec<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn said(health: &Path) -> Option<Result<(), String>> {
+fn health_report(health: &Path) -> Option<Result<(), String>> {
     let text = std::fs::read_to_string(health).ok()?;
     text.lines().rev().map(str::trim).find_map(|line| match line.strip_prefix("failed") {
         Some(reason) => Some(Err(reason.trim_start_matches([':', ' ']).to_owned())),
@@ -292,12 +292,12 @@ impl App {
     }
 
     /// Until it is up, has ended, or the time is over.
-    fn watch(&mut self, limit: Duration, must_say: bool, said: &dyn Fn() -> Option<Result<(), String>>) -> Fared {
+    fn watch(&mut self, limit: Duration, must_say: bool, health_report: &dyn Fn() -> Option<Result<(), String>>) -> Fared {
         let end = Instant::now() + limit;
         loop {
             let ended = self.child.try_wait().ok().flatten();
-            match said() {
-                Some(Err(reason)) => return Fared::SaidFailed(reason),
+            match health_report() {
+                Some(Err(reason)) => return Fared::ReportedFailure(reason),
                 Some(Ok(())) if ended.is_none() && must_say => return Fared::Up,
                 _ => {}
             }
@@ -388,7 +388,7 @@ fn words(fared: &Fared, took: Duration) -> String {
         Fared::Ended(0) => format!("it ended by itself with status 0 after {seconds}"),
         Fared::Ended(code @ 129..) => format!("it crashed after {seconds} (status {code}, signal {})", code - 128),
         Fared::Ended(code) => format!("it ended with status {code} after {seconds}"),
-        Fared::SaidFailed(reason) => format!("it said that it failed: {reason}"),
+        Fared::ReportedFailure(reason) => format!("it said that it failed: {reason}"),
         Fared::NotUp => {
             format!(
                 "it has not said that it is up after {seconds}; call kuzflow_runtime.up() in it, or build without --reports-up"
@@ -464,10 +464,10 @@ mod tests {
     #[cfg(unix)]
     fn apps_are_judged_by_what_they_do_and_nothing_is_left_of_them() {
         // What ends does so at once, however long a busy computer takes for it; what goes on is given up after a moment.
-        let fared = |script: &str, must_say: bool, said: Option<Result<(), String>>| {
+        let fared = |script: &str, must_say: bool, health_report: Option<Result<(), String>>| {
             let mut app = App::start(Command::new("sh").args(["-c", script])).unwrap();
             let limit = if must_say || script.contains("wait") { 2 } else { 120 };
-            let fared = app.watch(Duration::from_secs(limit), must_say, &|| said.clone());
+            let fared = app.watch(Duration::from_secs(limit), must_say, &|| health_report.clone());
             app.end();
             (fared, app.wrote())
         };
@@ -477,7 +477,7 @@ mod tests {
         assert_eq!(fared("kill -SEGV $$", false, None).0, Fared::Ended(139));
         assert_eq!(fared("sleep 60", true, None).0, Fared::NotUp);
         assert_eq!(fared("sleep 60", true, Some(Ok(()))).0, Fared::Up);
-        assert_eq!(fared("sleep 60", false, Some(Err("no database".into()))).0, Fared::SaidFailed("no database".into()));
+        assert_eq!(fared("sleep 60", false, Some(Err("no database".into()))).0, Fared::ReportedFailure("no database".into()));
         let (runs, wrote) = fared("sleep 61 & echo $!; wait", false, None);
         assert_eq!(runs, Fared::Runs);
         let left = wrote.trim().parse::<i32>().unwrap();

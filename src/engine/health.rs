@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::model::incident::Failure;
-use crate::store::probation::Said;
+use crate::store::probation::HealthReport;
 
 /// What counts as coming up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Observation {
     /// How it ended, if it has.
     pub ended: Option<Ended>,
     /// What it said last.
-    pub said: Option<Said>,
+    pub health_report: Option<HealthReport>,
     /// Whether it will say when it is up.
     pub reports_up: bool,
     /// What else of the same version lives, now that it has ended.
@@ -95,10 +95,10 @@ const SIGNALS: u8 = 128;
 
 /// Judges an observation.
 pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
-    let says_up = seen.said == Some(Said::Up);
+    let says_up = seen.health_report == Some(HealthReport::Up);
     let survived = !seen.reports_up && seen.age >= rules.survival;
     let up = seen.was_up || says_up || survived;
-    match (seen.ended, &seen.said) {
+    match (seen.ended, &seen.health_report) {
         (Some(_), _) if up && seen.age >= SETTLED => Verdict::Settled,
         (Some(Ended::Asked), _) => Verdict::Undecided,
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
@@ -106,7 +106,7 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(Ended::Badly(status)), _) if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE => {
             Verdict::Doubtful(Failure::Crashed { status })
         }
-        (_, Some(Said::Failed(reason))) if !seen.was_up => Verdict::Failed(Failure::Said { reason: reason.clone() }),
+        (_, Some(HealthReport::Failed(reason))) if !seen.was_up => Verdict::Failed(Failure::Reported { reason: reason.clone() }),
         // What a crash leaves behind is a helper, perhaps the one that reports crashes.
         (Some(Ended::Badly(status)), _) if status >= SIGNALS => Verdict::Failed(Failure::Crashed { status }),
         // It handed over: what goes on is what is judged. How that ends nobody can know.
@@ -160,7 +160,7 @@ mod tests {
         Observation {
             age: Duration::from_secs(seconds),
             ended: None,
-            said: None,
+            health_report: None,
             reports_up: false,
             others: Others::None,
             handed_over: false,
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(judge(&RULES, &seen(9)), Verdict::Wait);
         assert_eq!(judge(&RULES, &seen(10)), Verdict::Up);
         assert_eq!(judge(&RULES, &seen(120)), Verdict::Settled);
-        assert_eq!(judge(&RULES, &Observation { said: Some(Said::Up), ..seen(1) }), Verdict::Up);
+        assert_eq!(judge(&RULES, &Observation { health_report: Some(HealthReport::Up), ..seen(1) }), Verdict::Up);
     }
 
     #[test]
@@ -183,8 +183,8 @@ mod tests {
         assert_eq!(judge(&RULES, &quiet(59)), Verdict::Wait, "surviving is not enough");
         assert_eq!(judge(&RULES, &quiet(60)), Verdict::Failed(Failure::Hung));
         assert_eq!(judge(&RULES, &Observation { was_up: true, ..quiet(60) }), Verdict::Up, "it came up in an earlier run");
-        let failed = Observation { said: Some(Said::Failed("no display".to_owned())), ..quiet(1) };
-        assert_eq!(judge(&RULES, &failed), Verdict::Failed(Failure::Said { reason: "no display".to_owned() }));
+        let failed = Observation { health_report: Some(HealthReport::Failed("no display".to_owned())), ..quiet(1) };
+        assert_eq!(judge(&RULES, &failed), Verdict::Failed(Failure::Reported { reason: "no display".to_owned() }));
     }
 
     #[test]
@@ -204,7 +204,10 @@ mod tests {
         let doubtful = Verdict::Doubtful(Failure::Crashed { status: 2 });
         assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, doubtful]);
         assert_eq!(typed(Ended::Badly(139)), crashed, "no argument excuses that");
-        assert_eq!(judge(&RULES, &Observation { said: Some(Said::Up), ..end(1, Ended::Well) }), Verdict::Settled);
+        assert_eq!(
+            judge(&RULES, &Observation { health_report: Some(HealthReport::Up), ..end(1, Ended::Well) }),
+            Verdict::Settled
+        );
         assert_eq!(judge(&RULES, &end(5, Ended::Well)), Verdict::Undecided, "closed by a person before it was known to be up");
         assert_eq!(judge(&RULES, &end(20, Ended::Well)), Verdict::Settled);
         assert_eq!(judge(&RULES, &end(1, Ended::Asked)), Verdict::Undecided);

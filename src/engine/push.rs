@@ -18,7 +18,7 @@ use crate::fetch::{Client, FetchError};
 use crate::model::Platform;
 use crate::model::node::redacted;
 use crate::settings::Settings;
-use event_stream::{Parser, Said};
+use event_stream::{Parser, ServerSentEvent};
 use patience::{Allowance, End, Reconnecting};
 
 pub use patience::Pace;
@@ -55,7 +55,7 @@ impl Subscription {
             platform: Option<String>,
         }
         let Ok(announced) = serde_json::from_str::<Announced>(data) else { return false };
-        let fits = |said: Option<String>, ours: &str| said.is_none_or(|said| said == ours);
+        let fits = |events: Option<String>, ours: &str| events.is_none_or(|events| events == ours);
         name == "release"
             && fits(announced.app, &self.app)
             && fits(announced.channel, &self.channel)
@@ -135,8 +135,8 @@ impl<H: Fn()> Listener<'_, H> {
                 tracing::warn!(url = %redacted(&self.subscription.url), "the server says too much");
                 return End::Failed;
             }
-            let said = match parser.feed(&bytes) {
-                Ok(said) => said,
+            let events = match parser.feed(&bytes) {
+                Ok(events) => events,
                 Err(error) => {
                     tracing::warn!(url = %redacted(&self.subscription.url), %error, "what the server says is not understood");
                     return End::Failed;
@@ -145,12 +145,12 @@ impl<H: Fn()> Listener<'_, H> {
             if let Some(id) = parser.last_id() {
                 self.last_id = Some(id.to_owned());
             }
-            let mut concerns = may_have_missed && (!said.is_empty() || parser.last_id().is_some());
+            let mut concerns = may_have_missed && (!events.is_empty() || parser.last_id().is_some());
             may_have_missed &= !concerns;
-            for said in said {
-                match said {
-                    Said::Retry(wait) => reconnecting.asked_for(wait),
-                    Said::Event { name, data } => concerns |= self.subscription.concerns(&name, &data),
+            for events in events {
+                match events {
+                    ServerSentEvent::Retry(wait) => reconnecting.asked_for(wait),
+                    ServerSentEvent::Event { name, data } => concerns |= self.subscription.concerns(&name, &data),
                 }
             }
             if concerns {

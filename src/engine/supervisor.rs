@@ -22,7 +22,7 @@ use crate::model::Version;
 use crate::model::incident::{Failure, Incident};
 use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
-use crate::store::probation::{self, Said};
+use crate::store::probation::{self, HealthReport};
 use crate::store::rollback;
 use crate::store::switch::{self, Means, Resolved};
 use crate::store::usage;
@@ -223,7 +223,7 @@ fn count(context: &Context, record: InstalledRecord) -> Trial {
         }
         return trial(Some(probation));
     }
-    if launch::said_last(home, &record.container, probation.since) == Some(Said::Up) {
+    if launch::last_words_of_app(home, &record.container, probation.since) == Some(HealthReport::Up) {
         // It came up, and the launcher did not live to see it.
         let mut trial = trial(Some(probation));
         trial.came_up(context);
@@ -370,11 +370,11 @@ pub fn failed_start(context: &Context) -> Option<FailedStart> {
     let ended = health::ended(status.code(), exit_code(status), app.was_asked_to_end());
     let others = if app.has_instance(&context.home) { Others::Instance } else { Others::None };
     let rules = rules(context);
-    let was_up = app.said() == Some(Said::Up) || app.lifetime() >= rules.survival;
+    let was_up = app.health_report() == Some(HealthReport::Up) || app.lifetime() >= rules.survival;
     let seen = Observation {
         age: app.lifetime(),
         ended: Some(ended),
-        said: app.said(),
+        health_report: app.health_report(),
         reports_up: app.reports_up(),
         others,
         handed_over: false,
@@ -418,7 +418,7 @@ fn watch(context: &Context, rules: &Rules, (app, attending): (&RunningApp, &Atte
         let seen = Observation {
             age: if others == Others::Left { app.age() } else { app.lifetime() },
             ended,
-            said: app.said(),
+            health_report: app.health_report(),
             reports_up: app.reports_up(),
             others,
             handed_over,

@@ -39,8 +39,8 @@ impl Texts {
             Failure::Crashed { status } => self.with("failure-crashed", &[("status", &status.to_string())]),
             Failure::EndedAtOnce => self.get("failure-ended-at-once"),
             Failure::Hung => self.get("failure-hung"),
-            Failure::Said { reason } if reason.is_empty() => self.get("failure-said-nothing"),
-            Failure::Said { reason } => self.with("failure-said", &[("reason", reason)]),
+            Failure::Reported { reason } if reason.is_empty() => self.get("failure-said-nothing"),
+            Failure::Reported { reason } => self.with("failure-said", &[("reason", reason)]),
             Failure::NotStarted => self.get("failure-not-started"),
             Failure::NeverUp => self.get("failure-never-up"),
         }
@@ -72,8 +72,8 @@ mod tests {
             Failure::Crashed { status: 139 },
             Failure::EndedAtOnce,
             Failure::Hung,
-            Failure::Said { reason: "no display".to_owned() },
-            Failure::Said { reason: String::new() },
+            Failure::Reported { reason: "no display".to_owned() },
+            Failure::Reported { reason: String::new() },
             Failure::NotStarted,
             Failure::NeverUp,
         ];

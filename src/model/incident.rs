@@ -93,7 +93,8 @@ pub enum Failure {
     /// It never said that it is up.
     Hung,
     /// It said itself that something is wrong.
-    Said {
+    #[serde(rename = "said")]
+    Reported {
         /// Its own words.
         reason: String,
     },

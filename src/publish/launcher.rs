@@ -52,11 +52,11 @@ impl Project {
             return Err(refuse(format!("it is a program for {os}, not for {}", launcher.platform)));
         }
         let version = match (version_in(&executable), &launcher.version) {
-            (Some(found), Some(said)) if found != *said => {
-                return Err(refuse(format!("it says that it is version {found}, not {said}")));
+            (Some(found), Some(stated)) if found != *stated => {
+                return Err(refuse(format!("it says that it is version {found}, not {stated}")));
             }
             (Some(found), _) => found,
-            (None, Some(said)) => said.clone(),
+            (None, Some(stated)) => stated.clone(),
             (None, None) => {
                 return Err(refuse(
                     "it is no launcher, or does not say its version; name that with --launcher-version".to_owned(),

@@ -335,10 +335,14 @@ mod tests {
         let (standing, remarks) = decide(&mut windows, &Terms::default(), None, &[&sibling], false);
         assert_eq!((standing, remarks.len()), (Standing::New, 3));
         assert_eq!((windows.halted, windows.rollout_permille, windows.channel.as_str()), (true, 100, "beta"));
-        let mut said = release("1.0.0", "Windows_AMD64");
+        let mut stated = release("1.0.0", "Windows_AMD64");
         let terms = Terms { channel: Some("stable".to_owned()), rollout_permille: Some(1000), ..Terms::default() };
-        decide(&mut said, &terms, None, &[&sibling], false);
-        assert_eq!((said.halted, said.rollout_permille, said.channel.as_str()), (true, 1000, "stable"), "said, but for the halt");
+        decide(&mut stated, &terms, None, &[&sibling], false);
+        assert_eq!(
+            (stated.halted, stated.rollout_permille, stated.channel.as_str()),
+            (true, 1000, "stable"),
+            "said, but for the halt"
+        );
     }
 
     #[test]

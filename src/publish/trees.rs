@@ -97,11 +97,12 @@ impl FolderTree {
         let manifest = match known {
             Some(known) => {
                 for (path, entry) in &mut files {
-                    let said = known.file_manifest.get(path).filter(|said| said.hash == entry.hash && said.size == entry.size);
-                    if let Some(said) = said {
-                        entry.mtime = said.mtime;
+                    let stated =
+                        known.file_manifest.get(path).filter(|stated| stated.hash == entry.hash && stated.size == entry.size);
+                    if let Some(stated) = stated {
+                        entry.mtime = stated.mtime;
                         if !cfg!(unix) {
-                            entry.permissions = said.permissions;
+                            entry.permissions = stated.permissions;
                         }
                     }
                 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::error_output::ErrorOutput;
 use super::lock::{self, RunningLock};
-use super::probation::{HealthFile, Said};
+use super::probation::{HealthFile, HealthReport};
 use super::processes::{self, Process};
 use super::successors::{Ended, SeenEnd};
 use super::surroundings::{Purpose, Surroundings};
@@ -227,8 +227,8 @@ impl RunningApp {
     }
 
     /// What it has said of itself.
-    pub fn said(&self) -> Option<Said> {
-        self.health.as_ref()?.said()
+    pub fn health_report(&self) -> Option<HealthReport> {
+        self.health.as_ref()?.health_report()
     }
 
     /// Whether another instance of the same version runs, now that this one has ended.
@@ -457,8 +457,8 @@ impl RunningApp {
 }
 
 /// What the last start of `id` since `since` said, also to a launcher that has ended since.
-pub fn said_last(home: &Home, id: &ContainerId, since: jiff::Timestamp) -> Option<Said> {
-    HealthFile::last(&lock::records(home, id), since)?.said()
+pub fn last_words_of_app(home: &Home, id: &ContainerId, since: jiff::Timestamp) -> Option<HealthReport> {
+    HealthFile::last(&lock::records(home, id), since)?.health_report()
 }
 
 /// What a shell would report for `status`: the exit code, or 128 and the signal's number.

@@ -14,11 +14,11 @@ use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 
 /// Most of what an app says that is read, bytes.
-const MOST_SAID: u64 = 4096;
+const MAX_HEALTH_REPORT: u64 = 4096;
 
 /// What the app has said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum HealthReport {
     /// `up`: it works.
     Up,
     /// `failed …`: it does not, in its own words.
@@ -143,22 +143,22 @@ impl HealthFile {
     }
 
     /// What the app has said last.
-    pub fn said(&self) -> Option<Said> {
+    pub fn health_report(&self) -> Option<HealthReport> {
         use std::io::{Read as _, Seek as _, SeekFrom};
         let end = || {
             let mut text = Vec::new();
             let mut file = look::open(&self.0)?;
             let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(MOST_SAID)))?;
-            file.take(MOST_SAID).read_to_end(&mut text).map(|_| text)
+            file.seek(SeekFrom::Start(length.saturating_sub(MAX_HEALTH_REPORT)))?;
+            file.take(MAX_HEALTH_REPORT).read_to_end(&mut text).map(|_| text)
         };
         let text = look::again(end).ok()?;
         let text = String::from_utf8_lossy(&text);
         text.lines().rev().find_map(|line| {
             let line = line.trim();
             match line.strip_prefix("failed") {
-                Some(reason) => Some(Said::Failed(reason.trim_start_matches([':', ' ']).to_owned())),
-                None => (line == "up").then_some(Said::Up),
+                Some(reason) => Some(HealthReport::Failed(reason.trim_start_matches([':', ' ']).to_owned())),
+                None => (line == "up").then_some(HealthReport::Up),
             }
         })
     }
@@ -204,14 +204,14 @@ mod tests {
         let file = HealthFile::create(folder.path()).unwrap();
         let after = |text: &[u8]| {
             fs::write(file.path(), text).unwrap();
-            file.said()
+            file.health_report()
         };
-        assert_eq!(file.said(), None);
+        assert_eq!(file.health_report(), None);
         assert_eq!(after(b"starting\n"), None);
-        assert_eq!(after(b"starting\r\nup \r\n"), Some(Said::Up));
-        assert_eq!(after(b"up\nfailed: no database\n"), Some(Said::Failed("no database".to_owned())));
+        assert_eq!(after(b"starting\r\nup \r\n"), Some(HealthReport::Up));
+        assert_eq!(after(b"up\nfailed: no database\n"), Some(HealthReport::Failed("no database".to_owned())));
         assert_eq!(after(&[0xFF; 100_000]), None);
-        assert_eq!(after(format!("{}\nup\n", "noise\n".repeat(2000)).as_bytes()), Some(Said::Up), "the end is read");
+        assert_eq!(after(format!("{}\nup\n", "noise\n".repeat(2000)).as_bytes()), Some(HealthReport::Up), "the end is read");
         // Another instance starts: it has a file of its own, and what counts is who wrote last, after the given time.
         let next = HealthFile::create(folder.path()).unwrap();
         fs::File::options().write(true).open(file.path()).unwrap().set_modified(SystemTime::UNIX_EPOCH + KEPT).unwrap();

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::points::{Errno, Fault};
-use crate::release::said;
-use crate::scenes::{Scene, Stage, said_by_app};
+use crate::release::reply;
+use crate::scenes::{Scene, Stage, reply_of_app};
 
 /// A scene played without a disturbance.
 pub struct Reference {
@@ -85,7 +85,7 @@ pub fn try_stop(stage: &Stage, scene: &Scene, reference: &Reference, number: usi
         fs::write(stage.container(&home, &version).join("data/document"), format!("{later}\n")).unwrap();
     }
     let output = stopped.go_on();
-    let say = |problem: String| Err(format!("{} stopped at {number}: {problem}\n{how}\n{}", scene.name, said(&output).errors));
+    let say = |problem: String| Err(format!("{} stopped at {number}: {problem}\n{how}\n{}", scene.name, reply(&output).errors));
     if reported != scene.before && reported != reference.after {
         return say(format!("the start beside it says {reported:?}"));
     }
@@ -121,21 +121,21 @@ pub fn try_time(stage: &Stage, scene: &Scene, reference: &Reference, delay: Dura
 /// Gives whether it said that it is done.
 fn look_at(fault: Fault, scene: &Scene, reference: &Reference, output: &std::process::Output) -> Result<bool, String> {
     let code = output.status.code().unwrap_or(-1);
-    let said = said(output);
-    if said.errors.contains("panicked") || [124, 125, 126, 101, 134].contains(&code) {
+    let reply = reply(output);
+    if reply.errors.contains("panicked") || [124, 125, 126, 101, 134].contains(&code) {
         return Err(format!("the disturbed run ended with {code}"));
     }
     if fault == Fault::Kill {
         return Ok(code == 0);
     }
-    let kind = said.result["problem"]["kind"].as_str().unwrap_or_default();
+    let kind = reply.result["problem"]["kind"].as_str().unwrap_or_default();
     let has_run_out = match fault {
         Fault::Look(errno) | Fault::Lasting(errno) => matches!(errno, Errno::Handles | Errno::Memory),
         Fault::Threads | Fault::Tasks => true,
         _ => false,
     };
     if scene.verb == ["run"] {
-        let reported = said_by_app(&output.stdout);
+        let reported = reply_of_app(&output.stdout);
         // Nothing at all can be started.
         if fault == Fault::Tasks && reported.is_empty() && (code, kind) == (1, "exhausted") {
             return Ok(false);
@@ -204,10 +204,10 @@ fn look_on(stage: &Stage, scene: &Scene, reference: &Reference, home: &Path, (fa
 /// The verb again, then a plain run.
 fn converge(stage: &Stage, scene: &Scene, home: &Path) -> Result<String, String> {
     let again = stage.launcher(home, scene.settings, &[&["--json"], scene.verb].concat()).stdin(Stdio::null()).output().unwrap();
-    let said = said(&again);
-    let kind = said.result["problem"]["kind"].as_str().unwrap_or_default();
-    if !matches!(said.code, 0 | 3) && !scene.nothing_left.contains(&kind) {
-        return Err(format!("the second try ended with {} {kind}\n{}", said.code, said.errors));
+    let reply = reply(&again);
+    let kind = reply.result["problem"]["kind"].as_str().unwrap_or_default();
+    if !matches!(reply.code, 0 | 3) && !scene.nothing_left.contains(&kind) {
+        return Err(format!("the second try ended with {} {kind}\n{}", reply.code, reply.errors));
     }
     Ok(stage.start(home).0)
 }

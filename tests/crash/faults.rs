@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::check::{Reference, listing};
 use crate::points::Fault;
-use crate::release::{said, text};
-use crate::scenes::{Stage, change_json, said_by_app};
+use crate::release::{reply, text};
+use crate::scenes::{Stage, change_json, reply_of_app};
 
 /// Which versions a run started, in their order, with its status.
 fn run(stage: &Stage, home: &Path) -> (Vec<String>, Option<i32>) {
@@ -74,17 +74,17 @@ fn on_a_read_only_disk_the_app_starts_and_every_verb_says_why_it_cannot() {
         let before = listing(&home);
         let command = stage.launcher(&home, scene.settings, &[&["--json"], scene.verb].concat());
         let traced = stage.tracer.run(&command, Some((Fault::ReadOnly, 1)), &home);
-        let said = said(&traced.output);
-        assert!(!said.errors.contains("panicked"), "{}: {}", scene.name, said.errors);
+        let reply = reply(&traced.output);
+        assert!(!reply.errors.contains("panicked"), "{}: {}", scene.name, reply.errors);
         if scene.verb == ["run"] {
-            let reported = said_by_app(&traced.output.stdout);
+            let reported = reply_of_app(&traced.output.stdout);
             // A version that does not come up cannot be left for good then; the one before starts all the same.
             let expected =
                 if scene.name == "rollback by itself" { reported.starts_with("version=1.0.0") } else { !reported.is_empty() };
-            assert!(expected, "{}: {reported:?} {}", scene.name, said.errors);
+            assert!(expected, "{}: {reported:?} {}", scene.name, reply.errors);
         } else {
-            let kind = said.result["problem"]["kind"].as_str();
-            assert_eq!((said.code, kind), (1, Some("disk_error")), "{}: {}", scene.name, said.errors);
+            let kind = reply.result["problem"]["kind"].as_str();
+            assert_eq!((reply.code, kind), (1, Some("disk_error")), "{}: {}", scene.name, reply.errors);
         }
         // A broken app writes what it likes.
         if scene.name != "rollback by itself" {
@@ -111,8 +111,8 @@ fn a_migration_that_fails_halfway_changes_nothing_and_is_told_once() {
     });
     let reported = [(); 2].map(|()| {
         let output = stage.launcher(&home, "plain", &["--json", "run"]).output().unwrap();
-        assert!(said_by_app(&output.stdout).starts_with("version=1.0.0\nsettings of one\ndocument of one\nnote of one"));
-        said(&output).events.iter().filter(|event| event["event"] == "happened").count()
+        assert!(reply_of_app(&output.stdout).starts_with("version=1.0.0\nsettings of one\ndocument of one\nnote of one"));
+        reply(&output).events.iter().filter(|event| event["event"] == "happened").count()
     });
     assert_eq!(reported, [1, 0]);
 }
@@ -194,16 +194,16 @@ fn launchers_at_once_get_in_nobodys_way() {
                 while Instant::now() < end {
                     let verb = random.choice(verbs).unwrap();
                     let output = stage.launcher(home, "plain", &[&["--json"], verb].concat()).output().unwrap();
-                    let said = said(&output);
-                    let kind = said.result["problem"]["kind"].as_str().unwrap_or_default();
+                    let reply = reply(&output);
+                    let kind = reply.result["problem"]["kind"].as_str().unwrap_or_default();
                     if verb == ["run"] {
-                        let reported = said_by_app(&output.stdout);
+                        let reported = reply_of_app(&output.stdout);
                         let whole = ["version=1.0.0", "version=2.0.0"].iter().any(|version| reported.starts_with(version));
-                        assert!(whole && reported.contains("document of one"), "{reported:?} {}", said.errors);
+                        assert!(whole && reported.contains("document of one"), "{reported:?} {}", reply.errors);
                     } else {
-                        assert!(matches!(said.code, 0 | 3) || expected.contains(&kind), "{verb:?}: {kind} {}", said.errors);
+                        assert!(matches!(reply.code, 0 | 3) || expected.contains(&kind), "{verb:?}: {kind} {}", reply.errors);
                     }
-                    assert!(!said.errors.contains("panicked"), "{}", said.errors);
+                    assert!(!reply.errors.contains("panicked"), "{}", reply.errors);
                 }
             });
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use serde_json::Value;
 
 use crate::points::{Fault, Tracer};
-use crate::release::{NodeProcess, Said, World, said, text};
+use crate::release::{NodeProcess, Reply, World, reply, text};
 use crate::waiting::until;
 
 /// Prints which version runs and what it finds of the user's. A file `app/fault` beside it makes it a release that does not come up.
@@ -117,14 +117,14 @@ impl Stage {
     }
 
     /// A verb with `--json`.
-    pub fn say(&self, home: &Path, settings: &str, verb: &[&str]) -> Said {
-        said(&self.launcher(home, settings, &[&["--json"], verb].concat()).output().unwrap())
+    pub fn say(&self, home: &Path, settings: &str, verb: &[&str]) -> Reply {
+        reply(&self.launcher(home, settings, &[&["--json"], verb].concat()).output().unwrap())
     }
 
     /// A plain run; what the app said, and what the launcher did.
     pub fn start(&self, home: &Path) -> (String, String) {
         let output = self.launcher(home, "plain", &["--headless", "run"]).stdin(Stdio::null()).output().unwrap();
-        (said_by_app(&output.stdout), format!("{:?} {}", output.status, String::from_utf8_lossy(&output.stderr)))
+        (reply_of_app(&output.stdout), format!("{:?} {}", output.status, String::from_utf8_lossy(&output.stderr)))
     }
 
     /// The home of a scene.
@@ -188,8 +188,8 @@ impl Stage {
     }
 
     pub fn must(&self, home: &Path, verb: &[&str]) {
-        let said = self.say(home, "plain", verb);
-        assert_eq!(said.code, 0, "{verb:?}: {}", said.errors);
+        let reply = self.say(home, "plain", verb);
+        assert_eq!(reply.code, 0, "{verb:?}: {}", reply.errors);
     }
 
     fn scenes(&mut self) {
@@ -331,7 +331,7 @@ pub fn change_json(path: &Path, change: impl FnOnce(&mut Value)) {
 }
 
 /// What the app wrote to standard output at its last start, all in lower case; what the launcher itself says stands between.
-pub fn said_by_app(stdout: &[u8]) -> String {
+pub fn reply_of_app(stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stdout).into_owned();
     // What the launcher says of the app begins with its name.
     let is_apps = |line: &&str| line.starts_with(|first: char| first.is_ascii_lowercase()) && !line.starts_with("sample ");

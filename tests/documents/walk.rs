@@ -78,14 +78,18 @@ fn walk(name: &str) {
         .env_remove("LANGUAGE")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let reply = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} as written fails:\n{said}\n{errors}");
+    assert!(output.status.success(), "{name} as written fails:\n{reply}\n{errors}");
     for (number, lines) in expected.iter().enumerate() {
-        let from = said.find(&format!("=== {number}\n")).unwrap();
-        let end = said[from..].find(&format!("=== {}\n", number + 1)).map_or(said.len(), |end| from + end);
+        let from = reply.find(&format!("=== {number}\n")).unwrap();
+        let end = reply[from..].find(&format!("=== {}\n", number + 1)).map_or(reply.len(), |end| from + end);
         for line in lines {
-            assert!(said[from..end].lines().any(|said| said == line), "{name} says {line:?}, printed was:\n{}", &said[from..end]);
+            assert!(
+                reply[from..end].lines().any(|reply| reply == line),
+                "{name} says {line:?}, printed was:\n{}",
+                &reply[from..end]
+            );
         }
     }
     assert!(expected.iter().filter(|lines| !lines.is_empty()).count() >= 5, "{name} shows what is printed");

@@ -55,7 +55,7 @@ fn release(repository: &mut Repository, id: &str, changes: Value) {
     repository.publish();
 }
 
-fn said(app: &str, channel: &str, platform: &str, version: &str) -> Value {
+fn reply(app: &str, channel: &str, platform: &str, version: &str) -> Value {
     json!({ "app": app, "channel": channel, "platform": platform, "version": version })
 }
 
@@ -74,11 +74,11 @@ fn who_listens_hears_of_a_release_and_of_nothing_else() {
     // Metadata that is only signed again is no news; neither is another channel, for one who did not ask for it.
     repository.publish();
     release(&mut repository, "sample_3.0.0-beta.2_Linux_x86_64", json!({ "channel": "beta" }));
-    assert_eq!(all.event().0, said("sample", "beta", "Linux_x86_64", "3.0.0-beta.2"));
+    assert_eq!(all.event().0, reply("sample", "beta", "Linux_x86_64", "3.0.0-beta.2"));
     release(&mut repository, "sample_2.1.0_Linux_x86_64", json!({ "rollout_permille": 100 }));
     for listener in [&mut all, &mut stable] {
         let (event, id) = listener.event();
-        assert_eq!(event, said("sample", "stable", "Linux_x86_64", "2.1.0"));
+        assert_eq!(event, reply("sample", "stable", "Linux_x86_64", "2.1.0"));
         assert_ne!(id, listener.id);
     }
     // A rollout that grows, and a halt, concern clients as well.
@@ -104,7 +104,7 @@ fn who_comes_back_hears_what_was_missed() {
     let (event, id) = nothing.event();
     assert_eq!(event["version"], "2.1.0", "nothing was missed before");
     let mut back = Listener::new(server.address, question, Some(&first.id));
-    assert_eq!(back.event(), (said("sample", "stable", "Linux_x86_64", "2.1.0"), id.clone()));
+    assert_eq!(back.event(), (reply("sample", "stable", "Linux_x86_64", "2.1.0"), id.clone()));
     assert_eq!(back.id, id);
     for odd in ["", "nonsense", "\u{e9}"] {
         let mut listener = Listener::new(server.address, question, Some(odd));

@@ -167,7 +167,7 @@ impl Shared {
         let length = self.content.len() as u64;
         let (mut start, mut end) = range.unwrap_or((0, length));
         let mut partial = range.is_some();
-        let mut said_length = length;
+        let mut stated_length = length;
         let mut extra = String::new();
         let mut tag = "\"one\"";
         match self.behaviour() {
@@ -183,7 +183,7 @@ impl Shared {
                 return self.body(stream, 0, length).and(None);
             }
             Behaviour::Gzip => extra = "Content-Encoding: gzip\r\n".to_owned(),
-            Behaviour::Size(size) => said_length = size,
+            Behaviour::Size(size) => stated_length = size,
             Behaviour::AtMost(bytes) => end = end.min(start + bytes),
             Behaviour::Redirect(to) => {
                 return send(stream, &format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"));
@@ -205,12 +205,12 @@ impl Shared {
         }
         let (first, last) = if partial { (start, end) } else { (0, length) };
         let status = if partial {
-            format!("206 Partial Content\r\nContent-Range: bytes {first}-{}/{said_length}", last - 1)
+            format!("206 Partial Content\r\nContent-Range: bytes {first}-{}/{stated_length}", last - 1)
         } else {
             "200 OK".to_owned()
         };
-        let said = if partial { last - first } else { said_length };
-        send(stream, &format!("HTTP/1.1 {status}\r\nETag: {tag}\r\nContent-Length: {said}\r\n{extra}\r\n"))?;
+        let reply = if partial { last - first } else { stated_length };
+        send(stream, &format!("HTTP/1.1 {status}\r\nETag: {tag}\r\nContent-Length: {reply}\r\n{extra}\r\n"))?;
         self.body(stream, first, last)
     }
 

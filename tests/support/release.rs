@@ -20,7 +20,7 @@ pub struct NodeProcess {
 }
 
 /// What a verb said.
-pub struct Said {
+pub struct Reply {
     pub code: i32,
     pub events: Vec<Value>,
     pub result: Value,
@@ -184,13 +184,13 @@ impl World {
     }
 
     /// Runs a verb with `--json`.
-    pub fn say(&self, arguments: &[&str]) -> Said {
-        said(&self.launcher(&[&["--json"], arguments].concat()).output().unwrap())
+    pub fn say(&self, arguments: &[&str]) -> Reply {
+        reply(&self.launcher(&[&["--json"], arguments].concat()).output().unwrap())
     }
 }
 
 /// Reads what a verb said with `--json`.
-pub fn said(output: &Output) -> Said {
+pub fn reply(output: &Output) -> Reply {
     let stdout = String::from_utf8(output.stdout.clone()).unwrap();
     let mut events: Vec<Value> = stdout
         .lines()
@@ -199,7 +199,7 @@ pub fn said(output: &Output) -> Said {
         .collect();
     let result = events.pop_if(|last| last.get("result").is_some()).map(|last| last["result"].clone()).unwrap_or_default();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    Said { code: output.status.code().unwrap_or(-1), events, result, errors }
+    Reply { code: output.status.code().unwrap_or(-1), events, result, errors }
 }
 
 impl Drop for World {

@@ -230,7 +230,7 @@ pub fn notices(name: &str) -> Vec<Notice> {
         "told" => vec![back(Failure::Hung)],
         "told-crashed" => vec![back(Failure::Crashed { status: 139 })],
         "told-said" => {
-            vec![back(Failure::Said { reason: "ImportError: libQt5Core.so.5: cannot open shared object file".to_owned() })]
+            vec![back(Failure::Reported { reason: "ImportError: libQt5Core.so.5: cannot open shared object file".to_owned() })]
         }
         "told-not-switched" => vec![not_switched],
         "told-conflicts" => vec![conflicts(3)],

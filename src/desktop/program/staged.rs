@@ -131,8 +131,8 @@ fn test(path: &Path, arguments: &[OsString], expected: &Version, limit: Duration
     };
     // Whatever it left behind may hold the pipe open.
     let text = answer.recv_timeout(end.saturating_duration_since(Instant::now()).max(LOOK)).unwrap_or_default();
-    let said = text.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).unwrap_or_default();
-    let (state, version) = (said["result"]["status"].as_str(), said["result"]["version"].as_str());
+    let reply = text.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).unwrap_or_default();
+    let (state, version) = (reply["result"]["status"].as_str(), reply["result"]["version"].as_str());
     if !status.success() || state != Some("done") {
         return Err(Unfit::Answer(format!("{status}, it said {:?}", text.chars().take(500).collect::<String>())));
     }

@@ -1,6 +1,6 @@
 //! Server-sent events, bit by bit: a pure parser of `text/event-stream` (WHATWG HTML, section 9.2.6).
 //!
-//! In: bytes as they come, cut anywhere, in any encoding. Out: [`Said`]. Never: more memory than [`LONGEST_LINE`] and
+//! In: bytes as they come, cut anywhere, in any encoding. Out: [`ServerSentEvent`]. Never: more memory than [`LONGEST_LINE`] and
 //! [`LONGEST_EVENT`], whatever is sent.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ const LONGEST_ID: usize = 128;
 
 /// What a stream said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ServerSentEvent {
     /// An event.
     Event {
         /// Its kind; `message` if it has none.
@@ -46,18 +46,18 @@ pub struct Parser {
 
 impl Parser {
     /// Takes in what has come.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Said>, TooLong> {
-        let mut said = Vec::new();
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<ServerSentEvent>, TooLong> {
+        let mut events = Vec::new();
         for byte in bytes {
             let after_return = std::mem::replace(&mut self.after_return, *byte == b'\r');
             match byte {
                 b'\n' if after_return => {}
-                b'\n' | b'\r' => said.extend(self.end_of_line()?),
+                b'\n' | b'\r' => events.extend(self.end_of_line()?),
                 byte if self.line.len() < LONGEST_LINE => self.line.push(*byte),
                 _ => return Err(TooLong),
             }
         }
-        Ok(said)
+        Ok(events)
     }
 
     /// The id of the last complete event, or the one that the stream began with.
@@ -65,7 +65,7 @@ impl Parser {
         self.last_id.as_deref()
     }
 
-    fn end_of_line(&mut self) -> Result<Option<Said>, TooLong> {
+    fn end_of_line(&mut self) -> Result<Option<ServerSentEvent>, TooLong> {
         let bytes = std::mem::take(&mut self.line);
         self.lines = self.lines.saturating_add(1);
         let line = String::from_utf8_lossy(&bytes);
@@ -91,7 +91,7 @@ impl Parser {
                 self.id = Some(value.to_owned()).filter(|id| !id.is_empty());
             }
             "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Ok(value.parse().ok().map(|milliseconds| Said::Retry(Duration::from_millis(milliseconds))));
+                return Ok(value.parse().ok().map(|milliseconds| ServerSentEvent::Retry(Duration::from_millis(milliseconds))));
             }
             // A comment has no field's name; what is not known is to be passed over.
             _ => {}
@@ -99,11 +99,11 @@ impl Parser {
         Ok(None)
     }
 
-    fn end_of_event(&mut self) -> Option<Said> {
+    fn end_of_event(&mut self) -> Option<ServerSentEvent> {
         self.last_id.clone_from(&self.id);
         let name = std::mem::take(&mut self.name);
         let data = self.data.take()?;
-        Some(Said::Event { name: if name.is_empty() { "message".to_owned() } else { name }, data })
+        Some(ServerSentEvent::Event { name: if name.is_empty() { "message".to_owned() } else { name }, data })
     }
 }
 
@@ -113,12 +113,12 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &[u8]) -> Vec<Said> {
+    fn parse(text: &[u8]) -> Vec<ServerSentEvent> {
         Parser::default().feed(text).unwrap()
     }
 
-    fn event(name: &str, data: &str) -> Said {
-        Said::Event { name: name.to_owned(), data: data.to_owned() }
+    fn event(name: &str, data: &str) -> ServerSentEvent {
+        ServerSentEvent::Event { name: name.to_owned(), data: data.to_owned() }
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         );
         assert_eq!(parse("\u{feff}data: bom\n\n".as_bytes()), [event("message", "bom")]);
         assert_eq!(parse(b"data: \xff\n\n"), [event("message", "\u{fffd}")]);
-        assert_eq!(parse(b"retry: 10000\nretry: soon\nretry: -1\nretry:\n"), [Said::Retry(Duration::from_secs(10))]);
+        assert_eq!(parse(b"retry: 10000\nretry: soon\nretry: -1\nretry:\n"), [ServerSentEvent::Retry(Duration::from_secs(10))]);
         assert_eq!(parse(b"retry: 99999999999999999999999\nother: x\nnothing\n"), []);
     }
 
@@ -174,15 +174,15 @@ mod tests {
         #[test]
         fn cuts_make_no_difference(text in "(data|event|id|retry|x)?(: ?)?[a-z0-9\u{e9}\r\n]{0,12}(\n|\r|\r\n|\n\n)?{0,40}", cuts in prop::collection::vec(0_usize..40, 0..10)) {
             let mut parser = Parser::default();
-            let mut said = Vec::new();
+            let mut events = Vec::new();
             let mut rest = text.as_bytes();
             for cut in cuts {
                 let (part, after) = rest.split_at(cut.min(rest.len()));
-                said.extend(parser.feed(part).unwrap());
+                events.extend(parser.feed(part).unwrap());
                 rest = after;
             }
-            said.extend(parser.feed(rest).unwrap());
-            prop_assert_eq!(said, parse(text.as_bytes()));
+            events.extend(parser.feed(rest).unwrap());
+            prop_assert_eq!(events, parse(text.as_bytes()));
         }
 
         #[test]

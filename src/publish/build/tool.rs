@@ -44,12 +44,12 @@ pub fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, B
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let said = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].join("\n");
-    let said = said.trim();
-    let skipped = said.chars().count().saturating_sub(KEPT);
+    let text = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].join("\n");
+    let text = text.trim();
+    let skipped = text.chars().count().saturating_sub(KEPT);
     Err(BuildError::Tool {
         what: what.to_owned(),
         status: output.status.to_string(),
-        output: said.chars().skip(skipped).collect(),
+        output: text.chars().skip(skipped).collect(),
     })
 }

@@ -23,7 +23,7 @@ fn swap() -> Swap {
 }
 
 /// What is sent, in short: the kind, the number, and `ok` or the code of a refusal.
-fn said(effects: &[Effect]) -> Vec<String> {
+fn sent(effects: &[Effect]) -> Vec<String> {
     let short = |effect: &Effect| match effect {
         Effect::Send { id, kind: "answer", fields } => {
             let code = fields.get("error").map_or("ok", |error| error["code"].as_str().unwrap());
@@ -45,7 +45,7 @@ impl Scene {
         let mut scene = Self { conversation: Conversation::default(), now: NOW };
         let effects = scene.step(Input::Connected(hello("1.0.0")));
         assert_eq!(effects.last(), Some(&Effect::Runs(vec![id("1.0.0")])));
-        assert_eq!(said(&effects)[0], "answer 0 ok");
+        assert_eq!(sent(&effects)[0], "answer 0 ok");
         scene
     }
 
@@ -69,9 +69,9 @@ impl Scene {
     /// As far as the request to swap.
     fn swapping() -> Self {
         let mut scene = Self::new();
-        assert_eq!(said(&scene.step(Input::Swap(swap()))), ["plan_swap 1"]);
+        assert_eq!(sent(&scene.step(Input::Swap(swap()))), ["plan_swap 1"]);
         let plan = json!({ "ok": true, "plan": { "requires_restart": false, "reasons": [] } });
-        assert_eq!(said(&scene.says(1, "answer", plan)), ["swap 2"]);
+        assert_eq!(sent(&scene.says(1, "answer", plan)), ["swap 2"]);
         scene.says(2, "answer", json!({ "ok": true }));
         scene
     }
@@ -98,9 +98,9 @@ fn a_swap_is_planned_begun_and_told_once() {
     let effects = scene.says(9, "swap_result", result.clone());
     let swapped = Effect::Swapped(Ok(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(effects[..2], [Effect::Runs(vec![id("1.0.0"), id("2.0.0")]), swapped]);
-    assert_eq!(said(&effects[2..]), ["answer 9 ok"]);
+    assert_eq!(sent(&effects[2..]), ["answer 9 ok"]);
     // Sent again, as after a new connection: answered, and no second outcome.
-    assert_eq!(said(&scene.says(10, "swap_result", result))[1..], ["answer 10 ok"]);
+    assert_eq!(sent(&scene.says(10, "swap_result", result))[1..], ["answer 10 ok"]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_check_is_answered_by_its_end() {
     scene.says(3, "check_for_updates", json!({}));
     scene.enters(Phase::Checking);
     let found = scene.enters(offered());
-    assert_eq!(said(&found)[0], "update_available 1");
+    assert_eq!(sent(&found)[0], "update_available 1");
     assert_eq!(available(&found, 3)["version"], "2.0.0");
     assert_eq!(available(&found, 3)["requires_restart"], true);
     // While one is under way nothing new is looked for.
@@ -197,7 +197,7 @@ fn a_check_is_answered_by_its_end() {
     scene.enters(Phase::Cancelled);
     scene.says(5, "check_for_updates", json!({}));
     scene.now = scene.conversation.due().unwrap();
-    assert_eq!(said(&scene.step(Input::Tick)), ["answer 5 failed"]);
+    assert_eq!(sent(&scene.step(Input::Tick)), ["answer 5 failed"]);
 }
 
 /// A loop in one bad release is no flood of the publisher's servers.
@@ -213,7 +213,7 @@ fn an_app_that_checks_all_the_time_is_told_what_was_found_last() {
             scene.enters(Phase::Checking);
             scene.enters(offered());
         } else {
-            assert_eq!(said(&effects), [format!("answer {number} ok")], "answered at once");
+            assert_eq!(sent(&effects), [format!("answer {number} ok")], "answered at once");
             assert!(matches!(&effects[0], Effect::Send { fields, .. } if fields["available"]["version"] == "2.0.0"));
         }
     }
@@ -227,14 +227,14 @@ fn an_app_that_checks_all_the_time_is_told_what_was_found_last() {
 #[test]
 fn only_what_is_on_offer_can_be_begun() {
     let mut scene = Scene::new();
-    assert_eq!(said(&scene.says(1, "start_update", json!({}))), ["answer 1 nothing-available"]);
+    assert_eq!(sent(&scene.says(1, "start_update", json!({}))), ["answer 1 nothing-available"]);
     scene.enters(offered());
     let effects = scene.says(2, "start_update", json!({}));
     assert_eq!(effects[1], Effect::Command(Command::Start));
     scene.enters(Phase::Downloading { version: "2.0.0".parse().unwrap() });
-    assert_eq!(said(&scene.says(3, "start_update", json!({}))), ["answer 3 busy"]);
+    assert_eq!(sent(&scene.says(3, "start_update", json!({}))), ["answer 3 busy"]);
     let effects = scene.says(4, "restart", json!({}));
-    assert_eq!((&effects[0], said(&effects[1..])), (&Effect::Command(Command::RestartWhenEnded), vec!["answer 4 ok".to_owned()]));
+    assert_eq!((&effects[0], sent(&effects[1..])), (&Effect::Command(Command::RestartWhenEnded), vec!["answer 4 ok".to_owned()]));
 }
 
 #[test]
@@ -243,10 +243,10 @@ fn progress_is_told_a_few_times_a_second() {
     let progress = |done| Input::Event(Box::new(Event::Progress(Progress { done, ..Progress::default() })));
     assert_eq!(scene.step(progress(1)), [], "of nothing");
     let begun = scene.enters(Phase::Downloading { version: "2.0.0".parse().unwrap() });
-    assert_eq!(said(&begun), ["update_progress 1"]);
+    assert_eq!(sent(&begun), ["update_progress 1"]);
     assert_eq!(scene.step(progress(2)), []);
     scene.now += BETWEEN_PROGRESS;
-    assert_eq!(said(&scene.step(progress(3))), ["update_progress 2"]);
+    assert_eq!(sent(&scene.step(progress(3))), ["update_progress 2"]);
     scene.step(Input::Gone);
     scene.now += BETWEEN_PROGRESS;
     assert_eq!(scene.step(progress(4)), [], "nobody is there to be told");
@@ -257,7 +257,7 @@ fn an_app_that_comes_back_is_told_what_is_on_offer() {
     let mut scene = Scene::new();
     scene.enters(offered());
     scene.step(Input::Gone);
-    assert_eq!(said(&scene.step(Input::Connected(hello("1.0.0"))))[2], "update_available 2");
+    assert_eq!(sent(&scene.step(Input::Connected(hello("1.0.0"))))[2], "update_available 2");
     scene.enters(Phase::Ready { version: "2.0.0".parse().unwrap(), running: true });
     scene.step(Input::Gone);
     assert_eq!(scene.step(Input::Connected(hello("1.0.0"))).len(), 2, "that is over");
@@ -266,7 +266,7 @@ fn an_app_that_comes_back_is_told_what_is_on_offer() {
 #[test]
 fn whether_the_app_hears_that_it_should_end_is_known_soon() {
     let mut scene = Scene::new();
-    assert_eq!(said(&scene.step(Input::End)), ["restart 1"]);
+    assert_eq!(sent(&scene.step(Input::End)), ["restart 1"]);
     assert_eq!(scene.says(scene.number(), "answer", json!({ "ok": true, "heard": true })), [Effect::Heard(true)]);
     scene.step(Input::End);
     assert_eq!(scene.says(scene.number(), "answer", json!({ "ok": true, "heard": false })), [Effect::Heard(false)]);
@@ -288,9 +288,9 @@ fn an_app_that_went_back_by_itself_says_so() {
 #[test]
 fn what_makes_no_sense_is_answered_and_changes_nothing() {
     let mut scene = Scene::new();
-    assert_eq!(said(&scene.says(1, "format_disk", json!({}))), ["answer 1 unknown-type"]);
+    assert_eq!(sent(&scene.says(1, "format_disk", json!({}))), ["answer 1 unknown-type"]);
     let other = Message { protocol: 2, ..message(2, "start_update", json!({})) };
-    assert_eq!(said(&scene.step(Input::Message(other))), ["answer 2 protocol"]);
+    assert_eq!(sent(&scene.step(Input::Message(other))), ["answer 2 protocol"]);
     assert_eq!(
         scene.says(77, "answer", json!({ "ok": true, "plan": { "requires_restart": false } })),
         [],
@@ -312,11 +312,11 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
 #[test]
 fn a_wish_to_end_can_be_refused_and_taken_back() {
     let mut scene = Scene::new();
-    assert_eq!(said(&scene.step(Input::End)), ["restart 1"]);
+    assert_eq!(sent(&scene.step(Input::End)), ["restart 1"]);
     assert_eq!(scene.says(1, "answer", json!({ "ok": true, "heard": true })), [Effect::Heard(true)]);
     let effects = scene.says(9, "goes_on", json!({}));
-    assert_eq!((said(&effects)[0].as_str(), effects.last()), ("answer 9 ok", Some(&Effect::GoesOn)));
-    assert_eq!(said(&scene.step(Input::KeepRunning)), ["goes_on 2"]);
+    assert_eq!((sent(&effects)[0].as_str(), effects.last()), ("answer 9 ok", Some(&Effect::GoesOn)));
+    assert_eq!(sent(&scene.step(Input::KeepRunning)), ["goes_on 2"]);
     scene.step(Input::Gone);
     assert!(scene.step(Input::KeepRunning).is_empty(), "nobody is there to hear it");
 }
