@@ -162,8 +162,8 @@ impl Board {
         let bytes: Vec<u64> = self.asked.iter().map(|asked| asked.lately(now, COMPARISON)).collect();
         let most = bytes.iter().max().copied().filter(|most| *most > 0)?;
         let best = bytes.iter().position(|bytes| *bytes == most)?;
-        let kept = self.asked.remove(best);
-        let left = std::mem::replace(&mut self.asked, vec![kept]);
+        let retained = self.asked.remove(best);
+        let left = std::mem::replace(&mut self.asked, vec![retained]);
         let again = left.into_iter().filter(|asked| asked.starts < STARTS).map(|asked| (asked.index, asked.starts));
         self.waiting.extend(again);
         Some(best)

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_system_that_does_not_answer_is_not_waited_for() {
-        let (_kept, never) = std::sync::mpsc::channel::<()>();
+        let (_retained, never) = std::sync::mpsc::channel::<()>();
         assert_eq!(in_time(std::time::Duration::from_millis(1), move || never.recv().is_err()), None);
         assert_eq!(in_time(std::time::Duration::MAX, || 1), Some(1));
     }

@@ -17,10 +17,10 @@ pub fn each<P: Sync, K, E: Send>(
 ) -> Result<(), E> {
     let next = AtomicUsize::new(0);
     let run = || {
-        let mut kept = begin();
+        let mut retained = begin();
         // A count beyond the pieces is an end as well, so several threads may find it; it grows by one for each of them.
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(&mut kept, piece).inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
+            work(&mut retained, piece).inspect_err(|_| next.store(pieces.len(), Ordering::Relaxed))?;
         }
         Ok(())
     };

@@ -200,8 +200,8 @@ fn uninstalling_keeps_the_users_files_and_the_next_installation_takes_them_over(
     let done = machine.say(&["uninstall", "--yes"]);
     assert_eq!(done.code, 0, "{}", done.errors);
     assert_eq!(done.result["foreign"][0], text(&home.join("a photo")));
-    let kept = PathBuf::from(done.result["kept"][0].as_str().unwrap());
-    assert!(kept.starts_with(home.join("user-data")));
+    let retained = PathBuf::from(done.result["kept"][0].as_str().unwrap());
+    assert!(retained.starts_with(home.join("user-data")));
     let mut left: Vec<String> =
         fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
@@ -250,8 +250,8 @@ fn a_killed_uninstall_leaves_the_app_or_its_data_and_is_ended_by_the_next_run() 
             assert!(matches!(ended.code, 0 | 3), "{call} {point}: {}", ended.errors);
             let left: Vec<_> = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(left, ["user-data"], "{call} {point}");
-            let kept = fs::read_dir(home.join("user-data")).unwrap().map(|entry| entry.unwrap().path());
-            let mine = kept
+            let retained = fs::read_dir(home.join("user-data")).unwrap().map(|entry| entry.unwrap().path());
+            let mine = retained
                 .flat_map(|folder| fs::read_dir(folder).unwrap())
                 .filter_map(|version| fs::read_to_string(version.unwrap().path().join("data/mine")).ok());
             assert!(mine.into_iter().any(|mine| mine == format!("{call} {point}")), "{call} {point}");

@@ -20,9 +20,9 @@ impl World {
     fn name_nodes(&self, nodes: &[&NodeProcess], client: &str) {
         let path = self.path("publisher/kuzflow.toml");
         let text = fs::read_to_string(&path).unwrap();
-        let kept = text.split("[[nodes]]").next().unwrap().split("[client").next().unwrap().trim_end_matches('#');
+        let retained = text.split("[[nodes]]").next().unwrap().split("[client").next().unwrap().trim_end_matches('#');
         let mut file = fs::File::create(&path).unwrap();
-        writeln!(file, "{kept}\n{client}").unwrap();
+        writeln!(file, "{retained}\n{client}").unwrap();
         for (number, node) in nodes.iter().enumerate() {
             writeln!(file, "[[nodes]]\nid = \"moved-{number}\"\nurl = \"http://{}/\"", node.address).unwrap();
         }

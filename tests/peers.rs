@@ -63,8 +63,8 @@ fn options(folder: &Path, port: u16, known: Vec<SocketAddr>) -> Options {
         connections: 64,
         connections_per_address: 64,
         cache: folder.join("neighbours"),
-        kept_bytes: 1 << 30,
-        kept_time: Duration::from_secs(600),
+        cache_bytes: 1 << 30,
+        cache_time: Duration::from_secs(600),
     }
 }
 

@@ -583,8 +583,8 @@ async fn old_metadata_is_swept_but_not_too_soon() {
         publisher.project.set_rollout(&version, change, &publisher.keyring(), start()).unwrap().run().unwrap();
     }
     let mirror = publisher.mirror("mirror");
-    let kept = |role: &str| mirror.files.keys().filter(|name| name.ends_with(&format!(".{role}.json"))).count();
-    assert_eq!((kept("root"), kept("targets"), kept("snapshot")), (1, 9, 9));
+    let retained = |role: &str| mirror.files.keys().filter(|name| name.ends_with(&format!(".{role}.json"))).count();
+    assert_eq!((retained("root"), retained("targets"), retained("snapshot")), (1, 9, 9));
     assert_eq!(summary(&seen(&publisher, &mirror, start()).await[0]), [("1.0.0".to_owned(), 20, false)]);
 }
 
@@ -675,7 +675,7 @@ fn publishing_again_changes_nothing_that_was_decided() {
     let everyone = Terms { rollout_permille: Some(1000), channel: Some("beta".to_owned()), ..Terms::default() };
     for (terms, notes) in [(&tenth, true), (&Terms::default(), false), (&everyone, false)] {
         let (changes, offering) = publish(terms, package(), notes);
-        assert!(!changes && offering.standing == Standing::Kept, "{offering:?}");
+        assert!(!changes && offering.standing == Standing::Retained, "{offering:?}");
         assert_eq!(publisher.project.releases().unwrap(), before);
     }
     let again = Terms { again: true, mandatory: Some(true), ..Terms::default() };

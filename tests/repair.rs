@@ -131,8 +131,8 @@ fn every_kind_of_damage_is_mended_and_the_users_files_are_not_touched() {
     assert_eq!((how(&repaired, "app/empty").as_str(), how(&repaired, "app/sub").as_str()), ("made", "made"));
     assert_eq!(repaired.result["removed"], json!(["app/__pycache__", "app/empty", "app/extra.py"]));
     let aside = PathBuf::from(repaired.result["aside"].as_str().unwrap());
-    let kept = tree(&aside);
-    assert_eq!(kept.keys().collect::<Vec<_>>(), [Path::new("app/empty/folder/work.txt"), Path::new("app/extra.py")]);
+    let retained = tree(&aside);
+    assert_eq!(retained.keys().collect::<Vec<_>>(), [Path::new("app/empty/folder/work.txt"), Path::new("app/extra.py")]);
     assert_eq!(world.say(&["verify"]).code, 0);
     assert_eq!(fs::read_dir(world.home().join("staging")).unwrap().count(), 0, "nothing is left in staging");
     assert_eq!(String::from_utf8(world.launcher(&["--headless"]).output().unwrap().stdout).unwrap(), "version=1.0.0 args=\n");

@@ -152,14 +152,14 @@ fn a_retired_version_comes_back_only_when_that_is_said_and_never_with_other_byte
     let publish = |more: &[&str]| say(&[&["publish", text(&package), "--repo", text(&repo)], more].concat());
     let refused = publish(&[]);
     assert!(refused.code == 1 && refused.errors.contains("retired") && refused.errors.contains("--again"), "{}", refused.errors);
-    let kept = package.with_extension("kept");
-    fs::rename(&package, &kept).unwrap();
+    let retained = package.with_extension("kept");
+    fs::rename(&package, &retained).unwrap();
     world.build("1.0.0", &BTreeMap::from([("data/large.bin", b"another".to_vec())]));
     for more in [&[][..], &["--again"]] {
         let refused = publish(more);
         assert!(refused.code == 1 && refused.errors.contains("other bytes"), "{}", refused.errors);
     }
-    fs::rename(&kept, &package).unwrap();
+    fs::rename(&retained, &package).unwrap();
     assert_eq!(publish(&["--again"]).code, 0);
     let listed = list(&world);
     assert_eq!((ids(&listed, "releases").len(), ids(&listed, "retired").len()), (2, 0));

@@ -270,10 +270,10 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let window = display.window("Sample").expect("a window says that it did not start");
     until("it is written down", || world.log().contains("the app did not start") && world.log().contains("libxcb.so.1"));
-    let kept = || {
+    let retained = || {
         fs::read_dir(world.home().join("logs")).unwrap().flatten().find(|entry| text(&entry.path()).contains("app-sample_1.0.0"))
     };
-    assert!(fs::read_to_string(kept().unwrap().path()).unwrap().contains("libxcb.so.1"));
+    assert!(fs::read_to_string(retained().unwrap().path()).unwrap().contains("libxcb.so.1"));
     // Whoever looks after this computer has mended it: "Try again".
     fs::write(world.container("1.0.0").join("data/mended"), "").unwrap();
     std::thread::sleep(Duration::from_millis(500));

@@ -474,7 +474,7 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
     assert!(window.sees("Going back…") && window.closed().is_none());
     let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
     let files = FilesHeld { of_left: true, of_active: true };
-    window.emit(Event::Phase { phase: Phase::RolledBack { from, to, kept: "/kept/1.8.4".into(), files } });
+    window.emit(Event::Phase { phase: Phase::RolledBack { from, to, retained: "/kept/1.8.4".into(), files } });
     assert!(window.sees("LabelImg 1.8.4 is back") && window.sees("/kept/1.8.4"));
     window.click("Open folder");
     assert!(!window.sees_part("Cannot open the folder"));
@@ -489,7 +489,7 @@ fn nothing_is_said_of_files_where_the_launcher_holds_none() {
     for version in &mut versions {
         version.holds_files = false;
     }
-    window.emit(Event::Installed { versions, kept: Vec::new() });
+    window.emit(Event::Installed { versions, retained: Vec::new() });
     window.click("Installed versions");
     assert!(!window.sees_part("your files") && !window.sees_part("your current files"));
     for button in ["Switch to this…", "Go back to this…", "Remove"] {
@@ -516,7 +516,7 @@ fn the_version_that_only_starts_next_is_not_called_active() {
     let mut window = Window::scene("offer");
     let mut versions = scenes::installed();
     (versions[0].running, versions[1].running) = (false, true);
-    window.emit(Event::Installed { versions, kept: Vec::new() });
+    window.emit(Event::Installed { versions, retained: Vec::new() });
     window.click("Installed versions");
     assert!(window.sees("Starts next") && window.sees("Running") && !window.sees("Active"));
 }
@@ -573,7 +573,7 @@ fn a_question_goes_with_what_it_was_about() {
     window.click("Installed versions");
     window.click_nth("Go back to this…", 0);
     assert!(window.sees("Go back to 1.8.4?"));
-    window.emit(Event::Installed { versions: scenes::installed().into_iter().take(1).collect(), kept: Vec::new() });
+    window.emit(Event::Installed { versions: scenes::installed().into_iter().take(1).collect(), retained: Vec::new() });
     assert!(!window.sees("Go back to 1.8.4?"));
     assert!(window.commands().is_empty());
 }
@@ -618,7 +618,7 @@ fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_q
     assert_eq!(window.all_commands(), [Command::MeasureDisk]);
     assert!(window.sees("3 versions, up to 749 MB on the disk") && !window.sees("Free up space…"));
     // Another version is there or gone: the figures are others too.
-    window.emit(Event::Installed { versions: scenes::installed(), kept: scenes::kept() });
+    window.emit(Event::Installed { versions: scenes::installed(), retained: scenes::retained() });
     assert_eq!(window.all_commands(), [Command::MeasureDisk]);
 
     let mut window = Window::scene("versions-all");

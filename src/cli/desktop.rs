@@ -158,7 +158,7 @@ pub fn uninstall(context: &Context, own: &Own, options: UninstallOptions, output
             let tell = |message: &str, path: &std::path::Path| {
                 output.say(&output.texts.with(message, &[("folder", &path.display().to_string())]));
             };
-            done.kept.iter().for_each(|path| tell("uninstall-kept", path));
+            done.retained.iter().for_each(|path| tell("uninstall-kept", path));
             done.foreign.iter().for_each(|path| tell("uninstall-foreign", path));
             if let Some(program) = own.program().filter(|_| done.anything) {
                 tell("uninstall-launcher", program.path());
@@ -166,7 +166,7 @@ pub fn uninstall(context: &Context, own: &Own, options: UninstallOptions, output
             let paths =
                 |paths: &[std::path::PathBuf]| paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>();
             let status = if done.anything { "done" } else { "nothing_to_do" };
-            output.result(json!({ "status": status, "kept": paths(&done.kept), "foreign": paths(&done.foreign) }));
+            output.result(json!({ "status": status, "kept": paths(&done.retained), "foreign": paths(&done.foreign) }));
             if done.anything { Ending::Done } else { Ending::NothingToDo }
         }
         Err(DesktopError::Store(error @ StoreError::InUse { .. })) => {

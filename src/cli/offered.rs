@@ -14,7 +14,7 @@ pub fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
         let container = &release.container;
         let what = match standing {
             Standing::New => "published",
-            Standing::Kept => "published already; nothing is changed",
+            Standing::Retained => "published already; nothing is changed",
             Standing::Changed => "published again",
         };
         say.line(&format!("{container}: {what} ({})", terms::in_words(release)));
@@ -24,7 +24,7 @@ pub fn tell(offerings: &[Offering], say: &Say) -> Vec<Value> {
         }
         let standing = match standing {
             Standing::New => "new",
-            Standing::Kept => "kept",
+            Standing::Retained => "kept",
             Standing::Changed => "changed",
         };
         let mut value = standing_of(release);

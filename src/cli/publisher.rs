@@ -378,11 +378,11 @@ pub fn publish_with(
         packages.push(PackageToPublish { path, release, manifest: package.manifest, notes });
     }
     // A retry in CI may have none of the keys: what is there already needs none.
-    let is_kept = !terms.again
+    let is_retained = !terms.again
         && packages
             .iter()
-            .try_fold(true, |kept, package| Ok::<bool, PublishError>(kept && project.is_published(&package.path)?))?;
-    let wants_packs = !(arguments.no_patches || is_kept && lacks_pack_keys(project, &keyring)?);
+            .try_fold(true, |retained, package| Ok::<bool, PublishError>(retained && project.is_published(&package.path)?))?;
+    let wants_packs = !(arguments.no_patches || is_retained && lacks_pack_keys(project, &keyring)?);
     // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
     let before = wants_packs && !project.settings().performance.background_generation;
     project.foresee(&terms, &mut packages)?;

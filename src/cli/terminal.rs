@@ -138,13 +138,13 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
             output.say(&version("launched-title", new));
             output.result(json!({ "status": "launched", "version": new, "plan": plan }));
         }
-        Phase::RolledBack { from, to, kept, files } => {
+        Phase::RolledBack { from, to, retained, files } => {
             output.say(&version("rolled-back-title", to));
             if files.of_left {
-                let path = kept.display().to_string();
+                let path = retained.display().to_string();
                 output.say(&texts.with("rolled-back-kept", &[("version", &from.to_string()), ("path", &path)]));
             }
-            output.result(json!({ "status": "rolled_back", "from": from, "version": to, "kept": kept.to_string_lossy() }));
+            output.result(json!({ "status": "rolled_back", "from": from, "version": to, "kept": retained.to_string_lossy() }));
         }
         Phase::Repaired(repaired) => tell_repaired(repaired, output),
         Phase::Cancelled => {

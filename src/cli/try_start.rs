@@ -230,7 +230,7 @@ fn only_import(arguments: &mut Vec<String>) -> Result<(), Failure> {
     let at = |arguments: &[String], flag: &str| arguments.iter().position(|argument| argument == flag);
     let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let run = "__imported_for_a_trial__";
-    let (code, kept) = if let Some(index) = at(arguments, "-c") {
+    let (code, retained) = if let Some(index) = at(arguments, "-c") {
         // `import sys; from module import name; sys.exit(name())`: all but the call.
         let code = arguments.get(index + 1).cloned().unwrap_or_default();
         let all_but_call =
@@ -246,7 +246,7 @@ fn only_import(arguments: &mut Vec<String>) -> Result<(), Failure> {
     } else {
         return Err("--import-only is for entry points in Python".into());
     };
-    arguments.truncate(kept);
+    arguments.truncate(retained);
     arguments.extend(["-c".to_owned(), code]);
     Ok(())
 }
@@ -260,7 +260,7 @@ fn health_report(health: &Path) -> Option<Result<(), String>> {
 }
 
 /// Of what an app writes, the end is kept, bytes.
-const KEPT: usize = 16 << 10;
+const MAX_OUTPUT: usize = 16 << 10;
 /// So many lines of it are told.
 const REPORTED_LINES: usize = 20;
 /// Between two looks at the app.
@@ -368,14 +368,14 @@ impl Drop for App {
 }
 
 /// Reads all of `from`, which must never wait for us, and keeps the end.
-fn keep(mut from: impl Read + Send + 'static, kept: Arc<Mutex<Vec<u8>>>) {
+fn keep(mut from: impl Read + Send + 'static, retained: Arc<Mutex<Vec<u8>>>) {
     std::thread::spawn(move || {
         let mut block = [0; 4096];
         while let Ok(count @ 1..) = from.read(&mut block) {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend_from_slice(&block[..count]);
-            let surplus = kept.len().saturating_sub(KEPT);
-            kept.drain(..surplus);
+            let mut retained = retained.lock().unwrap_or_else(PoisonError::into_inner);
+            retained.extend_from_slice(&block[..count]);
+            let surplus = retained.len().saturating_sub(MAX_OUTPUT);
+            retained.drain(..surplus);
         }
     });
 }

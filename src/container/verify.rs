@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::tree::{self, LinkEnd, is_mutable};
-use crate::model::manifest::{Entry, INDEX_PATH, KEPT_FOLDER, MANIFEST_PATH};
+use crate::model::manifest::{Entry, INDEX_PATH, MANIFEST_PATH, RETAINED_FOLDER};
 use crate::model::{Hasher, Manifest, RelativePath};
 use crate::threads;
 
@@ -219,7 +219,7 @@ fn find_extra(root: &Path, folder: &str, manifest: &Manifest, folders: &BTreeSet
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         let is_folder = item.file_type().is_ok_and(|kind| kind.is_dir());
         if is_mutable(&path)
-            || [MANIFEST_PATH, INDEX_PATH, KEPT_FOLDER].contains(&path.as_str())
+            || [MANIFEST_PATH, INDEX_PATH, RETAINED_FOLDER].contains(&path.as_str())
             || manifest.file_manifest.get(path.as_str()).is_some_and(|entry| !is_folder || entry.symlink.is_some())
         {
             continue;

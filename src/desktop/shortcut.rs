@@ -239,23 +239,23 @@ fn bring(
                 && digest_of(&made.path) == made.file
         })
     };
-    let (to_write, mut kept): (Vec<Artifact>, Vec<Made>) = {
+    let (to_write, mut retained): (Vec<Artifact>, Vec<Made>) = {
         let mut to_write = Vec::new();
-        let mut kept = Vec::new();
+        let mut retained = Vec::new();
         for artifact in wanted {
             let made = earlier(&artifact);
             if !is_there(&artifact) && may_write(made, &artifact) {
                 to_write.push(artifact);
             } else {
-                kept.extend(made.cloned());
+                retained.extend(made.cloned());
             }
         }
-        (to_write, kept)
+        (to_write, retained)
     };
     let outdated: Vec<Made> = before
         .files
         .iter()
-        .filter(|made| !kept.contains(made) && !to_write.iter().any(|artifact| artifact.path == made.path))
+        .filter(|made| !retained.contains(made) && !to_write.iter().any(|artifact| artifact.path == made.path))
         .cloned()
         .collect();
     let class = (system == System::Windows).then(|| windows::class(entry));
@@ -269,12 +269,12 @@ fn bring(
         source: artifact.content.digest(),
         file: None,
     });
-    let files = kept.iter().chain(&outdated).cloned().chain(planned).collect();
+    let files = retained.iter().chain(&outdated).cloned().chain(planned).collect();
     write(home, &Record { desktop, files, class: class.clone() })?;
     let mut written = Vec::new();
     for artifact in to_write {
         put(&artifact)?;
-        kept.push(Made {
+        retained.push(Made {
             source: artifact.content.digest(),
             file: digest_of(&artifact.path),
             kind: artifact.kind,
@@ -286,7 +286,7 @@ fn bring(
         remove_made(&made.path)?;
     }
     associate(entry, home, system)?;
-    write(home, &Record { desktop, files: kept, class })?;
+    write(home, &Record { desktop, files: retained, class })?;
     tell_system(system, folders, &written);
     Ok(written)
 }

@@ -14,7 +14,7 @@ use crate::durable;
 use crate::host::UserFolders;
 use crate::look;
 use crate::store::lock::{HomeLock, RunningLock};
-use crate::store::{Home, kept};
+use crate::store::{Home, retained};
 
 /// Files in a home that are the launcher's. Whoever adds one to the home's layout adds it here, or it stays behind, and is told.
 const FILES: [&str; 5] = ["active.json", "state.json", "nodes.json", "known-nodes.json", "journal.json"];
@@ -28,7 +28,7 @@ pub struct Uninstalled {
     /// Whether anything was there.
     pub anything: bool,
     /// Folders with the user's files, for the next installation.
-    pub kept: Vec<PathBuf>,
+    pub retained: Vec<PathBuf>,
     /// What is in the home and is none of ours.
     pub foreign: Vec<PathBuf>,
 }
@@ -78,8 +78,8 @@ impl Uninstall<'_> {
         for id in home.folders()? {
             RunningLock::refuse_if_held(home, &id)?;
         }
-        kept::put_away(home, now, &lock)?;
-        let kept = kept::settle(home, keep_data, &lock)?;
+        retained::put_away(home, now, &lock)?;
+        let retained = retained::settle(home, keep_data, &lock)?;
         shortcut::remove(home, folders, System::current())?;
         if !keep_data {
             remove_folder(&home.user_data())?;
@@ -105,19 +105,19 @@ impl Uninstall<'_> {
         let foreign = foreign(home);
         // Only an empty folder goes; one with foreign or kept files in it stays.
         let _ = fs::remove_dir(home.root());
-        Ok(Uninstalled { anything: true, kept, foreign })
+        Ok(Uninstalled { anything: true, retained, foreign })
     }
 }
 
 /// What is in the home and belongs to nobody here.
 fn foreign(home: &Home) -> Vec<PathBuf> {
     let entries = look::entries_if_readable(home.root()).into_iter();
-    let kept = home.user_data();
+    let retained = home.user_data();
     let mut foreign: Vec<PathBuf> = entries
         .map(|entry| entry.path())
         .filter(|path| {
             let name = name_of(path);
-            *path != kept
+            *path != retained
                 && *path != home.desktop_record()
                 && name != "lock"
                 && !FILES.contains(&name.as_str())
@@ -165,7 +165,7 @@ mod tests {
         fs::create_dir(home.root().join("photos")).unwrap();
         let done = uninstall(&home, true).unwrap();
         assert_eq!(done.foreign, [home.root().join("launcher.toml"), home.root().join("photos")]);
-        assert_eq!(done.kept.len(), 1);
+        assert_eq!(done.retained.len(), 1);
         let left: Vec<String> = fs::read_dir(home.root()).unwrap().map(|entry| name_of(&entry.unwrap().path())).collect();
         assert_eq!(left.len(), 3, "{left:?}");
         assert!(!uninstall(&home, true).unwrap().anything);

@@ -123,12 +123,12 @@ impl Library<'_> {
             keep([&described.json, &described.index_json])?;
             return Ok(described);
         }
-        let kept = |number: usize| {
+        let retained = |number: usize| {
             // What cannot be read is fetched again, and proved as this is.
             let json = look::read(&files.as_ref()?[number], look::LARGE).ok()??;
             (Digest::of(&json) == locations[number].hash).then_some(json)
         };
-        let documents = match (kept(0), kept(1)) {
+        let documents = match (retained(0), retained(1)) {
             (Some(manifest), Some(index)) => [manifest, index],
             _ => {
                 let documents = match self.ask_peers(signed).await {

@@ -12,7 +12,7 @@ use super::machine::{Chosen, Effect, Input, Machine, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{
-    Command, DiskUse, Event, FolderUse, InstalledVersion, KeptFiles, Phase, Problem, ProblemKind, Progress, Repaired,
+    Command, DiskUse, Event, FolderUse, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired, RetainedFiles,
 };
 use super::starter::{Starter, Watcher};
 use super::{channel, check, from_file, peer_service, repair, supervisor, take_over, update};
@@ -362,7 +362,7 @@ impl Driver {
             self.emitter.emit(Event::Sharing { on: peer_service::in_force(&self.context) });
         }
         match installed(&self.context) {
-            Ok(versions) => self.emitter.emit(Event::Installed { versions, kept: kept(&self.context) }),
+            Ok(versions) => self.emitter.emit(Event::Installed { versions, retained: retained(&self.context) }),
             Err(error) => self.emitter.emit(Event::Notice { problem: problem::of_store(&error) }),
         }
     }
@@ -399,16 +399,16 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
 }
 
 /// The user's files that are kept of versions that were left.
-pub fn kept(context: &Context) -> Vec<KeptFiles> {
+pub fn retained(context: &Context) -> Vec<RetainedFiles> {
     let home = &context.home;
-    let kept = |snapshot: &snapshots::Snapshot| KeptFiles {
+    let retained = |snapshot: &snapshots::Snapshot| RetainedFiles {
         version: snapshot.container.version.clone(),
         left: snapshot.left,
         folder: snapshot.place(home),
     };
     // What cannot be looked at now is not shown, nor is what holds nothing.
-    let kept = snapshots::list(home).unwrap_or_default().iter().map(kept).collect::<Vec<_>>();
-    kept.into_iter().filter(|kept| usage::holds_user_files(&kept.folder)).collect()
+    let retained = snapshots::list(home).unwrap_or_default().iter().map(retained).collect::<Vec<_>>();
+    retained.into_iter().filter(|retained| usage::holds_user_files(&retained.folder)).collect()
 }
 
 /// The room that the installation takes; looks at every file.

@@ -361,10 +361,10 @@ impl Machine {
 
     fn rolled_back(&mut self, result: Result<RolledBackTo, Problem>) -> Vec<Effect> {
         match result {
-            Ok(RolledBackTo { from, to, kept, files, running }) => {
+            Ok(RolledBackTo { from, to, retained, files, running }) => {
                 self.setup.running = running;
                 (self.chosen, self.offer) = (None, None);
-                vec![self.enter(Phase::RolledBack { from, to, kept, files }), Effect::List]
+                vec![self.enter(Phase::RolledBack { from, to, retained, files }), Effect::List]
             }
             Err(problem) => {
                 let to = self.rolling_back.take();

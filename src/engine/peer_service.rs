@@ -71,8 +71,8 @@ fn options(context: &Context) -> Options {
         connections: peers.connections,
         connections_per_address: peers.connections_per_address,
         cache: context.home.for_peers(),
-        kept_bytes: peers.keep_bytes,
-        kept_time: peers.keep_time(),
+        cache_bytes: peers.keep_bytes,
+        cache_time: peers.keep_time(),
     }
 }
 

@@ -101,7 +101,8 @@ pub enum Event {
         /// All of them, the newest first.
         versions: Vec<InstalledVersion>,
         /// The user's files that are kept of versions that were left, the newest first.
-        kept: Vec<KeptFiles>,
+        #[serde(rename = "kept")]
+        retained: Vec<RetainedFiles>,
     },
     /// Whether fetched and installed releases are shared with computers nearby. Told only where the publisher allows it.
     Sharing {
@@ -210,7 +211,8 @@ pub enum Phase {
         to: Version,
         /// Where the user's files of the version that was left are kept.
         #[serde(serialize_with = "crate::model::readable::path")]
-        kept: std::path::PathBuf,
+        #[serde(rename = "kept")]
+        retained: std::path::PathBuf,
         /// Which of the two have files of the user.
         files: FilesHeld,
     },
@@ -452,7 +454,7 @@ impl FilesHeld {
 
 /// The user's files as a version had them when it was left.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct KeptFiles {
+pub struct RetainedFiles {
     /// Whose.
     pub version: Version,
     /// When it was left.

@@ -10,7 +10,7 @@ use crate::settings::renewed::{LARGEST_RENEWAL, Renewal, target_name};
 use crate::trust::Repository;
 
 /// The copy in the home; `None` if there is none that can be used.
-fn kept(context: &Context) -> Option<(Vec<u8>, Renewal)> {
+fn stored(context: &Context) -> Option<(Vec<u8>, Renewal)> {
     let bytes = crate::settings::renewed::read(&context.home.renewed_settings())?;
     let renewal = Renewal::parse(&bytes, &context.settings.app).ok()?;
     Some((bytes, renewal))
@@ -18,7 +18,7 @@ fn kept(context: &Context) -> Option<(Vec<u8>, Renewal)> {
 
 /// The nodes that the publisher's signed settings name.
 pub(super) fn nodes(context: &Context) -> Vec<Node> {
-    kept(context).map(|(_, renewal)| renewal.nodes()).unwrap_or_default()
+    stored(context).map(|(_, renewal)| renewal.nodes()).unwrap_or_default()
 }
 
 /// Fetches the document if it is another one than the copy. That it cannot be had is told in the log: the next check tries again.

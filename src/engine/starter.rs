@@ -103,11 +103,11 @@ impl Starter {
         }
         let back = back.map_err(|error| problem::of_store(&error))?;
         let files = FilesHeld {
-            of_left: usage::holds_user_files(&back.kept),
+            of_left: usage::holds_user_files(&back.retained),
             of_active: usage::holds_user_files(&home.container(&back.record.container)),
         };
         let to = back.record.container.version;
-        Ok(RolledBackTo { from: back.from.version, to, kept: back.kept, files, running: launch })
+        Ok(RolledBackTo { from: back.from.version, to, retained: back.retained, files, running: launch })
     }
 }
 

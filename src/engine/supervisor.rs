@@ -469,9 +469,9 @@ fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Res
             if let Err(error) = probation::accuse(home, &from, &back.record.container) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "if the version before fails as well, nobody will know");
             }
-            let places = [back.kept.clone(), home.container(&back.record.container)];
+            let places = [back.retained.clone(), home.container(&back.record.container)];
             let holds_files = places.iter().any(|place| usage::holds_user_files(place));
-            leave(context, Incident::RolledBack { from, to, failure, kept: back.kept.clone(), holds_files });
+            leave(context, Incident::RolledBack { from, to, failure, retained: back.retained.clone(), holds_files });
             Ok(back.record)
         }
         Err(error @ (StoreError::Switched { .. } | StoreError::InUse { .. })) => Err(error),

@@ -24,13 +24,13 @@ thread_local! {
 
 /// Lends the loop, made at the first call. After a panic in `run` it is gone, since it would go on in the middle of what it did.
 pub(super) fn lend<R>(run: impl FnOnce(&mut EventLoop<UserEvent>) -> Result<R, WindowError>) -> Result<R, WindowError> {
-    let kept = LOOP.with(|kept| kept.borrow_mut().take());
-    let mut event_loop = match kept {
+    let retained = LOOP.with(|retained| retained.borrow_mut().take());
+    let mut event_loop = match retained {
         Some(event_loop) => event_loop,
         None => builder().build().map_err(|error| no_window(&error))?,
     };
     let result = run(&mut event_loop);
-    LOOP.with(|kept| *kept.borrow_mut() = Some(event_loop));
+    LOOP.with(|retained| *retained.borrow_mut() = Some(event_loop));
     result
 }
 
@@ -45,7 +45,7 @@ pub(super) fn run(
 /// Takes in what the window system has sent since the last window closed, if there was one. It tells every key that changes letters, to
 /// every program; without this it would keep that for hours.
 pub(super) fn catch_up() {
-    if LOOP.with(|kept| kept.borrow().is_some()) {
+    if LOOP.with(|retained| retained.borrow().is_some()) {
         // The next window meets the same fault, and says so.
         let _ = lend(|event_loop| run(event_loop, &mut Leaving));
     }

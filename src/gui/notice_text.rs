@@ -91,11 +91,12 @@ mod tests {
     fn what_happened_is_one_sentence_about_the_person() {
         let texts = Texts::new(Language::English);
         let (from, to) = (Version::new(2, 0, 0), Version::new(1, 9, 0));
-        let back = Incident::RolledBack { from: from.clone(), to, failure: Failure::Hung, kept: "/k".into(), holds_files: true };
+        let back =
+            Incident::RolledBack { from: from.clone(), to, failure: Failure::Hung, retained: "/k".into(), holds_files: true };
         let expected = ["Version 2.0.0 did not start properly", "You are back on 1.9.0, and your files are as they were."];
         assert_eq!(texts.notice_text(&back), expected);
-        let Incident::RolledBack { from, to, failure, kept, .. } = back.clone() else { unreachable!() };
-        let plain = Incident::RolledBack { from: from.clone(), to, failure, kept, holds_files: false };
+        let Incident::RolledBack { from, to, failure, retained, .. } = back.clone() else { unreachable!() };
+        let plain = Incident::RolledBack { from: from.clone(), to, failure, retained, holds_files: false };
         assert_eq!(texts.notice_text(&plain), ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]);
         assert!(!texts.incident(&plain).contains("files"));
         for texts in Language::ALL.map(Texts::new) {

@@ -5,8 +5,8 @@
 
 use super::texts::Language;
 use crate::engine::protocol::{
-    ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress, NodeState,
-    Phase, Problem, ProblemKind, Progress, SwapBlocker,
+    ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState, Phase,
+    Problem, ProblemKind, Progress, RetainedFiles, SwapBlocker,
 };
 use crate::model::incident::Notice;
 use crate::model::{Node, Offer};
@@ -23,7 +23,7 @@ pub struct ViewState {
     /// The installed versions, the newest first.
     pub installed: Vec<InstalledVersion>,
     /// The user's files that are kept of versions that were left, the newest first.
-    pub kept: Vec<KeptFiles>,
+    pub retained: Vec<RetainedFiles>,
     /// The room on the disk, once it was measured.
     pub disk_use: Option<DiskUse>,
     /// Whether releases are shared with computers nearby; `None` where that is no question.
@@ -211,7 +211,7 @@ impl Default for ViewState {
             progress: Progress::default(),
             nodes: Vec::new(),
             installed: Vec::new(),
-            kept: Vec::new(),
+            retained: Vec::new(),
             disk_use: None,
             sharing: None,
             notes: String::new(),
@@ -287,7 +287,7 @@ impl ViewState {
             Event::Phase { phase } => self.enter(phase),
             Event::Progress(progress) => self.advance(progress),
             Event::NodeFault(fault) => self.blame(&fault),
-            Event::Installed { versions, kept } => (self.installed, self.kept) = (versions, kept),
+            Event::Installed { versions, retained } => (self.installed, self.retained) = (versions, retained),
             Event::Sharing { on } => self.sharing = Some(on),
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
@@ -332,7 +332,7 @@ impl ViewState {
 
     /// Whether the launcher holds any file of the user, of whichever version.
     pub fn holds_any_files(&self) -> bool {
-        !self.kept.is_empty() || self.installed.iter().any(|version| version.holds_files)
+        !self.retained.is_empty() || self.installed.iter().any(|version| version.holds_files)
     }
 
     /// The active version, as far as is known.

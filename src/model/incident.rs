@@ -30,7 +30,8 @@ pub enum Incident {
         failure: Failure,
         /// Where the user's files of the failed version are kept.
         #[serde(serialize_with = "crate::model::readable::path")]
-        kept: PathBuf,
+        #[serde(rename = "kept")]
+        retained: PathBuf,
         /// Whether either version holds files of the user; otherwise nothing is said of them.
         #[serde(default = "holds_files")]
         holds_files: bool,

@@ -18,7 +18,7 @@ pub const MANIFEST_PATH: &str = "metadata/container.json";
 /// Where the package index lies in a package; it is not installed.
 pub const INDEX_PATH: &str = "metadata/package.json";
 /// Where an installed version keeps what came with it in the folders that the user may change; named by digest, of no release.
-pub const KEPT_FOLDER: &str = "metadata/kept";
+pub const RETAINED_FOLDER: &str = "metadata/kept";
 /// The version of this document's form that this program writes and reads.
 pub const MANIFEST_FORMAT: u32 = 2;
 /// Folders that belong to the user once a container is installed: their files may change, and outlive the container.

@@ -87,9 +87,9 @@ pub struct Options {
     /// Where objects are kept for neighbours that come later.
     pub cache: PathBuf,
     /// Bytes that are kept at most.
-    pub kept_bytes: u64,
+    pub cache_bytes: u64,
     /// How long each is kept.
-    pub kept_time: Duration,
+    pub cache_time: Duration,
 }
 
 /// A file that is installed.
@@ -216,7 +216,7 @@ impl PeerNetwork {
             roster: Mutex::new(Roster::new(instance, &options.app)),
             shared: ShareIndex::new(instance, library),
             bucket: Bucket::new(options.upload_bytes_per_second),
-            cache: DownloadCache { folder: options.cache.clone(), bytes: options.kept_bytes, time: options.kept_time },
+            cache: DownloadCache { folder: options.cache.clone(), bytes: options.cache_bytes, time: options.cache_time },
             started: Instant::now(),
             allowed,
             allowed_then: Mutex::new(None),

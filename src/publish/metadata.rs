@@ -23,7 +23,7 @@ use crate::trust::PATCHES_ROLE;
 /// The version of the TUF specification that the metadata follows.
 const SPECIFICATION: &str = "1.0.31";
 /// Snapshots and targets that are kept besides the current ones, for clients and mirrors in the middle of a load.
-const KEPT_VERSIONS: u64 = 8;
+const RETAINED_VERSIONS: u64 = 8;
 
 /// A signed document and the bytes of its file.
 #[derive(Clone, Debug)]
@@ -302,7 +302,7 @@ impl Current {
             KeyRole::Root | KeyRole::Timestamp => return Ok(Vec::new()),
         };
         let versions = versions_on_disk(&self.folder, role)?.into_iter();
-        let old = versions.filter(|version| *version != current && version.saturating_add(KEPT_VERSIONS) < next.get());
+        let old = versions.filter(|version| *version != current && version.saturating_add(RETAINED_VERSIONS) < next.get());
         Ok(old.map(|version| self.folder.join(format!("{version}.{role}.json"))).collect())
     }
 }

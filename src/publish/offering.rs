@@ -51,8 +51,8 @@ impl Project {
             let notes = match standing {
                 Standing::New => Notes::Replaced,
                 Standing::Changed if !package.notes.is_empty() => Notes::Replaced,
-                Standing::Changed => Notes::Kept,
-                Standing::Kept => Notes::Untouched,
+                Standing::Changed => Notes::Retained,
+                Standing::Retained => Notes::Untouched,
             };
             files.extend(self.add_package(&mut targets, package, notes)?);
             offerings.push(Offering { release: package.release.clone(), standing, remarks });

@@ -42,7 +42,7 @@ pub(super) enum Notes {
     /// The given ones take their place.
     Replaced,
     /// They stay.
-    Kept,
+    Retained,
     /// Nothing at all of the release changes.
     Untouched,
 }

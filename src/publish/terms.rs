@@ -30,7 +30,7 @@ pub enum Standing {
     /// It is new.
     New,
     /// It is published already, and stays as it is.
-    Kept,
+    Retained,
     /// It is published already, and its terms change.
     Changed,
 }
@@ -74,7 +74,7 @@ pub(super) fn decide(
     if !terms.again {
         let remarks = ignored(terms, published, notes_differ);
         *release = published.clone();
-        return (Standing::Kept, remarks);
+        return (Standing::Retained, remarks);
     }
     let hot_swap = release.hot_swap.take();
     *release = published.clone();
@@ -302,7 +302,7 @@ mod tests {
         for terms in [Terms::default(), everything()] {
             let mut again = linux("1.0.0");
             let (standing, remarks) = decide(&mut again, &terms, Some(&published), &[], false);
-            assert_eq!((standing, &again), (Standing::Kept, &published));
+            assert_eq!((standing, &again), (Standing::Retained, &published));
             assert_eq!(remarks.len(), if terms.channel.is_some() { 5 } else { 0 }, "{remarks:?}");
         }
         let same = Terms { rollout_permille: Some(100), channel: Some("stable".to_owned()), ..Terms::default() };

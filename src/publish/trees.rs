@@ -80,7 +80,7 @@ impl FolderTree {
             let relative =
                 path.strip_prefix(root).ok().and_then(Path::to_str).and_then(|text| text.replace('\\', "/").parse().ok());
             let relative: RelativePath = relative.ok_or_else(|| TreeError::Name { path: path.to_owned() })?;
-            if NOT_OF_A_RELEASE.contains(&relative.as_str()) || relative.is_under(KEPT_FOLDER) {
+            if NOT_OF_A_RELEASE.contains(&relative.as_str()) || relative.is_under(RETAINED_FOLDER) {
                 continue;
             }
             if found.file_type().is_dir() {

@@ -188,7 +188,7 @@ impl Project {
     }
 
     /// Steps that remove every other version of a tree: each holds all that the ones before it held.
-    fn other_trees(&self, name: &str, kept: &Path) -> Result<Vec<Step>, PublishError> {
+    fn other_trees(&self, name: &str, retained: &Path) -> Result<Vec<Step>, PublishError> {
         let folder = self.targets_folder();
         let end = format!(".{name}");
         let mut steps = Vec::new();
@@ -198,7 +198,7 @@ impl Project {
                 .file_name()
                 .and_then(|file| file.to_str()?.strip_suffix(&end))
                 .is_some_and(|digest| digest.parse::<Digest>().is_ok());
-            if is_tree && path != kept {
+            if is_tree && path != retained {
                 steps.push(Step::Remove { path });
             }
         }

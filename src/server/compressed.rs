@@ -36,7 +36,7 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
 /// Compressed documents by the digest of what they are.
 #[derive(Default)]
 pub(super) struct Compressed {
-    kept: Mutex<HashMap<Digest, Bytes>>,
+    retained: Mutex<HashMap<Digest, Bytes>>,
 }
 
 impl Compressed {
@@ -46,8 +46,8 @@ impl Compressed {
         if document.len() < SMALLEST {
             return Ok(None);
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept.get(&digest) {
+        let mut retained = self.retained.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = retained.get(&digest) {
             return Ok(Some(known.clone()));
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
@@ -56,10 +56,10 @@ impl Compressed {
         if packed.len() >= document.len() {
             return Ok(None);
         }
-        if kept.values().map(Bytes::len).sum::<usize>() + packed.len() > KEPT {
-            kept.clear();
+        if retained.values().map(Bytes::len).sum::<usize>() + packed.len() > KEPT {
+            retained.clear();
         }
-        kept.insert(digest, packed.clone());
+        retained.insert(digest, packed.clone());
         Ok(Some(packed))
     }
 }

@@ -40,7 +40,7 @@ const CHUNK: u64 = 256 << 10;
 const SMALL_DOCUMENT: u64 = 64 << 10;
 
 /// Kept documents together, bytes.
-const KEPT_DOCUMENTS: u64 = 2 * LARGEST_DOCUMENT;
+const CACHED_DOCUMENTS: u64 = 2 * LARGEST_DOCUMENT;
 
 /// A target's name holds its digest, so its content never changes.
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -246,7 +246,7 @@ pub(super) async fn on_disk<T: Send + 'static>(
 /// server's time; small ones are read anew, since two of them can differ with the same size and modification time.
 #[derive(Default)]
 pub(super) struct Documents {
-    kept: Mutex<HashMap<PathBuf, Arc<Document>>>,
+    stored: Mutex<HashMap<PathBuf, Arc<Document>>>,
     compressed: Compressed,
     /// Held while a large one is read: a crowd that asks for a new one at once must not read it once for each.
     reading: Mutex<()>,
@@ -268,7 +268,7 @@ impl Documents {
         if length <= SMALL_DOCUMENT {
             return read_document(file, modified);
         }
-        let known = || self.kept().get(path).filter(|kept| kept.modified == modified && kept.length() == length).cloned();
+        let known = || self.stored().get(path).filter(|stored| stored.modified == modified && stored.length() == length).cloned();
         if let Some(document) = known() {
             return Ok(document);
         }
@@ -277,16 +277,16 @@ impl Documents {
             return Ok(document);
         }
         let document = read_document(file, modified)?;
-        let mut kept = self.kept();
-        if kept.values().map(|kept| kept.length()).sum::<u64>() + document.length() > KEPT_DOCUMENTS {
-            kept.clear();
+        let mut stored = self.stored();
+        if stored.values().map(|stored| stored.length()).sum::<u64>() + document.length() > CACHED_DOCUMENTS {
+            stored.clear();
         }
-        kept.insert(path.to_owned(), document.clone());
+        stored.insert(path.to_owned(), document.clone());
         Ok(document)
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Document>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stored(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Document>>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

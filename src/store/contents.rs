@@ -17,11 +17,11 @@ use std::time::{Duration, SystemTime};
 use super::files::{digest_of, exists};
 use super::{Home, StoreError};
 use crate::look;
-use crate::model::manifest::{Entry, KEPT_FOLDER, MANIFEST_PATH, MUTABLE_FOLDERS};
+use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS, RETAINED_FOLDER};
 use crate::model::{Digest, Manifest, RelativePath};
 
 /// Files of mutable folders up to this size are kept a second time, bytes.
-const LARGEST_KEPT: u64 = 8 << 20;
+const MAX_RETAINED: u64 = 8 << 20;
 
 /// Contents by digest, with the files that have them.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +48,8 @@ impl Contents {
 
     fn add(&mut self, root: &Path, json: &[u8], manifest: Manifest) {
         for (path, entry) in manifest.files_with_bytes() {
-            let kept = kept_at(root, &entry.hash);
-            for full in [path.under(root), kept].into_iter().filter(|full| matches_fingerprint(full, entry)) {
+            let retained = retained_at(root, &entry.hash);
+            for full in [path.under(root), retained].into_iter().filter(|full| matches_fingerprint(full, entry)) {
                 self.places.entry(entry.hash).or_default().push(full);
             }
         }
@@ -128,21 +128,21 @@ fn matches_fingerprint(path: &Path, entry: &Entry) -> bool {
     found.modified().is_ok_and(|modified| modified == time) || digest_of(path).is_ok_and(|digest| digest == entry.hash)
 }
 
-pub(super) fn kept_at(root: &Path, digest: &Digest) -> PathBuf {
-    root.join(KEPT_FOLDER).join(digest.to_string())
+pub(super) fn retained_at(root: &Path, digest: &Digest) -> PathBuf {
+    root.join(RETAINED_FOLDER).join(digest.to_string())
 }
 
 /// Keeps what came with a release in the folders that the user may change: bytes of a later update, and the defaults that a switch back
 /// lays out. To be called on a fresh tree.
 pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
     let mutable = |path: &RelativePath| MUTABLE_FOLDERS.iter().any(|folder| path.is_under(folder));
-    let wanted = manifest.files_with_bytes().filter(|(path, entry)| mutable(path) && entry.size <= LARGEST_KEPT);
+    let wanted = manifest.files_with_bytes().filter(|(path, entry)| mutable(path) && entry.size <= MAX_RETAINED);
     for (path, entry) in wanted {
-        let (full, kept) = (path.under(tree), kept_at(tree, &entry.hash));
-        if exists(&kept)? {
+        let (full, retained) = (path.under(tree), retained_at(tree, &entry.hash));
+        if exists(&retained)? {
             continue;
         }
-        keep_one(&full, &kept).map_err(StoreError::io("write", &kept))?;
+        keep_one(&full, &retained).map_err(StoreError::io("write", &retained))?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::model::ContainerId;
 /// A longer one is cut off, bytes.
 const LONGEST: u64 = 256 << 10;
 /// What stays then, bytes.
-const KEPT: u64 = 64 << 10;
+const MAX_OUTPUT: u64 = 64 << 10;
 /// What is read of it to be shown, bytes.
 const SHOWN: u64 = 8 << 10;
 
@@ -51,7 +51,7 @@ impl ErrorOutput {
         if file.metadata()?.len() <= LONGEST {
             return Ok(());
         }
-        let end = end_of(&mut file, KEPT)?;
+        let end = end_of(&mut file, MAX_OUTPUT)?;
         file.set_len(0)?;
         file.write_all(&end)
     }
@@ -120,7 +120,7 @@ mod tests {
         }
         output.cut().unwrap();
         let length = fs::metadata(&output.path).unwrap().len();
-        assert!((1..=KEPT).contains(&length), "{length}");
+        assert!((1..=MAX_OUTPUT).contains(&length), "{length}");
         // The app goes on with the file that it was given.
         file.write_all(b"the last one\n").unwrap();
         assert_eq!(output.last_lines(2), ["line 39999", "the last one"]);

@@ -120,14 +120,14 @@ impl Home {
     /// Keeps the verified copy of the renewed settings, or none.
     pub fn keep_renewed_settings(&self, bytes: Option<&[u8]>) -> Result<(), StoreError> {
         let path = self.renewed_settings();
-        let kept = match bytes {
+        let retained = match bytes {
             Some(bytes) => durable::replace(&path, bytes),
             None => fs::remove_file(&path).or_else(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => Ok(()),
                 _ => Err(error),
             }),
         };
-        kept.map_err(StoreError::io("replace", &path))
+        retained.map_err(StoreError::io("replace", &path))
     }
 
     /// What was made on the user's desktop from this home.

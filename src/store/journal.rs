@@ -237,7 +237,7 @@ mod tests {
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let home = &fixture.home;
         switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
-        let (work, place, kept) = (home.incoming().join("x"), home.container(&two), home.snapshots().join("kept/files"));
+        let (work, place, retained) = (home.incoming().join("x"), home.container(&two), home.snapshots().join("kept/files"));
         for folder in CARRIED {
             for (root, text) in [(&work, "new"), (&place, "old")] {
                 fs::create_dir_all(root.join(folder)).unwrap();
@@ -252,7 +252,7 @@ mod tests {
             displaced: "snapshots/kept/files".into(),
             active,
         };
-        let mut steps: Vec<_> = CARRIED.iter().map(|folder| (place.join(folder), kept.join(folder))).collect();
+        let mut steps: Vec<_> = CARRIED.iter().map(|folder| (place.join(folder), retained.join(folder))).collect();
         steps.extend(CARRIED.iter().map(|folder| (work.join(folder), place.join(folder))));
         Prepared { fixture, journal, steps }
     }

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 
 use super::StoreError;
-use super::contents::kept_at;
+use super::contents::retained_at;
 use super::copying::{allocated, as_far_as_can_be, clone_file};
 use super::files::{copy_link, digest_of, exists, name_beside, read_json_of, remove_file};
 use crate::look;
@@ -29,7 +29,7 @@ pub(super) const CARRIED: [&str; 3] = ["config", "data", "logs"];
 /// Ending of a new default that the user's own file kept from its place.
 const NEW_DEFAULT: &str = ".new-default";
 /// Ending of a file or folder of the user's whose place is taken by something of another kind.
-const KEPT: &str = ".kept";
+const RETAINED_SUFFIX: &str = ".kept";
 
 /// What was done with the user's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -205,8 +205,8 @@ impl Shipped {
                 copy_shipped_link(link, &own, &place)?;
                 continue;
             }
-            let kept = kept_at(container, &entry.hash);
-            let found = [kept, own]
+            let retained = retained_at(container, &entry.hash);
+            let found = [retained, own]
                 .into_iter()
                 .find(|from| passing(|| content_of(from)).is_ok_and(|it| it == Some(Content::File(entry.hash))));
             match found {
@@ -524,7 +524,7 @@ fn place_of(target: &Path, relative: &Path, file: usize) -> Result<(PathBuf, boo
         place.push(part);
         let is_file = index + 1 == file;
         while look::at(&place).map_err(StoreError::io("look at", &place))?.is_some_and(|found| found.is_dir() == is_file) {
-            place = name_beside(&place, KEPT);
+            place = name_beside(&place, RETAINED_SUFFIX);
             moved = true;
         }
     }

@@ -112,7 +112,7 @@ impl HealthFile {
         fs::create_dir_all(folder)?;
         for (file, modified) in files(folder) {
             // Of starts that were judged long ago.
-            if modified.elapsed().is_ok_and(|age| age > KEPT) {
+            if modified.elapsed().is_ok_and(|age| age > REPORT_LIFETIME) {
                 let _ = fs::remove_file(file);
             }
         }
@@ -166,7 +166,7 @@ impl HealthFile {
 
 const PREFIX: &str = "health-";
 /// How long a health file stays; several instances of an app may be starting.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const REPORT_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Health files in `folder`, with the time each was written.
 fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, SystemTime)> {
@@ -214,7 +214,12 @@ mod tests {
         assert_eq!(after(format!("{}\nup\n", "noise\n".repeat(2000)).as_bytes()), Some(HealthReport::Up), "the end is read");
         // Another instance starts: it has a file of its own, and what counts is who wrote last, after the given time.
         let next = HealthFile::create(folder.path()).unwrap();
-        fs::File::options().write(true).open(file.path()).unwrap().set_modified(SystemTime::UNIX_EPOCH + KEPT).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(file.path())
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH + REPORT_LIFETIME)
+            .unwrap();
         let since = jiff::Timestamp::from_second(90_000).unwrap();
         assert_eq!(HealthFile::last(folder.path(), since).unwrap().path(), next.path());
         assert!(HealthFile::last(folder.path(), jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).is_none());
@@ -243,7 +248,7 @@ mod tests {
                 from: new.clone(),
                 to: old.version.clone(),
                 failure: crate::model::incident::Failure::Hung,
-                kept: PathBuf::new(),
+                retained: PathBuf::new(),
                 holds_files: true,
             };
             leave_notice(home, what, jiff::Timestamp::UNIX_EPOCH).unwrap();

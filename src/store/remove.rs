@@ -79,8 +79,8 @@ pub fn surplus(home: &Home, keep: usize) -> Result<Vec<ContainerId>, StoreError>
     let is_ahead = |newest: &&ContainerId| newest.version > active.container.version && !failed.contains(&newest.version);
     let ahead = others.first().filter(is_ahead).cloned();
     let protected = |id: &ContainerId| {
-        let kept = [active.previous.as_ref(), active.pending.as_ref(), ahead.as_ref()];
-        *id == active.container || kept.contains(&Some(id))
+        let retained = [active.previous.as_ref(), active.pending.as_ref(), ahead.as_ref()];
+        *id == active.container || retained.contains(&Some(id))
     };
     Ok(others.into_iter().skip(keep).filter(|id| !protected(id) && !RunningLock::is_held(home, id)).collect())
 }

@@ -18,7 +18,7 @@ pub struct RolledBack {
     /// The version that was left.
     pub from: ContainerId,
     /// Where the user's files of that version are kept.
-    pub kept: PathBuf,
+    pub retained: PathBuf,
 }
 
 /// The points that can be gone back to now, the newest first: their version is installed, and not active.
@@ -156,8 +156,8 @@ pub fn go_to(home: &Home, target: &Target, lock: &HomeLock) -> Result<RolledBack
     if target.point.is_none() && !migrate::has_files(&home.container(&target.container)) {
         // Its own are lost, even those that it came with: the present ones are better than none.
         super::switch::switch(home, &target.container, Means::PLAIN, lock)?;
-        let kept = home.container(&active.container);
-        return Ok(RolledBack { record, from: active.container, kept });
+        let retained = home.container(&active.container);
+        return Ok(RolledBack { record, from: active.container, retained });
     }
     let waiting = RunningLock::keep_from_starting(home, &active.container)?;
     let now = jiff::Timestamp::now();
@@ -202,7 +202,7 @@ pub fn go_to(home: &Home, target: &Target, lock: &HomeLock) -> Result<RolledBack
         tracing::warn!(error = &error as &dyn std::error::Error, "the user's files stay in the version that was left");
     }
     tracing::warn!(from = %active.container, to = %record.container, "rolled back");
-    Ok(RolledBack { record, from: active.container, kept: note.place(home) })
+    Ok(RolledBack { record, from: active.container, retained: note.place(home) })
 }
 
 #[cfg(test)]
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!((&back.record.container, &back.from), (&one, &two));
         assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
         assert_eq!(fixture.read(&one, "data/made"), None);
-        assert_eq!(fs::read_to_string(back.kept.join("data/made")).unwrap(), "in two");
+        assert_eq!(fs::read_to_string(back.retained.join("data/made")).unwrap(), "in two");
         let (active, _) = fixture.home.active().unwrap();
         assert_eq!((active.container, active.previous, active.probation), (one.clone(), None, None));
         // There is nothing to go back to from here: what was rolled back is no state to return to by itself; but somebody who did it by
@@ -358,11 +358,11 @@ mod tests {
         assert_eq!(points, std::slice::from_ref(&two), "one is active");
         let back = roll_back(&fixture.home, Some(&two), &fixture.lock).unwrap();
         assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("in two"));
-        assert_eq!(fs::read_to_string(back.kept.join("data/file")).unwrap(), "later in one");
+        assert_eq!(fs::read_to_string(back.retained.join("data/file")).unwrap(), "later in one");
         // One was left twice: rolled back just now, and before that for two, in a snapshot of its own.
         let back = roll_back(&fixture.home, Some(&one), &fixture.lock).unwrap();
         assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
-        assert_eq!(fs::read_to_string(back.kept.join("data/file")).unwrap(), "in two");
+        assert_eq!(fs::read_to_string(back.retained.join("data/file")).unwrap(), "in two");
         let texts: Vec<_> = snapshots::list(&fixture.home)
             .unwrap()
             .iter()
@@ -383,12 +383,12 @@ mod tests {
         }
         remove::prune(&fixture.home, 0, &fixture.lock).unwrap();
         assert_eq!(fixture.versions(), ["6.0.0", "5.0.0"]);
-        let kept: Vec<_> = snapshots::list(&fixture.home)
+        let retained: Vec<_> = snapshots::list(&fixture.home)
             .unwrap()
             .iter()
             .map(|snapshot| fs::read_to_string(snapshot.place(&fixture.home).join("data/file")).unwrap())
             .collect();
-        assert_eq!(kept, ["5.0.0", "4.0.0", "3.0.0"]);
+        assert_eq!(retained, ["5.0.0", "4.0.0", "3.0.0"]);
         assert!(fixture.home.snapshots().join("my own").exists());
         // A state whose version is gone can be gone back to once the version is there again.
         assert_eq!(points(&fixture.home).unwrap().len(), 1);

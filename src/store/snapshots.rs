@@ -25,7 +25,7 @@ use crate::durable;
 use crate::model::ContainerId;
 
 /// How many snapshots stay.
-const KEPT: usize = 3;
+const MAX_POINTS: usize = 3;
 const NOTE: &str = "snapshot.json";
 /// The user's files in a snapshot's folder.
 const FILES: &str = "files";
@@ -301,17 +301,17 @@ pub(super) fn prune(home: &Home, made: Option<&Path>) {
 
 /// Which folders can go; an error if one of the looks that say so fails.
 fn surplus(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
-    let mut kept: Vec<PathBuf> = list(home)?.into_iter().map(|snapshot| snapshot.folder).take(KEPT).collect();
+    let mut retained: Vec<PathBuf> = list(home)?.into_iter().map(|snapshot| snapshot.folder).take(MAX_POINTS).collect();
     let active = home.active_if_any()?.map(|active| active.container);
     // The note of files that are still in an installed version costs nothing, and says whose they are.
     for note in all(home)? {
         let is_last = in_version(home, &note.container)?.is_some_and(|last| last.folder == note.folder);
         if is_last && active.as_ref() != Some(&note.container) && exists(&home.container(&note.container))? {
-            kept.push(note.folder);
+            retained.push(note.folder);
         }
     }
     let mut surplus = Vec::new();
-    for folder in folders(home)?.into_iter().filter(|folder| !kept.contains(folder)) {
+    for folder in folders(home)?.into_iter().filter(|folder| !retained.contains(folder)) {
         // Files whose note is gone or damaged belong to somebody all the same.
         let is_known = match read_json::<Snapshot>(&folder.join(NOTE)) {
             Ok(note) => note.is_some(),

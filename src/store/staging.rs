@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::copying::allocated;
 use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
-use super::{Home, InstalledRecord, StoreError, contents, kept, migrate};
+use super::{Home, InstalledRecord, StoreError, contents, migrate, retained};
 use crate::model::{ContainerId, Digest, Manifest};
 use crate::{durable, look};
 
@@ -27,7 +27,7 @@ impl Staging {
     /// The staging place of `id`. The lock shows that nobody else uses it; what a kill left in the home is put right first.
     pub fn open(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<Self, StoreError> {
         home.clean(lock);
-        kept::settle(home, true, lock)?;
+        retained::settle(home, true, lock)?;
         // If the pointer names just this version, damaged, it becomes right again with it, and with the user's files in it.
         if home.named()?.is_none_or(|active| active.container != *id) {
             home.ensure_active(lock)?;
@@ -108,26 +108,26 @@ impl Staging {
         }
         // The first version here takes over what an uninstalled one left of the user's.
         let is_first = self.home.is_empty()?;
-        let taken = if is_first { kept::take_over(&self.home, &self.tree())? } else { None };
+        let taken = if is_first { retained::take_over(&self.home, &self.tree())? } else { None };
         contents::keep(&self.tree(), manifest)?;
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
         // Without an ending of its own: not yet carried over. With one: nothing but kept.
-        let kept = || self.home.containers().join(format!(".damaged-{}-{:08x}", self.id, fastrand::u32(..)));
+        let retained = || self.home.containers().join(format!(".damaged-{}-{:08x}", self.id, fastrand::u32(..)));
         if exists(&place)? {
             if exists(&aside)? {
-                rename(&aside, &kept())?;
+                rename(&aside, &retained())?;
             }
             rename(&place, &aside)?;
         }
         rename(&self.tree(), &place)?;
         if exists(&aside)? {
-            rename(&aside, &kept())?;
+            rename(&aside, &retained())?;
         }
         durable::sync_folder(&self.home.containers()).map_err(StoreError::io("make durable", &place))?;
         if let Some(migration) = taken {
             migration.log();
-            kept::taken_over(&self.home);
+            retained::taken_over(&self.home);
         }
         // The version is installed, whatever becomes of its pieces.
         if let Err(error) = self.discard() {
@@ -210,9 +210,9 @@ mod tests {
         assert_eq!(read("config/changed.new-default"), None, "the same default");
         assert_eq!(read("config/untouched").as_deref(), Some("a"));
         assert_eq!(read("app/code").as_deref(), Some("a"));
-        let kept = damaged(&fixture);
-        assert_eq!(kept.len(), 1);
-        assert_eq!(fs::read_to_string(kept[0].join("app/code")).unwrap(), "broken");
+        let retained = damaged(&fixture);
+        assert_eq!(retained.len(), 1);
+        assert_eq!(fs::read_to_string(retained[0].join("app/code")).unwrap(), "broken");
         // The pointer named it all the time, so its files stand, not those of the version that stood in.
         assert_eq!(fixture.home.active().unwrap().0.container, two);
         switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();

@@ -441,12 +441,12 @@ mod tests {
             assert_eq!(fixture.read(&one, "data/file"), Some(format!("present {round}")));
             assert_eq!(fixture.read(&one, "config/c").as_deref(), Some("default"));
         }
-        let kept: Vec<_> = snapshots::list(&fixture.home)
+        let retained: Vec<_> = snapshots::list(&fixture.home)
             .unwrap()
             .iter()
             .map(|snapshot| fs::read_to_string(snapshot.place(&fixture.home).join("data/file")).unwrap())
             .collect();
-        assert_eq!(kept, ["present 4", "present 3", "present 3"], "in the version left last, and what each switch replaced");
+        assert_eq!(retained, ["present 4", "present 3", "present 3"], "in the version left last, and what each switch replaced");
         assert_eq!(fs::read_dir(fixture.home.snapshots()).unwrap().count(), 3);
         assert!(!fixture.home.incoming().exists() && !fixture.home.journal().exists());
         let names = fs::read_dir(fixture.home.containers()).unwrap().count();

@@ -12,7 +12,7 @@ use tough::schema::Root;
 use super::document::{Document, TargetsBody};
 use super::error::{MirrorFault, MirrorFaultKind, Refusal, TrustError};
 use super::source::within;
-use super::state::{Kept, Texts};
+use super::state::{StoredMetadata, Texts};
 use super::workflow::{Documents, Trusted};
 use super::{Freshness, LIMITS, MetadataSource, Refreshed, Repository, Trust, patches};
 use crate::hedge::{Hedge, Received};
@@ -46,7 +46,7 @@ impl Trust {
     /// [`TrustError::Mirrors`] if no mirror has acceptable metadata, [`TrustError::Root`] if there is no root to begin with,
     /// [`TrustError::Io`] if the trusted state cannot be kept. What was trusted before stays trusted.
     pub async fn refresh(&self, mirrors: &[Arc<dyn MetadataSource>], now: Timestamp) -> Result<Refreshed, TrustError> {
-        let stored = self.state.kept()?;
+        let stored = self.state.stored()?;
         let before = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
         let (mut base, mut newest, mut whole) = (before.clone(), before.clone(), stored.whole().clone());
         let (mut faults, mut asked) = (Vec::new(), Vec::new());
@@ -65,11 +65,11 @@ impl Trust {
             match loaded.documents {
                 Ok(documents) => {
                     whole = loaded.texts;
-                    self.state.save(&newest.root, &Kept::of(&newest, &whole))?;
+                    self.state.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
                     return Ok(Refreshed { repository: Repository::new(&newest.root.signed, &documents), faults });
                 }
                 Err(refusal) => {
-                    self.state.save(&newest.root, &Kept::of(&newest, &whole))?;
+                    self.state.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
                     let fault = refusal.of(mirrors[index].name());
                     tracing::warn!("{fault}: {}", fault.cause);
                     faults.push(fault);
@@ -100,7 +100,7 @@ impl Trust {
         now: Timestamp,
         freshness: Freshness,
     ) -> Result<Loaded, TrustError> {
-        let stored = self.state.kept()?;
+        let stored = self.state.stored()?;
         let mut trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
         let head = head(mirror.as_ref(), trusted.root.clone(), now, &Received::default()).await;
         climb(&mut trusted, &head.roots);

@@ -34,7 +34,7 @@ pub use patches::{PATCH_KEY, PATCHES_ROLE};
 pub use repository::{LAUNCHER_KEY, RELEASE_KEY, Repository, Target, Versions};
 pub use search::FoundTarget;
 pub use source::{FolderSource, MetadataSource, SourceError};
-use state::{Kept, State};
+use state::{State, StoredMetadata};
 use workflow::{Documents, Trusted};
 
 /// Largest metadata files that are read, bytes.
@@ -118,7 +118,7 @@ impl Trust {
     /// # Errors
     /// [`TrustError::Root`] and [`TrustError::Io`] if the trusted state cannot be read.
     pub fn texts(&self) -> Result<Vec<(String, String)>, TrustError> {
-        let trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &self.state.kept()?.newest);
+        let trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &self.state.stored()?.newest);
         let texts = trusted.texts();
         let below = [("timestamp", texts.timestamp), ("snapshot", texts.snapshot), ("targets", texts.targets)];
         let below = below.into_iter().filter_map(|(role, text)| Some((role.to_owned(), text?)));
@@ -128,8 +128,8 @@ impl Trust {
 
     fn verified(&self) -> Option<(Document<Root>, Documents)> {
         let root = self.state.root(&self.shipped_root).ok()?;
-        let kept = self.state.kept().ok()?;
-        let texts = kept.whole();
+        let stored = self.state.stored().ok()?;
+        let texts = stored.whole();
         let mut documents = Trusted::remember(root.clone(), texts).documents()?;
         let wanted = patches::wanted(&documents.targets.signed, &documents.snapshot.signed);
         let patches = wanted.zip(texts.patches.as_ref()).and_then(|(wanted, text)| {
@@ -169,7 +169,7 @@ impl Trust {
             .and_then(|documents| documents.check(&loaded.trusted.root.signed, now, freshness).map(|()| documents));
         match checked {
             Ok(documents) => {
-                self.state.save(&loaded.trusted.root, &Kept::of(&loaded.trusted, &loaded.texts))?;
+                self.state.save(&loaded.trusted.root, &StoredMetadata::of(&loaded.trusted, &loaded.texts))?;
                 let repository = Repository::new(&loaded.trusted.root.signed, &documents);
                 Ok(Judged { repository, older: false, genuine: true })
             }

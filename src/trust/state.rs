@@ -39,7 +39,7 @@ pub(super) struct Texts {
 
 /// All that is remembered below the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct StoredMetadata {
     /// The newest document of each role.
     #[serde(flatten)]
     pub(super) newest: Texts,
@@ -48,7 +48,7 @@ pub(super) struct Kept {
     pub(super) whole: Option<Texts>,
 }
 
-impl Kept {
+impl StoredMetadata {
     /// The texts that fit together, as far as it is known.
     pub(super) fn whole(&self) -> &Texts {
         self.whole.as_ref().unwrap_or(&self.newest)
@@ -97,11 +97,11 @@ impl State {
     }
 
     /// What is remembered, unverified; nothing if it is damaged.
-    pub(super) fn kept(&self) -> Result<Kept, TrustError> {
+    pub(super) fn stored(&self) -> Result<StoredMetadata, TrustError> {
         let path = self.folder.join(METADATA);
         let bytes = match look::read(&path, look::LARGE) {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Kept::default()),
+            Ok(None) => return Ok(StoredMetadata::default()),
             // Not "nothing": a passing fault of the disk must not undo what was seen.
             Err(source) => return Err(TrustError::Io { path, source }),
         };
@@ -110,10 +110,10 @@ impl State {
     }
 
     /// Remembers, if it is not what is there.
-    pub(super) fn save(&self, root: &Document<Root>, kept: &Kept) -> Result<(), TrustError> {
+    pub(super) fn save(&self, root: &Document<Root>, stored: &StoredMetadata) -> Result<(), TrustError> {
         // The root last: a kill between the two leaves documents that the next load takes for signed with replaced keys and
         // drops. The other order could leave fast-forwarded documents under the root that was made to get rid of them.
-        let json = serde_json::to_vec(kept).map_err(|error| self.failed(METADATA, error.into()))?;
+        let json = serde_json::to_vec(stored).map_err(|error| self.failed(METADATA, error.into()))?;
         self.write(METADATA, &json)?;
         self.write(ROOT, root.text.as_bytes())
     }

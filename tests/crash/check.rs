@@ -97,8 +97,8 @@ pub fn try_stop(stage: &Stage, scene: &Scene, reference: &Reference, number: usi
     if reported.is_empty() || goes_along && !reported.contains(later) {
         return say(format!("after {version} was worked in the next start says {reported:?}\n{again}"));
     }
-    let is_kept = Command::new("grep").args(["-rqF", later]).arg(&home).status().unwrap().success();
-    if !is_kept {
+    let is_retained = Command::new("grep").args(["-rqF", later]).arg(&home).status().unwrap().success();
+    if !is_retained {
         return say(format!("what was written in {version} is gone"));
     }
     let _ = fs::remove_dir_all(&home);

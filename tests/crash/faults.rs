@@ -126,13 +126,13 @@ fn after_a_rollback_both_copies_of_what_was_edited_are_there() {
     assert!(stage.start(&home).0.contains("document of one"));
     let found: Vec<_> = fs::read_dir(home.join("snapshots")).unwrap().flatten().map(|entry| entry.path()).collect();
     assert_eq!(found.len(), 1);
-    let kept = found[0].join("files/data");
-    assert_eq!(fs::read_to_string(kept.join("document")).unwrap(), "document of two\n");
-    assert_eq!(fs::metadata(kept.join("document")).unwrap().permissions().mode() & 0o777, 0o600);
+    let retained = found[0].join("files/data");
+    assert_eq!(fs::read_to_string(retained.join("document")).unwrap(), "document of two\n");
+    assert_eq!(fs::metadata(retained.join("document")).unwrap().permissions().mode() & 0o777, 0o600);
     // Also when that version goes.
     assert_eq!(stage.say(&home, "plain", &["remove", "2.0.0"]).code, 0);
-    assert_eq!(fs::read_to_string(kept.join("document")).unwrap(), "document of two\n");
-    assert_eq!(fs::read_to_string(kept.join("notes/笔 记.txt")).unwrap(), "note of two\n");
+    assert_eq!(fs::read_to_string(retained.join("document")).unwrap(), "document of two\n");
+    assert_eq!(fs::read_to_string(retained.join("notes/笔 记.txt")).unwrap(), "note of two\n");
 }
 
 #[test]

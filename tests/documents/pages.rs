@@ -136,8 +136,8 @@ fn is_elsewhere(link: &str) -> bool {
 
 /// The anchor that a heading gets where Markdown is shown: letters, digits, `-` and `_`; blanks become `-`.
 fn slug(heading: &str) -> String {
-    let kept = heading.to_lowercase();
-    kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+    let retained = heading.to_lowercase();
+    retained.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]

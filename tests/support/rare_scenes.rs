@@ -122,7 +122,7 @@ fn offered(language: Language, count: usize) -> Event {
 fn without_files() -> Event {
     let mut versions = installed();
     versions.iter_mut().for_each(|version| version.holds_files = false);
-    Event::Installed { versions, kept: Vec::new() }
+    Event::Installed { versions, retained: Vec::new() }
 }
 
 /// The events of a scene after those of an offer; `None` if it is not one of these.
@@ -171,7 +171,7 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         "rolling-back-plain" => vec![without_files(), phase(Phase::RollingBack)],
         "rolled-back-plain" => {
             let (from, to) = (Version::new(1, 8, 5), Version::new(1, 8, 4));
-            vec![without_files(), phase(Phase::RolledBack { from, to, kept: folder("1.8.5"), files: FilesHeld::default() })]
+            vec![without_files(), phase(Phase::RolledBack { from, to, retained: folder("1.8.5"), files: FilesHeld::default() })]
         }
         "repairing" => vec![phase(Phase::Repairing { version: Version::new(1, 8, 5) })],
         "repaired-whole" => repaired(&|_| ()),

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)] // of texts that stand here
 
 use kuzflow::engine::protocol::{
-    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, KeptFiles, NoUpdate, NodeFault, NodeProgress,
-    NodeState, Phase, Problem, ProblemKind, Progress, SwapBlocker,
+    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState,
+    Phase, Problem, ProblemKind, Progress, RetainedFiles, SwapBlocker,
 };
 use kuzflow::gui::ViewState;
 use kuzflow::gui::texts::Language;
@@ -154,8 +154,8 @@ pub fn installed() -> Vec<InstalledVersion> {
         version("1.8.4", 239_100_000, "2026-03-17T08:00:00Z", false),
         version("1.8.0", 231_500_000, "2025-11-02T08:00:00Z", false),
     ];
-    for (version, kept) in versions.iter_mut().skip(1).zip(kept()) {
-        version.left = Some(kept.left);
+    for (version, retained) in versions.iter_mut().skip(1).zip(retained()) {
+        version.left = Some(retained.left);
     }
     versions
 }
@@ -165,13 +165,13 @@ fn folder(version: &str) -> std::path::PathBuf {
 }
 
 /// The user's files of the versions that were left.
-pub fn kept() -> Vec<KeptFiles> {
-    let kept = |version: &str, left: &str| KeptFiles {
+pub fn retained() -> Vec<RetainedFiles> {
+    let retained = |version: &str, left: &str| RetainedFiles {
         version: version.parse().unwrap(),
         left: left.parse().unwrap(),
         folder: folder(version),
     };
-    vec![kept("1.8.4", "2026-09-03T08:02:00Z"), kept("1.8.0", "2026-03-17T08:01:00Z")]
+    vec![retained("1.8.4", "2026-09-03T08:02:00Z"), retained("1.8.0", "2026-03-17T08:01:00Z")]
 }
 
 /// Every badge and every button: the newest did not start, the active one is pinned, the oldest is too many.
@@ -186,8 +186,9 @@ fn every_kind() -> Event {
     let failed =
         InstalledVersion { id, installed, active, running, pinned, failed: true, folder: folder("1.8.6"), ..versions[0].clone() };
     versions.insert(0, failed);
-    let own = KeptFiles { version: Version::new(1, 8, 6), left: "2026-11-21T19:44:00Z".parse().unwrap(), folder: own_folder() };
-    Event::Installed { versions, kept: std::iter::once(own).chain(kept()).collect() }
+    let own =
+        RetainedFiles { version: Version::new(1, 8, 6), left: "2026-11-21T19:44:00Z".parse().unwrap(), folder: own_folder() };
+    Event::Installed { versions, retained: std::iter::once(own).chain(retained()).collect() }
 }
 
 fn own_folder() -> std::path::PathBuf {
@@ -212,7 +213,7 @@ pub fn notices(name: &str) -> Vec<Notice> {
     let when = "2026-11-21T19:44:00Z".parse().unwrap();
     let (from, to) = (Version::new(1, 8, 6), Version::new(1, 8, 5));
     let back =
-        |failure| Incident::RolledBack { from: from.clone(), to: to.clone(), failure, kept: own_folder(), holds_files: true };
+        |failure| Incident::RolledBack { from: from.clone(), to: to.clone(), failure, retained: own_folder(), holds_files: true };
     let conflicts = |count| {
         let names = ["settings", "shortcuts", "colours", "predefined-classes", "recent-folders"];
         let conflict = |index: usize| {
@@ -397,7 +398,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         phase(Phase::Offered { offer: Box::new(offer) })
     };
     let current = Some(Version::new(1, 8, 5));
-    let known = || vec![Event::Installed { versions: installed(), kept: kept() }, disk_use(748_600_000)];
+    let known = || vec![Event::Installed { versions: installed(), retained: retained() }, disk_use(748_600_000)];
     if name.starts_with("told-") || name == "told" {
         let besides = (name == "told-beside").then(|| events("offer", language).into_iter().chain(incidents("told")));
         return besides.map_or_else(known, Iterator::collect);
@@ -494,7 +495,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "rolling-back" => vec![phase(Phase::RollingBack)],
         "rolled-back" => {
             let to = Version::new(1, 8, 4);
-            vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, kept: folder("1.8.5"), files: FilesHeld { of_left: true, of_active: true } })]
+            vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, retained: folder("1.8.5"), files: FilesHeld { of_left: true, of_active: true } })]
         }
         "launched-told" => incidents("told-conflicts").chain([phase(Phase::Launched { version })]).collect(),
         "long-offer" => vec![offered(|offer| {

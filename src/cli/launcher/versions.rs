@@ -17,7 +17,7 @@ impl Session<'_> {
     pub(super) fn list(&self) -> Result<Ending, StoreError> {
         let context = self.context();
         let versions = driver::installed(&context)?;
-        let (kept, disk_use) = (driver::kept(&context), driver::disk_use(&context));
+        let (retained, disk_use) = (driver::retained(&context), driver::disk_use(&context));
         let (texts, zone) = (&self.output.texts, jiff::tz::TimeZone::system());
         for version in &versions {
             let mark = if version.active { "*" } else { " " };
@@ -50,7 +50,8 @@ impl Session<'_> {
                 .say(&texts.with("versions-set-aside", &arguments.each_ref().map(|(name, value)| (*name, value.as_str()))));
         }
         let aside: Vec<_> = aside.iter().map(|folder| folder.to_string_lossy()).collect();
-        let result = json!({ "status": "done", "versions": versions, "kept": kept, "disk_use": disk_use, "set_aside": aside });
+        let result =
+            json!({ "status": "done", "versions": versions, "kept": retained, "disk_use": disk_use, "set_aside": aside });
         self.output.result(result);
         Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
     }

@@ -178,8 +178,8 @@ impl Mixture {
         let newest = self.newest;
         let last = |bytes: u32| (newest & ((1 << (8 * bytes)) - 1)) as u32;
         let long = |bytes: u32| {
-            let kept = newest & ((1 << (8 * bytes)) - 1);
-            hash(kept as u32, (kept >> 32) as u32 + 1)
+            let retained = newest & ((1 << (8 * bytes)) - 1);
+            hash(retained as u32, (retained >> 32) as u32 + 1)
         };
         let front = self.predictions[1].expected.map_or(256, u32::from);
         let back = self.predictions[2].expected.map_or(256, u32::from);

@@ -387,19 +387,19 @@ impl Makers<'_> {
 fn proved(path: &RelativePath, digest: &Digest, file: File, in_memory: bool) -> Result<Box<dyn ReadAt>, Failed> {
     let unreadable = |source| Failed::File { action: "read", path: PathBuf::from(path.as_str()), source };
     let file = FileBytes::new(file).map_err(unreadable)?;
-    let (mut hasher, mut kept, mut at) = (Hasher::default(), Vec::new(), 0);
+    let (mut hasher, mut retained, mut at) = (Hasher::default(), Vec::new(), 0);
     let mut block = vec![0; BLOCK];
     while at < file.len() {
         let count = block.len().min(usize::try_from(file.len() - at).unwrap_or(usize::MAX));
         file.read_at(at, &mut block[..count]).map_err(unreadable)?;
         hasher.update(&block[..count]);
         if in_memory {
-            kept.extend_from_slice(&block[..count]);
+            retained.extend_from_slice(&block[..count]);
         }
         at += count as u64;
     }
     if hasher.finish() != *digest {
         return Err(Failed::WrongBase { path: path.clone() });
     }
-    Ok(if in_memory { Box::new(kept) } else { Box::new(file) })
+    Ok(if in_memory { Box::new(retained) } else { Box::new(file) })
 }

@@ -90,7 +90,7 @@ pub struct RolledBackTo {
     /// The version that is active now.
     pub to: Version,
     /// Where the user's files of the version that was left are kept.
-    pub kept: PathBuf,
+    pub retained: PathBuf,
     /// Which of the two have files of the user.
     pub files: FilesHeld,
     /// Whether the app was started.

@@ -349,9 +349,9 @@ impl Dialog {
                 self.waiting(ui)
             }
             Phase::Closing { version, back, wait } => self.closing(ui, version.as_ref(), back, wait),
-            Phase::RolledBack { from, kept, files, .. } => {
+            Phase::RolledBack { from, retained, files, .. } => {
                 if files.of_left {
-                    self.rolled_back(ui, &from, &kept);
+                    self.rolled_back(ui, &from, &retained);
                 }
             }
             Phase::Downloading { .. } | Phase::Paused { .. } | Phase::Installing { .. } => self.download(ui),

@@ -113,12 +113,12 @@ impl Dialog {
             ui.add_space(PAUSE);
             self.particular(ui, "told-next", &self.texts.with("told-next-text", &[("version", &failed.to_string())]));
         }
-        if let Incident::RolledBack { from, kept, holds_files: true, .. } = &notice.what {
+        if let Incident::RolledBack { from, retained, holds_files: true, .. } = &notice.what {
             ui.add_space(PAUSE);
             widgets::card_title(ui, &self.texts.with("told-kept", &[("version", &from.to_string())]));
             ui.add(egui::Label::new(self.texts.get("told-kept-text")).wrap());
-            if self.place(ui, kept) {
-                self.open_folder(kept);
+            if self.place(ui, retained) {
+                self.open_folder(retained);
             }
         }
     }

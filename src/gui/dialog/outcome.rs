@@ -48,15 +48,15 @@ impl Dialog {
     }
 
     /// Where what was done since is kept.
-    pub(super) fn rolled_back(&mut self, ui: &mut Ui, from: &Version, kept: &Path) {
+    pub(super) fn rolled_back(&mut self, ui: &mut Ui, from: &Version, retained: &Path) {
         let text = self.texts.with("rolled-back-kept-here", &[("version", &from.to_string())]);
         let opened = widgets::card(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             ui.label(text);
-            self.place(ui, kept)
+            self.place(ui, retained)
         });
         if opened {
-            self.open_folder(kept);
+            self.open_folder(retained);
         }
     }
 

@@ -4,7 +4,7 @@ use egui::{RichText, Ui};
 
 use super::Dialog;
 use super::question::Question;
-use crate::engine::protocol::{Command, InstalledVersion, KeptFiles};
+use crate::engine::protocol::{Command, InstalledVersion, RetainedFiles};
 use crate::gui::texts::Texts;
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::ViewState;
@@ -31,8 +31,8 @@ impl Dialog {
             ui.push_id(&version.folder, |ui| widgets::card(ui, |ui| self.version(ui, &version)));
         }
         self.surplus(ui);
-        if !self.view.kept.is_empty() {
-            widgets::card(ui, |ui| self.kept(ui));
+        if !self.view.retained.is_empty() {
+            widgets::card(ui, |ui| self.retained(ui));
         }
         if let Some(on) = self.view.sharing {
             widgets::card(ui, |ui| self.sharing(ui, on));
@@ -139,26 +139,26 @@ impl Dialog {
     }
 
     /// What is kept of the user's files.
-    fn kept(&mut self, ui: &mut Ui) {
+    fn retained(&mut self, ui: &mut Ui) {
         let colours = Palette::of(ui);
         ui.spacing_mut().item_spacing.y = 2.0;
         widgets::card_title(ui, &self.texts.get("kept-title"));
         ui.add(egui::Label::new(RichText::new(self.texts.get("kept-text")).size(12.5).color(colours.muted)).wrap());
-        for kept in self.view.kept.clone() {
+        for retained in self.view.retained.clone() {
             ui.add_space(8.0);
-            if self.kept_files(ui, &kept) {
-                self.open_folder(&kept.folder);
+            if self.retained_files(ui, &retained) {
+                self.open_folder(&retained.folder);
             }
         }
     }
 
-    fn kept_files(&self, ui: &mut Ui, kept: &KeptFiles) -> bool {
+    fn retained_files(&self, ui: &mut Ui, retained: &RetainedFiles) -> bool {
         let colours = Palette::of(ui);
-        let name = self.texts.with("kept-of", &[("version", &kept.version.to_string())]);
-        let mut facts = self.texts.moment(kept.left, &self.options.zone);
+        let name = self.texts.with("kept-of", &[("version", &retained.version.to_string())]);
+        let mut facts = self.texts.moment(retained.left, &self.options.zone);
         // Where they lie in the version's folder their size is part of the version's.
-        let own = self.view.installed.iter().all(|version| version.folder != kept.folder);
-        if let Some(bytes) = self.view.disk_use.as_ref().and_then(|disk_use| disk_use.of(&kept.folder)).filter(|_| own) {
+        let own = self.view.installed.iter().all(|version| version.folder != retained.folder);
+        if let Some(bytes) = self.view.disk_use.as_ref().and_then(|disk_use| disk_use.of(&retained.folder)).filter(|_| own) {
             facts.push_str(&format!(" • {}", self.texts.size(bytes)));
         }
         let lines = |ui: &mut Ui| {

@@ -252,8 +252,8 @@ mod tests {
         for covered in ["x.log", "deep/er/x.log", "docs/a.md", "build", "src/build", "top", "abc"] {
             assert!(skip.covers(covered), "{covered}");
         }
-        for kept in ["x.logs", "docs/deep/a.md", "other/docs/a.md", "sub/top", "ac", "builds"] {
-            assert!(!skip.covers(kept), "{kept}");
+        for retained in ["x.logs", "docs/deep/a.md", "other/docs/a.md", "sub/top", "ac", "builds"] {
+            assert!(!skip.covers(retained), "{retained}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::BuildError;
 use crate::host;
 
 /// So much of what a program said is kept, in characters: its end, where the reason stands.
-const KEPT: usize = 4000;
+const MAX_OUTPUT: usize = 4000;
 
 /// A command in a named language, for programs whose words or order follow the locale.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
@@ -46,7 +46,7 @@ pub fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<Vec<u8>, B
     }
     let text = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].join("\n");
     let text = text.trim();
-    let skipped = text.chars().count().saturating_sub(KEPT);
+    let skipped = text.chars().count().saturating_sub(MAX_OUTPUT);
     Err(BuildError::Tool {
         what: what.to_owned(),
         status: output.status.to_string(),

@@ -20,7 +20,7 @@ const MOST_PACKS: usize = 256;
 /// The same for their bytes together.
 const MOST_BYTES: u64 = 4 << 30;
 /// So much of the disk stays free: signatures must have room whatever is asked for.
-pub(super) const KEPT_FREE: u64 = 512 << 20;
+pub(super) const RESERVED_FREE: u64 = 512 << 20;
 /// New packs that one address may have made in a time.
 const OF_ONE_ADDRESS: u32 = 6;
 /// That time.
@@ -41,7 +41,7 @@ pub(super) enum Denied {
     #[error("{MOST_PACKS} packs or {MOST_BYTES} bytes of packs are published; `kuzflow patch` makes more")]
     Enough,
     /// The disk is nearly full.
-    #[error("less than {KEPT_FREE} bytes of the disk are free")]
+    #[error("less than {RESERVED_FREE} bytes of the disk are free")]
     DiskFull,
     /// One address asks for many.
     #[error("one address has asked for {OF_ONE_ADDRESS} packs within an hour")]

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::allowance::{Denied, KEPT_FREE, worthwhile};
+use super::allowance::{Denied, RESERVED_FREE, worthwhile};
 use super::chain::cheapest;
 use super::fingerprint::{self, Files};
 use super::id::PatchId;
@@ -210,7 +210,7 @@ fn ask_for_pack(
     let allowed = || {
         let packs: Vec<&SignedPatch> = catalogue.usable_patches().collect();
         worthwhile(current, to, &catalogue.releases, &packs)?;
-        if fs4::available_space(shared.repository.root()).is_ok_and(|free| free < KEPT_FREE) {
+        if fs4::available_space(shared.repository.root()).is_ok_and(|free| free < RESERVED_FREE) {
             return Err(Denied::DiskFull);
         }
         origin.map_or(Ok(()), |origin| service.askers.one_more(origin, Instant::now()))

@@ -27,10 +27,10 @@ const UNINSTALLING: &str = "uninstalling-";
 /// Beginning of the name of what a new installation has taken over.
 const TAKEN_OVER: &str = "taken-over-";
 /// What a version holds of the user's.
-const KEPT: [&str; 3] = ["config", "data", "logs"];
+const RETAINED_FOLDERS: [&str; 3] = ["config", "data", "logs"];
 const NOTE: &str = "kept.json";
 
-/// `kept.json`.
+/// `retained.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     /// The folder of the version that was active.
@@ -58,7 +58,7 @@ pub fn put_away(home: &Home, now: jiff::Timestamp, _lock: &HomeLock) -> Result<(
 /// [`StoreError::Io`]; a repeated call goes on there.
 pub fn settle(home: &Home, keep: bool, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
     let active = home.named()?.map(|active| active.container.to_string());
-    let mut kept = Vec::new();
+    let mut retained = Vec::new();
     for (place, time) in named(home.root(), UNINSTALLING)? {
         let folder = home.user_data().join(&time);
         if keep {
@@ -73,12 +73,12 @@ pub fn settle(home: &Home, keep: bool, _lock: &HomeLock) -> Result<Vec<PathBuf>,
                     replace_json(&folder.join(NOTE), &Note { active: active.clone() })?;
                 }
                 durable::sync_tree(&folder).map_err(StoreError::io("make durable", &folder))?;
-                kept.push(folder);
+                retained.push(folder);
             }
         }
         remove_tree(&place)?;
     }
-    Ok(kept)
+    Ok(retained)
 }
 
 /// The user's files of one version, moved; whether there were any.
@@ -87,7 +87,7 @@ fn keep_version(version: &Path, folder: &Path) -> Result<bool, StoreError> {
     let to = folder.join(name);
     // The manifest first: files without it would count as the user's own, all of them.
     let (mut availability, mut moved) = (Vec::new(), false);
-    for part in KEPT {
+    for part in RETAINED_FOLDERS {
         if has_files(&version.join(part))? {
             availability.push(part);
         }
@@ -150,11 +150,11 @@ pub fn taken_over(home: &Home) {
 
 /// The kept folder of the version that was used last.
 fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
-    let mut kept = named(&home.user_data(), "")?;
-    kept.retain(|(_, time)| !time.starts_with(TAKEN_OVER));
+    let mut retained = named(&home.user_data(), "")?;
+    retained.retain(|(_, time)| !time.starts_with(TAKEN_OVER));
     // Times are written so that their order is that of the letters.
-    kept.sort_by(|a, b| b.1.cmp(&a.1));
-    for (folder, _) in kept {
+    retained.sort_by(|a, b| b.1.cmp(&a.1));
+    for (folder, _) in retained {
         let note: Option<Note> = match read_json(&folder.join(NOTE)) {
             Err(StoreError::Damaged { .. }) => None,
             read => read?,
@@ -219,12 +219,12 @@ mod tests {
         let fixture = used();
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
         assert!(fixture.home.active().is_err(), "in one step nothing is installed any more");
-        let kept = settle(&fixture.home, true, &fixture.lock).unwrap();
-        assert_eq!(kept, [fixture.home.user_data().join("2026-03-01T12-00-00Z")]);
-        let read = |path: &str| fs::read_to_string(kept[0].join(path)).unwrap();
+        let retained = settle(&fixture.home, true, &fixture.lock).unwrap();
+        assert_eq!(retained, [fixture.home.user_data().join("2026-03-01T12-00-00Z")]);
+        let read = |path: &str| fs::read_to_string(retained[0].join(path)).unwrap();
         assert_eq!(read("sample_2.0.0_Linux_x86_64/data/图/mine.txt"), "the user's");
         assert_eq!(read("sample_1.0.0_Linux_x86_64/data/old.txt"), "of the old version");
-        assert!(!kept[0].join("sample_2.0.0_Linux_x86_64/runtime").exists());
+        assert!(!retained[0].join("sample_2.0.0_Linux_x86_64/runtime").exists());
         assert!(settle(&fixture.home, true, &fixture.lock).unwrap().is_empty());
 
         fixture.home.create().unwrap();
@@ -247,8 +247,8 @@ mod tests {
         move_if_there(&place.join(MANIFEST_PATH), &to.join(MANIFEST_PATH)).unwrap();
         move_if_there(&place.join("data"), &to.join("data")).unwrap();
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
-        let kept = settle(&fixture.home, true, &fixture.lock).unwrap();
-        assert_eq!(kept.len(), 1);
+        let retained = settle(&fixture.home, true, &fixture.lock).unwrap();
+        assert_eq!(retained.len(), 1);
         assert!(to.join("config/own").is_file() && to.join("data/图/mine.txt").is_file() && to.join(MANIFEST_PATH).is_file());
         assert!(last_used(&fixture.home).unwrap().unwrap().ends_with("sample_2.0.0_Linux_x86_64"));
     }
