@@ -11,11 +11,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use url::{Host, Url};
 
 use super::job::{Control, FetchEvent, Job, Progress, RunState, Summary};
-use super::lane::{Begun, Handle, Lane, Report, Shared};
 use super::memory::{Measured, NodeMemory};
 use super::partial::{Journal, Partial};
 use super::peer_source::{Availability, PeerEvent, PeerSource};
-use super::scheduler::{Effect, Input, LaneId, Limits, Prior, Request, Scheduler};
+use super::range_request::{Begun, Handle, RangeRequest, Report, Shared};
+use super::scheduler::{Effect, Input, Limits, Prior, Request, RequestId, Scheduler};
 use super::throttle::Throttle;
 use super::{Client, FetchError};
 use crate::model::transfer::{NodeFault, NodeProgress, NodeState, PEER_ID_PREFIX, PEER_REGION};
@@ -75,7 +75,7 @@ pub async fn download_among(
     let mut driver = Driver::new(client.clone(), job, addresses, partial, &memory, control, events, peer_source)?;
     let result = driver.run().await;
     driver.tell(false);
-    driver.lanes.shutdown().await;
+    driver.range_requests.shutdown().await;
     let Driver { journal, job, scheduler, shared, .. } = driver;
     // What a cap of the user's has slowed is no rate of the nodes.
     let measured = !shared.throttle.has_slowed();
@@ -109,9 +109,9 @@ struct Driver {
     scheduler: Scheduler,
     shared: Arc<Shared>,
     journal: Journal,
-    lanes: JoinSet<()>,
+    range_requests: JoinSet<()>,
     /// With the bytes that were counted, received and passed over.
-    handles: HashMap<LaneId, (Arc<Handle>, [u64; 2])>,
+    handles: HashMap<RequestId, (Arc<Handle>, [u64; 2])>,
     begun: HashMap<u32, Begun>,
     /// Verified pieces.
     held: PieceSet,
@@ -161,10 +161,10 @@ impl Driver {
         };
         let priors: Vec<Option<Prior>> = job.nodes.iter().map(prior).collect();
         let room = BUFFERS / u64::from(job.pieces.piece_size).max(1) / job.nodes.len() as u64;
-        let most_lanes = job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
+        let max_requests = job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
         let limits = Limits {
-            first_lanes: job.connections.0.clamp(1, most_lanes),
-            most_lanes,
+            first_requests: job.connections.0.clamp(1, max_requests),
+            max_requests,
             patience: job.patience,
             seed: fastrand::u64(..),
             instance: peer_source.as_ref().map_or(0, |peer_source| peer_source.instance),
@@ -201,7 +201,7 @@ impl Driver {
             scheduler,
             shared,
             journal,
-            lanes: JoinSet::new(),
+            range_requests: JoinSet::new(),
             handles: HashMap::new(),
             begun: HashMap::new(),
             held: held_set,
@@ -258,7 +258,7 @@ impl Driver {
                     }
                 }
                 changed = self.control.changed(), if controlled => controlled = changed.is_ok(),
-                Some(ended) = self.lanes.join_next() => if let Err(error) = ended && error.is_panic() {
+                Some(ended) = self.range_requests.join_next() => if let Err(error) = ended && error.is_panic() {
                     return Err(FetchError::Task(error.to_string()));
                 },
             }
@@ -343,13 +343,13 @@ impl Driver {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::Answered { lane, seconds } => self.step(Input::Answered { lane, seconds }),
+            Report::Answered { range_request, seconds } => self.step(Input::Answered { range_request, seconds }),
             Report::Verified { piece, node } => self.step(Input::Verified { piece, node }),
             Report::Wrong { piece, nodes } => self.step(Input::Wrong { piece, nodes }),
-            Report::Ended { lane, mut position, fault, begun } => {
+            Report::Ended { range_request, mut position, fault, begun } => {
                 // Whoever takes over a run should know how far it is by now.
                 self.count();
-                self.handles.remove(&lane);
+                self.handles.remove(&range_request);
                 if let Some(begun) = begun {
                     if self.begun.len() < MOST_BEGUN {
                         self.begun.insert(begun.piece, begun);
@@ -357,7 +357,7 @@ impl Driver {
                         position = self.job.pieces.span(begun.piece).start;
                     }
                 }
-                self.step(Input::Ended { lane, position, fault });
+                self.step(Input::Ended { range_request, position, fault });
             }
             Report::Broken(error) => self.outcome = Some(Err(error)),
         }
@@ -366,20 +366,20 @@ impl Driver {
     /// Reads the lanes' counters.
     fn count(&mut self) {
         let mut arrived = Vec::new();
-        for (lane, (handle, seen)) in &mut self.handles {
+        for (range_request, (handle, seen)) in &mut self.handles {
             let now = [&handle.received, &handle.passed_over].map(|counter| counter.load(Ordering::Relaxed));
             if now != *seen {
-                arrived.push((*lane, now[0] - seen[0], now[1] - seen[1]));
+                arrived.push((*range_request, now[0] - seen[0], now[1] - seen[1]));
                 *seen = now;
             }
         }
-        for (lane, received, passed_over) in arrived {
+        for (range_request, received, passed_over) in arrived {
             self.received += received;
             if passed_over > 0 {
-                self.step(Input::PassedOver { lane, bytes: passed_over });
+                self.step(Input::PassedOver { range_request, bytes: passed_over });
             }
             if received > 0 {
-                self.step(Input::Received { lane, bytes: received });
+                self.step(Input::Received { range_request, bytes: received });
             }
         }
     }
@@ -406,13 +406,13 @@ impl Driver {
         for effect in self.scheduler.step(self.started.elapsed(), input) {
             match effect {
                 Effect::Request(request) => self.request(request),
-                Effect::Shorten { lane, end } => {
-                    if let Some((handle, _)) = self.handles.get(&lane) {
+                Effect::Shorten { range_request, end } => {
+                    if let Some((handle, _)) = self.handles.get(&range_request) {
                         handle.end.store(end, Ordering::Relaxed);
                     }
                 }
-                Effect::Cancel { lane } => {
-                    if let Some((handle, _)) = self.handles.get(&lane) {
+                Effect::Cancel { range_request } => {
+                    if let Some((handle, _)) = self.handles.get(&range_request) {
                         handle.cancel.notify_one();
                     }
                 }
@@ -458,8 +458,8 @@ impl Driver {
             passed_over: AtomicU64::new(0),
             cancel: Notify::new(),
         });
-        let lane = Lane {
-            id: request.lane,
+        let range_request = RangeRequest {
+            id: request.range_request,
             node: request.node,
             url,
             bytes: first..request.bytes.end,
@@ -471,8 +471,8 @@ impl Driver {
             handle: Arc::clone(&handle),
             shared: Arc::clone(&self.shared),
         };
-        self.handles.insert(request.lane, (handle, [0; 2]));
-        self.lanes.spawn(lane.run());
+        self.handles.insert(request.range_request, (handle, [0; 2]));
+        self.range_requests.spawn(range_request.run());
     }
 
     fn progress(&mut self) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::node::{Node, Standing};
-use super::{Effect, Lane, LaneId, NodeIndex, Request, Scheduler};
+use super::{Effect, NodeIndex, RangeRequest, Request, RequestId, Scheduler};
 
 /// A first run for a node whose rate is unknown, bytes: a smaller object is one request to the best node, and a slow node
 /// cannot hold much.
@@ -36,7 +36,7 @@ const STUCK_TIME: f64 = 2.0;
 impl Scheduler {
     /// Gives work to every node that has fewer lanes than it should: first one lane each, then two each, and so on.
     pub(super) fn fill(&mut self, now: f64, effects: &mut Vec<Effect>) {
-        let most = self.nodes.iter().map(Node::lanes).max().unwrap_or(0);
+        let most = self.nodes.iter().map(Node::range_requests).max().unwrap_or(0);
         let healthy = self.nodes[..self.internet].iter().any(|node| node.healthy(now));
         if !self.assignment.is_empty() {
             self.assignment.note_work(now, self.has_own_work());
@@ -47,7 +47,7 @@ impl Scheduler {
                 let node = &self.nodes[index];
                 if node.standing != Standing::Ready
                     || node.active != level
-                    || node.lanes() <= level
+                    || node.range_requests() <= level
                     || (node.sends_whole && healthy)
                 {
                     continue;
@@ -55,7 +55,7 @@ impl Scheduler {
                 if self.has_work(now, index) {
                     self.give_run(now, index, effects);
                 } else {
-                    self.take_over(now, index, effects);
+                    self.steal_tail(now, index, effects);
                 }
             }
         }
@@ -74,9 +74,9 @@ impl Scheduler {
         }
         let missing = self.work.missing_bytes() as f64;
         // How long it takes without one more lane: whoever is idle now does not count.
-        let without = if self.lanes.is_empty() { f64::INFINITY } else { missing / busy };
+        let without = if self.range_requests.is_empty() { f64::INFINITY } else { missing / busy };
         let node = &mut self.nodes[index];
-        let rate = node.lane_rate(now);
+        let rate = node.request_rate(now);
         if node.on_trial() && without < TRIAL {
             return;
         }
@@ -92,9 +92,9 @@ impl Scheduler {
                 }
                 // A lane on trial must be gone soon after it has proved useless; of a node that is slow to answer, a run must be worth the wait.
                 let worth = WORTH_WAITING * node.latency();
-                let longest = if node.tries_more_lanes() { TRIAL_RUN } else { LONGEST_RUN.max(worth) };
+                let longest = if node.tries_more_requests() { TRIAL_RUN } else { LONGEST_RUN.max(worth) };
                 // Lanes that began together must not end together: one's gap is filled by the others only if they go on.
-                let spread = 0.35 + 0.25 * (self.next_lane as f64 * GOLDEN_RATIO).fract();
+                let spread = 0.35 + 0.25 * (self.next_request as f64 * GOLDEN_RATIO).fract();
                 rate * (left * spread).min(longest)
             }
         };
@@ -106,12 +106,12 @@ impl Scheduler {
     }
 
     /// The tail of the run that would end last, or its last piece once more, if that brings the end nearer.
-    fn take_over(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
+    fn steal_tail(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let on_trial = self.nodes[index].on_trial();
         let latency = self.nodes[index].latency();
-        let known = self.nodes[index].lane_rate(now);
-        let mut late: Vec<(f64, f64, LaneId)> = Vec::new();
-        let ids: Vec<LaneId> = self.lanes.keys().copied().collect();
+        let known = self.nodes[index].request_rate(now);
+        let mut late: Vec<(f64, f64, RequestId)> = Vec::new();
+        let ids: Vec<RequestId> = self.range_requests.keys().copied().collect();
         for id in ids {
             if let Some((bytes, rate)) = self.outstanding(now, id) {
                 late.push((bytes / rate.max(1.0), rate.max(1.0), id));
@@ -121,44 +121,44 @@ impl Scheduler {
         let arrivals = self.arrivals(&late);
         let size = self.work.piece_size();
         for (finish, victim_rate, id) in late {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let Some(range_request) = self.range_requests.get_mut(&id) else { continue };
             if on_trial && finish < TRIAL {
                 return;
             }
             let is_peer = index >= self.internet;
             // What a neighbour has is cheaper from there, for all, unless it is in trouble: slow by what was measured, or silent.
-            let measured = lane.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
+            let measured = range_request.meter.as_mut().is_some_and(|meter| meter.rate(now).is_some());
             let share = now * LATE_SHARE;
-            let troubled =
-                (measured && finish > share.clamp(LATE.0, LATE.1)) || now - lane.last > share.clamp(SILENT_PEER.0, SILENT_PEER.1);
-            if !is_peer && lane.node >= self.internet && !troubled {
+            let troubled = (measured && finish > share.clamp(LATE.0, LATE.1))
+                || now - range_request.last > share.clamp(SILENT_PEER.0, SILENT_PEER.1);
+            if !is_peer && range_request.node >= self.internet && !troubled {
                 continue;
             }
             let assignment = &self.assignment;
             let can = |pieces: Range<u32>| !is_peer || pieces.into_iter().all(|piece| assignment.holds(index, piece));
             // An unknown node is assumed to be no worse than the one it helps, or than a modest line.
             let rate = known.unwrap_or(victim_rate.max(ASSUMED_RATE)).max(1.0);
-            let current = self.work.piece_at(lane.position);
-            let tail = lane.run.end.saturating_sub(current + 1);
+            let current = self.work.piece_at(range_request.position);
+            let tail = range_request.run.end.saturating_sub(current + 1);
             let gain = |end: f64| end < finish * 0.9 - 0.05;
             if tail > 0 {
                 let share = (finish - latency).max(0.0) * victim_rate * rate / (victim_rate + rate);
                 let pieces = ((share / size) as u32).clamp(1, tail);
-                if can(lane.run.end - pieces..lane.run.end) && gain(latency + f64::from(pieces) * size / rate) {
-                    let end = lane.run.end - pieces;
-                    let run = end..lane.run.end;
-                    lane.run.end = end;
-                    effects.push(Effect::Shorten { lane: id, end });
+                if can(range_request.run.end - pieces..range_request.run.end) && gain(latency + f64::from(pieces) * size / rate) {
+                    let end = range_request.run.end - pieces;
+                    let run = end..range_request.run.end;
+                    range_request.run.end = end;
+                    effects.push(Effect::Shorten { range_request: id, end });
                     // The pieces change hands: nobody else can take them in between.
                     let start = self.work.bytes(&run).start;
                     return self.request(now, index, run, start, known, effects);
                 }
-            } else if current < lane.run.end && can(current..current + 1) {
+            } else if current < range_request.run.end && can(current..current + 1) {
                 // However many hold it already: what counts is when the first of them will have it. Lanes of one node end alike, so one
                 // helps another only where that is all but stuck.
-                let (arrival, own) = arrivals.get(&current).copied().unwrap_or((finish, lane.node));
+                let (arrival, own) = arrivals.get(&current).copied().unwrap_or((finish, range_request.node));
                 let mine = latency + size / rate;
-                let stuck = mine * STUCK < arrival && now - lane.asked > STUCK_TIME;
+                let stuck = mine * STUCK < arrival && now - range_request.asked > STUCK_TIME;
                 if mine * 1.5 >= arrival * 0.9 - 0.05 || (own == index && !stuck) {
                     continue;
                 }
@@ -178,13 +178,13 @@ impl Scheduler {
         assumed: Option<f64>,
         effects: &mut Vec<Effect>,
     ) {
-        let lane = self.next_lane;
-        self.next_lane += 1;
+        let range_request = self.next_request;
+        self.next_request += 1;
         let node = &mut self.nodes[index];
         node.began(now);
         let (answer_within, silence) = node.limits();
         let request = Request {
-            lane,
+            range_request,
             node: index,
             bytes: start..self.work.bytes(&run).end,
             pieces: run.clone(),
@@ -192,18 +192,18 @@ impl Scheduler {
             answer_within: Duration::from_secs_f64(answer_within),
             silence: Duration::from_secs_f64(silence),
         };
-        self.lanes.insert(lane, Lane::new(now, index, run, start, assumed));
+        self.range_requests.insert(range_request, RangeRequest::new(now, index, run, start, assumed));
         effects.push(Effect::Request(request));
     }
 
     /// Bytes a lane has still to receive, and its rate; `None` if it is ending anyway.
-    pub(super) fn outstanding(&mut self, now: f64, id: LaneId) -> Option<(f64, f64)> {
-        let lane = self.lanes.get_mut(&id).filter(|lane| !lane.cancelled)?;
-        let bytes = self.work.bytes(&lane.run).end.saturating_sub(lane.position) as f64;
-        let measured = lane.meter.as_mut().and_then(|meter| meter.rate(now));
+    pub(super) fn outstanding(&mut self, now: f64, id: RequestId) -> Option<(f64, f64)> {
+        let range_request = self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled)?;
+        let bytes = self.work.bytes(&range_request.run).end.saturating_sub(range_request.position) as f64;
+        let measured = range_request.meter.as_mut().and_then(|meter| meter.rate(now));
         // Not answered yet: what it was thought to get, less and less the longer it is silent.
-        let patience = 1.0 + ((now - lane.asked) / self.nodes[lane.node].latency().max(0.05) - 2.0).max(0.0);
-        let assumed = lane.assumed.unwrap_or(FIRST_RUN) / patience;
+        let patience = 1.0 + ((now - range_request.asked) / self.nodes[range_request.node].latency().max(0.05) - 2.0).max(0.0);
+        let assumed = range_request.assumed.unwrap_or(FIRST_RUN) / patience;
         (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
     }
 }

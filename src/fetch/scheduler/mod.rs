@@ -33,7 +33,7 @@ use peer_assignment::PeerAssignment;
 use work::Work;
 
 pub use peer_assignment::weight_of;
-pub use protocol::{Effect, Fault, Input, LaneId, Limits, NodeIndex, NodeView, Prior, Request};
+pub use protocol::{Effect, Fault, Input, Limits, NodeIndex, NodeView, Prior, Request, RequestId};
 
 /// Bytes a second of patience that count as progress: a drip of single bytes is none. Of little, a share of it is enough: a line that needs
 /// twenty times the patience for all of it may have it.
@@ -46,7 +46,7 @@ const PASSED_OVER: u64 = 4;
 const FRUITFUL: u64 = 4 << 10;
 /// Seconds of silence for which a node is named when its work had to be doubled.
 const SILENT: f64 = 1.5;
-struct Lane {
+struct RangeRequest {
     node: NodeIndex,
     /// First piece it was asked for, and the first one behind its (possibly shortened) run.
     run: Range<u32>,
@@ -63,7 +63,7 @@ struct Lane {
     looked: (f64, u64),
 }
 
-impl Lane {
+impl RangeRequest {
     fn new(now: f64, node: NodeIndex, run: Range<u32>, start: u64, assumed: Option<f64>) -> Self {
         let looked = (now, start);
         Self { node, run, start, position: start, asked: now, last: now, assumed, meter: None, cancelled: false, looked }
@@ -79,8 +79,8 @@ pub struct Scheduler {
     assignment: PeerAssignment,
     /// Indexes of `nodes`, the best first.
     order: Vec<NodeIndex>,
-    lanes: BTreeMap<LaneId, Lane>,
-    next_lane: LaneId,
+    range_requests: BTreeMap<RequestId, RangeRequest>,
+    next_request: RequestId,
     random: fastrand::Rng,
     patience: f64,
     last_progress: f64,
@@ -105,10 +105,10 @@ impl Scheduler {
             assignment: PeerAssignment::new(limits.instance, table.count(), u64::from(table.piece_size)),
             work: Work::new(table, held),
             internet: priors.len(),
-            nodes: priors.iter().map(|prior| Node::new(*prior, (limits.first_lanes, limits.most_lanes))).collect(),
+            nodes: priors.iter().map(|prior| Node::new(*prior, (limits.first_requests, limits.max_requests))).collect(),
             order,
-            lanes: BTreeMap::new(),
-            next_lane: 0,
+            range_requests: BTreeMap::new(),
+            next_request: 0,
             random: fastrand::Rng::with_seed(limits.seed),
             patience: limits.patience.as_secs_f64(),
             last_progress: 0.0,
@@ -125,12 +125,12 @@ impl Scheduler {
         let now = now.as_secs_f64();
         let mut effects = Vec::new();
         match input {
-            Input::Answered { lane, seconds } => self.answered(now, lane, seconds),
-            Input::Received { lane, bytes } => return self.received(now, lane, bytes),
-            Input::PassedOver { lane, bytes } => return self.passed_over(now, lane, bytes),
+            Input::Answered { range_request, seconds } => self.answered(now, range_request, seconds),
+            Input::Received { range_request, bytes } => return self.received(now, range_request, bytes),
+            Input::PassedOver { range_request, bytes } => return self.passed_over(now, range_request, bytes),
             Input::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
             Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
-            Input::Ended { lane, position, fault } => self.ended(now, lane, position, fault, &mut effects),
+            Input::Ended { range_request, position, fault } => self.ended(now, range_request, position, fault, &mut effects),
             Input::Tick { capped } => self.tick(now, capped, &mut effects),
             Input::Joined { instance } => self.joined(now, instance),
             Input::Updated { node, held, in_flight, takes_part, received } => {
@@ -140,8 +140,8 @@ impl Scheduler {
             Input::Left { node } => self.left(now, node, &mut effects),
             Input::Pause => {
                 self.paused = true;
-                let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
-                lanes.into_iter().for_each(|lane| self.cancel(lane, &mut effects));
+                let range_requests: Vec<RequestId> = self.range_requests.keys().copied().collect();
+                range_requests.into_iter().for_each(|range_request| self.cancel(range_request, &mut effects));
             }
             Input::Resume => {
                 self.paused = false;
@@ -175,10 +175,10 @@ impl Scheduler {
     /// Bytes of pieces that are not whole yet: they will count, most likely.
     pub fn in_flight_bytes(&self) -> u64 {
         let mut in_flight: BTreeMap<u32, u64> = BTreeMap::new();
-        for lane in self.lanes.values() {
-            let piece = self.work.piece_at(lane.position);
+        for range_request in self.range_requests.values() {
+            let piece = self.work.piece_at(range_request.position);
             if !self.work.is_done(piece) {
-                let came = lane.position - self.work.bytes(&(piece..piece + 1)).start.min(lane.position);
+                let came = range_request.position - self.work.bytes(&(piece..piece + 1)).start.min(range_request.position);
                 let most = in_flight.entry(piece).or_default();
                 *most = came.max(*most);
             }
@@ -187,37 +187,37 @@ impl Scheduler {
     }
 
     /// Requests in flight.
-    pub fn lanes(&self) -> usize {
-        self.lanes.len()
+    pub fn range_requests(&self) -> usize {
+        self.range_requests.len()
     }
 
-    fn answered(&mut self, now: f64, lane: LaneId, seconds: f64) {
-        if let Some(lane) = self.lanes.get_mut(&lane) {
-            lane.meter = Some(Meter::new(now));
-            lane.last = now;
-            self.nodes[lane.node].answered(now, seconds);
+    fn answered(&mut self, now: f64, range_request: RequestId, seconds: f64) {
+        if let Some(range_request) = self.range_requests.get_mut(&range_request) {
+            range_request.meter = Some(Meter::new(now));
+            range_request.last = now;
+            self.nodes[range_request.node].answered(now, seconds);
         }
     }
 
     // The most frequent input: it changes nothing that asks for an effect.
-    fn received(&mut self, now: f64, lane: LaneId, bytes: u64) -> Vec<Effect> {
-        if let Some(lane) = self.lanes.get_mut(&lane) {
-            lane.position += bytes;
-            if lane.meter.is_some() {
-                self.nodes[lane.node].waited(now - lane.last);
+    fn received(&mut self, now: f64, range_request: RequestId, bytes: u64) -> Vec<Effect> {
+        if let Some(range_request) = self.range_requests.get_mut(&range_request) {
+            range_request.position += bytes;
+            if range_request.meter.is_some() {
+                self.nodes[range_request.node].waited(now - range_request.last);
             }
-            lane.last = now;
-            lane.meter.get_or_insert_with(|| Meter::new(now)).add(now, bytes);
-            self.nodes[lane.node].received(now, bytes);
+            range_request.last = now;
+            range_request.meter.get_or_insert_with(|| Meter::new(now)).add(now, bytes);
+            self.nodes[range_request.node].received(now, bytes);
         }
         self.progressed(now, bytes);
         Vec::new()
     }
 
     // A node that sends whole objects only sends what is not wanted first.
-    fn passed_over(&mut self, now: f64, lane: LaneId, bytes: u64) -> Vec<Effect> {
-        if let Some(lane) = self.lanes.get_mut(&lane) {
-            lane.last = now;
+    fn passed_over(&mut self, now: f64, range_request: RequestId, bytes: u64) -> Vec<Effect> {
+        if let Some(range_request) = self.range_requests.get_mut(&range_request) {
+            range_request.last = now;
         }
         self.passed_over = self.passed_over.saturating_add(bytes);
         if self.passed_over <= self.work.length().saturating_mul(PASSED_OVER) {
@@ -246,18 +246,24 @@ impl Scheduler {
         }
         // Whoever has nothing else to do than this piece need not go on.
         let work = &self.work;
-        let idle = |lane: &Lane| {
-            lane.run.contains(&piece) && (work.piece_at(lane.position)..lane.run.end).all(|rest| work.is_done(rest))
+        let idle = |range_request: &RangeRequest| {
+            range_request.run.contains(&piece)
+                && (work.piece_at(range_request.position)..range_request.run.end).all(|rest| work.is_done(rest))
         };
-        let idle: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| idle(lane)).map(|(lane, _)| *lane).collect();
-        for lane in idle {
+        let idle: Vec<RequestId> = self
+            .range_requests
+            .iter()
+            .filter(|(_, range_request)| idle(range_request))
+            .map(|(range_request, _)| *range_request)
+            .collect();
+        for range_request in idle {
             // A lane that has just received its last byte ends by itself, and keeps its connection.
-            let Some(Lane { node, position, run, last, .. }) = self.lanes.get(&lane) else { continue };
+            let Some(RangeRequest { node, position, run, last, .. }) = self.range_requests.get(&range_request) else { continue };
             if self.work.piece_at(*position) >= run.end {
                 continue;
             }
             let (node, silent) = (*node, now - last);
-            self.cancel(lane, effects);
+            self.cancel(range_request, effects);
             if silent > SILENT {
                 let detail = format!("sent nothing for {silent:.1} s and was overtaken");
                 let fault = Fault { kind: FaultKind::Stalled, detail, lasting: false, retry_after: None };
@@ -276,28 +282,28 @@ impl Scheduler {
         }
     }
 
-    fn ended(&mut self, now: f64, id: LaneId, position: u64, fault: Option<Fault>, effects: &mut Vec<Effect>) {
-        let Some(lane) = self.lanes.remove(&id) else { return };
-        let missed = position.saturating_sub(lane.position);
+    fn ended(&mut self, now: f64, id: RequestId, position: u64, fault: Option<Fault>, effects: &mut Vec<Effect>) {
+        let Some(range_request) = self.range_requests.remove(&id) else { return };
+        let missed = position.saturating_sub(range_request.position);
         if missed > 0 {
-            self.nodes[lane.node].received(now, missed);
+            self.nodes[range_request.node].received(now, missed);
         }
-        self.nodes[lane.node].ended(now);
+        self.nodes[range_request.node].ended(now);
         // Pieces before the one it ended in are being hashed: they stay held until that is told.
-        let current = self.work.piece_at(position).max(lane.run.start);
-        for piece in current..lane.run.end {
+        let current = self.work.piece_at(position).max(range_request.run.start);
+        for piece in current..range_request.run.end {
             let begun = if piece == current { position.saturating_sub(self.work.bytes(&(piece..piece + 1)).start) } else { 0 };
             self.work.release(piece, begun);
         }
-        if let Some(fault) = fault.filter(|_| !lane.cancelled) {
+        if let Some(fault) = fault.filter(|_| !range_request.cancelled) {
             if fault.kind == FaultKind::Stalled {
-                self.nodes[lane.node].timed_out(lane.meter.is_some());
+                self.nodes[range_request.node].timed_out(range_request.meter.is_some());
             }
             // One connection that broke while others of the same node go on is no outage.
-            let alone = fault.kind != FaultKind::Stalled || !self.nodes[lane.node].sent_within(now, 1.0);
+            let alone = fault.kind != FaultKind::Stalled || !self.nodes[range_request.node].sent_within(now, 1.0);
             if fault.lasting || alone {
-                let fruitful = position > lane.start + FRUITFUL;
-                self.fault(now, lane.node, fault, fruitful, effects);
+                let fruitful = position > range_request.start + FRUITFUL;
+                self.fault(now, range_request.node, fault, fruitful, effects);
             }
         }
     }
@@ -324,8 +330,9 @@ impl Scheduler {
             self.settle(now, effects);
         }
         if dropped {
-            let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == index).map(|(id, _)| *id).collect();
-            lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
+            let range_requests: Vec<RequestId> =
+                self.range_requests.iter().filter(|(_, range_request)| range_request.node == index).map(|(id, _)| *id).collect();
+            range_requests.into_iter().for_each(|range_request| self.cancel(range_request, effects));
         }
     }
 
@@ -367,14 +374,14 @@ impl Scheduler {
             return;
         }
         self.over = true;
-        let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
-        lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
+        let range_requests: Vec<RequestId> = self.range_requests.keys().copied().collect();
+        range_requests.into_iter().for_each(|range_request| self.cancel(range_request, effects));
     }
 
-    fn cancel(&mut self, id: LaneId, effects: &mut Vec<Effect>) {
-        if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| !lane.cancelled) {
-            lane.cancelled = true;
-            effects.push(Effect::Cancel { lane: id });
+    fn cancel(&mut self, id: RequestId, effects: &mut Vec<Effect>) {
+        if let Some(range_request) = self.range_requests.get_mut(&id).filter(|range_request| !range_request.cancelled) {
+            range_request.cancelled = true;
+            effects.push(Effect::Cancel { range_request: id });
         }
     }
 }

@@ -62,15 +62,15 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(prior: Option<super::Prior>, lanes: (usize, usize)) -> Self {
-        let wanted = prior.map_or(lanes.0, |prior| prior.connections).clamp(1, lanes.1);
+    pub(super) fn new(prior: Option<super::Prior>, range_requests: (usize, usize)) -> Self {
+        let wanted = prior.map_or(range_requests.0, |prior| prior.connections).clamp(1, range_requests.1);
         Self {
             standing: Standing::Ready,
             active: 0,
             verified: 0,
             sends_whole: false,
             crawls: false,
-            climb: Climb::new(wanted, lanes.1),
+            climb: Climb::new(wanted, range_requests.1),
             latency: prior.map(|prior| prior.latency_seconds),
             known_rate: prior.map(|prior| prior.bytes_per_second),
             best_rate: 0.0,
@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// Lanes it should have now: one to try it again after a fault.
-    pub(super) fn lanes(&self) -> usize {
+    pub(super) fn range_requests(&self) -> usize {
         if self.sends_whole || self.strikes > 0 { 1 } else { self.climb.wanted }
     }
 
@@ -104,9 +104,9 @@ impl Node {
     }
 
     /// What one more lane would get; `None` before anything is known.
-    pub(super) fn lane_rate(&mut self, now: f64) -> Option<f64> {
-        let lanes = if self.active > 0 { self.active + 1 } else { self.lanes().max(1) };
-        self.rate(now).map(|rate| rate / lanes as f64)
+    pub(super) fn request_rate(&mut self, now: f64) -> Option<f64> {
+        let range_requests = if self.active > 0 { self.active + 1 } else { self.range_requests().max(1) };
+        self.rate(now).map(|rate| rate / range_requests as f64)
     }
 
     /// Seconds from a request to its first byte.
@@ -265,7 +265,7 @@ impl Node {
     }
 
     /// Whether the next lane is there only to see whether it helps.
-    pub(super) fn tries_more_lanes(&self) -> bool {
+    pub(super) fn tries_more_requests(&self) -> bool {
         self.active >= self.climb.settled()
     }
 
@@ -314,7 +314,7 @@ impl Climb {
 
     /// The number of lanes that proved best so far.
     fn settled(&self) -> usize {
-        self.trial.map_or(self.wanted, |(lanes, _)| lanes)
+        self.trial.map_or(self.wanted, |(range_requests, _)| range_requests)
     }
 
     fn restart(&mut self, now: f64) {
@@ -340,8 +340,8 @@ impl Climb {
         }
         let rate = received.saturating_sub(bytes) as f64 / (now - from);
         match self.trial.take() {
-            Some((lanes, before)) if rate < before * GAIN => {
-                self.wanted = lanes;
+            Some((range_requests, before)) if rate < before * GAIN => {
+                self.wanted = range_requests;
                 self.next_trial = now + self.hold;
                 self.hold *= 2.0;
             }

@@ -32,7 +32,7 @@ struct Flow {
 
 struct Computer {
     scheduler: Scheduler,
-    flows: BTreeMap<LaneId, Flow>,
+    flows: BTreeMap<RequestId, Flow>,
     held: Vec<bool>,
     received: u64,
     manner: Manner,
@@ -61,7 +61,8 @@ impl Simulation {
         let table = Arc::new(PieceTable { piece_size: PIECE, length, hashes: vec![Digest::of(b""); count] });
         let computer = |(number, (manner, begins)): (usize, &(Manner, f64))| {
             let instance = number as u64 * 77 + 5;
-            let limits = Limits { first_lanes: 2, most_lanes: 16, patience: Duration::from_secs(60), seed: instance, instance };
+            let limits =
+                Limits { first_requests: 2, max_requests: 16, patience: Duration::from_secs(60), seed: instance, instance };
             Computer {
                 scheduler: Scheduler::new(Arc::clone(&table), [], &[None], &limits),
                 flows: BTreeMap::new(),
@@ -160,14 +161,14 @@ impl Simulation {
                 Effect::Request(request) => {
                     let (end, position) = (request.pieces.end, request.bytes.start);
                     let flow = Flow { end, position, since: now, silent: 0.0, answered: false, request };
-                    computer.flows.insert(flow.request.lane, flow);
+                    computer.flows.insert(flow.request.range_request, flow);
                 }
-                Effect::Shorten { lane, end } => {
-                    if let Some(flow) = computer.flows.get_mut(&lane) {
+                Effect::Shorten { range_request, end } => {
+                    if let Some(flow) = computer.flows.get_mut(&range_request) {
                         flow.end = end;
                     }
                 }
-                Effect::Cancel { lane } => self.end(me, lane, None),
+                Effect::Cancel { range_request } => self.end(me, range_request, None),
                 Effect::Fault { node, fault, .. } => computer.faults.push((node, fault.kind)),
                 Effect::Have { piece } => computer.held[piece as usize] = true,
                 Effect::Finished => computer.finished = Some(now),
@@ -176,10 +177,10 @@ impl Simulation {
         }
     }
 
-    fn end(&mut self, me: usize, lane: LaneId, fault: Option<FaultKind>) {
-        let Some(flow) = self.computers[me].flows.remove(&lane) else { return };
+    fn end(&mut self, me: usize, range_request: RequestId, fault: Option<FaultKind>) {
+        let Some(flow) = self.computers[me].flows.remove(&range_request) else { return };
         let fault = fault.map(|kind| Fault { kind, detail: String::new(), lasting: false, retry_after: None });
-        self.step(me, Input::Ended { lane, position: flow.position, fault });
+        self.step(me, Input::Ended { range_request, position: flow.position, fault });
     }
 
     fn flow(&mut self) {
@@ -195,8 +196,8 @@ impl Simulation {
             if self.gone(me) {
                 continue;
             }
-            for lane in self.computers[me].flows.keys().copied().collect::<Vec<_>>() {
-                let Some(flow) = self.computers[me].flows.get_mut(&lane) else { continue };
+            for range_request in self.computers[me].flows.keys().copied().collect::<Vec<_>>() {
+                let Some(flow) = self.computers[me].flows.get_mut(&range_request) else { continue };
                 let node = flow.request.node;
                 let (rate, latency, source) = if node == 0 {
                     (self.line / on_line.max(1) as f64, 0.04, None)
@@ -209,27 +210,27 @@ impl Simulation {
                 }
                 if source.is_some_and(|source| matches!(self.computers[source].manner, Manner::VanishesAt(at) if self.now >= at))
                 {
-                    let Some(flow) = self.computers[me].flows.get_mut(&lane) else { continue };
+                    let Some(flow) = self.computers[me].flows.get_mut(&range_request) else { continue };
                     flow.silent += SLICE;
                     if flow.silent > flow.request.silence.as_secs_f64() {
-                        self.end(me, lane, Some(FaultKind::Stalled));
+                        self.end(me, range_request, Some(FaultKind::Stalled));
                     }
                     continue;
                 }
-                let Some(flow) = self.computers[me].flows.get_mut(&lane) else { continue };
+                let Some(flow) = self.computers[me].flows.get_mut(&range_request) else { continue };
                 if !flow.answered {
                     flow.answered = true;
                     let seconds = self.now - flow.since;
-                    self.step(me, Input::Answered { lane, seconds });
+                    self.step(me, Input::Answered { range_request, seconds });
                 }
-                self.arrive(me, lane, (rate * SLICE) as u64, source);
+                self.arrive(me, range_request, (rate * SLICE) as u64, source);
             }
         }
     }
 
-    fn arrive(&mut self, me: usize, lane: LaneId, bytes: u64, source: Option<usize>) {
+    fn arrive(&mut self, me: usize, range_request: RequestId, bytes: u64, source: Option<usize>) {
         let lies = source.is_some_and(|source| self.computers[source].manner == Manner::Lies);
-        let Some(flow) = self.computers[me].flows.get_mut(&lane) else { return };
+        let Some(flow) = self.computers[me].flows.get_mut(&range_request) else { return };
         let before = flow.position;
         let last = self
             .table
@@ -242,7 +243,7 @@ impl Simulation {
         if source.is_none() {
             self.fetched += after - before;
         }
-        self.step(me, Input::Received { lane, bytes: after - before });
+        self.step(me, Input::Received { range_request, bytes: after - before });
         for piece in self.table.covering(&(before..after.max(before + 1))) {
             if self.table.span(piece).end <= after && self.table.span(piece).end > before {
                 let input = if lies { Input::Wrong { piece, nodes: vec![node] } } else { Input::Verified { piece, node } };
@@ -250,7 +251,7 @@ impl Simulation {
             }
         }
         if after >= last {
-            self.end(me, lane, None);
+            self.end(me, range_request, None);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is different while neighbours are there: who joins and leaves, which side is faster, whom a free lane asks.
 
 use super::node::{Node, Standing};
-use super::{Effect, Lane, LaneId, NodeIndex, Scheduler};
+use super::{Effect, NodeIndex, RangeRequest, RequestId, Scheduler};
 use crate::model::PieceSet;
 
 /// Seconds for which a node must be at work before its rate counts beside that of the neighbours: a burst is none.
@@ -11,32 +11,34 @@ const FIRST_FROM_PEER: f64 = (256 << 10) as f64;
 const PEER_RUN: f64 = 0.5;
 const LONGEST_FROM_PEER: f64 = (4 << 20) as f64;
 /// Lanes a neighbour begins with, and at most.
-const PEER_CONNECTIONS: (usize, usize) = (2, 2);
+const PEER_REQUESTS: (usize, usize) = (2, 2);
 
 impl Scheduler {
     /// The pieces that are being fetched from the internet.
     pub fn in_flight(&self) -> PieceSet {
-        let lanes = self.lanes.values().filter(|lane| lane.node < self.internet && !lane.cancelled);
-        let pieces = lanes.flat_map(|lane| self.work.piece_at(lane.position)..lane.run.end);
+        let range_requests =
+            self.range_requests.values().filter(|range_request| range_request.node < self.internet && !range_request.cancelled);
+        let pieces = range_requests.flat_map(|range_request| self.work.piece_at(range_request.position)..range_request.run.end);
         PieceSet::of(self.work.count(), pieces.filter(|piece| !self.work.is_done(*piece)))
     }
 
     pub(super) fn joined(&mut self, now: f64, instance: u64) {
         self.order.insert(self.random.usize(self.internet..=self.nodes.len()), self.nodes.len());
         self.assignment.joined(now, self.nodes.len(), instance);
-        self.nodes.push(Node::new(None, PEER_CONNECTIONS));
+        self.nodes.push(Node::new(None, PEER_REQUESTS));
     }
 
     pub(super) fn left(&mut self, now: f64, node: NodeIndex, effects: &mut Vec<Effect>) {
         self.assignment.left(node);
-        let lanes: Vec<LaneId> = self.lanes.iter().filter(|(_, lane)| lane.node == node).map(|(id, _)| *id).collect();
-        lanes.into_iter().for_each(|lane| self.cancel(lane, effects));
+        let range_requests: Vec<RequestId> =
+            self.range_requests.iter().filter(|(_, range_request)| range_request.node == node).map(|(id, _)| *id).collect();
+        range_requests.into_iter().for_each(|range_request| self.cancel(range_request, effects));
         self.settle(now, effects);
     }
 
     /// A run of what the neighbour has.
     pub(super) fn ask_peer(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
-        let rate = self.nodes[index].lane_rate(now);
+        let rate = self.nodes[index].request_rate(now);
         let bytes = rate.map_or(FIRST_FROM_PEER, |rate| (rate * PEER_RUN).min(LONGEST_FROM_PEER));
         let assignment = &self.assignment;
         if let Some((run, start)) = self.work.take(bytes, assignment.beginning(), &|piece| assignment.holds(index, piece)) {
@@ -47,8 +49,10 @@ impl Scheduler {
     /// Which side is how fast.
     pub(super) fn compare(&mut self, now: f64) {
         // What the internet is being asked for already counts too: else it would be taken from there and back in turns.
-        let lanes = self.lanes.values().filter(|lane| lane.node < self.internet && !lane.cancelled);
-        let asked = lanes.flat_map(|lane| self.work.piece_at(lane.position) + 1..lane.run.end);
+        let range_requests =
+            self.range_requests.values().filter(|range_request| range_request.node < self.internet && !range_request.cancelled);
+        let asked =
+            range_requests.flat_map(|range_request| self.work.piece_at(range_request.position) + 1..range_request.run.end);
         let offered = self.work.free().chain(asked).filter(|piece| self.assignment.offers(*piece));
         let waiting = offered.map(|piece| self.work.size(piece)).sum::<u64>();
         let (internet, peers) = self.nodes.split_at_mut(self.internet);
@@ -73,13 +77,16 @@ impl Scheduler {
             (*standing == Standing::Ready && !crawls, *standing == Standing::Banned || *crawls)
         };
         self.assignment.settle(now, standing);
-        let lanes = self.lanes.iter_mut().filter(|(_, lane)| lane.node < self.internet && !lane.cancelled);
-        for (id, lane) in lanes {
-            let next = self.work.piece_at(lane.position) + 1;
-            let Some(end) = (next..lane.run.end).find(|piece| !self.assignment.keeps(now, *piece)) else { continue };
-            (end..lane.run.end).for_each(|piece| self.work.release(piece, 0));
-            lane.run.end = end;
-            effects.push(Effect::Shorten { lane: *id, end });
+        let range_requests = self
+            .range_requests
+            .iter_mut()
+            .filter(|(_, range_request)| range_request.node < self.internet && !range_request.cancelled);
+        for (id, range_request) in range_requests {
+            let next = self.work.piece_at(range_request.position) + 1;
+            let Some(end) = (next..range_request.run.end).find(|piece| !self.assignment.keeps(now, *piece)) else { continue };
+            (end..range_request.run.end).for_each(|piece| self.work.release(piece, 0));
+            range_request.run.end = end;
+            effects.push(Effect::Shorten { range_request: *id, end });
         }
     }
 
@@ -96,7 +103,9 @@ impl Scheduler {
 
     /// Whether there is still something of this client's own share to fetch.
     pub(super) fn has_own_work(&self) -> bool {
-        let at_work = |lane: &Lane| lane.node < self.internet && self.assignment.is_mine_alone(self.work.piece_at(lane.position));
-        self.work.free().any(|piece| self.assignment.is_mine_alone(piece)) || self.lanes.values().any(at_work)
+        let at_work = |range_request: &RangeRequest| {
+            range_request.node < self.internet && self.assignment.is_mine_alone(self.work.piece_at(range_request.position))
+        };
+        self.work.free().any(|piece| self.assignment.is_mine_alone(piece)) || self.range_requests.values().any(at_work)
     }
 }

@@ -7,7 +7,7 @@ use crate::model::PieceSet;
 use crate::model::transfer::{FaultKind, NodeState};
 
 /// Names a request.
-pub type LaneId = u64;
+pub type RequestId = u64;
 /// Index of a node in the order they were given.
 pub type NodeIndex = usize;
 
@@ -26,9 +26,9 @@ pub struct Prior {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Lanes a node begins with, if it is unknown.
-    pub first_lanes: usize,
+    pub first_requests: usize,
     /// Lanes a node may have.
-    pub most_lanes: usize,
+    pub max_requests: usize,
     /// How long to keep trying while nothing comes from any node.
     pub patience: Duration,
     /// Seeds the jitter of pauses.
@@ -43,21 +43,21 @@ pub enum Input {
     /// The head of an answer came, `seconds` after its request.
     Answered {
         /// Which request.
-        lane: LaneId,
+        range_request: RequestId,
         /// Seconds since it was made.
         seconds: f64,
     },
     /// Bytes of an answer came since the last report.
     Received {
         /// Which request.
-        lane: LaneId,
+        range_request: RequestId,
         /// How many.
         bytes: u64,
     },
     /// Bytes came that lie before what was asked for: the node sends the whole object.
     PassedOver {
         /// Which request.
-        lane: LaneId,
+        range_request: RequestId,
         /// How many.
         bytes: u64,
     },
@@ -78,7 +78,7 @@ pub enum Input {
     /// A request ended: done, shortened, cancelled, or by a fault.
     Ended {
         /// Which request.
-        lane: LaneId,
+        range_request: RequestId,
         /// Everything before this byte of the object was received; bytes of a piece that is not whole are kept for its next
         /// request.
         position: u64,
@@ -140,14 +140,14 @@ pub enum Effect {
     /// The lane shall end before piece `end`; another one fetches the rest.
     Shorten {
         /// Which request.
-        lane: LaneId,
+        range_request: RequestId,
         /// The first piece that it need not fetch.
         end: u32,
     },
     /// End the request now.
     Cancel {
         /// Which request.
-        lane: LaneId,
+        range_request: RequestId,
     },
     /// Name a node's fault.
     Fault {
@@ -173,7 +173,7 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// Its name.
-    pub lane: LaneId,
+    pub range_request: RequestId,
     /// Whom to ask.
     pub node: NodeIndex,
     /// The pieces to fetch.

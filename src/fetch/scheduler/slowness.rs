@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::node::Standing;
-use super::{Effect, Fault, LaneId, NodeIndex, Scheduler};
+use super::{Effect, Fault, NodeIndex, RequestId, Scheduler};
 use crate::model::transfer::FaultKind;
 
 /// Seconds between two looks at a lane of the internet, and of a neighbour, who is near and fast or of no use.
@@ -18,16 +18,16 @@ const LONG: f64 = 10.0;
 
 impl Scheduler {
     /// When the piece that each of these lanes (seconds to its end, rate, name) is at will have come, and to which node's lane first.
-    pub(super) fn arrivals(&self, late: &[(f64, f64, LaneId)]) -> BTreeMap<u32, (f64, NodeIndex)> {
+    pub(super) fn arrivals(&self, late: &[(f64, f64, RequestId)]) -> BTreeMap<u32, (f64, NodeIndex)> {
         let mut arrivals = BTreeMap::new();
         for (_, rate, id) in late {
-            let Some(lane) = self.lanes.get(id) else { continue };
-            let piece = self.work.piece_at(lane.position);
-            let left = self.work.bytes(&(piece..piece + 1)).end.saturating_sub(lane.position);
+            let Some(range_request) = self.range_requests.get(id) else { continue };
+            let piece = self.work.piece_at(range_request.position);
+            let left = self.work.bytes(&(piece..piece + 1)).end.saturating_sub(range_request.position);
             let arrival = left as f64 / rate;
-            let first = arrivals.entry(piece).or_insert((arrival, lane.node));
+            let first = arrivals.entry(piece).or_insert((arrival, range_request.node));
             if arrival < first.0 {
-                *first = (arrival, lane.node);
+                *first = (arrival, range_request.node);
             }
         }
         arrivals
@@ -38,27 +38,27 @@ impl Scheduler {
         let mut rates: Vec<Option<f64>> = Vec::new();
         for node in &mut self.nodes {
             let works = node.standing == Standing::Ready && node.active > 0 && node.sent_within(now, 1.0);
-            let lanes = node.active.max(1) as f64;
-            rates.push(node.rate(now).filter(|_| works).map(|rate| rate / lanes));
+            let range_requests = node.active.max(1) as f64;
+            rates.push(node.rate(now).filter(|_| works).map(|rate| rate / range_requests));
         }
         let best = rates.iter().flatten().copied().fold(0.0, f64::max);
         let mut crawling = Vec::new();
-        for (id, lane) in self.lanes.iter_mut().filter(|(_, lane)| !lane.cancelled) {
-            if self.work.piece_at(lane.position) >= lane.run.end {
+        for (id, range_request) in self.range_requests.iter_mut().filter(|(_, range_request)| !range_request.cancelled) {
+            if self.work.piece_at(range_request.position) >= range_request.run.end {
                 continue;
             }
-            let seconds = now - lane.looked.0;
-            let bytes = lane.position - lane.looked.1;
-            if seconds < if lane.node < self.internet { LOOKS.0 } else { LOOKS.1 } {
+            let seconds = now - range_request.looked.0;
+            let bytes = range_request.position - range_request.looked.1;
+            if seconds < if range_request.node < self.internet { LOOKS.0 } else { LOOKS.1 } {
                 continue;
             }
-            lane.looked = (now, lane.position);
+            range_request.looked = (now, range_request.position);
             // One that sends nothing at all is silent, which has a limit of its own.
             let rate = bytes as f64 / seconds;
-            let piece = self.work.piece_at(lane.position);
-            let left = self.work.bytes(&(piece..piece + 1)).end.saturating_sub(lane.position) as f64;
+            let piece = self.work.piece_at(range_request.position);
+            let left = self.work.bytes(&(piece..piece + 1)).end.saturating_sub(range_request.position) as f64;
             if bytes > 0 && rate * TIMES < best && left / rate > LONG {
-                crawling.push((*id, lane.node, rate, rates[lane.node].is_some_and(|own| rate * TIMES < own)));
+                crawling.push((*id, range_request.node, rate, rates[range_request.node].is_some_and(|own| rate * TIMES < own)));
             }
         }
         for (id, node, rate, others_of_it_do) in crawling {

@@ -18,7 +18,7 @@ struct Model {
     /// Bytes a second, shared by its lanes.
     rate: f64,
     /// Bytes a second that one lane gets at most.
-    lane_rate: f64,
+    request_rate: f64,
     latency: f64,
     behaviour: Behaviour,
 }
@@ -43,7 +43,7 @@ enum Behaviour {
     SendsWhole,
 }
 
-struct SimulatedLane {
+struct SimulatedRequest {
     request: Request,
     end: u32,
     since: f64,
@@ -61,7 +61,7 @@ struct Simulation {
     internet: usize,
     /// Neighbours that hold everything, and when each joins; the next one last.
     joining: Vec<(f64, Model)>,
-    lanes: BTreeMap<LaneId, SimulatedLane>,
+    range_requests: BTreeMap<RequestId, SimulatedRequest>,
     scheduler: Scheduler,
     table: Arc<PieceTable>,
     /// Contributors of pieces that are kept in parts.
@@ -69,7 +69,7 @@ struct Simulation {
     verified: Vec<bool>,
     received: u64,
     faults: Vec<(NodeIndex, FaultKind, bool)>,
-    most_lanes: usize,
+    max_requests: usize,
     requests: u32,
     finished: Option<bool>,
 }
@@ -80,7 +80,7 @@ fn table(length: u64) -> Arc<PieceTable> {
 }
 
 fn healthy(rate: f64, latency: f64) -> Model {
-    Model { rate, lane_rate: f64::INFINITY, latency, behaviour: Behaviour::Healthy }
+    Model { rate, request_rate: f64::INFINITY, latency, behaviour: Behaviour::Healthy }
 }
 
 fn with(behaviour: Behaviour, rate: f64) -> Model {
@@ -94,21 +94,21 @@ impl Simulation {
 
     fn with_priors(length: u64, priors: &[Option<Prior>], nodes: Vec<Model>, seed: u64) -> Self {
         let table = table(length);
-        let limits = Limits { first_lanes: 4, most_lanes: 16, patience: Duration::from_secs(60), seed, instance: 0 };
+        let limits = Limits { first_requests: 4, max_requests: 16, patience: Duration::from_secs(60), seed, instance: 0 };
         let scheduler = Scheduler::new(Arc::clone(&table), [], priors, &limits);
         Self {
             now: 0.0,
             internet: nodes.len(),
             nodes,
             joining: Vec::new(),
-            lanes: BTreeMap::new(),
+            range_requests: BTreeMap::new(),
             scheduler,
             verified: vec![false; table.hashes.len()],
             table,
             parts: BTreeMap::new(),
             received: 0,
             faults: Vec::new(),
-            most_lanes: 0,
+            max_requests: 0,
             requests: 0,
             finished: None,
         }
@@ -163,7 +163,7 @@ impl Simulation {
                         self.parts.remove(&first);
                     }
                     self.requests += 1;
-                    let lane = SimulatedLane {
+                    let range_request = SimulatedRequest {
                         end: request.pieces.end,
                         since: self.now,
                         position: request.bytes.start,
@@ -172,15 +172,15 @@ impl Simulation {
                         part: 0.0,
                         request,
                     };
-                    self.lanes.insert(lane.request.lane, lane);
-                    self.most_lanes = self.most_lanes.max(self.lanes.len());
+                    self.range_requests.insert(range_request.request.range_request, range_request);
+                    self.max_requests = self.max_requests.max(self.range_requests.len());
                 }
-                Effect::Shorten { lane, end } => {
-                    if let Some(lane) = self.lanes.get_mut(&lane) {
-                        lane.end = end;
+                Effect::Shorten { range_request, end } => {
+                    if let Some(range_request) = self.range_requests.get_mut(&range_request) {
+                        range_request.end = end;
                     }
                 }
-                Effect::Cancel { lane } => self.end(lane, None),
+                Effect::Cancel { range_request } => self.end(range_request, None),
                 Effect::Fault { node, fault, dropped } => self.faults.push((node, fault.kind, dropped)),
                 Effect::Have { piece } => {
                     assert!(!std::mem::replace(&mut self.verified[piece as usize], true), "piece {piece} told twice");
@@ -193,35 +193,36 @@ impl Simulation {
 
     /// Bytes flow for one slice of time.
     fn flow(&mut self) {
-        let ids: Vec<LaneId> = self.lanes.keys().copied().collect();
+        let ids: Vec<RequestId> = self.range_requests.keys().copied().collect();
         for id in ids {
-            let Some(lane) = self.lanes.get(&id) else { continue };
-            let node = lane.request.node;
+            let Some(range_request) = self.range_requests.get(&id) else { continue };
+            let node = range_request.request.node;
             let model = self.nodes[node].clone();
             let dark = match model.behaviour {
                 Behaviour::DarkFrom(from) => self.now >= from,
                 Behaviour::DarkBetween(from, until) => (from..until).contains(&self.now),
                 _ => false,
             };
-            let lanes = self.lanes.values().filter(|other| other.request.node == node).count();
-            let lane = self.lanes.get_mut(&id).unwrap();
+            let range_requests = self.range_requests.values().filter(|other| other.request.node == node).count();
+            let range_request = self.range_requests.get_mut(&id).unwrap();
             if dark {
-                lane.silent += SLICE;
-                let allowed = if lane.answered { lane.request.silence } else { lane.request.answer_within };
-                if lane.silent > allowed.as_secs_f64() {
+                range_request.silent += SLICE;
+                let allowed =
+                    if range_request.answered { range_request.request.silence } else { range_request.request.answer_within };
+                if range_request.silent > allowed.as_secs_f64() {
                     self.end(id, Some((FaultKind::Stalled, false)));
                 }
                 continue;
             }
-            if self.now < lane.since + model.latency {
-                if self.now > lane.since + lane.request.answer_within.as_secs_f64() {
+            if self.now < range_request.since + model.latency {
+                if self.now > range_request.since + range_request.request.answer_within.as_secs_f64() {
                     self.end(id, Some((FaultKind::Stalled, false)));
                 }
                 continue;
             }
-            lane.silent = 0.0;
-            if !lane.answered {
-                lane.answered = true;
+            range_request.silent = 0.0;
+            if !range_request.answered {
+                range_request.answered = true;
                 match model.behaviour {
                     Behaviour::Refuses => {
                         self.end(id, Some((FaultKind::Refused, false)));
@@ -231,43 +232,43 @@ impl Simulation {
                         self.end(id, Some((FaultKind::DifferentFile, true)));
                         continue;
                     }
-                    Behaviour::SendsWhole if !lane.request.whole_allowed => {
+                    Behaviour::SendsWhole if !range_request.request.whole_allowed => {
                         self.end(id, Some((FaultKind::IgnoredRange, false)));
                         continue;
                     }
                     _ => {}
                 }
-                let seconds = self.now - lane.since;
-                self.step(Input::Answered { lane: id, seconds });
+                let seconds = self.now - range_request.since;
+                self.step(Input::Answered { range_request: id, seconds });
             }
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            let faded = matches!(model.behaviour, Behaviour::Fades(after) if lane.position >= lane.request.bytes.start + after);
-            let lane_rate = if faded { 2.0 } else { model.lane_rate };
-            lane.part += (model.rate / lanes as f64).min(lane_rate) * SLICE;
-            let bytes = lane.part as u64;
-            lane.part -= bytes as f64;
+            let Some(range_request) = self.range_requests.get_mut(&id) else { continue };
+            let faded = matches!(model.behaviour, Behaviour::Fades(after) if range_request.position >= range_request.request.bytes.start + after);
+            let request_rate = if faded { 2.0 } else { model.request_rate };
+            range_request.part += (model.rate / range_requests as f64).min(request_rate) * SLICE;
+            let bytes = range_request.part as u64;
+            range_request.part -= bytes as f64;
             if bytes > 0 {
                 self.arrive(id, bytes, &model.behaviour);
             }
         }
     }
 
-    fn arrive(&mut self, id: LaneId, mut bytes: u64, behaviour: &Behaviour) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
-        let node = lane.request.node;
+    fn arrive(&mut self, id: RequestId, mut bytes: u64, behaviour: &Behaviour) {
+        let Some(range_request) = self.range_requests.get_mut(&id) else { return };
+        let node = range_request.request.node;
         let cut = match behaviour {
-            Behaviour::Cut(after) => Some(lane.request.bytes.start + after),
+            Behaviour::Cut(after) => Some(range_request.request.bytes.start + after),
             _ => None,
         };
-        bytes = bytes.min(cut.unwrap_or(u64::MAX).min(lane.request.bytes.end) - lane.position);
-        let before = self.table.covering(&(lane.position..lane.position + 1)).start;
-        lane.position += bytes;
+        bytes = bytes.min(cut.unwrap_or(u64::MAX).min(range_request.request.bytes.end) - range_request.position);
+        let before = self.table.covering(&(range_request.position..range_request.position + 1)).start;
+        range_request.position += bytes;
         self.received += bytes;
-        let position = lane.position;
+        let position = range_request.position;
         let first_missing =
             if position == self.table.length { self.table.count() } else { self.table.covering(&(position..position + 1)).start };
-        let (end, last) = (lane.end, lane.request.bytes.end);
-        self.step(Input::Received { lane: id, bytes });
+        let (end, last) = (range_request.end, range_request.request.bytes.end);
+        self.step(Input::Received { range_request: id, bytes });
         for piece in before..first_missing {
             let mut senders = self.parts.remove(&piece).unwrap_or_default();
             if !senders.contains(&node) {
@@ -280,7 +281,7 @@ impl Simulation {
                 self.step(Input::Verified { piece, node });
             }
         }
-        if self.lanes.contains_key(&id) {
+        if self.range_requests.contains_key(&id) {
             if first_missing >= end || position >= last {
                 self.end(id, None);
             } else if Some(position) == cut {
@@ -289,19 +290,19 @@ impl Simulation {
         }
     }
 
-    fn end(&mut self, id: LaneId, fault: Option<(FaultKind, bool)>) {
-        let Some(lane) = self.lanes.remove(&id) else { return };
+    fn end(&mut self, id: RequestId, fault: Option<(FaultKind, bool)>) {
+        let Some(range_request) = self.range_requests.remove(&id) else { return };
         let fault = fault.map(|(kind, lasting)| Fault { kind, detail: String::new(), lasting, retry_after: None });
-        if lane.position < self.table.length {
-            let piece = self.table.covering(&(lane.position..lane.position + 1)).start;
-            if lane.position > self.table.span(piece).start {
+        if range_request.position < self.table.length {
+            let piece = self.table.covering(&(range_request.position..range_request.position + 1)).start;
+            if range_request.position > self.table.span(piece).start {
                 let senders = self.parts.entry(piece).or_default();
-                if !senders.contains(&lane.request.node) {
-                    senders.push(lane.request.node);
+                if !senders.contains(&range_request.request.node) {
+                    senders.push(range_request.request.node);
                 }
             }
         }
-        self.step(Input::Ended { lane: id, position: lane.position, fault });
+        self.step(Input::Ended { range_request: id, position: range_request.position, fault });
     }
 
     fn assert_whole(&self) {
@@ -322,7 +323,7 @@ fn a_small_object_is_one_request_to_the_best_node() {
     let mut simulation = Simulation::new(200_000, vec![healthy(MB, 0.05), healthy(9.0 * MB, 0.01)], 1);
     simulation.run(10.0);
     simulation.assert_whole();
-    assert_eq!((simulation.requests, simulation.most_lanes), (1, 1));
+    assert_eq!((simulation.requests, simulation.max_requests), (1, 1));
 }
 
 #[test]
@@ -338,7 +339,7 @@ fn a_measured_fast_node_is_not_joined_by_slow_ones() {
 
 #[test]
 fn four_links_end_together() {
-    let lossy = Model { lane_rate: 0.12 * MB, ..healthy(MB, 0.2) };
+    let lossy = Model { request_rate: 0.12 * MB, ..healthy(MB, 0.2) };
     let nodes = vec![healthy(5.0 * MB, 0.02), healthy(2.5 * MB, 0.08), lossy, healthy(7.5 * MB, 0.01)];
     let mut simulation = Simulation::new(300_000_000, nodes, 1);
     simulation.run(100.0);
@@ -421,7 +422,7 @@ fn nobody_left_ends_at_once() {
     let mut simulation = Simulation::new(20_000_000, vec![with(Behaviour::Different, MB), with(Behaviour::Lies(0), MB)], 1);
     assert_eq!(simulation.run(100.0), Some(false));
     assert!(simulation.now < 5.0, "{}", simulation.now);
-    assert_eq!(simulation.lanes.len(), 0);
+    assert_eq!(simulation.range_requests.len(), 0);
 }
 
 #[test]
@@ -429,9 +430,9 @@ fn pause_ends_all_requests_and_resume_goes_on() {
     let mut simulation = Simulation::new(30_000_000, vec![healthy(3.0 * MB, 0.05), healthy(MB, 0.05)], 1);
     simulation.run(2.0);
     simulation.step(Input::Pause);
-    assert_eq!((simulation.lanes.len(), simulation.scheduler.lanes()), (0, 0));
+    assert_eq!((simulation.range_requests.len(), simulation.scheduler.range_requests()), (0, 0));
     assert_eq!(simulation.run(500.0), None, "a pause may be longer than patience");
-    assert_eq!(simulation.lanes.len(), 0);
+    assert_eq!(simulation.range_requests.len(), 0);
     simulation.step(Input::Resume);
     simulation.run(600.0);
     simulation.assert_whole();
@@ -441,7 +442,7 @@ fn pause_ends_all_requests_and_resume_goes_on() {
 #[test]
 fn pieces_that_are_held_are_not_fetched() {
     let table = table(1_000_000);
-    let limits = Limits { first_lanes: 4, most_lanes: 16, patience: Duration::from_secs(60), seed: 1, instance: 0 };
+    let limits = Limits { first_requests: 4, max_requests: 16, patience: Duration::from_secs(60), seed: 1, instance: 0 };
     let mut scheduler = Scheduler::new(Arc::clone(&table), 0..table.count(), &[None], &limits);
     assert_eq!(scheduler.step(Duration::ZERO, Input::Tick { capped: false }), [Effect::Finished]);
     let mut scheduler = Scheduler::new(table, (0..16).filter(|piece| *piece != 7), &[None], &limits);
@@ -458,8 +459,8 @@ fn random_downloads_converge() {
         let length = 10_f64.powf(4.0 + 4.0 * random.f64()) as u64;
         let node = |random: &mut fastrand::Rng| {
             let rate = 10_f64.powf(5.0 + 2.3 * random.f64());
-            let lane_rate = if random.u8(..4) == 0 { rate / f64::from(random.u8(2..10)) } else { f64::INFINITY };
-            Model { rate, lane_rate, latency: 0.005 + 0.3 * random.f64() * random.f64(), behaviour: Behaviour::Healthy }
+            let request_rate = if random.u8(..4) == 0 { rate / f64::from(random.u8(2..10)) } else { f64::INFINITY };
+            Model { rate, request_rate, latency: 0.005 + 0.3 * random.f64() * random.f64(), behaviour: Behaviour::Healthy }
         };
         let mut nodes = vec![node(&mut random)];
         for _ in 0..random.usize(0..5) {
@@ -477,7 +478,7 @@ fn random_downloads_converge() {
         }
         random.shuffle(&mut nodes);
         let steady: Vec<&Model> = nodes.iter().filter(|node| node.behaviour == Behaviour::Healthy).collect();
-        let rate: f64 = steady.iter().map(|node| node.rate.min(4.0 * node.lane_rate)).sum();
+        let rate: f64 = steady.iter().map(|node| node.rate.min(4.0 * node.request_rate)).sum();
         let latency = nodes.iter().map(|node| node.latency).fold(0.0, f64::max);
         let ideal = length as f64 / rate;
         let mut simulation = Simulation::new(length, nodes.clone(), seed);

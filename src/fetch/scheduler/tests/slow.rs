@@ -6,15 +6,15 @@ use super::*;
 const DRIP: f64 = 2.0;
 
 fn dripping(random: &mut fastrand::Rng) -> Model {
-    Model { lane_rate: DRIP * (0.5 + random.f64()), ..healthy(f64::INFINITY, 0.005 + 0.05 * random.f64()) }
+    Model { request_rate: DRIP * (0.5 + random.f64()), ..healthy(f64::INFINITY, 0.005 + 0.05 * random.f64()) }
 }
 
 /// One that drips, more or less, from the beginning or after a good start of each answer.
 fn crawling(random: &mut fastrand::Rng) -> Model {
     match random.u8(..3) {
         0 => dripping(random),
-        1 => Model { lane_rate: 10f64.powf(3.5 * random.f64()), ..dripping(random) },
-        _ => Model { lane_rate: MB, ..with(Behaviour::Fades(random.u64(..200_000)), 5.0 * MB) },
+        1 => Model { request_rate: 10f64.powf(3.5 * random.f64()), ..dripping(random) },
+        _ => Model { request_rate: MB, ..with(Behaviour::Fades(random.u64(..200_000)), 5.0 * MB) },
     }
 }
 
@@ -142,11 +142,11 @@ fn a_slow_steady_line_gets_there_and_a_drip_ends() {
 #[test]
 fn a_lane_that_is_stuck_is_helped_by_its_own_node() {
     // Of the two servers behind one name one is all but dead.
-    let nodes = vec![Model { lane_rate: MB, ..with(Behaviour::Fades(30_000_000), 8.0 * MB) }];
+    let nodes = vec![Model { request_rate: MB, ..with(Behaviour::Fades(30_000_000), 8.0 * MB) }];
     let mut simulation = Simulation::new(6_000_000, nodes, 1);
     simulation.run(0.5);
-    let id = *simulation.lanes.keys().next().unwrap();
-    simulation.lanes.get_mut(&id).unwrap().part = f64::NEG_INFINITY;
+    let id = *simulation.range_requests.keys().next().unwrap();
+    simulation.range_requests.get_mut(&id).unwrap().part = f64::NEG_INFINITY;
     simulation.run(60.0);
     simulation.assert_whole();
     assert!(simulation.now < 12.0, "{} s", simulation.now);

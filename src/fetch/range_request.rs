@@ -11,7 +11,7 @@ use url::Url;
 
 use super::client::Client;
 use super::partial::PieceFile;
-use super::scheduler::{Fault, LaneId, NodeIndex};
+use super::scheduler::{Fault, NodeIndex, RequestId};
 use super::throttle::Throttle;
 use super::{FetchError, response};
 use crate::causes;
@@ -20,10 +20,10 @@ use crate::model::transfer::FaultKind;
 
 /// What lanes tell the driver.
 pub(super) enum Report {
-    Answered { lane: LaneId, seconds: f64 },
+    Answered { range_request: RequestId, seconds: f64 },
     Verified { piece: u32, node: NodeIndex },
     Wrong { piece: u32, nodes: Vec<NodeIndex> },
-    Ended { lane: LaneId, position: u64, fault: Option<Fault>, begun: Option<Begun> },
+    Ended { range_request: RequestId, position: u64, fault: Option<Fault>, begun: Option<Begun> },
     Broken(FetchError),
 }
 
@@ -61,8 +61,8 @@ pub(super) struct Shared {
 }
 
 /// One lane's task.
-pub(super) struct Lane {
-    pub id: LaneId,
+pub(super) struct RangeRequest {
+    pub id: RequestId,
     pub node: NodeIndex,
     pub url: Url,
     pub bytes: Range<u64>,
@@ -81,7 +81,7 @@ const POOLING: Duration = Duration::from_millis(2);
 /// Smallest beginning of a piece that is worth keeping.
 const WORTH_KEEPING: usize = 4 << 10;
 
-impl Lane {
+impl RangeRequest {
     /// Runs until the lane has ended, and reports that last.
     pub(super) async fn run(mut self) {
         let piece = self.shared.table.covering(&self.bytes).start;
@@ -100,7 +100,7 @@ impl Lane {
             result = self.transfer(&mut gather) => result.err(),
         };
         let (position, begun) = gather.end(&self.shared);
-        let _ = self.shared.reports.send(Report::Ended { lane: self.id, position, fault, begun });
+        let _ = self.shared.reports.send(Report::Ended { range_request: self.id, position, fault, begun });
     }
 
     async fn transfer(&self, gather: &mut Gather) -> Result<(), Fault> {
@@ -130,7 +130,7 @@ impl Lane {
             lasting: unfit.lasting,
             retry_after: unfit.retry_after,
         })?;
-        let report = Report::Answered { lane: self.id, seconds: asked.elapsed().as_secs_f64() };
+        let report = Report::Answered { range_request: self.id, seconds: asked.elapsed().as_secs_f64() };
         let _ = self.shared.reports.send(report);
         loop {
             let chunk = tokio::time::timeout(self.silence, answer.chunk()).await;
