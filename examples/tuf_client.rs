@@ -151,7 +151,7 @@ async fn main() -> std::process::ExitCode {
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", kuzflow::causes::line(error.as_ref()));
+            eprintln!("{}", kuzflow::error_chain::line(error.as_ref()));
             std::process::ExitCode::FAILURE
         }
     }

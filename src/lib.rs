@@ -24,7 +24,6 @@
 // Printing panics where it cannot print, and waits for a reader that does not read; `cli::streams` does neither.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod causes;
 pub mod cli;
 pub mod container;
 pub mod delta;
@@ -33,6 +32,7 @@ pub mod demo;
 pub mod desktop;
 pub mod durable;
 pub mod engine;
+pub mod error_chain;
 pub mod fetch;
 pub mod gui;
 pub mod hedge;

@@ -23,8 +23,6 @@ use super::own::Own;
 use super::place::Place;
 use super::starting::SlowDisk;
 use super::{Ending, desktop, log, peers, run, shown, streams, terminal};
-#[cfg(feature = "publisher")]
-use crate::causes;
 use crate::engine::channel::ChannelSlot;
 use crate::engine::context::Context;
 use crate::engine::described::DescribedSlot;
@@ -36,6 +34,8 @@ use crate::engine::own_update;
 use crate::engine::peer_service::PeerNetworkSlot;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
+#[cfg(feature = "publisher")]
+use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
 use crate::host;
 use crate::model::Version;
@@ -308,7 +308,7 @@ pub fn main() -> Ending {
     if let Some(Verb::Demo { keep, megabytes }) = &arguments.verb {
         log::to_terminal(common.verbose);
         return demo::demo(keep.as_deref(), *megabytes, common, &output, language).unwrap_or_else(|error| {
-            let chain = causes::list(error.as_ref());
+            let chain = error_chain::list(error.as_ref());
             streams::error_line(&chain.join("\n  ← "));
             output.result(json!({ "status": "failed", "chain": chain }));
             Ending::Failed

@@ -10,7 +10,7 @@ use super::Ending;
 use super::output::Say;
 use super::publisher::RepositoryPlace;
 use super::streams::error_line;
-use crate::causes;
+use crate::error_chain;
 use crate::host;
 use crate::model::{Platform, Version};
 use crate::publish::making::{MakingError, NewPack, Source, earlier};
@@ -146,7 +146,7 @@ impl<'a> Packs<'a> {
     /// Tells that a pair has no pack because something went wrong.
     fn tell_failure(&mut self, from: &Source, to: &Source, error: &MakingError) {
         let mut event = event(from, to);
-        let reason = causes::line(error);
+        let reason = error_chain::line(error);
         error_line(&format!("warning: {} → {}: no pack: {reason}", from.container.version, to.container));
         event["status"] = "failed".into();
         event["reason"] = reason.into();

@@ -36,7 +36,7 @@ impl PlaceError {
     /// What it is about, for a person: the file, and what is wrong with it.
     pub fn subject(&self) -> String {
         match self {
-            Self::Settings(error) => crate::causes::line(error),
+            Self::Settings(error) => crate::error_chain::line(error),
             Self::NoHome => self.to_string(),
         }
     }

@@ -12,7 +12,7 @@ use super::output::Say;
 use super::patches::PATIENCE;
 use super::streams::error_line;
 use super::{Ending, log, patches, serve};
-use crate::causes;
+use crate::error_chain;
 use crate::host;
 use crate::model::{Manifest, Version};
 use crate::publish::package::{Effort, inspect, release_of};
@@ -200,7 +200,7 @@ pub fn main() -> Ending {
     match perform(arguments.verb, &say) {
         Ok(ending) => ending,
         Err(error) => {
-            let chain = causes::list(error.as_ref());
+            let chain = error_chain::list(error.as_ref());
             error_line(&format!("error: {}", chain.join("\n  ← ")));
             say.result(json!({ "status": "failed", "chain": chain }));
             Ending::Failed
@@ -400,7 +400,7 @@ pub fn publish_with(
         let sizes = when_free(PATIENCE, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
         // They are for those who read the tree; no client needs them, and the next release brings them.
         sizes.unwrap_or_else(|error| {
-            error_line(&format!("warning: the version tree lacks the packs' sizes: {}", causes::line(&error)))
+            error_line(&format!("warning: the version tree lacks the packs' sizes: {}", error_chain::line(&error)))
         });
     }
     let place = arguments.repo_option();
@@ -428,7 +428,7 @@ fn lacks_pack_keys(project: &Project, keyring: &Keyring) -> Result<bool, Failure
     match project.check_pack_keys(keyring) {
         Ok(()) => Ok(false),
         Err(error @ (PublishError::MissingKeys { .. } | PublishError::NoPatchesRole)) => {
-            tracing::info!("no packs are made: {}", causes::line(&error));
+            tracing::info!("no packs are made: {}", error_chain::line(&error));
             Ok(true)
         }
         Err(error) => Err(error.into()),

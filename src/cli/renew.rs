@@ -8,7 +8,7 @@ use super::output::Say;
 use super::patches::PATIENCE;
 use super::publisher::RepositoryPlace;
 use super::streams::error_line;
-use crate::causes;
+use crate::error_chain;
 use crate::host;
 use crate::publish::transaction::when_free;
 use crate::publish::{Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency};
@@ -47,7 +47,7 @@ pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failur
     let report = sign(&project, &keyring, options, say)?;
     let expired = expire(&project, &keyring).unwrap_or_else(|error| {
         // Clients can do without this, but not without a timestamp.
-        error_line(&format!("warning: old patches are not taken out: {}", causes::line(&error)));
+        error_line(&format!("warning: old patches are not taken out: {}", error_chain::line(&error)));
         0
     });
     if expired > 0 {
@@ -79,7 +79,7 @@ pub fn renew_targets_if_pressing(project: &Project, keyring: &Keyring, say: &Say
         match sign(project, keyring, options, say) {
             Ok(_) => {}
             Err(error) => {
-                error_line(&format!("warning: the list of releases is not signed again: {}", causes::line(error.as_ref())))
+                error_line(&format!("warning: the list of releases is not signed again: {}", error_chain::line(error.as_ref())))
             }
         }
     }
@@ -102,7 +102,7 @@ fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say
         report.renewed.push(json!({ "role": role.to_string(), "expires": expires }));
     }
     for (role, error) in &left {
-        let cause = causes::line(error);
+        let cause = error_chain::line(error);
         error_line(&format!("warning: {role}: not signed again: {cause}"));
         report.left.push(json!({ "role": role.to_string(), "reason": cause }));
     }

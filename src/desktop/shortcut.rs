@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::windows::Link;
 use super::{DesktopError, Entry, freedesktop, icon, mac, remove_file, windows};
-use crate::causes;
 use crate::durable;
+use crate::error_chain;
 use crate::host::UserFolders;
 use crate::look;
 use crate::model::Digest;
@@ -380,7 +380,7 @@ fn tell_system(system: System, folders: &UserFolders, written: &[PathBuf]) {
         match silent {
             Ok(status) if status.success() => {}
             Ok(status) => tracing::info!(program, %status, "the desktop may notice the shortcut later"),
-            Err(error) => tracing::info!(program, error = causes::line(&error), "the desktop may notice the shortcut later"),
+            Err(error) => tracing::info!(program, error = error_chain::line(&error), "the desktop may notice the shortcut later"),
         }
     };
     for (program, folder) in [("update-desktop-database", "applications"), ("update-mime-database", "mime")] {

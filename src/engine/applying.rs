@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::problem;
 use super::protocol::Problem;
-use crate::causes;
 use crate::delta::pack::{self, Applied, ApplyOptions, Bases, FileBytes, Group, Pack, PackError};
+use crate::error_chain;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
 use crate::store::contents::Contents;
 
@@ -182,7 +182,7 @@ impl Application {
                 None
             }
             Err(error) => {
-                tracing::warn!(error = causes::line(&error), pack = name, "a patch pack makes no manifest");
+                tracing::warn!(error = error_chain::line(&error), pack = name, "a patch pack makes no manifest");
                 None
             }
         }

@@ -15,8 +15,8 @@ use super::check;
 use super::context::Context;
 use super::problem;
 use super::protocol::Problem;
-use crate::causes;
 use crate::desktop::program::{Program, TEST_TIME, Unfit};
+use crate::error_chain;
 use crate::fetch::{self, Client, ClientOptions, Control, FetchError, RunState};
 use crate::look;
 use crate::model::launcher::{newer, own_version};
@@ -136,7 +136,7 @@ fn wanted(context: &Context, program: &Program) -> Option<SignedLauncher> {
     }
     if let Some(error) = program.fixed() {
         let program = program.path().display();
-        tracing::info!(%program, error = causes::line(&error), "there is a newer launcher, which somebody else is to install");
+        tracing::info!(%program, error = error_chain::line(&error), "there is a newer launcher, which somebody else is to install");
         return None;
     }
     Some(signed)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use crate::causes;
+use crate::error_chain;
 use crate::look;
 use crate::model::manifest::MUTABLE_FOLDERS;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath};
@@ -43,7 +43,7 @@ impl PeerNetworkSlot {
             let allowed = Arc::new(move || !home.state().is_ok_and(|state| state.peers_off));
             match PeerNetwork::start(options(context), library(shared), allowed) {
                 Ok(peer_network) => *slot = Some(Arc::new(peer_network)),
-                Err(error) => tracing::warn!(cause = causes::line(&error), "no neighbours"),
+                Err(error) => tracing::warn!(cause = error_chain::line(&error), "no neighbours"),
             }
         }
         slot.clone()

@@ -142,7 +142,7 @@ pub fn of_fetch(error: &FetchError) -> Problem {
 pub fn of_desktop(error: &DesktopError) -> Problem {
     match error {
         DesktopError::Store(error) => of_store(error),
-        DesktopError::Io { path, source, .. } => Problem { chain: crate::causes::list(error), ..of_disk(path, source) },
+        DesktopError::Io { path, source, .. } => Problem { chain: crate::error_chain::list(error), ..of_disk(path, source) },
         DesktopError::NotUnicode { path } => Problem::new(ProblemKind::DiskError, path.display().to_string(), error),
         DesktopError::NoFolder(_) => Problem::new(ProblemKind::FileMissing, error.to_string(), error),
         DesktopError::System { .. } => Problem::new(ProblemKind::DiskError, error.to_string(), error),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use url::Url;
 
-use crate::causes;
+use crate::error_chain;
 use crate::fetch::{Client, FetchError};
 use crate::model::Platform;
 use crate::model::node::redacted;
@@ -107,7 +107,7 @@ impl<H: Fn()> Listener<'_, H> {
             Ok(stream) => stream,
             Err(FetchError::NotFound { .. }) => return End::Absent,
             Err(error) => {
-                tracing::info!(cause = causes::line(&error), "no stream of events");
+                tracing::info!(cause = error_chain::line(&error), "no stream of events");
                 return End::Failed;
             }
         };
@@ -122,7 +122,7 @@ impl<H: Fn()> Listener<'_, H> {
                 Ok(Ok(Some(bytes))) => bytes,
                 Ok(Ok(None)) => return over(last_heard),
                 Ok(Err(error)) => {
-                    tracing::info!(cause = causes::line(&error), "the stream of events broke");
+                    tracing::info!(cause = error_chain::line(&error), "the stream of events broke");
                     return over(last_heard);
                 }
                 Err(_) => {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
-use crate::causes;
+use crate::error_chain;
 use crate::fetch::{Client, FetchError, NodeMemory};
 use crate::hedge::{self, Hedge, Received};
 use crate::look;
@@ -246,7 +246,7 @@ impl MetadataSource for NodeSource {
             Ok(body) => Ok(body.to_vec()),
             Err(error) if error.is_not_found() => Err(SourceError::NotFound),
             Err(FetchError::TooLarge { limit, .. }) => Err(SourceError::TooLong { limit }),
-            Err(error) => Err(SourceError::Other(causes::line(&error).into())),
+            Err(error) => Err(SourceError::Other(error_chain::line(&error).into())),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::context::Context;
 use super::driver::WORTH_A_BAR;
 use super::health::{self, Ended, Observation, Others, Rules, Verdict};
 use super::protocol::{Event, Phase, Progress};
-use crate::causes;
+use crate::error_chain;
 use crate::model::Version;
 use crate::model::incident::{Failure, Incident};
 use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
@@ -188,7 +188,7 @@ fn notice_switch(context: &Context, resolved: &Resolved) {
             if matches!(error, StoreError::Migration { .. }) {
                 remember_failed(context, &to);
             }
-            leave(context, Incident::NotSwitched { to, chain: causes::list(error) });
+            leave(context, Incident::NotSwitched { to, chain: error_chain::list(error) });
         }
         _ => {}
     }

@@ -14,7 +14,7 @@ use super::partial::PieceFile;
 use super::scheduler::{Fault, NodeIndex, RequestId};
 use super::throttle::Throttle;
 use super::{FetchError, response};
-use crate::causes;
+use crate::error_chain;
 use crate::model::PieceTable;
 use crate::model::transfer::FaultKind;
 
@@ -110,7 +110,7 @@ impl RangeRequest {
             .map_err(|_| {
                 passing(FaultKind::Stalled, format!("did not answer within {} s", self.answer_within.as_secs_f64().round()))
             })?
-            .map_err(|error| passing(FaultKind::Unreachable, causes::line(&error.without_url())))?;
+            .map_err(|error| passing(FaultKind::Unreachable, error_chain::line(&error.without_url())))?;
         if self.is_peer && answer.status().as_u16() == 200 {
             // Neighbours are launchers: they send parts.
             let detail = "a neighbour sent the whole file in place of a range".to_owned();
@@ -136,7 +136,7 @@ impl RangeRequest {
             let chunk = tokio::time::timeout(self.silence, answer.chunk()).await;
             let chunk = chunk
                 .map_err(|_| passing(FaultKind::Stalled, format!("sent nothing for {} s", self.silence.as_secs_f64().round())))?
-                .map_err(|error| passing(FaultKind::Truncated, causes::line(&error.without_url())))?;
+                .map_err(|error| passing(FaultKind::Truncated, error_chain::line(&error.without_url())))?;
             let Some(chunk) = chunk else {
                 // Some servers send no more than so much at a time. As long as that is worth a request it is no fault.
                 if gather.position >= end && end - self.bytes.start >= WORTH_KEEPING as u64 {

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::client::{Client, http};
 use super::{FetchError, response};
-use crate::causes;
+use crate::error_chain;
 use crate::model::Node;
 use crate::model::node::redacted;
 use crate::model::transfer::{FaultKind, NodeFault};
@@ -142,7 +142,7 @@ pub async fn fetch_span(client: &Client, nodes: &[Node], wanted: &Span<'_>) -> R
                     Err(error) => {
                         unreachable &= error.is_unreachable();
                         whole |= matches!(error, FetchError::Whole { .. });
-                        (kind_of(&error), causes::line(&error))
+                        (kind_of(&error), error_chain::line(&error))
                     }
                 };
                 reasons.push(format!("{}: {detail}", node.id));

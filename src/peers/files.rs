@@ -177,7 +177,7 @@ async fn one(inner: &Arc<Inner>, address: SocketAddr, (digest, size): Wanted, pa
     let bytes = match inner.client.get_from_peer(&url, size, time).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            tracing::info!(%address, error = crate::causes::line(&error), "a neighbour does not give a file");
+            tracing::info!(%address, error = crate::error_chain::line(&error), "a neighbour does not give a file");
             return false;
         }
     };

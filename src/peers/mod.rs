@@ -47,7 +47,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
-use crate::causes;
+use crate::error_chain;
 use crate::fetch::{Availability, Client, FetchError, PeerEvent, PeerSource};
 use crate::model::{Digest, PieceSet, PieceTable};
 use crate::threads;
@@ -370,7 +370,7 @@ fn listen(inner: &Arc<Inner>, port: u16) -> Option<Announced> {
     let (announced, events) = match discover::announce(inner.instance, &inner.options.app, port) {
         Ok(announced) => announced,
         Err(error) => {
-            tracing::warn!(cause = causes::line(&error), "no multicast here: neighbours are not found by themselves");
+            tracing::warn!(cause = error_chain::line(&error), "no multicast here: neighbours are not found by themselves");
             return None;
         }
     };

@@ -23,7 +23,7 @@ use super::Inner;
 use super::address::may_ask;
 use super::request::{Asked, judge};
 use super::share_index::{Portion, Source};
-use crate::causes;
+use crate::error_chain;
 use crate::fetch::read_at;
 
 /// Bytes of a request's head, at most.
@@ -67,7 +67,7 @@ async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: Place) {
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
-        tracing::debug!(cause = causes::line(&error), "a neighbour's connection broke");
+        tracing::debug!(cause = error_chain::line(&error), "a neighbour's connection broke");
     }
 }
 

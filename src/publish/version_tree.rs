@@ -13,7 +13,7 @@ use super::patches::{hash_of, signed_patch};
 use super::project::Project;
 use super::repository::{PackageToPublish, is_there, release_of, target, target_name};
 use super::transaction::{Step, Transaction};
-use crate::causes;
+use crate::error_chain;
 use crate::model::patch::Patch;
 use crate::model::platform::{AppName, Platform};
 use crate::model::version_tree::{FileState, LARGEST_VERSION_TREE};
@@ -184,7 +184,7 @@ impl Project {
             complain("it is not what was signed".to_owned());
             return None;
         }
-        VersionTree::from_json(&bytes).inspect_err(|error| complain(causes::line(error))).ok()
+        VersionTree::from_json(&bytes).inspect_err(|error| complain(error_chain::line(error))).ok()
     }
 
     /// Steps that remove every other version of a tree: each holds all that the ones before it held.

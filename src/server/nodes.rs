@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{ServerError, Shared};
-use crate::causes;
+use crate::error_chain;
 use crate::https;
 use crate::model::Node;
 use crate::model::node::rank;
@@ -134,10 +134,10 @@ async fn check(client: &reqwest::Client, node: &Node, our_version: u64) -> Resul
     let address = node.address("metadata/timestamp.json").map_err(|error| error.to_string())?;
     let began = Instant::now();
     let response = client.get(address).send().await.and_then(reqwest::Response::error_for_status);
-    let mut response = response.map_err(|error| causes::line(&error))?;
+    let mut response = response.map_err(|error| error_chain::line(&error))?;
     let latency_ms = began.elapsed().as_secs_f64() * 1000.0;
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| causes::line(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| error_chain::line(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > LARGEST_TIMESTAMP {
             return Err("its timestamp.json is too large".to_owned());

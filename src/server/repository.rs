@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::ServerError;
-use crate::causes;
+use crate::error_chain;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Node, Patch, Release, SignedPatch};
 use crate::publish::KeyRole;
@@ -109,7 +109,7 @@ fn newest_root(metadata: &Path, known: Option<u64>) -> u64 {
 fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
     let path = metadata.join(format!("{version}.root.json"));
     let root = read(&path).and_then(|bytes| parse::<Signed<Expiring>>(&path, &bytes));
-    root.inspect_err(|error| tracing::warn!(cause = causes::line(error), "the root's end is not known")).ok()?.signed.expires
+    root.inspect_err(|error| tracing::warn!(cause = error_chain::line(error), "the root's end is not known")).ok()?.signed.expires
 }
 
 /// The release that a target is, if it is one: the only place that knows how the publisher writes it down. One that this
@@ -134,7 +134,7 @@ fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jif
     let Patches { targets, expires } = match list {
         Ok(list) => list.signed,
         Err(error) => {
-            tracing::warn!(cause = causes::line(&error), "there are no patches");
+            tracing::warn!(cause = error_chain::line(&error), "there are no patches");
             return (Vec::new(), jiff::Timestamp::MIN);
         }
     };
@@ -197,7 +197,7 @@ impl Repository {
                         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
                     }
                 }
-                Ok(Err(error)) => look.complain(causes::line(&error)),
+                Ok(Err(error)) => look.complain(error_chain::line(&error)),
                 Err(panic) => look.complain(panic.to_string()),
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! `axum::serve` sets no time limit on headers, idle connections and slow readers, hence this loop over hyper's connections.
 
-use crate::causes;
+use crate::error_chain;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -134,7 +134,7 @@ async fn connection(
         }
     };
     if let Err(error) = outcome {
-        tracing::debug!(%remote, cause = causes::line(&error), "a connection broke");
+        tracing::debug!(%remote, cause = error_chain::line(&error), "a connection broke");
     }
 }
 

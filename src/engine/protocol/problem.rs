@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::causes;
+use crate::error_chain;
 
 /// What a person is told when something fails: the catalogue has, for each kind, what happened, why, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -132,6 +132,6 @@ impl Problem {
 
     /// A problem from an error and its causes.
     pub fn new(kind: ProblemKind, subject: impl Into<String>, error: &dyn std::error::Error) -> Self {
-        Self { kind, subject: subject.into(), chain: causes::list(error) }
+        Self { kind, subject: subject.into(), chain: error_chain::list(error) }
     }
 }

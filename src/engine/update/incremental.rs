@@ -17,7 +17,6 @@ use std::thread::available_parallelism;
 
 use super::tree::{self, Outcome};
 use super::{Ended, Job, blocking, cancelled};
-use crate::causes;
 use crate::delta::pack::ApplyOptions;
 use crate::delta::plan;
 use crate::engine::applying::{Application, Failure, MOST_CORES, Target};
@@ -26,6 +25,7 @@ use crate::engine::entries::{self, Arrived, SHORT_PATIENCE, Source};
 use crate::engine::machine::Input;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::engine::{problem, repair};
+use crate::error_chain;
 use crate::fetch::{self, FetchError, FetchEvent};
 use crate::model::plan::Way;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
@@ -181,7 +181,7 @@ impl Job {
             Err(error) if error.is_local() => return Err(problem::of_fetch(&error)),
             Err(error) => {
                 tracing::warn!(
-                    error = causes::line(&error),
+                    error = error_chain::line(&error),
                     pack = signed.target,
                     "a patch pack cannot be had; going on without"
                 );

@@ -223,7 +223,7 @@ fn ask_for_pack(
             None
         }
         Err(error) => {
-            tracing::error!(cause = crate::causes::line(&error), "a patch cannot be asked for");
+            tracing::error!(cause = crate::error_chain::line(&error), "a patch cannot be asked for");
             None
         }
     }

@@ -260,7 +260,7 @@ impl Queue {
 
     fn try_to_write(&self, job: &Job) {
         if let Err(error) = self.write(job) {
-            tracing::error!(job = %job.patch_id, cause = crate::causes::line(&error), "a job's state is not on disk");
+            tracing::error!(job = %job.patch_id, cause = crate::error_chain::line(&error), "a job's state is not on disk");
         }
     }
 }

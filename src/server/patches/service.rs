@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::allowance::{Askers, Denied};
 use super::id::PatchId;
 use super::queue::{Job, Outcome, Queue, QueueError, Status};
-use crate::causes;
+use crate::error_chain;
 use crate::host;
 use crate::model::ContainerId;
 use crate::publish::{Keyring, Making as Made, PackMaker, Project};
@@ -72,7 +72,7 @@ impl ProjectMaker {
 
 impl Maker for ProjectMaker {
     fn make(&self, from: &ContainerId, to: &ContainerId) -> Outcome {
-        self.try_to_make(from, to).unwrap_or_else(|error| Outcome::Failed(causes::line(&error)))
+        self.try_to_make(from, to).unwrap_or_else(|error| Outcome::Failed(error_chain::line(&error)))
     }
 }
 
