@@ -39,7 +39,7 @@ fn client() -> Client {
 fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> Job {
     let nodes = nodes.iter().map(|node| node.node()).collect();
     let job = Job::new("targets/package", content.len() as u64, table(content), nodes, folder.join("package.partial"));
-    Job { patience: waiting::LIMIT, ..job }
+    Job { timeout: waiting::LIMIT, ..job }
 }
 
 /// How many bytes of the content, which has hardly a zero in it, have come to the disk.
@@ -217,7 +217,7 @@ async fn nobody_has_it() {
     assert!(matches!(&error, FetchError::NodesFailed { faults, .. } if faults.len() == 2), "{error}");
     assert!(!error.is_unreachable());
     let dead = FaultyNode::start(&content, Behaviour::Dead);
-    let outcome = run(Job { patience: Duration::from_millis(700), ..job(&content, &[&dead], folder.path()) }).await;
+    let outcome = run(Job { timeout: Duration::from_millis(700), ..job(&content, &[&dead], folder.path()) }).await;
     assert!(outcome.result.unwrap_err().is_unreachable());
     let outcome = run(job(&content, &[], folder.path())).await;
     assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));

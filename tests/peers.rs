@@ -97,7 +97,7 @@ impl Computer {
 
     async fn download(&self, content: &[u8], node: &FaultyNode) -> Outcome {
         let mut job = Job::new("targets/package", content.len() as u64, table(content), vec![node.node()], self.file());
-        job.patience = LIMIT;
+        job.timeout = LIMIT;
         let client = Client::new(&ClientOptions::default()).unwrap();
         let (_control, orders) = watch::channel(Control::default());
         let (sender, mut events) = mpsc::unbounded_channel();

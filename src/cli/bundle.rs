@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
-use super::patches::PATIENCE;
+use super::patches::PUBLISHER_LOCK_TIMEOUT;
 use super::project;
 use super::streams::error_line;
 use crate::host;
@@ -43,7 +43,7 @@ pub fn bundle(arguments: BundleArguments, say: &Say) -> Result<Ending, Box<dyn s
     let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
     let BundleArguments { version, platforms, channel, out, .. } = arguments;
     let request = BundleRequest { version, platforms, channel };
-    let made = when_free(PATIENCE, || project.bundle(&request, &out))?;
+    let made = when_free(PUBLISHER_LOCK_TIMEOUT, || project.bundle(&request, &out))?;
     if out.extension().is_none_or(|extension| extension != BUNDLE_EXTENSION) {
         error_line(&format!("warning: a name that ends in .{BUNDLE_EXTENSION} is opened by the launcher"));
     }

@@ -20,7 +20,7 @@ use crate::publish::{Keyring, Making, PackMaker, PackageToPublish, Project, Publ
 type Failure = Box<dyn std::error::Error>;
 
 /// How long another publisher, or a server that makes packs, is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The arguments of `kuzflow patch`.
 #[derive(Debug, Args)]
@@ -160,7 +160,7 @@ impl<'a> Packs<'a> {
 
     /// Publishes what was made; gives whether anything changed.
     pub fn publish(&self, project: &Project, keyring: &Keyring) -> Result<bool, PublishError> {
-        if self.made.is_empty() { Ok(false) } else { project.publish_packs(&self.made, keyring, PATIENCE) }
+        if self.made.is_empty() { Ok(false) } else { project.publish_packs(&self.made, keyring, PUBLISHER_LOCK_TIMEOUT) }
     }
 }
 

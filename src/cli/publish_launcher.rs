@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
-use super::patches::PATIENCE;
+use super::patches::PUBLISHER_LOCK_TIMEOUT;
 use super::publisher::RepositoryPlace;
 use crate::host;
 use crate::model::{Platform, Version};
@@ -41,7 +41,8 @@ pub fn publish(arguments: PublishLauncherArguments, say: &Say) -> Result<Ending,
     }
     let platform = platform.unwrap_or_else(Platform::current);
     let launcher = LauncherToPublish { path: file, platform, version: launcher_version, level };
-    let (transaction, described) = when_free(PATIENCE, || project.publish_launcher(&launcher, &keyring, host::now()))?;
+    let (transaction, described) =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.publish_launcher(&launcher, &keyring, host::now()))?;
     let changes = !transaction.is_empty();
     transaction.run()?;
     let (version, platform) = (&described.version, &described.platform);

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::build::{self, BuildArguments};
 use super::bundle::BundleArguments;
 use super::output::Say;
-use super::patches::PATIENCE;
+use super::patches::PUBLISHER_LOCK_TIMEOUT;
 use super::streams::error_line;
 use super::{Ending, log, patches, serve};
 use crate::error_chain;
@@ -387,7 +387,7 @@ pub fn publish_with(
     let before = wants_packs && !project.settings().performance.background_generation;
     project.foresee(&terms, &mut packages)?;
     let mut packs = if before { Some(patches::to_packages(project, &packages, say)?) } else { None };
-    let (transaction, offerings) = when_free(PATIENCE, || project.publish_on(&terms, &packages, &keyring, now))?;
+    let (transaction, offerings) = when_free(PUBLISHER_LOCK_TIMEOUT, || project.publish_on(&terms, &packages, &keyring, now))?;
     let changes = !transaction.is_empty();
     transaction.run()?;
     let releases = super::offered::tell(&offerings, say);
@@ -397,7 +397,8 @@ pub fn publish_with(
     }
     let added = packs.as_ref().map(|packs| packs.publish(project, &keyring)).transpose()?.unwrap_or(false);
     if added {
-        let sizes = when_free(PATIENCE, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
+        let sizes =
+            when_free(PUBLISHER_LOCK_TIMEOUT, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
         // They are for those who read the tree; no client needs them, and the next release brings them.
         sizes.unwrap_or_else(|error| {
             error_line(&format!("warning: the version tree lacks the packs' sizes: {}", error_chain::line(&error)))
@@ -471,7 +472,8 @@ fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, Failure> {
         Change { resume: true, .. } => RolloutChange::Resume,
         Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
     };
-    let transaction = when_free(PATIENCE, || project.set_rollout(&arguments.version, change, &keyring, host::now()))?;
+    let transaction =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.set_rollout(&arguments.version, change, &keyring, host::now()))?;
     let ending = finish(transaction, say, "rollout changed")?;
     super::offered::tell_version(&project, &arguments.version, say)?;
     Ok(super::renew::warn_after(&project, ending))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Ending;
 use super::output::Say;
-use super::patches::PATIENCE;
+use super::patches::PUBLISHER_LOCK_TIMEOUT;
 use super::publisher::RepositoryPlace;
 use super::streams::error_line;
 use crate::error_chain;
@@ -93,7 +93,8 @@ struct RenewReport {
 }
 
 fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say) -> Result<RenewReport, Failure> {
-    let Renewal { transaction, renewed, left } = when_free(PATIENCE, || project.renew(options, keyring, host::now()))?;
+    let Renewal { transaction, renewed, left } =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.renew(options, keyring, host::now()))?;
     transaction.run()?;
     let expiries = project.expiries()?;
     let mut report = RenewReport { renewed: Vec::new(), left: Vec::new() };
@@ -147,6 +148,6 @@ fn expire(project: &Project, keyring: &Keyring) -> Result<usize, PublishError> {
         return Ok(0);
     }
     let days = project.settings().incremental_update.patch_retention_days;
-    when_free(PATIENCE, || project.expire_patches(days, keyring, host::now()))?.run()?;
+    when_free(PUBLISHER_LOCK_TIMEOUT, || project.expire_patches(days, keyring, host::now()))?.run()?;
     Ok(before - project.patches()?.len())
 }

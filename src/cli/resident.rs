@@ -35,7 +35,7 @@ const LOOK_AT_PROBATION: Duration = Duration::from_secs(2);
 /// How long after the start of the app its window is there, in front of which something can be told.
 const UNTIL_THE_APP_IS_SEEN: Duration = Duration::from_millis(2500);
 /// How long a look for a release that mends a failed start is waited for before the failure is shown.
-const PATIENCE_WITH_CHECK: Duration = Duration::from_secs(4);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often it is looked whether what the app writes to standard error has become too long, where that is kept.
 const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 /// Longest wait where nothing is waited for; whatever happens ends it.
@@ -235,7 +235,7 @@ impl<'a> Resident<'a> {
             return;
         }
         let since = *self.failed_since.get_or_insert_with(Instant::now);
-        if self.looked || since.elapsed() >= PATIENCE_WITH_CHECK {
+        if self.looked || since.elapsed() >= CHECK_TIMEOUT {
             self.tell_failed_start();
         }
     }
@@ -274,7 +274,7 @@ impl<'a> Resident<'a> {
             return;
         }
         self.handle.send(Command::StartFailed(Box::new(problem.clone())));
-        let end = Instant::now() + PATIENCE_WITH_CHECK;
+        let end = Instant::now() + CHECK_TIMEOUT;
         while !matches!(self.handle.phase(), Phase::Failed { .. }) && Instant::now() < end {
             for event in self.handle.wait(LOOK_AT_TRIAL) {
                 self.output.event(&event);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Say;
-use super::patches::PATIENCE;
+use super::patches::PUBLISHER_LOCK_TIMEOUT;
 use super::publisher::RepositoryPlace;
 use crate::host;
 use crate::model::{Platform, Version};
@@ -61,7 +61,7 @@ pub fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, Failure> 
         false => Selection::Versions(versions),
     };
     let retirement = Retirement { selection, platform, channel, keep_files };
-    let (transaction, retired) = when_free(PATIENCE, || project.retire(&retirement, &keyring, host::now()))?;
+    let (transaction, retired) = when_free(PUBLISHER_LOCK_TIMEOUT, || project.retire(&retirement, &keyring, host::now()))?;
     let changes = !transaction.is_empty();
     if !dry_run {
         transaction.run()?;

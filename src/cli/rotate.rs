@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::Say;
-use super::patches::PATIENCE;
+use super::patches::PUBLISHER_LOCK_TIMEOUT;
 use super::publisher::RepositoryPlace;
 use super::{Ending, passwords, renew};
 use crate::host;
@@ -69,7 +69,7 @@ pub fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, Failure>
     if project.needs_password(&rotation, &keyring, false)? {
         rotation.online_password = Some(passwords::new_password()?.into());
     }
-    let transaction = when_free(PATIENCE, || project.rotate(&rotation, &keyring, host::now()))?;
+    let transaction = when_free(PUBLISHER_LOCK_TIMEOUT, || project.rotate(&rotation, &keyring, host::now()))?;
     let keys = transaction.new_keys();
     transaction.run()?;
     say.line("a new root is published");

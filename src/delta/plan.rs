@@ -96,7 +96,7 @@ pub fn by_patches(
     // Where the line is very fast and the patches are hard work, the whole package is there sooner. Bytes count for more than moments.
     let price: f64 = path.iter().map(|signed| price_of(signed, prices)).sum();
     let full = wanted.full_bytes as f64 / prices.bytes_per_second + wanted.unpacked as f64 / prices.unpacked_per_second;
-    if price > full + PATIENCE {
+    if price > full + MAX_EXTRA_WAIT {
         return Err(Reason::Sooner);
     }
     let (Some(first), Some(last)) = (path.first(), path.last()) else { return Err(Reason::Unknown) };
@@ -115,7 +115,7 @@ pub fn by_patches(
 }
 
 /// Seconds that a user waits for the sake of fewer bytes.
-const PATIENCE: f64 = 10.0;
+const MAX_EXTRA_WAIT: f64 = 10.0;
 
 /// One way to a release: its price, and the pack that ends it with the number of packs before it.
 type Reached<'a> = (f64, Option<&'a SignedPatch>);

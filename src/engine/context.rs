@@ -12,7 +12,7 @@ use crate::store::lock::HomeLock;
 use crate::store::{Home, StoreError};
 
 /// How long a short operation waits for another launcher to finish its own.
-const PATIENCE_WITH_LOCK: Duration = Duration::from_secs(3);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// The same before the app has started: nobody waits longer for his app than must be.
 const LOCK_TIMEOUT_OF_A_START: Duration = Duration::from_millis(400);
 
@@ -44,12 +44,12 @@ pub struct Context {
 impl Context {
     /// Takes the home's lock, waiting a little for another launcher.
     pub fn lock(&self) -> Result<HomeLock, StoreError> {
-        self.lock_within(PATIENCE_WITH_LOCK)
+        self.lock_within(LOCK_TIMEOUT)
     }
 
     /// The same on the way to a start, which a launcher that is stopped must not hold up: until the app runs the wait is short.
     pub fn lock_for_start(&self) -> Result<HomeLock, StoreError> {
-        self.lock_within(if self.app.get().is_some() { PATIENCE_WITH_LOCK } else { LOCK_TIMEOUT_OF_A_START })
+        self.lock_within(if self.app.get().is_some() { LOCK_TIMEOUT } else { LOCK_TIMEOUT_OF_A_START })
     }
 
     fn lock_within(&self, limit: Duration) -> Result<HomeLock, StoreError> {

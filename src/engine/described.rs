@@ -22,7 +22,7 @@ use crate::trust::Trust;
 const WAITS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 /// No try is begun after so long; the silence that nodes are granted doubles from one to the next, at most so often. One that needs twenty
 /// seconds for its answer is waited for, one that never answers costs less than two minutes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_PERIOD: Duration = Duration::from_secs(60);
 const DOUBLINGS: usize = 2;
 
 /// Documents from this size on, packed, are worth waiting for neighbours that are fetching them, bytes.
@@ -222,7 +222,7 @@ pub async fn patiently(client: &Client, nodes: &[Node], mut wanted: Span<'_>) ->
     let (mut waits, began) = (WAITS.iter().enumerate(), Instant::now());
     loop {
         let fetched = fetch::fetch_span(client, nodes, &wanted).await;
-        match (fetched, waits.next().filter(|_| began.elapsed() < PATIENCE)) {
+        match (fetched, waits.next().filter(|_| began.elapsed() < RETRY_PERIOD)) {
             (Err(error @ FetchError::NoneAcceptable { whole: true, .. }), _) => return Err(error),
             (Err(error), Some((tries, seconds))) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a part of a package cannot be had; trying again");

@@ -22,7 +22,7 @@ use crate::model::{Digest, Manifest, PackageIndex, RelativePath};
 /// From this many pieces on, a run of entries is fetched in pieces: what they hold beside the run is a small part of it then.
 const PIECES_OF_A_RUN: u64 = 4;
 /// How long a download may get nothing from anybody where there is another way.
-pub const SHORT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
+pub const ENTRY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// A file, and where its bytes lie.
 type Wanted = (RelativePath, Entry, Packed);
@@ -41,7 +41,7 @@ pub struct Source<'a> {
     /// Where pieces of large entries are collected.
     pub partial: PathBuf,
     /// Whether to wait for a network that is gone for a moment: not where there is another way.
-    pub patient: bool,
+    pub tolerant: bool,
 }
 
 /// What is told on the way.
@@ -102,8 +102,8 @@ async fn fetch_runs(
     let Source { signed, partial, .. } = source;
     let mut job = fetch::Job::new(signed.location(), signed.length, Arc::new(table.clone()), line.nodes.clone(), partial.clone());
     job.digest = Some(signed.hash);
-    if !source.patient {
-        job.patience = SHORT_PATIENCE;
+    if !source.tolerant {
+        job.timeout = ENTRY_TIMEOUT;
     }
     let mut take = |event| {
         on_arrival(Arrived::Event(event));
@@ -135,7 +135,7 @@ async fn fetch_small(
         async move {
             let accept = |bytes: &[u8]| inside.iter().all(|wanted| is_right(wanted, bytes, span.start));
             let wanted = Span::new(&location, length, span.clone(), &accept);
-            let bytes = if source.patient {
+            let bytes = if source.tolerant {
                 patiently(&line.client, &nodes, wanted).await
             } else {
                 fetch::fetch_span(&line.client, &nodes, &wanted).await

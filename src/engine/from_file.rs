@@ -20,7 +20,7 @@ use crate::model::{Offer, Platform, Version};
 use crate::trust::{Bundle, Freshness, Judged, Repository, Trust};
 
 /// How long the nodes are asked for fresh metadata where the bundle's does not do: usually there is no network.
-const PATIENCE_WITH_NODES: Duration = Duration::from_secs(5);
+const NODES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Looks into the bundle at `path`.
 pub async fn check(context: &Context, client: &Client, path: PathBuf, freshness: Freshness) -> Result<Checked, Problem> {
@@ -56,7 +56,7 @@ async fn judge(context: &Context, client: &Client, bundle: &Bundle, freshness: F
         Ok(Judged { older, genuine, .. }) => (*older, *genuine),
         Err(error) => (error.expired().is_some(), true),
     };
-    if asks_nodes && let Ok(Ok(repository)) = tokio::time::timeout(PATIENCE_WITH_NODES, check::refresh(context, client)).await {
+    if asks_nodes && let Ok(Ok(repository)) = tokio::time::timeout(NODES_TIMEOUT, check::refresh(context, client)).await {
         return Ok(Judged { repository, older: true, genuine });
     }
     judged.map_err(|error| problem::of_judgement(bundle.path(), &error))

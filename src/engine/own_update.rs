@@ -24,7 +24,7 @@ use crate::model::{Platform, SignedLauncher, Version};
 use crate::trust::Trust;
 
 /// How long to keep trying while nothing comes from any node.
-const PATIENCE: Duration = Duration::from_secs(30);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks whether to go on.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -153,7 +153,7 @@ async fn download(
     let pieces = Arc::new(signed.launcher.pieces.clone());
     let job = fetch::Job {
         memory: Some(context.home.node_memory()),
-        patience: PATIENCE,
+        timeout: FETCH_TIMEOUT,
         ..fetch::Job::new(signed.location(), signed.length, pieces, nodes, partial.to_owned())
     };
     let control = watch::Sender::new(Control { state: RunState::Run, limit: context.settings.bandwidth_limit() });

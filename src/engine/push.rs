@@ -4,8 +4,8 @@
 //! concerns this app; it carries no version that counts, and can do nothing but make the schedule look a little sooner. A server that
 //! says too much, nothing, or nonsense is left for a while; one that has no events is asked again hours later.
 
+mod backoff;
 mod event_stream;
-mod patience;
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::fetch::{Client, FetchError};
 use crate::model::Platform;
 use crate::model::node::redacted;
 use crate::settings::Settings;
+use backoff::{Allowance, End, Reconnecting};
 use event_stream::{Parser, ServerSentEvent};
-use patience::{Allowance, End, Reconnecting};
 
-pub use patience::Pace;
+pub use backoff::Pace;
 
 /// Time between two lines in the log that say the same.
 const BETWEEN_NOTES: Duration = Duration::from_secs(600);

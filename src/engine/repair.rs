@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::applying::{Application, Failure, MOST_CORES};
 use super::context::Context;
 use super::described::{DescribedSlot, Library};
-use super::entries::{self, Arrived, SHORT_PATIENCE, Source};
+use super::entries::{self, Arrived, ENTRY_TIMEOUT, Source};
 use super::line::{Line, blocking, cancelled};
 use super::mailbox::Emitter;
 use super::protocol::{Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended};
@@ -294,7 +294,7 @@ impl Job {
         }
         let firsts: Vec<RelativePath> = needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
         let (folder, partial) = (repair.fresh(), repair.fresh());
-        let source = Source { signed: &signed, manifest: &proved.manifest, index: &index, partial, patient: true };
+        let source = Source { signed: &signed, manifest: &proved.manifest, index: &index, partial, tolerant: true };
         let total: u64 = plan::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
         let mut done = 0;
         let mut report = |arrived| match arrived {
@@ -333,7 +333,7 @@ impl Job {
         let (file, folder) = (repair.fresh(), repair.fresh());
         let table = Arc::new(pack.piece_table());
         let mut job = fetch::Job::new(pack.location(), pack.length, table, line.nodes.clone(), file.clone());
-        job.patience = SHORT_PATIENCE;
+        job.timeout = ENTRY_TIMEOUT;
         let mut take = |event| {
             self.tell(event);
             None

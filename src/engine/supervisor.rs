@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Between two looks at an app that is up and not settled yet.
 const LOOK_WHEN_UP: Duration = Duration::from_secs(2);
 /// How long an app that hangs may take to end when it is asked to.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HUNG_APP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a start is begun anew because another launcher was switching.
 const MOST_RESOLUTIONS: u32 = 5;
 
@@ -307,7 +307,7 @@ fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut att
         }
         tracing::error!(?failure, container = %trial.record.container, age = ?app.age(), "a version that has to prove itself failed");
         if app.ended().is_none()
-            && let Err(error) = app.stop(PATIENCE)
+            && let Err(error) = app.stop(HUNG_APP_TIMEOUT)
         {
             tracing::error!(%error, "it cannot be ended");
         }

@@ -165,7 +165,7 @@ impl Driver {
         let limits = Limits {
             first_requests: job.connections.0.clamp(1, max_requests),
             max_requests,
-            patience: job.patience,
+            timeout: job.timeout,
             seed: fastrand::u64(..),
             instance: peer_source.as_ref().map_or(0, |peer_source| peer_source.instance),
         };

@@ -27,7 +27,7 @@ pub struct Job {
     /// Where measurements of nodes are kept; none are kept if absent.
     pub memory: Option<PathBuf>,
     /// How long to keep trying while nothing comes from any node.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Connections a node begins with, if it is unknown, and at most.
     pub connections: (usize, usize),
 }
@@ -41,7 +41,7 @@ impl Job {
         nodes: Vec<Node>,
         partial: PathBuf,
     ) -> Self {
-        let patience = Duration::from_secs(120);
+        let timeout = Duration::from_secs(120);
         Self {
             location: location.into(),
             digest: None,
@@ -51,7 +51,7 @@ impl Job {
             nodes,
             partial,
             memory: None,
-            patience,
+            timeout,
             connections: (2, 16),
         }
     }

@@ -22,7 +22,7 @@ pub struct Conditions {
 /// A battery with so many percent is low.
 const LOW_PERCENT: u32 = 20;
 /// How long the system may take to answer, for all questions together.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SYSTEM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Asks the system. Blocks for a second at most.
 pub fn conditions() -> Conditions {
@@ -33,18 +33,18 @@ pub fn conditions() -> Conditions {
 mod system {
     use std::path::Path;
 
-    use super::{Conditions, PATIENCE, supplies};
+    use super::{Conditions, SYSTEM_TIMEOUT, supplies};
     use crate::host::in_time;
 
     pub fn conditions() -> Conditions {
         let power = supplies::read(Path::new("/sys/class/power_supply"));
-        let (metered, saver) = in_time(PATIENCE, || pollster::block_on(ask_services())).unwrap_or_default();
+        let (metered, saver) = in_time(SYSTEM_TIMEOUT, || pollster::block_on(ask_services())).unwrap_or_default();
         Conditions { metered, saver, ..power }
     }
 
     /// Whether the network is metered and power is saved, of services that run anyway: none is started by being asked.
     async fn ask_services() -> (Option<bool>, Option<bool>) {
-        let bus = zbus::connection::Builder::system().map(|builder| builder.method_timeout(PATIENCE));
+        let bus = zbus::connection::Builder::system().map(|builder| builder.method_timeout(SYSTEM_TIMEOUT));
         let Ok(bus) = async { bus?.build().await }.await else { return (None, None) };
         // NMMetered: 1 yes, 2 no, 3 guessed yes (a phone's hotspot), 4 guessed no, 0 unknown.
         let network = property::<u32>(&bus, "org.freedesktop.NetworkManager", "/org/freedesktop/NetworkManager", "Metered").await;
@@ -77,11 +77,11 @@ mod system {
     use windows::Networking::Connectivity::{NetworkCostType, NetworkInformation};
     use windows::System::Power::{BatteryStatus, EnergySaverStatus, PowerManager, PowerSupplyStatus};
 
-    use super::{Conditions, LOW_PERCENT, PATIENCE};
+    use super::{Conditions, LOW_PERCENT, SYSTEM_TIMEOUT};
     use crate::host::in_time;
 
     pub fn conditions() -> Conditions {
-        in_time(PATIENCE, || Conditions {
+        in_time(SYSTEM_TIMEOUT, || Conditions {
             metered: metered(),
             on_battery: on_battery(),
             battery_low: battery_low(),
@@ -120,12 +120,12 @@ mod system {
 mod system {
     use std::process::{Command, Stdio};
 
-    use super::{Conditions, PATIENCE, pmset};
+    use super::{Conditions, SYSTEM_TIMEOUT, pmset};
     use crate::host::in_time;
 
     /// The system tells metered networks only to code that observes paths for a while, so that is not known.
     pub fn conditions() -> Conditions {
-        in_time(PATIENCE, || pmset::conditions(&ask(&["-g", "batt"]), &ask(&["-g"]))).unwrap_or_default()
+        in_time(SYSTEM_TIMEOUT, || pmset::conditions(&ask(&["-g", "batt"]), &ask(&["-g"]))).unwrap_or_default()
     }
 
     fn ask(arguments: &[&str]) -> String {

@@ -217,9 +217,9 @@ impl Project {
     ///
     /// # Errors
     /// As [`Project::add_patches`].
-    pub fn publish_packs(&self, packs: &[NewPack], keyring: &Keyring, patience: Duration) -> Result<bool, PublishError> {
+    pub fn publish_packs(&self, packs: &[NewPack], keyring: &Keyring, timeout: Duration) -> Result<bool, PublishError> {
         let packs: Vec<PackToPublish> = packs.iter().map(NewPack::to_publish).collect();
-        let transaction = when_free(patience, || self.add_patches(&packs, keyring, host::now()))?;
+        let transaction = when_free(timeout, || self.add_patches(&packs, keyring, host::now()))?;
         let changes = !transaction.is_empty();
         transaction.run()?;
         Ok(changes)

@@ -117,12 +117,12 @@ pub(super) fn digest_of(path: &Path) -> Result<(Digest, u64), PublishError> {
 /// How often a publisher who is at work is asked whether it has finished.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tries to prepare a change, and again while another publisher is at work in the folder, for at most `patience`.
+/// Tries to prepare a change, and again while another publisher is at work in the folder, for at most `timeout`.
 ///
 /// # Errors
 /// Those of `prepare`; [`PublishError::Busy`] only when patience is over.
-pub fn when_free<T>(patience: Duration, mut prepare: impl FnMut() -> Result<T, PublishError>) -> Result<T, PublishError> {
-    let deadline = Instant::now() + patience;
+pub fn when_free<T>(timeout: Duration, mut prepare: impl FnMut() -> Result<T, PublishError>) -> Result<T, PublishError> {
+    let deadline = Instant::now() + timeout;
     loop {
         match prepare() {
             Err(PublishError::Busy { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),

@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
-use super::patience::Patient;
+use super::idle_timeout::WithIdleTimeout;
 use super::places::{Busy, Place, Places};
 use super::{Limits, ServerError, ServerOptions, Shared, events, health, nodes, open_files};
 
@@ -114,7 +114,7 @@ async fn connection(
     mut stopping: watch::Receiver<bool>,
 ) {
     _ = stream.set_nodelay(true); // a matter of speed only
-    let stream = Patient::new(stream, limits.stall_time, limits.stall_bytes);
+    let stream = WithIdleTimeout::new(stream, limits.stall_time, limits.stall_bytes);
     let place = &held.place;
     let service = hyper::service::service_fn(|request: Request<Incoming>| answer(app.clone(), remote, place.busy(), request));
     let connection = http1::Builder::new()

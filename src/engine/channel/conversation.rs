@@ -15,13 +15,13 @@ use crate::model::hot_swap::Change;
 use crate::model::{ContainerId, Offer};
 
 /// How long an app may take to say what it would do with an update, or that it will try.
-const PATIENCE_WITH_PLANS: Duration = Duration::from_secs(20);
+const PLAN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a swap may take: after that it counts as failed.
-const PATIENCE_WITH_SWAPS: Duration = Duration::from_secs(60);
+const SWAP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an app may take to say whether it has heard that it should end.
-const PATIENCE_WITH_ENDING: Duration = Duration::from_secs(2);
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a check that an app asked for may take.
-const PATIENCE_WITH_CHECKS: Duration = Duration::from_secs(120);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two messages about progress.
 const BETWEEN_PROGRESS: Duration = Duration::from_millis(250);
 /// Seconds between two heartbeats of an app: it says in between whatever it wants to say.
@@ -269,7 +269,7 @@ impl Conversation {
                 None => refusal(id, "busy", "too many checks in a short time"),
             }];
         }
-        self.checks.push((id, now + PATIENCE_WITH_CHECKS));
+        self.checks.push((id, now + CHECK_TIMEOUT));
         if under_way { Vec::new() } else { vec![Effect::Command(Command::Check { by_user: false })] }
     }
 
@@ -323,7 +323,7 @@ impl Conversation {
         let Some(swap) = self.swapping.as_ref().map(|swapping| fields_of(&swapping.swap)) else { return Vec::new() };
         let effect = self.request("swap", swap, Some(Asked::Swap));
         if let (Some(swapping), Effect::Send { id, .. }) = (&mut self.swapping, &effect) {
-            (swapping.request, swapping.until) = (Some(*id), now + PATIENCE_WITH_SWAPS);
+            (swapping.request, swapping.until) = (Some(*id), now + SWAP_TIMEOUT);
         }
         vec![effect]
     }
@@ -359,7 +359,7 @@ impl Conversation {
             return refused("busy", "another swap is being done");
         }
         let fields = fields_of(&swap);
-        self.swapping = Some(Swapping { swap, until: now + PATIENCE_WITH_PLANS, request: None, stuck: None });
+        self.swapping = Some(Swapping { swap, until: now + PLAN_TIMEOUT, request: None, stuck: None });
         vec![self.request("plan_swap", fields, Some(Asked::Plan))]
     }
 
@@ -367,7 +367,7 @@ impl Conversation {
         if !self.connected {
             return vec![Effect::Heard(false)];
         }
-        self.ending = Some(now + PATIENCE_WITH_ENDING);
+        self.ending = Some(now + END_TIMEOUT);
         let reason = Map::from_iter([("reason".to_owned(), "another version will be started".into())]);
         vec![self.request("restart", reason, Some(Asked::End))]
     }

@@ -37,7 +37,7 @@ pub const ADDRESS: &str = "KUZFLOW_CHANNEL";
 /// The variable with the token.
 pub const TOKEN: &str = "KUZFLOW_TOKEN";
 /// How long somebody waits for an app to say whether it has heard that it should end; a little longer than the conversation does.
-const PATIENCE_WITH_ENDING: Duration = Duration::from_secs(3);
+const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a swap came to: the modules that were loaded anew, or what stood against it.
 pub type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
@@ -136,7 +136,7 @@ impl ChannelSlot {
         let waiter = threads::spawn("ending", move || {
             let _ = done.send(heard.blocking_recv().unwrap_or(false));
         });
-        waiter.is_ok() && waiting.recv_timeout(PATIENCE_WITH_ENDING).unwrap_or(false)
+        waiter.is_ok() && waiting.recv_timeout(END_TIMEOUT).unwrap_or(false)
     }
 
     /// Tells the app that it need not end any more.

@@ -18,7 +18,7 @@ use crate::store::Home;
 use crate::store::lock::RunningLock;
 
 /// How long a connection may take to show the token.
-const PATIENCE_WITH_STRANGERS: Duration = Duration::from_secs(10);
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that have not shown it yet.
 const MOST_STRANGERS: usize = 8;
 /// Messages that wait to be sent: an app that takes no more has hung up.
@@ -26,7 +26,7 @@ const MOST_UNSENT: usize = 256;
 /// Messages that wait to be looked at: the app waits meanwhile.
 const MOST_UNREAD: usize = 16;
 /// How long an app may take nothing before it counts as gone.
-const PATIENCE_WITH_READERS: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a failure to take a connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -229,7 +229,7 @@ async fn admit(mut listener: socket::Listener, slot: ChannelSlot, incoming: mpsc
         tokio::spawn(async move {
             let (mut reading, writing) = tokio::io::split(stream);
             let mut decoder = Decoder::new(LONGEST_OF_A_STRANGER);
-            let first = tokio::time::timeout(PATIENCE_WITH_STRANGERS, next(&mut reading, &mut decoder)).await;
+            let first = tokio::time::timeout(GREETING_TIMEOUT, next(&mut reading, &mut decoder)).await;
             let Ok(Ok(Some(hello))) = first else { return };
             drop(place);
             converse(hello, (reading, writing), decoder, &slot, incoming).await;
@@ -251,7 +251,7 @@ async fn converse(
         if let Value::Object(fields) = refusal
             && let Ok(bytes) = wire::encode(hello.id, "answer", fields)
         {
-            let _ = tokio::time::timeout(PATIENCE_WITH_STRANGERS, writing.write_all(&bytes)).await;
+            let _ = tokio::time::timeout(GREETING_TIMEOUT, writing.write_all(&bytes)).await;
         }
         return;
     }
@@ -263,7 +263,7 @@ async fn converse(
     }
     let write = async {
         while let Some(bytes) = unsent.recv().await {
-            match tokio::time::timeout(PATIENCE_WITH_READERS, writing.write_all(&bytes)).await {
+            match tokio::time::timeout(WRITE_TIMEOUT, writing.write_all(&bytes)).await {
                 Ok(Ok(())) => {}
                 _ => return,
             }

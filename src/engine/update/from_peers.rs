@@ -19,7 +19,7 @@ use crate::store::contents::Contents;
 /// Bytes a second that a neighbour is assumed to give.
 const ASSUMED_RATE: f64 = 10e6;
 /// How long files may take: so many times what is assumed, and a moment.
-const PATIENCE: f64 = 2.0;
+const TIME_FACTOR: f64 = 2.0;
 const MOMENT: f64 = 5.0;
 
 impl Job {
@@ -56,7 +56,7 @@ impl Job {
         }
         std::fs::create_dir_all(folder).map_err(|error| problem::of_disk(folder, &error))?;
         let bytes: u64 = wanted.iter().map(|(_, size)| size).sum();
-        let seconds = MOMENT + PATIENCE * bytes as f64 / ASSUMED_RATE / holders.len() as f64;
+        let seconds = MOMENT + TIME_FACTOR * bytes as f64 / ASSUMED_RATE / holders.len() as f64;
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         let arrived = Arc::new(AtomicU64::new(0));
         let on_arrival = self.on_arrival(holders.clone(), bytes, &arrived, counts);

@@ -21,7 +21,7 @@ use crate::delta::pack::ApplyOptions;
 use crate::delta::plan;
 use crate::engine::applying::{Application, Failure, MOST_CORES, Target};
 use crate::engine::described::{self, Library};
-use crate::engine::entries::{self, Arrived, SHORT_PATIENCE, Source};
+use crate::engine::entries::{self, Arrived, ENTRY_TIMEOUT, Source};
 use crate::engine::machine::Input;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::engine::{problem, repair};
@@ -169,7 +169,7 @@ impl Job {
         let table = Arc::new(signed.piece_table());
         let mut job = fetch::Job::new(signed.location(), signed.length, table, self.offer.nodes.clone(), file);
         // The whole package is there as well: no need to wait for long.
-        job.patience = SHORT_PATIENCE;
+        job.timeout = ENTRY_TIMEOUT;
         job.digest = Some(signed.hash);
         let mut take = |event| {
             self.take_bytes(event, counts);
@@ -308,7 +308,7 @@ impl Job {
             let base = application.base();
             let index = library.index(&release, base).await?;
             let partial = staging.pack(&format!("{}.bases", signed.target));
-            let source = Source { signed: &release, manifest: base, index: &index, partial, patient: false };
+            let source = Source { signed: &release, manifest: base, index: &index, partial, tolerant: false };
             let packed = release.release.index.packed_size;
             self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
         };
@@ -363,7 +363,7 @@ impl Job {
     ) -> Result<Ended, Problem> {
         let described = self.library(staging).describe(&self.offer.signed).await?;
         let (signed, partial) = (&self.offer.signed, staging.package());
-        let source = Source { signed, manifest: &described.manifest, index: &described.index, partial, patient: true };
+        let source = Source { signed, manifest: &described.manifest, index: &described.index, partial, tolerant: true };
         let Some(placed) = self.fetch_from(&source, 0, absent, folder, counts).await? else { return Ok(Ended::Stopped) };
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
         Ok(Ended::Complete)

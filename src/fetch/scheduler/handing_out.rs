@@ -202,8 +202,8 @@ impl Scheduler {
         let bytes = self.work.bytes(&range_request.run).end.saturating_sub(range_request.position) as f64;
         let measured = range_request.meter.as_mut().and_then(|meter| meter.rate(now));
         // Not answered yet: what it was thought to get, less and less the longer it is silent.
-        let patience = 1.0 + ((now - range_request.asked) / self.nodes[range_request.node].latency().max(0.05) - 2.0).max(0.0);
-        let assumed = range_request.assumed.unwrap_or(FIRST_RUN) / patience;
+        let timeout = 1.0 + ((now - range_request.asked) / self.nodes[range_request.node].latency().max(0.05) - 2.0).max(0.0);
+        let assumed = range_request.assumed.unwrap_or(FIRST_RUN) / timeout;
         (bytes > 0.0).then(|| (bytes, measured.unwrap_or(assumed)))
     }
 }

@@ -82,7 +82,7 @@ pub struct Scheduler {
     range_requests: BTreeMap<RequestId, RangeRequest>,
     next_request: RequestId,
     random: fastrand::Rng,
-    patience: f64,
+    timeout: f64,
     last_progress: f64,
     since_progress: u64,
     /// Bytes that were passed over.
@@ -110,7 +110,7 @@ impl Scheduler {
             range_requests: BTreeMap::new(),
             next_request: 0,
             random: fastrand::Rng::with_seed(limits.seed),
-            patience: limits.patience.as_secs_f64(),
+            timeout: limits.timeout.as_secs_f64(),
             last_progress: 0.0,
             since_progress: 0,
             passed_over: 0,
@@ -228,7 +228,7 @@ impl Scheduler {
 
     fn progressed(&mut self, now: f64, bytes: u64) {
         self.since_progress += bytes;
-        let enough = (PROGRESS * self.patience) as u64;
+        let enough = (PROGRESS * self.timeout) as u64;
         if self.since_progress >= enough.min(self.work.missing_bytes() / PROGRESS_SHARE) {
             self.since_progress = 0;
             self.last_progress = now;
@@ -368,7 +368,7 @@ impl Scheduler {
         let hopeless = self.nodes.iter().all(|node| node.standing == Standing::Banned);
         if self.work.complete() {
             effects.push(Effect::Finished);
-        } else if hopeless || now - self.last_progress > self.patience {
+        } else if hopeless || now - self.last_progress > self.timeout {
             effects.push(Effect::GiveUp);
         } else {
             return;

@@ -62,7 +62,7 @@ impl Simulation {
         let computer = |(number, (manner, begins)): (usize, &(Manner, f64))| {
             let instance = number as u64 * 77 + 5;
             let limits =
-                Limits { first_requests: 2, max_requests: 16, patience: Duration::from_secs(60), seed: instance, instance };
+                Limits { first_requests: 2, max_requests: 16, timeout: Duration::from_secs(60), seed: instance, instance };
             Computer {
                 scheduler: Scheduler::new(Arc::clone(&table), [], &[None], &limits),
                 flows: BTreeMap::new(),

@@ -30,7 +30,7 @@ pub struct Limits {
     /// Lanes a node may have.
     pub max_requests: usize,
     /// How long to keep trying while nothing comes from any node.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Seeds the jitter of pauses.
     pub seed: u64,
     /// This client's number among its neighbours.

@@ -94,7 +94,7 @@ impl Simulation {
 
     fn with_priors(length: u64, priors: &[Option<Prior>], nodes: Vec<Model>, seed: u64) -> Self {
         let table = table(length);
-        let limits = Limits { first_requests: 4, max_requests: 16, patience: Duration::from_secs(60), seed, instance: 0 };
+        let limits = Limits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed, instance: 0 };
         let scheduler = Scheduler::new(Arc::clone(&table), [], priors, &limits);
         Self {
             now: 0.0,
@@ -115,8 +115,8 @@ impl Simulation {
     }
 
     /// Seconds for which it goes on while nothing comes.
-    fn patience(&mut self, seconds: f64) {
-        self.scheduler.patience = seconds;
+    fn timeout(&mut self, seconds: f64) {
+        self.scheduler.timeout = seconds;
     }
 
     /// Runs to the end, or for `limit` seconds of simulated time.
@@ -442,7 +442,7 @@ fn pause_ends_all_requests_and_resume_goes_on() {
 #[test]
 fn pieces_that_are_held_are_not_fetched() {
     let table = table(1_000_000);
-    let limits = Limits { first_requests: 4, max_requests: 16, patience: Duration::from_secs(60), seed: 1, instance: 0 };
+    let limits = Limits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed: 1, instance: 0 };
     let mut scheduler = Scheduler::new(Arc::clone(&table), 0..table.count(), &[None], &limits);
     assert_eq!(scheduler.step(Duration::ZERO, Input::Tick { capped: false }), [Effect::Finished]);
     let mut scheduler = Scheduler::new(table, (0..16).filter(|piece| *piece != 7), &[None], &limits);

@@ -15,7 +15,7 @@ use crate::threads;
 const SERVICE: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
 /// How long the desktop may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(2);
+const DESKTOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pressing the message itself.
 const PRESSED: &str = "default";
 /// Why a message went, as the specification counts: by itself; a person put it away; it was taken back.
@@ -41,7 +41,7 @@ impl Desktop {
             let _ = sender.send(pollster::block_on(prepare()));
         };
         threads::spawn("desktop", prepare).map_err(|error| refused(&error))?;
-        let answered = connected.recv_timeout(PATIENCE).map_err(|_| refused(&"the desktop does not answer"))?;
+        let answered = connected.recv_timeout(DESKTOP_TIMEOUT).map_err(|_| refused(&"the desktop does not answer"))?;
         let (bus, signals) = answered.map_err(|error| refused(&error))?;
         let (sender, answers) = channel();
         let listen = move || pollster::block_on(listen(signals, &sender));

@@ -16,7 +16,7 @@ use crate::publish::{Keyring, Making as Made, PackMaker, Project};
 use crate::server::ServerError;
 
 /// How long a publisher who is at work in the folder is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who makes packs.
 pub trait Maker: Send + Sync {
@@ -63,7 +63,7 @@ impl ProjectMaker {
             Made::Known(_) => Outcome::Completed,
             Made::Refused(reason) => Outcome::Refused(reason.to_string()),
             Made::Made(pack) => {
-                project.publish_packs(&[pack], &self.keyring, PATIENCE)?;
+                project.publish_packs(&[pack], &self.keyring, PUBLISHER_LOCK_TIMEOUT)?;
                 Outcome::Completed
             }
         })

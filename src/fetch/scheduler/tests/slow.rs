@@ -121,7 +121,7 @@ fn a_dead_node_that_is_asked_again_is_not_shown_at_work() {
 fn a_node_that_is_slow_to_answer_is_waited_for_longer_each_time() {
     for latency in [3.0, 5.0, 10.0, 20.0] {
         let mut simulation = Simulation::new(5_000_000, vec![healthy(MB, latency)], 1);
-        simulation.patience(120.0);
+        simulation.timeout(120.0);
         simulation.run(400.0);
         assert_eq!(simulation.finished, Some(true), "{latency} s: {:?}", simulation.faults);
         simulation.assert_whole();

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 ///
 /// The system's send buffer grows with the link's speed and wakes a writer when a third of it is free, so a slow but honest
 /// link makes waits of a second or two; `time` must be well above that.
-pub(super) struct Patient<S> {
+pub(super) struct WithIdleTimeout<S> {
     stream: S,
     time: Duration,
     least: u64,
@@ -28,7 +28,7 @@ struct Waiting {
     taken: u64,
 }
 
-impl<S> Patient<S> {
+impl<S> WithIdleTimeout<S> {
     /// Wraps a connected stream.
     pub(super) fn new(stream: S, time: Duration, least: u64) -> Self {
         Self { stream, time, least, waiting: None }
@@ -57,7 +57,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WithIdleTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, written)
@@ -90,7 +90,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WithIdleTimeout<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
@@ -120,14 +120,14 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn write(stream: &mut Patient<Script>) -> Poll<io::Result<usize>> {
+    fn write(stream: &mut WithIdleTimeout<Script>) -> Poll<io::Result<usize>> {
         let mut context = Context::from_waker(std::task::Waker::noop());
         Pin::new(stream).poll_write(&mut context, &[0; 100])
     }
 
     #[tokio::test]
     async fn a_reader_that_takes_too_little_in_time_is_left() {
-        let mut stream = Patient::new(Script(vec![Some(100), None, Some(15)]), Duration::from_millis(1), 16);
+        let mut stream = WithIdleTimeout::new(Script(vec![Some(100), None, Some(15)]), Duration::from_millis(1), 16);
         assert!(matches!(write(&mut stream), Poll::Ready(Ok(100))));
         assert!(write(&mut stream).is_pending());
         assert!(matches!(write(&mut stream), Poll::Ready(Ok(15))));
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_ends_with_enough_bytes_or_with_nothing_left_to_write() {
-        let mut stream = Patient::new(Script(vec![None, Some(10), None, Some(6), None]), LONG, 16);
+        let mut stream = WithIdleTimeout::new(Script(vec![None, Some(10), None, Some(6), None]), LONG, 16);
         assert!(write(&mut stream).is_pending() && stream.waiting.is_some());
         assert!(write(&mut stream).is_ready() && stream.waiting.is_some(), "10 of 16 bytes: the clock runs on");
         assert!(write(&mut stream).is_pending());
