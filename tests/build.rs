@@ -147,24 +147,24 @@ fn a_built_app_starts_from_anywhere_both_ways() {
     std::os::unix::fs::symlink(root.join("scripts/launch.sh"), &link).unwrap();
     let launch = &built.package.manifest.application_info.launch;
     let script = built.package.manifest.application_info.main_executable.under(&root);
-    for (way, mut command) in
+    for (strategy, mut command) in
         [("launch", launched(launch, &root)), ("script", Command::new(script)), ("link", Command::new(&link))]
     {
         let output = command.args(ARGUMENTS).output().unwrap();
         let reported = reported(&output);
-        assert_eq!(reported["arguments"], serde_json::json!(ARGUMENTS), "{way}");
-        assert_eq!(reported["folder"].as_str().unwrap(), root.join("app").to_str().unwrap(), "{way}");
-        assert_eq!(reported["environment"]["KUZFLOW_HOME"].as_str().unwrap(), root.to_str().unwrap(), "{way}");
-        assert_eq!(reported["environment"]["KUZFLOW_VERSION"], "1.2.3", "{way}");
+        assert_eq!(reported["arguments"], serde_json::json!(ARGUMENTS), "{strategy}");
+        assert_eq!(reported["folder"].as_str().unwrap(), root.join("app").to_str().unwrap(), "{strategy}");
+        assert_eq!(reported["environment"]["KUZFLOW_HOME"].as_str().unwrap(), root.to_str().unwrap(), "{strategy}");
+        assert_eq!(reported["environment"]["KUZFLOW_VERSION"], "1.2.3", "{strategy}");
         assert!(
             reported["environment"]["PYTHONPATH"].is_null() && reported["environment"]["PYTHONHOME"].is_null(),
-            "{way}: {reported}"
+            "{strategy}: {reported}"
         );
-        assert!(Path::new(reported["program"].as_str().unwrap()).starts_with(&root), "{way}: {reported}");
-        assert!(Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root), "{way}: {reported}");
+        assert!(Path::new(reported["program"].as_str().unwrap()).starts_with(&root), "{strategy}: {reported}");
+        assert!(Path::new(reported["standard_library"].as_str().unwrap()).starts_with(&root), "{strategy}: {reported}");
         // The bytecode of the package was used, and still names the source where it now is.
-        assert!(Path::new(reported["helper"].as_str().unwrap()).is_file(), "{way}: {reported}");
-        assert_eq!(reported["helper_code"].as_str().unwrap(), root.join("app/helper.py").to_str().unwrap(), "{way}");
+        assert!(Path::new(reported["helper"].as_str().unwrap()).is_file(), "{strategy}: {reported}");
+        assert_eq!(reported["helper_code"].as_str().unwrap(), root.join("app/helper.py").to_str().unwrap(), "{strategy}");
     }
     let verification = container::verify_tree(&root, &built.package.manifest, 2, &|_| ());
     assert!(verification.is_whole() && verification.extra.is_empty(), "running the app changed it: {verification:?}");

@@ -78,7 +78,7 @@ fn content(container: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn assert_like_fresh(world: &World, version: &str) {
     let home = world.path("fresh home");
     let fresh = elsewhere(world, &home, &["update", "--to", version]);
-    assert_eq!((fresh.code, way(&fresh)), (0, "full".to_owned()), "{}", fresh.errors);
+    assert_eq!((fresh.code, strategy(&fresh)), (0, "full".to_owned()), "{}", fresh.errors);
     let container = world.container(version);
     let other = home.join("containers").join(container.file_name().unwrap());
     let (ours, theirs) = (content(&container), content(&other));
@@ -99,7 +99,7 @@ fn plan(reply: &Reply) -> serde_json::Value {
     offers.map(|event| event["offer"]["plan"].clone()).next_back().unwrap_or_default()
 }
 
-fn way(reply: &Reply) -> String {
+fn strategy(reply: &Reply) -> String {
     plan(reply)["way"].as_str().unwrap_or_default().to_owned()
 }
 
@@ -171,11 +171,11 @@ fn packs(world: &World) -> Vec<PathBuf> {
 fn a_pack_brings_what_changed_and_the_tree_of_a_fresh_install() {
     let (world, _node) = installed(&[]);
     let dry = world.say(&["update", "--dry-run"]);
-    assert_eq!((dry.code, way(&dry).as_str()), (0, "patches"), "{}", dry.errors);
+    assert_eq!((dry.code, strategy(&dry).as_str()), (0, "patches"), "{}", dry.errors);
     assert!(!world.container("3.0.0").exists(), "a dry run installs nothing");
     let update = world.say(&["update"]);
     let plan = plan(&update);
-    assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+    assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
     assert!(plan["bytes"].as_u64().unwrap() < 1000, "{plan}");
     assert!(plan["full_bytes"].as_u64().unwrap() > 700_000);
     assert_eq!(fallen_back(&update), 0);
@@ -197,7 +197,7 @@ fn packs_are_applied_one_after_another_where_that_is_the_way() {
     // And back again, by entries: no pack leads there from what is left, and that has nearly all of it.
     assert_eq!(world.say(&["remove", "1.0.0"]).code, 0);
     let back = world.say(&["update", "--to", "2.0.0"]);
-    assert_eq!((back.code, way(&back).as_str()), (0, "entries"), "{}", back.errors);
+    assert_eq!((back.code, strategy(&back).as_str()), (0, "entries"), "{}", back.errors);
     assert_like_fresh(&world, "2.0.0");
 }
 
@@ -206,7 +206,7 @@ fn without_any_pack_only_the_entries_that_nobody_holds_are_fetched() {
     let (world, _node) = installed(&["--no-patches"]);
     let update = world.say(&["update"]);
     let plan = plan(&update);
-    assert_eq!((update.code, way(&update).as_str()), (0, "entries"), "{}", update.errors);
+    assert_eq!((update.code, strategy(&update).as_str()), (0, "entries"), "{}", update.errors);
     let bytes = plan["bytes"].as_u64().unwrap();
     assert!(bytes < 200_000, "{plan}");
     assert_like_fresh(&world, "3.0.0");
@@ -220,7 +220,7 @@ fn damaged_files_and_changed_settings_cost_only_themselves() {
     rot(&app.join("words.txt"));
     rot(&app.join("large.bin"));
     let update = world.say(&["update"]);
-    assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+    assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
     assert_eq!((mended(&update), fallen_back(&update)), (2, 0));
     assert_like_fresh(&world, "3.0.0");
     assert_eq!(world.say(&["verify"]).code, 0);
@@ -234,7 +234,7 @@ fn a_damaged_base_costs_one_entry_and_not_its_group() {
     rot(&app.join("module7.py"));
     let update = world.say(&["update"]);
     let pack = plan(&update)["bytes"].as_u64().unwrap();
-    assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+    assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
     assert_eq!((mended(&update), fallen_back(&update)), (1, 0), "{}", update.errors);
     // The entry, and the index of the package that it lies in; all forty files are some 130 KB packed.
     let more = fetched(&update) - pack;
@@ -274,7 +274,7 @@ fn a_base_whose_release_is_no_longer_there_costs_its_group_and_nothing_more() {
             }
         }
         let update = world.say(&["update"]);
-        assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+        assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
         assert_eq!(mended(&update), 0);
         // Its group and no more: large.bin is taken over all the same.
         assert!(fallen_back(&update) >= 40 && fetched(&update) < 300_000, "{}", update.errors);
@@ -310,7 +310,7 @@ fn a_pack_that_nodes_lie_about_or_do_not_have_is_done_without() {
             }
         }
         let update = world.say(&["update"]);
-        assert_eq!((update.code, way(&update).as_str()), (0, "patches"), "{}", update.errors);
+        assert_eq!((update.code, strategy(&update).as_str()), (0, "patches"), "{}", update.errors);
         assert!(update.events.iter().any(|event| event["event"] == "node_fault"));
         assert!(fallen_back(&update) > 0);
         assert_like_fresh(&world, "3.0.0");
@@ -389,15 +389,15 @@ fn a_host_that_sends_whole_files_only_will_do() {
     publish(&world, 1, &[]);
     world.configure(&[&address], "");
     let first = world.say(&["update"]);
-    assert_eq!((first.code, way(&first).as_str()), (0, "full"), "{} {}", first.errors, first.result);
+    assert_eq!((first.code, strategy(&first).as_str()), (0, "full"), "{} {}", first.errors, first.result);
     (2..=3).for_each(|version| publish(&world, version, &[]));
     world.configure(&[&address], "");
     let by_pack = world.say(&["update", "--to", "2.0.0"]);
-    assert_eq!((by_pack.code, way(&by_pack).as_str(), fallen_back(&by_pack)), (0, "patches", 0), "{}", by_pack.errors);
+    assert_eq!((by_pack.code, strategy(&by_pack).as_str(), fallen_back(&by_pack)), (0, "patches", 0), "{}", by_pack.errors);
     // Without its pack single entries would be next; they are not to be had here.
     packs(&world).iter().for_each(|pack| fs::remove_file(pack).unwrap());
     let whole = world.say(&["update"]);
-    assert_eq!((whole.code, way(&whole).as_str()), (0, "patches"), "{} {}", whole.errors, whole.result);
+    assert_eq!((whole.code, strategy(&whole).as_str()), (0, "patches"), "{} {}", whole.errors, whole.result);
     assert!(fallen_back(&whole) > 0);
     assert_like_fresh(&world, "3.0.0");
 }
@@ -410,7 +410,7 @@ fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
     let set = |tables: &str| world.configure(&[&node.address], tables);
     set("[fallback]\nenable_full_update = false\n");
     let first = world.say(&["update"]);
-    assert_eq!((first.code, way(&first).as_str()), (0, "full"), "the first one can only come whole: {}", first.errors);
+    assert_eq!((first.code, strategy(&first).as_str()), (0, "full"), "the first one can only come whole: {}", first.errors);
     publish(&world, 2, &["--no-patches"]);
     set("[fallback]\nenable_full_update = false\nfallback_threshold = 0.0001\n");
     let dry = world.say(&["update", "--dry-run"]);
@@ -427,28 +427,28 @@ fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
     }
     assert!(!world.container("2.0.0").exists());
     set("[incremental_update]\nenabled = false\n");
-    assert_eq!(way(&world.say(&["update", "--dry-run"])), "full");
+    assert_eq!(strategy(&world.say(&["update", "--dry-run"])), "full");
     // What the publisher insists on comes whatever the settings say.
     publish(&world, 3, &["--no-patches", "--mandatory"]);
     set("[incremental_update]\nenabled = false\n[fallback]\nenable_full_update = false\n");
     let mandatory = world.say(&["update"]);
-    assert_eq!((mandatory.code, way(&mandatory).as_str()), (0, "full"), "{}", mandatory.errors);
+    assert_eq!((mandatory.code, strategy(&mandatory).as_str()), (0, "full"), "{}", mandatory.errors);
 }
 
 #[test]
 fn settings_choose_the_way() {
     let (world, node) = installed(&[]);
-    let ways = [
+    let strategies = [
         ("[incremental_update]\nenabled = false\n", "full", "switched_off"),
         ("[incremental_update]\nmax_patch_size = 10\n", "entries", "cheapest"),
         ("[fallback]\nfallback_threshold = 0.0001\n", "full", "above_threshold"),
         ("", "patches", "cheapest"),
     ];
-    for (settings, way, reason) in ways {
+    for (settings, strategy, reason) in strategies {
         world.configure(&[&node.address], settings);
         let dry = world.say(&["update", "--dry-run"]);
         let plan = plan(&dry);
-        assert_eq!((plan["way"].as_str(), plan["reason"].as_str()), (Some(way), Some(reason)), "{settings} {}", dry.errors);
+        assert_eq!((plan["way"].as_str(), plan["reason"].as_str()), (Some(strategy), Some(reason)), "{settings} {}", dry.errors);
     }
     world.configure(&[&node.address], "[fallback]\nfallback_threshold = 2.0\n");
     let refused = world.say(&["check"]);

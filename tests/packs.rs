@@ -283,7 +283,7 @@ fn goes_over(old: &Path, new: &Path, out: &Path, how: How, memory: u64) {
     assert_eq!(FolderTree::open(out).unwrap().manifest(), FolderTree::open(new).unwrap().manifest());
 }
 
-fn ways() -> impl Strategy<Value = How> {
+fn strategies() -> impl Strategy<Value = How> {
     prop_oneof![2 => Just(SMALLEST), 2 => Just(SHARED), 1 => Just(ZSTD), 1 => Just(BSDIFF4)]
 }
 
@@ -292,7 +292,7 @@ proptest! {
 
     /// docs/security.md, fault 15: whatever two releases are, a pack leads from each to the other.
     #[test]
-    fn any_release_becomes_any_other(a in trees(), b in trees(), how in ways(), described in any::<bool>()) {
+    fn any_release_becomes_any_other(a in trees(), b in trees(), how in strategies(), described in any::<bool>()) {
         let world = tempfile::tempdir().unwrap();
         let folder = |name: &str| world.path().join(name);
         plant(&folder("a"), &a, described, 0);

@@ -142,7 +142,7 @@ fn is_deleted_by_builds(app_folder: &Path, folder: &Path) -> Option<String> {
 
 /// The recipe with its paths from the publisher's folder.
 fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
-    let from_there = |path: PathBuf| way(folder, &app_folder.join(path));
+    let from_there = |path: PathBuf| relative_to(folder, &app_folder.join(path));
     Recipe {
         folder: recipe.folder.map(from_there),
         requirements: recipe.requirements.map(from_there),
@@ -152,7 +152,7 @@ fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
 }
 
 /// The relative way from a folder to a path, with `/` on every system; the path itself where there is none.
-fn way(from: &Path, to: &Path) -> PathBuf {
+fn relative_to(from: &Path, to: &Path) -> PathBuf {
     let clean = |path: &Path| -> Option<Vec<std::ffi::OsString>> {
         let mut parts = Vec::new();
         for part in std::path::absolute(path).ok()?.components() {
@@ -182,7 +182,10 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     let line = |name: &str, path: &Path, words: &str| say.line(&format!("  {name:<10} {}: {words}", path.display()));
     let built = match (&recipe.folder, &recipe.entry) {
         (Some(app), Some(entry)) => {
-            format!("what releases are made of: {entry} from {}; look it over", way(Path::new("."), &folder.join(app)).display())
+            format!(
+                "what releases are made of: {entry} from {}; look it over",
+                relative_to(Path::new("."), &folder.join(app)).display()
+            )
         }
         _ => "set folder and entry in [app]: what releases are made of".to_owned(),
     };
@@ -265,7 +268,7 @@ mod tests {
             ("./publisher", "./app/icon.png", "../app/icon.png"),
             ("a/../app/kuzflow", "app/./x", "../x"),
         ] {
-            assert_eq!(way(Path::new(from), Path::new(to)), Path::new(expected), "{from} {to}");
+            assert_eq!(relative_to(Path::new(from), Path::new(to)), Path::new(expected), "{from} {to}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::gui::{self, Language, NotificationEnd, Notified, Texts, ViewState, Wi
 use crate::host;
 use crate::look;
 use crate::model::Offer;
-use crate::model::plan::Way;
+use crate::model::plan::UpdateStrategy;
 use crate::settings::{Announcement, Renderer, Theme};
 use crate::store::State;
 use crate::threads;
@@ -37,15 +37,15 @@ pub struct Options {
 /// whole window.
 pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Options) -> NotificationEnd {
     let (wanted, runs) = (context.settings.window.notification, !context.app.is_over());
-    let way = match view.offer() {
+    let announcement = match view.offer() {
         Some(offer) => announcement(wanted, offer, runs),
         None => Some(wanted).filter(|wanted| *wanted != Announcement::Off),
     };
-    let Some(way) = way else {
+    let Some(announcement) = announcement else {
         tracing::info!("nothing is announced, as the settings want it");
         return NotificationEnd::TimedOut;
     };
-    let Notified { outcome, state } = match way {
+    let Notified { outcome, state } = match announcement {
         Announcement::Window => small(context, handle, view, options, &[by_window, by_system]),
         Announcement::System => small(context, handle, view, options, &[by_system, by_window]),
         Announcement::Dialog | Announcement::Off => Notified { outcome: NotificationEnd::Details, state: view },
@@ -65,7 +65,9 @@ fn announcement(wanted: Announcement, offer: &Offer, runs: bool) -> Option<Annou
     match wanted {
         Announcement::Off => None,
         _ if !runs => Some(Announcement::Dialog),
-        Announcement::Window if !offer.plan.is_incremental() && offer.plan.way != Way::Installed => Some(Announcement::Dialog),
+        Announcement::Window if !offer.plan.is_incremental() && offer.plan.strategy != UpdateStrategy::Installed => {
+            Some(Announcement::Dialog)
+        }
         wanted => Some(wanted),
     }
 }
@@ -81,9 +83,9 @@ fn by_system(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<
 }
 
 /// The first of these ways that is to be had; if none is, the whole window is what is left.
-fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, ways: &[Notify]) -> Notified {
+fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, strategies: &[Notify]) -> Notified {
     let window = window_options(context, options);
-    for notify in ways {
+    for notify in strategies {
         match notify(window.clone(), handle, view.clone()) {
             Ok(notified) => {
                 tracing::info!(outcome = ?notified.outcome, "notification ended");
@@ -184,27 +186,33 @@ mod tests {
     use crate::model::Version;
     use crate::model::plan::{Plan, Reason};
 
-    fn offer(way: Way) -> Offer {
-        let plan = Plan { way, ..Plan::full(1, 1, Reason::Cheapest) };
+    fn offer(strategy: UpdateStrategy) -> Offer {
+        let plan = Plan { strategy, ..Plan::full(1, 1, Reason::Cheapest) };
         Offer { current: Some(Version::new(1, 0, 0)), plan, ..*crate::engine::machine::tests::offer() }
     }
 
     #[test]
     fn small_updates_come_small_and_others_with_the_whole_window() {
-        let by_window = |way| announcement(Announcement::Window, &offer(way), true);
-        assert_eq!([Way::Patches, Way::Entries, Way::Installed].map(by_window), [Some(Announcement::Window); 3]);
-        assert_eq!([Way::Full, Way::File].map(by_window), [Some(Announcement::Dialog); 2]);
-        assert_eq!(announcement(Announcement::System, &offer(Way::Full), true), Some(Announcement::System));
-        assert_eq!(announcement(Announcement::Dialog, &offer(Way::Patches), true), Some(Announcement::Dialog));
-        assert_eq!(announcement(Announcement::Window, &offer(Way::Patches), false), Some(Announcement::Dialog));
-        assert_eq!([true, false].map(|runs| announcement(Announcement::Off, &offer(Way::Patches), runs)), [None, None]);
+        let by_window = |strategy| announcement(Announcement::Window, &offer(strategy), true);
+        assert_eq!(
+            [UpdateStrategy::Patches, UpdateStrategy::Entries, UpdateStrategy::Installed].map(by_window),
+            [Some(Announcement::Window); 3]
+        );
+        assert_eq!([UpdateStrategy::Full, UpdateStrategy::File].map(by_window), [Some(Announcement::Dialog); 2]);
+        assert_eq!(announcement(Announcement::System, &offer(UpdateStrategy::Full), true), Some(Announcement::System));
+        assert_eq!(announcement(Announcement::Dialog, &offer(UpdateStrategy::Patches), true), Some(Announcement::Dialog));
+        assert_eq!(announcement(Announcement::Window, &offer(UpdateStrategy::Patches), false), Some(Announcement::Dialog));
+        assert_eq!(
+            [true, false].map(|runs| announcement(Announcement::Off, &offer(UpdateStrategy::Patches), runs)),
+            [None, None]
+        );
     }
 
     #[test]
     fn what_cannot_be_put_off_is_never_small_or_silent() {
-        let mut mandatory = offer(Way::Patches);
+        let mut mandatory = offer(UpdateStrategy::Patches);
         mandatory.signed.release.mandatory = true;
-        let first = Offer { current: None, ..offer(Way::Full) };
+        let first = Offer { current: None, ..offer(UpdateStrategy::Full) };
         for wanted in [Announcement::Window, Announcement::System, Announcement::Dialog, Announcement::Off] {
             assert_eq!(announcement(wanted, &mandatory, true), Some(Announcement::Dialog));
             assert_eq!(announcement(wanted, &first, true), Some(Announcement::Dialog));

@@ -14,7 +14,7 @@ use crate::engine::protocol::{Event, How, Mended, NodeState, Phase, Progress, Re
 use crate::gui::texts::Texts;
 use crate::gui::view_state::step;
 use crate::gui::{repaired_subtitle, repaired_title};
-use crate::model::plan::Way;
+use crate::model::plan::UpdateStrategy;
 use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Offer, Plan};
 
@@ -91,7 +91,7 @@ fn offered(offer: &Offer, texts: &Texts) -> String {
 pub fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
     let line = |name: &str, value: String| texts.with("detail-line", &[("name", &texts.get(name)), ("value", &value)]);
     let mut lines =
-        vec![texts.price(plan), line("detail-size", texts.fetched(plan, plan.bytes)), line("detail-way", texts.way(plan))];
+        vec![texts.price(plan), line("detail-size", texts.fetched(plan, plan.bytes)), line("detail-way", texts.strategy(plan))];
     lines.extend(plan.patches.iter().map(|pack| {
         let (from, to) = (&pack.patch.from.version, &pack.patch.to.version);
         format!("  {from} → {to}  {}", texts.size(pack.length))
@@ -121,7 +121,7 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
                 "version": offer.version(),
                 "current": offer.current,
                 "bytes": offer.bytes_to_fetch,
-                "ready": offer.plan.way == Way::Installed,
+                "ready": offer.plan.strategy == UpdateStrategy::Installed,
                 "mandatory": offer.signed.release.mandatory,
                 "plan": plan,
             }));
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn a_plan_is_told_fact_by_fact() {
         let plan = Plan {
-            way: Way::Patches,
+            strategy: UpdateStrategy::Patches,
             bytes: 5_432,
             from: Some(Version::new(1, 8, 4)),
             patches: vec![pack("1.8.4", "1.8.5", 4_620), pack("1.8.5", "1.8.6", 812)],

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
-use crate::model::plan::{FileCounts, Reason, Way};
+use crate::model::plan::{FileCounts, Reason, UpdateStrategy};
 use crate::model::{ContainerId, Digest, Manifest, PackageIndex, Plan, RelativePath, SignedPatch};
 
 /// What the settings allow.
@@ -102,7 +102,7 @@ pub fn by_patches(
     let (Some(first), Some(last)) = (path.first(), path.last()) else { return Err(Reason::Unknown) };
     let files = FileCounts { cloned: last.patch.cloned, patched: last.patch.patched, fetched: last.patch.added };
     Ok(Plan {
-        way: Way::Patches,
+        strategy: UpdateStrategy::Patches,
         reason: Reason::Cheapest,
         bytes,
         full_bytes: wanted.full_bytes,
@@ -205,7 +205,7 @@ pub fn by_entries(
     let files =
         FileCounts { cloned: wanted.files.saturating_sub(missing.len() as u64), patched: 0, fetched: missing.len() as u64 };
     let plan = Plan {
-        way: Way::Entries,
+        strategy: UpdateStrategy::Entries,
         reason: Reason::Cheapest,
         bytes,
         full_bytes: wanted.full_bytes,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::model::incident::Incident;
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
-use crate::store::switch::Means;
+use crate::store::switch::SwitchOptions;
 use crate::store::{Home, InstalledRecord, StoreError, switch};
 
 /// Holds the running app, or the last one that ran. Clones share it.
@@ -209,12 +209,12 @@ impl AppSlot {
 /// Starts the active version without anybody who attends it; what is left when there are no settings (docs/security.md, promise 1).
 pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
     let call = Call { arguments, variable, environment: &[], keep_errors: false };
-    let mut chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
+    let mut chosen = switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
     let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;
     }
-    chosen = switch::resolve_for_start(home, Means { variable, ..Means::PLAIN })?;
+    chosen = switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
     launch_or_other(home, &chosen.record, Which::Active, call)
 }
 

@@ -14,7 +14,7 @@ use super::take_over;
 use crate::fetch::{Client, NodeMemory};
 use crate::model::launcher::own_version;
 use crate::model::node::redacted;
-use crate::model::plan::{Plan, Reason, Way};
+use crate::model::plan::{Plan, Reason, UpdateStrategy};
 use crate::model::release::{Audience, Choice, Release, SignedRelease, put_aside};
 use crate::model::{Node, Offer, Platform, Version, node};
 use crate::plain;
@@ -62,12 +62,12 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     sources.remember(context);
     let memory = NodeMemory::load(&context.home.node_memory());
     let plan = if context.home.record(&signed.release.container).is_ok() {
-        take_over::foretell(context, &signed.release, Plan::without_fetching(Way::Installed, signed.length), None)
+        take_over::foretell(context, &signed.release, Plan::without_fetching(UpdateStrategy::Installed, signed.length), None)
     } else {
         planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
     };
     // The first version can only come whole, and so may what the publisher insists on.
-    let only_whole = plan.way == Way::Full && plan.reason != Reason::NothingInstalled;
+    let only_whole = plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
     if only_whole && !context.settings.fallback.enable_full_update && !signed.release.mandatory {
         return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
     }
@@ -110,7 +110,8 @@ fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> 
     let chosen = choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
     let signed = chosen.ok()?.ok().filter(|signed| context.home.record(&signed.release.container).is_ok())?.clone();
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
-    let plan = take_over::foretell(context, &signed.release, Plan::without_fetching(Way::Installed, signed.length), None);
+    let plan =
+        take_over::foretell(context, &signed.release, Plan::without_fetching(UpdateStrategy::Installed, signed.length), None);
     let offer = Offer {
         signed,
         current,

@@ -22,7 +22,7 @@ use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
-use crate::store::switch::Means;
+use crate::store::switch::SwitchOptions;
 use crate::store::{State, StoreError, remove, rollback, snapshots, switch, usage};
 use crate::threads;
 use crate::trust::Freshness;
@@ -431,7 +431,7 @@ pub fn choose(context: &Context, id: ContainerId, at_next_start: bool, tell: &dy
                     tell(Event::Progress(Progress { done, total, ..Progress::default() }));
                 }
             };
-            let (record, migration) = match switch::switch(home, &id, means(context, &on_progress), &lock) {
+            let (record, migration) = match switch::switch(home, &id, options(context, &on_progress), &lock) {
                 // The version that was to be left was started meanwhile: the switch waits for its end.
                 Err(StoreError::InUse { .. }) if home.named()?.is_some_and(|active| active.pending.as_ref() == Some(&id)) => {
                     return Ok(true);
@@ -462,8 +462,8 @@ pub fn tidy_up(context: &Context) {
     remove::delete_set_aside(home);
 }
 
-fn means<'a>(context: &'a Context, on_progress: &'a dyn Fn(u64, u64)) -> Means<'a> {
-    Means { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), on_progress }
+fn options<'a>(context: &'a Context, on_progress: &'a dyn Fn(u64, u64)) -> SwitchOptions<'a> {
+    SwitchOptions { variable: &context.variable, migration_limit: context.settings.update.migration_limit(), on_progress }
 }
 
 /// Starts the app and remembers it as the one this launcher started; `tell` hears of a switch on the way.

@@ -14,7 +14,7 @@ use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::fetch::Client;
 use crate::host;
-use crate::model::plan::{Plan, Way};
+use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::release::SignedRelease;
 use crate::model::{Offer, Platform, Version};
 use crate::trust::{Bundle, Freshness, Judged, Repository, Trust};
@@ -39,8 +39,8 @@ pub async fn check(context: &Context, client: &Client, path: PathBuf, freshness:
         return Ok(Checked::Nothing { reason: NoUpdate::Installed, current });
     }
     let notes = notes(context, &repository, &bundle, &signed).await;
-    let way = if installed { Way::Installed } else { Way::File };
-    let plan = Plan::without_fetching(way, signed.length);
+    let strategy = if installed { UpdateStrategy::Installed } else { UpdateStrategy::File };
+    let plan = Plan::without_fetching(strategy, signed.length);
     let file = (!installed).then(|| bundle.path().to_owned());
     let offer = Offer { signed, current, plan, bytes_to_fetch: 0, notes, nodes: Vec::new(), estimated_seconds: None, file };
     Ok(Checked::Offer(Box::new(offer)))

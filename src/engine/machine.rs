@@ -11,7 +11,7 @@ pub use language::{Back, Checked, Chosen, Effect, Input, RolledBackTo, Setup, Up
 
 use super::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapBlocker};
 use crate::model::incident::Notice;
-use crate::model::plan::{Plan, Way};
+use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::{ContainerId, Offer, Version};
 
 /// The machine.
@@ -261,7 +261,8 @@ impl Machine {
         match (result, self.offer.take()) {
             (Ok(Updated::Installed(_)), Some(offer)) if prefetched => {
                 let Plan { requires_restart, hot_swappable, full_bytes, .. } = offer.plan;
-                let plan = Plan { requires_restart, hot_swappable, ..Plan::without_fetching(Way::Installed, full_bytes) };
+                let plan =
+                    Plan { requires_restart, hot_swappable, ..Plan::without_fetching(UpdateStrategy::Installed, full_bytes) };
                 let offer = Box::new(Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, ..*offer });
                 self.offer = Some(offer.clone());
                 vec![Effect::Prune, self.enter(Phase::Offered { offer })]

@@ -10,7 +10,7 @@ use crate::delta::plan::{self, Allowance, Prices, Wanted};
 use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
 use crate::look;
-use crate::model::plan::{FileCounts, Reason, Way};
+use crate::model::plan::{FileCounts, Reason, UpdateStrategy};
 use crate::model::release::SignedRelease;
 use crate::model::{Digest, Manifest, Node, PackageIndex, Plan, SignedPatch, Version};
 use crate::store::contents::Contents;
@@ -75,7 +75,7 @@ pub async fn plan(
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
     let prices = prices(context, nodes, memory);
     let question = Question { signed, wanted, documents, installed: &installed, patches, allowance, prices, dearest };
-    let both = question.on_the_way(&repository.releases, &contents, &described, &library).await;
+    let both = question.intermediate(&repository.releases, &contents, &described, &library).await;
     Ok(match both.map_or(entries, Ok) {
         Ok(plan) => take_over::foretell(context, release, plan, Some(&described.manifest)),
         Err(reason) => full(reason),
@@ -99,7 +99,7 @@ struct Question<'a> {
 impl Question<'_> {
     /// Packs to another release that has more in common with the wanted one than what is installed, and then the entries that differ from
     /// that one; `None` if that is not cheaper, or what the other release holds is not known.
-    async fn on_the_way(
+    async fn intermediate(
         &self,
         releases: &[SignedRelease],
         contents: &Contents,
@@ -157,7 +157,7 @@ fn nearest<T>(reached: impl Iterator<Item = T>, wanted: &Version, version: impl 
 fn by_both(path: Plan, rest: Plan, absent: u64) -> Plan {
     let files = FileCounts { patched: absent.saturating_sub(rest.files.fetched), ..rest.files };
     Plan {
-        way: Way::PatchesAndEntries,
+        strategy: UpdateStrategy::PatchesAndEntries,
         bytes: path.bytes.saturating_add(rest.bytes),
         from: path.from,
         patches: path.patches,
@@ -232,10 +232,10 @@ mod tests {
     #[test]
     fn files_of_a_mixed_way_are_counted_once() {
         let files = FileCounts { cloned: 95, patched: 0, fetched: 5 };
-        let rest = Plan { way: Way::Entries, bytes: 500, files, ..Plan::full(10_000, 100, Reason::Cheapest) };
-        let path = Plan { way: Way::Patches, bytes: 70, from: Some(Version::new(1, 0, 0)), ..rest.clone() };
+        let rest = Plan { strategy: UpdateStrategy::Entries, bytes: 500, files, ..Plan::full(10_000, 100, Reason::Cheapest) };
+        let path = Plan { strategy: UpdateStrategy::Patches, bytes: 70, from: Some(Version::new(1, 0, 0)), ..rest.clone() };
         let both = by_both(path, rest, 20);
-        assert_eq!((both.way, both.bytes, both.from), (Way::PatchesAndEntries, 570, Some(Version::new(1, 0, 0))));
+        assert_eq!((both.strategy, both.bytes, both.from), (UpdateStrategy::PatchesAndEntries, 570, Some(Version::new(1, 0, 0))));
         assert_eq!(both.files, FileCounts { cloned: 80, patched: 15, fetched: 5 });
     }
 }

@@ -24,7 +24,7 @@ use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, HealthReport};
 use crate::store::rollback;
-use crate::store::switch::{self, Means, Resolved};
+use crate::store::switch::{self, Resolved, SwitchOptions};
 use crate::store::usage;
 use crate::store::{InstalledRecord, Probation, StoreError};
 use crate::threads;
@@ -58,12 +58,12 @@ fn start_once(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>
         let known = if done < total && total >= WORTH_A_BAR { (done, total) } else { (0, 0) };
         tell(Event::Progress(Progress { done: known.0, total: known.1, ..Progress::default() }));
     };
-    let means = Means {
+    let options = SwitchOptions {
         variable: &context.variable,
         migration_limit: context.settings.update.migration_limit(),
         on_progress: &on_progress,
     };
-    let resolved = switch::resolve_for_start(&context.home, means)?;
+    let resolved = switch::resolve_for_start(&context.home, options)?;
     notice_switch(context, &resolved);
     let mut trial = count(context, resolved.record);
     // Where a rollback could not be written down, what is started is not what the pointer names.

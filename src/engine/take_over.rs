@@ -8,7 +8,7 @@ use super::context::Context;
 use super::protocol::SwapBlocker;
 use crate::look;
 use crate::model::hot_swap::Difference;
-use crate::model::plan::{Plan, Way};
+use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::release::Release;
 use crate::model::{ContainerId, Digest, Manifest};
 
@@ -36,7 +36,7 @@ pub fn foretell(context: &Context, release: &Release, plan: Plan, new: Option<&M
         return Plan { requires_restart, hot_swappable: difference.modules, ..plan };
     }
     let begins_there = plan.patches.first().is_some_and(|signed| signed.patch.from == running);
-    if plan.way == Way::Patches && begins_there { plan } else { restart(plan) }
+    if plan.strategy == UpdateStrategy::Patches && begins_there { plan } else { restart(plan) }
 }
 
 /// Has the app take over an installed version. Reads two manifests before it asks.

@@ -4,7 +4,7 @@
 
 use super::texts::Texts;
 use crate::engine::protocol::Repaired;
-use crate::model::plan::{FileCounts, Plan, Reason, Way};
+use crate::model::plan::{FileCounts, Plan, Reason, UpdateStrategy};
 use crate::model::{Offer, Version};
 
 impl Texts {
@@ -12,7 +12,7 @@ impl Texts {
     pub fn price(&self, plan: &Plan) -> String {
         let (size, full) = (self.size(plan.bytes), self.size(plan.full_bytes));
         if plan.is_local() {
-            self.with("offer-subtitle", &[("way", &self.way(plan)), ("size", &self.get("detail-no-download"))])
+            self.with("offer-subtitle", &[("way", &self.strategy(plan)), ("size", &self.get("detail-no-download"))])
         } else if plan.is_incremental() {
             self.with("offer-subtitle-incremental", &[("size", &size), ("full", &full)])
         } else {
@@ -23,10 +23,10 @@ impl Texts {
     /// The same in very few words: `Small update • 5.4 KB`.
     pub fn short_price(&self, plan: &Plan) -> String {
         if plan.is_local() {
-            return self.get(if plan.way == Way::File { "way-file" } else { "notification-fetched" });
+            return self.get(if plan.strategy == UpdateStrategy::File { "way-file" } else { "notification-fetched" });
         }
-        let way = self.get(if plan.is_incremental() { "price-small" } else { "price-whole" });
-        self.with("offer-subtitle", &[("way", &way), ("size", &self.size(plan.bytes))])
+        let strategy = self.get(if plan.is_incremental() { "price-small" } else { "price-whole" });
+        self.with("offer-subtitle", &[("way", &strategy), ("size", &self.size(plan.bytes))])
     }
 
     /// What an offer costs a person, in one line: how much, how long, and whether a restart follows; the rest is for who asks.
@@ -54,18 +54,18 @@ impl Texts {
     }
 
     /// The way: `One patch on top of 1.8.5`.
-    pub fn way(&self, plan: &Plan) -> String {
+    pub fn strategy(&self, plan: &Plan) -> String {
         let from = plan.from.as_ref().map(Version::to_string);
-        match (plan.way, from) {
-            (Way::Full, _) => self.get("way-full"),
-            (Way::Patches, Some(from)) => self.count("way-patches", whole(plan.patches.len()), &[("from", &from)]),
-            (Way::Patches, None) => self.get("way-incremental"),
-            (Way::PatchesAndEntries, Some(from)) => self.with("way-patches-and-entries", &[("from", &from)]),
-            (Way::PatchesAndEntries, None) => self.get("way-incremental"),
-            (Way::Entries, Some(from)) => self.with("way-entries", &[("from", &from)]),
-            (Way::Entries, None) => self.get("way-entries-here"),
-            (Way::File, _) => self.get("way-file"),
-            (Way::Installed, _) => self.get("way-installed"),
+        match (plan.strategy, from) {
+            (UpdateStrategy::Full, _) => self.get("way-full"),
+            (UpdateStrategy::Patches, Some(from)) => self.count("way-patches", whole(plan.patches.len()), &[("from", &from)]),
+            (UpdateStrategy::Patches, None) => self.get("way-incremental"),
+            (UpdateStrategy::PatchesAndEntries, Some(from)) => self.with("way-patches-and-entries", &[("from", &from)]),
+            (UpdateStrategy::PatchesAndEntries, None) => self.get("way-incremental"),
+            (UpdateStrategy::Entries, Some(from)) => self.with("way-entries", &[("from", &from)]),
+            (UpdateStrategy::Entries, None) => self.get("way-entries-here"),
+            (UpdateStrategy::File, _) => self.get("way-file"),
+            (UpdateStrategy::Installed, _) => self.get("way-installed"),
         }
     }
 
@@ -156,16 +156,16 @@ mod tests {
     use super::*;
     use crate::gui::Language;
 
-    fn plan(way: Way, bytes: u64) -> Plan {
+    fn plan(strategy: UpdateStrategy, bytes: u64) -> Plan {
         let files = FileCounts { cloned: 1521, patched: 9, fetched: 2 };
         let from = Some(Version::new(1, 8, 5));
-        Plan { way, bytes, from, files, requires_restart: false, ..Plan::full(82_617_013, 1532, Reason::Cheapest) }
+        Plan { strategy, bytes, from, files, requires_restart: false, ..Plan::full(82_617_013, 1532, Reason::Cheapest) }
     }
 
     #[test]
     fn a_price_names_the_way_and_what_the_whole_package_would_cost() {
         let [chinese, english] = Language::ALL.map(Texts::new);
-        let patches = plan(Way::Patches, 5_432);
+        let patches = plan(UpdateStrategy::Patches, 5_432);
         assert_eq!(english.price(&patches), "Incremental update • 5.4 KB (full package 82.6 MB)");
         assert_eq!(chinese.price(&patches), "增量更新 • 5.4 KB（完整包 82.6 MB）");
         assert_eq!(english.price(&Plan::full(812, 1, Reason::Unknown)), "Full update • 812 B");
@@ -189,10 +189,10 @@ mod tests {
     fn every_way_and_reason_has_words_in_each_language() {
         for texts in Language::ALL.map(Texts::new) {
             let mut seen = std::collections::BTreeSet::new();
-            for way in [Way::Patches, Way::Entries, Way::PatchesAndEntries] {
+            for strategy in [UpdateStrategy::Patches, UpdateStrategy::Entries, UpdateStrategy::PatchesAndEntries] {
                 for from in [Some(Version::new(1, 8, 5)), None] {
-                    seen.insert(texts.way(&Plan { from, ..plan(way, 1) }));
-                    assert_eq!(texts.reason(&plan(way, 1)), None);
+                    seen.insert(texts.strategy(&Plan { from, ..plan(strategy, 1) }));
+                    assert_eq!(texts.reason(&plan(strategy, 1)), None);
                 }
             }
             let reasons = [
@@ -214,19 +214,19 @@ mod tests {
     #[test]
     fn nothing_to_fetch_is_no_saving() {
         let english = Texts::new(Language::English);
-        let reported = |way| {
-            let plan = Plan::without_fetching(way, 82_617_013);
+        let reported = |strategy| {
+            let plan = Plan::without_fetching(strategy, 82_617_013);
             (english.price(&plan), english.fetched(&plan, 0), english.reason(&plan))
         };
         let free = "no download".to_owned();
-        assert_eq!(reported(Way::File), ("From a file • no download".to_owned(), free.clone(), None));
-        assert_eq!(reported(Way::Installed), ("Ready on this computer • no download".to_owned(), free, None));
+        assert_eq!(reported(UpdateStrategy::File), ("From a file • no download".to_owned(), free.clone(), None));
+        assert_eq!(reported(UpdateStrategy::Installed), ("Ready on this computer • no download".to_owned(), free, None));
     }
 
     #[test]
     fn files_are_told_by_what_becomes_of_them() {
         let [chinese, english] = Language::ALL.map(Texts::new);
-        let all = plan(Way::Patches, 1).files;
+        let all = plan(UpdateStrategy::Patches, 1).files;
         assert_eq!(english.files(all), "1,532 files: 1,521 taken over, 9 patched, 2 fetched");
         assert_eq!(chinese.files(all), "共 1,532 个文件：沿用 1,521，打补丁 9，下载 2");
         assert_eq!(english.files(FileCounts { fetched: 1, ..FileCounts::default() }), "1 file: 1 fetched");

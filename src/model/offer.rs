@@ -27,7 +27,7 @@ pub struct Offer {
     pub nodes: Vec<Node>,
     /// Estimated seconds to fetch it, from what this client measured of its nodes; `None` before any measurement.
     pub estimated_seconds: Option<u64>,
-    /// The bundle that it comes from, for [`super::plan::Way::File`].
+    /// The bundle that it comes from, for [`super::plan::UpdateStrategy::File`].
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::readable::optional")]
     pub file: Option<PathBuf>,
 }

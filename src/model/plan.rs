@@ -9,7 +9,8 @@ use super::version::Version;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// The way.
-    pub way: Way,
+    #[serde(rename = "way")]
+    pub strategy: UpdateStrategy,
     /// Why this way.
     pub reason: Reason,
     /// Bytes that it fetches beside signed metadata.
@@ -18,7 +19,7 @@ pub struct Plan {
     pub full_bytes: u64,
     /// The installed version that most content comes from; `None` if everything is fetched.
     pub from: Option<Version>,
-    /// The packs to apply, in this order; empty unless the way is [`Way::Patches`] or [`Way::PatchesAndEntries`].
+    /// The packs to apply, in this order; empty unless the way is [`UpdateStrategy::Patches`] or [`UpdateStrategy::PatchesAndEntries`].
     pub patches: Vec<SignedPatch>,
     /// What becomes of the files.
     pub files: FileCounts,
@@ -31,7 +32,7 @@ pub struct Plan {
 /// How a release is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum UpdateStrategy {
     /// The whole package.
     Full,
     /// One or more patch packs; all else is taken from installed versions.
@@ -79,7 +80,7 @@ impl Plan {
     /// The whole package.
     pub fn full(full_bytes: u64, files: u64, reason: Reason) -> Self {
         Self {
-            way: Way::Full,
+            strategy: UpdateStrategy::Full,
             reason,
             bytes: full_bytes,
             full_bytes,
@@ -92,17 +93,17 @@ impl Plan {
     }
 
     /// Nothing to fetch, since everything is on this computer: in a file, or installed.
-    pub fn without_fetching(way: Way, full_bytes: u64) -> Self {
-        Self { way, bytes: 0, files: FileCounts::default(), ..Self::full(full_bytes, 0, Reason::Cheapest) }
+    pub fn without_fetching(strategy: UpdateStrategy, full_bytes: u64) -> Self {
+        Self { strategy, bytes: 0, files: FileCounts::default(), ..Self::full(full_bytes, 0, Reason::Cheapest) }
     }
 
     /// Whether a part of the package is fetched.
     pub fn is_incremental(&self) -> bool {
-        matches!(self.way, Way::Patches | Way::Entries | Way::PatchesAndEntries)
+        matches!(self.strategy, UpdateStrategy::Patches | UpdateStrategy::Entries | UpdateStrategy::PatchesAndEntries)
     }
 
     /// Whether nothing is fetched.
     pub fn is_local(&self) -> bool {
-        matches!(self.way, Way::File | Way::Installed)
+        matches!(self.strategy, UpdateStrategy::File | UpdateStrategy::Installed)
     }
 }

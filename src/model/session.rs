@@ -7,7 +7,7 @@
 pub const PYTHON_PLACES: &[&str] = &["PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"];
 
 /// Everything else that Python reads.
-pub const PYTHON_WAYS: &[&str] = &[
+pub const PYTHON_VARIABLES: &[&str] = &[
     "PYTHONPATH",
     "PYTHONSAFEPATH",
     "PYTHONSTARTUP",

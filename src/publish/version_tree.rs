@@ -76,10 +76,10 @@ impl Project {
                 continue;
             }
             // The newest older one of the same channel that the tree knows: a folder of before there were trees has others as well.
-            let on_its_way = |(older, (release, _)): &(&Version, &(Release, u64))| {
+            let in_flight = |(older, (release, _)): &(&Version, &(Release, u64))| {
                 release.channel == package.release.channel && tree.node(older).is_some()
             };
-            let parent = released.range(..version).rev().find(on_its_way).map(|(older, _)| older.clone());
+            let parent = released.range(..version).rev().find(in_flight).map(|(older, _)| older.clone());
             let files = FileState::all(&package.manifest, self.settings().incremental_update.patterns());
             let full_size = released.get(version).map_or(0, |(_, length)| *length);
             tree.add(version, parent.as_ref(), files, full_size);

@@ -404,7 +404,7 @@ impl Home {
 mod tests {
     use super::*;
     use crate::store::fixture::{Fixture, id};
-    use crate::store::switch::{Means, switch};
+    use crate::store::switch::{SwitchOptions, switch};
 
     #[test]
     fn the_newest_whole_version_stands_in_for_a_lost_pointer() {
@@ -412,7 +412,7 @@ mod tests {
         let home = &fixture.home;
         assert!(matches!(home.active(), Err(StoreError::NothingInstalled { .. })));
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(home.active().unwrap().1.container, one);
         fs::write(home.active_path(), "{\"container\":").unwrap();
         assert_eq!(home.active().unwrap().1.container, two);
@@ -426,7 +426,7 @@ mod tests {
         let fixture = Fixture::new();
         let home = &fixture.home;
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         crate::store::switch::switch_at_next_start(home, &two, &fixture.lock).unwrap();
         assert_eq!(home.chosen().unwrap(), two);
         fs::remove_dir_all(home.container(&two)).unwrap();
@@ -474,7 +474,7 @@ mod tests {
         fixture.write(&one, "data/file", "mine");
         let two = fixture.install("2.0.0", &[]);
         assert_eq!(home.active().unwrap().0.container, one);
-        switch(home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
         // A whole version is not touched, a damaged one is replaced by the stand-in before another one comes.
         home.ensure_active(&fixture.lock).unwrap();
@@ -482,7 +482,7 @@ mod tests {
         fs::write(home.container(&two).join(RECORD), "{").unwrap();
         let three = fixture.install("3.0.0", &[]);
         assert_eq!(home.named().unwrap().unwrap().container, one);
-        switch(home, &three, Means::PLAIN, &fixture.lock).unwrap();
+        switch(home, &three, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&three, "data/file").as_deref(), Some("mine"));
     }
 

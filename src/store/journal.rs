@@ -223,7 +223,7 @@ fn sync(folder: &Path) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::store::fixture::Fixture;
-    use crate::store::switch::{Means, switch};
+    use crate::store::switch::{SwitchOptions, switch};
 
     struct Prepared {
         fixture: Fixture,
@@ -236,7 +236,7 @@ mod tests {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let home = &fixture.home;
-        switch(home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         let (work, place, retained) = (home.incoming().join("x"), home.container(&two), home.snapshots().join("kept/files"));
         for folder in CARRIED {
             for (root, text) in [(&work, "new"), (&place, "old")] {

@@ -559,7 +559,7 @@ mod tests {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let chosen = fixture.record(&one);
-        crate::store::switch::switch(&fixture.home, &two, crate::store::switch::Means::PLAIN, &fixture.lock).unwrap();
+        crate::store::switch::switch(&fixture.home, &two, crate::store::switch::SwitchOptions::PLAIN, &fixture.lock).unwrap();
         let stale = start(&fixture.home, &chosen, Which::Active, Call::PLAIN);
         assert!(matches!(stale, Err(StoreError::Switched { .. })), "{stale:?}");
         start(&fixture.home, &chosen, Which::Any, Call::PLAIN).unwrap().wait();

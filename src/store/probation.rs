@@ -179,17 +179,17 @@ fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, SystemTime)> {
 mod tests {
     use super::*;
     use crate::store::fixture::Fixture;
-    use crate::store::switch::{Means, switch};
+    use crate::store::switch::{SwitchOptions, switch};
 
     #[test]
     fn only_the_active_version_is_on_probation() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &one, Means::PLAIN, lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
         let failed = |probation: Probation| Some(Probation { failures: probation.failures + 1, ..probation });
         assert_eq!(change(home, &one, lock, failed).unwrap(), None, "it was active before");
-        switch(home, &two, Means::PLAIN, lock).unwrap();
+        switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
         assert_eq!(change(home, &one, lock, failed).unwrap(), None);
         assert_eq!(change(home, &two, lock, failed).unwrap().unwrap().failures, 1);
         assert_eq!(home.active().unwrap().0.probation.unwrap().failures, 1);
@@ -231,7 +231,7 @@ mod tests {
     fn a_first_version_has_to_prove_itself_too() {
         let fixture = Fixture::new();
         let one = fixture.install("1.0.0", &[]);
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         let (active, _) = fixture.home.active().unwrap();
         assert!(active.previous.is_none() && active.probation.is_some_and(|probation| !probation.up));
     }

@@ -134,14 +134,14 @@ mod tests {
 
     use super::*;
     use crate::store::fixture::Fixture;
-    use crate::store::switch::{Means, switch, switch_at_next_start};
+    use crate::store::switch::{SwitchOptions, switch, switch_at_next_start};
 
     #[test]
     fn what_is_in_use_stays() {
         let fixture = Fixture::new();
         let (one, two, three) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]), fixture.install("3.0.0", &[]));
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &one, Means::PLAIN, lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
         switch_at_next_start(home, &two, lock).unwrap();
         let running = RunningLock::hold(home, &three).unwrap();
         for id in [&one, &two, &three] {
@@ -158,7 +158,7 @@ mod tests {
         let fixture = Fixture::new();
         let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &ids[2], Means::PLAIN, lock).unwrap();
+        switch(home, &ids[2], SwitchOptions::PLAIN, lock).unwrap();
         crate::store::probation::remember_failed(home, &ids[1].version).unwrap();
         assert_eq!(prune(home, 1, lock).unwrap(), [ids[1].clone()]);
     }
@@ -169,8 +169,8 @@ mod tests {
         let ids: Vec<_> =
             ["1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &ids[0], Means::PLAIN, lock).unwrap();
-        switch(home, &ids[4], Means::PLAIN, lock).unwrap();
+        switch(home, &ids[0], SwitchOptions::PLAIN, lock).unwrap();
+        switch(home, &ids[4], SwitchOptions::PLAIN, lock).unwrap();
         fs::create_dir(home.containers().join(".removed-x")).unwrap();
         let running = RunningLock::hold(home, &ids[2]).unwrap();
         assert_eq!(surplus(home, 1).unwrap(), [ids[1].clone()]);
@@ -187,8 +187,8 @@ mod tests {
         let fixture = Fixture::new();
         let ids: Vec<_> = ["1.0.0", "2.0.0", "3.0.0"].iter().map(|version| fixture.install(version, &[])).collect();
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &ids[0], Means::PLAIN, lock).unwrap();
-        switch(home, &ids[2], Means::PLAIN, lock).unwrap();
+        switch(home, &ids[0], SwitchOptions::PLAIN, lock).unwrap();
+        switch(home, &ids[2], SwitchOptions::PLAIN, lock).unwrap();
         assert_eq!(set_aside_surplus(home, 0, lock).unwrap(), [ids[1].clone()]);
         assert_eq!(fixture.versions(), ["3.0.0", "1.0.0"]);
         assert_eq!(home.half_removed().len(), 1);
@@ -202,7 +202,7 @@ mod tests {
         let fixture = Fixture::new();
         let one = fixture.install("1.0.0", &[]);
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &one, Means::PLAIN, lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
         let two = fixture.install("2.0.0", &[]);
         assert!(prune(home, 0, lock).unwrap().is_empty());
         fixture.install("3.0.0", &[]);

@@ -115,7 +115,7 @@ impl Repair {
 
     /// Moves the finished file or link `staged` to its place in the version.
     pub fn put(&mut self, path: &RelativePath, staged: &Path) -> Result<(), StoreError> {
-        self.check_way(path)?;
+        self.check_path(path)?;
         let full = path.under(&self.root);
         if look::is_folder(&full).map_err(StoreError::io("look at", &full))? {
             self.set_aside(Path::new(path.as_str()))?;
@@ -128,7 +128,7 @@ impl Repair {
 
     /// Makes a folder of the version; its parents are there.
     pub fn make_folder(&mut self, path: &RelativePath) -> Result<(), StoreError> {
-        self.check_way(path)?;
+        self.check_path(path)?;
         let full = path.under(&self.root);
         match look::at(&full).map_err(StoreError::io("look at", &full))? {
             Some(found) if found.is_dir() => return Ok(()),
@@ -144,7 +144,7 @@ impl Repair {
 
     /// Gives a file, whose content is right, its permissions and time.
     pub fn dress(&self, path: &RelativePath, entry: &Entry) -> Result<(), StoreError> {
-        self.check_way(path)?;
+        self.check_path(path)?;
         let full = path.under(&self.root);
         dress(entry, &full).map_err(|error| StoreError::io("change", &full)(io::Error::other(error)))
     }
@@ -223,7 +223,7 @@ impl Repair {
     }
 
     /// Refuses a path that leads through anything but folders: what is put there would be put elsewhere.
-    fn check_way(&self, path: &RelativePath) -> Result<(), StoreError> {
+    fn check_path(&self, path: &RelativePath) -> Result<(), StoreError> {
         for folder in path.ancestors() {
             let full = self.root.join(folder);
             let found = fs::symlink_metadata(&full).map_err(StoreError::io("enter", &full))?;

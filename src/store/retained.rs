@@ -197,7 +197,7 @@ fn folders(above: &Path) -> Result<Vec<PathBuf>, StoreError> {
 mod tests {
     use super::*;
     use crate::store::fixture::Fixture;
-    use crate::store::switch::{Means, switch};
+    use crate::store::switch::{SwitchOptions, switch};
 
     fn now() -> jiff::Timestamp {
         "2026-03-01T12:00:00Z".parse().unwrap()
@@ -207,9 +207,9 @@ mod tests {
     fn used() -> Fixture {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         fixture.write(&one, "data/old.txt", "of the old version");
-        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         fixture.write(&two, "data/图/mine.txt", "the user's");
         fixture
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::lock::{HomeLock, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
-use super::switch::{Means, commit, displaced, finish};
+use super::switch::{SwitchOptions, commit, displaced, finish};
 use super::{Active, Home, InstalledRecord, Probation, StoreError, migrate};
 use crate::model::ContainerId;
 
@@ -155,7 +155,7 @@ pub fn go_to(home: &Home, target: &Target, lock: &HomeLock) -> Result<RolledBack
     RunningLock::refuse_if_running(home, &target.container)?;
     if target.point.is_none() && !migrate::has_files(&home.container(&target.container)) {
         // Its own are lost, even those that it came with: the present ones are better than none.
-        super::switch::switch(home, &target.container, Means::PLAIN, lock)?;
+        super::switch::switch(home, &target.container, SwitchOptions::PLAIN, lock)?;
         let retained = home.container(&active.container);
         return Ok(RolledBack { record, from: active.container, retained });
     }
@@ -217,10 +217,10 @@ mod tests {
     fn begin() -> (Fixture, ContainerId, ContainerId) {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[("config/c", "a")]), fixture.install("2.0.0", &[("config/c", "b")]));
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         crate::store::probation::change(&fixture.home, &one, &fixture.lock, |_| None).unwrap();
         fixture.write(&one, "data/file", "in one");
-        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         fixture.write(&two, "data/file", "in two");
         fixture.write(&two, "data/made", "in two");
         (fixture, one, two)
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(snapshots.len(), 1);
         assert_eq!(fs::read_to_string(snapshots[0].place(&fixture.home).join("data/made")).unwrap(), "in two");
         let three = fixture.install("3.0.0", &[]);
-        switch(&fixture.home, &three, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &three, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&three, "data/file").as_deref(), Some("in one"));
     }
 
@@ -281,12 +281,12 @@ mod tests {
         let fixture = Fixture::new();
         let [one, two, three] = ["1.0.0", "2.0.0", "3.0.0"].map(|version| fixture.install(version, &[]));
         let Fixture { home, lock, .. } = &fixture;
-        switch(home, &one, Means::PLAIN, lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
         crate::store::probation::change(home, &one, lock, |_| None).unwrap();
-        switch(home, &two, Means::PLAIN, lock).unwrap();
+        switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
         // It was used, and closed each time before anybody could know that it is well.
         fixture.write(&two, "data/diary", "two lines");
-        switch(home, &three, Means::PLAIN, lock).unwrap();
+        switch(home, &three, SwitchOptions::PLAIN, lock).unwrap();
         let target = fallback(home).unwrap();
         assert_eq!((&target.container, target.healthy), (&two, false));
         crate::store::probation::remember_failed(home, &two.version).unwrap();
@@ -352,7 +352,7 @@ mod tests {
     fn a_point_whose_version_was_used_again_since_is_still_whole() {
         let (fixture, one, two) = begin();
         // Back by choice: the present files go along, and what one had is kept.
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         fixture.write(&one, "data/file", "later in one");
         let points: Vec<_> = points(&fixture.home).unwrap().into_iter().map(|point| point.container).collect();
         assert_eq!(points, std::slice::from_ref(&two), "one is active");
@@ -377,7 +377,7 @@ mod tests {
         let ids: Vec<_> = (1..=6).map(|major| fixture.install(&format!("{major}.0.0"), &[])).collect();
         fs::create_dir_all(fixture.home.snapshots().join("my own")).unwrap();
         for id in &ids {
-            switch(&fixture.home, id, Means::PLAIN, &fixture.lock).unwrap();
+            switch(&fixture.home, id, SwitchOptions::PLAIN, &fixture.lock).unwrap();
             crate::store::probation::change(&fixture.home, id, &fixture.lock, |_| None).unwrap();
             fixture.write(id, "data/file", &id.version.to_string());
         }

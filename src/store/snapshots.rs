@@ -172,8 +172,8 @@ fn folders(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
 /// must stay: what is in it is not known.
 pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<(), StoreError> {
     let noted = in_version(home, id)?;
-    let is_under_way = noted.as_ref().map(|snapshot| exists(&snapshot.folder.join(TAKING))).transpose()?.unwrap_or(false);
-    if !is_under_way && migrate::is_pristine(folder) {
+    let is_in_progress = noted.as_ref().map(|snapshot| exists(&snapshot.folder.join(TAKING))).transpose()?.unwrap_or(false);
+    if !is_in_progress && migrate::is_pristine(folder) {
         return noted.map_or(Ok(()), |snapshot| remove(&snapshot));
     }
     let snapshot = match noted {

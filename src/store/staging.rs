@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::model::manifest::MANIFEST_PATH;
     use crate::store::fixture::{Fixture, id};
-    use crate::store::switch::{Means, switch};
+    use crate::store::switch::{SwitchOptions, switch};
 
     const RECORD: &str = "metadata/installed.json";
 
@@ -198,7 +198,7 @@ mod tests {
         let one = fixture.install("1.0.0", &[]);
         fixture.write(&one, "data/made", "stale");
         let two = fixture.install("2.0.0", &files);
-        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         for (path, text) in [("data/made", "mine"), ("config/changed", "mine"), ("app/code", "broken"), (RECORD, "{\"conta")] {
             fixture.write(&two, path, text);
         }
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(fs::read_to_string(retained[0].join("app/code")).unwrap(), "broken");
         // The pointer named it all the time, so its files stand, not those of the version that stood in.
         assert_eq!(fixture.home.active().unwrap().0.container, two);
-        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(read("data/made").as_deref(), Some("mine"));
     }
 

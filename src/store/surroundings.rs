@@ -160,7 +160,7 @@ fn without(launch: &Launch) -> BTreeSet<&str> {
         without.extend(session::QT);
     }
     if launch.environment.contains_key("PYTHONNOUSERSITE") || launch.environment.contains_key("PYTHONHOME") {
-        without.extend([session::PYTHON_PLACES, session::PYTHON_WAYS, session::TCL].concat());
+        without.extend([session::PYTHON_PLACES, session::PYTHON_VARIABLES, session::TCL].concat());
     }
     without
 }

@@ -36,7 +36,7 @@ const LONGEST_WAIT_FOR_SWITCH: Duration = Duration::from_millis(1500);
 
 /// What a switch works with beside the home.
 #[derive(Clone, Copy)]
-pub struct Means<'a> {
+pub struct SwitchOptions<'a> {
     /// Asks the environment, for the migration script.
     pub variable: Variable<'a>,
     /// How long a release's own migration may take.
@@ -45,14 +45,19 @@ pub struct Means<'a> {
     pub on_progress: ProgressSink<'a>,
 }
 
-impl Means<'_> {
+impl SwitchOptions<'_> {
     /// An environment without variables, five minutes for a migration, nobody to be told.
-    pub const PLAIN: Means<'static> =
-        Means { variable: &|_| None, migration_limit: Duration::from_secs(300), on_progress: &|_, _| () };
+    pub const PLAIN: SwitchOptions<'static> =
+        SwitchOptions { variable: &|_| None, migration_limit: Duration::from_secs(300), on_progress: &|_, _| () };
 }
 
 /// Switches to `id` now.
-pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> Result<(InstalledRecord, Migration), StoreError> {
+pub fn switch(
+    home: &Home,
+    id: &ContainerId,
+    options: SwitchOptions,
+    lock: &HomeLock,
+) -> Result<(InstalledRecord, Migration), StoreError> {
     let record = home.record(id)?;
     let before = match home.active() {
         Ok(before) => Some(before),
@@ -78,7 +83,7 @@ pub fn switch(home: &Home, id: &ContainerId, means: Means, lock: &HomeLock) -> R
     RunningLock::refuse_if_running(home, id)?;
     let from = left.as_ref().map(|(active, _)| &active.container);
     let alone = from.map(|from| Alone::begin(home, from)).transpose()?;
-    let switched = transfer(home, &source, left.as_ref().zip(alone.as_ref()), &record, means, lock);
+    let switched = transfer(home, &source, left.as_ref().zip(alone.as_ref()), &record, options, lock);
     if switched.is_err() {
         // On a full disk the app needs the room.
         journal::discard_prepared(home);
@@ -118,12 +123,12 @@ fn transfer(
     source: &Path,
     left: Option<(&(Active, InstalledRecord), &Alone)>,
     to: &InstalledRecord,
-    means: Means,
+    options: SwitchOptions,
     lock: &HomeLock,
 ) -> Result<Migration, StoreError> {
     let id = &to.container;
     let (left, alone) = (left.map(|(left, _)| left), left.map(|(_, alone)| alone));
-    let (work, migration) = prepare(home, source, left.map(|(_, record)| record), to, means)?;
+    let (work, migration) = prepare(home, source, left.map(|(_, record)| record), to, options)?;
     if let (Some((before, _)), Some(alone)) = (left, alone) {
         wait_for_next_start(home, before, id, alone.check())?;
     }
@@ -204,7 +209,7 @@ fn prepare(
     source: &Path,
     from: Option<&InstalledRecord>,
     to: &InstalledRecord,
-    means: Means,
+    options: SwitchOptions,
 ) -> Result<(PathBuf, Migration), StoreError> {
     let newer = from.filter(|from| from.container.version > to.container.version).unwrap_or(to);
     if let Some(from) = from
@@ -217,10 +222,10 @@ fn prepare(
     if !can_clone(&work) {
         home.check_space(migrate::bytes_of(source)?.saturating_add(RESERVE))?;
     }
-    let migration = migrate::lay_out(source, &home.container(&to.container), &work, from.is_none(), means.on_progress)?;
+    let migration = migrate::lay_out(source, &home.container(&to.container), &work, from.is_none(), options.on_progress)?;
     if let Some(from) = from {
         let versions = (&from.container, &to.container);
-        script::run(home, newer, versions, &work, means.migration_limit, means.variable)?;
+        script::run(home, newer, versions, &work, options.migration_limit, options.variable)?;
     }
     durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
     Ok((work, migration))
@@ -294,7 +299,7 @@ pub struct Resolved {
 /// The version to start now: an interrupted switch is finished and a pending one carried out first, unless another launcher is at work
 /// or the app is still running in the old version. A switch that fails is told, and the version that was active before starts. A
 /// lost `active.json` is written anew if nobody else is at work.
-pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreError> {
+pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved, StoreError> {
     if exists(&home.journal()).unwrap_or(true) {
         // Taking the lock finishes it.
         let end = Instant::now() + LONGEST_WAIT_FOR_SWITCH;
@@ -325,7 +330,7 @@ pub fn resolve_for_start(home: &Home, means: Means) -> Result<Resolved, StoreErr
             return stay(record);
         }
     };
-    match switch(home, &pending, means, &lock) {
+    match switch(home, &pending, options, &lock) {
         Ok((record, migration)) => {
             migration.log();
             Ok(Resolved { record, switched: Some(Ok(migration)) })
@@ -360,22 +365,25 @@ mod tests {
     fn switching_remembers_where_it_came_from() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
-        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
-        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         let (active, _) = fixture.home.active().unwrap();
         assert_eq!((active.container, active.previous), (two, Some(one)));
         let missing = crate::store::fixture::id("3.0.0");
-        assert!(matches!(switch(&fixture.home, &missing, Means::PLAIN, &fixture.lock), Err(StoreError::NotInstalled { .. })));
+        assert!(matches!(
+            switch(&fixture.home, &missing, SwitchOptions::PLAIN, &fixture.lock),
+            Err(StoreError::NotInstalled { .. })
+        ));
     }
 
     #[test]
     fn a_pending_switch_waits_for_the_end_of_the_app_and_of_the_other_launcher() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         switch_at_next_start(&fixture.home, &two, &fixture.lock).unwrap();
-        let start = |home: &Home| resolve_for_start(home, Means::PLAIN).unwrap().record.container;
+        let start = |home: &Home| resolve_for_start(home, SwitchOptions::PLAIN).unwrap().record.container;
         assert_eq!(start(&fixture.home), one, "another launcher holds the lock");
         let Fixture { home, lock, .. } = &fixture;
         let running = RunningLock::hold(home, &one).unwrap();
@@ -395,7 +403,7 @@ mod tests {
     fn choosing_the_active_version_again_takes_a_pending_switch_back() {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         switch_at_next_start(&fixture.home, &two, &fixture.lock).unwrap();
         switch_at_next_start(&fixture.home, &one, &fixture.lock).unwrap();
         assert_eq!(fixture.home.active().unwrap().0.pending, None);
@@ -405,7 +413,7 @@ mod tests {
         let fixture = Fixture::new();
         let home = fixture.home.clone();
         let one = fixture.install("1.0.0", &[]);
-        let start = || resolve_for_start(&home, Means::PLAIN).unwrap().record.container;
+        let start = || resolve_for_start(&home, SwitchOptions::PLAIN).unwrap().record.container;
         assert_eq!(start(), one);
         assert_eq!(home.named().unwrap(), None, "another launcher holds the lock");
         let keep = fixture.release();
@@ -418,11 +426,11 @@ mod tests {
     fn the_only_version_hands_its_files_on_even_when_damaged() {
         let fixture = Fixture::new();
         let one = fixture.install("1.0.0", &[]);
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         fixture.write(&one, "data/file", "mine");
         fixture.write(&one, "metadata/installed.json", "");
         let two = fixture.install("2.0.0", &[]);
-        switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("mine"));
         let (active, _) = fixture.home.active().unwrap();
         assert_eq!((active.container, active.previous), (two, None));
@@ -433,11 +441,11 @@ mod tests {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[("config/c", "default")]), fixture.install("2.0.0", &[]));
         fixture.write(&one, "data/file", "old");
-        switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+        switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
         for round in 0..5 {
-            switch(&fixture.home, &two, Means::PLAIN, &fixture.lock).unwrap();
+            switch(&fixture.home, &two, SwitchOptions::PLAIN, &fixture.lock).unwrap();
             fixture.write(&two, "data/file", &format!("present {round}"));
-            switch(&fixture.home, &one, Means::PLAIN, &fixture.lock).unwrap();
+            switch(&fixture.home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
             assert_eq!(fixture.read(&one, "data/file"), Some(format!("present {round}")));
             assert_eq!(fixture.read(&one, "config/c").as_deref(), Some("default"));
         }
@@ -458,11 +466,11 @@ mod tests {
         let fixture = Fixture::new();
         let (one, two) = (fixture.install("1.0.0", &[]), fixture.install("2.0.0", &[]));
         let (home, lock) = (&fixture.home, &fixture.lock);
-        switch(home, &one, Means::PLAIN, lock).unwrap();
+        switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
         let record = InstalledRecord { data_schema: 3, ..fixture.record(&two) };
         Home::write_record(&home.container(&two), &record).unwrap();
-        switch(home, &two, Means::PLAIN, lock).unwrap();
-        let refused = switch(home, &one, Means::PLAIN, lock).unwrap_err();
+        switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
+        let refused = switch(home, &one, SwitchOptions::PLAIN, lock).unwrap_err();
         assert!(matches!(refused, StoreError::DataTooNew { found: 3, known: 0, .. }) && refused.is_final());
         assert_eq!(home.active().unwrap().0.container, two);
         // The way out: the version with the files that it had.
@@ -487,18 +495,18 @@ mod tests {
             let fixture = Fixture::new();
             let one = fixture.install("1.0.0", &[]);
             let (home, lock) = (&fixture.home, &fixture.lock);
-            switch(home, &one, Means::PLAIN, lock).unwrap();
+            switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
             fixture.write(&one, "data/file", "old");
             let script =
                 "echo \"$1 $2 $KUZFLOW_FROM\" > data/told; sed -i s/old/new/ \"$KUZFLOW_DATA/file\"; ls > \"$KUZFLOW_CONFIG/ls\"";
             let two = with_script(&fixture, "2.0.0", script);
-            switch(home, &two, Means::PLAIN, lock).unwrap();
+            switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
             assert_eq!(fixture.read(&two, "data/told").as_deref(), Some("1.0.0 2.0.0 1.0.0\n"));
             assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("new\n".trim_end()));
             assert_eq!(fixture.read(&two, "config/ls").as_deref(), Some("config\ndata\nlogs\n"));
             assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"), "the version that was left is as it was");
             // Back again it is the newer one's script that knows both forms.
-            switch(home, &one, Means::PLAIN, lock).unwrap();
+            switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
             assert_eq!(fixture.read(&one, "data/told").as_deref(), Some("2.0.0 1.0.0 2.0.0\n"));
         }
 
@@ -507,13 +515,13 @@ mod tests {
             let fixture = Fixture::new();
             let one = fixture.install("1.0.0", &[]);
             let (home, lock) = (&fixture.home, &fixture.lock);
-            switch(home, &one, Means::PLAIN, lock).unwrap();
+            switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
             fixture.write(&one, "data/file", "old");
             let two = with_script(&fixture, "2.0.0", "echo half > data/file; echo no such table >&2; exit 3");
-            let refused = switch(home, &two, Means::PLAIN, lock).unwrap_err();
+            let refused = switch(home, &two, SwitchOptions::PLAIN, lock).unwrap_err();
             assert!(refused.to_string().contains("no such table") && refused.is_final(), "{refused}");
             let three = with_script(&fixture, "3.0.0", "echo half > data/file; sleep 60 & sleep 60");
-            let short = Means { migration_limit: Duration::ZERO, ..Means::PLAIN };
+            let short = SwitchOptions { migration_limit: Duration::ZERO, ..SwitchOptions::PLAIN };
             assert!(matches!(switch(home, &three, short, lock), Err(StoreError::MigrationTime { seconds: 0, .. })));
             assert_eq!(home.active().unwrap().0.container, one);
             assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("old"));
@@ -523,10 +531,10 @@ mod tests {
             switch_at_next_start(home, &two, lock).unwrap();
             let home = home.clone();
             let _keep = fixture.release();
-            let resolved = resolve_for_start(&home, Means::PLAIN).unwrap();
+            let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
             assert_eq!(resolved.record.container, one);
             assert!(matches!(resolved.switched, Some(Err((id, StoreError::Migration { .. }))) if id == two));
-            assert!(resolve_for_start(&home, Means::PLAIN).unwrap().switched.is_none());
+            assert!(resolve_for_start(&home, SwitchOptions::PLAIN).unwrap().switched.is_none());
         }
     }
 }

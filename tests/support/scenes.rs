@@ -11,7 +11,7 @@ use kuzflow::gui::texts::Language;
 use kuzflow::model::digest::Digest;
 use kuzflow::model::incident::{Conflict, Failure, Incident, Notice};
 use kuzflow::model::patch::{Patch, SignedPatch};
-use kuzflow::model::plan::{FileCounts, Plan, Reason, Way};
+use kuzflow::model::plan::{FileCounts, Plan, Reason, UpdateStrategy};
 use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
 use kuzflow::model::{Node, Offer, Version};
 
@@ -86,7 +86,7 @@ pub fn patches(versions: &[&str], bytes: u64) -> Plan {
         SignedPatch { target: patch.target_name(), length: bytes / count, hash, patch }
     });
     Plan {
-        way: Way::Patches,
+        strategy: UpdateStrategy::Patches,
         bytes,
         from: versions.first().map(|version| version.parse().unwrap()),
         patches: packs.collect(),
@@ -429,15 +429,15 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "offer-chain" => vec![with_plan(Plan { requires_restart: false, ..patches(&["1.8.0", "1.8.4", "1.8.5"], 3_210_000) })],
         "offer-entries" => {
             let files = FileCounts { cloned: 1484, patched: 0, fetched: 48 };
-            vec![with_plan(Plan { way: Way::Entries, patches: Vec::new(), files, ..patches(&["1.8.4"], 12_480_000) })]
+            vec![with_plan(Plan { strategy: UpdateStrategy::Entries, patches: Vec::new(), files, ..patches(&["1.8.4"], 12_480_000) })]
         }
         "offer-above-threshold" => vec![with_plan(Plan::full(PACKAGE, FILES, Reason::AboveThreshold))],
         "offer-file" => vec![offered(|offer| {
-            offer.plan = Plan::without_fetching(Way::File, PACKAGE);
+            offer.plan = Plan::without_fetching(UpdateStrategy::File, PACKAGE);
             (offer.bytes_to_fetch, offer.estimated_seconds, offer.nodes) = (0, None, Vec::new());
             offer.file = Some("/media/stick/labelimg-1.8.6.kuzflow-bundle".into());
         })],
-        "offer-prefetched" => vec![with_plan(Plan::without_fetching(Way::Installed, PACKAGE))],
+        "offer-prefetched" => vec![with_plan(Plan::without_fetching(UpdateStrategy::Installed, PACKAGE))],
         "file-expired" => vec![phase(Phase::Failed { problem: problem(ProblemKind::BundleExpired, "2026-09-30") })],
         "applying" => vec![with_plan(patches(&["1.8.5"], PACK)), downloading, installing, step(643, 0)],
         "fallen-back" => vec![

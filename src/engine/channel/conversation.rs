@@ -261,8 +261,8 @@ impl Conversation {
             return vec![refusal(id, "busy", "too many checks are waiting")];
         }
         // Another one may be under way, whose end answers as well.
-        let under_way = self.phase == Some(Phase::Checking);
-        if !under_way && !self.may_check(now) {
+        let in_progress = self.phase == Some(Phase::Checking);
+        if !in_progress && !self.may_check(now) {
             return vec![match &self.checked {
                 Some(Ok(())) => answer(id, json!({ "ok": true, "available": self.available })),
                 Some(Err(words)) => refusal(id, "failed", words),
@@ -270,7 +270,7 @@ impl Conversation {
             }];
         }
         self.checks.push((id, now + CHECK_TIMEOUT));
-        if under_way { Vec::new() } else { vec![Effect::Command(Command::Check { by_user: false })] }
+        if in_progress { Vec::new() } else { vec![Effect::Command(Command::Check { by_user: false })] }
     }
 
     /// Whether the app may make the engine ask the publisher's servers once more: all users of an app with a loop in it would be a flood.

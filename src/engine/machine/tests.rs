@@ -270,7 +270,7 @@ fn what_comes_late_changes_nothing() {
 
 /// The same release out of a file.
 fn in_file() -> Input {
-    let plan = Plan::without_fetching(Way::File, 1);
+    let plan = Plan::without_fetching(UpdateStrategy::File, 1);
     Input::Checked(Ok(Checked::Offer(Box::new(Offer { plan, file: Some("f".into()), ..*offer() }))))
 }
 
@@ -316,7 +316,7 @@ fn what_is_prefetched_is_offered_again_and_not_chosen() {
     let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Choose { .. } | Effect::Restart { .. })), "{effects:?}");
     let Phase::Offered { offer } = machine.phase().clone() else { panic!("{:?}", machine.phase()) };
-    assert_eq!((offer.plan.way, offer.bytes_to_fetch), (Way::Installed, 0));
+    assert_eq!((offer.plan.strategy, offer.bytes_to_fetch), (UpdateStrategy::Installed, 0));
     assert!(command(&mut machine, Command::Prefetch).is_empty(), "there is nothing left to fetch");
     command(&mut machine, Command::Start);
     let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));

@@ -238,7 +238,7 @@ proptest! {
     #[test]
     fn no_order_of_events_makes_a_burst_or_an_end(seed: u64, steps in prop::collection::vec((0_u64..2000, 0_u8..8), 1..400)) {
         let mut schedule = Schedule::new(RULES, seed);
-        let (mut now, mut under_way, mut hints, mut others) = (Duration::ZERO, None, Vec::new(), 0);
+        let (mut now, mut in_progress, mut hints, mut others) = (Duration::ZERO, None, Vec::new(), 0);
         let mut slept = Duration::ZERO;
         for (seconds, what) in steps {
             now += Duration::from_secs(seconds);
@@ -254,12 +254,12 @@ proptest! {
                 slept += uncounted;
             }
             if matches!(input, Input::Ended(_)) {
-                under_way = None;
+                in_progress = None;
             }
             let check = schedule.step(now, input);
             if let Some(Check { reason, .. }) = check {
-                prop_assert!(under_way.is_none_or(|since| now >= since + LONGEST_CHECK), "two at once");
-                under_way = Some(now);
+                prop_assert!(in_progress.is_none_or(|since| now >= since + LONGEST_CHECK), "two at once");
+                in_progress = Some(now);
                 match reason {
                     Reason::Hint => hints.push(now),
                     Reason::Asked => {}

@@ -27,7 +27,7 @@ use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::engine::{problem, repair};
 use crate::error_chain;
 use crate::fetch::{self, FetchError, FetchEvent};
-use crate::model::plan::Way;
+use crate::model::plan::UpdateStrategy;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
 use crate::store::contents::Contents;
 use crate::store::lock::HomeLock;
@@ -73,12 +73,12 @@ impl Job {
         }
         let wanted = self.offer.signed.release.manifest.hash;
         // Packs that only lead to a release on the way have done their work when they have led there.
-        let (on_the_way, planned) = match self.offer.plan.way {
-            Way::PatchesAndEntries => (target.is_some(), self.offer.plan.files.fetched),
+        let (intermediate, planned) = match self.offer.plan.strategy {
+            UpdateStrategy::PatchesAndEntries => (target.is_some(), self.offer.plan.files.fetched),
             _ => (false, 0),
         };
         let target = target.filter(|target: &Target| Digest::of(&target.json) == wanted);
-        let by_packs = on_the_way || target.is_some();
+        let by_packs = intermediate || target.is_some();
         let target = match target {
             Some(target) => target,
             None => {

@@ -64,7 +64,7 @@ impl Job {
         let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
         staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
         staging.check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size).map_err(store)?;
-        tracing::info!(way = ?self.offer.plan.way, reason = ?self.offer.plan.reason, bytes = self.offer.plan.bytes,
+        tracing::info!(strategy = ?self.offer.plan.strategy, reason = ?self.offer.plan.reason, bytes = self.offer.plan.bytes,
             full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
         let ended = if let Some(file) = self.offer.file.clone() {
             self.take_file(&file, &staging, lock).await?

@@ -111,11 +111,11 @@ impl Dialog {
         rows.push(("detail-size", texts.fetched(plan, offer.bytes_to_fetch)));
         if plan.is_local() {
             let name = offer.file.as_ref().and_then(|file| file.file_name());
-            rows.push(("detail-way", texts.way(plan)));
+            rows.push(("detail-way", texts.strategy(plan)));
             rows.extend(name.map(|name| ("detail-file", name.to_string_lossy().into_owned())));
         } else {
             rows.push(("detail-time", texts.time(offer)));
-            rows.push(("detail-way", texts.way(plan)));
+            rows.push(("detail-way", texts.strategy(plan)));
             // Less than the whole package is reason enough; then it is of interest what becomes of the files.
             let files = || ("detail-files", texts.files(plan.files));
             let reason = texts.reason(plan).map_or_else(files, |reason| ("detail-reason", reason));

@@ -75,7 +75,7 @@ impl Dialog {
         ui.label(RichText::new(facts).size(13.0).color(colours.muted));
         ui.add_space(2.0);
         ui.horizontal_wrapped(|ui| self.choices_for(ui, version));
-        self.ways_to(ui, version);
+        self.strategies_to(ui, version);
     }
 
     fn choices_for(&mut self, ui: &mut Ui, version: &InstalledVersion) {
@@ -108,7 +108,7 @@ impl Dialog {
     }
 
     /// What becomes of the user's files with the two ways to a version, where there are two.
-    fn ways_to(&self, ui: &mut Ui, version: &InstalledVersion) {
+    fn strategies_to(&self, ui: &mut Ui, version: &InstalledVersion) {
         let of_interest = self.view.at_rest() && !version.active && (version.holds_files || self.view.holds_files());
         let Some(left) = version.left.filter(|_| of_interest) else { return };
         let date = self.texts.date(left, &self.options.zone);

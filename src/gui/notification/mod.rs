@@ -30,7 +30,7 @@ use crate::engine::protocol::{Command, Event, Phase};
 use crate::settings::Theme;
 use clock::Countdown;
 pub(super) use face::{Face, done, face};
-use place::Way;
+use place::SlidePath;
 
 /// Width, points.
 const WIDTH: f32 = 280.0;
@@ -325,7 +325,7 @@ impl Notification {
     fn stand(&self, context: &egui::Context, screen: &Screen) {
         let pixels_per_point = context.pixels_per_point();
         let size = [WIDTH, self.height].map(|points| (points * pixels_per_point).round() as u32);
-        let (x, y) = Way::new(screen, size.into()).at(self.slid);
+        let (x, y) = SlidePath::new(screen, size.into()).at(self.slid);
         let at = pos2(x as f32, y as f32) / pixels_per_point;
         context.send_viewport_cmd(egui::ViewportCommand::OuterPosition(at));
     }
@@ -361,7 +361,7 @@ impl Contents for Notification {
 
     fn place(&mut self, screen: &Screen, size: (u32, u32)) -> Option<(i32, i32)> {
         self.screen = Some(*screen);
-        Some(Way::new(screen, size).at(0.0))
+        Some(SlidePath::new(screen, size).at(0.0))
     }
 
     fn ui(&mut self, ui: &mut Ui) {

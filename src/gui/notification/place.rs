@@ -7,14 +7,14 @@ const MARGIN: f64 = 10.0;
 
 /// The way that the upper left corner of the window takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct SlidePath {
     /// Where the window begins: outside, at the right.
     from: (i32, i32),
     /// Where it stays.
     to: (i32, i32),
 }
 
-impl Way {
+impl SlidePath {
     /// For a window of this size in pixels.
     pub fn new(screen: &Screen, (width, height): (u32, u32)) -> Self {
         let margin = pixels(MARGIN * screen.scale);
@@ -48,32 +48,32 @@ mod tests {
 
     #[test]
     fn it_stands_at_the_lower_right_at_every_scale() {
-        assert_eq!(Way::new(&SCREEN, (280, 80)).at(1.0), (1630, 990));
+        assert_eq!(SlidePath::new(&SCREEN, (280, 80)).at(1.0), (1630, 990));
         let doubled = Screen { scale: 2.0, ..SCREEN };
-        assert_eq!(Way::new(&doubled, (560, 160)).at(1.0), (1340, 900));
+        assert_eq!(SlidePath::new(&doubled, (560, 160)).at(1.0), (1340, 900));
         let broken = Screen { scale: 1.25, ..SCREEN };
-        assert_eq!(Way::new(&broken, (350, 100)).at(1.0), (1557, 967));
+        assert_eq!(SlidePath::new(&broken, (350, 100)).at(1.0), (1557, 967));
     }
 
     #[test]
     fn bars_are_left_free() {
         let taskbar = Screen { free: Area { height: 1040, ..WHOLE }, ..SCREEN };
-        assert_eq!(Way::new(&taskbar, (280, 80)).at(1.0), (1630, 950));
+        assert_eq!(SlidePath::new(&taskbar, (280, 80)).at(1.0), (1630, 950));
         let dock_at_the_right = Screen { free: Area { width: 1850, ..WHOLE }, ..SCREEN };
-        assert_eq!(Way::new(&dock_at_the_right, (280, 80)).at(1.0), (1560, 990));
+        assert_eq!(SlidePath::new(&dock_at_the_right, (280, 80)).at(1.0), (1560, 990));
     }
 
     #[test]
     fn it_comes_from_outside_but_not_over_another_screen() {
-        let way = Way::new(&SCREEN, (280, 80));
-        assert_eq!((way.at(0.0), way.at(0.5)), ((1920, 990), (1775, 990)));
-        let beside = Way::new(&Screen { is_beside: true, ..SCREEN }, (280, 80));
+        let slide = SlidePath::new(&SCREEN, (280, 80));
+        assert_eq!((slide.at(0.0), slide.at(0.5)), ((1920, 990), (1775, 990)));
+        let beside = SlidePath::new(&Screen { is_beside: true, ..SCREEN }, (280, 80));
         assert_eq!((beside.at(0.0), beside.at(1.0)), ((1640, 990), (1630, 990)));
     }
 
     #[test]
     fn on_a_screen_that_is_too_small_its_beginning_is_seen() {
         let small = Area { width: 200, height: 60, ..WHOLE };
-        assert_eq!(Way::new(&Screen { whole: small, free: small, ..SCREEN }, (280, 80)).at(1.0), (0, 0));
+        assert_eq!(SlidePath::new(&Screen { whole: small, free: small, ..SCREEN }, (280, 80)).at(1.0), (0, 0));
     }
 }

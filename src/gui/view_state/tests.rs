@@ -125,7 +125,7 @@ fn what_an_earlier_try_left_is_done_from_the_first_moment_on() {
 #[test]
 fn an_incremental_offer_is_counted_in_its_own_bytes_and_its_files_while_they_are_written() {
     let mut offer = offer();
-    offer.plan = crate::model::Plan { way: crate::model::plan::Way::Entries, bytes: 40, ..offer.plan };
+    offer.plan = crate::model::Plan { strategy: crate::model::plan::UpdateStrategy::Entries, bytes: 40, ..offer.plan };
     offer.bytes_to_fetch = 40;
     let mut state = ViewState::default();
     state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
@@ -205,7 +205,7 @@ fn every_action_that_is_not_about_the_window_is_a_command() {
 fn what_is_on_this_computer_needs_no_node() {
     let mut state = ViewState::with_nodes(&[Node::at("http://127.0.0.1:9/".parse().unwrap())]);
     let mut local = offer();
-    local.plan = crate::model::Plan::without_fetching(crate::model::plan::Way::File, 40);
+    local.plan = crate::model::Plan::without_fetching(crate::model::plan::UpdateStrategy::File, 40);
     local.file = Some("f".into());
     for (offer, from_file) in [(offer(), false), (local, true)] {
         state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });

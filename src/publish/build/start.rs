@@ -187,7 +187,7 @@ fn surround(launch: &mut Launch, request: &BuildRequest, python: &Python, brings
         launch.append.insert("PATH".to_owned(), python.programs.clone());
         if brings.needs_home {
             // It must hear this one variable, so it would hear all others as well.
-            launch.without.extend(names(session::PYTHON_WAYS));
+            launch.without.extend(names(session::PYTHON_VARIABLES));
         }
         return;
     }
@@ -201,7 +201,7 @@ fn surround(launch: &mut Launch, request: &BuildRequest, python: &Python, brings
     }
     launch.prepend.insert("PATH".to_owned(), python.programs.clone());
     launch.prepend.insert("PYTHONPATH".to_owned(), vec![launch.working_folder.clone()]);
-    launch.without.extend(names(session::PYTHON_WAYS));
+    launch.without.extend(names(session::PYTHON_VARIABLES));
 }
 
 /// What an interpreter is told before its script.

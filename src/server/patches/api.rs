@@ -89,7 +89,8 @@ struct Analysis {
     hot_swappable_count: usize,
     /// Bytes of the whole package.
     full_size: u64,
-    way: Way,
+    #[serde(rename = "way")]
+    strategy: PatchAnswer,
     /// The installed files that differ from what their release brought, so that no pack can start from them; `null` if no files were
     /// told, or the release is not known.
     differing_files: Option<Vec<RelativePath>>,
@@ -99,7 +100,7 @@ struct Analysis {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Way {
+enum PatchAnswer {
     /// Nothing is to be done.
     None,
     Patches,
@@ -190,7 +191,7 @@ fn look_for_packs(
         hot_swappable_count: patches.iter().filter(|patch| patch.hot_swappable).count(),
         patches,
         full_size: target.length,
-        way: if full { Way::Full } else { Way::Patches },
+        strategy: if full { PatchAnswer::Full } else { PatchAnswer::Patches },
         differing_files: damage.map(|damage| damage.differing),
         status,
     }
@@ -407,7 +408,7 @@ impl Analysis {
             requires_restart: false,
             hot_swappable_count: 0,
             full_size: 0,
-            way: Way::None,
+            strategy: PatchAnswer::None,
             differing_files: damage.map(|damage| damage.differing),
             status: None,
         }

@@ -164,7 +164,7 @@ fn a_new_default_put_beside_does_not_outlive_its_release() {
     let fixture = Fixture::new();
     let ids =
         [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")].map(|(version, text)| fixture.install(version, &[("config/x", text)]));
-    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::Means::PLAIN, &fixture.lock);
+    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::SwitchOptions::PLAIN, &fixture.lock);
     for id in &ids {
         switch(id).unwrap();
         if *id == ids[0] {
@@ -198,7 +198,7 @@ fn a_name_that_leaves_no_room_for_an_ending_is_shortened_and_known_again() {
     let [long, other] = ["x", "y"].map(|end| format!("config/{}{end}", "长".repeat(83)));
     let files = |text: &'static str| [(long.as_str(), text), (other.as_str(), text)];
     let ids = [("1.0.0", "a"), ("2.0.0", "b"), ("3.0.0", "c")].map(|(version, text)| fixture.install(version, &files(text)));
-    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::Means::PLAIN, &fixture.lock);
+    let switch = |id| crate::store::switch::switch(&fixture.home, id, crate::store::switch::SwitchOptions::PLAIN, &fixture.lock);
     for id in &ids {
         let (_, migration) = switch(id).unwrap();
         if *id == ids[0] {
