@@ -135,7 +135,7 @@ fn put(root: &Path, path: &str, content: &[u8], program: bool) {
 }
 
 /// Writes a tree. `number` makes its manifest, if it is to have one, another than those of other numbers.
-fn plant(root: &Path, tree: &[Place], described: bool, number: u64) {
+fn plant(root: &Path, tree: &[Place], package_documents: bool, number: u64) {
     // A container without a file is none.
     put(root, "scripts/launch.sh", b"#!/bin/sh\nexec app\n", true);
     for (place, names) in tree.iter().zip(PLACES) {
@@ -151,7 +151,7 @@ fn plant(root: &Path, tree: &[Place], described: bool, number: u64) {
             Place::EmptyFolder => fs::create_dir_all(root.join(names[0])).unwrap(),
         }
     }
-    if described {
+    if package_documents {
         let mut manifest = FolderTree::open(root).unwrap().manifest().clone();
         manifest.container_info.version = kuzflow::model::Version::new(1, number, 0);
         manifest.container_info.build_date = jiff::Timestamp::from_second(1_700_000_000 + number as i64).unwrap();
@@ -292,14 +292,14 @@ proptest! {
 
     /// docs/security.md, fault 15: whatever two releases are, a pack leads from each to the other.
     #[test]
-    fn any_release_becomes_any_other(a in trees(), b in trees(), how in strategies(), described in any::<bool>()) {
+    fn any_release_becomes_any_other(a in trees(), b in trees(), how in strategies(), package_documents in any::<bool>()) {
         let world = tempfile::tempdir().unwrap();
         let folder = |name: &str| world.path().join(name);
-        plant(&folder("a"), &a, described, 0);
-        plant(&folder("b"), &b, described, 1);
+        plant(&folder("a"), &a, package_documents, 0);
+        plant(&folder("b"), &b, package_documents, 1);
         goes_over(&folder("a"), &folder("b"), &folder("forward"), how, 512 * MIB);
         goes_over(&folder("b"), &folder("a"), &folder("backward"), how, 32 * MIB);
-        if described {
+        if package_documents {
             let json = |name: &str| fs::read(folder(name).join(MANIFEST_PATH)).unwrap();
             prop_assert_eq!((json("forward"), json("backward")), (json("b"), json("a")));
         }

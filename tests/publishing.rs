@@ -272,10 +272,10 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     }
 
     // The description may change, and the notes with it.
-    let mut described = same;
-    described.release.mandatory = true;
-    described.notes.clear();
-    publish(described).unwrap().run().unwrap();
+    let mut package_documents = same;
+    package_documents.release.mandatory = true;
+    package_documents.notes.clear();
+    publish(package_documents).unwrap().run().unwrap();
     let known = publisher.mirror("known");
     let [repository, _] = seen(&publisher, &known, start() + days(1)).await;
     assert!(repository.releases[0].release.mandatory && repository.releases[0].release.notes.is_empty());

@@ -506,10 +506,10 @@ async fn the_stored_root_counts_and_damage_does_not_brick() {
     client.accepts(publisher.mirror("mirror"), start()).await;
 
     // Someone exchanges the root beside the launcher: the installation goes on trusting its own.
-    let taken_over = Client { trust: Trust::new(client.state(), other.root()), folder: tempfile::tempdir().unwrap() };
-    let error = taken_over.refresh([other.mirror("other")], start()).await.unwrap_err();
+    let adopted = Client { trust: Trust::new(client.state(), other.root()), folder: tempfile::tempdir().unwrap() };
+    let error = adopted.refresh([other.mirror("other")], start()).await.unwrap_err();
     assert_eq!(error.fault(), Some(MirrorFaultKind::NotTrusted));
-    assert_eq!(versions(&taken_over.refresh([publisher.mirror("mirror")], start()).await.unwrap().repository), ["1.0.0"]);
+    assert_eq!(versions(&adopted.refresh([publisher.mirror("mirror")], start()).await.unwrap().repository), ["1.0.0"]);
     // A shipped file that is no root at all is not needed either.
     assert!(Trust::new(client.state(), "nonsense").cached().is_some());
 

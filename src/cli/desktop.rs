@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Output;
-use super::own::Own;
+use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
 use crate::desktop::uninstall::Uninstall;
 use crate::desktop::{Action, DesktopError, Entry};
@@ -52,7 +52,7 @@ fn letter_of(name: &str) -> Option<Vec<u8>> {
 }
 
 /// What a shortcut says now.
-fn entry(context: &Context, own: &Own) -> Option<Entry> {
+fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
     let name = name_of(context);
     let active = context.home.active().ok().map(|(_, record)| record);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
@@ -86,7 +86,7 @@ fn entry(context: &Context, own: &Own) -> Option<Entry> {
 }
 
 /// Makes or removes the shortcut.
-pub fn shortcut(context: &Context, own: &Own, remove: bool, on_desktop: bool, output: &Output) -> Ending {
+pub fn shortcut(context: &Context, own: &SelfUpdate, remove: bool, on_desktop: bool, output: &Output) -> Ending {
     let reported = |done: Result<Vec<std::path::PathBuf>, DesktopError>, message: &str, key: &str| match done {
         Ok(paths) => {
             let text = if paths.is_empty() { "shortcut-nothing" } else { message };
@@ -117,7 +117,7 @@ pub fn shortcut(context: &Context, own: &Own, remove: bool, on_desktop: bool, ou
 
 /// What comes after a start or an update, in the background: the shortcut follows the app's name and icon; after the first installation
 /// one is made if the settings say so. What goes wrong is told in the log only.
-pub fn follow(context: &Context, own: &Own, was_empty: bool) {
+pub fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
     let wanted = was_empty && context.settings.desktop.shortcut;
     if !wanted && !shortcut::is_made(&context.home) {
         return;
@@ -139,7 +139,7 @@ pub fn follow(context: &Context, own: &Own, was_empty: bool) {
 }
 
 /// Uninstalls; asks what becomes of the user's files if somebody is there.
-pub fn uninstall(context: &Context, own: &Own, options: UninstallOptions, output: &Output) -> Ending {
+pub fn uninstall(context: &Context, own: &SelfUpdate, options: UninstallOptions, output: &Output) -> Ending {
     let name = name_of(context);
     let folder = context.home.root().display().to_string();
     let ask = |message: &str, usual: bool| ask(&output.texts.with(message, &[("app", &name), ("folder", &folder)]), usual);

@@ -19,21 +19,21 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 
 use super::output::Output;
-use super::own::Own;
 use super::place::Place;
+use super::self_update::SelfUpdate;
 use super::starting::SlowDisk;
 use super::{Ending, desktop, log, peers, run, shown, streams, terminal};
 use crate::engine::channel::ChannelSlot;
 use crate::engine::context::Context;
-use crate::engine::described::DescribedSlot;
 use crate::engine::driver;
 use crate::engine::instance;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::{Handle, WindowPart};
-use crate::engine::own_update;
+use crate::engine::package_documents::DocumentCache;
 use crate::engine::peer_service::PeerNetworkSlot;
 use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
+use crate::engine::self_update;
 #[cfg(feature = "publisher")]
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
@@ -288,7 +288,7 @@ pub fn main() -> Ending {
         Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, conflict).exit();
     }
     let common = &arguments.common;
-    let own = Own::new(common.config.as_deref(), common.home.as_deref());
+    let own = SelfUpdate::new(common.config.as_deref(), common.home.as_deref());
     let starts = arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. }));
     let words = || Texts::new(language(common.language.as_deref(), None)).get("starting-slow-disk");
     let slow_disk = starts.then(|| SlowDisk::watch(words())).flatten();
@@ -351,7 +351,7 @@ struct Session<'a> {
     output: &'a Output,
     app_arguments: Vec<OsString>,
     language: Language,
-    own: &'a Own,
+    own: &'a SelfUpdate,
 }
 
 impl Session<'_> {
@@ -429,7 +429,7 @@ impl Session<'_> {
         let arguments = self.app_arguments.clone();
         let language = self.language.tag().to_owned();
         let app = crate::engine::app::AppSlot::default();
-        let described = DescribedSlot::default();
+        let package_documents = DocumentCache::default();
         let channel = ChannelSlot::new(host::private_folders());
         let peer_network = PeerNetworkSlot::default();
         Context {
@@ -440,7 +440,7 @@ impl Session<'_> {
             language,
             app,
             channel,
-            described,
+            package_documents,
             peer_network,
             variable: host::variable,
         }
@@ -463,7 +463,7 @@ impl Session<'_> {
     }
 
     fn test_self(&self) -> Ending {
-        match own_update::test_self(&self.context()) {
+        match self_update::test_self(&self.context()) {
             Ok(version) => {
                 self.output.result(json!({ "status": "done", "version": version }));
                 Ending::Done

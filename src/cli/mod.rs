@@ -20,7 +20,6 @@ mod manual;
 #[cfg(feature = "publisher")]
 mod offered;
 mod output;
-mod own;
 #[cfg(feature = "publisher")]
 mod passwords;
 #[cfg(feature = "publisher")]
@@ -43,6 +42,7 @@ mod retire;
 #[cfg(feature = "publisher")]
 mod rotate;
 mod run;
+mod self_update;
 #[cfg(feature = "publisher")]
 mod serve;
 mod shown;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::output::Output;
-use super::own::Own;
+use super::self_update::SelfUpdate;
 use super::shown::{Options, announce, listen, show, show_wanted};
 use super::{Ending, desktop};
 use crate::engine::announcements::Announcements;
@@ -42,7 +42,7 @@ const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays with the app. `handle` is of an engine that knows that the app runs.
-pub fn live(context: &Context, handle: &Handle, options: Options, output: &Output, own: &Own) -> Ending {
+pub fn live(context: &Context, handle: &Handle, options: Options, output: &Output, own: &SelfUpdate) -> Ending {
     let mut resident = Resident::new(context, handle, options, output);
     let _listening = listen(context, handle, options);
     std::thread::scope(|scope| {
@@ -347,12 +347,12 @@ impl<'a> Resident<'a> {
 
     fn offered(&mut self, offer: &Offer) {
         let settings = &self.context.settings;
-        let takes_over = settings.hot_update.automatic && !offer.plan.requires_restart;
+        let swaps = settings.hot_update.automatic && !offer.plan.requires_restart;
         let prefetches = settings.update.prefetch && !offer.plan.is_local();
         let by_itself = self.may_fetch && self.in_vain.as_ref() != Some(offer.version());
-        if by_itself && (takes_over || prefetches) {
+        if by_itself && (swaps || prefetches) {
             self.ours = Some(offer.version().clone());
-            self.handle.send(if takes_over { Command::Start } else { Command::Prefetch });
+            self.handle.send(if swaps { Command::Start } else { Command::Prefetch });
             return;
         }
         // Fetched, and now a person is asked.

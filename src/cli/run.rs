@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::output::Output;
-use super::own::Own;
 use super::place::PlaceError;
 use super::resident::{self, follow, stay};
+use super::self_update::SelfUpdate;
 use super::shown::{Options, listen, nameless_window_options, show, window_options};
 use super::starting;
 use super::{Ending, desktop, terminal};
@@ -32,7 +32,7 @@ use crate::store::lock::RunningLock;
 use crate::store::{Home, StoreError};
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
-pub fn run(context: &Context, options: Options, output: &Output, own: &Own) -> Ending {
+pub fn run(context: &Context, options: Options, output: &Output, own: &SelfUpdate) -> Ending {
     // Where nobody reads it, what the app says is wrong with it is kept. Somebody at a terminal, or a script, has it as it comes.
     if !options.headless && !std::io::stderr().is_terminal() {
         context.app.keep_errors();
@@ -88,7 +88,13 @@ fn waits_for_check(context: &Context) -> bool {
 
 /// The app runs: what happened while nobody looked is told, a version that should have been started and could not is mended, and then
 /// the launcher stays.
-fn beside_the_app(context: &Context, stepped_over: Option<ContainerId>, options: Options, output: &Output, own: &Own) -> Ending {
+fn beside_the_app(
+    context: &Context,
+    stepped_over: Option<ContainerId>,
+    options: Options,
+    output: &Output,
+    own: &SelfUpdate,
+) -> Ending {
     let setup = Setup { launch_when_ready: true, start_anyway: false, running: !context.app.is_over() };
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
@@ -134,7 +140,7 @@ fn mend_and_start(context: &Context, options: Options, output: &Output) -> Optio
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
-fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output, own: &Own) -> Ending {
+fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output, own: &SelfUpdate) -> Ending {
     let was_empty = desktop::is_empty(&context.home);
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,

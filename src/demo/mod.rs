@@ -19,7 +19,7 @@ use crate::model::{Node, Version};
 use crate::publish::build::{BuildError, BuildProgress, BuildRequest, EntryPoint, build};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::{InitOptions, Keyring, PackageToPublish, Project, ProjectSettings, PublishError};
-use crate::server::rehearsal::Rehearsal;
+use crate::server::fault_injection::FaultInjection;
 use crate::server::{self, ServerError, ServerOptions};
 use crate::settings::Settings;
 
@@ -149,10 +149,10 @@ impl Demo {
         for (id, name, region, bytes_per_second, dies_after_bytes) in NODES {
             let listener = self.runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(io("listen for", &path))?;
             let address = listener.local_addr().map_err(io("listen for", &path))?;
-            let rehearsal = Rehearsal { bytes_per_second: Some(bytes_per_second), dies_after_bytes };
+            let fault_injection = FaultInjection { bytes_per_second: Some(bytes_per_second), dies_after_bytes };
             let origin = self.origin;
             self.runtime.spawn(async move {
-                if let Err(error) = rehearsal.run(listener, origin).await {
+                if let Err(error) = fault_injection.run(listener, origin).await {
                     tracing::error!(%error, id, "a node of the demo has ended");
                 }
             });

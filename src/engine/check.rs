@@ -4,13 +4,13 @@ use serde::Deserialize;
 use url::Url;
 
 use super::context::Context;
+use super::hot_swap;
 use super::machine::Checked;
 use super::planning;
 use super::problem;
 use super::protocol::{NoUpdate, Problem, ProblemKind};
 use super::renewal;
 use super::sources::{self, Known, Sources};
-use super::take_over;
 use crate::fetch::{Client, NodeMemory};
 use crate::model::launcher::own_version;
 use crate::model::node::redacted;
@@ -62,7 +62,12 @@ pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) 
     sources.remember(context);
     let memory = NodeMemory::load(&context.home.node_memory());
     let plan = if context.home.record(&signed.release.container).is_ok() {
-        take_over::foretell(context, &signed.release, Plan::without_fetching(UpdateStrategy::Installed, signed.length), None)
+        hot_swap::predict_hot_swap(
+            context,
+            &signed.release,
+            Plan::without_fetching(UpdateStrategy::Installed, signed.length),
+            None,
+        )
     } else {
         planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
     };
@@ -110,8 +115,12 @@ fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> 
     let chosen = choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
     let signed = chosen.ok()?.ok().filter(|signed| context.home.record(&signed.release.container).is_ok())?.clone();
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
-    let plan =
-        take_over::foretell(context, &signed.release, Plan::without_fetching(UpdateStrategy::Installed, signed.length), None);
+    let plan = hot_swap::predict_hot_swap(
+        context,
+        &signed.release,
+        Plan::without_fetching(UpdateStrategy::Installed, signed.length),
+        None,
+    );
     let offer = Offer {
         signed,
         current,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::app::AppSlot;
 use super::channel::ChannelSlot;
-use super::described::DescribedSlot;
+use super::package_documents::DocumentCache;
 use super::peer_service::PeerNetworkSlot;
 use crate::settings::Settings;
 use crate::store::lock::HomeLock;
@@ -34,7 +34,7 @@ pub struct Context {
     /// Where the app that this launcher started can talk to it.
     pub channel: ChannelSlot,
     /// The documents of the package that was asked about last.
-    pub described: DescribedSlot,
+    pub package_documents: DocumentCache,
     /// The neighbours on the local network.
     pub peer_network: PeerNetworkSlot,
     /// Asks the environment.

@@ -15,7 +15,7 @@ use super::protocol::{
     Command, DiskUse, Event, FolderUse, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired, RetainedFiles,
 };
 use super::starter::{Starter, Watcher};
-use super::{channel, check, from_file, peer_service, repair, supervisor, take_over, update};
+use super::{channel, check, from_file, hot_swap, peer_service, repair, supervisor, update};
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
 use crate::model::incident::{Incident, Notice};
@@ -199,7 +199,7 @@ impl Driver {
             }
             Effect::Swap(offer) => {
                 let context = Arc::clone(&self.context);
-                let swap = async move { Input::Swapped(take_over::take_over(&context, &offer.signed.release).await) };
+                let swap = async move { Input::Swapped(hot_swap::hot_swap(&context, &offer.signed.release).await) };
                 self.work(swap, |_| Input::Swapped(Err(Vec::new())));
             }
             // One at a time: a second wish is the same wish.

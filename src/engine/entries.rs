@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
 
-use super::described::patiently;
-use super::line::{Line, blocking};
+use super::download_sources::{DownloadSources, blocking};
+use super::package_documents::patiently;
 use super::problem;
 use super::protocol::Problem;
 use crate::container::{self, ContainerError};
@@ -57,7 +57,7 @@ pub type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
 
 /// Fetches the entries of `absent` into the folder `to`, which it makes, and proves them; `None` if somebody cancelled.
 pub async fn fetch(
-    line: &Line,
+    line: &DownloadSources,
     source: &Source<'_>,
     absent: &[RelativePath],
     to: &Path,
@@ -89,7 +89,7 @@ pub async fn fetch(
 
 /// Fetches the pieces that cover `runs`; `false` if somebody cancelled.
 async fn fetch_runs(
-    line: &Line,
+    line: &DownloadSources,
     source: &Source<'_>,
     runs: &[Range<u64>],
     on_arrival: &mut ArrivalSink<'_>,
@@ -120,7 +120,7 @@ async fn fetch_runs(
 
 /// Some spans at a time, each from the nodes in another order, so that all of them share the work.
 async fn fetch_small(
-    line: &Line,
+    line: &DownloadSources,
     source: &Source<'_>,
     spans: Vec<(Range<u64>, Vec<Wanted>)>,
     folder: &Path,

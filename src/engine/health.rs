@@ -197,8 +197,8 @@ mod tests {
         assert_eq!(judge(&RULES, &end(120, Ended::Asked)), Verdict::Settled, "a session that ends is no reason to doubt");
         assert_eq!(judge(&RULES, &end(1, Ended::Well)), Verdict::Undecided, "what is not known is not bad");
         for ended in [Ended::Well, Ended::Badly(1), Ended::Badly(139)] {
-            let taken_over = Observation { others: Others::Instance, ..end(1, ended) };
-            assert_eq!(judge(&RULES, &taken_over), Verdict::Undecided, "{ended:?}");
+            let replaced = Observation { others: Others::Instance, ..end(1, ended) };
+            assert_eq!(judge(&RULES, &replaced), Verdict::Undecided, "{ended:?}");
         }
         let typed = |ended| judge(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
         let doubtful = Verdict::Doubtful(Failure::Crashed { status: 2 });

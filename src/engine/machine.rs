@@ -21,11 +21,11 @@ pub struct Machine {
     phase: Phase,
     offer: Option<Box<Offer>>,
     /// The release that was fetched without a question open, and that the running app could take over.
-    taking_over: Option<Box<Offer>>,
+    swapping: Option<Box<Offer>>,
     /// The version chosen last; what "restart now" switches to.
     chosen: Option<ContainerId>,
     /// The check in progress was asked for by a person, so its failure is shown.
-    loud: bool,
+    is_manual: bool,
     /// Fetch what the check finds without asking.
     start_at_once: bool,
     /// The version that is being repaired.
@@ -69,9 +69,9 @@ impl Machine {
             setup,
             phase: Phase::Idle,
             offer: None,
-            taking_over: None,
+            swapping: None,
             chosen: None,
-            loud: false,
+            is_manual: false,
             start_at_once: false,
             repairing: None,
             file: None,
@@ -198,15 +198,15 @@ impl Machine {
         vec![self.enter(Phase::Failed { problem })]
     }
 
-    fn check(&mut self, version: Option<Version>, loud: bool, start_at_once: bool) -> Vec<Effect> {
-        self.loud = loud;
+    fn check(&mut self, version: Option<Version>, is_manual: bool, start_at_once: bool) -> Vec<Effect> {
+        self.is_manual = is_manual;
         self.start_at_once = start_at_once;
         self.file = None;
         vec![self.enter(Phase::Checking), Effect::Check(version)]
     }
 
     fn check_file(&mut self, path: PathBuf, accept_expired: bool) -> Vec<Effect> {
-        self.loud = true;
+        self.is_manual = true;
         self.start_at_once = false;
         self.file = Some(path.clone());
         vec![self.enter(Phase::Checking), Effect::CheckFile { path, accept_expired }]
@@ -234,7 +234,7 @@ impl Machine {
                 let effects = Effect::Emit(Event::Notice { problem });
                 std::iter::once(effects).chain(self.restart()).collect()
             }
-            Err(problem) if self.loud => self.fail(Failed::Check, problem),
+            Err(problem) if self.is_manual => self.fail(Failed::Check, problem),
             Err(problem) => vec![Effect::Emit(Event::Notice { problem }), self.enter(Phase::Idle)],
         }
     }
@@ -268,7 +268,7 @@ impl Machine {
                 vec![Effect::Prune, self.enter(Phase::Offered { offer })]
             }
             (result, offer) => {
-                self.taking_over = offer.clone().filter(|offer| self.setup.running && !offer.plan.requires_restart);
+                self.swapping = offer.clone().filter(|offer| self.setup.running && !offer.plan.requires_restart);
                 self.offer = offer;
                 self.installed(result)
             }
@@ -378,7 +378,7 @@ impl Machine {
         match result {
             Ok(Chosen { id, at_next_start }) => {
                 let running = self.setup.running || at_next_start;
-                let taken = self.taking_over.take().filter(|offer| offer.signed.release.container == id && self.setup.running);
+                let taken = self.swapping.take().filter(|offer| offer.signed.release.container == id && self.setup.running);
                 if let Some(offer) = taken {
                     let swapping = self.enter(Phase::Swapping { version: id.version });
                     return vec![Effect::TidyUp, Effect::List, swapping, Effect::Swap(offer)];

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::context::Context;
-use super::described::{self, Described, DescribedSlot, Library};
+use super::hot_swap;
+use super::package_documents::{self, DocumentCache, Library, PackageDocuments};
 use super::protocol::Problem;
-use super::take_over;
 use crate::delta::plan::{self, Allowance, Prices, Wanted};
 use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
@@ -49,35 +49,41 @@ pub async fn plan(
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
     let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(context, nodes, memory)) {
-        Ok(plan) => return Ok(take_over::foretell(context, release, plan, None)),
+        Ok(plan) => return Ok(hot_swap::predict_hot_swap(context, release, plan, None)),
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => return Ok(full(reason)),
         Err(reason) => reason,
     };
     // No pack leads there, or none that is worth it. What of the package is held already is told by its manifest.
-    let span = described::span(signed);
+    let span = package_documents::span(signed);
     let documents = span.end - span.start;
     let may_be_full = context.settings.fallback.enable_full_update;
     if may_be_full && documents.saturating_mul(WORTH_ASKING) > signed.length {
         return Ok(full(reason));
     }
-    let library =
-        Library { client, nodes, slot: &context.described, peer_network: &context.peer_network, staging: None, emitter: None };
-    let described = match library.describe(signed).await {
-        Ok(described) => described,
+    let library = Library {
+        client,
+        nodes,
+        slot: &context.package_documents,
+        peer_network: &context.peer_network,
+        staging: None,
+        emitter: None,
+    };
+    let package_documents = match library.describe(signed).await {
+        Ok(package_documents) => package_documents,
         Err(problem) => {
             tracing::info!(?problem, "what the release holds is not known");
             return Ok(full(Reason::Unknown));
         }
     };
     let held = |digest: &Digest| contents.holds(digest);
-    let entries = plan::by_entries(wanted, documents, &described.manifest, &described.index, &held, &allowance);
+    let entries = plan::by_entries(wanted, documents, &package_documents.manifest, &package_documents.index, &held, &allowance);
     let entries = entries.map(|entries| entries.plan);
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
     let prices = prices(context, nodes, memory);
     let question = Question { signed, wanted, documents, installed: &installed, patches, allowance, prices, dearest };
-    let both = question.intermediate(&repository.releases, &contents, &described, &library).await;
+    let both = question.intermediate(&repository.releases, &contents, &package_documents, &library).await;
     Ok(match both.map_or(entries, Ok) {
-        Ok(plan) => take_over::foretell(context, release, plan, Some(&described.manifest)),
+        Ok(plan) => hot_swap::predict_hot_swap(context, release, plan, Some(&package_documents.manifest)),
         Err(reason) => full(reason),
     })
 }
@@ -103,7 +109,7 @@ impl Question<'_> {
         &self,
         releases: &[SignedRelease],
         contents: &Contents,
-        described: &Described,
+        package_documents: &PackageDocuments,
         library: &Library<'_>,
     ) -> Option<Plan> {
         let kind = self.wanted.container;
@@ -118,19 +124,19 @@ impl Question<'_> {
             Some((other, path))
         });
         let (other, path) = nearest(reached, &kind.version, |(other, _)| &other.release.container.version)?;
-        let span = described::span(other);
+        let span = package_documents::span(other);
         let question = (span.end - span.start).saturating_mul(WORTH_ASKING);
         if path.bytes.saturating_add(question) >= self.dearest.saturating_sub(self.documents) {
             return None;
         }
         // In a slot of its own: the release's own documents stay where they are.
-        let slot = DescribedSlot::default();
+        let slot = DocumentCache::default();
         let between = Library { slot: &slot, ..*library }.describe(other).await;
         let between =
             between.inspect_err(|problem| tracing::info!(?problem, "what a release on the way holds is not known")).ok()?;
         let digests: HashSet<Digest> = between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
         let held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
-        let (manifest, index) = (&described.manifest, &described.index);
+        let (manifest, index) = (&package_documents.manifest, &package_documents.index);
         let rest = plan::by_entries(self.wanted, self.documents, manifest, index, &held, &self.allowance).ok()?;
         let absent = plan::missing(manifest, &|digest| contents.holds(digest)).len() as u64;
         let plan = by_both(path, rest.plan, absent);

@@ -23,10 +23,10 @@ use tokio::sync::watch;
 
 use super::applying::{Application, Failure, MOST_CORES};
 use super::context::Context;
-use super::described::{DescribedSlot, Library};
+use super::download_sources::{DownloadSources, blocking, cancelled};
 use super::entries::{self, Arrived, ENTRY_TIMEOUT, Source};
-use super::line::{Line, blocking, cancelled};
 use super::mailbox::Emitter;
+use super::package_documents::{DocumentCache, Library};
 use super::protocol::{Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended};
 use super::{check, problem};
 use crate::container::{self, Verification};
@@ -142,11 +142,11 @@ impl Job {
             return Ok(proved);
         }
         let nodes = check::nodes(&self.context, &self.client).await;
-        let (slot, peer_network) = (&DescribedSlot::default(), &self.context.peer_network);
+        let (slot, peer_network) = (&DocumentCache::default(), &self.context.peer_network);
         let library =
             Library { client: &self.client, nodes: &nodes, slot, peer_network, staging: None, emitter: Some(&self.emitter) };
-        let described = library.describe(&signed).await?;
-        Ok(Proved { manifest: described.manifest, json: described.json, digest, anew: true })
+        let package_documents = library.describe(&signed).await?;
+        Ok(Proved { manifest: package_documents.manifest, json: package_documents.json, digest, anew: true })
     }
 
     /// A release as signed metadata lists it: that of the last check, else of one now.
@@ -258,7 +258,7 @@ impl Job {
         needed: Needed,
     ) -> Result<Option<(Repair, Vec<Staged>, Option<Problem>)>, Problem> {
         let nodes = check::nodes(&self.context, &self.client).await;
-        let line = Line::new(&self.context, &self.client, &nodes, self.control.clone());
+        let line = DownloadSources::new(&self.context, &self.client, &nodes, self.control.clone());
         let listed = self.listed(&|signed| signed.release.manifest.hash == proved.digest).await;
         let (signed, repository) = match listed {
             Ok(found) => found,
@@ -267,7 +267,7 @@ impl Job {
         let library = Library {
             client: &self.client,
             nodes: &nodes,
-            slot: &self.context.described,
+            slot: &self.context.package_documents,
             peer_network: &self.context.peer_network,
             staging: None,
             emitter: Some(&self.emitter),
@@ -323,7 +323,7 @@ impl Job {
     /// Fetches a pack and makes of it what is needed; whether it could be had.
     async fn patch(
         &self,
-        line: &Line,
+        line: &DownloadSources,
         repair: &mut Repair,
         contents: &mut Contents,
         pack: &SignedPatch,

@@ -45,13 +45,13 @@ impl DownloadCache {
         if table.length > self.bytes || self.time.is_zero() {
             return None;
         }
-        let (object, described) = (self.file(digest, OBJECT), self.file(digest, DESCRIPTION));
+        let (object, package_documents) = (self.file(digest, OBJECT), self.file(digest, DESCRIPTION));
         let cache = || -> std::io::Result<()> {
             fs::create_dir_all(&self.folder)?;
             let _ = fs::remove_file(&object);
             fs::hard_link(file, &object)?;
             let description = Description { object_length, pieces: PieceTable::clone(table) };
-            durable::replace(&described, &serde_json::to_vec(&description)?)
+            durable::replace(&package_documents, &serde_json::to_vec(&description)?)
         };
         if let Err(error) = cache() {
             tracing::info!(%error, "what was fetched is not kept for neighbours");
@@ -99,8 +99,8 @@ impl DownloadCache {
                 let metadata = entry.metadata().ok()?;
                 // The description is written when the object is kept; the object itself keeps the time of its last piece. One whose
                 // description cannot be looked at stays for now; one that has none is old.
-                let described = look::at(&entry.path().with_extension(DESCRIPTION)).ok()?;
-                let time = described.and_then(|found| found.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
+                let package_documents = look::at(&entry.path().with_extension(DESCRIPTION)).ok()?;
+                let time = package_documents.and_then(|found| found.modified().ok()).unwrap_or(SystemTime::UNIX_EPOCH);
                 Some((time, metadata.len(), entry.path()))
             })
             .collect();

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::app_environment::{Purpose, Surroundings};
 use super::error_output::ErrorOutput;
 use super::lock::{self, RunningLock};
 use super::probation::{HealthFile, HealthReport};
 use super::processes::{self, Process};
 use super::successors::{Ended, SeenEnd};
-use super::surroundings::{Purpose, Surroundings};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
 use crate::programs;
@@ -161,7 +161,7 @@ pub(crate) fn command(record: &InstalledRecord, folder: &Path, call: Call<'_>) -
     let around = Surroundings::of(launch, folder, Purpose::App, call.variable);
     command.args(&around.arguments).args(call.arguments);
     command.current_dir(launch.working_folder.under(folder));
-    surround(&mut command, record, around);
+    apply_environment(&mut command, record, around);
     if let Ok(caller) = std::env::current_dir() {
         // What a person types is relative to where it is typed.
         command.env(CALLER_FOLDER, caller);
@@ -183,7 +183,7 @@ fn forbids_programs(_folder: &Path) -> bool {
 }
 
 /// Gives a command of a version its variables.
-pub(super) fn surround(command: &mut Command, record: &InstalledRecord, around: Surroundings) {
+pub(super) fn apply_environment(command: &mut Command, record: &InstalledRecord, around: Surroundings) {
     for name in around.removed {
         command.env_remove(name);
     }

@@ -21,6 +21,7 @@
 //!
 //! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written file in the place of a whole one.
 
+mod app_environment;
 pub mod contents;
 mod copying;
 mod error_output;
@@ -43,7 +44,6 @@ mod script;
 pub mod snapshots;
 pub mod staging;
 mod successors;
-mod surroundings;
 pub mod switch;
 pub mod usage;
 

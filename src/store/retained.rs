@@ -25,7 +25,7 @@ use crate::{durable, look};
 /// Beginning of the name of versions that are on their way out.
 const UNINSTALLING: &str = "uninstalling-";
 /// Beginning of the name of what a new installation has taken over.
-const TAKEN_OVER: &str = "taken-over-";
+const ADOPTED: &str = "taken-over-";
 /// What a version holds of the user's.
 const RETAINED_FOLDERS: [&str; 3] = ["config", "data", "logs"];
 const NOTE: &str = "kept.json";
@@ -127,21 +127,21 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
 }
 
 /// Brings kept files into `tree`, a version that is about to be the first one here: those of the version the user worked with last, file
-/// by file as at a switch. `None` if none are kept. [`taken_over`] is to follow once the version is registered.
+/// by file as at a switch. `None` if none are kept. [`adopted`] is to follow once the version is registered.
 ///
 /// # Errors
 /// [`StoreError::Io`] if the disk is full; the kept files stay whatever happens.
-pub fn take_over(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
+pub fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
     let Some(version) = last_used(home)? else { return Ok(None) };
     migrate::rescue(&version, tree).map(Some)
 }
 
 /// Notes that a new installation has copied the kept files. They stay until a person deletes them: what could not be read or had no
 /// place is only there. A failure costs a second copying at most.
-pub fn taken_over(home: &Home) {
+pub fn adopted(home: &Home) {
     for (folder, time) in named(&home.user_data(), "").unwrap_or_default() {
-        if !time.starts_with(TAKEN_OVER)
-            && let Err(error) = durable::rename(&folder, &home.user_data().join(format!("{TAKEN_OVER}{time}")))
+        if !time.starts_with(ADOPTED)
+            && let Err(error) = durable::rename(&folder, &home.user_data().join(format!("{ADOPTED}{time}")))
         {
             tracing::warn!(%error, folder = %folder.display(), "kept files could not be marked as taken over");
         }
@@ -151,7 +151,7 @@ pub fn taken_over(home: &Home) {
 /// The kept folder of the version that was used last.
 fn last_used(home: &Home) -> Result<Option<PathBuf>, StoreError> {
     let mut retained = named(&home.user_data(), "")?;
-    retained.retain(|(_, time)| !time.starts_with(TAKEN_OVER));
+    retained.retain(|(_, time)| !time.starts_with(ADOPTED));
     // Times are written so that their order is that of the letters.
     retained.sort_by(|a, b| b.1.cmp(&a.1));
     for (folder, _) in retained {
@@ -231,7 +231,7 @@ mod tests {
         let three = fixture.install("3.0.0", &[]);
         assert_eq!(fixture.read(&three, "data/图/mine.txt").as_deref(), Some("the user's"));
         assert_eq!(fixture.read(&three, "data/old.txt").as_deref(), Some("of the old version"));
-        assert!(take_over(&fixture.home, &fixture.home.container(&three)).unwrap().is_none(), "once");
+        assert!(adopt(&fixture.home, &fixture.home.container(&three)).unwrap().is_none(), "once");
         assert!(fixture.home.user_data().join("taken-over-2026-03-01T12-00-00Z").is_dir(), "nothing is deleted");
     }
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::app_environment::{Purpose, Surroundings};
 use super::files::exists;
 use super::launch::{self, Variable};
-use super::surroundings::{Purpose, Surroundings};
 use super::{Home, InstalledRecord, StoreError};
 use crate::model::ContainerId;
 use crate::programs;
@@ -54,7 +54,7 @@ pub(super) fn run(
         }
         _ => Command::new(&script),
     };
-    launch::surround(&mut command, owner, Surroundings::of(&owner.launch, &folder, Purpose::Script, variable));
+    launch::apply_environment(&mut command, owner, Surroundings::of(&owner.launch, &folder, Purpose::Script, variable));
     command.args([from.version.to_string(), to.version.to_string()]).current_dir(&work);
     command.env("KUZFLOW_FROM", from.version.to_string()).env("KUZFLOW_TO", to.version.to_string());
     command.env("KUZFLOW_CONFIG", work.join("config")).env("KUZFLOW_DATA", work.join("data"));

@@ -108,7 +108,7 @@ impl Staging {
         }
         // The first version here takes over what an uninstalled one left of the user's.
         let is_first = self.home.is_empty()?;
-        let taken = if is_first { retained::take_over(&self.home, &self.tree())? } else { None };
+        let taken = if is_first { retained::adopt(&self.home, &self.tree())? } else { None };
         contents::keep(&self.tree(), manifest)?;
         Home::write_record(&self.tree(), &record)?;
         durable::sync_tree(&self.tree()).map_err(StoreError::io("make durable", &self.tree()))?;
@@ -127,7 +127,7 @@ impl Staging {
         durable::sync_folder(&self.home.containers()).map_err(StoreError::io("make durable", &place))?;
         if let Some(migration) = taken {
             migration.log();
-            retained::taken_over(&self.home);
+            retained::adopted(&self.home);
         }
         // The version is installed, whatever becomes of its pieces.
         if let Err(error) = self.discard() {

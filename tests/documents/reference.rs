@@ -44,7 +44,7 @@ fn name_of(argument: &Arg) -> String {
     }
 }
 
-fn described(argument: &Arg) -> String {
+fn package_documents(argument: &Arg) -> String {
     let mut text = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let defaults: Vec<String> = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
     let values = argument.get_possible_values();
@@ -68,7 +68,7 @@ fn described(argument: &Arg) -> String {
 fn table(arguments: &[&Arg]) -> String {
     let mut text = "| option | means |\n| --- | --- |\n".to_owned();
     for argument in arguments {
-        let _ = writeln!(text, "| `{}` | {} |", name_of(argument).replace('|', "\\|"), cell(&described(argument)));
+        let _ = writeln!(text, "| `{}` | {} |", name_of(argument).replace('|', "\\|"), cell(&package_documents(argument)));
     }
     text
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use kuzflow::model::Digest;
-use kuzflow::server::rehearsal::Rehearsal;
+use kuzflow::server::fault_injection::FaultInjection;
 
 use crate::client::{connect, get, read_answer};
 use crate::repository::{Repository, package, package_path};
@@ -133,17 +133,17 @@ fn a_rehearsed_node_is_slow_then_dead() {
     let repository = Repository::sample();
     let server = Server::start(repository.options());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let relay = |rehearsal: Rehearsal| {
+    let relay = |fault_injection: FaultInjection| {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        (address, runtime.spawn(rehearsal.run(listener, server.address)))
+        (address, runtime.spawn(fault_injection.run(listener, server.address)))
     };
-    let (address, _running) = relay(Rehearsal { bytes_per_second: Some(4_000_000), dies_after_bytes: None });
+    let (address, _running) = relay(FaultInjection { bytes_per_second: Some(4_000_000), dies_after_bytes: None });
     let began = Instant::now();
     assert!(get(address, &package_path()).body == package());
     assert!(began.elapsed() >= Duration::from_millis(250), "a megabyte at 4 MB/s took {:?}", began.elapsed());
 
-    let (address, running) = relay(Rehearsal { bytes_per_second: None, dies_after_bytes: Some(600_000) });
+    let (address, running) = relay(FaultInjection { bytes_per_second: None, dies_after_bytes: Some(600_000) });
     let mut stream = connect(address);
     stream.write_all(format!("GET {} HTTP/1.1\r\nHost: n\r\n\r\n", package_path()).as_bytes()).unwrap();
     let mut got = Vec::new();

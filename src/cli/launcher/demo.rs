@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::{Common, Session};
 use crate::cli::output::Output;
-use crate::cli::own::Own;
 use crate::cli::place::Place;
+use crate::cli::self_update::SelfUpdate;
 use crate::cli::{Ending, run};
 use crate::engine::driver;
 use crate::gui::texts::{Language, Texts};
@@ -31,7 +31,7 @@ pub(super) fn demo(
     bar.finish_and_clear();
     let silent = Output::silent(Texts::new(language));
     // The demo's launcher is not what is demonstrated: it stays as it is.
-    let own = Own::default();
+    let own = SelfUpdate::default();
     let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
         let place = Place::find(Some(&demo.config()), Some(&demo.home()))?;
         let app_arguments = arguments.iter().map(OsString::from).collect();

@@ -50,7 +50,7 @@ impl Staged<'_> {
     ///
     /// # Errors
     /// [`Unfit`]; the executable is as it was.
-    pub fn take_over(self, arguments: &[OsString], own: &Version, limit: Duration) -> Result<(), Unfit> {
+    pub fn replace_running(self, arguments: &[OsString], own: &Version, limit: Duration) -> Result<(), Unfit> {
         let path = self.program.staged();
         if let Err(unfit) = test(&path, arguments, &self.version, limit) {
             if unfit.is_the_builds() {

@@ -32,7 +32,7 @@ impl Place {
     }
 
     fn exchange(&self, content: &str) -> Result<(), Unfit> {
-        self.stage(content)?.take_over(&[], &version("1.0.0"), Duration::from_secs(20))
+        self.stage(content)?.replace_running(&[], &version("1.0.0"), Duration::from_secs(20))
     }
 
     fn content(&self) -> String {
@@ -147,7 +147,7 @@ fn one_that_does_not_start_never_takes_the_place() {
     ] {
         for expected in [1, 1, 0] {
             let limit = if late { limit } else { Duration::from_secs(20) };
-            let result = place.stage(content).and_then(|staged| staged.take_over(&[], &version("1.0.0"), limit));
+            let result = place.stage(content).and_then(|staged| staged.replace_running(&[], &version("1.0.0"), limit));
             let unfit = result.unwrap_err();
             assert_eq!(unfit.is_the_builds(), expected == 1, "{content}: {unfit}");
             assert_eq!(place.content(), OLD, "{content}");

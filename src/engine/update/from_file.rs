@@ -10,7 +10,7 @@ use super::full::finish;
 use super::unpacking::Unpacking;
 use super::{Ended, Job, blocking};
 use crate::container::Readiness;
-use crate::engine::described::{self, Described};
+use crate::engine::package_documents::{self, PackageDocuments};
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::fetch::RunState;
@@ -31,20 +31,20 @@ impl Job {
         blocking(move || {
             let bundle = Bundle::open(&file).map_err(|error| problem::of_bundle(&error))?;
             let source = Source::find(&bundle, &signed)?;
-            let described = source.describe()?;
+            let package_documents = source.describe()?;
             let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
-            let unpacking = Unpacking::begin(&described.moved_by(source.start), &tree, &file)?;
+            let unpacking = Unpacking::begin(&package_documents.moved_by(source.start), &tree, &file)?;
             let steer = || control.borrow().state;
             let files_total = unpacking.total;
             let progress = |done, files_done| {
-                let total = described.index.pieces.length;
+                let total = package_documents.index.pieces.length;
                 emitter.emit(Event::Progress(Progress { done, total, files_done, files_total, ..Progress::default() }));
             };
-            if let Ended::Stopped = source.pieces(&described, &unpacking, &steer, &progress)? {
+            if let Ended::Stopped = source.pieces(&package_documents, &unpacking, &steer, &progress)? {
                 return Ok(Ended::Stopped);
             }
-            let length = described.index.pieces.length;
-            finish(unpacking, &described, staging, &lock, &|files_done| progress(length, files_done))?;
+            let length = package_documents.index.pieces.length;
+            finish(unpacking, &package_documents, staging, &lock, &|files_done| progress(length, files_done))?;
             Ok(Ended::Complete)
         })
         .await?
@@ -79,22 +79,22 @@ impl<'a> Source<'a> {
         Problem { kind: ProblemKind::BundleNotTrusted, subject: self.bundle.path().display().to_string(), chain: vec![what] }
     }
 
-    fn describe(&self) -> Result<Described, Problem> {
-        let packed = self.read(described::span(self.signed))?;
-        let documents = described::documents(self.signed, &packed).map_err(|error| self.untrue(error.to_string()))?;
-        Described::new(self.signed, documents)
+    fn describe(&self) -> Result<PackageDocuments, Problem> {
+        let packed = self.read(package_documents::span(self.signed))?;
+        let documents = package_documents::documents(self.signed, &packed).map_err(|error| self.untrue(error.to_string()))?;
+        PackageDocuments::new(self.signed, documents)
     }
 
     /// Proves piece after piece and hands on the entries that are whole.
     fn pieces(
         &self,
-        described: &Described,
+        package_documents: &PackageDocuments,
         unpacking: &Unpacking,
         steer: &dyn Fn() -> RunState,
         progress: &dyn Fn(u64, u64),
     ) -> Result<Ended, Problem> {
-        let table = &described.index.pieces;
-        let mut readiness = Readiness::new(&described.index);
+        let table = &package_documents.index.pieces;
+        let mut readiness = Readiness::new(&package_documents.index);
         for (piece, expected) in (0u32..).zip(&table.hashes) {
             while steer() == RunState::Pause {
                 std::thread::sleep(WHILE_PAUSED);

@@ -6,8 +6,8 @@ use super::incremental::Counts;
 use super::unpacking::Unpacking;
 use super::{Ended, Job, blocking, cancelled};
 use crate::container::Readiness;
-use crate::engine::described::Described;
 use crate::engine::machine::Input;
+use crate::engine::package_documents::PackageDocuments;
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, Progress};
 use crate::fetch::{self, FetchError, FetchEvent};
@@ -19,22 +19,22 @@ impl Job {
     /// Fetches, unpacks and registers the whole package; with what is told of a smaller way that was tried before.
     pub(super) async fn full(&mut self, staging: &Staging, lock: HomeLock, before: &Counts) -> Result<Ended, Problem> {
         let library = self.library(staging);
-        let described = tokio::select! {
-            described = library.describe(&self.offer.signed) => described?,
+        let package_documents = tokio::select! {
+            package_documents = library.describe(&self.offer.signed) => package_documents?,
             () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
         };
         let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
-        let unpacking = Unpacking::begin(&described, &tree, &staging.package())?;
+        let unpacking = Unpacking::begin(&package_documents, &tree, &staging.package())?;
         let files_total = unpacking.total;
         // For a download that was whole already, of which nothing is told.
         let (done, total) = (self.offer.signed.length, self.offer.signed.length);
         let mut last = Progress { done, total, files_total, ..Progress::default() };
-        if let Ended::Stopped = self.pieces(staging, &described, &unpacking, (before, &mut last)).await? {
+        if let Ended::Stopped = self.pieces(staging, &package_documents, &unpacking, (before, &mut last)).await? {
             return Ok(Ended::Stopped);
         }
         let _ = self.inputs.send(Input::Fetched);
         let (staging, tell) = (staging.clone(), self.files_written(last));
-        blocking(move || finish(unpacking, &described, staging, &lock, &tell)).await??;
+        blocking(move || finish(unpacking, &package_documents, staging, &lock, &tell)).await??;
         Ok(Ended::Complete)
     }
 
@@ -47,15 +47,15 @@ impl Job {
     async fn pieces(
         &self,
         staging: &Staging,
-        described: &Described,
+        package_documents: &PackageDocuments,
         unpacking: &Unpacking,
         (before, last): (&Counts, &mut Progress),
     ) -> Result<Ended, Problem> {
         let signed = &self.offer.signed;
-        let pieces = Arc::new(described.index.pieces.clone());
+        let pieces = Arc::new(package_documents.index.pieces.clone());
         let mut job = fetch::Job::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package());
         job.digest = Some(signed.hash);
-        let mut readiness = Readiness::new(&described.index);
+        let mut readiness = Readiness::new(&package_documents.index);
         let mut take = |event| {
             if let Some(on_arrival) = self.take(event, &mut readiness, unpacking, before) {
                 self.progress(on_arrival.clone());
@@ -93,13 +93,13 @@ impl Job {
 /// What comes after the last byte: the last entries, links and empty files, durability, one rename.
 pub(super) fn finish(
     unpacking: Unpacking,
-    described: &Described,
+    package_documents: &PackageDocuments,
     staging: Staging,
     _lock: &HomeLock,
     tell: &dyn Fn(u64),
 ) -> Result<(), Problem> {
     let unpacker = unpacking.join(tell)?;
-    unpacker.finish(&described.json).map_err(|error| problem::of_container(&error))?;
-    let registered = staging.register(&described.manifest, Digest::of(&described.json), crate::host::now());
+    unpacker.finish(&package_documents.json).map_err(|error| problem::of_container(&error))?;
+    let registered = staging.register(&package_documents.manifest, Digest::of(&package_documents.json), crate::host::now());
     registered.map(drop).map_err(|error| problem::of_store(&error))
 }

@@ -20,9 +20,9 @@ use super::{Ended, Job, blocking, cancelled};
 use crate::delta::pack::ApplyOptions;
 use crate::delta::plan;
 use crate::engine::applying::{Application, Failure, MOST_CORES, Target};
-use crate::engine::described::{self, Library};
 use crate::engine::entries::{self, Arrived, ENTRY_TIMEOUT, Source};
 use crate::engine::machine::Input;
+use crate::engine::package_documents::{self, Library};
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::engine::{problem, repair};
 use crate::error_chain;
@@ -83,11 +83,11 @@ impl Job {
             Some(target) => target,
             None => {
                 let library = self.library(staging);
-                let described = tokio::select! {
-                    described = library.describe(&self.offer.signed) => described?,
+                let package_documents = tokio::select! {
+                    package_documents = library.describe(&self.offer.signed) => package_documents?,
                     () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
                 };
-                Target { manifest: described.manifest, json: described.json }
+                Target { manifest: package_documents.manifest, json: package_documents.json }
             }
         };
         if !self.offer.plan.patches.is_empty() {
@@ -285,17 +285,17 @@ impl Job {
             return Ok(true);
         }
         let (bases, files) = application.at_stake();
-        let documents = described::span(&self.offer.signed);
+        let documents = package_documents::span(&self.offer.signed);
         if bases > files.saturating_add(documents.end - documents.start) {
             tracing::info!(bases, files, "what is damaged is larger than what is made from it");
             return Ok(false);
         }
         let (context, manifest) = (Arc::clone(&self.context), signed.patch.base_manifest);
-        let Some(release) = blocking(move || described::listed(&context, &manifest)).await? else {
+        let Some(release) = blocking(move || package_documents::listed(&context, &manifest)).await? else {
             tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
             return Ok(false);
         };
-        let slot = &self.context.described;
+        let slot = &self.context.package_documents;
         let library = Library {
             client: &self.client,
             nodes: &self.offer.nodes,
@@ -361,9 +361,10 @@ impl Job {
         contents: &mut Contents,
         counts: &mut Counts,
     ) -> Result<Ended, Problem> {
-        let described = self.library(staging).describe(&self.offer.signed).await?;
+        let package_documents = self.library(staging).describe(&self.offer.signed).await?;
         let (signed, partial) = (&self.offer.signed, staging.package());
-        let source = Source { signed, manifest: &described.manifest, index: &described.index, partial, tolerant: true };
+        let source =
+            Source { signed, manifest: &package_documents.manifest, index: &package_documents.index, partial, tolerant: true };
         let Some(placed) = self.fetch_from(&source, 0, absent, folder, counts).await? else { return Ok(Ended::Stopped) };
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
         Ok(Ended::Complete)
@@ -392,8 +393,8 @@ impl Job {
 
     /// Whether fetching these files one by one would cost more than the allowed share of the package.
     async fn is_too_much(&self, staging: &Staging, absent: &[RelativePath]) -> Result<bool, Problem> {
-        let described = self.library(staging).describe(&self.offer.signed).await?;
-        let spans = plan::spans(&described.index, absent.iter());
+        let package_documents = self.library(staging).describe(&self.offer.signed).await?;
+        let spans = plan::spans(&package_documents.index, absent.iter());
         let bytes: u64 = spans.iter().map(|span| span.end - span.start).sum();
         let threshold = self.context.settings.fallback.fallback_threshold;
         Ok(self.may_be_full() && bytes as f64 > threshold * self.offer.signed.length as f64)

@@ -17,10 +17,10 @@ use tokio::sync::{mpsc, watch};
 
 use self::incremental::Counts;
 use super::context::Context;
-use super::described::Library;
-use super::line::{Line, blocking, cancelled};
+use super::download_sources::{DownloadSources, blocking, cancelled};
 use super::machine::{Input, Updated};
 use super::mailbox::Emitter;
+use super::package_documents::Library;
 use super::problem;
 use super::protocol::{Event, Problem, Progress};
 use crate::fetch::{Client, Control};
@@ -83,15 +83,15 @@ impl Job {
         Library {
             client: &self.client,
             nodes: &self.offer.nodes,
-            slot: &self.context.described,
+            slot: &self.context.package_documents,
             peer_network: &self.context.peer_network,
             staging: Some(staging),
             emitter: Some(&self.emitter),
         }
     }
 
-    fn line(&self) -> Line {
-        Line::new(&self.context, &self.client, &self.offer.nodes, self.control.clone())
+    fn line(&self) -> DownloadSources {
+        DownloadSources::new(&self.context, &self.client, &self.offer.nodes, self.control.clone())
     }
 
     fn progress(&self, progress: Progress) {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::container::{ContainerError, Unpacker};
-use crate::engine::described::Described;
+use crate::engine::package_documents::PackageDocuments;
 use crate::engine::problem;
 use crate::engine::protocol::{Problem, ProblemKind};
 use crate::model::{PackageIndex, RelativePath};
@@ -39,9 +39,9 @@ struct Shared {
 
 impl Unpacking {
     /// Starts the threads; `tree` must be empty, `package` appears with its first piece.
-    pub fn begin(described: &Described, tree: &Path, package: &Path) -> Result<Self, Problem> {
+    pub fn begin(package_documents: &PackageDocuments, tree: &Path, package: &Path) -> Result<Self, Problem> {
         let failed = |error: ContainerError| problem::of_container(&error);
-        let manifest = &described.manifest;
+        let manifest = &package_documents.manifest;
         let unpacker = Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
         let (ready, queue) = blocking::channel();
         let queue = Arc::new(Mutex::new(queue));
@@ -52,7 +52,7 @@ impl Unpacking {
         for _ in 0..count {
             let alive = alive.clone();
             let (unpacker, queue, shared) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared));
-            let (index, package) = (Arc::clone(&described.index), package.to_owned());
+            let (index, package) = (Arc::clone(&package_documents.index), package.to_owned());
             let work = move || {
                 let _alive = alive;
                 work(&unpacker, &index, &queue, &shared, &package);

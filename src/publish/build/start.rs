@@ -135,7 +135,7 @@ pub fn launch(request: &BuildRequest, python: Option<&Python>, tree: &Path, brin
         working_folder,
     };
     if let Some(python) = python {
-        surround(&mut launch, request, python, brings);
+        apply_environment(&mut launch, request, python, brings);
     }
     let program = |python: &Python| match &python.windowed {
         Some(windowed) if !request.console => windowed.clone(),
@@ -173,7 +173,7 @@ fn names(list: &[&str]) -> Vec<String> {
 }
 
 /// What surrounds the process of an app that brings `python`.
-fn surround(launch: &mut Launch, request: &BuildRequest, python: &Python, brings: Brings) {
+fn apply_environment(launch: &mut Launch, request: &BuildRequest, python: &Python, brings: Brings) {
     launch.without.extend(names(session::PYTHON_PLACES));
     launch.without.extend(names(session::TCL));
     if let Some(folder) = &python.library_folder {

@@ -30,7 +30,7 @@ const WORTH_WAITING: u64 = 128 << 10;
 
 /// A package's manifest with its proved bytes, and its index.
 #[derive(Clone, Debug)]
-pub struct Described {
+pub struct PackageDocuments {
     /// The manifest.
     pub manifest: Arc<Manifest>,
     /// Its bytes.
@@ -43,16 +43,16 @@ pub struct Described {
 
 /// The documents that were fetched last; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct DescribedSlot(Arc<Mutex<Option<(Digest, Described)>>>);
+pub struct DocumentCache(Arc<Mutex<Option<(Digest, PackageDocuments)>>>);
 
-impl DescribedSlot {
-    fn get(&self, manifest: &Digest) -> Option<Described> {
+impl DocumentCache {
+    fn get(&self, manifest: &Digest) -> Option<PackageDocuments> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().filter(|(digest, _)| digest == manifest).map(|(_, described)| described.clone())
+        held.as_ref().filter(|(digest, _)| digest == manifest).map(|(_, package_documents)| package_documents.clone())
     }
 
-    fn set(&self, manifest: Digest, described: Described) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((manifest, described));
+    fn set(&self, manifest: Digest, package_documents: PackageDocuments) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((manifest, package_documents));
     }
 }
 
@@ -64,7 +64,7 @@ pub struct Library<'a> {
     /// Whom to ask, the best first.
     pub nodes: &'a [Node],
     /// What was fetched before.
-    pub slot: &'a DescribedSlot,
+    pub slot: &'a DocumentCache,
     /// The neighbours, who may have them too.
     pub peer_network: &'a PeerNetworkSlot,
     /// Where an interrupted try may have left them, and where they are kept for the next one.
@@ -91,8 +91,8 @@ pub fn listed(context: &Context, manifest: &Digest) -> Option<SignedRelease> {
 impl Library<'_> {
     /// The index of a package whose manifest is here already. Asks each node once.
     pub async fn index(&self, signed: &SignedRelease, manifest: &Manifest) -> Result<Arc<PackageIndex>, Problem> {
-        if let Some(described) = self.slot.get(&signed.release.manifest.hash) {
-            return Ok(described.index);
+        if let Some(package_documents) = self.slot.get(&signed.release.manifest.hash) {
+            return Ok(package_documents.index);
         }
         let location = &signed.release.index;
         let span = location.span().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Library<'_> {
     }
 
     /// The documents of a signed package.
-    pub async fn describe(&self, signed: &SignedRelease) -> Result<Described, Problem> {
+    pub async fn describe(&self, signed: &SignedRelease) -> Result<PackageDocuments, Problem> {
         let digest = signed.release.manifest.hash;
         let locations = [&signed.release.manifest, &signed.release.index];
         let files = self.staging.map(|staging| [staging.manifest(), staging.index()]);
@@ -118,10 +118,10 @@ impl Library<'_> {
                 locations.iter().zip(documents).for_each(|(location, json)| peer_network.offer(location.hash, json));
             }
         };
-        if let Some(described) = self.slot.get(&digest) {
-            offer([&described.json, &described.index_json]);
-            keep([&described.json, &described.index_json])?;
-            return Ok(described);
+        if let Some(package_documents) = self.slot.get(&digest) {
+            offer([&package_documents.json, &package_documents.index_json]);
+            keep([&package_documents.json, &package_documents.index_json])?;
+            return Ok(package_documents);
         }
         let retained = |number: usize| {
             // What cannot be read is fetched again, and proved as this is.
@@ -140,9 +140,9 @@ impl Library<'_> {
             }
         };
         offer([&documents[0], &documents[1]]);
-        let described = Described::new(signed, documents)?;
-        self.slot.set(digest, described.clone());
-        Ok(described)
+        let package_documents = PackageDocuments::new(signed, documents)?;
+        self.slot.set(digest, package_documents.clone());
+        Ok(package_documents)
     }
 
     /// Both documents, proved, if some neighbour has them.
@@ -191,7 +191,7 @@ pub fn documents(signed: &SignedRelease, packed: &[u8]) -> Result<[Vec<u8>; 2], 
     Ok([read(&signed.release.manifest)?, read(&signed.release.index)?])
 }
 
-impl Described {
+impl PackageDocuments {
     /// Reads proved documents, and refuses what contradicts the signed release.
     pub fn new(signed: &SignedRelease, documents: [Vec<u8>; 2]) -> Result<Self, Problem> {
         let [json, index_json] = documents;

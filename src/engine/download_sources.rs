@@ -13,7 +13,7 @@ use crate::peers::PeerNetwork;
 
 /// Whom to ask, and who may stop it.
 #[derive(Clone)]
-pub struct Line {
+pub struct DownloadSources {
     /// The HTTP client.
     pub client: Client,
     /// Whom to ask, the best first.
@@ -28,7 +28,7 @@ pub struct Line {
     pub at_once: usize,
 }
 
-impl Line {
+impl DownloadSources {
     /// A line to `nodes`.
     pub fn new(context: &Context, client: &Client, nodes: &[Node], control: watch::Receiver<Control>) -> Self {
         let at_once = context.settings.incremental_update.parallel_downloads.max(1);

@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use super::Ending;
 use crate::desktop::program::{Attempt, Begun, Program};
 use crate::engine::context::Context;
-use crate::engine::own_update::{self, Outcome};
+use crate::engine::self_update::{self, Outcome};
 use crate::host;
 use crate::model::launcher::own_version;
 
 /// This launcher.
 #[derive(Debug, Default)]
-pub struct Own {
+pub struct SelfUpdate {
     /// Its executable, as it was found when the process began; an exchange changes what the system says of it.
     program: Option<Program>,
     /// `--config` and `--home` as they were given, absolute.
@@ -22,7 +22,7 @@ pub struct Own {
     attempt: Mutex<Option<Attempt>>,
 }
 
-impl Own {
+impl SelfUpdate {
     /// To be asked for at the start of a process.
     pub fn new(config: Option<&Path>, home: Option<&Path>) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -76,7 +76,7 @@ impl Own {
         let Some(program) = &self.program else { return false };
         program.tidy();
         let test: Vec<OsString> = self.place().into_iter().chain(["--json".into(), "self-test".into()]).collect();
-        match own_update::perform(context, program, &test, go_on) {
+        match self_update::perform(context, program, &test, go_on) {
             Ok(outcome) => matches!(outcome, Outcome::Exchanged(_)),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the launcher stays as it is");

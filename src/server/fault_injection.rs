@@ -19,18 +19,19 @@ const CHUNK: usize = 16 << 10;
 
 /// How the node behaves.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rehearsal {
+pub struct FaultInjection {
     /// Bytes a second of all connections together; `None` for no limit.
     pub bytes_per_second: Option<u64>,
     /// Dies after this many bytes to clients; `None` for never.
     pub dies_after_bytes: Option<u64>,
 }
 
-impl Rehearsal {
+impl FaultInjection {
     /// Relays connections on `listener` to `server` until the node dies, or until the future is dropped. `Ok` is its death.
     pub async fn run(self, listener: TcpListener, server: SocketAddr) -> io::Result<()> {
         let (death, mut dying) = watch::channel(false);
-        let link = Arc::new(Link { rehearsal: self, state: Mutex::new(LinkState { free_at: Instant::now(), sent: 0 }), death });
+        let link =
+            Arc::new(Link { fault_injection: self, state: Mutex::new(LinkState { free_at: Instant::now(), sent: 0 }), death });
         let mut relays = JoinSet::new(); // dropped with this future, and its connections with it
         loop {
             tokio::select! {
@@ -47,7 +48,7 @@ impl Rehearsal {
 
 /// What all connections of the node share.
 struct Link {
-    rehearsal: Rehearsal,
+    fault_injection: FaultInjection,
     state: Mutex<LinkState>,
     death: watch::Sender<bool>,
 }
@@ -62,10 +63,10 @@ impl Link {
     fn book(&self, bytes: u64, now: Instant) -> Option<Instant> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sent += bytes;
-        if self.rehearsal.dies_after_bytes.is_some_and(|limit| state.sent > limit) {
+        if self.fault_injection.dies_after_bytes.is_some_and(|limit| state.sent > limit) {
             return None;
         }
-        if let Some(rate) = self.rehearsal.bytes_per_second {
+        if let Some(rate) = self.fault_injection.bytes_per_second {
             state.free_at = state.free_at.max(now) + Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
         }
         Some(state.free_at)
@@ -106,8 +107,8 @@ mod tests {
     fn a_link_takes_its_time_and_dies_at_its_limit() {
         let now = Instant::now();
         let state = Mutex::new(LinkState { free_at: now, sent: 0 });
-        let rehearsal = Rehearsal { bytes_per_second: Some(1000), dies_after_bytes: Some(3000) };
-        let link = Link { rehearsal, state, death: watch::channel(false).0 };
+        let fault_injection = FaultInjection { bytes_per_second: Some(1000), dies_after_bytes: Some(3000) };
+        let link = Link { fault_injection, state, death: watch::channel(false).0 };
         assert_eq!(link.book(500, now), Some(now + Duration::from_millis(500)));
         assert_eq!(link.book(1000, now), Some(now + Duration::from_millis(1500)), "connections share the link");
         let later = now + Duration::from_secs(10);

@@ -17,7 +17,7 @@ const MOST_CHANGES: usize = 4000;
 
 /// Says in the plan whether the running app must be started anew. `new` is the release's manifest where it is at hand; without it a
 /// pack says what it changes.
-pub fn foretell(context: &Context, release: &Release, plan: Plan, new: Option<&Manifest>) -> Plan {
+pub fn predict_hot_swap(context: &Context, release: &Release, plan: Plan, new: Option<&Manifest>) -> Plan {
     let restart = |plan| Plan { requires_restart: true, ..plan };
     let Some(running) = context.channel.runs().filter(|_| context.settings.hot_update.enabled) else { return restart(plan) };
     let installed;
@@ -40,7 +40,7 @@ pub fn foretell(context: &Context, release: &Release, plan: Plan, new: Option<&M
 }
 
 /// Has the app take over an installed version. Reads two manifests before it asks.
-pub async fn take_over(context: &Context, release: &Release) -> Swapped {
+pub async fn hot_swap(context: &Context, release: &Release) -> Swapped {
     let swap = {
         let (context, release) = (context.clone(), release.clone());
         tokio::task::spawn_blocking(move || swap(&context, &release)).await

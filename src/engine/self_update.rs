@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Why the launcher stays as it is although there is a newer one.
 #[derive(Debug, thiserror::Error)]
-pub enum OwnUpdateError {
+pub enum SelfUpdateError {
     /// The network or the disk for what is fetched.
     #[error("the new launcher cannot be fetched")]
     Fetch(#[from] FetchError),
@@ -78,20 +78,20 @@ pub enum Outcome {
 /// `test` are the arguments with which the new launcher tests itself.
 ///
 /// # Errors
-/// [`OwnUpdateError`]; the executable is as it was.
+/// [`SelfUpdateError`]; the executable is as it was.
 pub fn perform(
     context: &Context,
     program: &Program,
     test: &[OsString],
     go_on: &dyn Fn() -> bool,
-) -> Result<Outcome, OwnUpdateError> {
+) -> Result<Outcome, SelfUpdateError> {
     let Some(signed) = wanted(context, program) else { return Ok(Outcome::Nothing) };
     let launcher = &signed.launcher;
     tracing::info!(version = %launcher.version, bytes = signed.length, "a newer launcher is published");
     let folder = context.home.own_update();
     let disk = |path: &Path| {
         let path = path.to_owned();
-        move |source| OwnUpdateError::Disk { path, source }
+        move |source| SelfUpdateError::Disk { path, source }
     };
     fs::create_dir_all(&folder).map_err(disk(&folder))?;
     // One file a build: what is left of an earlier one is of no use.
@@ -101,7 +101,7 @@ pub fn perform(
             let _ = fs::remove_file(entry.path());
         }
     }
-    let runtime = crate::threads::runtime(0).map_err(OwnUpdateError::Runtime)?;
+    let runtime = crate::threads::runtime(0).map_err(SelfUpdateError::Runtime)?;
     let fetched = runtime.block_on(download(context, &signed, &partial, go_on));
     match fetched {
         Ok(()) => {}
@@ -115,7 +115,7 @@ pub fn perform(
     if !matches!(staged, Err(Unfit::Busy)) {
         let _ = fs::remove_dir_all(&folder);
     }
-    staged?.take_over(test, &own_version(), TEST_TIME)?;
+    staged?.replace_running(test, &own_version(), TEST_TIME)?;
     tracing::info!(version = %launcher.version, program = %program.path().display(), "the next start uses the new launcher");
     Ok(Outcome::Exchanged(launcher.version.clone()))
 }
