@@ -210,7 +210,7 @@ fn no_look_takes_an_error_for_absence() {
     let places = ["store", "desktop", "peers", "fetch", "trust", "engine", "durable.rs"];
     let allowed = [
         // What a script has written is shown.
-        ("store/script.rs", "fs::read("),
+        ("store/migration_script.rs", "fs::read("),
         // A pipe from a program that was started.
         ("desktop/program/staged.rs", "read_to_string("),
         // The system's own files.

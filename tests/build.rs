@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kuzflow::container;
 use kuzflow::model::manifest::{FOLDERS, Launch};
 use kuzflow::model::{Platform, Version};
-use kuzflow::publish::build::{self, BuildError, BuildRequest, Built, Runtime};
+use kuzflow::publish::bundling::{self, BuildError, BuildRequest, Built, Runtime};
 use kuzflow::publish::package::Effort;
 
 /// What the sample app tells about how it was started, and then the exit code it was asked for.
@@ -68,7 +68,7 @@ fn python_is_missing() -> bool {
 
 fn build_in(folder: &Path, request: &BuildRequest) -> Built {
     fs::create_dir_all(folder).unwrap();
-    build::build(request, folder, &|_| ()).unwrap()
+    bundling::build(request, folder, &|_| ()).unwrap()
 }
 
 fn install(built: &Built, root: &Path) {
@@ -125,7 +125,7 @@ fn a_built_app_starts_from_anywhere_both_ways() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = AtomicU64::new(0);
     let request = request(&sample(folder.path()));
-    let built = build::build(&request, folder.path(), &|progress| {
+    let built = bundling::build(&request, folder.path(), &|progress| {
         bytes.fetch_max(progress.done, Ordering::Relaxed);
     })
     .unwrap();
@@ -286,14 +286,14 @@ fn without_python_the_error_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut request = request(&sample(folder.path()));
     request.python = PathBuf::from("no-such-python");
-    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(matches!(error, BuildError::NoPython { .. }), "{error:?}");
     assert!(error.to_string().contains("no-such-python"), "{error}");
     request.platform = "Windows_AMD64".parse().unwrap();
-    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(cfg!(windows) || matches!(error, BuildError::ForeignRuntime { .. }), "{error:?}");
     request.runtime = Runtime::None;
-    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(matches!(error, BuildError::NoRuntime { .. }), "{error:?}");
     // Nothing is left of builds that failed.
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
@@ -306,10 +306,10 @@ fn an_entry_point_that_is_not_there_is_told() {
     let mut request = request(&sample(folder.path()));
     request.runtime = Runtime::None;
     request.entry = "exe:bin/missing".parse().unwrap();
-    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(matches!(error, BuildError::NoEntry { .. }), "{error:?}");
     request.app = folder.path().join("no such folder");
-    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(error.to_string().contains("no such folder"), "{error}");
 }
 
@@ -415,7 +415,7 @@ fn pips_own_words_are_in_the_error() {
     let requirements = folder.path().join("requirements.txt");
     fs::write(&requirements, "./no-such-wheel-1.0-py3-none-any.whl\n").unwrap();
     request.requirements = Some(requirements);
-    let error = build::build(&request, folder.path(), &|_| ()).unwrap_err();
+    let error = bundling::build(&request, folder.path(), &|_| ()).unwrap_err();
     assert!(error.to_string().contains("no-such-wheel"), "{error}");
 }
 

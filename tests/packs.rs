@@ -22,7 +22,7 @@ use kuzflow::delta::pack::{
 use kuzflow::delta::prediction::PlainPredictor;
 use kuzflow::model::manifest::MANIFEST_PATH;
 use kuzflow::model::{Digest, Manifest, RelativePath};
-use kuzflow::publish::trees::FolderTree;
+use kuzflow::publish::release_trees::FolderTree;
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;

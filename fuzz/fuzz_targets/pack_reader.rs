@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use kuzflow::delta::pack::{self, ApplyOptions, Bases, Pack, Tree};
 use kuzflow::model::{Digest, RelativePath};
-use kuzflow::publish::trees::FolderTree;
+use kuzflow::publish::release_trees::FolderTree;
 use libfuzzer_sys::fuzz_target;
 
 /// The files that packs start from. The seeds in `corpus` are for just these.

@@ -15,7 +15,7 @@ use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Platform, Version};
 use crate::publish::Project;
-use crate::publish::build::{BuildRequest, Built, EntryPoint, Runtime, build as build_container};
+use crate::publish::bundling::{BuildRequest, Built, EntryPoint, Runtime, build as build_container};
 use crate::publish::package::USUAL_LEVEL;
 
 /// The arguments of `kuzflow build`.

@@ -18,7 +18,7 @@ use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{Digest, Manifest, Platform, RelativePath, Version};
 use crate::parallel;
 use crate::publish::package::Effort;
-use crate::publish::trees::{FolderTree, PackageTree};
+use crate::publish::release_trees::{FolderTree, PackageTree};
 use crate::publish::{Project, PublishError};
 
 type Failure = Box<dyn std::error::Error>;

@@ -13,7 +13,7 @@ use super::streams::error_line;
 use crate::error_chain;
 use crate::host;
 use crate::model::{Platform, Version};
-use crate::publish::making::{MakingError, NewPack, Source, earlier};
+use crate::publish::pack_making::{NewPack, PackMakingError, Source, earlier};
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Making, PackMaker, PackageToPublish, Project, PublishError};
 
@@ -109,7 +109,7 @@ impl<'a> Packs<'a> {
     }
 
     /// Makes one, and tells what became of it.
-    fn make(&mut self, from: &Source, to: &Source) -> Result<(), MakingError> {
+    fn make(&mut self, from: &Source, to: &Source) -> Result<(), PackMakingError> {
         let started = Instant::now();
         let bar = bar(self.say, format!("{} → {}", from.container.version, to.container));
         let making = self.maker.make(from, to, host::now(), &|bytes| bar.inc(bytes));
@@ -144,7 +144,7 @@ impl<'a> Packs<'a> {
     }
 
     /// Tells that a pair has no pack because something went wrong.
-    fn tell_failure(&mut self, from: &Source, to: &Source, error: &MakingError) {
+    fn tell_failure(&mut self, from: &Source, to: &Source, error: &PackMakingError) {
         let mut event = event(from, to);
         let reason = error_chain::line(error);
         error_line(&format!("warning: {} → {}: no pack: {reason}", from.container.version, to.container));

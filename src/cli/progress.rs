@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Say;
 use super::streams::error_line;
-use crate::publish::build::{BuildProgress, Step};
+use crate::publish::bundling::{BuildProgress, Step};
 
 /// Where nobody sees a bar, so often a line says how far a long step is.
 const BETWEEN_LINES: Duration = Duration::from_secs(15);

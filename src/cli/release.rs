@@ -12,7 +12,7 @@ use super::publisher::{self, PublishArguments};
 use super::streams::error_line;
 use super::try_start::{self, TrialOptions};
 use crate::model::{ContainerId, Platform, Version};
-use crate::publish::build::{BuildRequest, check};
+use crate::publish::bundling::{BuildRequest, check};
 
 type Failure = Box<dyn std::error::Error>;
 

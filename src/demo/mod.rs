@@ -16,7 +16,7 @@ use crate::durable;
 use crate::host;
 use crate::model::platform::{AppName, InvalidAppName};
 use crate::model::{Node, Version};
-use crate::publish::build::{BuildError, BuildProgress, BuildRequest, EntryPoint, build};
+use crate::publish::bundling::{BuildError, BuildProgress, BuildRequest, EntryPoint, build};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::{InitOptions, Keyring, PackageToPublish, Project, ProjectSettings, PublishError};
 use crate::server::fault_injection::FaultInjection;

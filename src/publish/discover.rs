@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::build::{EntryPoint, FileKind, is_program};
+use super::bundling::{EntryPoint, FileKind, is_program};
 use super::recipe::{Recipe, RuntimeChoice};
 use crate::model::platform::AppName;
 

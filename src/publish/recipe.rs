@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::build::{BuildRequest, EntryPoint, InvalidRuntime, Runtime};
+use super::bundling::{BuildRequest, EntryPoint, InvalidRuntime, Runtime};
 use crate::model::platform::AppName;
 use crate::model::{Platform, Version};
 

@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::carry_over::{self, CARRIED};
 use super::files::{exists, move_folder, read_json, remove_tree, replace_json};
 use super::home::REMOVED;
 use super::lock::HomeLock;
-use super::migrate::{self, CARRIED};
 use super::{Active, Home, StoreError, snapshots};
 use crate::durable;
 use crate::model::ContainerId;
@@ -92,7 +92,7 @@ impl Journal {
         let journal = home.journal();
         let decided = fs::metadata(&journal).and_then(|found| found.modified()).map_err(StoreError::io("look at", &journal))?;
         let Some(active) = home.named()?.filter(|active| active.container != self.container) else { return Ok(false) };
-        let changed = migrate::last_change(&home.container(&active.container))?;
+        let changed = carry_over::last_change(&home.container(&active.container))?;
         Ok(changed.is_some_and(|changed| changed > decided))
     }
 

@@ -22,6 +22,7 @@
 //! In: checked values. Out: versions, processes. Never: the network, the window, or a half-written file in the place of a whole one.
 
 mod app_environment;
+pub mod carry_over;
 pub mod contents;
 mod copying;
 mod error_output;
@@ -32,7 +33,7 @@ pub mod home;
 mod journal;
 pub mod launch;
 pub mod lock;
-pub mod migrate;
+mod migration_script;
 pub mod probation;
 mod processes;
 pub mod records;
@@ -40,7 +41,6 @@ pub mod remove;
 pub mod repair;
 pub mod retained;
 pub mod rollback;
-mod script;
 pub mod snapshots;
 pub mod staging;
 mod successors;

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::carry_over::{self, Migration};
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::HomeLock;
-use super::migrate::{self, Migration};
 use super::{Home, StoreError};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::{durable, look};
@@ -133,7 +133,7 @@ fn has_files(folder: &Path) -> Result<bool, StoreError> {
 /// [`StoreError::Io`] if the disk is full; the kept files stay whatever happens.
 pub fn adopt(home: &Home, tree: &Path) -> Result<Option<Migration>, StoreError> {
     let Some(version) = last_used(home)? else { return Ok(None) };
-    migrate::rescue(&version, tree).map(Some)
+    carry_over::rescue(&version, tree).map(Some)
 }
 
 /// Notes that a new installation has copied the kept files. They stay until a person deletes them: what could not be read or had no

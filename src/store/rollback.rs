@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::lock::{HomeLock, RunningLock};
 use super::snapshots::{self, Reason, Snapshot};
 use super::switch::{SwitchOptions, commit, displaced, finish};
-use super::{Active, Home, InstalledRecord, Probation, StoreError, migrate};
+use super::{Active, Home, InstalledRecord, Probation, StoreError, carry_over};
 use crate::model::ContainerId;
 
 /// What came of a rollback.
@@ -38,7 +38,7 @@ pub fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
     // A note of files that are nowhere, left by a try that failed, stands for nothing where another note of that version has them.
     let mut with_files = Vec::new();
     for point in &points {
-        if point.has_files()? || migrate::has_files(&home.container(&point.container)) {
+        if point.has_files()? || carry_over::has_files(&home.container(&point.container)) {
             with_files.push(point.folder().to_owned());
         }
     }
@@ -153,7 +153,7 @@ pub fn go_to(home: &Home, target: &Target, lock: &HomeLock) -> Result<RolledBack
     let (active, _) = home.active()?;
     let record = home.record(&target.container)?;
     RunningLock::refuse_if_running(home, &target.container)?;
-    if target.point.is_none() && !migrate::has_files(&home.container(&target.container)) {
+    if target.point.is_none() && !carry_over::has_files(&home.container(&target.container)) {
         // Its own are lost, even those that it came with: the present ones are better than none.
         super::switch::switch(home, &target.container, SwitchOptions::PLAIN, lock)?;
         let retained = home.container(&active.container);

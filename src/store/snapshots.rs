@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::carry_over::{self, CARRIED};
 use super::files::{entries, exists, move_folder, read_json, remove_tree, replace_json};
 use super::home::{LEAVING, REMOVED};
 use super::lock::RunningLock;
-use super::migrate::{self, CARRIED};
 use super::{Home, StoreError};
 use crate::durable;
 use crate::model::ContainerId;
@@ -173,7 +173,7 @@ fn folders(home: &Home) -> Result<Vec<PathBuf>, StoreError> {
 pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<(), StoreError> {
     let noted = in_version(home, id)?;
     let is_in_progress = noted.as_ref().map(|snapshot| exists(&snapshot.folder.join(TAKING))).transpose()?.unwrap_or(false);
-    if !is_in_progress && migrate::is_pristine(folder) {
+    if !is_in_progress && carry_over::is_pristine(folder) {
         return noted.map_or(Ok(()), |snapshot| remove(&snapshot));
     }
     let snapshot = match noted {

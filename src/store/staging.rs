@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::copying::allocated;
 use super::files::{entries, exists, remove_tree};
 use super::lock::HomeLock;
-use super::{Home, InstalledRecord, StoreError, contents, migrate, retained};
+use super::{Home, InstalledRecord, StoreError, carry_over, contents, retained};
 use crate::model::{ContainerId, Digest, Manifest};
 use crate::{durable, look};
 
@@ -103,7 +103,7 @@ impl Staging {
         for damaged in [&aside, &place] {
             if exists(damaged)? {
                 tracing::error!(folder = %damaged.display(), "a damaged version is in the way; its user files are carried over");
-                migrate::rescue(damaged, &self.tree())?.log();
+                carry_over::rescue(damaged, &self.tree())?.log();
             }
         }
         // The first version here takes over what an uninstalled one left of the user's.

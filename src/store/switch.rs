@@ -15,15 +15,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::carry_over::{self, Migration, ProgressSink};
 use super::copying::can_clone;
 use super::files::{exists, remove_tree};
 use super::home::REMOVED;
 use super::journal::{self, Journal};
 use super::launch::Variable;
 use super::lock::{HomeLock, NotStarting, RunningLock};
-use super::migrate::{self, Migration, ProgressSink};
 use super::snapshots::{self, Reason, Snapshot};
-use super::{Active, Home, InstalledRecord, Probation, StoreError, script};
+use super::{Active, Home, InstalledRecord, Probation, StoreError, migration_script};
 use crate::durable;
 use crate::model::ContainerId;
 
@@ -105,13 +105,13 @@ struct Alone<'a> {
 impl<'a> Alone<'a> {
     fn begin(home: &'a Home, id: &'a ContainerId) -> Result<Self, StoreError> {
         let waiting = RunningLock::keep_from_starting(home, id)?;
-        Ok(Self { home, id, waiting, files: migrate::fingerprint(&home.container(id))? })
+        Ok(Self { home, id, waiting, files: carry_over::fingerprint(&home.container(id))? })
     }
 
     /// [`StoreError::InUse`] if somebody has started the version meanwhile, or has worked in it.
     fn check(&self) -> Result<(), StoreError> {
         self.waiting.refuse_if_outrun(self.home, self.id)?;
-        if self.waiting.may_be_outrun() && migrate::fingerprint(&self.home.container(self.id))? != self.files {
+        if self.waiting.may_be_outrun() && carry_over::fingerprint(&self.home.container(self.id))? != self.files {
             return Err(StoreError::InUse { id: self.id.to_string(), reason: "somebody has worked in it meanwhile" });
         }
         Ok(())
@@ -214,18 +214,18 @@ fn prepare(
     let newer = from.filter(|from| from.container.version > to.container.version).unwrap_or(to);
     if let Some(from) = from
         && from.data_schema > to.data_schema
-        && !script::is_there(home, &newer.container)?
+        && !migration_script::is_there(home, &newer.container)?
     {
         return Err(StoreError::DataTooNew { id: to.container.to_string(), found: from.data_schema, known: to.data_schema });
     }
     let work = fresh_incoming(home)?;
     if !can_clone(&work) {
-        home.check_space(migrate::bytes_of(source)?.saturating_add(RESERVE))?;
+        home.check_space(carry_over::bytes_of(source)?.saturating_add(RESERVE))?;
     }
-    let migration = migrate::lay_out(source, &home.container(&to.container), &work, from.is_none(), options.on_progress)?;
+    let migration = carry_over::lay_out(source, &home.container(&to.container), &work, from.is_none(), options.on_progress)?;
     if let Some(from) = from {
         let versions = (&from.container, &to.container);
-        script::run(home, newer, versions, &work, options.migration_limit, options.variable)?;
+        migration_script::run(home, newer, versions, &work, options.migration_limit, options.variable)?;
     }
     durable::sync_tree(&work).map_err(StoreError::io("make durable", &work))?;
     Ok((work, migration))
@@ -254,7 +254,7 @@ pub(super) fn displaced(home: &Home, id: &ContainerId, now: jiff::Timestamp) -> 
         snapshots::complete(&snapshot)?;
         return Ok(snapshot.files());
     }
-    if migrate::is_pristine(&home.container(id)) {
+    if carry_over::is_pristine(&home.container(id)) {
         return Ok(home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..))));
     }
     let snapshot = Snapshot::new(home, id, id, Reason::Replaced, now)?;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Home;
-use super::migrate::CARRIED;
+use super::carry_over::CARRIED;
 use crate::look::{self, entries_if_readable};
 
 /// Room on the disk, bytes.

@@ -54,7 +54,7 @@ impl ProjectMaker {
         Self { folder, keyring, threads }
     }
 
-    fn try_to_make(&self, from: &ContainerId, to: &ContainerId) -> Result<Outcome, crate::publish::making::MakingError> {
+    fn try_to_make(&self, from: &ContainerId, to: &ContainerId) -> Result<Outcome, crate::publish::pack_making::PackMakingError> {
         // Opened each time: what the settings say now counts.
         let project = Project::open(&self.folder)?;
         let (from, to) = (project.source(from)?, project.source(to)?);

@@ -17,9 +17,9 @@ use super::error::{PublishError, at};
 use super::keys::Keyring;
 use super::patches::{PackToPublish, hash_of};
 use super::project::Project;
+use super::release_trees::{PackageTree, TreeError};
 use super::repository::{PackageToPublish, release_of};
 use super::transaction::when_free;
-use super::trees::{PackageTree, TreeError};
 use crate::delta::pack::{self, APPLY_MEMORY, Choice, MadePack, MakeOptions, MakePackError, Tree as _};
 use crate::durable;
 use crate::host;
@@ -35,7 +35,7 @@ const LONGEST_MAKING: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a pack was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum MakingError {
+pub enum PackMakingError {
     /// One of the two packages is missing or refused.
     #[error("the package of {container} cannot be used")]
     Package {
@@ -258,7 +258,7 @@ impl PackMaker {
         to: &Source,
         now: Time,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<Making, MakingError> {
+    ) -> Result<Making, PackMakingError> {
         let incremental = self.project.settings().incremental_update.clone();
         if !incremental.enabled {
             return Ok(Making::Refused(Unworthy::SwitchedOff));
@@ -282,7 +282,7 @@ impl PackMaker {
             let mut out = BufWriter::new(file.as_file_mut());
             let made = pack::make(&old, &*new, self.options(), &mut out, progress);
             let made = made.and_then(|made| out.flush().map(|()| made).map_err(MakePackError::Write));
-            made.map_err(|source| MakingError::Make {
+            made.map_err(|source| PackMakingError::Make {
                 from: from.container.version.clone(),
                 to: to.container.version.clone(),
                 source: source.into(),
@@ -300,7 +300,7 @@ impl PackMaker {
     }
 
     /// The tree of a target, opened once for several pairs.
-    fn target(&mut self, to: &Source) -> Result<Arc<PackageTree>, MakingError> {
+    fn target(&mut self, to: &Source) -> Result<Arc<PackageTree>, PackMakingError> {
         if let Some((path, tree)) = &self.target
             && *path == to.path
         {
@@ -333,9 +333,9 @@ impl PackMaker {
     }
 }
 
-fn open(source: &Source, threads: usize) -> Result<PackageTree, MakingError> {
+fn open(source: &Source, threads: usize) -> Result<PackageTree, PackMakingError> {
     PackageTree::open(&source.path, threads)
-        .map_err(|error| MakingError::Package { container: source.container.clone(), source: error.into() })
+        .map_err(|error| PackMakingError::Package { container: source.container.clone(), source: error.into() })
 }
 
 /// Removes what killed processes left.
