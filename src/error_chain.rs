@@ -37,7 +37,7 @@ mod tests {
     struct Wrapper(#[from] std::io::Error);
 
     #[test]
-    fn causes_are_told_once_each() {
+    fn messages_are_listed_once_each() {
         let error = Outer(Wrapper(std::io::Error::other("the disk is gone")));
         assert_eq!(line(&error), "cannot read: the disk is gone");
     }

@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absence_is_told_from_what_is_not_known() {
+    fn absence_differs_from_what_is_not_known() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "text").unwrap();
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_shortage_is_told_from_a_broken_disk() {
+    fn a_shortage_is_reported_from_a_broken_disk() {
         use rustix::io::Errno;
         for shortage in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
             assert!(is_shortage(&shortage.into()), "{shortage}");

@@ -301,7 +301,7 @@ fn without_python_the_error_says_so() {
 }
 
 #[test]
-fn an_entry_point_that_is_not_there_is_told() {
+fn an_entry_point_that_is_not_there_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut request = request(&sample(folder.path()));
     request.runtime = Runtime::None;

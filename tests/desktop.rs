@@ -150,7 +150,7 @@ fn a_shortcut_passes_the_systems_own_checks_and_goes_again() {
 }
 
 #[test]
-fn the_first_installation_makes_a_shortcut_if_told_and_a_new_icon_follows() {
+fn the_first_installation_makes_a_shortcut_if_set_and_a_new_icon_follows() {
     let machine = Machine::new();
     machine.world.configure(&[&machine.node.address], "[update]\ncheck = 'never'\n[desktop]\nshortcut = true\n");
     assert_eq!(machine.say(&["update"]).code, 0);
@@ -349,7 +349,7 @@ fn a_flipped_bit_on_the_node_is_no_launcher() {
 }
 
 #[test]
-fn an_administrators_launcher_and_one_that_is_told_so_stay() {
+fn an_administrators_launcher_and_one_that_is_set_so_stay() {
     let machine = Machine::new();
     machine.publish_launcher(&machine.build("0.9.0"), &[]);
     machine.world.configure(&[&machine.node.address], "[launcher]\nself_update = false\n");

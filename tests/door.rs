@@ -108,7 +108,7 @@ fn a_second_start_brings_the_window_of_the_launcher_beside_the_app() {
 }
 
 #[test]
-fn settings_that_are_missing_are_told_in_a_window() {
+fn settings_that_are_missing_are_reported_in_a_window() {
     let Some(display) = Display::open() else { return };
     let world = World::new();
     fs::remove_file(world.config()).unwrap();

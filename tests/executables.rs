@@ -33,7 +33,7 @@ fn installed() -> (World, release::NodeProcess) {
 }
 
 #[test]
-fn the_whole_way() {
+fn from_first_install_to_removal() {
     let world = World::new();
     world.release("1.0.0", MEGABYTE);
     let (one, two) = (world.serve(), world.serve());
@@ -403,7 +403,7 @@ fn two_launchers_at_once() {
 }
 
 #[test]
-fn a_full_disk_is_told_before_the_first_byte() {
+fn a_full_disk_is_reported_before_the_first_byte() {
     let world = World::new();
     world.release("1.0.0", 24 * MEGABYTE);
     let node = world.serve();

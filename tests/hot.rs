@@ -297,7 +297,7 @@ fn a_running_app_takes_a_release_over_undoes_a_broken_one_and_restarts_for_what_
 }
 
 #[test]
-fn what_is_taken_over_is_seen_in_the_window_and_what_is_not_is_offered() {
+fn what_is_swapped_is_seen_in_the_window_and_what_is_not_is_offered() {
     let Some(display) = Display::open() else { return };
     let Some(sample) = SampleApp::new() else { return };
     let mut running = sample.run(Some(&display));

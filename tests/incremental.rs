@@ -283,7 +283,7 @@ fn a_base_whose_release_is_no_longer_there_costs_its_group_and_nothing_more() {
 }
 
 #[test]
-fn another_version_or_the_kept_default_mends_without_a_byte() {
+fn another_version_or_the_retained_default_mends_without_a_byte() {
     let (world, _node) = installed(&[]);
     // 2.0.0 by its pack; of what 3.0.0 needs, large.bin is in both versions now.
     assert_eq!(world.say(&["update", "--to", "2.0.0"]).code, 0);
@@ -436,7 +436,7 @@ fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
 }
 
 #[test]
-fn settings_choose_the_way() {
+fn settings_choose_the_strategy() {
     let (world, node) = installed(&[]);
     let strategies = [
         ("[incremental_update]\nenabled = false\n", "full", "switched_off"),

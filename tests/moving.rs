@@ -73,7 +73,7 @@ fn installations_follow_a_repository_that_moves() {
 }
 
 #[test]
-fn signed_settings_are_taken_over_and_bad_ones_change_nothing() {
+fn signed_settings_are_adopted_and_bad_ones_change_nothing() {
     let world = World::new();
     world.release("1.0.0", SIZE);
     let node = world.serve();
@@ -145,7 +145,7 @@ fn a_launcher_that_is_set_up_for_something_else_says_so_and_names_both_sides() {
 }
 
 #[test]
-fn a_password_in_a_nodes_address_is_not_told() {
+fn a_password_in_a_nodes_address_is_not_reported() {
     let world = World::new();
     world.release("1.0.0", SIZE);
     let node = world.serve();

@@ -91,7 +91,7 @@ fn content(home: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn an_office_shares_what_was_signed_and_nothing_else() {
+fn peers_share_what_was_signed_and_nothing_else() {
     let world = World::new();
     world.release("1.0.0", 3_000_000);
     let node = world.serve();

@@ -156,7 +156,7 @@ fn whatever_bit_is_flipped_nothing_untrue_is_installed() {
 }
 
 #[test]
-fn what_is_cut_short_or_something_else_is_told_from_a_forgery() {
+fn what_is_cut_short_or_something_else_differs_from_a_forgery() {
     let world = world(&[("1.0.0", 40 * KILOBYTE)]);
     let file = bundle(&world, "1.0.0");
     let whole = fs::read(&file).unwrap();
@@ -218,7 +218,7 @@ fn what_was_withdrawn_since_is_refused_and_an_older_release_that_still_stands_is
 }
 
 #[test]
-fn an_old_file_needs_a_word_unless_a_node_has_news() {
+fn an_old_file_needs_a_word_unless_a_node_has_newer_metadata() {
     let world = world(&[("1.0.0", 40 * KILOBYTE)]);
     age(&world, 20);
     let file = bundle(&world, "1.0.0");

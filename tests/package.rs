@@ -362,7 +362,7 @@ fn a_package_with_one_changed_byte_does_not_unpack() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_packed_is_told() {
+fn a_file_that_changes_while_it_is_packed_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), vec![b'x'; 1000]).unwrap();
     for listed in [999, 1001] {

@@ -510,7 +510,7 @@ fn a_pack_for_another_release_is_refused() {
 }
 
 #[test]
-fn it_stops_when_told() {
+fn it_stops_when_asked() {
     let world = World::new(300);
     let bytes = world.pack(BSDIFF4);
     let opened = Pack::open(&bytes, &world.manifest).unwrap();

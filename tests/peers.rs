@@ -132,7 +132,7 @@ impl Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_office_fetches_an_object_about_once() {
+async fn a_peer_network_fetches_an_object_about_once() {
     let content = content(3_000_000);
     let node = FaultyNode::start(&content, Behaviour::Limited(1_000_000));
     let computers = Computer::many(5);
@@ -146,7 +146,7 @@ async fn an_office_fetches_an_object_about_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_later_gets_it_from_the_neighbour_also_after_a_restart() {
+async fn whoever_comes_later_gets_it_from_the_peer_also_after_a_restart() {
     let content = content(2_000_000);
     let node = FaultyNode::start(&content, Behaviour::Healthy);
     let (first, second) = (free_port(), free_port());
@@ -169,7 +169,7 @@ async fn whoever_comes_later_gets_it_from_the_neighbour_also_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_neighbour_that_lies_is_named_and_left() {
+async fn a_peer_that_lies_is_named_and_left() {
     let content = content(2_000_000);
     let node = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
     let liar = Computer::at(free_port(), Vec::new());
@@ -225,7 +225,7 @@ fn pretender_called(instance: u64, content: &[u8], act: impl Fn(&mut TcpStream) 
 type Act = Box<dyn Fn(&mut TcpStream) + Send + Sync>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neighbours_that_vanish_refuse_or_lead_astray_cost_little() {
+async fn peers_that_vanish_refuse_or_lead_astray_cost_little() {
     let content = content(1_000_000);
     let bait = FaultyNode::start(&content, Behaviour::Healthy);
     let elsewhere = bait.url();
@@ -445,7 +445,7 @@ fn multicast_works() -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neighbours_find_each_other_where_multicast_works() {
+async fn peers_find_each_other_where_multicast_works() {
     if !multicast_works() {
         eprintln!("no multicast on this computer: nothing to see");
         return;

@@ -109,7 +109,7 @@ fn a_trial_sees_what_a_user_would_see_and_nothing_of_the_publishers() {
 }
 
 #[test]
-fn mistakes_are_told_before_anything_is_made() {
+fn mistakes_are_reported_before_anything_is_made() {
     let (folder, app) = app("exit 0");
     for (arguments, words) in [
         (vec!["release", "1.0.0", "--notes", "none.md"], "there are no release notes none.md"),

@@ -285,7 +285,7 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
 
 /// The tree of everything that was published, in the specification's form.
 #[test]
-fn the_version_tree_tells_what_each_release_changed() {
+fn the_version_tree_reports_what_each_release_changed() {
     let mut publisher = Publisher::new();
     let tree_file = |publisher: &Publisher| {
         let mirror = publisher.mirror("");

@@ -161,7 +161,7 @@ fn what_was_published_while_the_server_was_down_is_heard_of_when_it_is_back() {
 }
 
 #[test]
-fn a_server_that_was_not_there_at_the_start_is_news() {
+fn a_server_that_was_not_there_at_the_start_is_announced() {
     let world = World::new();
     world.release("1.0.0", 1 << 16);
     let address = world.serve_at(&own_address(2), &[]).address.clone();
@@ -283,7 +283,7 @@ fn lines_without_an_end_and_floods_end_the_connection() {
 }
 
 #[test]
-fn silence_ends_a_connection_and_the_id_is_kept() {
+fn silence_ends_a_connection_and_the_id_is_retained() {
     let host = Host::start(|number, stream| {
         let _ = stream.write_all(STREAM);
         if number == 0 {

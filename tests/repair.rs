@@ -201,7 +201,7 @@ fn a_lost_manifest_or_record_comes_back_from_signed_metadata() {
 }
 
 #[test]
-fn without_a_network_a_clone_suffices_and_what_is_nowhere_else_is_told() {
+fn without_a_network_a_clone_suffices_and_what_is_nowhere_else_is_reported() {
     let (world, node) = installed(1..=2, &[]);
     drop(node);
     let root = world.container("2.0.0");

@@ -143,7 +143,7 @@ fn what_somebody_is_offered_stays() {
 }
 
 #[test]
-fn a_retired_version_comes_back_only_when_that_is_said_and_never_with_other_bytes() {
+fn a_retired_version_comes_back_only_when_that_is_stated_and_never_with_other_bytes() {
     let world = World::new();
     let repo = world.path("publisher");
     (1..=2).for_each(|version| publish(&world, version));

@@ -199,7 +199,7 @@ fn a_version_that_fails_whatever_it_is_given_is_left_too() {
 }
 
 #[test]
-fn a_disk_that_lets_no_program_start_is_told_and_no_release_is_charged() {
+fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
     let world = World::new();
     release(&world, "1.0.0", STAYS);
     release(&world, "1.1.0", STAYS);
@@ -238,7 +238,7 @@ const CANNOT_START: &str = "echo 'ImportError: libxcb.so.1: cannot open shared o
     [ ! -e \"$KUZFLOW_HOME/data/mended\" ] || exec sleep 600\nexit 1";
 
 #[test]
-fn a_first_version_that_cannot_start_is_told_in_the_terminal() {
+fn a_first_version_that_cannot_start_is_reported_in_the_terminal() {
     let (world, _node) = installed("1.0.0", CANNOT_START);
     for _ in 0..2 {
         let output = start(&world);
@@ -285,7 +285,7 @@ fn a_first_version_that_cannot_start_is_shown_with_what_it_wrote_and_can_be_trie
 }
 
 #[test]
-fn a_rollback_is_told_in_a_window_while_the_version_before_runs() {
+fn a_rollback_is_reported_in_a_window_while_the_version_before_runs() {
     let Some(display) = Display::open() else { return };
     let (world, _node) = installed("1.0.0", "exec sleep ${STAY:-1.5}");
     start(&world);

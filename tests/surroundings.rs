@@ -62,7 +62,7 @@ fn deaf(kind: &str) -> (Option<std::io::PipeReader>, Stdio) {
 }
 
 #[test]
-fn where_nothing_can_be_told_the_app_starts_and_every_verb_ends() {
+fn where_nothing_can_be_reported_the_app_starts_and_every_verb_ends() {
     let (world, node) = installed();
     let started = world.path("started");
     let settings = fs::read_to_string(world.config()).unwrap();
@@ -131,7 +131,7 @@ fn without_certificates_everything_but_https_works() {
 }
 
 #[test]
-fn a_version_that_crashes_is_left_also_where_nothing_can_be_told() {
+fn a_version_that_crashes_is_left_also_where_nothing_can_be_reported() {
     let (world, _node) = installed();
     for kind in ["full disk", "nobody", "stopped reader"] {
         let version = match kind {
@@ -220,7 +220,7 @@ fn a_pipe_in_the_place_of_a_record_is_not_waited_for() {
 
 /// A home whose path is no Unicode: verbs that name places in it end as elsewhere.
 #[test]
-fn a_home_whose_name_is_no_unicode_is_told_about() {
+fn a_home_whose_name_is_no_unicode_is_reported() {
     use std::os::unix::ffi::OsStringExt as _;
     let (world, _node) = installed();
     let home = world.path("x").with_file_name(std::ffi::OsString::from_vec(b"home \xff".to_vec()));

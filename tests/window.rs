@@ -195,7 +195,7 @@ fn a_small_download_is_counted_in_its_own_bytes_and_then_in_files() {
 }
 
 #[test]
-fn patches_that_did_not_fit_are_told_in_one_sentence() {
+fn patches_that_did_not_fit_are_reported_in_one_sentence() {
     let mut window = Window::scene("fallen-back");
     assert!(window.sees("3 files fetched whole, since their patches did not fit. All is well."));
     assert!(window.sees("File 1,181 of 1,532"));
@@ -483,7 +483,7 @@ fn going_back_says_what_becomes_of_the_files_and_is_offered_where_there_is_a_poi
 }
 
 #[test]
-fn nothing_is_said_of_files_where_the_launcher_holds_none() {
+fn nothing_is_stated_of_files_where_the_launcher_holds_none() {
     let mut window = Window::scene("offer");
     let mut versions = scenes::installed();
     for version in &mut versions {
@@ -593,7 +593,7 @@ fn the_active_version_can_be_pinned_and_let_go() {
 }
 
 #[test]
-fn sharing_with_computers_nearby_can_be_switched_off_where_the_publisher_allows_it() {
+fn sharing_with_peers_can_be_switched_off_where_the_publisher_allows_it() {
     const SWITCH: &str = "Share updates with computers nearby";
     let mut window = Window::scene("offer");
     window.click("Installed versions");
@@ -631,7 +631,7 @@ fn room_on_the_disk_is_asked_for_when_it_is_looked_at_and_can_be_freed_after_a_q
 }
 
 #[test]
-fn kept_files_are_listed_and_can_be_opened() {
+fn retained_files_are_listed_and_can_be_opened() {
     let mut window = Window::scene("versions-all");
     window.click("Installed versions");
     assert!(window.sees("Your files from version 1.8.6") && window.sees("November 21, 2026, 19:44 • 12.4 MB"));
@@ -686,7 +686,7 @@ fn conflicts_are_listed_with_what_lies_beside() {
 }
 
 #[test]
-fn several_things_are_told_the_newest_first() {
+fn several_things_are_reported_the_newest_first() {
     let mut window = Window::scene("told-several");
     assert!(window.sees("3 things you should know"));
     let top = |window: &Window, label: &str| window.harness.get_by_label(label).rect().top();
@@ -701,7 +701,7 @@ fn several_things_are_told_the_newest_first() {
 }
 
 #[test]
-fn what_happens_beside_another_screen_is_a_card_that_can_be_dismissed() {
+fn what_occurs_beside_another_screen_is_a_card_that_can_be_dismissed() {
     let mut window = Window::scene("told-beside");
     assert!(window.sees("LabelImg 1.8.6 is available") && window.sees("Version 1.8.6 did not start properly"));
     window.click("Got it");
@@ -733,7 +733,7 @@ fn files_that_are_taken_along_are_counted() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_opened_and_a_problem_aside_are_told_and_can_be_dismissed() {
+fn a_folder_that_cannot_be_opened_and_a_problem_aside_are_reported_and_can_be_dismissed() {
     let mut window = Window::scene("offer");
     window.click("Installed versions");
     window.harness.get_all_by_label("Open folder").next().unwrap().click();
@@ -749,7 +749,7 @@ fn a_folder_that_cannot_be_opened_and_a_problem_aside_are_told_and_can_be_dismis
 }
 
 #[test]
-fn language_and_theme_can_be_changed_and_the_choice_is_told() {
+fn language_and_theme_can_be_changed_and_the_choice_is_reported() {
     let mut window = Window::scene("offer");
     window.click("中文");
     assert!(window.sees("LabelImg 有新版本 1.8.6") && window.sees("开始更新"));
@@ -799,7 +799,7 @@ fn keys_are_enough() {
 }
 
 #[test]
-fn nothing_is_drawn_while_nothing_happens() {
+fn nothing_is_drawn_while_nothing_occurs() {
     for scene in scenes::names() {
         // Those show that they wait.
         let waiting = ["checking", "closing", "switching", "rolling-back", "rolling-back-plain", "strip-swapping", "repairing"];
@@ -981,7 +981,7 @@ fn return_does_the_safe_thing_in_every_question() {
 }
 
 #[test]
-fn only_who_has_the_newest_version_is_told_so() {
+fn only_who_has_the_newest_version_reads_so() {
     let mut window = Window::scene("up-to-date");
     assert!(window.sees("LabelImg is up to date"));
     for (reason, current) in [

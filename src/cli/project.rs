@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_publishers_folder_is_found_near_the_current_one() {
+    fn the_publishers_folder_is_found_above_the_current_one() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         let make = |name: &str| {

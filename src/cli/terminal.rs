@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_told_fact_by_fact() {
+    fn a_plan_is_reported_fact_by_fact() {
         let plan = Plan {
             strategy: UpdateStrategy::Patches,
             bytes: 5_432,

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_another_version_are_taken_over_if_they_are_the_right_ones() {
+    fn files_of_another_version_are_used_if_they_are_the_right_ones() {
         let staged = staged(&[("app/x", b"content"), ("app/y", b"other")]);
         let unpacker = Unpacker::new(staged.manifest.clone(), staged.root()).unwrap();
         let [x, y, app]: [RelativePath; 3] = ["app/x", "app/y", "app/app.py"].map(|path| path.parse().unwrap());

@@ -354,7 +354,7 @@ mod tests {
 
     /// What was measured on two cores: seconds to apply a pack are of its bytes first, and of the files' bytes hardly.
     #[test]
-    fn patience_is_what_decides_on_a_gigabit_line() {
+    fn waiting_is_what_decides_on_a_gigabit_line() {
         let plan = |length: u64, written: u64, full_bytes: u64, unpacked: u64, bytes_per_second: f64| {
             let mut packs = [pack(1, 2, length)];
             packs[0].patch.written = written;

@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aliases_of_a_server_are_told_and_names_are_plain() {
+    fn aliases_of_a_server_are_reported_and_names_are_plain() {
         let same = |a: &str, b: &str| is_same_server(&a.parse().unwrap(), &b.parse().unwrap());
         assert!(same("https://a.example/", "https://A.example:443/other/"));
         assert!(same("http://a.example./", "http://a.example:80/"));

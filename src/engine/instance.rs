@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_cannot_be_opened_is_told() {
+    fn a_window_that_cannot_be_opened_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let folders = [folder.path().to_owned()];
         let home = Home::new(folder.path().join("home"));

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_a_mixed_way_are_counted_once() {
+    fn files_of_a_mixed_strategy_are_counted_once() {
         let files = FileCounts { cloned: 95, patched: 0, fetched: 5 };
         let rest = Plan { strategy: UpdateStrategy::Entries, bytes: 500, files, ..Plan::full(10_000, 100, Reason::Cheapest) };
         let path = Plan { strategy: UpdateStrategy::Patches, bytes: 70, from: Some(Version::new(1, 0, 0)), ..rest.clone() };

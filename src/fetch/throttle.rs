@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_together_stay_below_the_cap() {
+    fn requests_together_stay_below_the_cap() {
         let start = Instant::now();
         let mut bucket = Bucket { tokens: 0.0, at: start };
         // Four lanes take 500 bytes each at once, at 1000 bytes a second: two seconds of debt.

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_heaviest_is_told_and_nothing_technical() {
+    fn the_heaviest_is_reported_and_nothing_technical() {
         for texts in Language::ALL.map(Texts::new) {
             assert_eq!(texts.obstacle(&[]), None);
             let reported = texts.obstacle(&obstacles(&["c-extension", "undo"])).unwrap();

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panics_words_are_kept() {
+    fn a_panics_words_are_retained() {
         let caught = |panic: fn()| words(catch_unwind(panic).unwrap_err().as_ref());
         assert_eq!(caught(|| panic!("missing {}", "libxkbcommon-x11")), "missing libxkbcommon-x11");
         assert_eq!(caught(|| panic!("plain")), "plain");

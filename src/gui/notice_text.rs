@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_one_sentence_about_the_person() {
+    fn what_occurred_is_one_sentence_about_the_person() {
         let texts = Texts::new(Language::English);
         let (from, to) = (Version::new(2, 0, 0), Version::new(1, 9, 0));
         let back =

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saving_is_never_told_greater_than_it_is() {
+    fn a_saving_is_never_stated_greater_than_it_is() {
         let saved = |bytes, full_bytes| saving(&Plan { bytes, ..Plan::full(full_bytes, 1, Reason::Cheapest) });
         assert_eq!(saved(300, 1000).as_deref(), Some("70%"));
         assert_eq!(saved(301, 1000).as_deref(), Some("69%"));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_and_reason_has_words_in_each_language() {
+    fn every_strategy_and_reason_has_words_in_each_language() {
         for texts in Language::ALL.map(Texts::new) {
             let mut seen = std::collections::BTreeSet::new();
             for strategy in [UpdateStrategy::Patches, UpdateStrategy::Entries, UpdateStrategy::PatchesAndEntries] {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_told_by_what_becomes_of_them() {
+    fn files_are_counted_by_what_becomes_of_them() {
         let [chinese, english] = Language::ALL.map(Texts::new);
         let all = plan(UpdateStrategy::Patches, 1).files;
         assert_eq!(english.files(all), "1,532 files: 1,521 taken over, 9 patched, 2 fetched");
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_fit_is_told_without_alarm() {
+    fn what_did_not_fit_is_reported_without_alarm() {
         let english = Texts::new(Language::English);
         assert_eq!(english.fallen_back(0), None);
         let reported = [1, 1200].map(|count| english.fallen_back(count).unwrap());

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_share_no_pixel_and_leave_none_out() {
+    fn adjacent_shapes_share_no_pixel_and_leave_none_out() {
         let quarter = Color32::from_rgba_premultiplied(64, 64, 64, 64);
         // A fan of triangles around an odd centre covers the square once, wherever the centre lies.
         for step in 0..40 {

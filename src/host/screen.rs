@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_is_only_beside() {
+    fn a_screen_beside_is_only_beside() {
         assert!(Area { left: 1920, top: -300, ..SCREEN }.begins_right_of(&SCREEN));
         assert!(!Area { left: 1920, top: 1080, ..SCREEN }.begins_right_of(&SCREEN));
         assert!(!Area { left: -1920, ..SCREEN }.begins_right_of(&SCREEN));

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minimum_version_closes_the_direct_way() {
+    fn a_minimum_version_closes_the_direct_path() {
         let mut far = release("3.0.0", 1000);
         far.release.minimum_version = Some(Version::new(2, 0, 0));
         let releases = [far, release("2.0.0", 1000)];

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_tools_take_for_a_version_is_told_as_it_is_written_here() {
+    fn what_other_tools_take_for_a_version_is_rewritten_in_the_message() {
         for (text, reported) in [
             ("1.2.3.4", "write for example 1.2.3"),
             ("2.0rc1", "write it as 2.0.0-rc.1"),

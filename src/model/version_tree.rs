@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_every_release_can_be_told() {
+    fn every_file_of_every_release_can_be_listed() {
         let mut tree = tree();
         let reported = |tree: &VersionTree, text: &str| {
             let files = tree.files_of(&version(text)).unwrap();

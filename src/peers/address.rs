@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_local_networks_are_near() {
+    fn only_local_networks_are_local() {
         for local in ["10.1.2.3:4000", "172.16.0.1:4000", "192.168.1.9:65535", "169.254.7.7:1024", "[fd00::1]:4000"] {
             assert!(may_be_asked(local.parse().unwrap()), "{local}");
         }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_read_and_nonsense_is_not() {
+    fn what_is_stated_is_read_and_nonsense_is_not() {
         let availability =
             Availability { held: PieceSet::of(9, [0, 8]), in_flight: PieceSet::of(9, [1]), takes_part: true, received: 1 << 40 };
         let message = AvailabilityMessage { pieces: Some(Pieces::of(&availability)), ..AvailabilityMessage::nothing(7) };

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_outlives_its_first_name_and_is_proved_again() {
+    fn what_is_retained_outlives_its_first_name_and_is_proved_again() {
         let folder = tempfile::tempdir().unwrap();
         let cache = DownloadCache { folder: folder.path().join("neighbours"), bytes: 1000, time: Duration::from_secs(60) };
         let (file, digest, table) = object(folder.path(), 1);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn only_neighbours_of_this_app_are_taken() {
+    fn only_peers_of_this_app_are_taken() {
         let mut roster = Roster::new(1, "sample");
         let good = announcement(2, "192.168.1.2:5000");
         assert_eq!(roster.found(0.0, &good), Ok(2));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_announcements_are_not_a_thousand_neighbours() {
+    fn a_thousand_announcements_are_not_a_thousand_peers() {
         let mut roster = Roster::new(1, "sample");
         assert_eq!(roster.found(0.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
         roster.answered(0.0, 2, true);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_neighbour_keeps_its_place_until_it_leaves() {
+    fn a_known_peer_keeps_its_place_until_it_leaves() {
         let mut roster = Roster::new(1, "sample");
         assert_eq!(roster.found(0.0, &announcement(2, "10.0.0.2:5000")), Ok(2));
         assert!(roster.found(0.0, &announcement(2, "10.0.0.66:5000")).is_err());

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn offline_roles_are_told_60_days_before_and_online_ones_3() {
+    fn offline_roles_are_reported_60_days_before_and_online_ones_3() {
         use Urgency::{Fine, Past, Soon};
         let usual = Lifetimes::default();
         let states = |now: &str| at(now, &usual).into_iter().map(|(_, state)| state).collect::<Vec<_>>();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_short_on_purpose_is_not_told_from_its_first_day() {
+    fn what_lasts_short_on_purpose_is_not_reported_from_its_first_day() {
         let short = Lifetimes { root_days: 30, timestamp_days: 1, ..Lifetimes::default() };
         let root = [(KeyRole::Root, time("2027-03-01T00:00:00Z"))];
         let state = |now: &str| deadlines(&root, &short, time(now))[0].state;

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_tells_its_name_entry_and_requirements() {
+    fn a_project_reports_its_name_entry_and_requirements() {
         let project = "[project]\nname = \"ReText\"\nversion = \"8.0.2\"\ndescription = \"An editor\"\ndependencies = [\"PyQt6\"]\n\
                        [project.gui-scripts]\nretext = \"ReText.__main__:main\"\n[project.scripts]\nother = \"x:y\"\n";
         let found = discovered(&[("pyproject.toml", project), ("ReText/__main__.py", ""), ("tests/t.py", ""), ("icon.png", "")]);

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn again_changes_what_is_said_and_nothing_else() {
+    fn again_changes_what_is_stated_and_nothing_else() {
         let published = Release { halted: true, rollout_permille: 100, mandatory: true, ..linux("1.0.0") };
         let change = |terms: Terms| {
             let mut release = linux("1.0.0");
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_that_reaches_nobody_is_told() {
+    fn a_release_that_reaches_nobody_is_reported() {
         let reported = |release: &Release, others: &[&Release]| -> Vec<String> {
             reach(release, others, &[], "stable").iter().map(ToString::to_string).collect()
         };

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_whether_the_answer_was_taken_in_full() {
+    fn a_line_reports_whether_the_answer_was_taken_in_full() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_told() {
+    fn only_what_changed_is_reported() {
         let before = state(&[("Linux_x86_64", "1.0.0", "a"), ("Windows_AMD64", "1.0.0", "b")]);
         assert_eq!(events(&before, &before), "");
         let after = state(&[("Linux_x86_64", "1.0.0", "a"), ("Windows_AMD64", "1.1.0", "c")]);

@@ -91,7 +91,7 @@ mod tests {
     use crate::publish::Lifetimes;
 
     #[test]
-    fn a_deadline_is_told_at_once_when_it_changes_and_once_a_day() {
+    fn a_deadline_is_reported_at_once_when_it_changes_and_once_a_day() {
         let now: Time = "2026-12-01T00:00:00Z".parse().unwrap();
         let mut reminder = Reminder::default();
         let mut stated = |expires: &str, hours: i64| {

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_text_and_an_empty_repository_is_told() {
+    fn names_are_text_and_an_empty_repository_is_reported() {
         let page = page([&release("1.0.0", "<script>alert(\"1\")</script>")].into_iter());
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
         assert!(super::page(std::iter::empty()).contains("Nothing is published yet"));

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shipped_password_is_kept_for_the_same_node() {
+    fn a_shipped_password_is_retained_for_the_same_node() {
         let shipped = "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'https://user:secret@one.example.com/'\n";
         let nodes = json!([{"id": "one", "url": "https://one.example.com/"}]);
         let renewal = Renewal { app: "sample".parse().unwrap(), settings: Map::from_iter([("nodes".to_owned(), nodes)]) };

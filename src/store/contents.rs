@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_places_the_first_that_is_sound_is_kept() {
+    fn of_many_places_the_first_that_is_sound_is_retained() {
         let fixture = Fixture::new();
         let ids = ["1.0.0", "2.0.0", "3.0.0"].map(|version| fixture.install(version, &[("app/file", "content")]));
         let mut contents = Contents::of(&fixture.home);

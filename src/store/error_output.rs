@@ -105,7 +105,7 @@ mod tests {
     use crate::store::fixture::Fixture;
 
     #[test]
-    fn the_end_of_what_a_start_wrote_is_kept_and_bounded() {
+    fn the_end_of_what_a_start_wrote_is_retained_and_bounded() {
         let fixture = Fixture::new();
         let id = fixture.install("1.0.0", &[]);
         let (_, mut file) = ErrorOutput::open(&fixture.home, &id).unwrap();

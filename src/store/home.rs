@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_room_is_told_in_numbers() {
+    fn missing_room_is_reported_in_numbers() {
         let fixture = Fixture::new();
         let error = fixture.home.check_space(u64::MAX).unwrap_err();
         assert!(error.is_disk_full() && error.to_string().contains(&u64::MAX.to_string()), "{error}");

@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_is_never_told_as_success() {
+    fn a_crash_is_never_reported_as_success() {
         assert_eq!([0, 1, 255].map(as_byte), [0, 1, 255]);
         assert_eq!([256, 0x100_0000, i32::MIN].map(as_byte), [1; 3], "whose last byte is zero");
         let exceptions = [0xC000_0005_u32, 0xC000_013A, 0xC000_0100, 0xC000_0409, u32::MAX].map(u32::cast_signed);

@@ -462,7 +462,7 @@ mod tests {
         assert!(!RunningLock::is_held(&home, &id));
     }
     #[test]
-    fn a_lock_that_cannot_be_asked_is_told_as_that_and_left_alone() {
+    fn a_lock_that_cannot_be_asked_is_reported_as_that_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
         let id: ContainerId = "a_1.0.0_Linux_x86_64".parse().unwrap();

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_thing_an_app_said_counts_and_noise_does_not() {
+    fn the_last_thing_an_app_stated_counts_and_noise_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let file = HealthFile::create(folder.path()).unwrap();
         let after = |text: &[u8]| {

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_files_of_every_version_are_kept_and_come_back() {
+    fn the_users_files_of_every_version_are_retained_and_come_back() {
         let fixture = used();
         put_away(&fixture.home, now(), &fixture.lock).unwrap();
         assert!(fixture.home.active().is_err(), "in one step nothing is installed any more");

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn code_and_files_are_as_they_were_and_what_was_written_since_is_kept() {
+    fn code_and_files_are_as_they_were_and_what_was_written_since_is_retained() {
         let (fixture, one, two) = begin();
         let back = roll_back(&fixture.home, None, &fixture.lock).unwrap();
         assert_eq!((&back.record.container, &back.from), (&one, &two));

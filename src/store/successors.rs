@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_is_told_from_a_browser_by_when_it_was_started() {
+    fn a_successor_is_reported_from_a_browser_by_when_it_was_started() {
         let seconds = |seconds: u64| (seconds * TICKS).to_string();
         let started = seconds(1000);
         let ended = |seen| Ended { started: &started, start: Some(OsStr::new("/h")), seen };

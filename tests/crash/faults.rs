@@ -94,7 +94,7 @@ fn on_a_read_only_disk_the_app_starts_and_every_verb_says_why_it_cannot() {
 }
 
 #[test]
-fn a_migration_that_fails_halfway_changes_nothing_and_is_told_once() {
+fn a_migration_that_fails_halfway_changes_nothing_and_is_reported_once() {
     let stage = Stage::shared();
     let home = stage.copy(stage.template("switch with a migration"), "halfway");
     let script = stage.container(&home, "2.0.0").join("scripts/migrate");

@@ -169,7 +169,7 @@ fn without_nodes_the_server_offers_itself_where_it_knows_its_address() {
 
 /// No deadline passes in silence: monitors see it at the status alone.
 #[test]
-fn healthz_tells_deadlines_and_turns_to_503_once_one_is_past() {
+fn healthz_reports_deadlines_and_turns_to_503_once_one_is_past() {
     let mut repository = Repository::sample();
     let server = Server::start(repository.options());
     let health = || get(server.address, "/healthz");

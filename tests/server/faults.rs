@@ -105,7 +105,7 @@ fn a_file_cut_while_it_is_sent_breaks_the_connection() {
 }
 
 #[test]
-fn told_to_stop_it_ends_what_runs_and_takes_no_more() {
+fn asked_to_stop_it_ends_what_runs_and_takes_no_more() {
     let (repository, large) = with_large_package(64 << 20);
     let mut server = Server::start(repository.options());
     let mut idle = connect(server.address);

@@ -113,7 +113,7 @@ fn the_same_path_is_the_base_of_an_edited_file() {
 }
 
 #[test]
-fn swapped_names_are_told_apart_by_content() {
+fn swapped_names_are_distinguished_by_content() {
     let (one, two) = (source(1, 80), source(2, 80));
     let old = tree(&[("app/one.py", one.as_bytes()), ("app/two.py", two.as_bytes())]);
     let exact = tree(&[("app/one.py", two.as_bytes()), ("app/two.py", one.as_bytes())]);
@@ -198,7 +198,7 @@ fn a_file_renamed_beyond_recognition() {
 }
 
 #[test]
-fn files_that_have_nothing_to_do_with_each_other_are_no_kin() {
+fn files_that_have_nothing_to_do_with_each_other_are_no_bases() {
     let old = tree(&[("app/a.py", source(1, 100).as_bytes()), ("app/__init__.py", source(3, 5).as_bytes())]);
     let new = tree(&[("app/b.py", source(2, 100).as_bytes()), ("lib/__init__.py", source(4, 5).as_bytes())]);
     let outcome = find_all(&old, &new);

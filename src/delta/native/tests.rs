@@ -83,7 +83,7 @@ fn aligned(old: &[u8], new: &[u8]) -> (Program, Aligned) {
 }
 
 #[test]
-fn a_moved_program_is_foretold() {
+fn a_moved_program_is_predicted() {
     let old: Vec<u32> = (0..60).collect();
     let mut new = old.clone();
     new.splice(30..30, [1000, 2000]);

@@ -347,7 +347,7 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
 }
 
 #[test]
-fn removing_tells_the_new_list_or_why_not() {
+fn removing_reports_the_new_list_or_why_not() {
     let mut machine = Machine::new(TERMINAL);
     assert_eq!(command(&mut machine, Command::Remove(id())), [Effect::Remove(id())]);
     assert_eq!(machine.step(Input::Removed(Ok(()))), [Effect::List]);
@@ -385,7 +385,7 @@ fn hot() -> (Machine, Vec<Effect>) {
 }
 
 #[test]
-fn what_needs_no_restart_is_taken_over_by_the_running_app() {
+fn what_needs_no_restart_is_swapped_in_the_running_app() {
     let (mut machine, effects) = hot();
     assert!(matches!(effects.last(), Some(Effect::Swap(offer)) if offer.signed.release.container == id()), "{effects:?}");
     assert_eq!(*machine.phase(), Phase::Swapping { version: id().version });
@@ -398,7 +398,7 @@ fn what_needs_no_restart_is_taken_over_by_the_running_app() {
 }
 
 #[test]
-fn what_the_app_does_not_take_over_waits_for_a_restart_and_is_told_why() {
+fn what_the_app_does_not_swap_waits_for_a_restart_and_says_why() {
     let (mut machine, _) = hot();
     let reasons = vec![SwapBlocker::new("c-extension", "compiled")];
     let effects = machine.step(Input::Swapped(Err(reasons.clone())));

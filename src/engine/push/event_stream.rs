@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_kept_with_complete_events() {
+    fn ids_are_retained_with_complete_events() {
         let mut parser = Parser::default();
         let mut id = |text: &str| {
             parser.feed(text.as_bytes()).unwrap();

@@ -182,7 +182,7 @@ fn a_person_is_answered_at_once() {
 }
 
 #[test]
-fn a_check_whose_end_nobody_tells_does_not_end_the_schedule() {
+fn a_check_whose_end_nobody_reports_does_not_end_the_schedule() {
     let mut schedule = Schedule::new(RULES, 8);
     let begun = check(&mut schedule, Reason::Start);
     let limit = schedule.next();

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_internet_helps_where_neighbours_are_slow() {
+    fn the_internet_helps_where_peers_are_slow() {
         let mut assignment = assignment(1, &[2]);
         assignment.noted(0.0, 1, (PieceSet::of(COUNT, 0..COUNT), PieceSet::none(COUNT)), false, 2);
         assignment.settle(0.0, |_| (true, false));

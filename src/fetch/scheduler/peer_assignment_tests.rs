@@ -271,7 +271,7 @@ fn honest(count: usize) -> Vec<(Manner, f64)> {
 }
 
 #[test]
-fn an_office_fetches_an_object_about_once() {
+fn a_peer_network_fetches_an_object_about_once() {
     let mut alone = Simulation::new(30_000_000, 12.5 * MB, 20.0 * MB, &honest(12));
     alone.acquainted = false;
     alone.run();
@@ -291,7 +291,7 @@ fn a_slow_line_makes_nobody_impatient() {
 }
 
 #[test]
-fn whoever_comes_later_takes_it_from_the_neighbours() {
+fn whoever_comes_later_takes_it_from_the_peers() {
     let mut manners = honest(6);
     manners.iter_mut().enumerate().for_each(|(number, manner)| manner.1 = number as f64 * 0.7);
     let mut simulation = Simulation::new(30_000_000, 10.0 * MB, 50.0 * MB, &manners);
@@ -326,7 +326,7 @@ fn one_that_lies_one_that_vanishes_and_one_that_hoards_cost_little() {
 }
 
 #[test]
-fn neighbours_that_have_nothing_cost_nothing() {
+fn peers_that_have_nothing_cost_nothing() {
     let mut alone = Simulation::new(30_000_000, 5.0 * MB, 20.0 * MB, &honest(1));
     alone.run();
     let never = (Manner::Honest, f64::INFINITY);
@@ -338,7 +338,7 @@ fn neighbours_that_have_nothing_cost_nothing() {
 }
 
 #[test]
-fn a_neighbour_that_is_slower_than_the_line_is_helped() {
+fn a_peer_that_is_slower_than_the_line_is_helped() {
     let mut late = Simulation::new(30_000_000, 10.0 * MB, 0.2 * MB, &[(Manner::Honest, 0.0), (Manner::Honest, 10.0)]);
     late.run();
     let second = &late.computers[1];

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_told_is_not_waited_for() {
+    fn what_is_only_reported_is_not_waited_for() {
         let mut view = ViewState::default();
         view.apply(Event::Phase { phase: Phase::Swapped { version: Version::new(2, 0, 1), modules: Vec::new() } });
         let (notified, script, _) = talk(Vec::new(), view);

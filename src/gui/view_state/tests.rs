@@ -229,7 +229,7 @@ fn notice(patch: u64) -> Notice {
 }
 
 #[test]
-fn a_window_that_tells_asks_nothing_until_something_else_is_chosen() {
+fn a_window_that_reports_asks_nothing_until_something_else_is_chosen() {
     let mut state = ViewState::telling(vec![notice(1), notice(2)]);
     assert_eq!(state.incidents, [notice(2), notice(1)], "the newest first");
     assert!(state.reports());

@@ -91,7 +91,7 @@ fn a_version_that_was_used_before_finds_its_defaults_and_the_present_files_and_n
 }
 
 #[test]
-fn a_file_where_the_other_side_has_a_folder_is_kept_beside() {
+fn a_file_where_the_other_side_has_a_folder_is_retained_beside() {
     let fixture = Fixture::new();
     let one = fixture.install("1.0.0", &[]);
     let two = fixture.install("2.0.0", &[("config/file/inside", "b"), ("config/folder", "b")]);

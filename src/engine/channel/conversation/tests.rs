@@ -89,7 +89,7 @@ fn offered() -> Phase {
 }
 
 #[test]
-fn a_swap_is_planned_begun_and_told_once() {
+fn a_swap_is_planned_begun_and_reported_once() {
     let mut scene = Scene::swapping();
     let result = json!({
         "swap": 2, "ok": true, "swapped": ["a", "b"],
@@ -104,7 +104,7 @@ fn a_swap_is_planned_begun_and_told_once() {
 }
 
 #[test]
-fn what_stands_against_a_swap_is_told() {
+fn what_stands_against_a_swap_is_reported() {
     let reasons = json!([{ "code": "c-extension", "text": "compiled", "module": null, "path": "app/fast.so" }]);
     // In the plan.
     let mut scene = Scene::new();
@@ -202,7 +202,7 @@ fn a_check_is_answered_by_its_end() {
 
 /// A loop in one bad release is no flood of the publisher's servers.
 #[test]
-fn an_app_that_checks_all_the_time_is_told_what_was_found_last() {
+fn an_app_that_checks_all_the_time_hears_what_was_found_last() {
     let mut scene = Scene::new();
     let mut checks = 0;
     for number in 0..2100 {
@@ -238,7 +238,7 @@ fn only_what_is_on_offer_can_be_begun() {
 }
 
 #[test]
-fn progress_is_told_a_few_times_a_second() {
+fn progress_is_reported_a_few_times_a_second() {
     let mut scene = Scene::new();
     let progress = |done| Input::Event(Box::new(Event::Progress(Progress { done, ..Progress::default() })));
     assert_eq!(scene.step(progress(1)), [], "of nothing");
@@ -253,7 +253,7 @@ fn progress_is_told_a_few_times_a_second() {
 }
 
 #[test]
-fn an_app_that_comes_back_is_told_what_is_on_offer() {
+fn an_app_that_comes_back_hears_what_is_on_offer() {
     let mut scene = Scene::new();
     scene.enters(offered());
     scene.step(Input::Gone);

@@ -62,7 +62,7 @@ fn dripping_nodes_never_hold_up_a_good_one() {
 }
 
 #[test]
-fn dripping_neighbours_never_hold_up_a_good_node() {
+fn dripping_peers_never_hold_up_a_good_node() {
     for seed in 0..2 {
         let alone = alone(LENGTH, 10.0 * MB, seed);
         for count in [1, 2, 3, 4, 8, 24] {
@@ -91,7 +91,7 @@ fn holders_that_come_and_come_back_under_new_names_do_not_either() {
 }
 
 #[test]
-fn neighbours_that_claim_everything_and_have_nothing_cost_little() {
+fn peers_that_claim_everything_and_have_nothing_cost_little() {
     let alone = alone(LENGTH, 10.0 * MB, 1);
     for count in [1, 3, 24] {
         let mut simulation = Simulation::new(LENGTH, vec![healthy(10.0 * MB, 0.03)], 1);
@@ -140,7 +140,7 @@ fn a_slow_steady_line_gets_there_and_a_drip_ends() {
 }
 
 #[test]
-fn a_lane_that_is_stuck_is_helped_by_its_own_node() {
+fn a_request_that_is_stuck_is_helped_by_its_own_node() {
     // Of the two servers behind one name one is all but dead.
     let nodes = vec![Model { request_rate: MB, ..with(Behaviour::Fades(30_000_000), 8.0 * MB) }];
     let mut simulation = Simulation::new(6_000_000, nodes, 1);
