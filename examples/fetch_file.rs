@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use kuzflow::fetch::{Client, ClientOptions, Control, FetchEvent, Job, RunState, download};
+use kuzflow::fetch::{Client, ClientOptions, Control, DownloadJob, FetchEvent, RunState, download};
 use kuzflow::model::{Digest, Node, PieceTable};
 use tokio::sync::{mpsc, watch};
 
@@ -78,7 +78,7 @@ fn pieces_of(path: &std::path::Path) -> std::io::Result<PieceTable> {
 async fn run(options: Options, table: Arc<PieceTable>) -> Result<(), Box<dyn std::error::Error>> {
     let nodes: Vec<Node> = options.nodes.iter().cloned().map(Node::at).collect();
     let length = table.length;
-    let mut job = Job::new(options.location, length, table, nodes, options.out);
+    let mut job = DownloadJob::new(options.location, length, table, nodes, options.out);
     job.memory = options.memory;
     job.connections = (options.first, options.most);
     let client = Client::new(&ClientOptions::default())?;

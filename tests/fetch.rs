@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use faulty_node::{Behaviour, FaultyNode};
 use kuzflow::fetch::{
-    Client, ClientOptions, Control, FetchError, FetchEvent, Job, NodeMemory, Partial, Progress, RunState, Span, Summary,
+    Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, NodeMemory, Partial, Progress, RunState, Span, Summary,
     download, fetch_span,
 };
 use kuzflow::model::transfer::{FaultKind, NodeFault};
@@ -36,10 +36,10 @@ fn client() -> Client {
     Client::new(&ClientOptions { document_silence: Duration::from_millis(1500), ..ClientOptions::default() }).unwrap()
 }
 
-fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> Job {
+fn job(content: &[u8], nodes: &[&FaultyNode], folder: &Path) -> DownloadJob {
     let nodes = nodes.iter().map(|node| node.node()).collect();
-    let job = Job::new("targets/package", content.len() as u64, table(content), nodes, folder.join("package.partial"));
-    Job { timeout: waiting::LIMIT, ..job }
+    let job = DownloadJob::new("targets/package", content.len() as u64, table(content), nodes, folder.join("package.partial"));
+    DownloadJob { timeout: waiting::LIMIT, ..job }
 }
 
 /// How many bytes of the content, which has hardly a zero in it, have come to the disk.
@@ -71,12 +71,12 @@ impl Outcome {
     }
 }
 
-async fn run(job: Job) -> Outcome {
+async fn run(job: DownloadJob) -> Outcome {
     let (_control, orders) = watch::channel(Control::default());
     run_with(job, client(), orders).await
 }
 
-async fn run_with(job: Job, client: Client, orders: watch::Receiver<Control>) -> Outcome {
+async fn run_with(job: DownloadJob, client: Client, orders: watch::Receiver<Control>) -> Outcome {
     let (sender, mut events) = mpsc::unbounded_channel();
     let result = download(&client, job, orders, sender).await;
     let mut outcome = Outcome { result, pieces: Vec::new(), faults: Vec::new(), progress: Vec::new() };
@@ -107,7 +107,7 @@ async fn healthy_nodes_share_the_work() {
     let one = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
     let two = FaultyNode::start(&content, Behaviour::Limited(4_000_000));
     let memory = folder.path().join("nodes.json");
-    let outcome = run(Job { memory: Some(memory.clone()), ..job(&content, &[&one, &two], folder.path()) }).await;
+    let outcome = run(DownloadJob { memory: Some(memory.clone()), ..job(&content, &[&one, &two], folder.path()) }).await;
     assert_whole(&outcome, &content, folder.path());
     assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
     assert!(one.sent() > 100_000 && two.sent() > 100_000, "{} and {}", one.sent(), two.sent());
@@ -217,7 +217,7 @@ async fn nobody_has_it() {
     assert!(matches!(&error, FetchError::NodesFailed { faults, .. } if faults.len() == 2), "{error}");
     assert!(!error.is_unreachable());
     let dead = FaultyNode::start(&content, Behaviour::Dead);
-    let outcome = run(Job { timeout: Duration::from_millis(700), ..job(&content, &[&dead], folder.path()) }).await;
+    let outcome = run(DownloadJob { timeout: Duration::from_millis(700), ..job(&content, &[&dead], folder.path()) }).await;
     assert!(outcome.result.unwrap_err().is_unreachable());
     let outcome = run(job(&content, &[], folder.path())).await;
     assert!(matches!(outcome.result, Err(FetchError::NoNodes { .. })));
@@ -503,7 +503,7 @@ async fn a_single_piece_is_seen_to_come() {
     let (content, folder) = (content(300_000), tempfile::tempdir().unwrap());
     let node = FaultyNode::start(&content, Behaviour::Limited(200_000));
     let pieces = Arc::new(PieceTable { piece_size: 1 << 20, length: 300_000, hashes: vec![Digest::of(&content)] });
-    let outcome = run(Job { pieces, ..job(&content, &[&node], folder.path()) }).await;
+    let outcome = run(DownloadJob { pieces, ..job(&content, &[&node], folder.path()) }).await;
     assert!(outcome.result.is_ok());
     let done: Vec<u64> = outcome.progress.iter().map(|progress| progress.done).collect();
     assert!(done.iter().any(|done| (1..300_000).contains(done)), "{done:?}");
@@ -516,7 +516,7 @@ async fn a_rate_under_a_cap_is_not_remembered_as_the_nodes() {
     let node = FaultyNode::start(&content, Behaviour::Healthy);
     let memory = folder.path().join("nodes.json");
     let (_control, orders) = watch::channel(Control { limit: Some(300_000), ..Control::default() });
-    let work = Job { memory: Some(memory.clone()), ..job(&content, &[&node], folder.path()) };
+    let work = DownloadJob { memory: Some(memory.clone()), ..job(&content, &[&node], folder.path()) };
     assert_whole(&run_with(work, client(), orders).await, &content, folder.path());
     assert!(NodeMemory::load(&memory).of(&node.node()).is_none());
 }
@@ -528,7 +528,7 @@ async fn a_proxy_is_used() {
     let proxy = FaultyNode::start(&content, Behaviour::Healthy);
     let options = ClientOptions { proxy: Some(proxy.url().parse().unwrap()), ..ClientOptions::default() };
     let unreachable = kuzflow::model::Node::at("http://node.invalid/repository/".parse().unwrap());
-    let work = Job { nodes: vec![unreachable], ..job(&content, &[], folder.path()) };
+    let work = DownloadJob { nodes: vec![unreachable], ..job(&content, &[], folder.path()) };
     let (_control, orders) = watch::channel(Control::default());
     let outcome = run_with(work, Client::new(&options).unwrap(), orders).await;
     assert_whole(&outcome, &content, folder.path());

@@ -667,8 +667,8 @@ fn forge(base: &Manifest, check: &[u8], streams: &[Vec<u8>; 3], groups: &[u8]) -
         old.push(b'\n');
     }
     let joined = streams.concat();
-    let steps = align::align(&old, &joined, &align::Options::text()).unwrap();
-    let options = coder::Options::for_target(Nature::Text, joined.len() as u64, joined.len() as u64);
+    let steps = align::align(&old, &joined, &align::AlignOptions::text()).unwrap();
+    let options = coder::CoderOptions::for_target(Nature::Text, joined.len() as u64, joined.len() as u64);
     let mut packed = Vec::new();
     let out = (&mut packed, &mut Default::default());
     coder::encode(&old, &joined, &steps, options, &mut PlainPredictor::new(&old), out).unwrap();

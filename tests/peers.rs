@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use faulty_node::{Behaviour, FaultyNode};
-use kuzflow::fetch::{Client, ClientOptions, Control, FetchError, FetchEvent, Job, PeerSource, Summary, download_among};
+use kuzflow::fetch::{Client, ClientOptions, Control, DownloadJob, FetchError, FetchEvent, PeerSource, Summary, download_among};
 use kuzflow::model::transfer::{FaultKind, NodeFault};
 use kuzflow::model::{Digest, PieceTable};
-use kuzflow::peers::{Library, Options, PeerNetwork, Volume};
+use kuzflow::peers::{Library, PeerNetwork, PeerOptions, Volume};
 use tokio::sync::{mpsc, watch};
 use waiting::{LIMIT, until};
 
@@ -53,8 +53,8 @@ fn here(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn options(folder: &Path, port: u16, known: Vec<SocketAddr>) -> Options {
-    Options {
+fn options(folder: &Path, port: u16, known: Vec<SocketAddr>) -> PeerOptions {
+    PeerOptions {
         app: "sample".to_owned(),
         port,
         discover: false,
@@ -96,7 +96,7 @@ impl Computer {
     }
 
     async fn download(&self, content: &[u8], node: &FaultyNode) -> Outcome {
-        let mut job = Job::new("targets/package", content.len() as u64, table(content), vec![node.node()], self.file());
+        let mut job = DownloadJob::new("targets/package", content.len() as u64, table(content), vec![node.node()], self.file());
         job.timeout = LIMIT;
         let client = Client::new(&ClientOptions::default()).unwrap();
         let (_control, orders) = watch::channel(Control::default());
@@ -360,7 +360,7 @@ async fn a_web_page_and_a_curious_stranger_get_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let few = Options { connections: 6, connections_per_address: 4, ..options(folder.path(), 0, Vec::new()) };
+    let few = PeerOptions { connections: 6, connections_per_address: 4, ..options(folder.path(), 0, Vec::new()) };
     let peer_network = PeerNetwork::start(few, nothing_installed(), Arc::new(|| true)).unwrap();
     let request =
         format!("GET /kuzflow/1/sample/have/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", Digest::of(b""), peer_network.port());
@@ -452,7 +452,7 @@ async fn peers_find_each_other_where_multicast_works() {
     }
     let start = |app: &str| {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { app: app.to_owned(), discover: true, ..options(folder.path(), 0, Vec::new()) };
+        let options = PeerOptions { app: app.to_owned(), discover: true, ..options(folder.path(), 0, Vec::new()) };
         (PeerNetwork::start(options, nothing_installed(), Arc::new(|| true)).unwrap(), folder)
     };
     let app = format!("sample-{:x}", fastrand::u32(..));

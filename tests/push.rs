@@ -16,8 +16,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use kuzflow::engine::push::{self, Pace, Subscription};
-use kuzflow::engine::schedule::{Check, Input, Outcome, Reason};
-use kuzflow::engine::watch::{Options, Watch};
+use kuzflow::engine::schedule::{Check, CheckEnd, Reason, ScheduleInput};
+use kuzflow::engine::watch::{Watch, WatchOptions};
 use kuzflow::fetch::{Client, ClientOptions};
 use kuzflow::settings::Settings;
 
@@ -111,17 +111,17 @@ fn a_release_that_is_published_leads_to_a_check_at_once() {
     world.release("1.0.0", 1 << 16);
     let server = world.serve();
     let (sender, checks) = mpsc::channel();
-    let watch = Watch::start(Options::of(&settings(&server.address)), move |check| sender.send(check).unwrap()).unwrap();
+    let watch = Watch::start(WatchOptions::of(&settings(&server.address)), move |check| sender.send(check).unwrap()).unwrap();
     wait_for_listeners(&server.address, 1);
     world.release("1.1.0", 1 << 16);
     let check: Check = checks.recv_timeout(LONG).expect("a check");
     assert_eq!(check.reason, Reason::Hint);
     // The next hint comes, and waits its turn.
-    watch.tell(Input::Ended(Outcome::Answered));
+    watch.tell(ScheduleInput::Ended(CheckEnd::Answered));
     world.release("1.2.0", 1 << 16);
-    watch.tell(Input::Hint);
+    watch.tell(ScheduleInput::Hint);
     assert!(checks.recv_timeout(WHILE).is_err(), "hints are followed every five minutes at most");
-    watch.tell(Input::Asked);
+    watch.tell(ScheduleInput::Asked);
     assert_eq!(checks.recv_timeout(LONG).expect("a check").reason, Reason::Asked, "a person does not wait");
     drop(watch);
     wait_for_listeners(&server.address, 0);

@@ -21,7 +21,7 @@ use crate::publish::package::Effort;
 use crate::publish::release_trees::{FolderTree, PackageTree};
 use crate::publish::{Project, PublishError};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// The arguments of `kuzflow diff`.
 #[derive(Debug, Args)]
@@ -84,12 +84,12 @@ fn threads(wanted: Option<usize>) -> usize {
     wanted.unwrap_or_else(|| Effort::default().threads).max(1)
 }
 
-fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, Failure> {
+fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, VerbError> {
     Ok(if path.is_dir() { Box::new(FolderTree::open(path)?) } else { Box::new(PackageTree::open(path, threads)?) })
 }
 
 /// The package of a published version, if `name` is one and no file of this name is there; else `name` itself.
-fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, Failure> {
+fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
     let version = name.to_str().and_then(|text| text.parse::<Version>().ok()).filter(|_| !name.exists());
     let Some(version) = version else { return Ok(name.to_owned()) };
     let Some(repo) = &arguments.repo else {
@@ -113,7 +113,7 @@ fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, Failure> {
 }
 
 /// Compares two releases and tells what a client would fetch.
-pub fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbError> {
     let threads = threads(arguments.threads);
     let (old, new) = (find(&arguments.old, arguments)?, find(&arguments.new, arguments)?);
     let (old, new) = (open(&old, threads)?, open(&new, threads)?);
@@ -171,7 +171,7 @@ impl Bases for FolderBases<'_> {
 }
 
 /// Applies a pack to a folder and makes another one.
-pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, VerbError> {
     let started = Instant::now();
     let threads = threads(arguments.threads);
     let pack =
@@ -232,6 +232,11 @@ fn manifest_folder_is_wanted(pack: &Pack) -> bool {
     outline.fates.keys().chain(&outline.head.empty_folders).any(|path| path.is_under("metadata"))
 }
 
-fn copy_all(unpacker: &Unpacker, copies: &[(&RelativePath, &RelativePath)], from: &Path, threads: usize) -> Result<(), Failure> {
+fn copy_all(
+    unpacker: &Unpacker,
+    copies: &[(&RelativePath, &RelativePath)],
+    from: &Path,
+    threads: usize,
+) -> Result<(), VerbError> {
     Ok(parallel::each(copies, threads, || (), |(), (path, base)| unpacker.clone_from(path, &base.under(from)))?)
 }

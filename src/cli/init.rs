@@ -14,7 +14,7 @@ use crate::publish::discover::Discovered;
 use crate::publish::recipe::Recipe;
 use crate::publish::{InitOptions, Project, ProjectSettings, address};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow init --help`.
 pub const HELP: &str = "\
@@ -63,7 +63,7 @@ pub struct InitArguments {
 }
 
 /// Makes a publisher's folder.
-pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbError> {
     let mut nodes = Vec::new();
     for (number, text) in (1..).zip(&arguments.nodes) {
         // The text itself is not repeated: it may hold a password.

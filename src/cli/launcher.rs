@@ -19,7 +19,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 
 use super::output::Output;
-use super::place::Place;
+use super::place::Installation;
 use super::self_update::SelfUpdate;
 use super::starting::SlowDisk;
 use super::{Ending, desktop, log, peers, run, shown, streams, terminal};
@@ -83,8 +83,8 @@ struct Common {
 
 impl Common {
     /// What is said about the window.
-    const fn options(&self, language: Language) -> shown::Options {
-        shown::Options { headless: self.headless || self.json, renderer: self.renderer, language }
+    const fn options(&self, language: Language) -> shown::PresentOptions {
+        shown::PresentOptions { headless: self.headless || self.json, renderer: self.renderer, language }
     }
 }
 
@@ -292,7 +292,7 @@ pub fn main() -> Ending {
     let starts = arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. }));
     let words = || Texts::new(language(common.language.as_deref(), None)).get("starting-slow-disk");
     let slow_disk = starts.then(|| SlowDisk::watch(words())).flatten();
-    let place = Place::find(common.config.as_deref(), common.home.as_deref());
+    let place = Installation::find(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
     let texts = Texts::new(language);
     let texts = match &place {
@@ -319,7 +319,7 @@ pub fn main() -> Ending {
         Err(error)
             if arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. } | Verb::Window { .. })) =>
         {
-            let home = Place::home_anyway(common.config.as_deref(), common.home.as_deref());
+            let home = Installation::home_anyway(common.config.as_deref(), common.home.as_deref());
             let home = home.filter(|_| !matches!(arguments.verb, Some(Verb::Window { .. })));
             return run::without_settings(home.as_ref(), &error, &app_arguments, common.options(language), &output);
         }
@@ -337,7 +337,7 @@ pub fn main() -> Ending {
 }
 
 /// What is said on the command line, else what was chosen in the window, else the setting, else the system's language.
-fn language(wanted: Option<&str>, place: Option<&Place>) -> Language {
+fn language(wanted: Option<&str>, place: Option<&Installation>) -> Language {
     let chosen = || place.and_then(|place| place.home.state().ok()?.language);
     let set = || place.map(|place| place.settings.window.language.clone());
     let setting = wanted.map(str::to_owned).or_else(chosen).or_else(set);
@@ -346,7 +346,7 @@ fn language(wanted: Option<&str>, place: Option<&Place>) -> Language {
 
 /// One invocation.
 struct Session<'a> {
-    place: Place,
+    place: Installation,
     common: &'a Common,
     output: &'a Output,
     app_arguments: Vec<OsString>,
@@ -425,7 +425,7 @@ impl Session<'_> {
     }
 
     fn context(&self) -> Context {
-        let Place { settings, shipped_root, home } = self.place.clone();
+        let Installation { settings, shipped_root, home } = self.place.clone();
         let arguments = self.app_arguments.clone();
         let language = self.language.tag().to_owned();
         let app = crate::engine::app::AppSlot::default();
@@ -446,7 +446,7 @@ impl Session<'_> {
         }
     }
 
-    fn options(&self) -> shown::Options {
+    fn options(&self) -> shown::PresentOptions {
         self.common.options(self.language)
     }
 

@@ -10,10 +10,10 @@ use super::publisher::RepositoryPlace;
 use crate::host;
 use crate::publish::Urgency;
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Tells all of it.
-pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, Failure> {
+pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
     let (project, _) = place.open()?;
     let releases = project.releases()?;
     for release in &releases {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::host;
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 const VARIABLE: &str = "KUZFLOW_KEY_PASSWORD";
 /// How long a pipe is waited for. Some CI systems keep one open that never says anything.
@@ -28,7 +28,7 @@ pub fn ask(key: &Path) -> Option<String> {
 }
 
 /// A password for new keys; typed, it is asked for twice.
-pub fn new_password() -> Result<String, Failure> {
+pub fn new_password() -> Result<String, VerbError> {
     if let Some(password) = from_variable().or_else(|| PIPED.next()) {
         return Ok(password);
     }
@@ -45,7 +45,7 @@ pub fn new_password() -> Result<String, Failure> {
 }
 
 /// Makes sure that the folders of keys are there: a medium that is not mounted is told as that.
-pub fn check_folders(folders: &[PathBuf]) -> Result<(), Failure> {
+pub fn check_folders(folders: &[PathBuf]) -> Result<(), VerbError> {
     match folders.iter().find(|folder| !folder.is_dir()) {
         Some(missing) => Err(format!("--keys {}: there is no such folder; is the medium mounted?", missing.display()).into()),
         None => Ok(()),

@@ -13,11 +13,11 @@ use super::streams::error_line;
 use crate::error_chain;
 use crate::host;
 use crate::model::{Platform, Version};
-use crate::publish::pack_making::{NewPack, PackMakingError, Source, earlier};
+use crate::publish::pack_making::{ContainerSource, NewPack, PackMakingError, earlier};
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Making, PackMaker, PackageToPublish, Project, PublishError};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// How long another publisher, or a server that makes packs, is waited for.
 pub const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,11 +39,11 @@ pub struct PatchArguments {
 }
 
 /// Makes and publishes the packs between two published versions.
-pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
     let pairs = project.pairs(&arguments.from, &arguments.to, arguments.platform.as_ref())?;
     let known = project.patches()?;
-    let is_known = |(from, to): &(Source, Source)| {
+    let is_known = |(from, to): &(ContainerSource, ContainerSource)| {
         known.iter().any(|known| known.patch.from == from.container && known.patch.to == to.container)
     };
     // What is there already needs no key; what is new takes time, and a missing key shows before.
@@ -77,7 +77,7 @@ pub fn to_packages<'a>(
     if !incremental.enabled || incremental.latest_releases == 0 {
         return Ok(packs);
     }
-    let new: Vec<Source> = packages.into_iter().map(Source::of).collect::<Result<_, _>>()?;
+    let new: Vec<ContainerSource> = packages.into_iter().map(ContainerSource::of).collect::<Result<_, _>>()?;
     // Those that are not published yet may be steps on each other's way.
     let mut all = project.sources()?;
     all.extend(new.iter().cloned());
@@ -109,7 +109,7 @@ impl<'a> Packs<'a> {
     }
 
     /// Makes one, and tells what became of it.
-    fn make(&mut self, from: &Source, to: &Source) -> Result<(), PackMakingError> {
+    fn make(&mut self, from: &ContainerSource, to: &ContainerSource) -> Result<(), PackMakingError> {
         let started = Instant::now();
         let bar = bar(self.say, format!("{} → {}", from.container.version, to.container));
         let making = self.maker.make(from, to, host::now(), &|bytes| bar.inc(bytes));
@@ -144,7 +144,7 @@ impl<'a> Packs<'a> {
     }
 
     /// Tells that a pair has no pack because something went wrong.
-    fn tell_failure(&mut self, from: &Source, to: &Source, error: &PackMakingError) {
+    fn tell_failure(&mut self, from: &ContainerSource, to: &ContainerSource, error: &PackMakingError) {
         let mut event = event(from, to);
         let reason = error_chain::line(error);
         error_line(&format!("warning: {} → {}: no pack: {reason}", from.container.version, to.container));
@@ -164,7 +164,7 @@ impl<'a> Packs<'a> {
     }
 }
 
-fn event(from: &Source, to: &Source) -> Value {
+fn event(from: &ContainerSource, to: &ContainerSource) -> Value {
     let (old, new) = (&from.container.version, &to.container.version);
     json!({ "event": "pack", "from": old, "to": new, "platform": to.container.platform.to_string(), "package_bytes": to.length })
 }

@@ -12,7 +12,7 @@ use crate::store::Home;
 
 /// What every verb of the launcher needs.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Installation {
     /// The settings in force.
     pub settings: Settings,
     /// `root.json` beside the settings; empty if it cannot be read.
@@ -42,7 +42,7 @@ impl PlaceError {
     }
 }
 
-impl Place {
+impl Installation {
     /// Reads `config`, or `launcher.toml` beside the program, and `root.json` beside that. The root never comes from the settings
     /// themselves or from the environment.
     pub fn find(config: Option<&Path>, home: Option<&Path>) -> Result<Self, PlaceError> {

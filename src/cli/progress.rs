@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Say;
 use super::streams::error_line;
-use crate::publish::bundling::{BuildProgress, Step};
+use crate::publish::bundling::{BuildProgress, BundlingStep};
 
 /// Where nobody sees a bar, so often a line says how far a long step is.
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
@@ -18,7 +18,7 @@ pub struct Progress {
     bar: ProgressBar,
     /// Lines on standard error, since it is no terminal.
     lines: bool,
-    now: Mutex<(Option<Step>, Instant)>,
+    now: Mutex<(Option<BundlingStep>, Instant)>,
     level: i32,
 }
 
@@ -61,24 +61,24 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    fn words(&self, step: Step) -> String {
+    fn words(&self, step: BundlingStep) -> String {
         match step {
-            Step::Pack => format!("packing at level {}", self.level),
-            Step::App => "copying the app".to_owned(),
-            Step::Runtime => "laying out the runtime".to_owned(),
-            Step::Dependencies => "installing requirements".to_owned(),
-            Step::Bytecode => "compiling bytecode".to_owned(),
+            BundlingStep::Pack => format!("packing at level {}", self.level),
+            BundlingStep::App => "copying the app".to_owned(),
+            BundlingStep::Runtime => "laying out the runtime".to_owned(),
+            BundlingStep::Dependencies => "installing requirements".to_owned(),
+            BundlingStep::Bytecode => "compiling bytecode".to_owned(),
         }
     }
 }
 
 /// The step's name in a report.
-pub fn name(step: Step) -> &'static str {
+pub fn name(step: BundlingStep) -> &'static str {
     match step {
-        Step::Runtime => "runtime",
-        Step::Dependencies => "dependencies",
-        Step::App => "app",
-        Step::Bytecode => "bytecode",
-        Step::Pack => "pack",
+        BundlingStep::Runtime => "runtime",
+        BundlingStep::Dependencies => "dependencies",
+        BundlingStep::App => "app",
+        BundlingStep::Bytecode => "bytecode",
+        BundlingStep::Pack => "pack",
     }
 }

@@ -189,7 +189,7 @@ struct Change {
     resume: bool,
 }
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Runs the program with the process's arguments.
 pub fn main() -> Ending {
@@ -208,7 +208,7 @@ pub fn main() -> Ending {
     }
 }
 
-fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
+fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
     match verb {
         Verb::Init(arguments) => super::init::init(arguments, say),
         Verb::Build(arguments) => build::build(*arguments, say),
@@ -247,7 +247,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, Failure> {
 
 impl RepositoryPlace {
     /// Opens it, with the keys.
-    pub fn open(&self) -> Result<(Project, Keyring), Failure> {
+    pub fn open(&self) -> Result<(Project, Keyring), VerbError> {
         let project = Project::open(&super::project::folder(self.repo.as_deref())?)?;
         super::passwords::check_folders(&self.keys)?;
         let folders = self.keys.iter().cloned().chain([project.keys_folder()]);
@@ -255,7 +255,7 @@ impl RepositoryPlace {
     }
 }
 
-fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Failure> {
+fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, VerbError> {
     if transaction.is_empty() {
         say.line("nothing to do");
         say.result(json!({ "status": "nothing_to_do" }));
@@ -267,14 +267,14 @@ fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, Fai
     Ok(Ending::Done)
 }
 
-fn permille(percent: f64) -> Result<u16, Failure> {
+fn permille(percent: f64) -> Result<u16, VerbError> {
     if !(0.0..=100.0).contains(&percent) {
         return Err(format!("a rollout is 0 to 100 percent, not {percent}").into());
     }
     Ok((percent * 10.0).round() as u16)
 }
 
-fn publish(files: Vec<PathBuf>, arguments: PublishArguments, say: &Say) -> Result<Ending, Failure> {
+fn publish(files: Vec<PathBuf>, arguments: PublishArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, _) = arguments.open()?;
     if let Some(missing) = files.iter().find(|file| !file.is_file()) {
         return Err(format!("there is no package {}", missing.display()).into());
@@ -289,7 +289,7 @@ fn publish(files: Vec<PathBuf>, arguments: PublishArguments, say: &Say) -> Resul
 
 impl PublishArguments {
     /// Opens the publisher's folder, with the keys.
-    pub fn open(&self) -> Result<(Project, Keyring), Failure> {
+    pub fn open(&self) -> Result<(Project, Keyring), VerbError> {
         self.place.open()
     }
 
@@ -300,7 +300,7 @@ impl PublishArguments {
         project: &Project,
         versions: impl IntoIterator<Item = &'a Version>,
         is_new: bool,
-    ) -> Result<Keyring, Failure> {
+    ) -> Result<Keyring, VerbError> {
         self.terms()?;
         let typed = self.notes.iter().map(|text| notes_argument(text).1);
         let written = versions.into_iter().flat_map(|version| self.notes_of(project, version).into_values());
@@ -323,7 +323,7 @@ impl PublishArguments {
     }
 
     /// What is said of the release.
-    fn terms(&self) -> Result<Terms, Failure> {
+    fn terms(&self) -> Result<Terms, VerbError> {
         Ok(Terms {
             channel: self.channel.clone(),
             rollout_permille: self.rollout.map(permille).transpose()?,
@@ -345,7 +345,7 @@ impl PublishArguments {
     }
 }
 
-fn no_notes(path: &Path) -> Failure {
+fn no_notes(path: &Path) -> VerbError {
     format!(
         "there are no release notes {}; write them, name others with --notes, or take notes out of kuzflow.toml",
         path.display()
@@ -361,7 +361,7 @@ pub fn publish_with(
     files: Vec<PathBuf>,
     arguments: PublishArguments,
     say: &Say,
-) -> Result<Ending, Failure> {
+) -> Result<Ending, VerbError> {
     let terms = arguments.terms()?;
     let now = host::now();
     let mut packages = Vec::new();
@@ -425,7 +425,7 @@ pub fn publish_with(
 }
 
 /// Whether no packs can be signed here; told. A key that is here and cannot be used is an error.
-fn lacks_pack_keys(project: &Project, keyring: &Keyring) -> Result<bool, Failure> {
+fn lacks_pack_keys(project: &Project, keyring: &Keyring) -> Result<bool, VerbError> {
     match project.check_pack_keys(keyring) {
         Ok(()) => Ok(false),
         Err(error @ (PublishError::MissingKeys { .. } | PublishError::NoPatchesRole)) => {
@@ -465,7 +465,7 @@ fn notes_argument(text: &str) -> (String, PathBuf) {
     }
 }
 
-fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, Failure> {
+fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
     let change = match &arguments.change {
         Change { halt: true, .. } => RolloutChange::Halt,

@@ -14,7 +14,7 @@ use super::try_start::{self, TrialOptions};
 use crate::model::{ContainerId, Platform, Version};
 use crate::publish::bundling::{BuildRequest, check};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow release --help`.
 pub const HELP: &str = "\
@@ -48,7 +48,7 @@ pub struct ReleaseArguments {
 }
 
 /// Makes and publishes a release.
-pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, _) = arguments.publish.open()?;
     let mut platforms = arguments.platform;
     if platforms.is_empty() {

@@ -13,7 +13,7 @@ use crate::host;
 use crate::publish::transaction::when_free;
 use crate::publish::{Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow refresh --help`.
 pub const REFRESH_HELP: &str = "\
@@ -41,7 +41,7 @@ pub struct RefreshArguments {
 }
 
 /// Signs what a timer can sign, and takes old patches out.
-pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
     let options = RenewalOptions { at_least: arguments.at_least, ..RenewalOptions::default() };
     let (project, keyring) = arguments.place.open()?;
     let report = sign(&project, &keyring, options, say)?;
@@ -63,7 +63,7 @@ pub fn refresh(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failur
 }
 
 /// Signs root and targets again as well.
-pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, VerbError> {
     let options = RenewalOptions { root: true, targets: true, at_least: arguments.at_least };
     let (project, keyring) = arguments.place.open()?;
     let report = sign(&project, &keyring, options, say)?;
@@ -71,7 +71,7 @@ pub fn renew(arguments: &RefreshArguments, say: &Say) -> Result<Ending, Failure>
 }
 
 /// Renews the list of releases if its end is near and its keys are here: `rotate` does so beside a new root.
-pub fn renew_targets_if_pressing(project: &Project, keyring: &Keyring, say: &Say) -> Result<(), Failure> {
+pub fn renew_targets_if_pressing(project: &Project, keyring: &Keyring, say: &Say) -> Result<(), VerbError> {
     let now = host::now();
     let is_pressing = |deadline: &Deadline| deadline.role == KeyRole::Targets && deadline.is_pressing();
     if project.deadlines(now)?.iter().any(is_pressing) {
@@ -92,7 +92,7 @@ struct RenewReport {
     left: Vec<Value>,
 }
 
-fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say) -> Result<RenewReport, Failure> {
+fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say) -> Result<RenewReport, VerbError> {
     let Renewal { transaction, renewed, left } =
         when_free(PUBLISHER_LOCK_TIMEOUT, || project.renew(options, keyring, host::now()))?;
     transaction.run()?;
@@ -110,7 +110,7 @@ fn sign(project: &Project, keyring: &Keyring, options: RenewalOptions, say: &Say
     Ok(report)
 }
 
-fn finish(project: &Project, report: RenewReport, expired_patches: usize, say: &Say) -> Result<Ending, Failure> {
+fn finish(project: &Project, report: RenewReport, expired_patches: usize, say: &Say) -> Result<Ending, VerbError> {
     let deadlines = project.deadlines(host::now())?;
     let expiring = warn(&deadlines);
     let ending = if report.left.is_empty() { expiring } else { Ending::Expiring };

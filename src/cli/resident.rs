@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::self_update::SelfUpdate;
-use super::shown::{Options, announce, listen, show, show_wanted};
+use super::shown::{PresentOptions, announce, listen, show, show_wanted};
 use super::{Ending, desktop};
 use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
 use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
-use crate::engine::reminder::{Reminder, Step};
-use crate::engine::schedule::{Check, Input, Outcome, Rules};
+use crate::engine::reminder::{Reminder, ReminderStep};
+use crate::engine::schedule::{Check, CheckEnd, Rules, ScheduleInput};
 use crate::engine::supervisor::{self, FailedStart};
 use crate::engine::watch::{self, Watch};
 use crate::gui::{self, NotificationEnd, ViewState};
@@ -42,7 +42,7 @@ const LOOK_AT_ERRORS: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Stays with the app. `handle` is of an engine that knows that the app runs.
-pub fn live(context: &Context, handle: &Handle, options: Options, output: &Output, own: &SelfUpdate) -> Ending {
+pub fn live(context: &Context, handle: &Handle, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {
     let mut resident = Resident::new(context, handle, options, output);
     let _listening = listen(context, handle, options);
     std::thread::scope(|scope| {
@@ -91,7 +91,7 @@ pub fn stay(context: &Context) -> Ending {
 struct Resident<'a> {
     context: &'a Context,
     handle: &'a Handle,
-    options: Options,
+    options: PresentOptions,
     output: &'a Output,
     watch: Option<Watch>,
     /// A check that is due.
@@ -126,7 +126,7 @@ struct Resident<'a> {
 }
 
 impl<'a> Resident<'a> {
-    fn new(context: &'a Context, handle: &'a Handle, options: Options, output: &'a Output) -> Self {
+    fn new(context: &'a Context, handle: &'a Handle, options: PresentOptions, output: &'a Output) -> Self {
         let due = Arc::new(Mutex::new(None));
         let watch = (context.settings.update.check != CheckTime::Never).then(|| start_watch(context, handle, &due)).flatten();
         Self {
@@ -179,7 +179,7 @@ impl<'a> Resident<'a> {
     fn wait(&mut self) {
         if !self.asked && !self.looked && self.context.app.is_over() {
             // The app has ended, and not well: nobody has to wait for its sake.
-            self.tell(Input::Asked);
+            self.tell(ScheduleInput::Asked);
             self.asked = true;
         }
         let waits_for_trial = self.context.app.is_on_trial() && self.due().is_some();
@@ -193,8 +193,8 @@ impl<'a> Resident<'a> {
             (false, false) => LONGEST_WAIT,
         };
         let limit = match self.remind() {
-            Step::LookIn(wait) => limit.min(wait),
-            Step::Nothing | Step::Announce => limit,
+            ReminderStep::LookIn(wait) => limit.min(wait),
+            ReminderStep::Nothing | ReminderStep::Announce => limit,
         };
         let limit = self.tell_at.map_or(limit, |at| limit.min(at.saturating_duration_since(Instant::now())));
         for event in self.handle.wait(limit) {
@@ -298,7 +298,7 @@ impl<'a> Resident<'a> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, input: Input) {
+    fn tell(&self, input: ScheduleInput) {
         if let Some(watch) = &self.watch {
             watch.tell(input);
         }
@@ -316,7 +316,7 @@ impl<'a> Resident<'a> {
         } else {
             // What is under way was found by a check not long ago.
             self.looked = true;
-            self.tell(Input::Ended(Outcome::Answered));
+            self.tell(ScheduleInput::Ended(CheckEnd::Answered));
         }
     }
 
@@ -331,7 +331,7 @@ impl<'a> Resident<'a> {
         } else if std::mem::take(&mut self.checking) {
             // A check that failed quietly leaves a notice and goes back to idle.
             let failed = matches!(phase, Phase::Failed { .. }) || *phase == Phase::Idle && self.view.notice.is_some();
-            self.ended(if failed { Outcome::Failed } else { Outcome::Answered });
+            self.ended(if failed { CheckEnd::Failed } else { CheckEnd::Answered });
         }
         // Events of earlier phases may still come when a window has gone on from there.
         if self.handle.phase() != *phase {
@@ -362,18 +362,18 @@ impl<'a> Resident<'a> {
         }
     }
 
-    fn ended(&mut self, outcome: Outcome) {
+    fn ended(&mut self, outcome: CheckEnd) {
         self.looked = true;
-        self.tell(Input::Ended(outcome));
+        self.tell(ScheduleInput::Ended(outcome));
     }
 
     /// Announces an offer again that nobody has answered, if it is time; what is under way or answered is not announced.
-    fn remind(&mut self) -> Step {
+    fn remind(&mut self) -> ReminderStep {
         if !matches!(self.handle.phase(), Phase::Offered { .. }) {
             self.reminder.settled();
         }
         let step = self.reminder.step(self.began.elapsed(), host::screen::idle);
-        if step == Step::Announce {
+        if step == ReminderStep::Announce {
             tracing::info!("what nobody has answered is announced again");
             let phase = self.handle.phase();
             self.view.apply(Event::Phase { phase });
@@ -434,7 +434,7 @@ pub fn follow(handle: &Handle, view: &mut ViewState, output: &Output, enough: im
 /// Where nobody can watch, nothing is looked for; the next start tries again.
 fn start_watch(context: &Context, handle: &Handle, due: &Arc<Mutex<Option<Check>>>) -> Option<Watch> {
     let (due, handle) = (Arc::clone(due), handle.clone());
-    let watch = Watch::start(watch::Options::of(&context.settings), move |check| {
+    let watch = Watch::start(watch::WatchOptions::of(&context.settings), move |check| {
         *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(check);
         handle.poke();
     });

@@ -12,7 +12,7 @@ use crate::model::{Platform, Version};
 use crate::publish::transaction::when_free;
 use crate::publish::{Retired, Retirement, Selection};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow retire --help`.
 pub const HELP: &str = "\
@@ -53,7 +53,7 @@ pub struct RetireArguments {
 }
 
 /// Takes releases out.
-pub fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, VerbError> {
     let RetireArguments { versions, keep, older_than, platform, channel, keep_files, dry_run, place } = arguments;
     let (project, keyring) = place.open()?;
     let selection = match versions.is_empty() {

@@ -13,7 +13,7 @@ use crate::host;
 use crate::publish::transaction::when_free;
 use crate::publish::{KeyRole, Rotation};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow rotate --help`.
 pub const HELP: &str = "\
@@ -50,7 +50,7 @@ fn role(text: &str) -> Result<KeyRole, String> {
 }
 
 /// Makes a new root.
-pub fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
     let keyring = keyring.remembering();
     let mut rotation =

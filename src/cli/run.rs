@@ -10,7 +10,7 @@ use super::output::Output;
 use super::place::PlaceError;
 use super::resident::{self, follow, stay};
 use super::self_update::SelfUpdate;
-use super::shown::{Options, listen, nameless_window_options, show, window_options};
+use super::shown::{PresentOptions, listen, nameless_window_options, show, window_options};
 use super::starting;
 use super::{Ending, desktop, terminal};
 use crate::engine::app;
@@ -32,7 +32,7 @@ use crate::store::lock::RunningLock;
 use crate::store::{Home, StoreError};
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
-pub fn run(context: &Context, options: Options, output: &Output, own: &SelfUpdate) -> Ending {
+pub fn run(context: &Context, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {
     // Where nobody reads it, what the app says is wrong with it is kept. Somebody at a terminal, or a script, has it as it comes.
     if !options.headless && !std::io::stderr().is_terminal() {
         context.app.keep_errors();
@@ -73,7 +73,7 @@ pub fn run(context: &Context, options: Options, output: &Output, own: &SelfUpdat
 }
 
 /// Starts the app; what lasts on the way is told.
-fn start(context: &Context, options: Options, output: &Output) -> Result<Arc<RunningApp>, StoreError> {
+fn start(context: &Context, options: PresentOptions, output: &Output) -> Result<Arc<RunningApp>, StoreError> {
     starting::start(context, options, output, |tell| driver::start(context, tell))
 }
 
@@ -91,7 +91,7 @@ fn waits_for_check(context: &Context) -> bool {
 fn beside_the_app(
     context: &Context,
     stepped_over: Option<ContainerId>,
-    options: Options,
+    options: PresentOptions,
     output: &Output,
     own: &SelfUpdate,
 ) -> Ending {
@@ -127,7 +127,7 @@ fn mend(handle: &Handle, damaged: ContainerId, output: &Output) {
 }
 
 /// Mends the version that the next start should use, and starts it; `None` at once if there is none.
-fn mend_and_start(context: &Context, options: Options, output: &Output) -> Option<Arc<RunningApp>> {
+fn mend_and_start(context: &Context, options: PresentOptions, output: &Output) -> Option<Arc<RunningApp>> {
     let damaged = context.home.named().ok().flatten()?.container;
     if !look::is_folder(&context.home.container(&damaged)).unwrap_or(true) {
         return None;
@@ -140,7 +140,7 @@ fn mend_and_start(context: &Context, options: Options, output: &Output) -> Optio
 }
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
-fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Output, own: &SelfUpdate) -> Ending {
+fn before_the_app(context: &Context, setup: Setup, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {
     let was_empty = desktop::is_empty(&context.home);
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
@@ -178,7 +178,7 @@ fn before_the_app(context: &Context, setup: Setup, options: Options, output: &Ou
 
 /// The window with what is in a bundle. An app that runs already, started by another launcher, goes on: the new version waits for
 /// its next start.
-pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output) -> Ending {
+pub fn open(context: &Context, file: PathBuf, options: PresentOptions, output: &Output) -> Ending {
     let active = context.home.active().ok().map(|(active, _)| active.container);
     let elsewhere = active.as_ref().is_some_and(|id| RunningLock::is_held(&context.home, id));
     let setup = Setup { launch_when_ready: active.is_none(), start_anyway: false, running: elsewhere };
@@ -192,7 +192,7 @@ pub fn open(context: &Context, file: PathBuf, options: Options, output: &Output)
 }
 
 /// The whole window, whatever there is to tell: that of the launcher beside the app if there is one, else one of its own.
-pub fn window(context: &Context, part: WindowPart, options: Options, output: &Output) -> Ending {
+pub fn window(context: &Context, part: WindowPart, options: PresentOptions, output: &Output) -> Ending {
     if instance::ask(&context.home, &host::private_folders(), part) {
         return Ending::Done;
     }
@@ -215,7 +215,7 @@ fn in_window(
     context: &Context,
     handle: &Handle,
     view: ViewState,
-    options: Options,
+    options: PresentOptions,
     output: &Output,
     engine: std::thread::JoinHandle<()>,
 ) -> Ending {
@@ -253,7 +253,7 @@ fn quit(handle: &Handle, engine: std::thread::JoinHandle<()>) {
     let _ = engine.join();
 }
 
-fn start_and_wait(context: &Context, options: Options, output: &Output) -> Ending {
+fn start_and_wait(context: &Context, options: PresentOptions, output: &Output) -> Ending {
     match start(context, options, output) {
         Ok(_) => stay(context),
         Err(error) => show_problem(context, options, output, &problem::of_store(&error)),
@@ -261,7 +261,7 @@ fn start_and_wait(context: &Context, options: Options, output: &Output) -> Endin
 }
 
 /// On standard error, and for whoever clicked a shortcut in a window.
-fn show_problem(context: &Context, options: Options, output: &Output, problem: &Problem) -> Ending {
+fn show_problem(context: &Context, options: PresentOptions, output: &Output, problem: &Problem) -> Ending {
     let ending = output.problem(problem);
     if !options.headless {
         gui::show_problem(window_options(context, options), problem);
@@ -275,7 +275,7 @@ pub fn without_settings(
     home: Option<&Home>,
     error: &PlaceError,
     arguments: &[OsString],
-    options: Options,
+    options: PresentOptions,
     output: &Output,
 ) -> Ending {
     let problem = Problem::new(ProblemKind::BadSettings, error.subject(), error);

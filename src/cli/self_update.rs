@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Ending;
 use crate::desktop::program::{Attempt, Begun, Program};
 use crate::engine::context::Context;
-use crate::engine::self_update::{self, Outcome};
+use crate::engine::self_update::{self, SelfUpdateOutcome};
 use crate::host;
 use crate::model::launcher::own_version;
 
@@ -77,7 +77,7 @@ impl SelfUpdate {
         program.tidy();
         let test: Vec<OsString> = self.place().into_iter().chain(["--json".into(), "self-test".into()]).collect();
         match self_update::perform(context, program, &test, go_on) {
-            Ok(outcome) => matches!(outcome, Outcome::Exchanged(_)),
+            Ok(outcome) => matches!(outcome, SelfUpdateOutcome::Exchanged(_)),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the launcher stays as it is");
                 false

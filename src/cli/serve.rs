@@ -17,7 +17,7 @@ use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
 use crate::server::{self, Making, ProjectMaker, ServerOptions};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// The regions that launchers know.
 const REGIONS: [&str; 4] = ["Asia-Pacific", "Europe", "Americas", "Global"];
@@ -70,7 +70,7 @@ pub struct ServeArguments {
 }
 
 /// Serves a repository until it is told to stop.
-pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, VerbError> {
     super::passwords::check_folders(&arguments.keys)?;
     let folder = project::folder(arguments.repo.as_deref())?;
     let inner = folder.join("repository");
@@ -107,7 +107,7 @@ pub fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Failure> {
             write_line(&json!({ "event": "serving", "address": address.to_string() }).to_string());
         }
         server::serve(options, listener, stop_signal()).await?;
-        Ok::<(), Failure>(())
+        Ok::<(), VerbError>(())
     })?;
     say.result(json!({ "status": "done" }));
     Ok(Ending::Done)
@@ -118,14 +118,14 @@ fn region(text: &str) -> Result<String, String> {
     known.map(str::to_owned).ok_or_else(|| format!("not a region: {text:?}, expected {}", REGIONS.join(", ")))
 }
 
-fn check_repository(options: &ServerOptions) -> Result<(), Failure> {
+fn check_repository(options: &ServerOptions) -> Result<(), VerbError> {
     let folder = &options.repository;
     if !folder.join("metadata/timestamp.json").is_file() {
         let hint = "name the folder that `kuzflow init` made, or the repository in it, with --repo";
         return Err(format!("there is no repository in {}; {hint}", folder.display()).into());
     }
     let without_making = ServerOptions { making: None, ..options.clone() };
-    server::app(&without_making).map(|_| ()).map_err(Failure::from)
+    server::app(&without_making).map(|_| ()).map_err(VerbError::from)
 }
 
 /// How packs are made in this publisher's folder.

@@ -15,7 +15,7 @@ use crate::look;
 use crate::model::Offer;
 use crate::model::plan::UpdateStrategy;
 use crate::settings::{Announcement, Renderer, Theme};
-use crate::store::State;
+use crate::store::HomeState;
 use crate::threads;
 
 /// Whether details were left folded out by the last window of this process.
@@ -23,7 +23,7 @@ static DETAILS: AtomicBool = AtomicBool::new(false);
 
 /// What the command line says about the window.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct PresentOptions {
     /// No window.
     pub headless: bool,
     /// Instead of the setting.
@@ -35,7 +35,7 @@ pub struct Options {
 /// Tells of an offer, or of what came of one, beside the running app in the way that the settings want, and returns when it was answered
 /// and what was begun has ended, or nobody has answered. Where one way is not to be had the next one is taken: the small window, the system's notification, the
 /// whole window.
-pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: Options) -> NotificationEnd {
+pub fn announce(context: &Context, handle: &Handle, view: ViewState, options: PresentOptions) -> NotificationEnd {
     let (wanted, runs) = (context.settings.window.notification, !context.app.is_over());
     let announcement = match view.offer() {
         Some(offer) => announcement(wanted, offer, runs),
@@ -83,7 +83,7 @@ fn by_system(window: WindowOptions, handle: &Handle, view: ViewState) -> Result<
 }
 
 /// The first of these ways that is to be had; if none is, the whole window is what is left.
-fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, strategies: &[Notify]) -> Notified {
+fn small(context: &Context, handle: &Handle, view: ViewState, options: PresentOptions, strategies: &[Notify]) -> Notified {
     let window = window_options(context, options);
     for notify in strategies {
         match notify(window.clone(), handle, view.clone()) {
@@ -98,7 +98,7 @@ fn small(context: &Context, handle: &Handle, view: ViewState, options: Options, 
 }
 
 /// What a window is told where there are no settings.
-pub fn nameless_window_options(app_name: String, options: Options) -> WindowOptions {
+pub fn nameless_window_options(app_name: String, options: PresentOptions) -> WindowOptions {
     WindowOptions {
         title: app_name.clone(),
         app_name,
@@ -111,7 +111,7 @@ pub fn nameless_window_options(app_name: String, options: Options) -> WindowOpti
 }
 
 /// What a window is told of the app and the settings.
-pub fn window_options(context: &Context, options: Options) -> WindowOptions {
+pub fn window_options(context: &Context, options: PresentOptions) -> WindowOptions {
     let settings = &context.settings;
     let active = context.home.active().ok().map(|(_, record)| record);
     let app_name = desktop::name_in(&context.home, settings);
@@ -130,7 +130,7 @@ pub fn window_options(context: &Context, options: Options) -> WindowOptions {
 }
 
 /// Opens the window for another start of the launcher that asked for it, with what is known now.
-pub fn show_wanted(context: &Context, handle: &Handle, mut view: ViewState, options: Options) -> bool {
+pub fn show_wanted(context: &Context, handle: &Handle, mut view: ViewState, options: PresentOptions) -> bool {
     let phase = handle.phase();
     if view.phase != phase {
         view.apply(Event::Phase { phase });
@@ -140,7 +140,7 @@ pub fn show_wanted(context: &Context, handle: &Handle, mut view: ViewState, opti
 }
 
 /// Lets another start of the launcher ask for this engine's window, as long as the value lives.
-pub fn listen(context: &Context, handle: &Handle, options: Options) -> Option<Instance> {
+pub fn listen(context: &Context, handle: &Handle, options: PresentOptions) -> Option<Instance> {
     if options.headless {
         return None;
     }
@@ -149,7 +149,7 @@ pub fn listen(context: &Context, handle: &Handle, options: Options) -> Option<In
 }
 
 /// Opens the window; `false` if none can be opened, which a person is told by a message of the system as far as it can.
-pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Options) -> bool {
+pub fn show(context: &Context, handle: &Handle, view: ViewState, options: PresentOptions) -> bool {
     let state = context.home.state().unwrap_or_default();
     let window = window_options(context, options);
     let app_name = window.app_name.clone();
@@ -160,7 +160,7 @@ pub fn show(context: &Context, handle: &Handle, view: ViewState, options: Option
                 DETAILS.store(details, Ordering::Relaxed);
             }
             if let Some(language) = closed.choices.language {
-                let state = State { language: Some(language.tag().to_owned()), ..context.home.state().unwrap_or(state) };
+                let state = HomeState { language: Some(language.tag().to_owned()), ..context.home.state().unwrap_or(state) };
                 if let Err(error) = context.home.set_state(&state) {
                     tracing::warn!(%error, "the chosen language is forgotten");
                 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::output::Output;
-use super::shown::{self, Options};
+use super::shown::{self, PresentOptions};
 use super::streams::error_line;
 use crate::engine::context::Context;
 use crate::engine::mailbox::{self, Handle};
@@ -25,7 +25,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(30);
 pub type Tell<'a> = &'a (dyn Fn(Event) + Sync);
 
 /// Begins a start on a thread of its own; tells what it does if it lasts. Without a thread nothing is told.
-pub fn start<T: Send>(context: &Context, options: Options, output: &Output, begin: impl Fn(Tell) -> T + Sync) -> T {
+pub fn start<T: Send>(context: &Context, options: PresentOptions, output: &Output, begin: impl Fn(Tell) -> T + Sync) -> T {
     let (handle, end) = mailbox::channel();
     let emitter = end.emitter();
     let tell = move |event| emitter.emit(event);

@@ -26,7 +26,7 @@ use crate::publish::package::{Effort, inspect};
 use crate::store::InstalledRecord;
 use crate::store::launch::{self, Call};
 
-type Failure = Box<dyn std::error::Error>;
+type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow try --help`.
 pub const HELP: &str = "\
@@ -80,7 +80,7 @@ impl Fared {
 }
 
 /// Tries a container.
-pub fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, Failure> {
+pub fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, VerbError> {
     let trial = Trial::prepare(&arguments.container)?;
     let (ending, report) = trial.run(&arguments.options, say)?;
     if ending == Ending::Done {
@@ -91,7 +91,7 @@ pub fn try_start(arguments: &TryArguments, say: &Say) -> Result<Ending, Failure>
 }
 
 /// The trial that `kuzflow release` makes of a package; `None` where it cannot run here.
-pub fn of_package(package: &Path, options: &TrialOptions, say: &Say) -> Result<Option<bool>, Failure> {
+pub fn of_package(package: &Path, options: &TrialOptions, say: &Say) -> Result<Option<bool>, VerbError> {
     let trial = Trial::prepare(package)?;
     if trial.manifest.platform() != Platform::current() {
         return Ok(None);
@@ -108,7 +108,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn prepare(source: &Path) -> Result<Self, Failure> {
+    fn prepare(source: &Path) -> Result<Self, VerbError> {
         // Beside the package: there is room where packages are written, and the system's temporary folder is often small.
         let beside = source.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let new = || tempfile::Builder::new().prefix(".kuzflow-try-").tempdir_in(beside);
@@ -143,7 +143,7 @@ impl Trial {
         Ok(Self { folder, manifest: Arc::unwrap_or_clone(manifest) })
     }
 
-    fn run(&self, options: &TrialOptions, say: &Say) -> Result<(Ending, Value), Failure> {
+    fn run(&self, options: &TrialOptions, say: &Say) -> Result<(Ending, Value), VerbError> {
         let id = self.manifest.id();
         if self.manifest.platform() != Platform::current() {
             return Err(format!("{id} does not run on this computer, which is {}", Platform::current()).into());
@@ -188,7 +188,7 @@ impl Trial {
     }
 
     /// What a launcher would start, in user folders of its own.
-    fn command(&self, options: &TrialOptions) -> Result<Command, Failure> {
+    fn command(&self, options: &TrialOptions) -> Result<Command, VerbError> {
         let root = std::fs::canonicalize(self.folder.path().join("container"))?;
         let mut record = InstalledRecord::of(&self.manifest, Digest::of(b""), host::now());
         if options.import_only {
@@ -226,7 +226,7 @@ impl Trial {
 }
 
 /// Turns the arguments of a Python start into those of an import of the same, which ends by itself.
-fn only_import(arguments: &mut Vec<String>) -> Result<(), Failure> {
+fn only_import(arguments: &mut Vec<String>) -> Result<(), VerbError> {
     let at = |arguments: &[String], flag: &str| arguments.iter().position(|argument| argument == flag);
     let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let run = "__imported_for_a_trial__";

@@ -14,12 +14,12 @@ use crate::model::manifest::{Entry, Permissions};
 use crate::model::{Digest, Hasher};
 
 /// Why a file could not be created: the file system, or its content.
-pub(super) enum Failure {
+pub(super) enum ReadFailure {
     Create(std::io::Error),
     Content(Fault),
 }
 
-impl Failure {
+impl ReadFailure {
     pub(super) fn at<E: FnOnce(Fault) -> ContainerError>(self, path: &Path, content: impl FnOnce() -> E) -> ContainerError {
         match self {
             Self::Create(source) => ContainerError::file("create", path)(source),
@@ -62,18 +62,18 @@ fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
 }
 
 /// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that fails.
-pub(super) fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), Failure> {
+pub(super) fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), ReadFailure> {
     // "create new" also refuses a link at the path, wherever it leads.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(Failure::Create)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(ReadFailure::Create)?;
     let filled = fill(&mut file);
     finish_file(path, file, entry, filled)
 }
 
 /// Gives a file that was `filled` its permissions and time, or deletes it.
-pub(super) fn finish_file(path: &Path, file: File, entry: &Entry, filled: Result<(), Fault>) -> Result<(), Failure> {
-    let finished = filled.map_err(Failure::Content).and_then(|()| {
+pub(super) fn finish_file(path: &Path, file: File, entry: &Entry, filled: Result<(), Fault>) -> Result<(), ReadFailure> {
+    let finished = filled.map_err(ReadFailure::Content).and_then(|()| {
         let dressed = set_permissions(&file, entry.permissions).and_then(|()| file.set_modified(system_time(entry.mtime)));
-        dressed.map_err(Failure::Create)
+        dressed.map_err(ReadFailure::Create)
     });
     if finished.is_err() {
         drop(file);
@@ -84,8 +84,8 @@ pub(super) fn finish_file(path: &Path, file: File, entry: &Entry, filled: Result
 }
 
 /// Creates the entry's file at `to` from the bytes of `from`, which it proves on the way.
-pub(super) fn copy(from: &Path, to: &Path, entry: &Entry) -> Result<(), Failure> {
-    let source = open_plain(from).map_err(|error| Failure::Content(Fault::Read(error)))?;
+pub(super) fn copy(from: &Path, to: &Path, entry: &Entry) -> Result<(), ReadFailure> {
+    let source = open_plain(from).map_err(|error| ReadFailure::Content(Fault::Read(error)))?;
     let mut bytes = source.take(entry.size.saturating_add(1));
     create(to, entry, |file| {
         let mut hasher = Hasher::default();

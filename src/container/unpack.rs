@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::decode::{Decoder, Fault, SpanReader};
-use super::file::{self, Failure, copy, create, digest_of, finish_file, open_plain, set_permissions, share_blocks, system_time};
+use super::file::{
+    self, ReadFailure, copy, create, digest_of, finish_file, open_plain, set_permissions, share_blocks, system_time,
+};
 use super::links::place_link;
 use super::tree;
 use super::{ContainerError, prove};
@@ -127,7 +129,7 @@ impl Unpacker {
         let own = Entry { size, mtime, hash: Digest::of(json), permissions: Permissions::FILE, symlink: None };
         create(&manifest_path, &own, |file| file.write_all(json).map_err(Fault::Write)).map_err(|failure| match failure {
             // These bytes have been proved; so it is the disk.
-            Failure::Content(Fault::Write(source)) => ContainerError::file("write", &manifest_path)(source),
+            ReadFailure::Content(Fault::Write(source)) => ContainerError::file("write", &manifest_path)(source),
             failure => failure.at(&manifest_path, || ContainerError::Document),
         })?;
         for (path, entry) in self.manifest.file_manifest.iter().filter(|(_, entry)| !entry.has_bytes()) {

@@ -1,8 +1,8 @@
 //! Which old bytes stand where in the new ones.
 //!
 //! In: the bases (old files, one behind the other) and the targets (new files, likewise), both through [`ReadAt`]. Out:
-//! [`Step`]s that tile the targets: fresh bytes, then bytes that stand in the bases, mostly the same. Never: more memory than
-//! [`Options`] allows, or more than about linear time whatever the bytes are.
+//! [`CopyInstruction`]s that tile the targets: fresh bytes, then bytes that stand in the bases, mostly the same. Never: more memory than
+//! [`AlignOptions`] allows, or more than about linear time whatever the bytes are.
 //!
 //! ```text
 //! bases ── suffixes: longest matches ── seeds: matches worth a thought ──┐
@@ -24,7 +24,7 @@ use super::prediction::ReadAt;
 
 /// `literals` bytes without a counterpart, then `length` bytes that stand at `old_at` in the bases, mostly the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct CopyInstruction {
     /// Bytes without a counterpart.
     pub literals: u64,
     /// Where the copy begins in the bases; 0 when nothing is copied.
@@ -56,7 +56,7 @@ pub struct Costs {
 
 /// How to align.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct AlignOptions {
     /// At most so many bytes of the bases are indexed at a time, with about 12 bytes of memory for each; half as many bytes of the
     /// targets are looked at with them. Larger inputs are handled in windows: each part of the targets with the part of the
     /// bases around the same relative position.
@@ -70,7 +70,7 @@ pub struct Options {
 /// 64 MiB of old bytes at a time.
 const WINDOW: usize = 64 << 20;
 
-impl Options {
+impl AlignOptions {
     /// For text, whose fresh bytes are foretold well by what stands around them, so that a new step must be worth it.
     pub fn text() -> Self {
         let costs = Costs {
@@ -141,7 +141,7 @@ impl Options {
 }
 
 /// Aligns `targets` with `bases`. Errors are those of reading.
-pub fn align(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &Options) -> io::Result<Vec<Step>> {
+pub fn align(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &AlignOptions) -> io::Result<Vec<CopyInstruction>> {
     Aligner::new(bases, targets, options)?.steps(bases, targets)
 }
 
@@ -161,7 +161,7 @@ pub struct Aligner {
 
 impl Aligner {
     /// Finds matches. Errors are those of reading.
-    pub fn new(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &Options) -> io::Result<Self> {
+    pub fn new(bases: &dyn ReadAt, targets: &dyn ReadAt, options: &AlignOptions) -> io::Result<Self> {
         let (old_length, new_length) = (bases.len(), targets.len());
         let window = options.window.clamp(64, u32::MAX as usize / 2) as u64;
         let whole = old_length <= window && new_length <= window;
@@ -181,7 +181,7 @@ impl Aligner {
     }
 
     /// The cheapest steps with the bytes as these views show them. Errors are those of reading.
-    pub fn steps(&self, bases: &dyn ReadAt, targets: &dyn ReadAt) -> io::Result<Vec<Step>> {
+    pub fn steps(&self, bases: &dyn ReadAt, targets: &dyn ReadAt) -> io::Result<Vec<CopyInstruction>> {
         let mut builder = Builder::default();
         for window in &self.windows {
             let (old, new) = (read(bases, &window.old)?, read(targets, &window.new)?);
@@ -208,7 +208,7 @@ fn read(source: &dyn ReadAt, span: &Range<u64>) -> io::Result<Vec<u8>> {
 /// Puts pieces together to steps.
 #[derive(Default)]
 struct Builder {
-    steps: Vec<Step>,
+    steps: Vec<CopyInstruction>,
     literals: u64,
 }
 
@@ -228,13 +228,13 @@ impl Builder {
             last.length += length;
             return;
         }
-        self.steps.push(Step { literals: self.literals, old_at, length });
+        self.steps.push(CopyInstruction { literals: self.literals, old_at, length });
         self.literals = 0;
     }
 
-    fn finish(mut self) -> Vec<Step> {
+    fn finish(mut self) -> Vec<CopyInstruction> {
         if self.literals > 0 {
-            self.steps.push(Step { literals: self.literals, old_at: 0, length: 0 });
+            self.steps.push(CopyInstruction { literals: self.literals, old_at: 0, length: 0 });
         }
         self.steps
     }

@@ -56,14 +56,14 @@ pub struct File<'a> {
 
 /// How much is read. A file beyond these is told by its name and digest alone.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct SelectionLimits {
     /// Bytes read in all.
     pub all: u64,
     /// Bytes of the largest file read; one file is in memory at a time.
     pub one: u64,
 }
 
-impl Default for Limits {
+impl Default for SelectionLimits {
     fn default() -> Self {
         Self { all: 8 << 30, one: 1 << 30 }
     }
@@ -119,7 +119,7 @@ pub type Read<'a> = dyn FnMut(Side, &str) -> io::Result<Vec<u8>> + 'a;
 pub fn find(
     old: &[File<'_>],
     new: &[File<'_>],
-    limits: Limits,
+    limits: SelectionLimits,
     read: &mut Read<'_>,
 ) -> Result<Vec<Option<BaseFile>>, BaseSelectionError> {
     let mut search = Search::new(old, new, limits);
@@ -172,7 +172,7 @@ impl Candidate {
 struct Search<'a> {
     old: &'a [File<'a>],
     new: &'a [File<'a>],
-    limits: Limits,
+    limits: SelectionLimits,
     old_names: Vec<Name<'a>>,
     new_names: Vec<Name<'a>>,
     old_sketches: Vec<Option<Sketch>>,
@@ -195,7 +195,7 @@ fn keys(name: &Name<'_>) -> [String; 3] {
 }
 
 impl<'a> Search<'a> {
-    fn new(old: &'a [File<'a>], new: &'a [File<'a>], limits: Limits) -> Self {
+    fn new(old: &'a [File<'a>], new: &'a [File<'a>], limits: SelectionLimits) -> Self {
         let old_names: Vec<Name<'a>> = old.iter().map(|file| Name::new(file.path)).collect();
         let new_names = new.iter().map(|file| Name::new(file.path)).collect();
         let mut in_order: Vec<usize> = (0..old.len()).collect();

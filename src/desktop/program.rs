@@ -28,7 +28,7 @@ use crate::durable;
 use crate::look;
 use crate::model::{Digest, Hasher, Version};
 
-pub use staged::{Staged, Step};
+pub use staged::{ExchangeStep, Staged};
 
 /// Starts of a new launcher that nobody confirmed, after which the old one is put back.
 const STARTS: u32 = 1;

@@ -47,21 +47,21 @@ pub struct Artifact {
     /// Where it is put.
     pub path: PathBuf,
     /// What is in it.
-    pub content: Content,
+    pub content: ShortcutContent,
     /// Whether it is a program.
     pub executable: bool,
 }
 
 /// What is in such a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum ShortcutContent {
     /// These bytes.
     Bytes(Vec<u8>),
     /// What Windows makes of this.
     Link(Link),
 }
 
-impl Content {
+impl ShortcutContent {
     fn digest(&self) -> Digest {
         match self {
             Self::Bytes(bytes) => Digest::of(bytes),
@@ -72,7 +72,7 @@ impl Content {
 
 /// `<home>/desktop.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
+struct ShortcutRecord {
     /// Whether an icon on the desktop was wanted.
     desktop: bool,
     files: Vec<Made>,
@@ -116,7 +116,7 @@ pub fn artifacts(
     let file = |kind: &str, path: PathBuf, bytes: Vec<u8>, executable| Artifact {
         kind: kind.to_owned(),
         path,
-        content: Content::Bytes(bytes),
+        content: ShortcutContent::Bytes(bytes),
         executable,
     };
     // Where there is no desktop the menu entry is made all the same.
@@ -148,7 +148,7 @@ pub fn artifacts(
             let link = windows::link(entry, &icon_file)?;
             let name = windows::link_name(entry);
             let mut add = |kind: &str, folder: PathBuf| {
-                let content = Content::Link(link.clone());
+                let content = ShortcutContent::Link(link.clone());
                 all.push(Artifact { kind: kind.to_owned(), path: folder.join(&name), content, executable: false });
             };
             let menu = data.join("Microsoft\\Windows\\Start Menu\\Programs");
@@ -158,7 +158,7 @@ pub fn artifacts(
             all.extend(second.map(|(name, link)| Artifact {
                 kind: "menu-window".to_owned(),
                 path: menu.join(name),
-                content: Content::Link(link),
+                content: ShortcutContent::Link(link),
                 executable: false,
             }));
         }
@@ -225,7 +225,7 @@ fn bring(
     home: &Home,
     folders: &UserFolders,
     system: System,
-    before: Record,
+    before: ShortcutRecord,
     wanted: Vec<Artifact>,
     desktop: bool,
     may_write: impl Fn(Option<&Made>, &Artifact) -> bool,
@@ -270,7 +270,7 @@ fn bring(
         file: None,
     });
     let files = retained.iter().chain(&outdated).cloned().chain(planned).collect();
-    write(home, &Record { desktop, files, class: class.clone() })?;
+    write(home, &ShortcutRecord { desktop, files, class: class.clone() })?;
     let mut written = Vec::new();
     for artifact in to_write {
         put(&artifact)?;
@@ -286,7 +286,7 @@ fn bring(
         remove_made(&made.path)?;
     }
     associate(entry, home, system)?;
-    write(home, &Record { desktop, files: retained, class })?;
+    write(home, &ShortcutRecord { desktop, files: retained, class })?;
     tell_system(system, folders, &written);
     Ok(written)
 }
@@ -319,8 +319,8 @@ fn put(artifact: &Artifact) -> Result<(), DesktopError> {
         std::fs::create_dir_all(folder).map_err(DesktopError::io("create", folder))?;
     }
     match &artifact.content {
-        Content::Bytes(bytes) => durable::replace(path, bytes).map_err(DesktopError::io("write", path))?,
-        Content::Link(link) => write_link(path, link)?,
+        ShortcutContent::Bytes(bytes) => durable::replace(path, bytes).map_err(DesktopError::io("write", path))?,
+        ShortcutContent::Link(link) => write_link(path, link)?,
     }
     #[cfg(unix)]
     if artifact.executable {
@@ -348,7 +348,7 @@ fn digest_of(path: &Path) -> Option<Digest> {
 }
 
 /// `None` if there is none. A damaged one counts as none: what it named stays where it is.
-fn read(home: &Home) -> Option<Record> {
+fn read(home: &Home) -> Option<ShortcutRecord> {
     let path = home.desktop_record();
     let json = match look::read(&path, look::SMALL) {
         Ok(json) => json?,
@@ -362,7 +362,7 @@ fn read(home: &Home) -> Option<Record> {
         .ok()
 }
 
-fn write(home: &Home, record: &Record) -> Result<(), DesktopError> {
+fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
     let path = home.desktop_record();
     let json = serde_json::to_vec_pretty(record).map_err(|error| DesktopError::io("write", &path)(error.into()))?;
     std::fs::create_dir_all(home.root()).map_err(DesktopError::io("create", home.root()))?;

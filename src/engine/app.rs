@@ -11,17 +11,17 @@ use crate::store::{Home, InstalledRecord, StoreError, switch};
 
 /// Holds the running app, or the last one that ran. Clones share it.
 #[derive(Clone, Default)]
-pub struct AppSlot(Arc<Shared>);
+pub struct AppSlot(Arc<AppState>);
 
 #[derive(Default)]
-struct Shared {
+struct AppState {
     /// Held while an app is ended, versions are switched, and an app is started: one at a time.
     alone: Mutex<()>,
     held: Mutex<Held>,
     released: Condvar,
 }
 
-type Listener = Box<dyn Fn(&Incident) + Send>;
+type IncidentListener = Box<dyn Fn(&Incident) + Send>;
 
 #[derive(Default)]
 struct Held {
@@ -32,7 +32,7 @@ struct Held {
     expecting: usize,
     /// The attended app is not known to be up yet.
     on_trial: bool,
-    listener: Option<Listener>,
+    listener: Option<IncidentListener>,
     /// What happened before anybody listened.
     unreported: Vec<Incident>,
     /// Nobody reads what the app writes to standard error.

@@ -17,7 +17,7 @@ use crate::store::contents::Contents;
 pub const MOST_CORES: usize = 4;
 
 /// A release's manifest, proved, with its bytes.
-pub struct Target {
+pub struct ApplyTarget {
     /// The manifest.
     pub manifest: Arc<Manifest>,
     /// Its bytes.
@@ -25,14 +25,14 @@ pub struct Target {
 }
 
 /// Why a pack was not applied.
-pub enum Failure {
+pub enum ApplyFailure {
     /// It is the pack's fault.
     Pack(PackError),
     /// It is this machine's: another way would not help.
     Local(Problem),
 }
 
-impl From<PackError> for Failure {
+impl From<PackError> for ApplyFailure {
     fn from(error: PackError) -> Self {
         match &error {
             PackError::File { path, source, .. } => Self::Local(problem::of_disk(path, source)),
@@ -63,18 +63,18 @@ pub struct Application {
 
 impl Application {
     /// Opens the pack in `file`. What it makes will be in `folder`, which is created.
-    pub fn open(file: &Path, signed: SignedPatch, base: Arc<Manifest>, folder: PathBuf) -> Result<Self, Failure> {
-        std::fs::create_dir_all(&folder).map_err(|error| Failure::Local(problem::of_disk(&folder, &error)))?;
+    pub fn open(file: &Path, signed: SignedPatch, base: Arc<Manifest>, folder: PathBuf) -> Result<Self, ApplyFailure> {
+        std::fs::create_dir_all(&folder).map_err(|error| ApplyFailure::Local(problem::of_disk(&folder, &error)))?;
         let bytes = File::open(file).and_then(FileBytes::new).map_err(|error| match error.kind() {
             // A file that is not there was not fetched, and that was told.
-            std::io::ErrorKind::NotFound => Failure::Pack(PackError::NoPack),
-            _ => Failure::Local(problem::of_disk(file, &error)),
+            std::io::ErrorKind::NotFound => ApplyFailure::Pack(PackError::NoPack),
+            _ => ApplyFailure::Local(problem::of_disk(file, &error)),
         })?;
         let pack = Pack::open(&bytes, &base)?;
         // What is written is bounded by what was signed, whatever the pack says of itself.
         let sizes = pack.outline.made().map(|(_, made)| made.size);
         if sizes.fold(0u64, u64::saturating_add) > signed.patch.written {
-            return Err(Failure::Pack(PackError::Form("it makes more than its description says")));
+            return Err(ApplyFailure::Pack(PackError::Form("it makes more than its description says")));
         }
         let (made, left) = (vec![None; pack.outline.made().count()], pack.groups.clone());
         Ok(Self { signed, base, bytes: Arc::new(bytes), folder, pack, made, left, lacking: BTreeSet::new() })
@@ -94,7 +94,7 @@ impl Application {
         contents: &mut Contents,
         options: ApplyOptions<'_>,
         progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyFailure> {
         let mut part = self.pack.clone();
         part.groups = std::mem::take(&mut self.left);
         self.lacking.clear();
@@ -110,7 +110,7 @@ impl Application {
             if let pack::Failed::File { path, source, .. } = failed
                 && is_full(source)
             {
-                return Err(Failure::Local(problem::of_disk(path, source)));
+                return Err(ApplyFailure::Local(problem::of_disk(path, source)));
             }
         }
         // Proving the bases of failed groups tells whether it was them.
@@ -168,13 +168,13 @@ impl Application {
     }
 
     /// The release that the pack leads to, if all of it worked out.
-    pub fn target(&self) -> Option<Target> {
+    pub fn target(&self) -> Option<ApplyTarget> {
         let made: Vec<Digest> =
             self.made.iter().map(|made| made.as_ref().map(|applied| applied.digest)).collect::<Option<_>>()?;
         let name = &self.signed.target;
         match self.pack.manifest(&self.base, &made) {
             Ok((manifest, json)) if Digest::of(&json) == self.signed.patch.target_manifest => {
-                Some(Target { manifest: Arc::new(manifest), json: Arc::new(json) })
+                Some(ApplyTarget { manifest: Arc::new(manifest), json: Arc::new(json) })
             }
             // All is made, and something of it is wrong: the signed manifest will tell what.
             Ok(_) => {

@@ -18,7 +18,7 @@ use crate::model::plan::{Plan, Reason, UpdateStrategy};
 use crate::model::release::{Audience, Choice, Release, SignedRelease, put_aside};
 use crate::model::{Node, Offer, Platform, Version, node};
 use crate::plain;
-use crate::store::{State, StoreError};
+use crate::store::{HomeState, StoreError};
 use crate::trust::{Repository, Trust};
 
 /// Characters of a node's name.
@@ -148,7 +148,7 @@ pub(super) async fn refresh(context: &Context, client: &Client) -> Result<Reposi
 fn choose<'a>(
     context: &Context,
     repository: &'a Repository,
-    state: &State,
+    state: &HomeState,
     current: Option<&Version>,
     wanted: Option<Version>,
 ) -> Result<Result<&'a SignedRelease, NoUpdate>, Problem> {

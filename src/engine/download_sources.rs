@@ -45,10 +45,10 @@ impl DownloadSources {
     /// Runs a download, and hands its events to `take`, which may end it with a problem.
     pub async fn download(
         &self,
-        job: fetch::Job,
+        job: fetch::DownloadJob,
         take: &mut (dyn FnMut(FetchEvent) -> Option<Problem> + Send),
     ) -> Result<Result<Summary, FetchError>, Problem> {
-        let job = fetch::Job { memory: Some(self.memory.clone()), ..job };
+        let job = fetch::DownloadJob { memory: Some(self.memory.clone()), ..job };
         let (events, mut arriving) = mpsc::unbounded_channel();
         let shared = self.peer_network.clone().zip(job.digest);
         let (table, length, file) = (Arc::clone(&job.pieces), job.object_length, job.partial.clone());

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use super::app::Expecting;
 use super::closing::CloseControl;
 use super::context::Context;
-use super::machine::{Chosen, Effect, Input, Machine, Setup};
+use super::machine::{Chosen, Effect, Machine, MachineInput, Setup};
 use super::mailbox::{self, Emitter, EngineEnd, Handle};
 use super::problem;
 use super::protocol::{
@@ -23,7 +23,7 @@ use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
 use crate::store::switch::SwitchOptions;
-use crate::store::{State, StoreError, remove, rollback, snapshots, switch, usage};
+use crate::store::{HomeState, StoreError, remove, rollback, snapshots, switch, usage};
 use crate::threads;
 use crate::trust::Freshness;
 
@@ -48,8 +48,8 @@ struct Driver {
     client: Client,
     machine: Machine,
     emitter: Emitter,
-    inputs: mpsc::UnboundedSender<Input>,
-    outcomes: mpsc::UnboundedReceiver<Input>,
+    inputs: mpsc::UnboundedSender<MachineInput>,
+    outcomes: mpsc::UnboundedReceiver<MachineInput>,
     control: watch::Sender<Control>,
     download: Option<tokio::task::JoinHandle<()>>,
     /// Switches, starts and prunings under way: the engine does not end in the middle of one.
@@ -82,7 +82,7 @@ impl Driver {
         let happenings = driver.inputs.clone();
         driver.context.app.on_happening(move |what| {
             // Nobody is left to hear it once the engine has ended.
-            let _ = happenings.send(Input::Incident(Notice { when: host::now(), what: what.clone() }));
+            let _ = happenings.send(MachineInput::Incident(Notice { when: host::now(), what: what.clone() }));
         });
         if let Some(app) = driver.context.app.get() {
             driver.watcher.watch(app, &driver.context.app, &driver.inputs);
@@ -95,10 +95,10 @@ impl Driver {
         self.list();
         loop {
             let input = tokio::select! {
-                command = end.commands.recv() => Input::Command(command.unwrap_or(Command::Quit)),
+                command = end.commands.recv() => MachineInput::Command(command.unwrap_or(Command::Quit)),
                 Some(outcome) = self.outcomes.recv() => outcome,
             };
-            let has_closed = matches!(input, Input::Closed(_));
+            let has_closed = matches!(input, MachineInput::Closed(_));
             for effect in self.machine.step(input) {
                 if effect == Effect::Stop {
                     return self.stop().await;
@@ -119,7 +119,7 @@ impl Driver {
         let inputs = self.inputs.clone();
         let commands = move |command| {
             // Nobody is left to hear it once the engine has ended.
-            let _ = inputs.send(Input::Command(command));
+            let _ = inputs.send(MachineInput::Command(command));
         };
         let Context { channel, app, home, .. } = (*self.context).clone();
         tokio::spawn(channel::serve(channel, app, home, commands));
@@ -150,18 +150,18 @@ impl Driver {
             }
             Effect::Check(wanted) => {
                 let (context, client) = (Arc::clone(&self.context), self.client.clone());
-                let check = async move { Input::Checked(check::check(&context, &client, wanted).await) };
-                self.work(check, |bug| Input::Checked(Err(bug)));
+                let check = async move { MachineInput::Checked(check::check(&context, &client, wanted).await) };
+                self.work(check, |bug| MachineInput::Checked(Err(bug)));
             }
             Effect::CheckFile { path, accept_expired } => {
                 let (context, client) = (Arc::clone(&self.context), self.client.clone());
                 let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
-                let check = async move { Input::Checked(from_file::check(&context, &client, path, freshness).await) };
-                self.work(check, |bug| Input::Checked(Err(bug)));
+                let check = async move { MachineInput::Checked(from_file::check(&context, &client, path, freshness).await) };
+                self.work(check, |bug| MachineInput::Checked(Err(bug)));
             }
             Effect::Update(offer) => {
                 self.steer(RunState::Run);
-                let job = update::Job {
+                let job = update::UpdateJob {
                     context: Arc::clone(&self.context),
                     client: self.client.clone(),
                     offer,
@@ -169,20 +169,20 @@ impl Driver {
                     emitter: self.emitter.clone(),
                     inputs: self.inputs.clone(),
                 };
-                let update = async move { Input::Updated(job.run().await) };
-                self.download = Some(self.work(update, |bug| Input::Updated(Err(bug))));
+                let update = async move { MachineInput::Updated(job.run().await) };
+                self.download = Some(self.work(update, |bug| MachineInput::Updated(Err(bug))));
             }
             Effect::Repair(id) => {
                 self.steer(RunState::Run);
-                let job = repair::Job {
+                let job = repair::RepairJob {
                     context: Arc::clone(&self.context),
                     client: self.client.clone(),
                     id,
                     control: self.control.subscribe(),
                     emitter: self.emitter.clone(),
                 };
-                let repair = async move { Input::Repaired(job.run().await.map(|repaired| repaired.map(Box::new))) };
-                self.download = Some(self.work(repair, |bug| Input::Repaired(Err(bug))));
+                let repair = async move { MachineInput::Repaired(job.run().await.map(|repaired| repaired.map(Box::new))) };
+                self.download = Some(self.work(repair, |bug| MachineInput::Repaired(Err(bug))));
             }
             Effect::Pause => self.steer(RunState::Pause),
             Effect::Resume => self.steer(RunState::Run),
@@ -192,15 +192,16 @@ impl Driver {
             Effect::SkipNothing => self.remember(|state| state.skipped.clear()),
             Effect::Choose { id, at_next_start } => {
                 let emitter = self.emitter.clone();
-                let choose =
-                    move |context: &Context| Input::Chosen(choose(context, id, at_next_start, &|event| emitter.emit(event)));
-                let choosing = self.blocking(choose, |bug| Input::Chosen(Err(bug)));
+                let choose = move |context: &Context| {
+                    MachineInput::Chosen(choose(context, id, at_next_start, &|event| emitter.emit(event)))
+                };
+                let choosing = self.blocking(choose, |bug| MachineInput::Chosen(Err(bug)));
                 self.starting.push(choosing);
             }
             Effect::Swap(offer) => {
                 let context = Arc::clone(&self.context);
-                let swap = async move { Input::Swapped(hot_swap::hot_swap(&context, &offer.signed.release).await) };
-                self.work(swap, |_| Input::Swapped(Err(Vec::new())));
+                let swap = async move { MachineInput::Swapped(hot_swap::hot_swap(&context, &offer.signed.release).await) };
+                self.work(swap, |_| MachineInput::Swapped(Err(Vec::new())));
             }
             // One at a time: a second wish is the same wish.
             Effect::RestartWhenEnded if self.restarting.as_ref().is_none_or(|task| task.is_finished()) => {
@@ -213,7 +214,7 @@ impl Driver {
                     drop(expected);
                     if let Some(started) = started {
                         // Nobody is left to hear it once the engine has ended.
-                        let _ = inputs.send(Input::Relaunched(started));
+                        let _ = inputs.send(MachineInput::Relaunched(started));
                     }
                 }));
             }
@@ -223,8 +224,8 @@ impl Driver {
                 // Said now, before anybody looks at the app's end.
                 self.closing = Some((control.clone(), self.context.app.expect_another()));
                 let starter = self.starter();
-                let close = move |context: &Context| Input::Closed(starter.close(context, back, &control));
-                let closing = self.blocking(close, |bug| Input::Closed(Err(bug)));
+                let close = move |context: &Context| MachineInput::Closed(starter.close(context, back, &control));
+                let closing = self.blocking(close, |bug| MachineInput::Closed(Err(bug)));
                 self.starting.push(closing);
             }
             Effect::KeepRunning => self.decide(CloseControl::take_back),
@@ -234,9 +235,9 @@ impl Driver {
                 let restart = move |context: &Context| {
                     let started = starter.restart(context, switch_to);
                     drop(expected);
-                    Input::Launched(started)
+                    MachineInput::Launched(started)
                 };
-                let starting = self.blocking(restart, |bug| Input::Launched(Err(bug)));
+                let starting = self.blocking(restart, |bug| MachineInput::Launched(Err(bug)));
                 self.starting.push(starting);
             }
             Effect::RollBack { to, launch } => {
@@ -244,18 +245,18 @@ impl Driver {
                 let work = move |context: &Context| {
                     let back = starter.roll_back(context, to, launch);
                     drop(expected);
-                    Input::RolledBack(back)
+                    MachineInput::RolledBack(back)
                 };
-                let rolling = self.blocking(work, |bug| Input::RolledBack(Err(bug)));
+                let rolling = self.blocking(work, |bug| MachineInput::RolledBack(Err(bug)));
                 self.starting.push(rolling);
             }
             Effect::Pin(version) => self.remember(|state| state.pinned = version),
             Effect::Remove(id) => {
                 let remove = move |context: &Context| {
                     let removed = context.lock().and_then(|lock| remove::remove(&context.home, &id, &lock));
-                    Input::Removed(removed.map_err(|error| problem::of_store(&error)))
+                    MachineInput::Removed(removed.map_err(|error| problem::of_store(&error)))
                 };
-                let removing = self.blocking(remove, |bug| Input::Removed(Err(bug)));
+                let removing = self.blocking(remove, |bug| MachineInput::Removed(Err(bug)));
                 self.starting.push(removing);
             }
             Effect::Prune => {
@@ -264,18 +265,18 @@ impl Driver {
                         .lock()
                         .and_then(|lock| remove::prune(&context.home, context.settings.update.keep_versions, &lock).map(drop));
                     // The list is told anew, whatever came of it.
-                    Input::Removed(pruned.map_err(|error| problem::of_store(&error)))
+                    MachineInput::Removed(pruned.map_err(|error| problem::of_store(&error)))
                 };
-                let pruning = self.blocking(prune, |bug| Input::Removed(Err(bug)));
+                let pruning = self.blocking(prune, |bug| MachineInput::Removed(Err(bug)));
                 self.starting.push(pruning);
             }
             Effect::TidyUp => {
                 let tidy = |context: &Context| {
                     tidy_up(context);
                     // The list is told anew.
-                    Input::Removed(Ok(()))
+                    MachineInput::Removed(Ok(()))
                 };
-                let tidying = self.blocking(tidy, |bug| Input::Removed(Err(bug)));
+                let tidying = self.blocking(tidy, |bug| MachineInput::Removed(Err(bug)));
                 self.starting.push(tidying);
             }
             Effect::MeasureDisk => {
@@ -311,8 +312,8 @@ impl Driver {
     /// Work whose outcome comes in as an input. A panic in it is an outcome as well, which `failed` makes: the machine would wait for ever.
     fn work(
         &self,
-        work: impl Future<Output = Input> + Send + 'static,
-        failed: fn(Problem) -> Input,
+        work: impl Future<Output = MachineInput> + Send + 'static,
+        failed: fn(Problem) -> MachineInput,
     ) -> tokio::task::JoinHandle<()> {
         let inputs = self.inputs.clone();
         let work = tokio::spawn(work);
@@ -326,8 +327,8 @@ impl Driver {
     /// Work that blocks, on a thread for such; its outcome comes in as an input.
     fn blocking(
         &self,
-        work: impl FnOnce(&Context) -> Input + Send + 'static,
-        failed: fn(Problem) -> Input,
+        work: impl FnOnce(&Context) -> MachineInput + Send + 'static,
+        failed: fn(Problem) -> MachineInput,
     ) -> tokio::task::JoinHandle<()> {
         let context = Arc::clone(&self.context);
         // The thread is asked for within the task: where the system has none left, that panics.
@@ -347,7 +348,7 @@ impl Driver {
         });
     }
 
-    fn remember(&self, change: impl FnOnce(&mut State)) {
+    fn remember(&self, change: impl FnOnce(&mut HomeState)) {
         let result = self.context.home.state().and_then(|mut state| {
             change(&mut state);
             self.context.home.set_state(&state)
@@ -377,7 +378,7 @@ pub fn installed(context: &Context) -> Result<Vec<InstalledVersion>, StoreError>
     let records = context.home.installed()?;
     let points = rollback::points(&context.home)?;
     // Where nothing is installed yet there is no folder to remember anything in.
-    let State { failed, pinned, .. } = context.home.state().unwrap_or_default();
+    let HomeState { failed, pinned, .. } = context.home.state().unwrap_or_default();
     let surplus = remove::surplus(&context.home, context.settings.update.keep_versions)?;
     Ok(records
         .into_iter()

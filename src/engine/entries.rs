@@ -31,7 +31,7 @@ type Wanted = (RelativePath, Entry, Packed);
 pub type Placed = (Digest, PathBuf);
 
 /// A package to take entries from.
-pub struct Source<'a> {
+pub struct EntrySource<'a> {
     /// Which.
     pub signed: &'a SignedRelease,
     /// Its manifest.
@@ -58,7 +58,7 @@ pub type ArrivalSink<'a> = dyn FnMut(Arrived) + Send + 'a;
 /// Fetches the entries of `absent` into the folder `to`, which it makes, and proves them; `None` if somebody cancelled.
 pub async fn fetch(
     line: &DownloadSources,
-    source: &Source<'_>,
+    source: &EntrySource<'_>,
     absent: &[RelativePath],
     to: &Path,
     on_arrival: &mut ArrivalSink<'_>,
@@ -90,7 +90,7 @@ pub async fn fetch(
 /// Fetches the pieces that cover `runs`; `false` if somebody cancelled.
 async fn fetch_runs(
     line: &DownloadSources,
-    source: &Source<'_>,
+    source: &EntrySource<'_>,
     runs: &[Range<u64>],
     on_arrival: &mut ArrivalSink<'_>,
 ) -> Result<bool, Problem> {
@@ -99,8 +99,9 @@ async fn fetch_runs(
     pieces.sort_unstable();
     pieces.dedup();
     let bytes: u64 = pieces.iter().map(|piece| table.span(*piece)).map(|span| span.end - span.start).sum();
-    let Source { signed, partial, .. } = source;
-    let mut job = fetch::Job::new(signed.location(), signed.length, Arc::new(table.clone()), line.nodes.clone(), partial.clone());
+    let EntrySource { signed, partial, .. } = source;
+    let mut job =
+        fetch::DownloadJob::new(signed.location(), signed.length, Arc::new(table.clone()), line.nodes.clone(), partial.clone());
     job.digest = Some(signed.hash);
     if !source.tolerant {
         job.timeout = ENTRY_TIMEOUT;
@@ -109,7 +110,7 @@ async fn fetch_runs(
         on_arrival(Arrived::Event(event));
         None
     };
-    match line.download(fetch::Job { wanted: Some(pieces), ..job }, &mut take).await? {
+    match line.download(fetch::DownloadJob { wanted: Some(pieces), ..job }, &mut take).await? {
         Ok(_) => {}
         Err(FetchError::Cancelled) => return Ok(false),
         Err(error) => return Err(problem::of_fetch(&error)),
@@ -121,7 +122,7 @@ async fn fetch_runs(
 /// Some spans at a time, each from the nodes in another order, so that all of them share the work.
 async fn fetch_small(
     line: &DownloadSources,
-    source: &Source<'_>,
+    source: &EntrySource<'_>,
     spans: Vec<(Range<u64>, Vec<Wanted>)>,
     folder: &Path,
     on_arrival: &mut ArrivalSink<'_>,
@@ -156,7 +157,7 @@ async fn fetch_small(
     Ok(all)
 }
 
-fn wanted(source: &Source<'_>, absent: &[RelativePath]) -> Vec<Wanted> {
+fn wanted(source: &EntrySource<'_>, absent: &[RelativePath]) -> Vec<Wanted> {
     let find = |path: &RelativePath| {
         let entry = source.manifest.file_manifest.get(path)?;
         Some((path.clone(), entry.clone(), *source.index.places.get(path)?))

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::incident::Failure;
+use crate::model::incident::LaunchFailure;
 use crate::store::probation::HealthReport;
 
 /// What counts as coming up.
@@ -85,9 +85,9 @@ pub enum Verdict {
     /// It ended in a way that says nothing.
     Undecided,
     /// It failed.
-    Failed(Failure),
+    Failed(LaunchFailure),
     /// It failed, or what was typed was wrong: counts only if it goes on.
-    Doubtful(Failure),
+    Doubtful(LaunchFailure),
 }
 
 /// From here on a status is a signal's number, as a shell tells it.
@@ -104,22 +104,24 @@ pub fn judge(rules: &Rules, seen: &Observation) -> Verdict {
         (Some(_), _) if seen.others == Others::Instance => Verdict::Undecided,
         // Perhaps an error in what was typed, told with a status that programs choose themselves.
         (Some(Ended::Badly(status)), _) if seen.has_arguments && status < SIGNALS && seen.age < AT_ONCE => {
-            Verdict::Doubtful(Failure::Crashed { status })
+            Verdict::Doubtful(LaunchFailure::Crashed { status })
         }
-        (_, Some(HealthReport::Failed(reason))) if !seen.was_up => Verdict::Failed(Failure::Reported { reason: reason.clone() }),
+        (_, Some(HealthReport::Failed(reason))) if !seen.was_up => {
+            Verdict::Failed(LaunchFailure::Reported { reason: reason.clone() })
+        }
         // What a crash leaves behind is a helper, perhaps the one that reports crashes.
-        (Some(Ended::Badly(status)), _) if status >= SIGNALS => Verdict::Failed(Failure::Crashed { status }),
+        (Some(Ended::Badly(status)), _) if status >= SIGNALS => Verdict::Failed(LaunchFailure::Crashed { status }),
         // It handed over: what goes on is what is judged. How that ends nobody can know.
         (Some(_), _) if seen.others == Others::Left && up => Verdict::Settled,
         (Some(_), _) if seen.others == Others::Left => Verdict::Wait,
         (Some(Ended::Badly(_)), _) if seen.handed_over && up => Verdict::Undecided,
-        (Some(Ended::Badly(status)), _) => Verdict::Failed(Failure::Crashed { status }),
+        (Some(Ended::Badly(status)), _) => Verdict::Failed(LaunchFailure::Crashed { status }),
         (Some(Ended::Well), _) if up => Verdict::Settled,
         // To end with status 0 is never a failure by itself: the app may have handed over to what nobody here can see.
         (Some(Ended::Well), _) => Verdict::Undecided,
         (None, _) if up && seen.age >= SETTLED => Verdict::Settled,
         (None, _) if up => Verdict::Up,
-        (None, _) if seen.reports_up && seen.age >= rules.up_within => Verdict::Failed(Failure::Hung),
+        (None, _) if seen.reports_up && seen.age >= rules.up_within => Verdict::Failed(LaunchFailure::Hung),
         (None, _) => Verdict::Wait,
     }
 }
@@ -181,16 +183,16 @@ mod tests {
     fn an_app_that_reports_must_do_so_in_time() {
         let quiet = |seconds| Observation { reports_up: true, ..seen(seconds) };
         assert_eq!(judge(&RULES, &quiet(59)), Verdict::Wait, "surviving is not enough");
-        assert_eq!(judge(&RULES, &quiet(60)), Verdict::Failed(Failure::Hung));
+        assert_eq!(judge(&RULES, &quiet(60)), Verdict::Failed(LaunchFailure::Hung));
         assert_eq!(judge(&RULES, &Observation { was_up: true, ..quiet(60) }), Verdict::Up, "it came up in an earlier run");
         let failed = Observation { health_report: Some(HealthReport::Failed("no display".to_owned())), ..quiet(1) };
-        assert_eq!(judge(&RULES, &failed), Verdict::Failed(Failure::Reported { reason: "no display".to_owned() }));
+        assert_eq!(judge(&RULES, &failed), Verdict::Failed(LaunchFailure::Reported { reason: "no display".to_owned() }));
     }
 
     #[test]
     fn how_it_ended_counts() {
         let end = |seconds, ended| Observation { ended: Some(ended), ..seen(seconds) };
-        let crashed = Verdict::Failed(Failure::Crashed { status: 139 });
+        let crashed = Verdict::Failed(LaunchFailure::Crashed { status: 139 });
         assert_eq!(judge(&RULES, &end(1, Ended::Badly(139))), crashed);
         assert_eq!(judge(&RULES, &end(100, Ended::Badly(139))), crashed, "it comes up and crashes later");
         assert_eq!(judge(&RULES, &end(120, Ended::Badly(139))), Verdict::Settled, "every app crashes sometimes");
@@ -201,7 +203,7 @@ mod tests {
             assert_eq!(judge(&RULES, &replaced), Verdict::Undecided, "{ended:?}");
         }
         let typed = |ended| judge(&RULES, &Observation { has_arguments: true, ..end(1, ended) });
-        let doubtful = Verdict::Doubtful(Failure::Crashed { status: 2 });
+        let doubtful = Verdict::Doubtful(LaunchFailure::Crashed { status: 2 });
         assert_eq!([typed(Ended::Well), typed(Ended::Badly(2))], [Verdict::Undecided, doubtful]);
         assert_eq!(typed(Ended::Badly(139)), crashed, "no argument excuses that");
         assert_eq!(
@@ -215,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_goes_on_in_its_place_is_judged() {
-        let crashed = |status| Verdict::Failed(Failure::Crashed { status });
+        let crashed = |status| Verdict::Failed(LaunchFailure::Crashed { status });
         // How the first process ended, what is left of it, for how many seconds, and whether it came up before: the judgement.
         for (ended, others, age, was_up, expected) in [
             (Ended::Well, Others::Left, 1, false, Verdict::Wait),

@@ -7,7 +7,7 @@ mod language;
 
 use std::path::PathBuf;
 
-pub use language::{Back, Checked, Chosen, Effect, Input, RolledBackTo, Setup, Updated};
+pub use language::{Back, Checked, Chosen, Effect, MachineInput, RolledBackTo, Setup, Updated};
 
 use super::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapBlocker};
 use crate::model::incident::Notice;
@@ -89,24 +89,24 @@ impl Machine {
     }
 
     /// Takes one input; returns what has to be done for it, in order.
-    pub fn step(&mut self, input: Input) -> Vec<Effect> {
+    pub fn step(&mut self, input: MachineInput) -> Vec<Effect> {
         match input {
-            Input::Command(command) => self.command(command),
-            Input::Checked(result) => self.checked(result),
-            Input::Fetched => self.fetched(),
-            Input::Updated(result) => self.updated(result),
-            Input::Chosen(result) => self.chosen(result),
-            Input::Swapped(result) => self.swapped(result),
-            Input::Closing(wait) => self.waits(wait),
-            Input::Closed(result) => self.closed(result),
-            Input::Launched(result) => self.launched(result),
-            Input::Relaunched(result) => self.relaunched(result),
-            Input::AppEnded => self.app_ended(),
-            Input::RolledBack(result) => self.rolled_back(result),
-            Input::Incident(Notice { when, what }) => vec![Effect::Emit(Event::Incident { when, what }), Effect::List],
-            Input::Repaired(result) => self.repaired(result),
-            Input::Removed(Ok(())) => vec![Effect::List],
-            Input::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
+            MachineInput::Command(command) => self.command(command),
+            MachineInput::Checked(result) => self.checked(result),
+            MachineInput::Fetched => self.fetched(),
+            MachineInput::Updated(result) => self.updated(result),
+            MachineInput::Chosen(result) => self.chosen(result),
+            MachineInput::Swapped(result) => self.swapped(result),
+            MachineInput::Closing(wait) => self.waits(wait),
+            MachineInput::Closed(result) => self.closed(result),
+            MachineInput::Launched(result) => self.launched(result),
+            MachineInput::Relaunched(result) => self.relaunched(result),
+            MachineInput::AppEnded => self.app_ended(),
+            MachineInput::RolledBack(result) => self.rolled_back(result),
+            MachineInput::Incident(Notice { when, what }) => vec![Effect::Emit(Event::Incident { when, what }), Effect::List],
+            MachineInput::Repaired(result) => self.repaired(result),
+            MachineInput::Removed(Ok(())) => vec![Effect::List],
+            MachineInput::Removed(Err(problem)) => vec![Effect::Emit(Event::Notice { problem })],
         }
     }
 

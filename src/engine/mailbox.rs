@@ -13,29 +13,29 @@ use super::protocol::{Command, Event, Phase, Progress};
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<MailboxState>,
 }
 
 /// The engine's end.
 pub struct EngineEnd {
     /// Commands in the order they were sent.
     pub commands: mpsc::UnboundedReceiver<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<MailboxState>,
 }
 
 /// The engine's sending half; may be kept by several tasks.
 #[derive(Clone)]
-pub struct Emitter(Arc<Shared>);
+pub struct Emitter(Arc<MailboxState>);
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct MailboxState {
+    state: Mutex<MailboxContent>,
     arrived: Condvar,
 }
 
-type Listener = Box<dyn Fn(&Event) + Send>;
+type EventListener = Box<dyn Fn(&Event) + Send>;
 
-struct State {
+struct MailboxContent {
     phase: Phase,
     queue: VecDeque<Event>,
     progress: Option<Progress>,
@@ -44,7 +44,7 @@ struct State {
     poked: bool,
     waker: Option<Box<dyn Fn() + Send>>,
     /// Who hears every event besides the driver.
-    listener: Option<Listener>,
+    listener: Option<EventListener>,
     /// A part of the window that somebody wants to see.
     wanted: Option<WindowPart>,
     /// It could not be shown.
@@ -62,7 +62,7 @@ pub enum WindowPart {
     Check,
 }
 
-impl Default for State {
+impl Default for MailboxContent {
     fn default() -> Self {
         Self {
             phase: Phase::Idle,
@@ -81,17 +81,17 @@ impl Default for State {
 /// Makes both ends.
 pub fn channel() -> (Handle, EngineEnd) {
     let (sender, commands) = mpsc::unbounded_channel();
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(MailboxState::default());
     (Handle { commands: sender, shared: Arc::clone(&shared) }, EngineEnd { commands, shared })
 }
 
-impl Shared {
+impl MailboxState {
     // A panic while the lock was held leaves a queue that is still in order.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MailboxContent> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut MailboxContent)) {
         let mut state = self.lock();
         change(&mut state);
         if let Some(wake) = &state.waker {

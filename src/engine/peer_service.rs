@@ -10,7 +10,7 @@ use crate::error_chain;
 use crate::look;
 use crate::model::manifest::MUTABLE_FOLDERS;
 use crate::model::{ContainerId, Digest, Manifest, RelativePath};
-use crate::peers::{Library, Options, PeerNetwork, Volume};
+use crate::peers::{Library, PeerNetwork, PeerOptions, Volume};
 use crate::store::Home;
 
 /// How long the list of installed versions is believed.
@@ -60,9 +60,9 @@ pub fn in_force(context: &Context) -> bool {
     context.settings.peers.enabled && !context.home.state().is_ok_and(|state| state.peers_off)
 }
 
-fn options(context: &Context) -> Options {
+fn options(context: &Context) -> PeerOptions {
     let peers = &context.settings.peers;
-    Options {
+    PeerOptions {
         app: context.settings.app.to_string(),
         port: peers.port,
         discover: peers.multicast,

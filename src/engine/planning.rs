@@ -80,7 +80,7 @@ pub async fn plan(
     let entries = entries.map(|entries| entries.plan);
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
     let prices = prices(context, nodes, memory);
-    let question = Question { signed, wanted, documents, installed: &installed, patches, allowance, prices, dearest };
+    let question = PlanningInput { signed, wanted, documents, installed: &installed, patches, allowance, prices, dearest };
     let both = question.intermediate(&repository.releases, &contents, &package_documents, &library).await;
     Ok(match both.map_or(entries, Ok) {
         Ok(plan) => hot_swap::predict_hot_swap(context, release, plan, Some(&package_documents.manifest)),
@@ -89,7 +89,7 @@ pub async fn plan(
 }
 
 /// What is asked for, and what is known of it.
-struct Question<'a> {
+struct PlanningInput<'a> {
     signed: &'a SignedRelease,
     wanted: Wanted<'a>,
     /// Bytes of the release's manifest and index.
@@ -102,7 +102,7 @@ struct Question<'a> {
     dearest: u64,
 }
 
-impl Question<'_> {
+impl PlanningInput<'_> {
     /// Packs to another release that has more in common with the wanted one than what is installed, and then the entries that differ from
     /// that one; `None` if that is not cheaper, or what the other release holds is not known.
     async fn intermediate(

@@ -66,7 +66,7 @@ impl Subscription {
 /// Listens, for as long as it is let; calls `hint` when there may be news. Every client needs a `seed` of its own.
 pub async fn listen(client: &Client, subscription: &Subscription, pace: Pace, seed: u64, hint: impl Fn()) -> Infallible {
     let mut reconnecting = Reconnecting::new(pace, seed);
-    let mut listener = Listener { client, subscription, pace, last_id: None, hint, noted: None, unnoted: 0 };
+    let mut listener = PushListener { client, subscription, pace, last_id: None, hint, noted: None, unnoted: 0 };
     let mut is_first = true;
     loop {
         let end = listener.connection(&mut reconnecting, is_first).await;
@@ -77,7 +77,7 @@ pub async fn listen(client: &Client, subscription: &Subscription, pace: Pace, se
     }
 }
 
-struct Listener<'a, H> {
+struct PushListener<'a, H> {
     client: &'a Client,
     subscription: &'a Subscription,
     pace: Pace,
@@ -88,7 +88,7 @@ struct Listener<'a, H> {
     unnoted: u64,
 }
 
-impl<H: Fn()> Listener<'_, H> {
+impl<H: Fn()> PushListener<'_, H> {
     /// A server that says so all the time does not fill the log.
     fn note_hint(&mut self) {
         if self.noted.is_some_and(|noted| noted.elapsed() < BETWEEN_NOTES) {

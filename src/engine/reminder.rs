@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ReminderStep {
     /// Nothing waits to be announced.
     Nothing,
     /// Look again after this.
@@ -48,16 +48,16 @@ impl Reminder {
     }
 
     /// What to do now; `idle` is for how long nobody has touched keyboard and pointer, where the system says so.
-    pub fn step(&self, now: Duration, idle: impl FnOnce() -> Option<Duration>) -> Step {
-        let Some(due) = self.due else { return Step::Nothing };
+    pub fn step(&self, now: Duration, idle: impl FnOnce() -> Option<Duration>) -> ReminderStep {
+        let Some(due) = self.due else { return ReminderStep::Nothing };
         let left = due.saturating_sub(now);
         if !left.is_zero() {
-            return Step::LookIn(left);
+            return ReminderStep::LookIn(left);
         }
         match idle() {
-            Some(idle) if idle < PAUSE => Step::LookIn((PAUSE - idle).max(Duration::from_secs(1))),
-            Some(idle) if idle >= AWAY => Step::LookIn(LOOK),
-            _ => Step::Announce,
+            Some(idle) if idle < PAUSE => ReminderStep::LookIn((PAUSE - idle).max(Duration::from_secs(1))),
+            Some(idle) if idle >= AWAY => ReminderStep::LookIn(LOOK),
+            _ => ReminderStep::Announce,
         }
     }
 }
@@ -77,13 +77,13 @@ mod tests {
     #[test]
     fn what_nobody_answered_comes_back_at_the_next_pause() {
         let mut reminder = Reminder::default();
-        assert_eq!(reminder.step(minutes(1), idle(30)), Step::Nothing);
+        assert_eq!(reminder.step(minutes(1), idle(30)), ReminderStep::Nothing);
         reminder.unanswered(minutes(1));
-        assert_eq!(reminder.step(minutes(2), idle(30)), Step::LookIn(minutes(4)), "not at once again");
-        assert_eq!(reminder.step(minutes(6), idle(5)), Step::LookIn(Duration::from_secs(15)), "somebody types");
-        assert_eq!(reminder.step(minutes(6), idle(3600)), Step::LookIn(LOOK), "nobody is there");
-        assert_eq!(reminder.step(minutes(6), idle(30)), Step::Announce);
-        assert_eq!(reminder.step(minutes(6), || None), Step::Announce, "where nobody knows, the clock decides");
+        assert_eq!(reminder.step(minutes(2), idle(30)), ReminderStep::LookIn(minutes(4)), "not at once again");
+        assert_eq!(reminder.step(minutes(6), idle(5)), ReminderStep::LookIn(Duration::from_secs(15)), "somebody types");
+        assert_eq!(reminder.step(minutes(6), idle(3600)), ReminderStep::LookIn(LOOK), "nobody is there");
+        assert_eq!(reminder.step(minutes(6), idle(30)), ReminderStep::Announce);
+        assert_eq!(reminder.step(minutes(6), || None), ReminderStep::Announce, "where nobody knows, the clock decides");
     }
 
     #[test]
@@ -91,11 +91,11 @@ mod tests {
         let mut reminder = Reminder::default();
         for wanted in [5, 30, 120, 240, 240] {
             reminder.unanswered(minutes(0));
-            assert_eq!(reminder.step(minutes(0), idle(30)), Step::LookIn(minutes(wanted)));
+            assert_eq!(reminder.step(minutes(0), idle(30)), ReminderStep::LookIn(minutes(wanted)));
         }
         reminder.settled();
-        assert_eq!(reminder.step(minutes(999), idle(30)), Step::Nothing);
+        assert_eq!(reminder.step(minutes(999), idle(30)), ReminderStep::Nothing);
         reminder.unanswered(minutes(0));
-        assert_eq!(reminder.step(minutes(0), idle(30)), Step::LookIn(minutes(5)));
+        assert_eq!(reminder.step(minutes(0), idle(30)), ReminderStep::LookIn(minutes(5)));
     }
 }

@@ -21,10 +21,10 @@ use std::thread::available_parallelism;
 use on_disk::{Needed, Staged, copy, make_plain, put, sort_out};
 use tokio::sync::watch;
 
-use super::applying::{Application, Failure, MOST_CORES};
+use super::applying::{Application, ApplyFailure, MOST_CORES};
 use super::context::Context;
 use super::download_sources::{DownloadSources, blocking, cancelled};
-use super::entries::{self, Arrived, ENTRY_TIMEOUT, Source};
+use super::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use super::mailbox::Emitter;
 use super::package_documents::{DocumentCache, Library};
 use super::protocol::{Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended};
@@ -48,7 +48,7 @@ use crate::trust::{Repository, Trust};
 const ROUNDS: usize = 3;
 
 /// What one repair works with.
-pub struct Job {
+pub struct RepairJob {
     /// The engine's surroundings.
     pub context: Arc<Context>,
     /// The HTTP client.
@@ -70,7 +70,7 @@ struct Proved {
     anew: bool,
 }
 
-impl Job {
+impl RepairJob {
     /// Mends what can be mended; `None` if somebody cancelled. What was mended by then stays mended.
     pub async fn run(self) -> Result<Option<Repaired>, Problem> {
         let (context, id) = (Arc::clone(&self.context), self.id.clone());
@@ -294,7 +294,7 @@ impl Job {
         }
         let firsts: Vec<RelativePath> = needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
         let (folder, partial) = (repair.fresh(), repair.fresh());
-        let source = Source { signed: &signed, manifest: &proved.manifest, index: &index, partial, tolerant: true };
+        let source = EntrySource { signed: &signed, manifest: &proved.manifest, index: &index, partial, tolerant: true };
         let total: u64 = plan::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
         let mut done = 0;
         let mut report = |arrived| match arrived {
@@ -332,7 +332,7 @@ impl Job {
         let Some(base) = contents.manifest(&pack.patch.base_manifest).cloned() else { return Ok(false) };
         let (file, folder) = (repair.fresh(), repair.fresh());
         let table = Arc::new(pack.piece_table());
-        let mut job = fetch::Job::new(pack.location(), pack.length, table, line.nodes.clone(), file.clone());
+        let mut job = fetch::DownloadJob::new(pack.location(), pack.length, table, line.nodes.clone(), file.clone());
         job.timeout = ENTRY_TIMEOUT;
         let mut take = |event| {
             self.tell(event);
@@ -363,8 +363,8 @@ impl Job {
         *contents = back;
         match outcome {
             Ok(()) => Ok(true),
-            Err(Failure::Local(problem)) => Err(problem),
-            Err(Failure::Pack(error)) => {
+            Err(ApplyFailure::Local(problem)) => Err(problem),
+            Err(ApplyFailure::Pack(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a patch pack is no good; going on without");
                 Ok(false)
             }

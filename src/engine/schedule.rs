@@ -1,6 +1,6 @@
 //! When a release is looked for beside the running app: a pure core without clock, network or thread.
 //!
-//! In: the time since the launcher's start, what happened ([`Input`]), how power and network are. Out: a [`Check`] to make now, and
+//! In: the time since the launcher's start, what happened ([`ScheduleInput`]), how power and network are. Out: a [`Check`] to make now, and
 //! when to look at the clock again ([`Schedule::next`]). Never: a burst. Whatever hints arrive and however often the computer wakes
 //! up, checks that nobody asked for are bounded, and spread so that thousands of launchers do not ask in the same second.
 
@@ -75,11 +75,11 @@ pub struct Permitted {
 
 /// What comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum ScheduleInput {
     /// The time that [`Schedule::next`] named has come; the conditions at this moment.
     Due(Conditions),
     /// A check has ended, whoever began it.
-    Ended(Outcome),
+    Ended(CheckEnd),
     /// Somebody without any authority says that there may be news.
     Hint,
     /// The computer slept, and `uncounted` of that is not in the time since the start.
@@ -93,7 +93,7 @@ pub enum Input {
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CheckEnd {
     /// The repository answered: there is a release, or there is none.
     Answered,
     /// It could not be asked, or not be believed.
@@ -131,13 +131,13 @@ pub enum Reason {
 pub struct Schedule {
     rules: Rules,
     random: fastrand::Rng,
-    state: State,
+    state: ScheduleState,
     failures: u32,
     last_hint: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum ScheduleState {
     Waiting { due: Duration, reason: Reason },
     Checking { since: Duration, hinted: bool },
 }
@@ -145,45 +145,47 @@ enum State {
 impl Schedule {
     /// At the launcher's start. Every launcher needs a `seed` of its own.
     pub fn new(rules: Rules, seed: u64) -> Self {
-        let state = State::Waiting { due: rules.delay, reason: Reason::Start };
+        let state = ScheduleState::Waiting { due: rules.delay, reason: Reason::Start };
         Self { rules, random: fastrand::Rng::with_seed(seed), state, failures: 0, last_hint: None }
     }
 
-    /// When [`Input::Due`] is wanted, as time since the start.
+    /// When [`ScheduleInput::Due`] is wanted, as time since the start.
     pub fn next(&self) -> Duration {
         match self.state {
-            State::Waiting { due, .. } => due,
-            State::Checking { since, .. } => since + LONGEST_CHECK,
+            ScheduleState::Waiting { due, .. } => due,
+            ScheduleState::Checking { since, .. } => since + LONGEST_CHECK,
         }
     }
 
     /// Takes in what happened at `now`, the time since the start.
-    pub fn step(&mut self, now: Duration, input: Input) -> Option<Check> {
+    pub fn step(&mut self, now: Duration, input: ScheduleInput) -> Option<Check> {
         match (input, self.state) {
-            (Input::Due(conditions), State::Waiting { due, reason }) if now >= due => self.due(now, reason, &conditions),
-            (Input::Due(_), State::Checking { since, .. }) if now >= since + LONGEST_CHECK => {
-                self.ended(now, Outcome::Failed);
+            (ScheduleInput::Due(conditions), ScheduleState::Waiting { due, reason }) if now >= due => {
+                self.due(now, reason, &conditions)
+            }
+            (ScheduleInput::Due(_), ScheduleState::Checking { since, .. }) if now >= since + LONGEST_CHECK => {
+                self.ended(now, CheckEnd::Failed);
                 None
             }
-            (Input::Ended(outcome), _) => {
+            (ScheduleInput::Ended(outcome), _) => {
                 self.ended(now, outcome);
                 None
             }
-            (Input::Hint, State::Waiting { reason, .. }) if reason != Reason::Hint => {
+            (ScheduleInput::Hint, ScheduleState::Waiting { reason, .. }) if reason != Reason::Hint => {
                 self.hint(now);
                 None
             }
             // The answer that is under way may be older than the hint.
-            (Input::Hint, State::Checking { since, .. }) => {
-                self.state = State::Checking { since, hinted: true };
+            (ScheduleInput::Hint, ScheduleState::Checking { since, .. }) => {
+                self.state = ScheduleState::Checking { since, hinted: true };
                 None
             }
-            (Input::Woken { uncounted }, State::Waiting { due, reason }) => {
+            (ScheduleInput::Woken { uncounted }, ScheduleState::Waiting { due, reason }) => {
                 self.woken(now, due.saturating_sub(uncounted), reason);
                 None
             }
-            (Input::Asked, State::Waiting { .. }) => {
-                self.state = State::Checking { since: now, hinted: false };
+            (ScheduleInput::Asked, ScheduleState::Waiting { .. }) => {
+                self.state = ScheduleState::Checking { since: now, hinted: false };
                 Some(Check { reason: Reason::Asked, prefetch: true })
             }
             _ => None,
@@ -194,30 +196,30 @@ impl Schedule {
         let permitted = self.rules.permitted(conditions);
         if !permitted.check {
             let due = now + self.jittered(POSTPONED.min(self.rules.interval), JITTER_OF_RETRIES);
-            self.state = State::Waiting { due, reason };
+            self.state = ScheduleState::Waiting { due, reason };
             return None;
         }
         if reason == Reason::Hint {
             self.last_hint = Some(now);
         }
-        self.state = State::Checking { since: now, hinted: false };
+        self.state = ScheduleState::Checking { since: now, hinted: false };
         Some(Check { reason, prefetch: permitted.prefetch })
     }
 
-    fn ended(&mut self, now: Duration, outcome: Outcome) {
-        let hinted = matches!(self.state, State::Checking { hinted: true, .. });
+    fn ended(&mut self, now: Duration, outcome: CheckEnd) {
+        let hinted = matches!(self.state, ScheduleState::Checking { hinted: true, .. });
         let (wait, reason) = match outcome {
-            Outcome::Answered => {
+            CheckEnd::Answered => {
                 self.failures = 0;
                 (self.jittered(self.rules.interval, JITTER), Reason::Interval)
             }
-            Outcome::Failed => {
+            CheckEnd::Failed => {
                 self.failures = self.failures.saturating_add(1);
                 let doubled = FIRST_RETRY.saturating_mul(1_u32.checked_shl(self.failures - 1).unwrap_or(u32::MAX));
                 (self.jittered(doubled.min(self.rules.interval), JITTER_OF_RETRIES), Reason::Retry)
             }
         };
-        self.state = State::Waiting { due: now + wait, reason };
+        self.state = ScheduleState::Waiting { due: now + wait, reason };
         if hinted {
             self.hint(now);
         }
@@ -228,15 +230,15 @@ impl Schedule {
         let earliest = self.last_hint.map_or(now, |last| now.max(last + BETWEEN_HINTS));
         let at = earliest + self.part_of(self.rules.hint_spread);
         if at < self.next() {
-            self.state = State::Waiting { due: at, reason: Reason::Hint };
+            self.state = ScheduleState::Waiting { due: at, reason: Reason::Hint };
         }
     }
 
     fn woken(&mut self, now: Duration, due: Duration, reason: Reason) {
         self.state = if due > now + AFTER_SLEEP {
-            State::Waiting { due, reason }
+            ScheduleState::Waiting { due, reason }
         } else {
-            State::Waiting { due: now + AFTER_SLEEP + self.part_of(SPREAD_AFTER_SLEEP), reason: Reason::Woken }
+            ScheduleState::Waiting { due: now + AFTER_SLEEP + self.part_of(SPREAD_AFTER_SLEEP), reason: Reason::Woken }
         };
     }
 

@@ -64,7 +64,7 @@ pub fn test_self(context: &Context) -> Result<Version, Problem> {
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SelfUpdateOutcome {
     /// The next start uses this version.
     Exchanged(Version),
     /// There is none that this launcher should be exchanged for.
@@ -84,8 +84,8 @@ pub fn perform(
     program: &Program,
     test: &[OsString],
     go_on: &dyn Fn() -> bool,
-) -> Result<Outcome, SelfUpdateError> {
-    let Some(signed) = wanted(context, program) else { return Ok(Outcome::Nothing) };
+) -> Result<SelfUpdateOutcome, SelfUpdateError> {
+    let Some(signed) = wanted(context, program) else { return Ok(SelfUpdateOutcome::Nothing) };
     let launcher = &signed.launcher;
     tracing::info!(version = %launcher.version, bytes = signed.length, "a newer launcher is published");
     let folder = context.home.own_update();
@@ -105,7 +105,7 @@ pub fn perform(
     let fetched = runtime.block_on(download(context, &signed, &partial, go_on));
     match fetched {
         Ok(()) => {}
-        Err(FetchError::Cancelled) => return Ok(Outcome::Stopped),
+        Err(FetchError::Cancelled) => return Ok(SelfUpdateOutcome::Stopped),
         Err(error) => return Err(error.into()),
     }
     let packed = File::open(&partial).map_err(disk(&partial))?;
@@ -117,7 +117,7 @@ pub fn perform(
     }
     staged?.replace_running(test, &own_version(), TEST_TIME)?;
     tracing::info!(version = %launcher.version, program = %program.path().display(), "the next start uses the new launcher");
-    Ok(Outcome::Exchanged(launcher.version.clone()))
+    Ok(SelfUpdateOutcome::Exchanged(launcher.version.clone()))
 }
 
 /// The newer launcher, if this one may be exchanged for it.
@@ -151,10 +151,10 @@ async fn download(
     let client = Client::new(&ClientOptions::default())?;
     let nodes = check::nodes(context, &client).await;
     let pieces = Arc::new(signed.launcher.pieces.clone());
-    let job = fetch::Job {
+    let job = fetch::DownloadJob {
         memory: Some(context.home.node_memory()),
         timeout: FETCH_TIMEOUT,
-        ..fetch::Job::new(signed.location(), signed.length, pieces, nodes, partial.to_owned())
+        ..fetch::DownloadJob::new(signed.location(), signed.length, pieces, nodes, partial.to_owned())
     };
     let control = watch::Sender::new(Control { state: RunState::Run, limit: context.settings.bandwidth_limit() });
     // Nobody looks at the events; the sender must not find a closed channel, nor a full one.

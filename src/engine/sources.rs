@@ -64,11 +64,11 @@ impl Known {
     }
 
     /// Takes in who was silent and who answered.
-    fn learn(&mut self, outcomes: &BTreeMap<String, Outcome>, now: Timestamp) {
+    fn learn(&mut self, outcomes: &BTreeMap<String, SourceOutcome>, now: Timestamp) {
         for (address, outcome) in outcomes {
             match outcome {
-                Outcome::Answered => drop(self.silent.remove(address)),
-                Outcome::Silent => drop(self.silent.insert(address.clone(), now)),
+                SourceOutcome::Answered => drop(self.silent.remove(address)),
+                SourceOutcome::Silent => drop(self.silent.insert(address.clone(), now)),
             }
         }
         let old = Timestamp::from_second(now.as_second().saturating_sub(SHUNNED.as_secs().cast_signed())).unwrap_or(now);
@@ -119,12 +119,12 @@ pub(super) fn own_nodes(context: &Context) -> Vec<Node> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum SourceOutcome {
     Answered,
     Silent,
 }
 
-type Outcomes = Arc<Mutex<BTreeMap<String, Outcome>>>;
+type Outcomes = Arc<Mutex<BTreeMap<String, SourceOutcome>>>;
 
 /// Sources of small documents, and what is learned of them while they are asked.
 pub(super) struct Sources {
@@ -153,7 +153,7 @@ impl Sources {
     pub(super) fn remember(&self, context: &Context) {
         let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Where nobody answers, the network is to blame.
-        if !outcomes.values().any(|outcome| *outcome == Outcome::Answered) {
+        if !outcomes.values().any(|outcome| *outcome == SourceOutcome::Answered) {
             return;
         }
         let before = Known::load(context);
@@ -211,14 +211,14 @@ struct NodeSource {
 struct Noted<'a> {
     source: &'a NodeSource,
     since: Instant,
-    outcome: Option<Outcome>,
+    outcome: Option<SourceOutcome>,
 }
 
 impl Drop for Noted<'_> {
     fn drop(&mut self) {
         // One that is given up early was only not the first.
         let late = self.since.elapsed() >= hedge::SILENCE;
-        if let Some(outcome) = self.outcome.or(late.then_some(Outcome::Silent)) {
+        if let Some(outcome) = self.outcome.or(late.then_some(SourceOutcome::Silent)) {
             let address = redacted(&self.source.node.url).to_string();
             self.source.outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(address, outcome);
         }
@@ -241,7 +241,7 @@ impl MetadataSource for NodeSource {
         let mut noted = Noted { source: self, since: Instant::now(), outcome: None };
         let answer = self.client.get_counting(&url, limit, &|bytes| received.add(bytes)).await;
         let reached = answer.is_ok() || answer.as_ref().is_err_and(FetchError::is_not_found);
-        noted.outcome = Some(if reached { Outcome::Answered } else { Outcome::Silent });
+        noted.outcome = Some(if reached { SourceOutcome::Answered } else { SourceOutcome::Silent });
         match answer {
             Ok(body) => Ok(body.to_vec()),
             Err(error) if error.is_not_found() => Err(SourceError::NotFound),
@@ -292,11 +292,11 @@ mod tests {
         let one = node("one", "https://user:secret@a.example.com/");
         let outcome = |outcome| BTreeMap::from([(redacted(&one.url).to_string(), outcome)]);
         let mut known = Known::default();
-        known.learn(&outcome(Outcome::Silent), now);
+        known.learn(&outcome(SourceOutcome::Silent), now);
         assert!(known.was_silent(&one, now) && known.was_silent(&one, later(23)));
         assert!(!known.was_silent(&one, later(25)) && !known.was_silent(&one, later(-1)));
         let mut answered = known.clone();
-        answered.learn(&outcome(Outcome::Answered), later(1));
+        answered.learn(&outcome(SourceOutcome::Answered), later(1));
         assert!(!answered.was_silent(&one, later(1)));
         known.learn(&BTreeMap::new(), later(48));
         assert_eq!(known, Known::default());

@@ -13,7 +13,7 @@ use super::app::AppSlot;
 use super::closing::{self, CloseControl, Closed};
 use super::context::Context;
 use super::driver::{choose, start};
-use super::machine::{Back, Input, RolledBackTo};
+use super::machine::{Back, MachineInput, RolledBackTo};
 use super::mailbox::Emitter;
 use super::problem;
 use super::protocol::{Event, FilesHeld, Problem, ProblemKind};
@@ -31,7 +31,7 @@ pub struct Starter {
     /// For what goes wrong on the way.
     pub emitter: Emitter,
     /// For the end of the app.
-    pub inputs: mpsc::UnboundedSender<Input>,
+    pub inputs: mpsc::UnboundedSender<MachineInput>,
     /// Who waits for it.
     pub watcher: Watcher,
 }
@@ -50,7 +50,7 @@ impl Starter {
         let Some(app) = context.app.running() else { return Ok(true) };
         let on_wait = |wait| {
             // Nobody is left to hear it once the engine has ended.
-            let _ = self.inputs.send(Input::Closing(wait));
+            let _ = self.inputs.send(MachineInput::Closing(wait));
         };
         Ok(closing::close(&app, &context.channel, control, &on_wait) == Closed::Ended)
     }
@@ -123,7 +123,7 @@ fn refuse_beside_an_app(context: &Context) -> Result<(), Problem> {
 
 impl Watcher {
     /// Tells the engine when `app` ends, or the one that took its place by then, unless another one is started in its place.
-    pub fn watch(&self, app: Arc<RunningApp>, slot: &AppSlot, inputs: &mpsc::UnboundedSender<Input>) {
+    pub fn watch(&self, app: Arc<RunningApp>, slot: &AppSlot, inputs: &mpsc::UnboundedSender<MachineInput>) {
         if self.0.swap(true, Ordering::AcqRel) {
             // The one that waits goes on with whatever was started.
             return;
@@ -138,7 +138,7 @@ impl Watcher {
                 }
                 watching.store(false, Ordering::Release);
                 if slot.holds(&app) {
-                    let _ = inputs.send(Input::AppEnded);
+                    let _ = inputs.send(MachineInput::AppEnded);
                     return;
                 }
                 // Started since: whoever did so may have relied on this thread.

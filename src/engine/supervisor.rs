@@ -19,7 +19,7 @@ use super::health::{self, Ended, Observation, Others, Rules, Verdict};
 use super::protocol::{Event, Phase, Progress};
 use crate::error_chain;
 use crate::model::Version;
-use crate::model::incident::{Failure, Incident};
+use crate::model::incident::{Incident, LaunchFailure};
 use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, HealthReport};
@@ -97,7 +97,7 @@ fn start_once(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>
         // A scanner may still hold what was just written.
         std::thread::sleep(LOOK);
         if fail(context, &mut trial, &rules, true) {
-            let next = go_back(context, &trial.record, Failure::NotStarted).unwrap_or_else(|_| trial.record.clone());
+            let next = go_back(context, &trial.record, LaunchFailure::NotStarted).unwrap_or_else(|_| trial.record.clone());
             let started = launch_or_other(context, &next, Which::Any).inspect_err(|_| acquit(context));
             return Ok(context.app.set(started?));
         }
@@ -234,7 +234,7 @@ fn count(context: &Context, record: InstalledRecord) -> Trial {
         return trial(Some(probation));
     }
     if probation.starts >= health::MOST_UNKNOWN_STARTS
-        && let Ok(back) = go_back(context, &record, Failure::NeverUp)
+        && let Ok(back) = go_back(context, &record, LaunchFailure::NeverUp)
     {
         let probation = home.active().ok().and_then(|(active, _)| active.probation);
         return Trial::new(context, back, probation);
@@ -395,7 +395,7 @@ pub struct FailedStart {
     /// Of which version.
     pub version: Version,
     /// In what way.
-    pub failure: Failure,
+    pub failure: LaunchFailure,
     /// What it wrote last to standard error, as far as that was kept.
     pub lines: Vec<String>,
 }
@@ -443,7 +443,7 @@ fn watch(context: &Context, rules: &Rules, (app, attending): (&RunningApp, &Atte
 
 /// Rolls back, remembers, and leaves a notice; gives the version to start. Where it cannot be written down that version is started all the
 /// same, with its own files.
-fn go_back(context: &Context, record: &InstalledRecord, failure: Failure) -> Result<InstalledRecord, StoreError> {
+fn go_back(context: &Context, record: &InstalledRecord, failure: LaunchFailure) -> Result<InstalledRecord, StoreError> {
     let home = &context.home;
     let refused = || StoreError::NoRollbackPoint { id: record.container.to_string() };
     if !context.settings.health.automatic_rollback {

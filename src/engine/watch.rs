@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::problem;
 use super::protocol::Problem;
 use super::push::{self, Pace, Subscription};
-use super::schedule::{Check, Input, Rules, Schedule};
+use super::schedule::{Check, Rules, Schedule, ScheduleInput};
 use crate::fetch::{Client, ClientOptions};
 use crate::host::{self, Conditions};
 use crate::settings::Settings;
@@ -24,7 +24,7 @@ const SLEPT: Duration = Duration::from_secs(60);
 
 /// What is watched and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct WatchOptions {
     /// When to check.
     pub rules: Rules,
     /// Who may say that it is worth checking.
@@ -35,7 +35,7 @@ pub struct Options {
     pub conditions: fn() -> Conditions,
 }
 
-impl Options {
+impl WatchOptions {
     /// What the settings say.
     pub fn of(settings: &Settings) -> Self {
         Self {
@@ -50,13 +50,13 @@ impl Options {
 /// A watch that goes on until this is dropped.
 #[derive(Debug)]
 pub struct Watch {
-    inputs: mpsc::UnboundedSender<Input>,
+    inputs: mpsc::UnboundedSender<ScheduleInput>,
 }
 
 impl Watch {
     /// Starts watching on a thread of its own, with a runtime of its own. `due` is called there and should be quick: it sends a
     /// command. The first check is due when the settings say, counted from now.
-    pub fn start(options: Options, due: impl FnMut(Check) + Send + 'static) -> Result<Self, Problem> {
+    pub fn start(options: WatchOptions, due: impl FnMut(Check) + Send + 'static) -> Result<Self, Problem> {
         let client = options.subscription.is_some().then(|| Client::new(&ClientOptions::default())).transpose();
         let client = client.map_err(|error| problem::of_fetch(&error))?;
         let internal = |error: std::io::Error| problem::of_system(&error);
@@ -73,7 +73,7 @@ impl Watch {
     }
 
     /// Tells what happened: that a check ended, that a person asked.
-    pub fn tell(&self, input: Input) {
+    pub fn tell(&self, input: ScheduleInput) {
         // It listens until this value is dropped.
         let _ = self.inputs.send(input);
     }
@@ -81,10 +81,10 @@ impl Watch {
 
 /// Until all senders of `inputs` but the weak one are gone.
 async fn run(
-    options: Options,
+    options: WatchOptions,
     client: Option<Client>,
-    hints: mpsc::WeakUnboundedSender<Input>,
-    inputs: mpsc::UnboundedReceiver<Input>,
+    hints: mpsc::WeakUnboundedSender<ScheduleInput>,
+    inputs: mpsc::UnboundedReceiver<ScheduleInput>,
     due: impl FnMut(Check),
 ) {
     let schedule = Schedule::new(options.rules, fastrand::u64(..));
@@ -92,7 +92,7 @@ async fn run(
     let (Some(client), Some(subscription)) = (client, options.subscription) else { return ticking.await };
     let hint = || {
         if let Some(inputs) = hints.upgrade() {
-            let _ = inputs.send(Input::Hint);
+            let _ = inputs.send(ScheduleInput::Hint);
         }
     };
     tokio::select! {
@@ -103,7 +103,7 @@ async fn run(
 
 async fn keep_time(
     mut schedule: Schedule,
-    mut inputs: mpsc::UnboundedReceiver<Input>,
+    mut inputs: mpsc::UnboundedReceiver<ScheduleInput>,
     conditions: fn() -> Conditions,
     mut due: impl FnMut(Check),
 ) {
@@ -122,7 +122,7 @@ async fn keep_time(
         let on_the_clock = Duration::try_from(host::now().duration_since(clock_before)).unwrap_or_default();
         if let Some(uncounted) = slept(nap, before.elapsed(), on_the_clock) {
             tracing::info!(?on_the_clock, "the computer slept");
-            schedule.step(began.elapsed(), Input::Woken { uncounted });
+            schedule.step(began.elapsed(), ScheduleInput::Woken { uncounted });
         }
         if let Some(input) = input {
             schedule.step(began.elapsed(), input).into_iter().for_each(&mut due);
@@ -130,7 +130,7 @@ async fn keep_time(
         if schedule.next() <= began.elapsed() {
             // A panic there was told by the panic hook.
             let conditions = tokio::task::spawn_blocking(conditions).await.unwrap_or_default();
-            let check = schedule.step(began.elapsed(), Input::Due(conditions));
+            let check = schedule.step(began.elapsed(), ScheduleInput::Due(conditions));
             tracing::info!(?conditions, ?check, "a check is due");
             check.into_iter().for_each(&mut due);
         }

@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use url::{Host, Url};
 
-use super::job::{Control, FetchEvent, Job, Progress, RunState, Summary};
+use super::job::{Control, DownloadJob, FetchEvent, Progress, RunState, Summary};
 use super::memory::{Measured, NodeMemory};
 use super::partial::{Journal, Partial};
 use super::peer_source::{Availability, PeerEvent, PeerSource};
-use super::range_request::{Begun, Handle, RangeRequest, Report, Shared};
-use super::scheduler::{Effect, Input, Limits, Prior, Request, RequestId, Scheduler};
+use super::range_request::{Begun, Handle, RangeRequest, Report, TransferState};
+use super::scheduler::{Effect, Prior, Request, RequestId, Scheduler, SchedulerInput, SchedulerLimits};
 use super::throttle::Throttle;
 use super::{Client, FetchError};
 use crate::model::transfer::{NodeFault, NodeProgress, NodeState, PEER_ID_PREFIX, PEER_REGION};
@@ -42,7 +42,7 @@ const MOST_BEGUN: usize = 16;
 /// or when cancelled. Dropping the future stops everything; what was verified stays for the next time.
 pub async fn download(
     client: &Client,
-    job: Job,
+    job: DownloadJob,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
 ) -> Result<Summary, FetchError> {
@@ -52,7 +52,7 @@ pub async fn download(
 /// The same with neighbours, which come and go, beside the job's nodes.
 pub async fn download_among(
     client: &Client,
-    job: Job,
+    job: DownloadJob,
     control: watch::Receiver<Control>,
     events: mpsc::UnboundedSender<FetchEvent>,
     peer_source: Option<PeerSource>,
@@ -90,7 +90,7 @@ pub async fn download_among(
 }
 
 // Measurements are a convenience: a folder that cannot be written must not fail a download.
-fn remember(job: &Job, scheduler: &Scheduler, mut memory: NodeMemory) {
+fn remember(job: &DownloadJob, scheduler: &Scheduler, mut memory: NodeMemory) {
     let Some(path) = &job.memory else { return };
     let measured = job.nodes.iter().enumerate().filter_map(|(index, node)| {
         let Prior { bytes_per_second, latency_seconds, connections } = scheduler.measured(index)?;
@@ -104,10 +104,10 @@ fn remember(job: &Job, scheduler: &Scheduler, mut memory: NodeMemory) {
 }
 
 struct Driver {
-    job: Job,
+    job: DownloadJob,
     addresses: Vec<Url>,
     scheduler: Scheduler,
-    shared: Arc<Shared>,
+    shared: Arc<TransferState>,
     journal: Journal,
     range_requests: JoinSet<()>,
     /// With the bytes that were counted, received and passed over.
@@ -146,7 +146,7 @@ impl Driver {
     #[expect(clippy::too_many_arguments, reason = "the parts of a download, put together in one place")]
     fn new(
         client: Client,
-        job: Job,
+        job: DownloadJob,
         addresses: Vec<Url>,
         partial: Partial,
         memory: &NodeMemory,
@@ -162,7 +162,7 @@ impl Driver {
         let priors: Vec<Option<Prior>> = job.nodes.iter().map(prior).collect();
         let room = BUFFERS / u64::from(job.pieces.piece_size).max(1) / job.nodes.len() as u64;
         let max_requests = job.connections.1.min(usize::try_from(room).unwrap_or(usize::MAX)).max(2);
-        let limits = Limits {
+        let limits = SchedulerLimits {
             first_requests: job.connections.0.clamp(1, max_requests),
             max_requests,
             timeout: job.timeout,
@@ -185,7 +185,7 @@ impl Driver {
         let failed = sender.clone();
         let (file, journal) = partial.start(move |error| drop(failed.send(Report::Broken(error))))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(TransferState {
             client,
             table: Arc::clone(&job.pieces),
             object_length: job.object_length,
@@ -236,8 +236,8 @@ impl Driver {
             if wanted != obeyed {
                 match wanted {
                     RunState::Cancel => return Err(FetchError::Cancelled),
-                    RunState::Pause => self.step(Input::Pause),
-                    RunState::Run => self.step(Input::Resume),
+                    RunState::Pause => self.step(SchedulerInput::Pause),
+                    RunState::Run => self.step(SchedulerInput::Resume),
                 }
                 obeyed = wanted;
             }
@@ -278,9 +278,9 @@ impl Driver {
             }
         }
         // All of it counts before the first request is made.
-        self.step(Input::Pause);
+        self.step(SchedulerInput::Pause);
         self.take_in(heard);
-        self.step(Input::Resume);
+        self.step(SchedulerInput::Resume);
     }
 
     /// Takes in what is heard of neighbours.
@@ -310,12 +310,12 @@ impl Driver {
                     };
                     self.peers.push(PeerConnection { instance, node });
                     self.addresses.push(url);
-                    self.step(Input::Joined { instance });
+                    self.step(SchedulerInput::Joined { instance });
                 }
                 (PeerEvent::Updated { availability: Availability { held, in_flight, takes_part, received }, .. }, Some(node)) => {
-                    self.step(Input::Updated { node, held, in_flight, takes_part, received });
+                    self.step(SchedulerInput::Updated { node, held, in_flight, takes_part, received });
                 }
-                (PeerEvent::Left { .. }, Some(node)) => self.step(Input::Left { node }),
+                (PeerEvent::Left { .. }, Some(node)) => self.step(SchedulerInput::Left { node }),
                 _ => {}
             }
         }
@@ -343,9 +343,9 @@ impl Driver {
 
     fn report(&mut self, report: Report) {
         match report {
-            Report::Answered { range_request, seconds } => self.step(Input::Answered { range_request, seconds }),
-            Report::Verified { piece, node } => self.step(Input::Verified { piece, node }),
-            Report::Wrong { piece, nodes } => self.step(Input::Wrong { piece, nodes }),
+            Report::Answered { range_request, seconds } => self.step(SchedulerInput::Answered { range_request, seconds }),
+            Report::Verified { piece, node } => self.step(SchedulerInput::Verified { piece, node }),
+            Report::Wrong { piece, nodes } => self.step(SchedulerInput::Wrong { piece, nodes }),
             Report::Ended { range_request, mut position, fault, begun } => {
                 // Whoever takes over a run should know how far it is by now.
                 self.count();
@@ -357,7 +357,7 @@ impl Driver {
                         position = self.job.pieces.span(begun.piece).start;
                     }
                 }
-                self.step(Input::Ended { range_request, position, fault });
+                self.step(SchedulerInput::Ended { range_request, position, fault });
             }
             Report::Broken(error) => self.outcome = Some(Err(error)),
         }
@@ -376,10 +376,10 @@ impl Driver {
         for (range_request, received, passed_over) in arrived {
             self.received += received;
             if passed_over > 0 {
-                self.step(Input::PassedOver { range_request, bytes: passed_over });
+                self.step(SchedulerInput::PassedOver { range_request, bytes: passed_over });
             }
             if received > 0 {
-                self.step(Input::Received { range_request, bytes: received });
+                self.step(SchedulerInput::Received { range_request, bytes: received });
             }
         }
     }
@@ -399,10 +399,10 @@ impl Driver {
         } else if self.last_bytes.elapsed().as_secs_f64() > SMOOTHING {
             self.speed = 0.0;
         }
-        self.step(Input::Tick { capped: self.shared.throttle.capped() });
+        self.step(SchedulerInput::Tick { capped: self.shared.throttle.capped() });
     }
 
-    fn step(&mut self, input: Input) {
+    fn step(&mut self, input: SchedulerInput) {
         for effect in self.scheduler.step(self.started.elapsed(), input) {
             match effect {
                 Effect::Request(request) => self.request(request),

@@ -9,7 +9,7 @@ use crate::model::{Digest, Node, PieceTable};
 
 /// What to download, from where, to where.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct DownloadJob {
     /// Relative to each node's address, for example `targets/HASH.name.kuzflow`.
     pub location: String,
     /// Digest of the whole object, by which neighbours know it; they are not asked for an object without.
@@ -32,7 +32,7 @@ pub struct Job {
     pub connections: (usize, usize),
 }
 
-impl Job {
+impl DownloadJob {
     /// A job with the usual limits: two minutes of patience, 2 to 16 connections a node, nothing remembered.
     pub fn new(
         location: impl Into<String>,
@@ -100,7 +100,7 @@ pub struct Progress {
     pub speed: f64,
     /// Seconds left at this speed; `None` while nothing comes.
     pub seconds_left: Option<u64>,
-    /// One a node, in the order of [`Job::nodes`], and one for each neighbour that has given something.
+    /// One a node, in the order of [`DownloadJob::nodes`], and one for each neighbour that has given something.
     pub nodes: Vec<NodeProgress>,
 }
 
@@ -111,6 +111,6 @@ pub struct Summary {
     pub resumed: u64,
     /// Bytes that came over the network, including those fetched twice.
     pub received: u64,
-    /// One a node, in the order of [`Job::nodes`], and one for each neighbour that has given something.
+    /// One a node, in the order of [`DownloadJob::nodes`], and one for each neighbour that has given something.
     pub nodes: Vec<NodeProgress>,
 }

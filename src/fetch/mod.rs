@@ -38,7 +38,7 @@ use crate::model::transfer::NodeFault;
 
 pub use client::{Client, ClientOptions, Stream};
 pub use download::{download, download_among};
-pub use job::{Control, FetchEvent, Job, Progress, RunState, Summary};
+pub use job::{Control, DownloadJob, FetchEvent, Progress, RunState, Summary};
 pub use memory::{Measured, NodeMemory};
 pub(crate) use partial::read_at;
 pub use partial::{Partial, discard};

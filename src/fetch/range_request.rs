@@ -47,7 +47,7 @@ pub(super) struct Handle {
 }
 
 /// What all lanes of a download share.
-pub(super) struct Shared {
+pub(super) struct TransferState {
     pub client: Client,
     pub table: Arc<PieceTable>,
     pub object_length: u64,
@@ -73,7 +73,7 @@ pub(super) struct RangeRequest {
     pub silence: Duration,
     pub begun: Option<Begun>,
     pub handle: Arc<Handle>,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<TransferState>,
 }
 
 /// How long a connection takes to be found in the pool again, amply.
@@ -204,7 +204,7 @@ impl RangeRequest {
     }
 }
 
-impl Shared {
+impl TransferState {
     fn buffer(&self) -> Vec<u8> {
         let used = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         used.unwrap_or_else(|| Vec::with_capacity(self.table.piece_size as usize))
@@ -237,7 +237,7 @@ impl Gather {
 
     /// What is left of a piece that is not whole: kept if it is worth it. A whole one is here only if the lane was cancelled
     /// between its last byte and its hash; it is let go.
-    fn end(self, shared: &Shared) -> (u64, Option<Begun>) {
+    fn end(self, shared: &TransferState) -> (u64, Option<Begun>) {
         if self.bytes.len() < WORTH_KEEPING || self.position == shared.table.span(self.piece).end {
             let position = self.position - self.bytes.len() as u64;
             shared.give_back(self.bytes);

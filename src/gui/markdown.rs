@@ -35,9 +35,9 @@ enum Block {
 
 /// Notes that have been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Document(Vec<Block>);
+pub struct Markdown(Vec<Block>);
 
-impl Document {
+impl Markdown {
     /// Reads Markdown. Every text is Markdown, so this cannot fail.
     pub fn parse(text: &str) -> Self {
         let text = &text[..text.floor_char_boundary(LONGEST)];
@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Vec<String> {
-        Document::parse(text).0.iter().map(plain).collect()
+        Markdown::parse(text).0.iter().map(plain).collect()
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
             read(text),
             ["1# 1.8.6", "Some text over two lines.", "0 • one", "0 • two", "1 1. inner", "1 2. second", "---", "`code\n`"]
         );
-        let Document(blocks) = Document::parse("a **b** `c` ~~d~~ *e*");
+        let Markdown(blocks) = Markdown::parse("a **b** `c` ~~d~~ *e*");
         let Block::Paragraph(spans) = &blocks[0] else { panic!("{blocks:?}") };
         assert!(spans.iter().any(|s| s.bold && s.text == "b") && spans.iter().any(|s| s.code && s.text == "c"));
         assert!(spans.iter().any(|s| s.struck && s.text == "d") && spans.iter().any(|s| s.italic && s.text == "e"));
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn only_web_pages_are_links() {
         let link = |text: &str| {
-            let Document(blocks) = Document::parse(text);
+            let Markdown(blocks) = Markdown::parse(text);
             let Block::Paragraph(spans) = &blocks[0] else { panic!("{blocks:?}") };
             spans[0].link.clone()
         };
@@ -298,7 +298,7 @@ mod tests {
     fn hostile_notes_are_only_text() {
         assert_eq!(read("<script>x</script>\n\n![alt](http://tracker.example/p.png)"), ["alt"]);
         assert!(read(&"- ".repeat(50_000)).len() <= LONGEST);
-        assert!(Document::parse("").is_empty());
+        assert!(Markdown::parse("").is_empty());
         let long = "中".repeat(LONGEST);
         assert!(read(&long)[0].len() <= LONGEST);
     }

@@ -3,7 +3,7 @@
 //! In: what happened, from the engine. Out: text in the catalogue's language. Never: a guess about what is not known.
 
 use super::texts::Texts;
-use crate::model::incident::{Failure, Incident};
+use crate::model::incident::{Incident, LaunchFailure};
 
 /// From here on a status is a signal's number, as a shell tells it.
 const SIGNALS: u8 = 128;
@@ -31,18 +31,18 @@ impl Texts {
     }
 
     /// In what way a version failed to come up.
-    pub fn failure(&self, failure: &Failure) -> String {
+    pub fn failure(&self, failure: &LaunchFailure) -> String {
         match failure {
-            Failure::Crashed { status } if *status > SIGNALS => {
+            LaunchFailure::Crashed { status } if *status > SIGNALS => {
                 self.with("failure-signal", &[("signal", &(status - SIGNALS).to_string())])
             }
-            Failure::Crashed { status } => self.with("failure-crashed", &[("status", &status.to_string())]),
-            Failure::EndedAtOnce => self.get("failure-ended-at-once"),
-            Failure::Hung => self.get("failure-hung"),
-            Failure::Reported { reason } if reason.is_empty() => self.get("failure-said-nothing"),
-            Failure::Reported { reason } => self.with("failure-said", &[("reason", reason)]),
-            Failure::NotStarted => self.get("failure-not-started"),
-            Failure::NeverUp => self.get("failure-never-up"),
+            LaunchFailure::Crashed { status } => self.with("failure-crashed", &[("status", &status.to_string())]),
+            LaunchFailure::EndedAtOnce => self.get("failure-ended-at-once"),
+            LaunchFailure::Hung => self.get("failure-hung"),
+            LaunchFailure::Reported { reason } if reason.is_empty() => self.get("failure-said-nothing"),
+            LaunchFailure::Reported { reason } => self.with("failure-said", &[("reason", reason)]),
+            LaunchFailure::NotStarted => self.get("failure-not-started"),
+            LaunchFailure::NeverUp => self.get("failure-never-up"),
         }
     }
 
@@ -68,14 +68,14 @@ mod tests {
     #[test]
     fn every_way_to_fail_has_its_own_words_in_each_language() {
         let failures = [
-            Failure::Crashed { status: 1 },
-            Failure::Crashed { status: 139 },
-            Failure::EndedAtOnce,
-            Failure::Hung,
-            Failure::Reported { reason: "no display".to_owned() },
-            Failure::Reported { reason: String::new() },
-            Failure::NotStarted,
-            Failure::NeverUp,
+            LaunchFailure::Crashed { status: 1 },
+            LaunchFailure::Crashed { status: 139 },
+            LaunchFailure::EndedAtOnce,
+            LaunchFailure::Hung,
+            LaunchFailure::Reported { reason: "no display".to_owned() },
+            LaunchFailure::Reported { reason: String::new() },
+            LaunchFailure::NotStarted,
+            LaunchFailure::NeverUp,
         ];
         for texts in Language::ALL.map(Texts::new) {
             let notice_text: std::collections::BTreeSet<_> = failures.iter().map(|failure| texts.failure(failure)).collect();
@@ -91,8 +91,13 @@ mod tests {
     fn what_occurred_is_one_sentence_about_the_person() {
         let texts = Texts::new(Language::English);
         let (from, to) = (Version::new(2, 0, 0), Version::new(1, 9, 0));
-        let back =
-            Incident::RolledBack { from: from.clone(), to, failure: Failure::Hung, retained: "/k".into(), holds_files: true };
+        let back = Incident::RolledBack {
+            from: from.clone(),
+            to,
+            failure: LaunchFailure::Hung,
+            retained: "/k".into(),
+            holds_files: true,
+        };
         let expected = ["Version 2.0.0 did not start properly", "You are back on 1.9.0, and your files are as they were."];
         assert_eq!(texts.notice_text(&back), expected);
         let Incident::RolledBack { from, to, failure, retained, .. } = back.clone() else { unreachable!() };

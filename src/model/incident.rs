@@ -27,7 +27,7 @@ pub enum Incident {
         /// The version that is active again.
         to: Version,
         /// In what way it failed.
-        failure: Failure,
+        failure: LaunchFailure,
         /// Where the user's files of the failed version are kept.
         #[serde(serialize_with = "crate::model::readable::path")]
         #[serde(rename = "kept")]
@@ -83,7 +83,7 @@ pub struct Conflict {
 /// How a version failed to come up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "failure", rename_all = "snake_case")]
-pub enum Failure {
+pub enum LaunchFailure {
     /// It ended by itself with this status or signal, as a shell would tell it.
     Crashed {
         /// 128 and more: a signal.

@@ -56,7 +56,7 @@ pub enum Compression {
 
 /// The document: columns over the manifest's files with bytes in the order of their paths, which need not be named again.
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct IndexDocument {
     format: u32,
     offsets: Vec<u64>,
     sizes: Vec<u64>,
@@ -101,7 +101,7 @@ pub enum InvalidIndex {
 impl PackageIndex {
     /// Reads and checks the index of the package that `manifest` describes. Every index, also a signed one, comes in this way.
     pub fn from_json(json: &[u8], manifest: &Manifest) -> Result<Self, InvalidIndex> {
-        let document: Document = serde_json::from_slice(json)?;
+        let document: IndexDocument = serde_json::from_slice(json)?;
         if document.format != INDEX_FORMAT {
             return Err(InvalidIndex::Format { found: document.format });
         }
@@ -129,7 +129,7 @@ impl PackageIndex {
     /// The document's bytes: compact JSON with a line feed at the end.
     pub fn to_json(&self) -> Result<Vec<u8>, InvalidIndex> {
         let stored = |(number, packed): (u64, &Packed)| (packed.compression == Compression::Stored).then_some(number);
-        let document = Document {
+        let document = IndexDocument {
             format: INDEX_FORMAT,
             offsets: self.places.values().map(|packed| packed.offset).collect(),
             sizes: self.places.values().map(|packed| packed.size).collect(),

@@ -69,7 +69,7 @@ const ENDING: Duration = Duration::from_millis(300);
 
 /// What an office is told.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct PeerOptions {
     /// The app's name: other apps' installations are strangers.
     pub app: String,
     /// The port to listen at if it is free; 0 for any.
@@ -82,7 +82,7 @@ pub struct Options {
     pub upload_bytes_per_second: u64,
     /// Connections of neighbours at most, and of one address.
     pub connections: usize,
-    /// See [`Options::connections`].
+    /// See [`PeerOptions::connections`].
     pub connections_per_address: usize,
     /// Where objects are kept for neighbours that come later.
     pub cache: PathBuf,
@@ -128,7 +128,7 @@ pub enum PeersError {
 
 /// What all parts share.
 struct Inner {
-    options: Options,
+    options: PeerOptions,
     instance: u64,
     client: Client,
     roster: Mutex<Roster>,
@@ -200,7 +200,7 @@ pub struct PeerNetwork {
 impl PeerNetwork {
     /// Opens the socket and starts to announce, listen and serve, on a thread of its own. Where multicast is not to be had the known
     /// neighbours remain.
-    pub fn start(options: Options, library: Library, allowed: Allowed) -> Result<Self, PeersError> {
+    pub fn start(options: PeerOptions, library: Library, allowed: Allowed) -> Result<Self, PeersError> {
         let instance = fastrand::u64(1..);
         let port = options.port;
         let listen = |source| PeersError::Listen { port, source };

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use super::Inner;
 use super::address::may_ask;
 use super::request::{Asked, judge};
-use super::share_index::{Portion, Source};
+use super::share_index::{Portion, SharedSource};
 use crate::error_chain;
 use crate::fetch::read_at;
 
@@ -53,7 +53,7 @@ pub(super) async fn serve(inner: Arc<Inner>, listener: TcpListener) {
     }
 }
 
-async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: Place) {
+async fn connection(inner: Arc<Inner>, stream: TcpStream, _place: PeerPlace) {
     let Ok(here) = stream.local_addr() else { return };
     // A matter of speed only.
     let _ = stream.set_nodelay(true);
@@ -174,7 +174,7 @@ impl Body for Sent {
 }
 
 /// The bytes of `span`, read as they are sent, at the rate that is allowed.
-fn stream(inner: Arc<Inner>, source: Source, span: Range<u64>) -> Sent {
+fn stream(inner: Arc<Inner>, source: SharedSource, span: Range<u64>) -> Sent {
     let (sender, chunks) = mpsc::channel(1);
     let left = span.end - span.start;
     tokio::spawn(async move {
@@ -187,11 +187,11 @@ fn stream(inner: Arc<Inner>, source: Source, span: Range<u64>) -> Sent {
             let read = tokio::task::spawn_blocking(move || {
                 let count = usize::try_from(count).unwrap_or(0);
                 match &*reading {
-                    Source::File(file) => {
+                    SharedSource::File(file) => {
                         let mut bytes = vec![0; count];
                         read_at(file, &mut bytes, at).map(|()| Bytes::from(bytes))
                     }
-                    Source::Memory(document) => {
+                    SharedSource::Memory(document) => {
                         let start = usize::try_from(at).unwrap_or(usize::MAX).min(document.len());
                         Ok(document.slice(start..(start + count).min(document.len())))
                     }
@@ -216,7 +216,7 @@ struct Places {
 }
 
 /// One of them; free again when dropped.
-struct Place {
+struct PeerPlace {
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,
 }
@@ -226,18 +226,18 @@ impl Places {
         Self { taken: Arc::default(), most, most_per_address }
     }
 
-    fn take(&self, address: IpAddr) -> Option<Place> {
+    fn take(&self, address: IpAddr) -> Option<PeerPlace> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_this = taken.get(&address).copied().unwrap_or(0);
         if of_this >= self.most_per_address || taken.values().sum::<usize>() >= self.most {
             return None;
         }
         taken.insert(address, of_this + 1);
-        Some(Place { taken: Arc::clone(&self.taken), address })
+        Some(PeerPlace { taken: Arc::clone(&self.taken), address })
     }
 }
 
-impl Drop for Place {
+impl Drop for PeerPlace {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = taken.get_mut(&self.address) {
@@ -257,7 +257,7 @@ mod tests {
     fn places_are_few_and_come_back() {
         let places = Places::new(3, 2);
         let [one, two] = ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().unwrap());
-        let held: Vec<Place> = [one, one, two].iter().map(|address| places.take(*address).unwrap()).collect();
+        let held: Vec<PeerPlace> = [one, one, two].iter().map(|address| places.take(*address).unwrap()).collect();
         assert!(places.take(one).is_none() && places.take(two).is_none());
         drop(held);
         assert!(places.taken.lock().unwrap().is_empty());

@@ -33,14 +33,14 @@ pub(super) struct Share {
 }
 
 /// Where bytes are.
-pub(super) enum Source {
+pub(super) enum SharedSource {
     File(File),
     Memory(Bytes),
 }
 
 /// Bytes to send.
 pub(super) struct Portion {
-    pub source: Source,
+    pub source: SharedSource,
     pub span: Range<u64>,
     /// Bytes of the whole object.
     pub length: u64,
@@ -126,14 +126,14 @@ impl ShareIndex {
             let span = span.filter(|span| span.end <= share.table.length)?;
             let held = share.table.covering(span).all(|piece| share.availability.borrow().held.holds(piece));
             if held && let Some(file) = open_plain(&share.file) {
-                return Some(Portion { source: Source::File(file), span: span.clone(), length: share.object_length });
+                return Some(Portion { source: SharedSource::File(file), span: span.clone(), length: share.object_length });
             }
         }
         if let Some(document) = self.document(digest) {
             let length = document.len() as u64;
             let span = span.cloned().unwrap_or(0..length);
             let span = span.start..span.end.min(length);
-            return (span.start < span.end).then_some(Portion { source: Source::Memory(document), span, length });
+            return (span.start < span.end).then_some(Portion { source: SharedSource::Memory(document), span, length });
         }
         let volume = (self.library)(digest)?;
         let mut file = open_plain(&volume.path)?;
@@ -149,7 +149,7 @@ impl ShareIndex {
         }
         let span = span.cloned().unwrap_or(0..volume.size);
         let span = span.start..span.end.min(volume.size);
-        (span.start < span.end).then_some(Portion { source: Source::File(file), span, length: volume.size })
+        (span.start < span.end).then_some(Portion { source: SharedSource::File(file), span, length: volume.size })
     }
 
     /// Objects in pieces that are offered, with the bytes of each that are there.
@@ -207,11 +207,11 @@ mod tests {
     fn read(portion: Portion) -> Vec<u8> {
         let mut bytes = Vec::new();
         match portion.source {
-            Source::File(mut file) => {
+            SharedSource::File(mut file) => {
                 file.seek(io::SeekFrom::Start(portion.span.start)).unwrap();
                 file.take(portion.span.end - portion.span.start).read_to_end(&mut bytes).unwrap();
             }
-            Source::Memory(document) => {
+            SharedSource::Memory(document) => {
                 bytes.extend_from_slice(&document[portion.span.start as usize..portion.span.end as usize])
             }
         }

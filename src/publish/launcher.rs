@@ -10,7 +10,7 @@ use super::keys::Keyring;
 use super::metadata;
 use super::project::Project;
 use super::repository::{is_there, target, target_name, to_value};
-use super::transaction::{Step, Transaction};
+use super::transaction::{Transaction, TransactionStep};
 use crate::model::launcher::{LARGEST_LAUNCHER, version_in};
 use crate::model::{Digest, Launcher, PieceTable, Platform, Version};
 use crate::trust::LAUNCHER_KEY;
@@ -94,7 +94,7 @@ impl Project {
         let destination = self.targets_folder().join(format!("{packed_hash}.{name}"));
         let mut steps = Vec::new();
         if !is_there(&destination, packed_hash, length)? {
-            steps.push(Step::Write { path: destination, bytes: packed });
+            steps.push(TransactionStep::Write { path: destination, bytes: packed });
         }
         let custom = HashMap::from([(LAUNCHER_KEY.to_owned(), to_value(&description)?)]);
         targets.targets.insert(target_name(&name)?, target(packed_hash, length, custom));

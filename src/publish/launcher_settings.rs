@@ -11,7 +11,7 @@ use super::error::PublishError;
 use super::project::Project;
 use super::repository::{is_there, release_of, target, target_name};
 use super::settings::ProjectSettings;
-use super::transaction::Step;
+use super::transaction::TransactionStep;
 use crate::model::Digest;
 use crate::settings::renewed::{self, LARGEST_RENEWAL, Renewal, RenewalError};
 
@@ -55,7 +55,7 @@ impl Project {
     }
 
     /// Puts the settings of launchers into `targets`, as they are now; gives the step that brings the file.
-    pub(super) fn renew_launcher_settings(&self, targets: &mut Targets) -> Result<Option<Step>, PublishError> {
+    pub(super) fn renew_launcher_settings(&self, targets: &mut Targets) -> Result<Option<TransactionStep>, PublishError> {
         let refuse =
             |error: RenewalError| PublishError::Settings { path: self.folder().join("kuzflow.toml"), source: error.into() };
         let name = renewed::target_name(&self.settings().app);
@@ -71,6 +71,6 @@ impl Project {
         let custom = HashMap::from([(SETTINGS_KEY.to_owned(), Value::Bool(true))]);
         targets.targets.insert(target_name(&name)?, target(hash, length, custom));
         let path = self.targets_folder().join(format!("{hash}.{name}"));
-        Ok((!is_there(&path, hash, length)?).then_some(Step::Write { path, bytes }))
+        Ok((!is_there(&path, hash, length)?).then_some(TransactionStep::Write { path, bytes }))
     }
 }

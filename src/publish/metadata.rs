@@ -27,12 +27,12 @@ const RETAINED_VERSIONS: u64 = 8;
 
 /// A signed document and the bytes of its file.
 #[derive(Clone, Debug)]
-pub(super) struct Document<T> {
+pub(super) struct SignedDocument<T> {
     pub(super) signed: Signed<T>,
     pub(super) bytes: Vec<u8>,
 }
 
-impl<T: Role> Document<T> {
+impl<T: Role> SignedDocument<T> {
     /// How the next document names this one.
     pub(super) fn metafile(&self) -> Metafile {
         let sha256 = Digest::of(&self.bytes).as_bytes().to_vec().into();
@@ -52,7 +52,7 @@ pub(super) fn sign<T: Role + Serialize + Clone>(
     roots: &[&Root],
     keyring: &Keyring,
     extra: &[KeyPair],
-) -> Result<Document<T>, PublishError> {
+) -> Result<SignedDocument<T>, PublishError> {
     let role = KeyRole::of(T::TYPE).ok_or_else(|| PublishError::Options(format!("{} is no role here", T::TYPE)))?;
     let mut keys: Vec<KeyPair> = extra.to_vec();
     for root in roots {
@@ -74,7 +74,7 @@ pub(super) fn sign_patches(
     targets: &Targets,
     keyring: &Keyring,
     extra: &[KeyPair],
-) -> Result<Document<Targets>, PublishError> {
+) -> Result<SignedDocument<Targets>, PublishError> {
     let (delegations, role) = delegation(targets).ok_or(PublishError::NoPatchesRole)?;
     let mut keys: Vec<KeyPair> = extra.to_vec();
     let found = keyring.available(KeyRole::Patches, &role.keyids, &keys)?;
@@ -87,7 +87,7 @@ pub(super) fn sign_patches(
     Ok(document)
 }
 
-fn signed_with<T: Role + Serialize>(document: T, keys: &mut [KeyPair]) -> Result<Document<T>, PublishError> {
+fn signed_with<T: Role + Serialize>(document: T, keys: &mut [KeyPair]) -> Result<SignedDocument<T>, PublishError> {
     keys.sort_by(|a, b| a.id().cmp(b.id()));
     let message = document.canonical_form().map_err(|error| crypto("sign metadata", error))?;
     let signatures = keys.iter().map(|key| Signature { keyid: key.id().clone(), sig: key.sign(&message).into() }).collect();
@@ -103,7 +103,7 @@ fn signed_with<T: Role + Serialize>(document: T, keys: &mut [KeyPair]) -> Result
     } else {
         serde_json::to_vec(&value)
     };
-    Ok(Document { signed, bytes: bytes.map_err(|error| crypto("write metadata", error))? })
+    Ok(SignedDocument { signed, bytes: bytes.map_err(|error| crypto("write metadata", error))? })
 }
 
 /// Whether enough of the keys that `root` names signed `document`.
@@ -153,15 +153,15 @@ pub(super) fn delegation(targets: &Targets) -> Option<(&Delegations, &DelegatedR
 }
 
 /// The file name of a version of the list of patches.
-pub(super) fn patches_file(patches: &Document<Targets>) -> String {
+pub(super) fn patches_file(patches: &SignedDocument<Targets>) -> String {
     format!("{}.{PATCHES_ROLE}.json", patches.signed.signed.version)
 }
 
 /// A snapshot of `targets` and of the list of patches, if there is one.
 pub(super) fn new_snapshot(
     version: NonZeroU64,
-    targets: &Document<Targets>,
-    patches: Option<&Document<Targets>>,
+    targets: &SignedDocument<Targets>,
+    patches: Option<&SignedDocument<Targets>>,
     now: Time,
     lifetimes: &Lifetimes,
 ) -> Result<Snapshot, PublishError> {
@@ -174,7 +174,7 @@ pub(super) fn new_snapshot(
 /// A timestamp of `snapshot`.
 pub(super) fn new_timestamp(
     version: NonZeroU64,
-    snapshot: &Document<Snapshot>,
+    snapshot: &SignedDocument<Snapshot>,
     now: Time,
     lifetimes: &Lifetimes,
 ) -> Result<Timestamp, PublishError> {
@@ -211,27 +211,28 @@ pub(super) struct Current {
     folder: PathBuf,
     /// New documents bear at least this number; clients may have seen higher ones than this folder holds.
     pub(super) at_least: u64,
-    pub(super) root: Document<Root>,
-    pub(super) timestamp: Document<Timestamp>,
-    pub(super) snapshot: Document<Snapshot>,
-    pub(super) targets: Document<Targets>,
+    pub(super) root: SignedDocument<Root>,
+    pub(super) timestamp: SignedDocument<Timestamp>,
+    pub(super) snapshot: SignedDocument<Snapshot>,
+    pub(super) targets: SignedDocument<Targets>,
     /// `None` in a repository that was made before there were patches.
-    pub(super) patches: Option<Document<Targets>>,
+    pub(super) patches: Option<SignedDocument<Targets>>,
 }
 
 impl Current {
     /// Reads `folder`, a repository's `metadata`.
     pub(super) fn read(folder: &Path) -> Result<Self, PublishError> {
         let newest = versions_on_disk(folder, KeyRole::Root)?.into_iter().max().unwrap_or(1);
-        let root: Document<Root> = read(folder, &format!("{newest}.root.json"))?;
-        let timestamp: Document<Timestamp> = read(folder, "timestamp.json")?;
-        let snapshot: Document<Snapshot> = follow(folder, "snapshot.json", timestamp.signed.signed.meta.get("snapshot.json"))?;
-        let targets: Document<Targets> = follow(folder, "targets.json", snapshot.signed.signed.meta.get("targets.json"))?;
+        let root: SignedDocument<Root> = read(folder, &format!("{newest}.root.json"))?;
+        let timestamp: SignedDocument<Timestamp> = read(folder, "timestamp.json")?;
+        let snapshot: SignedDocument<Snapshot> =
+            follow(folder, "snapshot.json", timestamp.signed.signed.meta.get("snapshot.json"))?;
+        let targets: SignedDocument<Targets> = follow(folder, "targets.json", snapshot.signed.signed.meta.get("targets.json"))?;
         let patches = match delegation(&targets.signed.signed) {
             None => None,
             Some((delegations, _)) => {
                 let name = format!("{PATCHES_ROLE}.json");
-                let patches: Document<Targets> = follow(folder, &name, snapshot.signed.signed.meta.get(&name))?;
+                let patches: SignedDocument<Targets> = follow(folder, &name, snapshot.signed.signed.meta.get(&name))?;
                 delegations
                     .verify_role(&patches.signed, PATCHES_ROLE)
                     .map_err(|error| PublishError::Damaged { file: patches_file(&patches), reason: error.to_string() })?;
@@ -308,18 +309,22 @@ impl Current {
 }
 
 /// The file that `entry` names, checked against its length, digest and version.
-fn follow<T: Role + DeserializeOwned>(folder: &Path, name: &str, entry: Option<&Metafile>) -> Result<Document<T>, PublishError> {
+fn follow<T: Role + DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    entry: Option<&Metafile>,
+) -> Result<SignedDocument<T>, PublishError> {
     let damaged = |file: &str, reason: &str| PublishError::Damaged { file: file.to_owned(), reason: reason.to_owned() };
     let entry = entry.ok_or_else(|| damaged(name, "it is not listed"))?;
     let file = format!("{}.{name}", entry.version);
-    let document: Document<T> = read(folder, &file)?;
+    let document: SignedDocument<T> = read(folder, &file)?;
     if document.metafile() != *entry {
         return Err(damaged(&file, "its length, digest or version is not the listed one"));
     }
     Ok(document)
 }
 
-fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Document<T>, PublishError> {
+fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<SignedDocument<T>, PublishError> {
     let path = folder.join(file);
     let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => PublishError::Incomplete { path },
@@ -327,7 +332,7 @@ fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<Document<T>, P
     })?;
     let signed = serde_json::from_slice(&bytes)
         .map_err(|error| PublishError::Damaged { file: file.to_owned(), reason: error.to_string() })?;
-    Ok(Document { signed, bytes })
+    Ok(SignedDocument { signed, bytes })
 }
 
 /// Version numbers of a role's files, in no order.

@@ -15,7 +15,7 @@ pub enum Need {
     /// A part of the installations is offered it, or those that may not have a newer one yet.
     RollingOut,
     /// Installations that are older than `to` wants them get there by way of it.
-    Step {
+    TransactionStep {
         /// The release that cannot be reached directly.
         to: Version,
     },
@@ -28,7 +28,7 @@ impl fmt::Display for Need {
         match self {
             Self::Offered => f.write_str("it is what new installations are offered"),
             Self::RollingOut => f.write_str("it is being rolled out"),
-            Self::Step { to } => write!(f, "older installations get to {to} by way of it"),
+            Self::TransactionStep { to } => write!(f, "older installations get to {to} by way of it"),
             Self::Waiting => f.write_str("it waits for its rollout"),
         }
     }
@@ -67,7 +67,7 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
             let Some(offer) = admitted.iter().find(newer) else { continue };
             let newest = admitted.first().map(|release| &release.container.version);
             let need = match newest.filter(|newest| **newest != offer.container.version) {
-                Some(newest) => Need::Step { to: newest.clone() },
+                Some(newest) => Need::TransactionStep { to: newest.clone() },
                 None if share == 1000 => Need::Offered,
                 None => Need::RollingOut,
             };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     fn step(version: &str, to: &str) -> (String, Need) {
-        (version.to_owned(), Need::Step { to: to.parse().unwrap() })
+        (version.to_owned(), Need::TransactionStep { to: to.parse().unwrap() })
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::patches::hash_of;
 use super::project::Project;
 use super::repository::{Notes, PackageToPublish, read_notes, release_of, target_name};
 use super::terms::{self, Remark, Standing, Terms};
-use super::transaction::{Step, Transaction};
+use super::transaction::{Transaction, TransactionStep};
 use crate::model::version_tree::FileState;
 use crate::model::{Digest, RelativePath, Release};
 
@@ -78,15 +78,15 @@ impl Project {
         &self,
         current: &Current,
         mut targets: Targets,
-        mut files: Vec<Step>,
+        mut files: Vec<TransactionStep>,
         packages: &[PackageToPublish],
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         files.extend(self.renew_launcher_settings(&mut targets)?);
         let trees = self.grow_trees(current, &mut targets, packages)?;
         let nodes = self.nodes_step()?;
-        let mut steps: Vec<Step> = files.into_iter().chain(trees.before).chain(nodes).collect();
+        let mut steps: Vec<TransactionStep> = files.into_iter().chain(trees.before).chain(nodes).collect();
         if targets.targets != current.targets.signed.signed.targets {
             steps.extend(self.new_targets(current, targets, keyring, now)?);
         }

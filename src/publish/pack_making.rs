@@ -61,7 +61,7 @@ pub enum PackMakingError {
 
 /// A package that packs lead from or to.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ContainerSource {
     /// Which release.
     pub container: ContainerId,
     /// Its channel.
@@ -74,7 +74,7 @@ pub struct Source {
     pub manifest: Digest,
 }
 
-impl Source {
+impl ContainerSource {
     /// A package that is about to be published.
     pub fn of(package: &PackageToPublish) -> Result<Self, PublishError> {
         let (path, release) = (&package.path, &package.release);
@@ -152,12 +152,12 @@ impl NewPack {
 
 impl Project {
     /// The packages of all published releases.
-    pub fn sources(&self) -> Result<Vec<Source>, PublishError> {
+    pub fn sources(&self) -> Result<Vec<ContainerSource>, PublishError> {
         let current = self.current()?;
         let targets = current.targets.signed.signed.targets.iter();
         let source = |(name, target): (&tough::TargetName, &tough::schema::Target)| {
             let release = release_of(target)?;
-            Some(Source {
+            Some(ContainerSource {
                 path: self.targets_folder().join(format!("{}.{}", hash_of(target)?, name.raw())),
                 container: release.container,
                 channel: release.channel,
@@ -165,7 +165,7 @@ impl Project {
                 manifest: release.manifest.hash,
             })
         };
-        let mut sources: Vec<Source> = targets.filter_map(source).collect();
+        let mut sources: Vec<ContainerSource> = targets.filter_map(source).collect();
         sources.sort_by(|a, b| a.container.cmp(&b.container));
         Ok(sources)
     }
@@ -174,7 +174,7 @@ impl Project {
     ///
     /// # Errors
     /// [`PublishError::NoSuchRelease`] if there is none.
-    pub fn source(&self, container: &ContainerId) -> Result<Source, PublishError> {
+    pub fn source(&self, container: &ContainerId) -> Result<ContainerSource, PublishError> {
         let found = self.sources()?.into_iter().find(|source| source.container == *container);
         found.ok_or_else(|| PublishError::NoSuchRelease { version: container.version.clone() })
     }
@@ -188,20 +188,21 @@ impl Project {
         from: &Version,
         to: &Version,
         platform: Option<&Platform>,
-    ) -> Result<Vec<(Source, Source)>, PublishError> {
+    ) -> Result<Vec<(ContainerSource, ContainerSource)>, PublishError> {
         let sources = self.sources()?;
-        let of = |version: &Version| -> Result<Vec<&Source>, PublishError> {
-            let wanted = |source: &&Source| platform.is_none_or(|platform| source.container.platform == *platform);
+        let of = |version: &Version| -> Result<Vec<&ContainerSource>, PublishError> {
+            let wanted = |source: &&ContainerSource| platform.is_none_or(|platform| source.container.platform == *platform);
             let all = sources.iter().filter(|source| source.container.version == *version);
-            let found: Vec<&Source> = all.filter(wanted).collect();
+            let found: Vec<&ContainerSource> = all.filter(wanted).collect();
             if found.is_empty() { Err(PublishError::NoSuchRelease { version: version.clone() }) } else { Ok(found) }
         };
         let (olds, newer) = (of(from)?, of(to)?);
-        let pairs: Vec<(Source, Source)> = newer
+        let pairs: Vec<(ContainerSource, ContainerSource)> = newer
             .into_iter()
             .filter_map(|new| {
-                let same =
-                    |old: &&&Source| old.container.platform == new.container.platform && old.container.app == new.container.app;
+                let same = |old: &&&ContainerSource| {
+                    old.container.platform == new.container.platform && old.container.app == new.container.app
+                };
                 Some(((*olds.iter().find(same)?).clone(), new.clone()))
             })
             .filter(|(old, new)| old.container != new.container)
@@ -227,12 +228,12 @@ impl Project {
 }
 
 /// The releases among `published` that packs to `to` start from: the newest `latest` older ones of its channel and platform.
-pub fn earlier<'a>(published: &'a [Source], to: &Source, latest: usize) -> Vec<&'a Source> {
-    let concerned = |source: &&Source| {
+pub fn earlier<'a>(published: &'a [ContainerSource], to: &ContainerSource, latest: usize) -> Vec<&'a ContainerSource> {
+    let concerned = |source: &&ContainerSource| {
         let (old, new) = (&source.container, &to.container);
         old.app == new.app && old.platform == new.platform && old.version < new.version && source.channel == to.channel
     };
-    let mut found: Vec<&Source> = published.iter().filter(concerned).collect();
+    let mut found: Vec<&ContainerSource> = published.iter().filter(concerned).collect();
     found.sort_by(|a, b| b.container.version.cmp(&a.container.version));
     found.truncate(latest);
     found
@@ -254,8 +255,8 @@ impl PackMaker {
     /// Makes the pack of a pair, unless there is one. `progress` is told the bytes of both sides that are done, from any thread.
     pub fn make(
         &mut self,
-        from: &Source,
-        to: &Source,
+        from: &ContainerSource,
+        to: &ContainerSource,
         now: Time,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Making, PackMakingError> {
@@ -300,7 +301,7 @@ impl PackMaker {
     }
 
     /// The tree of a target, opened once for several pairs.
-    fn target(&mut self, to: &Source) -> Result<Arc<PackageTree>, PackMakingError> {
+    fn target(&mut self, to: &ContainerSource) -> Result<Arc<PackageTree>, PackMakingError> {
         if let Some((path, tree)) = &self.target
             && *path == to.path
         {
@@ -333,7 +334,7 @@ impl PackMaker {
     }
 }
 
-fn open(source: &Source, threads: usize) -> Result<PackageTree, PackMakingError> {
+fn open(source: &ContainerSource, threads: usize) -> Result<PackageTree, PackMakingError> {
     PackageTree::open(&source.path, threads)
         .map_err(|error| PackMakingError::Package { container: source.container.clone(), source: error.into() })
 }
@@ -352,8 +353,8 @@ fn sweep(folder: &Path) -> io::Result<()> {
 }
 
 fn describe(
-    from: &Source,
-    to: &Source,
+    from: &ContainerSource,
+    to: &ContainerSource,
     made: &MadePack,
     (old, new): (&Manifest, &Manifest),
     patterns: AppPatterns<'_>,
@@ -384,8 +385,8 @@ fn describe(
 mod tests {
     use super::*;
 
-    fn source(version: &str, channel: &str, platform: &str) -> Source {
-        Source {
+    fn source(version: &str, channel: &str, platform: &str) -> ContainerSource {
+        ContainerSource {
             container: format!("sample_{version}_{platform}").parse().unwrap(),
             channel: channel.to_owned(),
             path: PathBuf::new(),

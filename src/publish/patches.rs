@@ -11,10 +11,10 @@ use tough::schema::{Target, Targets};
 
 use super::error::{PublishError, at};
 use super::keys::{KeyRole, Keyring};
-use super::metadata::{self, Current, Document};
+use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
 use super::repository::{is_there, release_of, target, target_name, to_value};
-use super::transaction::{Step, Transaction, digest_of};
+use super::transaction::{Transaction, TransactionStep, digest_of};
 use crate::model::patch::{PACK_SUFFIX, Patch, SignedPatch};
 use crate::model::{ContainerId, Digest};
 use crate::trust::PATCH_KEY;
@@ -45,7 +45,7 @@ impl Project {
             let signed = describe(pack, &manifests, &list)?;
             let destination = self.repository().join(signed.location());
             if !is_there(&destination, signed.hash, signed.length)? {
-                steps.push(Step::Copy { source: pack.path.clone(), destination, hash: signed.hash });
+                steps.push(TransactionStep::Copy { source: pack.path.clone(), destination, hash: signed.hash });
             }
             let custom = HashMap::from([(PATCH_KEY.to_owned(), to_value(&signed.patch)?)]);
             list.insert(target_name(&signed.target)?, target(signed.hash, signed.length, custom));
@@ -112,22 +112,25 @@ impl Project {
     }
 
     /// The step that puts a signed list of patches in place.
-    pub(super) fn patches_step(&self, patches: &Document<Targets>) -> Step {
-        Step::Write { path: self.metadata_folder().join(metadata::patches_file(patches)), bytes: patches.bytes.clone() }
+    pub(super) fn patches_step(&self, patches: &SignedDocument<Targets>) -> TransactionStep {
+        TransactionStep::Write {
+            path: self.metadata_folder().join(metadata::patches_file(patches)),
+            bytes: patches.bytes.clone(),
+        }
     }
 
     /// The steps that put a signed list of patches in place and in force.
     pub(super) fn new_patches(
         &self,
         current: &Current,
-        patches: &Document<Targets>,
+        patches: &SignedDocument<Targets>,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let mut steps = vec![self.patches_step(patches)];
         steps.extend(self.new_snapshot(current, &current.targets, Some(patches), keyring, now)?);
         let outdated = current.outdated(KeyRole::Patches, patches.signed.signed.version)?;
-        steps.extend(outdated.into_iter().map(|path| Step::Remove { path }));
+        steps.extend(outdated.into_iter().map(|path| TransactionStep::Remove { path }));
         Ok(steps)
     }
 
@@ -137,7 +140,7 @@ impl Project {
         unwanted: impl Fn(&SignedPatch) -> bool,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let mut list = self.next_patches(current, now)?.targets;
         // What cannot be read was written by a newer program, which knows better.
         list.retain(|name, target| signed_patch(name.raw(), target).is_none_or(|signed| !unwanted(&signed)));
@@ -151,7 +154,7 @@ impl Project {
         list: HashMap<TargetName, Target>,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let before = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
         // Also of packs that this program cannot read.
         let file_name = |(name, target): (&TargetName, &Target)| Some(format!("{}.{}", hash_of(target)?, name.raw()));
@@ -167,7 +170,7 @@ impl Project {
         for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
             let name = entry.map_err(at(&folder))?.file_name();
             let stray = |name: &&str| name.ends_with(PACK_SUFFIX) && !named.contains(*name);
-            steps.extend(name.to_str().filter(stray).map(|name| Step::Remove { path: folder.join(name) }));
+            steps.extend(name.to_str().filter(stray).map(|name| TransactionStep::Remove { path: folder.join(name) }));
         }
         Ok(steps)
     }

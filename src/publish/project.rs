@@ -18,7 +18,7 @@ use super::error::{PublishError, at};
 use super::keys::{KeyPair, KeyRole, Keyring};
 use super::metadata::{self, Current};
 use super::settings::{ProjectSettings, check_address};
-use super::transaction::{Lock, Step, Transaction};
+use super::transaction::{Lock, Transaction, TransactionStep};
 use crate::durable;
 use crate::model::Node;
 use crate::settings::incremental::LAUNCHER_EXAMPLE;
@@ -184,7 +184,7 @@ impl Project {
         let timestamp = metadata::new_timestamp(NonZeroU64::MIN, &snapshot, now, lifetimes)?;
         let timestamp = metadata::sign(timestamp, &[&root], &keyring, &[])?;
         let root = metadata::sign(root.clone(), &[&root], &keyring, &[])?;
-        let write = |path: PathBuf, bytes: Vec<u8>| Step::Write { path, bytes };
+        let write = |path: PathBuf, bytes: Vec<u8>| TransactionStep::Write { path, bytes };
         let steps = [
             write(project.metadata_folder().join("1.root.json"), root.bytes.clone()),
             write(project.metadata_folder().join("1.targets.json"), targets.bytes),
@@ -262,9 +262,9 @@ impl Project {
     }
 
     /// The step that brings `nodes.json` up to date; none if it is.
-    pub(super) fn nodes_step(&self) -> Result<Option<Step>, PublishError> {
+    pub(super) fn nodes_step(&self) -> Result<Option<TransactionStep>, PublishError> {
         let (path, bytes) = (self.nodes_file(), self.nodes_json()?);
-        Ok((std::fs::read(&path).ok().as_ref() != Some(&bytes)).then_some(Step::Write { path, bytes }))
+        Ok((std::fs::read(&path).ok().as_ref() != Some(&bytes)).then_some(TransactionStep::Write { path, bytes }))
     }
 
     fn nodes_file(&self) -> PathBuf {

@@ -8,9 +8,9 @@ use tough::schema::{Snapshot, Targets};
 use super::deadlines::{Deadline, deadlines};
 use super::error::PublishError;
 use super::keys::{KeyRole, Keyring};
-use super::metadata::{self, Current, Document};
+use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
-use super::transaction::{Step, Transaction};
+use super::transaction::{Transaction, TransactionStep};
 
 /// How far above the number that is known a wanted one may lie; a slip of the finger would use up numbers for ever.
 const LARGEST_LEAP: u64 = 1_000_000;
@@ -62,7 +62,7 @@ impl Project {
         current.start_at(options.at_least)?;
         let mut work =
             Work { project: self, current: &current, keyring, now, renewed: Vec::new(), left: Vec::new(), files: Vec::new() };
-        let mut steps: Vec<Step> = self.nodes_step()?.into_iter().collect();
+        let mut steps: Vec<TransactionStep> = self.nodes_step()?.into_iter().collect();
         let root = if options.root { work.root_steps()? } else { Vec::new() };
         match work.content_steps(options) {
             Ok(content) => steps.extend(content),
@@ -110,7 +110,7 @@ struct Work<'a> {
     renewed: Vec<KeyRole>,
     left: Vec<(KeyRole, PublishError)>,
     /// Files that signed documents name.
-    files: Vec<Step>,
+    files: Vec<TransactionStep>,
 }
 
 impl Work<'_> {
@@ -133,7 +133,7 @@ impl Work<'_> {
         self.renewed.retain(|renewed| *renewed != role);
     }
 
-    fn root_steps(&mut self) -> Result<Vec<Step>, PublishError> {
+    fn root_steps(&mut self) -> Result<Vec<TransactionStep>, PublishError> {
         let mut root = self.current.root.signed.signed.clone();
         root.version = self.current.next_version(KeyRole::Root)?;
         root.expires = self.project.settings().lifetimes.expiry(KeyRole::Root, self.now)?;
@@ -141,11 +141,14 @@ impl Work<'_> {
         let Some(signed) = self.note(KeyRole::Root, signed) else { return Ok(Vec::new()) };
         let path = self.project.metadata_folder().join(format!("{}.root.json", root.version));
         let shipped = self.project.launcher_folder().join("root.json");
-        Ok(vec![Step::Write { path, bytes: signed.bytes.clone() }, Step::Write { path: shipped, bytes: signed.bytes }])
+        Ok(vec![
+            TransactionStep::Write { path, bytes: signed.bytes.clone() },
+            TransactionStep::Write { path: shipped, bytes: signed.bytes },
+        ])
     }
 
     /// Everything below the root.
-    fn content_steps(&mut self, options: RenewalOptions) -> Result<Vec<Step>, PublishError> {
+    fn content_steps(&mut self, options: RenewalOptions) -> Result<Vec<TransactionStep>, PublishError> {
         let all = options.targets || options.at_least > 0;
         let targets = if options.targets { self.targets()? } else { None };
         let patches = self.patches(all, targets.as_ref())?;
@@ -157,10 +160,10 @@ impl Work<'_> {
             for (document, file) in [(&targets, "targets"), (&patches, "patches")] {
                 let Some(document) = document else { continue };
                 let path = self.project.metadata_folder().join(format!("{}.{file}.json", document.signed.signed.version));
-                steps.push(Step::Write { path, bytes: document.bytes.clone() });
+                steps.push(TransactionStep::Write { path, bytes: document.bytes.clone() });
             }
             let path = self.project.metadata_folder().join(format!("{}.snapshot.json", snapshot.signed.signed.version));
-            steps.push(Step::Write { path, bytes: snapshot.bytes.clone() });
+            steps.push(TransactionStep::Write { path, bytes: snapshot.bytes.clone() });
         } else {
             self.give_up(KeyRole::Targets);
             self.give_up(KeyRole::Patches);
@@ -175,13 +178,13 @@ impl Work<'_> {
                 (KeyRole::Snapshot, Some(snapshot.signed.signed.version)),
             ];
             for (role, version) in versions.into_iter().filter_map(|(role, version)| Some((role, version?))) {
-                steps.extend(self.current.outdated(role, version)?.into_iter().map(|path| Step::Remove { path }));
+                steps.extend(self.current.outdated(role, version)?.into_iter().map(|path| TransactionStep::Remove { path }));
             }
         }
         Ok(steps)
     }
 
-    fn targets(&mut self) -> Result<Option<Document<Targets>>, PublishError> {
+    fn targets(&mut self) -> Result<Option<SignedDocument<Targets>>, PublishError> {
         let mut targets = self.current.targets.signed.signed.clone();
         self.files.extend(self.project.renew_launcher_settings(&mut targets)?);
         targets.version = self.current.next_version(KeyRole::Targets)?;
@@ -191,7 +194,11 @@ impl Work<'_> {
     }
 
     /// The list of patches, if it is time for it; it is verified by what `targets`, or the current ones, delegate.
-    fn patches(&mut self, all: bool, targets: Option<&Document<Targets>>) -> Result<Option<Document<Targets>>, PublishError> {
+    fn patches(
+        &mut self,
+        all: bool,
+        targets: Option<&SignedDocument<Targets>>,
+    ) -> Result<Option<SignedDocument<Targets>>, PublishError> {
         let Some(before) = &self.current.patches else { return Ok(None) };
         if !all && !self.is_old(KeyRole::Patches, before.signed.signed.expires) {
             return Ok(None);
@@ -204,9 +211,9 @@ impl Work<'_> {
 
     fn snapshot(
         &mut self,
-        targets: &Document<Targets>,
-        patches: Option<&Document<Targets>>,
-    ) -> Result<Option<Document<Snapshot>>, PublishError> {
+        targets: &SignedDocument<Targets>,
+        patches: Option<&SignedDocument<Targets>>,
+    ) -> Result<Option<SignedDocument<Snapshot>>, PublishError> {
         let version = self.current.next_version(KeyRole::Snapshot)?;
         let snapshot = metadata::new_snapshot(version, targets, patches, self.now, &self.project.settings().lifetimes)?;
         let signed = metadata::sign(snapshot, &[&self.current.root.signed.signed], self.keyring, &[]);

@@ -13,9 +13,9 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::error::{PublishError, at};
 use super::keys::{KeyPair, KeyRole, Keyring};
-use super::metadata::{self, Current, Document};
+use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
-use super::transaction::{Step, Transaction, digest_of};
+use super::transaction::{Transaction, TransactionStep, digest_of};
 use crate::model::release::LARGEST_DOCUMENT;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};
 use crate::trust::{RELEASE_KEY, is_plain_name};
@@ -125,7 +125,7 @@ impl Project {
         targets: Targets,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         self.new_content(current, targets, None, keyring, now)
     }
 
@@ -134,10 +134,10 @@ impl Project {
         &self,
         current: &Current,
         mut targets: Targets,
-        new_patches: Option<Document<Targets>>,
+        new_patches: Option<SignedDocument<Targets>>,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         targets.version = current.next_version(KeyRole::Targets)?;
         targets.expires = self.settings().lifetimes.expiry(KeyRole::Targets, now)?;
         let version = targets.version;
@@ -158,45 +158,45 @@ impl Project {
             let signed = metadata::sign_patches(document, &targets.signed.signed, keyring, std::slice::from_ref(&key))?;
             // Without a password, as a timer needs it; `rotate --replace patches` makes one with a password.
             let path = self.keys_folder().join(key.file_name(KeyRole::Patches));
-            steps.extend([Step::Key { path, key, password: None }, self.patches_step(&signed)]);
+            steps.extend([TransactionStep::Key { path, key, password: None }, self.patches_step(&signed)]);
             patches = Some(signed);
         }
         let path = self.metadata_folder().join(format!("{version}.targets.json"));
-        steps.push(Step::Write { path, bytes: targets.bytes.clone() });
+        steps.push(TransactionStep::Write { path, bytes: targets.bytes.clone() });
         steps.extend(self.new_snapshot(current, &targets, patches.as_ref(), keyring, now)?);
-        steps.extend(outdated.into_iter().map(|path| Step::Remove { path }));
+        steps.extend(outdated.into_iter().map(|path| TransactionStep::Remove { path }));
         Ok(steps)
     }
 
     pub(super) fn new_snapshot(
         &self,
         current: &Current,
-        targets: &Document<Targets>,
-        patches: Option<&Document<Targets>>,
+        targets: &SignedDocument<Targets>,
+        patches: Option<&SignedDocument<Targets>>,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let version = current.next_version(KeyRole::Snapshot)?;
         let snapshot = metadata::new_snapshot(version, targets, patches, now, &self.settings().lifetimes)?;
         let snapshot = metadata::sign(snapshot, &[&current.root.signed.signed], keyring, &[])?;
         let path = self.metadata_folder().join(format!("{version}.snapshot.json"));
-        let mut steps = vec![Step::Write { path, bytes: snapshot.bytes.clone() }];
+        let mut steps = vec![TransactionStep::Write { path, bytes: snapshot.bytes.clone() }];
         steps.extend(self.new_timestamp(current, &snapshot, keyring, now)?);
-        steps.extend(current.outdated(KeyRole::Snapshot, version)?.into_iter().map(|path| Step::Remove { path }));
+        steps.extend(current.outdated(KeyRole::Snapshot, version)?.into_iter().map(|path| TransactionStep::Remove { path }));
         Ok(steps)
     }
 
     pub(super) fn new_timestamp(
         &self,
         current: &Current,
-        snapshot: &Document<tough::schema::Snapshot>,
+        snapshot: &SignedDocument<tough::schema::Snapshot>,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let version = current.next_version(KeyRole::Timestamp)?;
         let timestamp = metadata::new_timestamp(version, snapshot, now, &self.settings().lifetimes)?;
         let timestamp = metadata::sign(timestamp, &[&current.root.signed.signed], keyring, &[])?;
-        Ok(vec![Step::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes }])
+        Ok(vec![TransactionStep::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes }])
     }
 
     /// Adds a package and its notes to `targets`; gives the steps that bring their bytes.
@@ -205,7 +205,7 @@ impl Project {
         targets: &mut Targets,
         package: &PackageToPublish,
         change: Notes,
-    ) -> Result<Vec<Step>, PublishError> {
+    ) -> Result<Vec<TransactionStep>, PublishError> {
         let PackageToPublish { path, release, manifest, notes } = package;
         let refuse = |reason: String| PublishError::Package { path: path.clone(), reason };
         let container = &release.container;
@@ -240,7 +240,7 @@ impl Project {
         let mut steps = Vec::new();
         let destination = self.targets_folder().join(format!("{hash}.{name}"));
         if !is_there(&destination, hash, length)? {
-            steps.push(Step::Copy { source: path.clone(), destination, hash });
+            steps.push(TransactionStep::Copy { source: path.clone(), destination, hash });
         }
         if change == Notes::Untouched {
             return Ok(steps);
@@ -252,7 +252,7 @@ impl Project {
                 let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
                 let destination = self.targets_folder().join(format!("{hash}.{name}"));
                 if !is_there(&destination, hash, length)? {
-                    steps.push(Step::Write { path: destination, bytes });
+                    steps.push(TransactionStep::Write { path: destination, bytes });
                 }
                 targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
                 release.notes.insert(language.clone(), name);

@@ -9,12 +9,12 @@ use tough::schema::{Target, Targets};
 
 use super::error::{PublishError, at};
 use super::keys::Keyring;
-use super::metadata::{self, Current, Document};
+use super::metadata::{self, Current, SignedDocument};
 use super::necessity::{self, Need};
 use super::patches::{hash_of, signed_patch};
 use super::project::Project;
 use super::repository::{release_of, target_name};
-use super::transaction::{Step, Transaction};
+use super::transaction::{Transaction, TransactionStep};
 use crate::model::{ContainerId, Digest, Platform, Release, Version};
 
 /// How the names of packages and of release notes end, in `targets`.
@@ -100,7 +100,7 @@ impl Project {
         }
         for (path, length) in files {
             retired.files = (retired.files.0 + 1, retired.files.1 + length);
-            steps.push(Step::Remove { path });
+            steps.push(TransactionStep::Remove { path });
         }
         Ok((Transaction::new(lock, steps), retired))
     }
@@ -167,7 +167,7 @@ impl Project {
         current: &Current,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Option<Document<Targets>>, PublishError> {
+    ) -> Result<Option<SignedDocument<Targets>>, PublishError> {
         let Some(before) = &current.patches else { return Ok(None) };
         let mut document = self.next_patches(current, now)?;
         let leads_there =
@@ -183,7 +183,7 @@ impl Project {
     fn unnamed_files(
         &self,
         targets: &Targets,
-        patches: Option<&Document<Targets>>,
+        patches: Option<&SignedDocument<Targets>>,
         keep_files: bool,
     ) -> Result<Vec<(std::path::PathBuf, u64)>, PublishError> {
         let lists = [Some(targets), patches.map(|patches| &patches.signed.signed)];

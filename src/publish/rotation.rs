@@ -11,9 +11,9 @@ use tough::schema::Role;
 
 use super::error::PublishError;
 use super::keys::{KeyHome, KeyPair, KeyRole, Keyring, Password};
-use super::metadata::{self, Current, Document};
+use super::metadata::{self, Current, SignedDocument};
 use super::project::Project;
-use super::transaction::{Step, Transaction};
+use super::transaction::{Transaction, TransactionStep};
 
 /// What changes with a new root.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ impl Project {
             let keys = (0..count).map(|_| KeyPair::generate()).collect::<Result<Vec<_>, _>>()?;
             steps.extend(keys.iter().map(|key| {
                 let path = home.folder.join(key.file_name(role));
-                Step::Key { path, key: key.clone(), password: password.clone() }
+                TransactionStep::Key { path, key: key.clone(), password: password.clone() }
             }));
             if role == KeyRole::Patches {
                 metadata::delegate(&mut new_targets, &keys, threshold)?;
@@ -109,7 +109,7 @@ impl Project {
             let document = metadata::new_timestamp(version, &snapshot, now, lifetimes)?;
             let timestamp = metadata::sign(document, &roots, keyring, &fresh(KeyRole::Timestamp))?;
             seamless &= metadata::satisfies(old, &timestamp.signed);
-            last.push(Step::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes });
+            last.push(TransactionStep::Write { path: self.metadata_folder().join("timestamp.json"), bytes: timestamp.bytes });
         }
         let signed_root = metadata::sign(root.clone(), &roots, keyring, &fresh(KeyRole::Root))?;
         last.push(self.versioned(&signed_root));
@@ -117,7 +117,7 @@ impl Project {
             last.reverse();
         }
         steps.extend(last);
-        steps.push(Step::Write { path: self.launcher_folder().join("root.json"), bytes: signed_root.bytes });
+        steps.push(TransactionStep::Write { path: self.launcher_folder().join("root.json"), bytes: signed_root.bytes });
         Ok(Transaction::new(lock, steps))
     }
 
@@ -154,9 +154,9 @@ impl Project {
         home
     }
 
-    fn versioned<T: Role>(&self, document: &Document<T>) -> Step {
+    fn versioned<T: Role>(&self, document: &SignedDocument<T>) -> TransactionStep {
         let path = self.metadata_folder().join(document.signed.signed.filename(true));
-        Step::Write { path, bytes: document.bytes.clone() }
+        TransactionStep::Write { path, bytes: document.bytes.clone() }
     }
 }
 

@@ -17,13 +17,13 @@ use crate::model::{Digest, Hasher};
 #[must_use = "nothing is published until the transaction is run"]
 #[derive(Debug)]
 pub struct Transaction {
-    steps: VecDeque<Step>,
+    steps: VecDeque<TransactionStep>,
     _lock: Lock,
 }
 
 /// One atomic step.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum TransactionStep {
     /// A package, copied (or cloned, where the file system can) under the name that its digest gives it.
     Copy { source: PathBuf, destination: PathBuf, hash: Digest },
     /// A small file, written or replaced.
@@ -35,7 +35,7 @@ pub(super) enum Step {
 }
 
 impl Transaction {
-    pub(super) fn new(lock: Lock, steps: impl IntoIterator<Item = Step>) -> Self {
+    pub(super) fn new(lock: Lock, steps: impl IntoIterator<Item = TransactionStep>) -> Self {
         Self { steps: steps.into_iter().collect(), _lock: lock }
     }
 
@@ -46,7 +46,7 @@ impl Transaction {
 
     /// The files of keys that it makes.
     pub fn new_keys(&self) -> Vec<PathBuf> {
-        let key = |step: &Step| if let Step::Key { path, .. } = step { Some(path.clone()) } else { None };
+        let key = |step: &TransactionStep| if let TransactionStep::Key { path, .. } = step { Some(path.clone()) } else { None };
         self.steps.iter().filter_map(key).collect()
     }
 
@@ -68,15 +68,15 @@ impl Transaction {
     pub fn step(&mut self) -> Result<bool, PublishError> {
         match self.steps.pop_front() {
             None => return Ok(false),
-            Some(Step::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
-            Some(Step::Write { path, bytes }) => durable::replace(&path, &bytes).map_err(at(&path))?,
-            Some(Step::Key { path, key, password }) => {
+            Some(TransactionStep::Copy { source, destination, hash }) => copy(&source, &destination, hash)?,
+            Some(TransactionStep::Write { path, bytes }) => durable::replace(&path, &bytes).map_err(at(&path))?,
+            Some(TransactionStep::Key { path, key, password }) => {
                 let folder = path.parent().unwrap_or(&path);
                 std::fs::create_dir_all(folder).map_err(at(folder))?;
                 key.write(&path, password.as_ref().map(Password::reveal))?;
             }
             // The change is in force by now; what stays behind is swept the next time.
-            Some(Step::Remove { path }) => std::fs::remove_file(&path)
+            Some(TransactionStep::Remove { path }) => std::fs::remove_file(&path)
                 .unwrap_or_else(|error| tracing::warn!("cannot remove the outdated {}: {error}", path.display())),
         }
         Ok(true)

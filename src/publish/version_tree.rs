@@ -12,7 +12,7 @@ use super::metadata::Current;
 use super::patches::{hash_of, signed_patch};
 use super::project::Project;
 use super::repository::{PackageToPublish, is_there, release_of, target, target_name};
-use super::transaction::{Step, Transaction};
+use super::transaction::{Transaction, TransactionStep};
 use crate::error_chain;
 use crate::model::patch::Patch;
 use crate::model::platform::{AppName, Platform};
@@ -22,8 +22,8 @@ use crate::model::{ContainerId, Digest, RelativePath, Release, Version, VersionT
 /// What a change of trees takes: before the metadata is signed, and after it is in force.
 #[derive(Debug, Default)]
 pub(super) struct TreeSteps {
-    pub(super) before: Vec<Step>,
-    pub(super) after: Vec<Step>,
+    pub(super) before: Vec<TransactionStep>,
+    pub(super) after: Vec<TransactionStep>,
 }
 
 impl Project {
@@ -142,7 +142,7 @@ impl Project {
         let (hash, length) = (Digest::of(&bytes), bytes.len() as u64);
         let destination = self.targets_folder().join(format!("{hash}.{name}"));
         if !is_there(&destination, hash, length)? {
-            steps.before.push(Step::Write { path: destination.clone(), bytes });
+            steps.before.push(TransactionStep::Write { path: destination.clone(), bytes });
         }
         steps.after.extend(self.other_trees(&name, &destination)?);
         targets.targets.insert(target_name(&name)?, target(hash, length, HashMap::new()));
@@ -188,7 +188,7 @@ impl Project {
     }
 
     /// Steps that remove every other version of a tree: each holds all that the ones before it held.
-    fn other_trees(&self, name: &str, retained: &Path) -> Result<Vec<Step>, PublishError> {
+    fn other_trees(&self, name: &str, retained: &Path) -> Result<Vec<TransactionStep>, PublishError> {
         let folder = self.targets_folder();
         let end = format!(".{name}");
         let mut steps = Vec::new();
@@ -199,7 +199,7 @@ impl Project {
                 .and_then(|file| file.to_str()?.strip_suffix(&end))
                 .is_some_and(|digest| digest.parse::<Digest>().is_ok());
             if is_tree && path != retained {
-                steps.push(Step::Remove { path });
+                steps.push(TransactionStep::Remove { path });
             }
         }
         Ok(steps)

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::Shared;
+use super::ServerState;
 use super::refusal::Refusal;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -38,7 +38,7 @@ impl Client {
 }
 
 /// Applies the limits, names the node and writes the access log.
-pub(super) async fn around(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+pub(super) async fn around(State(shared): State<ServerState>, mut request: Request, next: Next) -> Response {
     let client = Client::of(&request, shared.options.behind_proxy);
     let line = Line::of(&request, client.filter(|_| shared.options.log_addresses));
     if let Some(client) = client {

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::Shared;
+use super::ServerState;
 use super::access::Client;
 use super::places::{Origin, Share, Shares};
 use super::refusal::Refusal;
@@ -125,7 +125,7 @@ impl Announcements {
 /// What a client wants to hear of; nothing given is everything.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Question {
+pub(super) struct EventQuery {
     app: Option<String>,
     channel: Option<String>,
     platform: Option<String>,
@@ -139,7 +139,7 @@ struct Interest {
 }
 
 impl Interest {
-    fn of(question: Question) -> Result<Self, Refusal> {
+    fn of(question: EventQuery) -> Result<Self, Refusal> {
         Ok(Self {
             app: parsed("app", question.app.as_deref())?,
             channel: question.channel.filter(|channel| !channel.is_empty()),
@@ -181,9 +181,9 @@ fn events(before: &BTreeMap<Topic, Standing>, now: &BTreeMap<Topic, Standing>) -
 
 /// `GET /api/events`.
 pub(super) async fn listen(
-    State(shared): State<Shared>,
+    State(shared): State<ServerState>,
     client: Option<Extension<Client>>,
-    question: Result<Query<Question>, QueryRejection>,
+    question: Result<Query<EventQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
@@ -273,7 +273,7 @@ impl Listening {
 }
 
 /// Looks at the repository as long as somebody listens.
-pub(super) async fn keep_looking(shared: Shared) {
+pub(super) async fn keep_looking(shared: ServerState) {
     loop {
         if shared.events.announcements.receiver_count() == 0 {
             shared.events.somebody.notified().await;
@@ -284,7 +284,7 @@ pub(super) async fn keep_looking(shared: Shared) {
 }
 
 /// Tells those who listen if the catalogue is another one.
-async fn look(shared: &Shared) {
+async fn look(shared: &ServerState) {
     let catalogue = shared.repository.catalogue().await;
     let is_known = shared.events.announcements.borrow().of.as_ref().is_some_and(|known| Arc::ptr_eq(known, &catalogue));
     if !is_known {

@@ -25,7 +25,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::Shared;
+use super::ServerState;
 use super::compressed::{self, Compressed};
 use super::conditions::{Portion, portion};
 use super::refusal::Refusal;
@@ -50,7 +50,7 @@ const ASK_AGAIN: &str = "no-cache";
 
 /// `GET /targets/{digest}.{name}`.
 pub(super) async fn target(
-    State(shared): State<Shared>,
+    State(shared): State<ServerState>,
     name: Result<PathParameter<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
@@ -62,7 +62,7 @@ pub(super) async fn target(
 
 /// `GET /metadata/{name}`.
 pub(super) async fn metadata(
-    State(shared): State<Shared>,
+    State(shared): State<ServerState>,
     name: Result<PathParameter<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
@@ -75,7 +75,7 @@ pub(super) async fn metadata(
 }
 
 /// `GET /nodes.json`.
-pub(super) async fn nodes(State(shared): State<Shared>, method: Method, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(super) async fn nodes(State(shared): State<ServerState>, method: Method, headers: HeaderMap) -> Result<Response, Refusal> {
     send_document(&shared, "nodes.json".to_owned(), &method, &headers).await
 }
 
@@ -89,7 +89,12 @@ pub(super) async fn send_target(root: &Path, location: &str, method: &Method, he
     Ok(entity.answer(method, headers, |span| FileBody { file, path, span }.into_body()))
 }
 
-async fn send_document(shared: &Shared, location: String, method: &Method, headers: &HeaderMap) -> Result<Response, Refusal> {
+async fn send_document(
+    shared: &ServerState,
+    location: String,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let documents = shared.documents.clone();
     let wants_gzip = compressed::is_accepted(headers);
     let (document, packed) = on_disk(shared.repository.root().join(location), move |path| {
@@ -246,20 +251,20 @@ pub(super) async fn on_disk<T: Send + 'static>(
 /// server's time; small ones are read anew, since two of them can differ with the same size and modification time.
 #[derive(Default)]
 pub(super) struct Documents {
-    stored: Mutex<HashMap<PathBuf, Arc<Document>>>,
+    stored: Mutex<HashMap<PathBuf, Arc<CachedFile>>>,
     compressed: Compressed,
     /// Held while a large one is read: a crowd that asks for a new one at once must not read it once for each.
     reading: Mutex<()>,
 }
 
-struct Document {
+struct CachedFile {
     bytes: Bytes,
     digest: Digest,
     modified: SystemTime,
 }
 
 impl Documents {
-    fn read(&self, path: &Path) -> io::Result<Arc<Document>> {
+    fn read(&self, path: &Path) -> io::Result<Arc<CachedFile>> {
         let (file, length) = open(path)?;
         let modified = file.metadata()?.modified()?;
         if length > LARGEST_DOCUMENT {
@@ -285,18 +290,18 @@ impl Documents {
         Ok(document)
     }
 
-    fn stored(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Document>>> {
+    fn stored(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<CachedFile>>> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn read_document(file: File, modified: SystemTime) -> io::Result<Arc<Document>> {
+fn read_document(file: File, modified: SystemTime) -> io::Result<Arc<CachedFile>> {
     let mut bytes = Vec::new();
     file.take(LARGEST_DOCUMENT).read_to_end(&mut bytes)?;
-    Ok(Arc::new(Document { digest: Digest::of(&bytes), bytes: bytes.into(), modified }))
+    Ok(Arc::new(CachedFile { digest: Digest::of(&bytes), bytes: bytes.into(), modified }))
 }
 
-impl Document {
+impl CachedFile {
     fn length(&self) -> u64 {
         self.bytes.len() as u64
     }

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp as Time};
 
-use super::{Shared, updates};
+use super::{ServerState, updates};
 use crate::host;
 use crate::publish::deadlines::{deadlines, most_urgent};
 use crate::publish::{Deadline, KeyRole, Urgency};
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
 const REMIND_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
 /// `GET /healthz`: who this is, what it serves, and until when. 503 once a signature has expired.
-pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
+pub(super) async fn healthz(State(shared): State<ServerState>) -> Response {
     let catalogue = shared.repository.catalogue().await;
     let deadlines = deadlines(&catalogue.expiries, &shared.options.lifetimes, host::now());
     let (status, code) = match most_urgent(&deadlines) {
@@ -47,7 +47,7 @@ pub(super) async fn healthz(State(shared): State<Shared>) -> Response {
 }
 
 /// Writes deadlines that are near or past into the log: at once, when one comes near or passes, and once a day.
-pub(super) async fn keep_reminding(shared: Shared) {
+pub(super) async fn keep_reminding(shared: ServerState) {
     let mut reminder = Reminder::default();
     loop {
         let (catalogue, now) = (shared.repository.catalogue().await, host::now());

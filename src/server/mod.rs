@@ -59,7 +59,7 @@ use patches::Service;
 use refusal::Refusal;
 use repository::Repository;
 
-pub use patches::{Maker, Making, Outcome, ProjectMaker, QueueError};
+pub use patches::{JobOutcome, Maker, Making, ProjectMaker, QueueError};
 pub use serve::serve;
 
 /// What a server is told.
@@ -86,12 +86,12 @@ pub struct ServerOptions {
     /// How packs are made that somebody asks for; `None` if they are not.
     pub making: Option<Making>,
     /// Bounds on what a client may ask for.
-    pub limits: Limits,
+    pub limits: ServerLimits,
 }
 
 /// Bounds on what one client, or all of them, can make the server hold or wait for.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections at once besides those of listeners; more wait in the system's queue.
     pub connections: usize,
     /// Clients at once that listen to `/api/events` (503 beyond). Each holds a connection and some 13 kB (measured with 800) for as long
@@ -113,9 +113,9 @@ pub struct Limits {
     pub header_time: Duration,
     /// Until an answer begins (503 beyond).
     pub request_time: Duration,
-    /// A client that is waited for must take [`Limits::stall_bytes`] within this time, or it is left.
+    /// A client that is waited for must take [`ServerLimits::stall_bytes`] within this time, or it is left.
     pub stall_time: Duration,
-    /// See [`Limits::stall_time`].
+    /// See [`ServerLimits::stall_time`].
     pub stall_bytes: u64,
     /// How long running answers may take when the server is told to stop.
     pub grace: Duration,
@@ -137,18 +137,18 @@ impl ServerOptions {
             behind_proxy: false,
             log_addresses: true,
             making: None,
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
         }
     }
 
     /// How many connections one address may hold, those of listeners among them. Behind a proxy all come from there.
     fn connections_of_one_address(&self) -> usize {
-        let Limits { connections_per_address, listeners_per_address, .. } = self.limits;
+        let ServerLimits { connections_per_address, listeners_per_address, .. } = self.limits;
         if self.behind_proxy { usize::MAX } else { connections_per_address.saturating_add(listeners_per_address) }
     }
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 1024,
@@ -211,7 +211,7 @@ const LARGE_QUESTIONS: usize = 8;
 
 /// What all requests share.
 #[derive(Clone)]
-struct Shared(Arc<Parts>);
+struct ServerState(Arc<Parts>);
 
 struct Parts {
     repository: Repository,
@@ -219,7 +219,7 @@ struct Parts {
     nodes: NodeBook,
     options: ServerOptions,
     node_header: HeaderValue,
-    limits: Limits,
+    limits: ServerLimits,
     patches: Option<Service>,
     /// The version tree that was asked for last.
     tree: patches::api::TreeSlot,
@@ -230,7 +230,7 @@ struct Parts {
     large_questions: Semaphore,
 }
 
-impl std::ops::Deref for Shared {
+impl std::ops::Deref for ServerState {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
@@ -238,7 +238,7 @@ impl std::ops::Deref for Shared {
     }
 }
 
-impl Shared {
+impl ServerState {
     fn open(options: &ServerOptions) -> Result<Self, ServerError> {
         let node_header =
             HeaderValue::from_bytes(options.node.as_bytes()).map_err(|_| ServerError::NodeName(options.node.clone()))?;
@@ -284,5 +284,5 @@ impl Shared {
 /// need them). Reads the repository once, so that a wrong folder is
 /// told before the first request.
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
-    Ok(Shared::open(options)?.router())
+    Ok(ServerState::open(options)?.router())
 }

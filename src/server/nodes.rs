@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{ServerError, Shared};
+use super::{ServerError, ServerState};
 use crate::error_chain;
 use crate::https;
 use crate::model::Node;
@@ -114,7 +114,7 @@ pub(super) fn client() -> Result<reqwest::Client, ServerError> {
 }
 
 /// Checks all nodes every `interval`, for ever.
-pub(super) async fn keep_checking(shared: Shared, interval: Duration, client: reqwest::Client) {
+pub(super) async fn keep_checking(shared: ServerState, interval: Duration, client: reqwest::Client) {
     let mut rounds = tokio::time::interval(interval);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -1,19 +1,19 @@
 //! Room for as many open files as the limits on connections need: each connection is one, and so is each file that is being sent.
 
-use super::Limits;
+use super::ServerLimits;
 
 /// The log, the listening socket, the repository's documents, checks of other nodes, packs that are made.
 const BESIDES: u64 = 128;
 
 /// How many files these limits can open.
-fn needed(limits: &Limits) -> u64 {
+fn needed(limits: &ServerLimits) -> u64 {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     count(limits.connections).saturating_mul(2).saturating_add(count(limits.listeners)).saturating_add(BESIDES)
 }
 
 /// Raises the process's own limit as far as it may, and tells if that is not enough.
 #[cfg(unix)]
-pub(super) fn make_room(limits: &Limits) {
+pub(super) fn make_room(limits: &ServerLimits) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let needed = needed(limits);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -34,7 +34,7 @@ pub(super) fn make_room(limits: &Limits) {
 
 /// Windows has no such limit.
 #[cfg(not(unix))]
-pub(super) fn make_room(limits: &Limits) {
+pub(super) fn make_room(limits: &ServerLimits) {
     let _ = needed(limits);
 }
 
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_connection_may_send_a_file_and_a_listener_does_not() {
-        let limits = Limits { connections: 100, listeners: 1000, ..Limits::default() };
+        let limits = ServerLimits { connections: 100, listeners: 1000, ..ServerLimits::default() };
         assert_eq!(needed(&limits), 200 + 1000 + BESIDES);
     }
 }

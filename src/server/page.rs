@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{Html, IntoResponse};
 
-use super::Shared;
+use super::ServerState;
 use crate::model::{Release, Version};
 
 /// `GET /`.
-pub(super) async fn front(State(shared): State<Shared>) -> impl IntoResponse {
+pub(super) async fn front(State(shared): State<ServerState>) -> impl IntoResponse {
     let catalogue = shared.repository.catalogue().await;
     let page = page(catalogue.releases.iter().map(|signed| &signed.release));
     let fields = [

@@ -56,7 +56,7 @@ impl Places {
     }
 
     /// A place for a new connection; `None` if its origin is being answered on as many as it may have.
-    pub(super) fn take(self: &Arc<Self>, origin: Origin) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, origin: Origin) -> Option<ConnectionPlace> {
         let seat = Arc::new(Seat { idle_since: Mutex::new(Some(Instant::now())), leave: Notify::new() });
         let mut held = self.held();
         let seats = held.entry(origin).or_default();
@@ -66,7 +66,7 @@ impl Places {
             seats.swap_remove(index).leave.notify_one();
         }
         seats.push(seat.clone());
-        Some(Place { places: self.clone(), origin, seat })
+        Some(ConnectionPlace { places: self.clone(), origin, seat })
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Origin, Vec<Arc<Seat>>>> {
@@ -86,13 +86,13 @@ impl Seat {
 
 /// A connection's place; it is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     places: Arc<Places>,
     origin: Origin,
     seat: Arc<Seat>,
 }
 
-impl Place {
+impl ConnectionPlace {
     /// A request is answered until the returned value is dropped.
     pub(super) fn busy(&self) -> Busy {
         self.seat.set_idle_since(None);
@@ -105,7 +105,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut held = self.places.held();
         if let Some(seats) = held.get_mut(&self.origin) {

@@ -39,7 +39,7 @@ pub(super) struct Catalogue {
     /// Packs between releases that are published, until this time; then clients go on without.
     patches: Vec<SignedPatch>,
     patches_expire: jiff::Timestamp,
-    targets: BTreeMap<String, Target>,
+    targets: BTreeMap<String, TargetEntry>,
     /// The two files whose change says that something changed, and the number of the newest root, which none of them names.
     seen: (Vec<u8>, Option<Vec<u8>>, u64),
 }
@@ -114,7 +114,7 @@ fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
 
 /// The release that a target is, if it is one: the only place that knows how the publisher writes it down. One that this
 /// program cannot read (written by a newer one) is left out and told, the others stay.
-fn release_of(name: &str, target: &Target) -> Option<SignedRelease> {
+fn release_of(name: &str, target: &TargetEntry) -> Option<SignedRelease> {
     let description = target.custom.get(RELEASE_KEY)?;
     match Release::deserialize(description) {
         Ok(release) => {
@@ -277,7 +277,7 @@ struct FileVersion {
 
 #[derive(Deserialize)]
 struct Targets {
-    targets: BTreeMap<String, Target>,
+    targets: BTreeMap<String, TargetEntry>,
     #[serde(default)]
     expires: Option<jiff::Timestamp>,
 }
@@ -285,11 +285,11 @@ struct Targets {
 #[derive(Deserialize)]
 struct Patches {
     expires: jiff::Timestamp,
-    targets: BTreeMap<String, Target>,
+    targets: BTreeMap<String, TargetEntry>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Target {
+struct TargetEntry {
     length: u64,
     hashes: Hashes,
     #[serde(default)]

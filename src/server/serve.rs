@@ -26,17 +26,17 @@ use tokio::task::JoinSet;
 use tower::Service as _;
 
 use super::idle_timeout::WithIdleTimeout;
-use super::places::{Busy, Place, Places};
-use super::{Limits, ServerError, ServerOptions, Shared, events, health, nodes, open_files};
+use super::places::{Busy, ConnectionPlace, Places};
+use super::{ServerError, ServerLimits, ServerOptions, ServerState, events, health, nodes, open_files};
 
 /// Serves the repository on `listener` until `shutdown` is ready; then no connection is taken any more, and running answers
-/// have [`Limits::grace`] to end.
+/// have [`ServerLimits::grace`] to end.
 pub async fn serve(
     options: ServerOptions,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
-    let shared = Shared::open(&options)?;
+    let shared = ServerState::open(&options)?;
     open_files::make_room(&options.limits);
     let address = listener.local_addr().map_err(ServerError::Listen)?;
     let catalogue = shared.repository.catalogue().await;
@@ -56,7 +56,7 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connections(shared: &Shared, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+async fn connections(shared: &ServerState, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
     let (app, limits) = (shared.router(), &shared.limits);
     let room = Arc::new(Semaphore::new(limits.connections.saturating_add(limits.listeners).min(Semaphore::MAX_PERMITS)));
     let stopping = shared.ending.subscribe();
@@ -102,12 +102,12 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, So
 /// What a connection holds as long as it lasts.
 struct Held {
     _room: Option<OwnedSemaphorePermit>,
-    place: Place,
+    place: ConnectionPlace,
 }
 
 async fn connection(
     app: Router,
-    limits: Limits,
+    limits: ServerLimits,
     stream: TcpStream,
     remote: SocketAddr,
     held: Held,

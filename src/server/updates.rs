@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 use super::repository::Catalogue;
-use super::{Shared, files, nodes};
+use super::{ServerState, files, nodes};
 use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Node, Platform, Version};
@@ -29,7 +29,7 @@ const LONGEST_NOTES: u64 = 256 << 10;
 /// What `check_update` and `changelog` are asked. Text, so that each mistake gets its own message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Question {
+pub(super) struct UpdateQuery {
     current_version: Option<String>,
     platform: Option<String>,
     user_location: Option<String>,
@@ -75,8 +75,8 @@ struct DownloadNode {
 /// `GET /api/containers/check_update?current_version=&platform=&user_location=&app=&channel=&lang=`; only `platform` is
 /// needed, `app` too if the repository has several.
 pub(super) async fn check_update(
-    State(shared): State<Shared>,
-    question: Result<Query<Question>, QueryRejection>,
+    State(shared): State<ServerState>,
+    question: Result<Query<UpdateQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
@@ -117,7 +117,7 @@ pub(super) async fn check_update(
 
 /// `GET /api/containers/download/{container_id}`: the package, with ranges, under a name for people.
 pub(super) async fn download(
-    State(shared): State<Shared>,
+    State(shared): State<ServerState>,
     id: Result<Path<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
@@ -135,9 +135,9 @@ pub(super) async fn download(
 
 /// `GET /api/containers/changelog/{version}?app=&platform=&channel=&lang=`: Markdown in the best language there is.
 pub(super) async fn changelog(
-    State(shared): State<Shared>,
+    State(shared): State<ServerState>,
     version: Result<Path<String>, PathRejection>,
-    question: Result<Query<Question>, QueryRejection>,
+    question: Result<Query<UpdateQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let version: Version = version.ok().and_then(|Path(version)| version.parse().ok()).ok_or_else(Refusal::not_found)?;
@@ -169,7 +169,7 @@ pub(super) fn apps(catalogue: &Catalogue) -> Vec<&AppName> {
 /// The releases of the app and channel that are asked for; of the only app if none is named.
 fn of_app_and_channel<'a>(
     catalogue: &'a Catalogue,
-    question: &'a Question,
+    question: &'a UpdateQuery,
 ) -> Result<impl Iterator<Item = &'a SignedRelease>, Refusal> {
     let named: Option<AppName> = parsed("app", question.app.as_deref())?;
     let apps = apps(catalogue);
@@ -192,7 +192,7 @@ pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, t
     text.map(|text| text.parse().map_err(|error| Refusal::bad(format!("{name}: {error}")))).transpose()
 }
 
-fn offered_nodes(shared: &Shared, catalogue: &Catalogue, location: &str) -> Vec<Node> {
+fn offered_nodes(shared: &ServerState, catalogue: &Catalogue, location: &str) -> Vec<Node> {
     let options = &shared.options;
     match &options.public_url {
         Some(url) if catalogue.nodes.is_empty() => {
@@ -214,7 +214,7 @@ fn bandwidth(node: &Node) -> Option<f64> {
 }
 
 /// Seconds for `bytes` at the best node for a user there; `None` if its bandwidth is not known.
-pub(super) fn estimated_time(shared: &Shared, catalogue: &Catalogue, location: &str, bytes: u64) -> Option<u64> {
+pub(super) fn estimated_time(shared: &ServerState, catalogue: &Catalogue, location: &str, bytes: u64) -> Option<u64> {
     time_from(&offered_nodes(shared, catalogue, location), bytes)
 }
 
@@ -239,7 +239,7 @@ fn changelog_url(signed: &SignedRelease) -> String {
 }
 
 /// Language tags, the most wanted first: the parameter, else `Accept-Language` by its weights.
-fn wanted_languages(question: &Question, headers: &HeaderMap) -> Vec<String> {
+fn wanted_languages(question: &UpdateQuery, headers: &HeaderMap) -> Vec<String> {
     if let Some(language) = question.lang.as_deref().filter(|language| !language.is_empty()) {
         return vec![language.to_owned()];
     }
@@ -257,7 +257,7 @@ fn wanted_languages(question: &Question, headers: &HeaderMap) -> Vec<String> {
 }
 
 /// The text of the notes in `target`.
-async fn read_notes(shared: &Shared, catalogue: &Arc<Catalogue>, target: &str) -> Result<String, Refusal> {
+async fn read_notes(shared: &ServerState, catalogue: &Arc<Catalogue>, target: &str) -> Result<String, Refusal> {
     let (location, _) = catalogue.target(target).ok_or_else(Refusal::not_found)?;
     let path = shared.repository.root().join(location);
     files::on_disk(path, |path| {
@@ -286,7 +286,7 @@ mod tests {
     fn languages_in_order_of_wish() {
         let wanted = |header: &'static str| {
             let headers = HeaderMap::from_iter([(ACCEPT_LANGUAGE, HeaderValue::from_static(header))]);
-            wanted_languages(&Question::default(), &headers)
+            wanted_languages(&UpdateQuery::default(), &headers)
         };
         assert_eq!(wanted("en;q=0.5, zh-CN, zh;q=0.9, fr;q=0"), ["zh-CN", "zh", "en"]);
         assert!(wanted("").is_empty());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 use super::files::{entries, exists, read_json, remove_tree, replace_json};
 use super::lock::{HomeLock, RunningLock};
-use super::records::{Active, InstalledRecord, Probation, State};
+use super::records::{Active, HomeState, InstalledRecord, Probation};
 use super::{snapshots, staging};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Version};
@@ -303,7 +303,7 @@ impl Home {
 
     /// The same for whoever deletes by it: a state that cannot be read is an error, a damaged one is empty.
     pub(super) fn known_failed(&self) -> Result<Vec<Version>, StoreError> {
-        match read_json::<State>(&self.state_path()) {
+        match read_json::<HomeState>(&self.state_path()) {
             Ok(state) => Ok(state.map(|state| state.failed).unwrap_or_default()),
             Err(StoreError::Damaged { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -312,8 +312,8 @@ impl Home {
 
     /// What this installation remembers; a fresh one gets a new installation id, which is stored at once. A damaged file is replaced:
     /// nothing in it is worth a failed start.
-    pub fn state(&self) -> Result<State, StoreError> {
-        match read_json::<State>(&self.state_path()) {
+    pub fn state(&self) -> Result<HomeState, StoreError> {
+        match read_json::<HomeState>(&self.state_path()) {
             Ok(Some(state)) if !state.installation_id.is_empty() => return Ok(state),
             Ok(_) => {}
             Err(StoreError::Damaged { path, source }) => {
@@ -321,13 +321,13 @@ impl Home {
             }
             Err(error) => return Err(error),
         }
-        let state = State { installation_id: format!("{:032x}", fastrand::u128(..)), ..State::default() };
+        let state = HomeState { installation_id: format!("{:032x}", fastrand::u128(..)), ..HomeState::default() };
         self.set_state(&state)?;
         Ok(state)
     }
 
     /// Stores what this installation remembers.
-    pub fn set_state(&self, state: &State) -> Result<(), StoreError> {
+    pub fn set_state(&self, state: &HomeState) -> Result<(), StoreError> {
         replace_json(&self.state_path(), state)
     }
 

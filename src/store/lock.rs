@@ -212,7 +212,7 @@ impl RunningLock {
     }
 
     fn forget_dead(&self) {
-        let dead: Vec<Record> = recorded(&self.records).filter(|record| !record.is_alive()).collect();
+        let dead: Vec<LockRecord> = recorded(&self.records).filter(|record| !record.is_alive()).collect();
         // A launcher that was ended did not see who went on in the place of its app.
         for record in dead.iter().filter(|record| record.may_have_successor()) {
             self.successors(&record.ended()).iter().for_each(|process| self.run_by(process.id));
@@ -280,13 +280,14 @@ impl RunningLock {
     }
 
     fn started(home: &Home, id: &ContainerId) -> io::Result<bool> {
-        let (launchers, apps): (Vec<Record>, Vec<Record>) = recorded(&records(home, id)).partition(|record| record.is_launcher);
+        let (launchers, apps): (Vec<LockRecord>, Vec<LockRecord>) =
+            recorded(&records(home, id)).partition(|record| record.is_launcher);
         // Where the system does not tell when a process was started, its id may be that of a later one: there the lock must be held too.
-        let alone = |record: &Record| !record.started.is_empty() && record.is_alive();
+        let alone = |record: &LockRecord| !record.started.is_empty() && record.is_alive();
         if apps.iter().any(alone) {
             return Ok(true);
         }
-        let may_run = apps.is_empty() || apps.iter().chain(&launchers).any(Record::is_alive);
+        let may_run = apps.is_empty() || apps.iter().chain(&launchers).any(LockRecord::is_alive);
         if !may_run {
             return Ok(false);
         }
@@ -325,7 +326,7 @@ fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
 
 /// Whether a process that nobody has noted runs `id`.
 fn has_successor(home: &Home, id: &ContainerId) -> bool {
-    let dead: Vec<Record> =
+    let dead: Vec<LockRecord> =
         recorded(&records(home, id)).filter(|record| !record.is_alive() && record.may_have_successor()).collect();
     let counts = |(process, bond): (Process, Bond)| {
         bond == Bond::Uses || dead.iter().any(|record| record.ended().is_followed_by(&process, bond))
@@ -342,7 +343,7 @@ pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
 }
 
 /// What is noted of a process.
-struct Record {
+struct LockRecord {
     process: u32,
     /// When it was started, in the system's own words.
     started: String,
@@ -352,7 +353,7 @@ struct Record {
     has_ended: bool,
 }
 
-impl Record {
+impl LockRecord {
     fn is_alive(&self) -> bool {
         !self.has_ended && processes::is_alive(self.process, &self.started)
     }
@@ -383,7 +384,7 @@ fn launcher(process: u32) -> String {
 const LAUNCHER: &str = ".launcher";
 
 /// Processes with their start times. What is no whole record is passed over.
-fn recorded(folder: &Path) -> impl Iterator<Item = Record> + use<> {
+fn recorded(folder: &Path) -> impl Iterator<Item = LockRecord> + use<> {
     look::entries_if_readable(folder).into_iter().filter_map(|entry| {
         let name = entry.file_name();
         let name = name.to_str()?;
@@ -395,7 +396,7 @@ fn recorded(folder: &Path) -> impl Iterator<Item = Record> + use<> {
             Some(started) => (true, started.to_owned()),
             None => (false, started),
         };
-        Some(Record { process, started, is_launcher: launcher.is_some(), has_ended })
+        Some(LockRecord { process, started, is_launcher: launcher.is_some(), has_ended })
     })
 }
 

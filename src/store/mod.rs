@@ -53,7 +53,7 @@ use std::path::{Path, PathBuf};
 use crate::look;
 
 pub use home::Home;
-pub use records::{Accused, Active, InstalledRecord, Probation, State};
+pub use records::{Accused, Active, HomeState, InstalledRecord, Probation};
 
 /// Why the store refused or failed.
 #[derive(Debug, thiserror::Error)]

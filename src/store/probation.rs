@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::lock::HomeLock;
-use super::{Accused, Active, Home, Probation, State, StoreError};
+use super::{Accused, Active, Home, HomeState, Probation, StoreError};
 use crate::look;
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
@@ -54,7 +54,7 @@ pub fn remember_failed(home: &Home, version: &Version) -> Result<(), StoreError>
 /// Remembers that `fallback` takes the place of `version`, which did not come up.
 pub fn accuse(home: &Home, version: &Version, fallback: &ContainerId) -> Result<(), StoreError> {
     let state = home.state()?;
-    home.set_state(&State { accused: Some(Accused { version: version.clone(), fallback: fallback.clone() }), ..state })
+    home.set_state(&HomeState { accused: Some(Accused { version: version.clone(), fallback: fallback.clone() }), ..state })
 }
 
 /// The version that did not come up before `fallback` took its place, if it is not known yet whether that one does.
@@ -66,7 +66,7 @@ pub fn accused(home: &Home, fallback: &ContainerId) -> Option<Version> {
 /// The version in its place has come up: it was the accused one's own fault.
 pub fn convict(home: &Home) -> Result<(), StoreError> {
     let state = home.state()?;
-    if state.accused.is_some() { home.set_state(&State { accused: None, ..state }) } else { Ok(()) }
+    if state.accused.is_some() { home.set_state(&HomeState { accused: None, ..state }) } else { Ok(()) }
 }
 
 /// The version in its place has failed as well: neither is charged, and the accused one is offered again.
@@ -247,7 +247,7 @@ mod tests {
             let what = Incident::RolledBack {
                 from: new.clone(),
                 to: old.version.clone(),
-                failure: crate::model::incident::Failure::Hung,
+                failure: crate::model::incident::LaunchFailure::Hung,
                 retained: PathBuf::new(),
                 holds_files: true,
             };

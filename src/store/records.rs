@@ -105,7 +105,7 @@ pub struct Accused {
 /// `state.json`: what this installation remembers between starts. Nothing here is needed to start the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct State {
+pub struct HomeState {
     /// Stable random number of this installation; decides its place in rollouts.
     pub installation_id: String,
     /// Versions that the user does not want to be shown.

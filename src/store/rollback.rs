@@ -53,7 +53,7 @@ pub fn points(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
 
 /// A version to go back to.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct RollbackTarget {
     /// Which version.
     pub container: ContainerId,
     /// Its files as they were when it was left, where that was noted. Without a note it has the files that lie in its folder.
@@ -62,7 +62,7 @@ pub struct Target {
     pub healthy: bool,
 }
 
-impl Target {
+impl RollbackTarget {
     fn of(point: &Snapshot) -> Self {
         Self { container: point.container.clone(), point: Some(point.clone()), healthy: point.healthy }
     }
@@ -70,7 +70,7 @@ impl Target {
 
 /// Where a rollback by itself goes: to the version that was left for the active one, else to another one, and never to one that did not
 /// come up here. No note is needed for it: a version that can be started is better than none.
-pub fn fallback(home: &Home) -> Option<Target> {
+pub fn fallback(home: &Home) -> Option<RollbackTarget> {
     let (active, _) = home.active().ok()?;
     let usual = usual(home, &active, known_points(home));
     usual.or_else(|| {
@@ -81,7 +81,7 @@ pub fn fallback(home: &Home) -> Option<Target> {
         others.sort_by_key(|id| id.version > active.container.version);
         let container = others.into_iter().next()?;
         let point = known_points(home).into_iter().find(|point| point.container == container);
-        Some(Target { container, point, healthy: false })
+        Some(RollbackTarget { container, point, healthy: false })
     })
 }
 
@@ -94,25 +94,25 @@ fn known_points(home: &Home) -> Vec<Snapshot> {
 }
 
 /// Where a person's rollback without a wish goes.
-fn default_target(home: &Home) -> Result<Option<Target>, StoreError> {
+fn default_target(home: &Home) -> Result<Option<RollbackTarget>, StoreError> {
     let (active, _) = home.active()?;
     let points = points(home)?;
-    let any = points.iter().find(|point| point.reason != Reason::RolledBack).map(Target::of);
+    let any = points.iter().find(|point| point.reason != Reason::RolledBack).map(RollbackTarget::of);
     Ok(usual(home, &active, points).or(any))
 }
 
 /// The first of: what was left for the active version; the version that was active before it; what came up, the newest first; from a
 /// version that has to prove itself, also what was rolled back itself (a person wanted to leave it); what was left undecided.
-fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<Target> {
+fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<RollbackTarget> {
     let failed = home.failed();
     let is_unproved = active.probation.as_ref().is_some_and(|probation| !probation.up);
     let is_good = |id: &ContainerId| *id != active.container && !failed.contains(&id.version);
     points.retain(|point| is_good(&point.container));
-    let first = |wanted: &dyn Fn(&Snapshot) -> bool| points.iter().find(|point| wanted(point)).map(Target::of);
+    let first = |wanted: &dyn Fn(&Snapshot) -> bool| points.iter().find(|point| wanted(point)).map(RollbackTarget::of);
     let previous = || {
         let previous = active.previous.clone().filter(|id| is_good(id) && home.record(id).is_ok())?;
         let point = points.iter().find(|point| point.container == previous).cloned();
-        Some(Target { container: previous, point, healthy: true })
+        Some(RollbackTarget { container: previous, point, healthy: true })
     };
     first(&|point| point.next == active.container && point.reason == Reason::Switched)
         .or_else(previous)
@@ -122,7 +122,7 @@ fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<Targ
 }
 
 /// The state of `id`, else the default one.
-fn target(home: &Home, to: Option<&ContainerId>) -> Result<Target, StoreError> {
+fn target(home: &Home, to: Option<&ContainerId>) -> Result<RollbackTarget, StoreError> {
     let found = match to {
         Some(id) => {
             home.record(id)?;
@@ -130,7 +130,7 @@ fn target(home: &Home, to: Option<&ContainerId>) -> Result<Target, StoreError> {
             points.retain(|point| point.container == *id);
             // What was kept aside at a rollback is the second choice: it is the state that somebody wanted to leave.
             points.sort_by_key(|point| point.reason == Reason::RolledBack);
-            points.first().map(Target::of)
+            points.first().map(RollbackTarget::of)
         }
         None => default_target(home)?,
     };
@@ -149,7 +149,7 @@ pub fn roll_back(home: &Home, to: Option<&ContainerId>, lock: &HomeLock) -> Resu
 }
 
 /// Goes back to `target`. The app must have ended.
-pub fn go_to(home: &Home, target: &Target, lock: &HomeLock) -> Result<RolledBack, StoreError> {
+pub fn go_to(home: &Home, target: &RollbackTarget, lock: &HomeLock) -> Result<RolledBack, StoreError> {
     let (active, _) = home.active()?;
     let record = home.record(&target.container)?;
     RunningLock::refuse_if_running(home, &target.container)?;
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!((&target.container, target.healthy), (&two, false));
         crate::store::probation::remember_failed(home, &two.version).unwrap();
         assert_eq!(fallback(home).unwrap().container, one, "one that failed is none to go back to");
-        home.set_state(&crate::store::State { failed: Vec::new(), ..home.state().unwrap() }).unwrap();
+        home.set_state(&crate::store::HomeState { failed: Vec::new(), ..home.state().unwrap() }).unwrap();
         go_to(home, &target, lock).unwrap();
         assert_eq!(fixture.read(&two, "data/diary").as_deref(), Some("two lines"), "what was written there is in sight");
         assert!(home.active().unwrap().0.probation.is_some(), "it still has to prove itself");
@@ -318,7 +318,7 @@ mod tests {
         }
         crate::store::probation::remember_failed(home, &one.version).unwrap();
         assert!(fallback(home).is_none(), "none that failed here");
-        home.set_state(&crate::store::State { failed: Vec::new(), ..home.state().unwrap() }).unwrap();
+        home.set_state(&crate::store::HomeState { failed: Vec::new(), ..home.state().unwrap() }).unwrap();
         let back = go_to(home, &fallback(home).unwrap(), lock).unwrap();
         assert_eq!((back.from, fixture.read(&one, "data/file").as_deref()), (two, Some("in one")));
     }

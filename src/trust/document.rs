@@ -20,7 +20,7 @@ use crate::model::Digest;
 
 /// A role's document that was verified, and its text exactly as it came, since others name it by digest.
 #[derive(Clone, Debug)]
-pub(super) struct Document<T> {
+pub(super) struct TufDocument<T> {
     pub(super) text: String,
     pub(super) signed: T,
 }
@@ -277,7 +277,7 @@ impl<T: Body> Unverified<T> {
     }
 
     /// What it says. Only for documents whose signatures were looked at.
-    fn open(self) -> Result<Document<T>, Refusal> {
+    fn open(self) -> Result<TufDocument<T>, Refusal> {
         let not_trusted =
             |cause: String| Refusal::new(MirrorFaultKind::NotTrusted, format!("the signed {} document: {cause}", T::NAME));
         let field = |name: &str| self.raw.signed.value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -289,11 +289,11 @@ impl<T: Body> Unverified<T> {
             return Err(not_trusted(format!("its form {form:?} is not known")));
         }
         let signed = T::deserialize(self.raw.signed.value).map_err(|error| not_trusted(error.to_string()))?;
-        Ok(Document { text: self.text, signed })
+        Ok(TufDocument { text: self.text, signed })
     }
 
     /// What it says, if enough of the keys in `keys` signed it.
-    pub(super) fn verify(self, keys: &Root) -> Result<Document<T>, Refusal> {
+    pub(super) fn verify(self, keys: &Root) -> Result<TufDocument<T>, Refusal> {
         self.is_signed_by(keys)?;
         self.open()
     }
@@ -316,7 +316,7 @@ pub(super) fn foreign(role: &str, bytes: &[u8], length: Option<u64>) -> Option<R
 }
 
 /// Reads a root that its own keys signed.
-pub(super) fn root(bytes: &[u8]) -> Result<Document<Root>, Refusal> {
+pub(super) fn root(bytes: &[u8]) -> Result<TufDocument<Root>, Refusal> {
     let unverified = Unverified::<Root>::read(bytes)?;
     let own = Root::deserialize(&unverified.raw.signed.value)
         .map_err(|error| Refusal::new(MirrorFaultKind::Unusable, format!("no root document: {error}")))?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tough::schema::Root;
 
-use super::document::{Document, TargetsBody};
+use super::document::{TargetsBody, TufDocument};
 use super::error::{MirrorFault, MirrorFaultKind, Refusal, TrustError};
 use super::source::within;
 use super::state::{StoredMetadata, Texts};
@@ -135,7 +135,7 @@ fn climb(trusted: &mut Trusted, roots: &[Vec<u8>]) {
 }
 
 /// 5.3 and 5.4.1 of the specification for one mirror.
-async fn head(mirror: &dyn MetadataSource, root: Document<Root>, now: Timestamp, received: &Received) -> Head {
+async fn head(mirror: &dyn MetadataSource, root: TufDocument<Root>, now: Timestamp, received: &Received) -> Head {
     let mut trusted = Trusted { root, timestamp: None, snapshot: None, targets: None };
     let mut roots = Vec::new();
     let chain = async {
@@ -270,7 +270,7 @@ pub(super) async fn wanted(
 
 /// The document of the role for patches: the known one, else from the first of `mirrors` that has it. Whatever is wrong with it is told
 /// in the log and means that there is none.
-async fn load_patches(documents: &Documents, known: Option<&str>, mirrors: Mirrors<'_>) -> Option<Document<TargetsBody>> {
+async fn load_patches(documents: &Documents, known: Option<&str>, mirrors: Mirrors<'_>) -> Option<TufDocument<TargetsBody>> {
     let wanted_patches = patches::wanted(&documents.targets.signed, &documents.snapshot.signed)?;
     if let Some(known) = known.and_then(|known| wanted_patches.verify(known.as_bytes()).ok()) {
         return Some(known);

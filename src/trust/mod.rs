@@ -27,18 +27,18 @@ use jiff::Timestamp;
 use tough::schema::Root;
 
 pub use bundle::{Bundle, BundleError};
-use document::{Body as _, Document};
+use document::{Body as _, TufDocument};
 pub use error::{Expired, MirrorFault, MirrorFaultKind, TrustError};
 pub use names::is_plain_name;
 pub use patches::{PATCH_KEY, PATCHES_ROLE};
 pub use repository::{LAUNCHER_KEY, RELEASE_KEY, Repository, Target, Versions};
 pub use search::FoundTarget;
 pub use source::{FolderSource, MetadataSource, SourceError};
-use state::{State, StoredMetadata};
+use state::{StateFolder, StoredMetadata};
 use workflow::{Documents, Trusted};
 
 /// Largest metadata files that are read, bytes.
-pub(crate) struct Limits {
+pub(crate) struct TrustLimits {
     root: u64,
     timestamp: u64,
     snapshot: u64,
@@ -48,13 +48,13 @@ pub(crate) struct Limits {
 }
 
 /// A targets file of 16 MiB describes some 10,000 releases.
-pub(crate) const LIMITS: Limits =
-    Limits { root: 512 << 10, timestamp: 64 << 10, snapshot: 512 << 10, targets: 16 << 20, roots: 1024 };
+pub(crate) const LIMITS: TrustLimits =
+    TrustLimits { root: 512 << 10, timestamp: 64 << 10, snapshot: 512 << 10, targets: 16 << 20, roots: 1024 };
 
 /// The trust of one installation: where it began, and what it has seen since.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    state: State,
+    state: StateFolder,
     shipped_root: Vec<u8>,
 }
 
@@ -93,7 +93,7 @@ impl Trust {
     /// The shipped root counts only as long as `folder` has no sound root of its own, so exchanging the file beside the launcher
     /// cannot take over an installation (docs/security.md, fault 10).
     pub fn new(folder: impl Into<PathBuf>, shipped_root: impl Into<Vec<u8>>) -> Self {
-        Self { state: State::new(folder.into()), shipped_root: shipped_root.into() }
+        Self { state: StateFolder::new(folder.into()), shipped_root: shipped_root.into() }
     }
 
     /// Whether there is a root to begin with: a stored one, or the shipped one.
@@ -126,7 +126,7 @@ impl Trust {
         Ok(std::iter::once(root).chain(below).chain(self.state.all_delegated()?).collect())
     }
 
-    fn verified(&self) -> Option<(Document<Root>, Documents)> {
+    fn verified(&self) -> Option<(TufDocument<Root>, Documents)> {
         let root = self.state.root(&self.shipped_root).ok()?;
         let stored = self.state.stored().ok()?;
         let texts = stored.whole();

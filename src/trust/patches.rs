@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::Deserialize as _;
 
-use super::document::{DelegatedRole, Delegations, Document, MetaFile, SnapshotBody, TargetFile, TargetsBody};
+use super::document::{DelegatedRole, Delegations, MetaFile, SnapshotBody, TargetFile, TargetsBody, TufDocument};
 use super::error::Refusal;
 use super::names::{fits, is_plain_name};
 use super::repository::signed_length_and_hash;
@@ -55,13 +55,13 @@ impl Wanted<'_> {
     }
 
     /// The document in `bytes`, if it is the wanted one and the role's keys signed it.
-    pub(super) fn verify(&self, bytes: &[u8]) -> Result<Document<TargetsBody>, Refusal> {
+    pub(super) fn verify(&self, bytes: &[u8]) -> Result<TufDocument<TargetsBody>, Refusal> {
         meant(self.file, PATCHES_ROLE, bytes, &self.delegations.keys_of(self.role))
     }
 }
 
 /// Whether the list of patches has expired.
-pub(super) fn have_expired(patches: &Document<TargetsBody>, now: Timestamp) -> bool {
+pub(super) fn have_expired(patches: &TufDocument<TargetsBody>, now: Timestamp) -> bool {
     let expires = patches.signed.expires;
     if expires < now {
         tracing::warn!("the list of patches expired at {expires}: there are none");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::document::{Body as _, DelegatedRole, Delegations, Document, Hashes, SnapshotBody, TargetFile, TargetsBody};
+use super::document::{Body as _, DelegatedRole, Delegations, Hashes, SnapshotBody, TargetFile, TargetsBody, TufDocument};
 use super::error::{Expired, MirrorFaultKind, Refusal, TrustError};
 use super::load::wanted;
 use super::source::encoded;
@@ -68,13 +68,13 @@ impl Trust {
         let mut search =
             Search { trust: self, mirrors, snapshot: &documents.snapshot.signed, name, now, visited: BTreeSet::new() };
         match search.within(&documents.targets.signed).await? {
-            Outcome::Found(file) => FoundTarget::new(name, &file).ok_or_else(unknown),
-            Outcome::Goes | Outcome::Ends => Err(unknown()),
+            SearchOutcome::Found(file) => FoundTarget::new(name, &file).ok_or_else(unknown),
+            SearchOutcome::Goes | SearchOutcome::Ends => Err(unknown()),
         }
     }
 }
 
-enum Outcome {
+enum SearchOutcome {
     Found(TargetFile),
     /// Not here; others may have it.
     Goes,
@@ -96,39 +96,39 @@ impl Search<'_> {
     fn within<'a>(
         &'a mut self,
         targets: &'a TargetsBody,
-    ) -> Pin<Box<dyn Future<Output = Result<Outcome, TrustError>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<SearchOutcome, TrustError>> + Send + 'a>> {
         Box::pin(async move {
             if let Some(file) = targets.targets.get(self.name) {
-                return Ok(Outcome::Found(file.clone()));
+                return Ok(SearchOutcome::Found(file.clone()));
             }
-            let Some(delegations) = &targets.delegations else { return Ok(Outcome::Goes) };
+            let Some(delegations) = &targets.delegations else { return Ok(SearchOutcome::Goes) };
             for role in delegations.roles.iter().filter(|role| may_sign(role, self.name)) {
                 if self.visited.len() >= MOST_ROLES {
-                    return Ok(Outcome::Ends);
+                    return Ok(SearchOutcome::Ends);
                 }
                 if !self.visited.insert(role.name.clone()) {
                     continue;
                 }
                 let document = self.document(delegations, role).await?;
                 match self.within(&document.signed).await? {
-                    Outcome::Goes if role.terminating => return Ok(Outcome::Ends),
-                    Outcome::Goes => {}
+                    SearchOutcome::Goes if role.terminating => return Ok(SearchOutcome::Ends),
+                    SearchOutcome::Goes => {}
                     outcome => return Ok(outcome),
                 }
             }
-            Ok(Outcome::Goes)
+            Ok(SearchOutcome::Goes)
         })
     }
 
     /// The document of a delegated role: the stored one if it is the one that the snapshot names, else a mirror's.
-    async fn document(&self, delegations: &Delegations, role: &DelegatedRole) -> Result<Document<TargetsBody>, TrustError> {
+    async fn document(&self, delegations: &Delegations, role: &DelegatedRole) -> Result<TufDocument<TargetsBody>, TrustError> {
         let failed = |refusal: Refusal| TrustError::Mirrors { faults: vec![refusal.of(&role.name)] };
         let file = self.snapshot.0.meta.get(&format!("{}.json", role.name)).ok_or_else(|| {
             failed(Refusal::new(MirrorFaultKind::NotTrusted, format!("the snapshot does not name the role {:?}", role.name)))
         })?;
         let keys = delegations.keys_of(role);
-        let read = |bytes: &[u8]| -> Result<Document<TargetsBody>, Refusal> {
-            let document: Document<TargetsBody> = meant(file, &role.name, bytes, &keys)?;
+        let read = |bytes: &[u8]| -> Result<TufDocument<TargetsBody>, Refusal> {
+            let document: TufDocument<TargetsBody> = meant(file, &role.name, bytes, &keys)?;
             let at = document.signed.expires();
             if at < self.now {
                 return Err(Refusal {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tough::schema::Root;
 
-use super::document::{self, Document};
+use super::document::{self, TufDocument};
 use super::error::TrustError;
 use super::source::encoded;
 use super::workflow::Trusted;
@@ -67,17 +67,17 @@ impl StoredMetadata {
 
 /// The folder of the trusted state.
 #[derive(Clone, Debug)]
-pub(super) struct State {
+pub(super) struct StateFolder {
     folder: PathBuf,
 }
 
-impl State {
+impl StateFolder {
     pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
     /// The stored root; the shipped one if none is stored or the stored one is damaged.
-    pub(super) fn root(&self, shipped: &[u8]) -> Result<Document<Root>, TrustError> {
+    pub(super) fn root(&self, shipped: &[u8]) -> Result<TufDocument<Root>, TrustError> {
         let path = self.folder.join(ROOT);
         match look::read(&path, look::LARGE) {
             Ok(Some(bytes)) => match document::root(&bytes) {
@@ -110,7 +110,7 @@ impl State {
     }
 
     /// Remembers, if it is not what is there.
-    pub(super) fn save(&self, root: &Document<Root>, stored: &StoredMetadata) -> Result<(), TrustError> {
+    pub(super) fn save(&self, root: &TufDocument<Root>, stored: &StoredMetadata) -> Result<(), TrustError> {
         // The root last: a kill between the two leaves documents that the next load takes for signed with replaced keys and
         // drops. The other order could leave fast-forwarded documents under the root that was made to get rid of them.
         let json = serde_json::to_vec(stored).map_err(|error| self.failed(METADATA, error.into()))?;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tough::schema::{RoleType, Root};
 
 use super::Freshness;
-use super::document::{self, Body as _, Document, MetaFile, SnapshotBody, TargetsBody, TimestampBody, Unverified};
+use super::document::{self, Body as _, MetaFile, SnapshotBody, TargetsBody, TimestampBody, TufDocument, Unverified};
 use super::error::{Expired, MirrorFaultKind, Refusal};
 use super::state::Texts;
 
@@ -13,20 +13,20 @@ use super::state::Texts;
 /// end.
 #[derive(Clone, Debug)]
 pub(super) struct Trusted {
-    pub(super) root: Document<Root>,
-    pub(super) timestamp: Option<Document<TimestampBody>>,
-    pub(super) snapshot: Option<Document<SnapshotBody>>,
-    pub(super) targets: Option<Document<TargetsBody>>,
+    pub(super) root: TufDocument<Root>,
+    pub(super) timestamp: Option<TufDocument<TimestampBody>>,
+    pub(super) snapshot: Option<TufDocument<SnapshotBody>>,
+    pub(super) targets: Option<TufDocument<TargetsBody>>,
 }
 
 /// The three documents below the root, if they fit together.
 #[derive(Clone, Debug)]
 pub(super) struct Documents {
-    pub(super) timestamp: Document<TimestampBody>,
-    pub(super) snapshot: Document<SnapshotBody>,
-    pub(super) targets: Document<TargetsBody>,
+    pub(super) timestamp: TufDocument<TimestampBody>,
+    pub(super) snapshot: TufDocument<SnapshotBody>,
+    pub(super) targets: TufDocument<TargetsBody>,
     /// Verified on its own, see [`super::patches`]; `None` if there is none that can be used.
-    pub(super) patches: Option<Document<TargetsBody>>,
+    pub(super) patches: Option<TufDocument<TargetsBody>>,
 }
 
 fn refuse(reason: impl Into<String>) -> Refusal {
@@ -35,8 +35,8 @@ fn refuse(reason: impl Into<String>) -> Refusal {
 
 impl Trusted {
     /// What `texts` hold of documents that the keys of `root` signed. Others are as if they were not there.
-    pub(super) fn remember(root: Document<Root>, texts: &Texts) -> Self {
-        fn read<T: document::Body>(text: Option<&String>, root: &Root) -> Option<Document<T>> {
+    pub(super) fn remember(root: TufDocument<Root>, texts: &Texts) -> Self {
+        fn read<T: document::Body>(text: Option<&String>, root: &Root) -> Option<TufDocument<T>> {
             let verified = Unverified::read(text?.as_bytes()).and_then(|unverified: Unverified<T>| unverified.verify(root));
             verified.inspect_err(|refusal| tracing::debug!("a stored document does not count: {}", refusal.cause)).ok()
         }
@@ -85,7 +85,7 @@ impl Trusted {
 
     /// 5.4.2 to 5.4.5: a timestamp that arrived.
     pub(super) fn timestamp(&mut self, bytes: &[u8], now: Timestamp, freshness: Freshness) -> Result<(), Refusal> {
-        let found: Document<TimestampBody> = Unverified::read(bytes)?.verify(&self.root.signed)?;
+        let found: TufDocument<TimestampBody> = Unverified::read(bytes)?.verify(&self.root.signed)?;
         let meant = snapshot_file(&found)?.version;
         if let Some(known) = &self.timestamp {
             let versions = (known.signed.version(), found.signed.version());
@@ -119,7 +119,7 @@ impl Trusted {
 
     /// 5.5.2 to 5.5.7: a snapshot that arrived.
     pub(super) fn snapshot(&mut self, bytes: &[u8], now: Timestamp, freshness: Freshness) -> Result<(), Refusal> {
-        let found: Document<SnapshotBody> = meant(self.wanted_snapshot()?, "snapshot", bytes, &self.root.signed)?;
+        let found: TufDocument<SnapshotBody> = meant(self.wanted_snapshot()?, "snapshot", bytes, &self.root.signed)?;
         for (name, before) in self.snapshot.iter().flat_map(|known| &known.signed.0.meta) {
             match found.signed.0.meta.get(name) {
                 None => return Err(refuse(format!("a newer snapshot does not name {name} any more"))),
@@ -146,7 +146,7 @@ impl Trusted {
 
     /// 5.6.2 to 5.6.6: the targets that arrived.
     pub(super) fn targets(&mut self, bytes: &[u8], now: Timestamp) -> Result<(), Refusal> {
-        let found: Document<TargetsBody> = meant(self.wanted_targets()?, "targets", bytes, &self.root.signed)?;
+        let found: TufDocument<TargetsBody> = meant(self.wanted_targets()?, "targets", bytes, &self.root.signed)?;
         not_expired("targets", found.signed.expires, now, Freshness::Required)?;
         self.targets = Some(found);
         Ok(())
@@ -164,10 +164,10 @@ impl Trusted {
 
     /// Takes over what `other`, which has the same root, has seen that is newer.
     pub(super) fn learn(&mut self, other: &Self) {
-        fn version<T: document::Body>(document: &Option<Document<T>>) -> Option<u64> {
+        fn version<T: document::Body>(document: &Option<TufDocument<T>>) -> Option<u64> {
             document.as_ref().map(|document| document.signed.version())
         }
-        fn newer<T: document::Body + Clone>(known: &mut Option<Document<T>>, found: &Option<Document<T>>) {
+        fn newer<T: document::Body + Clone>(known: &mut Option<TufDocument<T>>, found: &Option<TufDocument<T>>) {
             // Also one with the same number: a publisher's disk may have come back from a backup.
             if found.is_some() && version(found) >= version(known) {
                 known.clone_from(found);
@@ -210,26 +210,31 @@ fn not_expired(role: &'static str, at: Timestamp, now: Timestamp, freshness: Fre
     Err(Refusal { kind: MirrorFaultKind::Expired, cause: Expired { role, at, waivable }.into() })
 }
 
-fn snapshot_file(timestamp: &Document<TimestampBody>) -> Result<&MetaFile, Refusal> {
+fn snapshot_file(timestamp: &TufDocument<TimestampBody>) -> Result<&MetaFile, Refusal> {
     timestamp.signed.0.meta.get("snapshot.json").ok_or_else(|| refuse("the timestamp names no snapshot"))
 }
 
-fn targets_file(snapshot: &Document<SnapshotBody>) -> Result<&MetaFile, Refusal> {
+fn targets_file(snapshot: &TufDocument<SnapshotBody>) -> Result<&MetaFile, Refusal> {
     snapshot.signed.0.meta.get("targets.json").ok_or_else(|| refuse("the snapshot names no targets"))
 }
 
 /// Whether a document that is known is the one that is meant.
-pub(super) fn is_meant<T: document::Body>(file: &MetaFile, known: &Document<T>) -> bool {
+pub(super) fn is_meant<T: document::Body>(file: &MetaFile, known: &TufDocument<T>) -> bool {
     known.signed.version() == file.version.get() && file.is(known.text.as_bytes())
 }
 
 /// The document in `bytes`, if it is the one that another document names, and signed.
-pub(super) fn meant<T: document::Body>(file: &MetaFile, role: &str, bytes: &[u8], keys: &Root) -> Result<Document<T>, Refusal> {
+pub(super) fn meant<T: document::Body>(
+    file: &MetaFile,
+    role: &str,
+    bytes: &[u8],
+    keys: &Root,
+) -> Result<TufDocument<T>, Refusal> {
     if !file.is(bytes) {
         return Err(document::foreign(role, bytes, file.length)
             .unwrap_or_else(|| refuse(format!("the length or digest of the {role} document is not the one that is signed"))));
     }
-    let found: Document<T> = Unverified::read(bytes)?.verify(keys)?;
+    let found: TufDocument<T> = Unverified::read(bytes)?.verify(keys)?;
     let version = found.signed.version();
     if version != file.version.get() {
         return Err(refuse(format!("the {role} document has the version {version}, {} was named", file.version)));

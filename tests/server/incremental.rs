@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use kuzflow::model::version_tree::FileState;
 use kuzflow::model::{ContainerId, Digest, RelativePath, VersionTree};
-use kuzflow::server::{Maker, Making, Outcome, ServerOptions};
+use kuzflow::server::{JobOutcome, Maker, Making, ServerOptions};
 use serde_json::{Value, json};
 
 use crate::client::{ask, connect, get, post};
@@ -309,17 +309,17 @@ fn chunked(address: SocketAddr, length: usize) -> u16 {
 /// A maker that tells what it is asked to make and waits for the outcome.
 struct WaitingMaker {
     work: Mutex<Sender<(ContainerId, ContainerId)>>,
-    done: Mutex<Receiver<Outcome>>,
+    done: Mutex<Receiver<JobOutcome>>,
 }
 
 impl Maker for WaitingMaker {
-    fn make(&self, from: &ContainerId, to: &ContainerId) -> Outcome {
+    fn make(&self, from: &ContainerId, to: &ContainerId) -> JobOutcome {
         self.work.lock().unwrap().send((from.clone(), to.clone())).unwrap();
-        self.done.lock().unwrap().recv().unwrap_or_else(|_| Outcome::Failed("the test is over".to_owned()))
+        self.done.lock().unwrap().recv().unwrap_or_else(|_| JobOutcome::Failed("the test is over".to_owned()))
     }
 }
 
-fn waiting_maker(folder: &Path) -> (Making, Receiver<(ContainerId, ContainerId)>, Sender<Outcome>) {
+fn waiting_maker(folder: &Path) -> (Making, Receiver<(ContainerId, ContainerId)>, Sender<JobOutcome>) {
     let (work, working) = channel();
     let (outcome, done) = channel();
     let maker = Arc::new(WaitingMaker { work: Mutex::new(work), done: Mutex::new(done) });
@@ -355,7 +355,7 @@ fn a_missing_pack_is_made_meanwhile() {
     assert_eq!((other.status, other.json()["status"].as_str()), (202, Some("queued")));
 
     // The pack is published; that the server sees it a little later does not turn the client away.
-    outcome.send(Outcome::Completed).unwrap();
+    outcome.send(JobOutcome::Completed).unwrap();
     let job = || -> Value {
         serde_json::from_slice(&std::fs::read(jobs.join("sample_3.0.0_Linux_x86_64.from-1.0.0.json")).unwrap()).unwrap()
     };
@@ -372,7 +372,7 @@ fn a_missing_pack_is_made_meanwhile() {
 
     // The other one cannot be had.
     assert_eq!(work.recv_timeout(LIMIT).unwrap().0.to_string(), id("2.0.0"));
-    outcome.send(Outcome::Refused("/secret/path says no".to_owned())).unwrap();
+    outcome.send(JobOutcome::Refused("/secret/path says no".to_owned())).unwrap();
     let path = "/api/incremental/patch/2.0.0_3.0.0_Linux_x86_64";
     until("the job fails", || get(server.address, path).status != 202);
     let failed = get(server.address, path);
@@ -397,7 +397,7 @@ fn a_detour_is_made_shorter_for_next_time() {
     assert_eq!((begun.0.to_string(), begun.1.to_string()), (id("2.0.0"), id("4.0.0")));
     repository.pack(&id("2.0.0"), "4.0.0", &[9; 60], json!({}));
     repository.publish();
-    outcome.send(Outcome::Completed).unwrap();
+    outcome.send(JobOutcome::Completed).unwrap();
     until("the pack is seen", || analyze(server.address, "2.0.0", Some("4.0.0"))["total_size"] == 60);
     // A pair that has its pack is not asked for, though another way is cheaper.
     let cheaper = analyze(server.address, "1.0.0", Some("3.0.0"));
@@ -421,7 +421,7 @@ fn the_same_versions_of_two_apps_have_their_own_jobs() {
     assert_eq!(asked("sample"), "queued");
     assert_eq!(work.recv_timeout(LIMIT).unwrap().1.app.as_str(), "sample");
     assert_eq!(get(server.address, &path("another")).status, 404, "nobody asked for that one");
-    outcome.send(Outcome::Refused("it saves nothing".to_owned())).unwrap();
+    outcome.send(JobOutcome::Refused("it saves nothing".to_owned())).unwrap();
     until("the job fails", || get(server.address, &path("sample")).status == 410);
     assert_eq!(asked("another"), "queued", "what failed was another app's");
     assert_eq!(work.recv_timeout(LIMIT).unwrap().1.app.as_str(), "another");
@@ -443,11 +443,11 @@ fn a_server_that_was_killed_in_the_middle_goes_on() {
 
     struct Panics(Mutex<u32>, Sender<ContainerId>);
     impl Maker for Panics {
-        fn make(&self, _: &ContainerId, to: &ContainerId) -> Outcome {
+        fn make(&self, _: &ContainerId, to: &ContainerId) -> JobOutcome {
             let mut count = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             *count += 1;
             self.1.send(to.clone()).unwrap();
-            if *count == 1 { panic!("a fault of the maker, on purpose") } else { Outcome::Completed }
+            if *count == 1 { panic!("a fault of the maker, on purpose") } else { JobOutcome::Completed }
         }
     }
     let (reported, made) = channel();

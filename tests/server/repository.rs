@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kuzflow::model::Digest;
-use kuzflow::server::{Limits, ServerOptions};
+use kuzflow::server::{ServerLimits, ServerOptions};
 use serde_json::{Value, json};
 
 /// A repository with metadata as the publisher writes it, but unsigned: the server does not look at signatures.
@@ -55,7 +55,7 @@ impl Repository {
     }
 
     pub fn options(&self) -> ServerOptions {
-        let limits = Limits { look_interval: Duration::ZERO, ..Limits::default() };
+        let limits = ServerLimits { look_interval: Duration::ZERO, ..ServerLimits::default() };
         let (node, region) = ("上海-1".to_owned(), "Asia-Pacific".to_owned());
         ServerOptions { node, region, health_interval: None, limits, ..ServerOptions::new(self.path()) }
     }

@@ -9,7 +9,7 @@ use kuzflow::engine::protocol::{
 use kuzflow::gui::ViewState;
 use kuzflow::gui::texts::Language;
 use kuzflow::model::digest::Digest;
-use kuzflow::model::incident::{Conflict, Failure, Incident, Notice};
+use kuzflow::model::incident::{Conflict, Incident, LaunchFailure, Notice};
 use kuzflow::model::patch::{Patch, SignedPatch};
 use kuzflow::model::plan::{FileCounts, Plan, Reason, UpdateStrategy};
 use kuzflow::model::release::{DocumentLocation, Release, SignedRelease};
@@ -228,15 +228,17 @@ pub fn notices(name: &str) -> Vec<Notice> {
     let chain = problem(ProblemKind::MigrationFailed, "").chain;
     let not_switched = Incident::NotSwitched { to: from.clone(), chain };
     let reported = match name {
-        "told" => vec![back(Failure::Hung)],
-        "told-crashed" => vec![back(Failure::Crashed { status: 139 })],
+        "told" => vec![back(LaunchFailure::Hung)],
+        "told-crashed" => vec![back(LaunchFailure::Crashed { status: 139 })],
         "told-said" => {
-            vec![back(Failure::Reported { reason: "ImportError: libQt5Core.so.5: cannot open shared object file".to_owned() })]
+            vec![back(LaunchFailure::Reported {
+                reason: "ImportError: libQt5Core.so.5: cannot open shared object file".to_owned(),
+            })]
         }
         "told-not-switched" => vec![not_switched],
         "told-conflicts" => vec![conflicts(3)],
         "told-many-conflicts" => vec![conflicts(12)],
-        "told-several" => vec![conflicts(1), not_switched, back(Failure::EndedAtOnce)],
+        "told-several" => vec![conflicts(1), not_switched, back(LaunchFailure::EndedAtOnce)],
         _ => Vec::new(),
     };
     reported.into_iter().map(|what| Notice { when, what }).collect()

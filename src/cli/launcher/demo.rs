@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{Common, Session};
 use crate::cli::output::Output;
-use crate::cli::place::Place;
+use crate::cli::place::Installation;
 use crate::cli::self_update::SelfUpdate;
 use crate::cli::{Ending, run};
 use crate::engine::driver;
@@ -33,7 +33,7 @@ pub(super) fn demo(
     // The demo's launcher is not what is demonstrated: it stays as it is.
     let own = SelfUpdate::default();
     let session = |output, arguments: &[&str]| -> Result<Session<'_>, Box<dyn std::error::Error>> {
-        let place = Place::find(Some(&demo.config()), Some(&demo.home()))?;
+        let place = Installation::find(Some(&demo.config()), Some(&demo.home()))?;
         let app_arguments = arguments.iter().map(OsString::from).collect();
         Ok(Session { place, common, output, app_arguments, language, own: &own })
     };

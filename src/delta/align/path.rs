@@ -36,7 +36,7 @@ struct Diagonal {
 
 /// The cheapest way to a position ends like this.
 #[derive(Clone, Copy)]
-struct Record {
+struct PathRecord {
     at: usize,
     diagonal: Option<i64>,
     entered: usize,
@@ -49,7 +49,7 @@ struct Search<'a> {
     literal_entered: usize,
     /// The lane that was left for fresh bytes.
     literal_diagonal: i64,
-    records: Vec<Record>,
+    records: Vec<PathRecord>,
 }
 
 /// The best end of a way so far.
@@ -92,7 +92,7 @@ impl Search<'_> {
 
     fn record(&mut self, at: usize, best: &Best) {
         if self.records.last().is_none_or(|last| last.at != at) {
-            self.records.push(Record { at, diagonal: best.diagonal, entered: best.entered });
+            self.records.push(PathRecord { at, diagonal: best.diagonal, entered: best.entered });
         }
     }
 

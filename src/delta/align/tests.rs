@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Checks that steps tile `new` and stay in `old`; gives (fresh bytes, differing bytes).
-fn check(old: &[u8], new: &[u8], steps: &[Step]) -> (u64, u64) {
+fn check(old: &[u8], new: &[u8], steps: &[CopyInstruction]) -> (u64, u64) {
     let (mut at, mut literals, mut differing) = (0, 0, 0);
     for (index, step) in steps.iter().enumerate() {
         at += step.literals;
@@ -38,15 +38,15 @@ fn copies_run_through_single_differences() {
     new[1000] ^= 1;
     new[1001] ^= 7;
     new[3000] ^= 1;
-    let steps = align(&old, &new, &Options::native()).unwrap();
-    assert_eq!(steps, [Step { literals: 0, old_at: 0, length: 4000 }]);
+    let steps = align(&old, &new, &AlignOptions::native()).unwrap();
+    assert_eq!(steps, [CopyInstruction { literals: 0, old_at: 0, length: 4000 }]);
 }
 
 #[test]
 fn moved_and_inserted_blocks() {
     let old = noise(9000, 2);
     let new = [&old[6000..9000], &noise(500, 3), &old[0..3000], &old[3100..6000]].concat();
-    let steps = align(&old, &new, &Options::plain()).unwrap();
+    let steps = align(&old, &new, &AlignOptions::plain()).unwrap();
     let (literals, differing) = check(&old, &new, &steps);
     assert!((480..=500).contains(&literals) && differing < 20, "{steps:?}");
     assert_eq!(steps.len(), 3);
@@ -56,7 +56,7 @@ fn moved_and_inserted_blocks() {
 fn windows_find_what_moved_little() {
     let old = noise(100_000, 4);
     let new = [&old[..40_000], b"something else", &old[40_000..]].concat();
-    let steps = align(&old, &new, &Options { window: 16_384, ..Options::native() }).unwrap();
+    let steps = align(&old, &new, &AlignOptions { window: 16_384, ..AlignOptions::native() }).unwrap();
     let (literals, _) = check(&old, &new, &steps);
     assert!(literals <= 14, "{steps:?}");
 }
@@ -66,7 +66,7 @@ fn runs_of_one_byte() {
     let old = vec![0; 300_000];
     let mut new = vec![0; 400_000];
     new[70_000..70_100].fill(1);
-    let steps = align(&old, &new, &Options::native()).unwrap();
+    let steps = align(&old, &new, &AlignOptions::native()).unwrap();
     check(&old, &new, &steps);
     assert!(steps.len() < 10);
 }
@@ -74,7 +74,7 @@ fn runs_of_one_byte() {
 #[test]
 fn nothing_to_copy_from() {
     for new in [b"".as_slice(), b"fresh"] {
-        let steps = align(&b"".as_slice(), &new, &Options::plain()).unwrap();
+        let steps = align(&b"".as_slice(), &new, &AlignOptions::plain()).unwrap();
         assert_eq!(check(b"", new, &steps).0, new.len() as u64);
     }
 }
@@ -86,7 +86,7 @@ proptest! {
         new in proptest::collection::vec(0..6_u8, 0..600),
         window in 64..800_usize,
     ) {
-        let steps = align(&old, &new, &Options { window, ..Options::plain() }).unwrap();
+        let steps = align(&old, &new, &AlignOptions { window, ..AlignOptions::plain() }).unwrap();
         check(&old, &new, &steps);
     }
 
@@ -102,7 +102,7 @@ proptest! {
             let end = (at + removed).min(new.len());
             new.splice(at..end, inserted);
         }
-        let steps = align(&old, &new, &Options { window, ..Options::native() }).unwrap();
+        let steps = align(&old, &new, &AlignOptions { window, ..AlignOptions::native() }).unwrap();
         check(&old, &new, &steps);
     }
 }

@@ -43,7 +43,7 @@ impl Outcome {
     }
 }
 
-fn find_with(old: &Tree, new: &Tree, limits: Limits) -> Outcome {
+fn find_with(old: &Tree, new: &Tree, limits: SelectionLimits) -> Outcome {
     let (old_files, new_files) = (files(old), files(new));
     let mut reads = Vec::new();
     let bases = find(&old_files, &new_files, limits, &mut |side, path| {
@@ -64,7 +64,7 @@ fn find_with(old: &Tree, new: &Tree, limits: Limits) -> Outcome {
 }
 
 fn find_all(old: &Tree, new: &Tree) -> Outcome {
-    find_with(old, new, Limits::default())
+    find_with(old, new, SelectionLimits::default())
 }
 
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -248,20 +248,23 @@ fn beyond_the_limits_names_decide() {
     let (one, two) = (source(1, 80), source(2, 80));
     let old = tree(&[("one-1.0.py", one.as_bytes()), ("two.py", two.as_bytes())]);
     let new = tree(&[("one-1.1.py", format!("{one}#").as_bytes()), ("two.py", format!("{two}#").as_bytes())]);
-    for limits in [Limits { all: 0, ..Limits::default() }, Limits { one: 100, ..Limits::default() }] {
+    for limits in
+        [SelectionLimits { all: 0, ..SelectionLimits::default() }, SelectionLimits { one: 100, ..SelectionLimits::default() }]
+    {
         let outcome = find_with(&old, &new, limits);
         assert_eq!(outcome.of("one-1.1.py"), Some(("one-1.0.py", Relation::Descends)));
         assert_eq!(outcome.of("two.py"), Some(("two.py", Relation::SamePath)));
         assert!(outcome.reads.is_empty());
     }
     let all = (one.len() + two.len()) as u64 + 10;
-    assert!(find_with(&old, &new, Limits { all, ..Limits::default() }).reads.len() < 4);
+    assert!(find_with(&old, &new, SelectionLimits { all, ..SelectionLimits::default() }).reads.len() < 4);
 }
 
 #[test]
 fn an_unreadable_file_is_named() {
     let old = tree(&[("a", b"old")]);
     let new = tree(&[("a", b"new")]);
-    let result = find(&files(&old), &files(&new), Limits::default(), &mut |_, _| Err(io::ErrorKind::PermissionDenied.into()));
+    let result =
+        find(&files(&old), &files(&new), SelectionLimits::default(), &mut |_, _| Err(io::ErrorKind::PermissionDenied.into()));
     assert!(matches!(result, Err(BaseSelectionError::Read { path, .. }) if path == "a"));
 }

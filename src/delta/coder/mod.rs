@@ -1,9 +1,9 @@
 //! The entropy coder of a delta: steps, differences from a forecast, and fresh bytes, as one stream.
 //!
 //! In: old bytes by position, steps, a forecast of the copied bytes. Out (encoder): a few bytes. Out (decoder): the new bytes, in
-//! order. Where there are many fresh bytes they stand apart, in streams that a whole pack shares ([`Options::apart`]). All models live as
+//! order. Where there are many fresh bytes they stand apart, in streams that a whole pack shares ([`CoderOptions::apart`]). All models live as
 //! long as the stream, so that the members of a group share what was learned. Never (decoder): more bytes than it was told to expect, more
-//! memory than [`Limits`] allow, a panic, an endless loop. It cannot know whether the bytes are right: the caller compares hashes.
+//! memory than [`CoderLimits`] allow, a panic, an endless loop. It cannot know whether the bytes are right: the caller compares hashes.
 //!
 //! ```text
 //! here: options, limits, the two doors              work       either direction, step by step
@@ -40,7 +40,7 @@ pub use operands::{Mode, STREAMS};
 use range::{Coder, Decoder, Encoder};
 use work::{Apart, Work};
 
-use super::align::Step;
+use super::align::CopyInstruction;
 use super::prediction::{Predictor, ReadAt};
 
 /// Larger old files are not taken into memory for fresh bytes.
@@ -48,7 +48,7 @@ const MOST_RECALLED: u64 = 20 << 20;
 
 /// What a decoder accepts.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct CoderLimits {
     /// Steps of one stream; each takes 24 bytes of memory.
     pub most_steps: usize,
     /// Bytes of the models and the history together.
@@ -88,7 +88,7 @@ pub enum CoderError {
 
 /// How a stream is coded; it is part of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct CoderOptions {
     /// What fresh bytes mostly are.
     pub nature: Nature,
     /// Copied bytes before each gap that are learned: 0, or 2 to the power of this (at most 30) less one.
@@ -105,7 +105,7 @@ pub struct Options {
     pub code: Option<Mode>,
 }
 
-impl Options {
+impl CoderOptions {
     /// Sensible options for a target of `length` bytes of which `literals` are fresh.
     pub fn for_target(nature: Nature, length: u64, literals: u64) -> Self {
         let bits = |value: u64| 64 - value.leading_zeros();
@@ -171,15 +171,15 @@ impl Options {
 pub fn encode(
     old: &dyn ReadAt,
     target: &[u8],
-    steps: &[Step],
-    options: Options,
+    steps: &[CopyInstruction],
+    options: CoderOptions,
     predictor: &mut dyn Predictor,
     (out, literals): (&mut Vec<u8>, &mut [Vec<u8>; STREAMS]),
 ) -> Result<(), CoderError> {
     let mut coder = Encoder::new(out);
     let recall = options.recall && !options.apart && old.len() <= MOST_RECALLED;
-    let options = Options { recall, ..options }.code(&mut coder);
-    let limits = Limits { most_steps: usize::MAX, most_memory: u64::MAX };
+    let options = CoderOptions { recall, ..options }.code(&mut coder);
+    let limits = CoderLimits { most_steps: usize::MAX, most_memory: u64::MAX };
     let steps = steps::code(&mut coder, Some(steps), old.len(), target.len() as u64, &limits)?;
     let mut sink = |_: &[u8]| Ok(());
     Work::new(old, options, Some(target), Apart::Out(literals))?.run(&mut coder, &steps, predictor, &mut sink)?;
@@ -192,9 +192,9 @@ pub fn encode(
 pub fn decode<'f>(
     old: &dyn ReadAt,
     target_length: u64,
-    limits: &Limits,
+    limits: &CoderLimits,
     (packed, literals): (&mut dyn Read, [&mut dyn Read; STREAMS]),
-    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Predictor + 'f>>,
+    make_forecast: impl FnOnce(&[CopyInstruction]) -> io::Result<Box<dyn Predictor + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
     let mut coder = Decoder::new(packed);
@@ -212,12 +212,13 @@ pub fn decode<'f>(
 fn decode_all<'f>(
     old: &dyn ReadAt,
     target_length: u64,
-    limits: &Limits,
+    limits: &CoderLimits,
     (coder, literals): (&mut Decoder<'_>, &mut Streams<'_>),
-    make_forecast: impl FnOnce(&[Step]) -> io::Result<Box<dyn Predictor + 'f>>,
+    make_forecast: impl FnOnce(&[CopyInstruction]) -> io::Result<Box<dyn Predictor + 'f>>,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), CoderError> {
-    let empty = Options { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, code: None };
+    let empty =
+        CoderOptions { nature: Nature::Text, training: 0, tables: 4, history: 18, recall: false, apart: false, code: None };
     let options = empty.code(coder);
     if options.memory(old.len()) > limits.most_memory {
         return Err(CoderError::Memory { needed: options.memory(old.len()), most: limits.most_memory });

@@ -5,26 +5,26 @@
 //! ends when the target's length is reached, so nothing else says how many there are.
 
 use super::CoderError;
-use super::Limits;
+use super::CoderLimits;
 use super::models::Counter;
 use super::numbers::{Numbers, magnitude};
 use super::range::Coder;
-use crate::delta::align::Step;
+use crate::delta::align::CopyInstruction;
 
 /// Codes `steps`, which the encoder knows and the decoder does not, for targets of `target_length` bytes.
 pub fn code<C: Coder>(
     coder: &mut C,
-    steps: Option<&[Step]>,
+    steps: Option<&[CopyInstruction]>,
     base_length: u64,
     target_length: u64,
-    limits: &Limits,
-) -> Result<Vec<Step>, CoderError> {
+    limits: &CoderLimits,
+) -> Result<Vec<CopyInstruction>, CoderError> {
     let mut literals = Numbers::new(24);
     let mut length = Numbers::new(24);
     let mut jump = Jump::new();
-    let mut read: Vec<Step> = Vec::new();
+    let mut read: Vec<CopyInstruction> = Vec::new();
     let (mut at, mut expected) = (0_u64, 0_u64);
-    let mut last = Step { literals: 0, old_at: 0, length: 0 };
+    let mut last = CopyInstruction { literals: 0, old_at: 0, length: 0 };
     while at < target_length {
         if coder.failed() {
             return Err(CoderError::Truncated);
@@ -34,9 +34,9 @@ pub fn code<C: Coder>(
         }
         let step = match steps {
             Some(steps) => steps.get(read.len()).copied().ok_or(CoderError::Steps)?,
-            None => Step { literals: 0, old_at: 0, length: 0 },
+            None => CopyInstruction { literals: 0, old_at: 0, length: 0 },
         };
-        let mut found = Step { literals: 0, old_at: 0, length: 0 };
+        let mut found = CopyInstruction { literals: 0, old_at: 0, length: 0 };
         found.literals = literals.code(coder, step.literals, magnitude(last.length).min(23));
         found.length = length.code(coder, step.length, magnitude(found.literals).min(23));
         if found.length > 0 {

@@ -5,11 +5,11 @@ use std::io;
 use proptest::prelude::*;
 
 use super::range::{Coder, Decoder, Encoder};
-use super::{CoderError, Limits, Mode, Nature, Options, STREAMS, decode, encode};
-use crate::delta::align::Step;
+use super::{CoderError, CoderLimits, CoderOptions, Mode, Nature, STREAMS, decode, encode};
+use crate::delta::align::CopyInstruction;
 use crate::delta::prediction::{Chunk, PlainPredictor, Predictor, ReadAt};
 
-const LIMITS: Limits = Limits { most_steps: 1 << 16, most_memory: 64 << 20 };
+const LIMITS: CoderLimits = CoderLimits { most_steps: 1 << 16, most_memory: 64 << 20 };
 
 /// Old bytes as they are, with a field of four bytes at each place that 7 divides, which is foretold by what was learned.
 struct Fields<'a> {
@@ -48,7 +48,7 @@ struct Packed {
     literals: [Vec<u8>; STREAMS],
 }
 
-fn pack(old: &[u8], new: &[u8], steps: &[Step], options: Options, plain: bool) -> Packed {
+fn pack(old: &[u8], new: &[u8], steps: &[CopyInstruction], options: CoderOptions, plain: bool) -> Packed {
     let mut packed = Packed::default();
     let out = (&mut packed.stream, &mut packed.literals);
     if plain {
@@ -79,13 +79,13 @@ fn unpack(old: &[u8], length: u64, packed: &Packed, plain: bool) -> (Vec<u8>, Re
     (new, ended)
 }
 
-fn options(nature: Nature, length: usize) -> Options {
-    let whole = Options::for_target(nature, length as u64, length as u64);
-    Options { tables: whole.tables.min(10), ..whole }
+fn options(nature: Nature, length: usize) -> CoderOptions {
+    let whole = CoderOptions::for_target(nature, length as u64, length as u64);
+    CoderOptions { tables: whole.tables.min(10), ..whole }
 }
 
 /// Old bytes, new bytes, and steps that tile them: some bytes of each copy differ.
-fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<Step>)> {
+fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<CopyInstruction>)> {
     let byte = prop_oneof![3 => 97..102_u8, 1 => any::<u8>()];
     let old = proptest::collection::vec(byte.clone(), 0..2000);
     let parts = proptest::collection::vec(
@@ -113,7 +113,7 @@ fn case() -> impl Strategy<Value = (Vec<u8>, Vec<u8>, Vec<Step>)> {
                     new[from + usize::from(at) % length as usize] = byte;
                 }
             }
-            steps.push(Step { literals: literals.len() as u64, old_at: if length > 0 { old_at } else { 0 }, length });
+            steps.push(CopyInstruction { literals: literals.len() as u64, old_at: if length > 0 { old_at } else { 0 }, length });
         }
         (old, new, steps)
     })
@@ -126,7 +126,7 @@ proptest! {
     fn what_was_packed_comes_back((old, new, steps) in case(), text: bool, plain: bool, training in 0..8_u32, recall: bool, apart: bool, code in 0..3_usize) {
         let nature = if text { Nature::Text } else { Nature::Binary };
         let code = [None, Some(Mode::Narrow), Some(Mode::Wide)][code].filter(|_| apart);
-        let options = Options { training, recall, apart, code, ..options(nature, new.len()) };
+        let options = CoderOptions { training, recall, apart, code, ..options(nature, new.len()) };
         let packed = pack(&old, &new, &steps, options, plain);
         prop_assert_eq!(&packed, &pack(&old, &new, &steps, options, plain));
         let (back, ended) = unpack(&old, new.len() as u64, &packed, plain);
@@ -138,7 +138,7 @@ proptest! {
 
     #[test]
     fn a_damaged_stream_never_gives_more_than_was_asked_for((old, new, steps) in case(), flips in proptest::collection::vec((any::<u16>(), 1..=255_u8), 1..4), apart: bool) {
-        let options = Options { apart, code: Some(Mode::Wide).filter(|_| apart), ..options(Nature::Text, new.len()) };
+        let options = CoderOptions { apart, code: Some(Mode::Wide).filter(|_| apart), ..options(Nature::Text, new.len()) };
         let mut packed = pack(&old, &new, &steps, options, true);
         for (at, flip) in flips {
             let stream = if at % 3 == 0 { &mut packed.literals[usize::from(at) % STREAMS] } else { &mut packed.stream };
@@ -199,7 +199,7 @@ fn nothing_packs_to_almost_nothing() {
 #[test]
 fn a_long_copy_costs_a_few_bytes() {
     let old: Vec<u8> = (0..1_000_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let steps = [Step { literals: 0, old_at: 0, length: 1_000_000 }];
+    let steps = [CopyInstruction { literals: 0, old_at: 0, length: 1_000_000 }];
     let packed = pack(&old, &old, &steps, options(Nature::Binary, old.len()), true);
     assert!(packed.stream.len() < 40, "{}", packed.stream.len());
     assert_eq!(unpack(&old, 1_000_000, &packed, true).0, old);
@@ -210,8 +210,10 @@ fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
     let old = b"The quick brown fox jumps over the lazy dog. ".repeat(30);
     let mut new = old.clone();
     new.splice(100..110, *b"something entirely different");
-    let steps =
-        [Step { literals: 0, old_at: 0, length: 100 }, Step { literals: 28, old_at: 110, length: old.len() as u64 - 110 }];
+    let steps = [
+        CopyInstruction { literals: 0, old_at: 0, length: 100 },
+        CopyInstruction { literals: 28, old_at: 110, length: old.len() as u64 - 110 },
+    ];
     let packed = pack(&old, &new, &steps, options(Nature::Text, new.len()), true);
     for cut in 0..packed.stream.len() {
         let part = Packed { stream: packed.stream[..cut].to_vec(), ..Packed::default() };
@@ -225,15 +227,16 @@ fn a_stream_cut_anywhere_never_gives_more_than_was_asked_for() {
 
 #[test]
 fn bytes_behind_the_end_are_an_error() {
-    let mut packed = pack(b"old", b"new", &[Step { literals: 3, old_at: 0, length: 0 }], options(Nature::Text, 3), true);
+    let mut packed =
+        pack(b"old", b"new", &[CopyInstruction { literals: 3, old_at: 0, length: 0 }], options(Nature::Text, 3), true);
     packed.stream.extend_from_slice(&[7; 20]);
     assert!(matches!(unpack(b"old", 3, &packed, true).1, Err(CoderError::Trailing)));
 }
 
 #[test]
 fn fresh_bytes_that_are_missing_or_too_many_are_an_error() {
-    let steps = [Step { literals: 3, old_at: 0, length: 0 }];
-    let options = Options { apart: true, ..options(Nature::Binary, 3) };
+    let steps = [CopyInstruction { literals: 3, old_at: 0, length: 0 }];
+    let options = CoderOptions { apart: true, ..options(Nature::Binary, 3) };
     let packed = pack(b"old", b"new", &steps, options, true);
     assert_eq!(packed.literals[0], b"new");
     let with = |literals: &[u8]| Packed { literals: [literals.to_vec(), vec![], vec![], vec![], vec![]], ..packed.clone() };
@@ -251,7 +254,7 @@ fn a_distance_that_was_met_costs_little() {
         for index in 0..300_u64 {
             let old_at = new.len() as u64 + distances[index as usize % 3] * (1 + if distances[2] == 0 { index } else { 0 });
             new.extend_from_slice(&old[old_at as usize..old_at as usize + 100]);
-            steps.push(Step { literals: 0, old_at, length: 100 });
+            steps.push(CopyInstruction { literals: 0, old_at, length: 100 });
         }
         let packed = pack(&old, &new, &steps, options(Nature::Binary, new.len()), true);
         assert_eq!(unpack(&old, new.len() as u64, &packed, true).0, new);
@@ -264,17 +267,17 @@ fn a_distance_that_was_met_costs_little() {
 
 #[test]
 fn limits_hold() {
-    let steps: Vec<Step> = (0..50).map(|_| Step { literals: 1, old_at: 0, length: 1 }).collect();
+    let steps: Vec<CopyInstruction> = (0..50).map(|_| CopyInstruction { literals: 1, old_at: 0, length: 1 }).collect();
     let new = b"xo".repeat(50);
     let packed = pack(b"old", &new, &steps, options(Nature::Text, 100), true);
-    let try_with = |limits: Limits| {
+    let try_with = |limits: CoderLimits| {
         let old = &b"old"[..];
         let predictor = PlainPredictor::new(&old);
         let mut none = [(); STREAMS].map(|()| io::empty());
         let none = none.each_mut().map(|none| none as &mut dyn io::Read);
         decode(&old, 100, &limits, (&mut &packed.stream[..], none), |_| Ok(Box::new(predictor)), &mut |_| Ok(()))
     };
-    assert!(matches!(try_with(Limits { most_steps: 49, ..LIMITS }), Err(CoderError::TooManySteps { most: 49 })));
-    assert!(matches!(try_with(Limits { most_memory: 1 << 20, ..LIMITS }), Err(CoderError::Memory { .. })));
+    assert!(matches!(try_with(CoderLimits { most_steps: 49, ..LIMITS }), Err(CoderError::TooManySteps { most: 49 })));
+    assert!(matches!(try_with(CoderLimits { most_memory: 1 << 20, ..LIMITS }), Err(CoderError::Memory { .. })));
     assert!(try_with(LIMITS).is_ok());
 }

@@ -13,8 +13,8 @@ use super::models::Counter;
 use super::operands::{self, DENSE, Mode, STREAMS, Streams};
 use super::range::Coder;
 use super::residual::{Residual, SPANS};
-use super::{CoderError, Options, dense, is_dense};
-use crate::delta::align::Step;
+use super::{CoderError, CoderOptions, dense, is_dense};
+use crate::delta::align::CopyInstruction;
 use crate::delta::prediction::{Predictor, ReadAt};
 
 /// Old bytes around a gap that are looked at on either side.
@@ -62,7 +62,7 @@ pub struct Work<'a, 's> {
 
 impl<'a, 's> Work<'a, 's> {
     /// Nothing is learned yet. An error if the old bytes cannot be read, where all of them are wanted.
-    pub fn new(old: &'a dyn ReadAt, options: Options, target: Option<&'a [u8]>, apart: Apart<'a, 's>) -> io::Result<Self> {
+    pub fn new(old: &'a dyn ReadAt, options: CoderOptions, target: Option<&'a [u8]>, apart: Apart<'a, 's>) -> io::Result<Self> {
         let mut base = Vec::new();
         if options.recall {
             base.resize(usize::try_from(old.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?, 0);
@@ -92,7 +92,7 @@ impl<'a, 's> Work<'a, 's> {
     pub fn run<C: Coder>(
         &mut self,
         coder: &mut C,
-        steps: &[Step],
+        steps: &[CopyInstruction],
         predictor: &mut dyn Predictor,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CoderError> {
@@ -129,7 +129,7 @@ impl<'a, 's> Work<'a, 's> {
     }
 
     /// The old bytes around the gap before `step`'s copy, where the copy before ended at `copied_to`.
-    fn surroundings(&self, copied_to: u64, step: &Step) -> io::Result<Surroundings> {
+    fn surroundings(&self, copied_to: u64, step: &CopyInstruction) -> io::Result<Surroundings> {
         let mut front =
             vec![0; (self.old.len() - copied_to).min(step.literals.saturating_mul(2).saturating_add(256).min(AROUND)) as usize];
         self.old.read_at(copied_to, &mut front)?;

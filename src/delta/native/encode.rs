@@ -6,18 +6,18 @@ use std::io;
 use super::Program;
 use super::blocks::Blocks;
 use super::fields;
-use super::hints::{self, Target};
+use super::hints::{self, BranchTarget};
 use super::image::Image;
 use super::prediction::Translations;
 use super::reference::{self, Origin};
-use crate::delta::align::{Aligner, Options, Step};
+use crate::delta::align::{AlignOptions, Aligner, CopyInstruction};
 use crate::delta::prediction::ReadAt;
 
 /// What the decoder needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aligned {
     /// The steps that tile the targets.
-    pub steps: Vec<Step>,
+    pub steps: Vec<CopyInstruction>,
     /// For [`NativePredictor::new`](super::NativeForecast::new).
     pub hints: Vec<u8>,
 }
@@ -141,7 +141,7 @@ impl ReadAt for Masked<'_> {
 }
 
 /// For each target with an image the old image that most of it comes from.
-fn resemblance(program: &Program, new: &Program, lengths: &[u64], steps: &[Step]) -> Vec<Option<Target>> {
+fn resemblance(program: &Program, new: &Program, lengths: &[u64], steps: &[CopyInstruction]) -> Vec<Option<BranchTarget>> {
     let mut shares = vec![vec![0_u64; program.images.len()]; new.images.len()];
     let mut at = 0;
     for step in steps {
@@ -159,7 +159,12 @@ fn resemblance(program: &Program, new: &Program, lengths: &[u64], steps: &[Step]
             let best = shares[index].iter().enumerate().max_by_key(|&(old, &share)| (share, std::cmp::Reverse(old)))?;
             (*best.1 > 0).then_some((index, best.0))
         });
-        targets.push(partner.map(|(index, partner)| Target { from, length, partner, layout: new.images[index].layout.clone() }));
+        targets.push(partner.map(|(index, partner)| BranchTarget {
+            from,
+            length,
+            partner,
+            layout: new.images[index].layout.clone(),
+        }));
         from += length;
     }
     targets
@@ -174,7 +179,7 @@ pub fn align(
     program: &Program,
     targets: &dyn ReadAt,
     target_lengths: &[u64],
-    options: &Options,
+    options: &AlignOptions,
 ) -> io::Result<Aligned> {
     let new = Program::new(targets, target_lengths)?;
     let old_masked = Masked::new(bases, program, Labels::Content);

@@ -11,7 +11,7 @@ use super::image::{Layout, SEGMENTS, Segment};
 
 /// A new image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct BranchTarget {
     /// Where its file begins in the targets.
     pub from: u64,
     /// Bytes of its file.
@@ -58,7 +58,7 @@ fn numbers(segment: &Segment) -> [u64; 4] {
 }
 
 /// Hints for targets: for each, the old image it resembles and its layout.
-pub fn encode(program: &Program, targets: &[Option<Target>]) -> Vec<u8> {
+pub fn encode(program: &Program, targets: &[Option<BranchTarget>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for target in targets {
         let Some(target) = target else {
@@ -87,7 +87,7 @@ pub fn encode(program: &Program, targets: &[Option<Target>]) -> Vec<u8> {
 }
 
 /// Reads hints for targets of the given lengths. An error when they are no hints.
-pub fn decode(program: &Program, lengths: &[u64], mut bytes: &[u8]) -> io::Result<Vec<Option<Target>>> {
+pub fn decode(program: &Program, lengths: &[u64], mut bytes: &[u8]) -> io::Result<Vec<Option<BranchTarget>>> {
     let mut targets = Vec::new();
     let mut from: u64 = 0;
     for &length in lengths {
@@ -119,7 +119,7 @@ pub fn decode(program: &Program, lengths: &[u64], mut bytes: &[u8]) -> io::Resul
             }
             Layout::new(base, segments, length)
         };
-        targets.push(Some(Target { from: start, length, partner, layout }));
+        targets.push(Some(BranchTarget { from: start, length, partner, layout }));
     }
     if bytes.is_empty() { Ok(targets) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

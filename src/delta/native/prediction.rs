@@ -5,12 +5,12 @@ use std::io;
 use super::Program;
 use super::blocks::Blocks;
 use super::fields::{self, kind};
-use super::hints::{self, Target};
+use super::hints::{self, BranchTarget};
 use super::image::Layout;
 use super::reference::{self, Origin, Reference};
 use super::sequence::Sequences;
 use super::translation::Translation;
-use crate::delta::align::Step;
+use crate::delta::align::CopyInstruction;
 use crate::delta::prediction::{Chunk, Predictor, ReadAt, UNSURE};
 
 /// Places in the memory of recent targets.
@@ -46,14 +46,14 @@ struct Pending {
 
 /// All translations between old images and targets.
 pub struct Translations {
-    targets: Vec<Option<Target>>,
+    targets: Vec<Option<BranchTarget>>,
     images: usize,
     pairs: Vec<Option<Translation>>,
 }
 
 impl Translations {
     /// From the steps.
-    pub fn new(program: &Program, targets: Vec<Option<Target>>, steps: &[Step]) -> Self {
+    pub fn new(program: &Program, targets: Vec<Option<BranchTarget>>, steps: &[CopyInstruction]) -> Self {
         let images = program.images.len();
         let mut pairs: Vec<Option<Translation>> = Vec::new();
         pairs.resize_with(images.saturating_mul(targets.len()), || None);
@@ -74,7 +74,7 @@ impl Translations {
     }
 
     /// Cuts a step at the ends of files.
-    fn add(&mut self, program: &Program, step: &Step, new_at: u64) {
+    fn add(&mut self, program: &Program, step: &CopyInstruction, new_at: u64) {
         let mut done = 0;
         while done < step.length {
             let (old_at, new_at) = (step.old_at.saturating_add(done), new_at.saturating_add(done));
@@ -157,7 +157,7 @@ impl<'a> NativePredictor<'a> {
         old: &'a dyn ReadAt,
         program: &'a Program,
         target_lengths: &[u64],
-        steps: &[Step],
+        steps: &[CopyInstruction],
         hints: &[u8],
     ) -> io::Result<Self> {
         let targets = hints::decode(program, target_lengths, hints)?;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::x86::{Operand, decode};
 use super::*;
-use crate::delta::align::{Options, Step};
+use crate::delta::align::{AlignOptions, CopyInstruction};
 use crate::delta::prediction::{Predictor as _, UNSURE};
 
 /// A program of functions that call each other: a 64-bit ELF file with one segment. `functions` are numbers that the bodies are made
@@ -78,7 +78,7 @@ fn predict(old: &[u8], new: &[u8], program: &Program, aligned: &Aligned) -> (usi
 fn aligned(old: &[u8], new: &[u8]) -> (Program, Aligned) {
     let (old, new) = (old.to_vec(), new.to_vec());
     let program = Program::new(&old, &[old.len() as u64]).unwrap();
-    let aligned = align(&old, &program, &new, &[new.len() as u64], &Options::native()).unwrap();
+    let aligned = align(&old, &program, &new, &[new.len() as u64], &AlignOptions::native()).unwrap();
     (program, aligned)
 }
 
@@ -109,7 +109,7 @@ fn several_members_do_not_mix() {
     let (old_lengths, new_lengths) = (lengths(&old), lengths(&new));
     let (old, new) = (old.concat(), new.concat());
     let images = Program::new(&old, &old_lengths).unwrap();
-    let aligned = align(&old, &images, &new, &new_lengths, &Options::native()).unwrap();
+    let aligned = align(&old, &images, &new, &new_lengths, &AlignOptions::native()).unwrap();
     let mut predictor = NativePredictor::new(&old, &images, &new_lengths, &aligned.steps, &aligned.hints).unwrap();
     let (mut at, mut misses) = (0, 0);
     for step in &aligned.steps {
@@ -217,9 +217,9 @@ proptest! {
         hints in proptest::collection::vec(any::<u8>(), 0..60),
         steps in proptest::collection::vec((0..50_u64, 0..900_u64, 1..900_u64), 0..20),
     ) {
-        let steps: Vec<Step> = steps
+        let steps: Vec<CopyInstruction> = steps
             .into_iter()
-            .map(|(literals, old_at, length)| Step { literals, old_at, length: length.min(old.len() as u64 - old_at) })
+            .map(|(literals, old_at, length)| CopyInstruction { literals, old_at, length: length.min(old.len() as u64 - old_at) })
             .collect();
         let length = steps.iter().map(|step| step.literals + step.length).sum::<u64>();
         let new = vec![7; length as usize];

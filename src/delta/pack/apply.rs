@@ -97,7 +97,7 @@ pub fn apply(
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<(Vec<Option<Applied>>, Vec<Failed>), PackError> {
     let made: Vec<_> = pack.outline.made().map(|(_, made)| made.size).collect();
-    let shared = Shared::new(pack, folder);
+    let shared = ApplyState::new(pack, folder);
     let queue = queue(pack);
     let done = AtomicUsize::new(0);
     let results = Mutex::new((vec![None; made.len()], Vec::new()));
@@ -160,7 +160,7 @@ fn queue(pack: &Pack) -> Vec<Task<'_>> {
 }
 
 /// The fresh bytes that groups share, unpacked: the streams one behind the other.
-struct Shared {
+struct ApplyState {
     path: PathBuf,
     /// How many bytes of each the groups need, from its begin on.
     needed: [u64; STREAMS],
@@ -172,7 +172,7 @@ struct Shared {
 
 /// A part of the shared streams, which are perhaps not there yet.
 struct Awaited<'a> {
-    shared: &'a Shared,
+    shared: &'a ApplyState,
     span: Range<u64>,
     stream: Option<Stream<'a>>,
 }
@@ -194,7 +194,7 @@ impl Read for Awaited<'_> {
 }
 
 /// Whatever happens, nobody waits for ever.
-struct ProgressView<'a>(&'a Shared);
+struct ProgressView<'a>(&'a ApplyState);
 
 impl Drop for ProgressView<'_> {
     fn drop(&mut self) {
@@ -202,7 +202,7 @@ impl Drop for ProgressView<'_> {
     }
 }
 
-impl Shared {
+impl ApplyState {
     fn new(pack: &Pack, folder: &Path) -> Self {
         let mut end = 0;
         let needed = std::array::from_fn(|number| {
@@ -291,7 +291,7 @@ impl Makers<'_> {
     fn run(
         &mut self,
         pack: &Pack,
-        (file, shared): (&(dyn ReadAt + Sync), &Shared),
+        (file, shared): (&(dyn ReadAt + Sync), &ApplyState),
         base: &Manifest,
         bases: &dyn Bases,
     ) -> Result<(), Failed> {
@@ -320,7 +320,7 @@ impl Makers<'_> {
             });
         match (failed, decoded) {
             (Some(error), _) => Err(error),
-            (None, Err(_)) if Pack::shares(self.group) && shared.failed() => Err(Failed::Patch(GroupError::Shared)),
+            (None, Err(_)) if Pack::shares(self.group) && shared.failed() => Err(Failed::Patch(GroupError::SharedLiterals)),
             (None, Err(error)) => Err(Failed::Patch(error)),
             (None, Ok(())) => Ok(()),
         }

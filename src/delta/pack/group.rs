@@ -4,9 +4,9 @@ use std::io::{self, Read};
 
 use super::Algorithm;
 use super::bytes::Joined;
-use crate::delta::align::Step;
+use crate::delta::align::CopyInstruction;
 use crate::delta::bsdiff4::{self, Bsdiff4Error};
-use crate::delta::coder::{self, CoderError, Limits, STREAMS};
+use crate::delta::coder::{self, CoderError, CoderLimits, STREAMS};
 use crate::delta::dictionary::{self, DictionaryError};
 use crate::delta::native::{NativePredictor, Program};
 use crate::delta::prediction::{PlainPredictor, Predictor, ReadAt};
@@ -36,7 +36,7 @@ pub enum GroupError {
     },
     /// What it shares with other groups is damaged.
     #[error("what its files share with others is damaged")]
-    Shared,
+    SharedLiterals,
     /// The algorithm cannot code this many files, or files of this kind.
     #[error("its files cannot be coded in this way")]
     Unfit,
@@ -64,8 +64,8 @@ pub fn decode(
             let program = program_of(&old, bases)?;
             let hints = if program.is_empty() { Vec::new() } else { read_hints(packed)? };
             let most_steps = usize::try_from(memory / 2 / MEMORY_OF_A_STEP).unwrap_or(usize::MAX);
-            let limits = Limits { most_steps, most_memory: MODELS };
-            let predict = |steps: &[Step]| predictor(&old, &program, lengths, steps, &hints);
+            let limits = CoderLimits { most_steps, most_memory: MODELS };
+            let predict = |steps: &[CopyInstruction]| predictor(&old, &program, lengths, steps, &hints);
             Ok(coder::decode(&old, length, &limits, (packed, literals), predict, sink)?)
         }
         Algorithm::Zstd => {
@@ -90,7 +90,7 @@ fn predictor<'a>(
     old: &'a dyn ReadAt,
     program: &'a Program,
     lengths: &[u64],
-    steps: &[Step],
+    steps: &[CopyInstruction],
     hints: &[u8],
 ) -> io::Result<Box<dyn Predictor + 'a>> {
     if program.is_empty() {
@@ -134,7 +134,7 @@ pub use encode::{Alignment, Class, Contents, align, encode, encode_otherwise};
 #[cfg(feature = "publisher")]
 mod encode {
     use super::*;
-    use crate::delta::align::{self, Options};
+    use crate::delta::align::{self, AlignOptions};
     use crate::delta::coder::{Mode, Nature};
     use crate::delta::native;
 
@@ -196,7 +196,7 @@ mod encode {
 
     /// Which old bytes stand where in the new ones.
     pub struct Alignment {
-        steps: Vec<Step>,
+        steps: Vec<CopyInstruction>,
         /// What the decoder of programs is told of the new ones; none if there is no old program.
         hints: Option<Vec<u8>>,
     }
@@ -215,10 +215,10 @@ mod encode {
         let old = Joined::new(bases.iter().copied());
         let program = program_of(&old, bases)?;
         let options = match class {
-            Class::Text if apart => Options::text_apart(),
-            Class::Text => Options::text(),
-            Class::Data | Class::Dense => Options::plain(),
-            Class::Native => Options::native(),
+            Class::Text if apart => AlignOptions::text_apart(),
+            Class::Text => AlignOptions::text(),
+            Class::Data | Class::Dense => AlignOptions::plain(),
+            Class::Native => AlignOptions::native(),
         }
         .coarser(coarseness);
         if program.is_empty() {
@@ -250,7 +250,7 @@ mod encode {
         let count = steps.iter().map(|step| step.literals).sum();
         let nature = if class == Class::Text { Nature::Text } else { Nature::Binary };
         let code = mode(target, lengths).filter(|_| apart && class == Class::Native);
-        let options = coder::Options { apart, code, ..coder::Options::for_target(nature, target.len() as u64, count) };
+        let options = coder::CoderOptions { apart, code, ..coder::CoderOptions::for_target(nature, target.len() as u64, count) };
         let mut predictor = predictor(&old, &program, lengths, steps, hints)?;
         Ok(coder::encode(&old, target, steps, options, &mut *predictor, (out, literals))?)
     }

@@ -33,7 +33,7 @@ pub use make::{Choice, MadePack, MakeOptions, MakePackError, Tree, Verdict, make
 pub use outline::{Content, Fate, Made, Outline};
 
 use self::numbers::Numbers;
-use super::coder::{self, CoderError, Limits, STREAMS};
+use super::coder::{self, CoderError, CoderLimits, STREAMS};
 use super::prediction::{PlainPredictor, ReadAt};
 use crate::model::{Digest, Manifest, RelativePath};
 
@@ -156,7 +156,7 @@ impl Pack {
         file.read_at(at, &mut packed).map_err(unreadable)?;
         let mut streams = Vec::new();
         let old = outline_base(base)?;
-        let limits = Limits { most_steps: 1 << 20, most_memory: OUTLINE_MEMORY };
+        let limits = CoderLimits { most_steps: 1 << 20, most_memory: OUTLINE_MEMORY };
         let mut none = [(); STREAMS].map(|()| io::empty());
         let none = none.each_mut().map(|none| none as &mut dyn io::Read);
         coder::decode(

@@ -30,7 +30,7 @@ pub struct Staged<'a> {
 
 /// The steps of an exchange, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ExchangeStep {
     /// What is about to happen is noted.
     Note,
     /// The old executable gets its second name.
@@ -39,7 +39,7 @@ pub enum Step {
     Replace,
 }
 
-impl Step {
+impl ExchangeStep {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Note, Self::KeepOld, Self::Replace];
 }
@@ -61,27 +61,27 @@ impl Staged<'_> {
             remove_file(&path)?;
             return Err(unfit);
         }
-        for step in Step::ALL {
+        for step in ExchangeStep::ALL {
             self.perform(step, own)?;
         }
         Ok(())
     }
 
     /// One step of the exchange. After each the path names a whole executable, and the next start knows what to do.
-    pub(super) fn perform(&self, step: Step, own: &Version) -> Result<(), DesktopError> {
+    pub(super) fn perform(&self, step: ExchangeStep, own: &Version) -> Result<(), DesktopError> {
         let program = self.program;
         let _held = &self.lock;
         match step {
-            Step::Note => {
+            ExchangeStep::Note => {
                 let exchange = Exchange { from: own.clone(), to: self.version.clone(), hash: self.hash, starts: 0 };
                 program.write_note(&Note { exchange: Some(exchange), ..program.note()?.unwrap_or_default() })
             }
-            Step::KeepOld => {
+            ExchangeStep::KeepOld => {
                 remove_file(&program.old())?;
                 // On Windows it gets its second name by being moved there.
                 if cfg!(windows) { Ok(()) } else { keep(&program.path, &program.old()) }
             }
-            Step::Replace => program.take_place(&program.staged(), &program.old()),
+            ExchangeStep::Replace => program.take_place(&program.staged(), &program.old()),
         }
     }
 }

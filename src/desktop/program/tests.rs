@@ -82,15 +82,15 @@ fn one_that_dies_on_its_way_is_replaced_by_the_old_one_at_the_second_start() {
 
 #[test]
 fn a_kill_between_any_two_steps_leaves_a_whole_launcher_and_the_next_start_converges() {
-    for done in 0..=Step::ALL.len() {
+    for done in 0..=ExchangeStep::ALL.len() {
         let place = place();
         let staged = place.stage(NEW).unwrap();
-        for step in &Step::ALL[..done] {
+        for step in &ExchangeStep::ALL[..done] {
             staged.perform(*step, &version("1.0.0")).unwrap();
         }
         drop(staged);
         let now = if place.content() == NEW { "2.0.0" } else { "1.0.0" };
-        assert_eq!(now == "2.0.0", done == Step::ALL.len());
+        assert_eq!(now == "2.0.0", done == ExchangeStep::ALL.len());
         match place.program.begin(&version(now)) {
             Begun::Unproved(attempt) if now == "2.0.0" => place.program.confirm(attempt),
             Begun::Usual if now == "1.0.0" => {}

@@ -104,7 +104,7 @@ fn links_of_windows_lie_in_the_menu_and_on_the_desktop() {
     let all = artifacts(&entry(), &user.home, &user.folders, true, System::Windows).unwrap();
     let kinds: Vec<&str> = all.iter().map(|artifact| artifact.kind.as_str()).collect();
     assert_eq!(kinds, ["icon", "menu", "desktop"]);
-    assert!(all[2].path.ends_with("示例 Sample.lnk") && matches!(all[2].content, Content::Link(_)));
+    assert!(all[2].path.ends_with("示例 Sample.lnk") && matches!(all[2].content, ShortcutContent::Link(_)));
 }
 
 #[test]

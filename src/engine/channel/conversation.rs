@@ -38,7 +38,7 @@ const MOST_IN_USE: usize = 16;
 
 /// What comes in.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum ConversationInput {
     /// An app has shown the token; this is its first message.
     Connected(Message),
     /// The app says something.
@@ -134,24 +134,24 @@ struct Swapping {
 
 impl Conversation {
     /// Takes in what happened at `now`; gives what has to be done, in order.
-    pub fn step(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+    pub fn step(&mut self, now: Duration, input: ConversationInput) -> Vec<Effect> {
         let mut effects = match input {
-            Input::Connected(hello) => self.connected(&hello),
-            Input::Message(message) if message.kind == "answer" => self.answered(now, &message),
-            Input::Message(message) => self.asked(now, &message),
-            Input::Gone => self.gone(),
-            Input::Event(event) => self.on_event(now, *event),
-            Input::Swap(swap) => self.swap(now, swap),
-            Input::End => self.end(now),
-            Input::KeepRunning if self.connected => vec![self.request("goes_on", Map::new(), None)],
-            Input::KeepRunning => Vec::new(),
-            Input::Tick => Vec::new(),
+            ConversationInput::Connected(hello) => self.connected(&hello),
+            ConversationInput::Message(message) if message.kind == "answer" => self.answered(now, &message),
+            ConversationInput::Message(message) => self.asked(now, &message),
+            ConversationInput::Gone => self.gone(),
+            ConversationInput::Event(event) => self.on_event(now, *event),
+            ConversationInput::Swap(swap) => self.swap(now, swap),
+            ConversationInput::End => self.end(now),
+            ConversationInput::KeepRunning if self.connected => vec![self.request("goes_on", Map::new(), None)],
+            ConversationInput::KeepRunning => Vec::new(),
+            ConversationInput::Tick => Vec::new(),
         };
         effects.extend(self.late(now));
         effects
     }
 
-    /// When the next [`Input::Tick`] is due, if one is.
+    /// When the next [`ConversationInput::Tick`] is due, if one is.
     pub fn due(&self) -> Option<Duration> {
         let swapping = self.swapping.as_ref().map(|swapping| swapping.until);
         swapping.into_iter().chain(self.ending).chain(self.checks.iter().map(|(_, until)| *until)).min()

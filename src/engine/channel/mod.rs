@@ -45,10 +45,10 @@ pub type Swapped = Result<Vec<String>, Vec<SwapBlocker>>;
 /// Where the app that this launcher starts can talk to it. Clones share it. Without a place to listen nobody is admitted, and all that
 /// would be said is not.
 #[derive(Clone, Default)]
-pub struct ChannelSlot(Arc<Mutex<Shared>>);
+pub struct ChannelSlot(Arc<Mutex<ChannelState>>);
 
 #[derive(Default)]
-struct Shared {
+struct ChannelState {
     /// Folders that a socket may lie in, the best first.
     places: Vec<PathBuf>,
     endpoint: Option<socket::Endpoint>,
@@ -74,11 +74,11 @@ enum Request {
 impl ChannelSlot {
     /// A channel whose socket lies in the first of `places` (folders) that can be used.
     pub fn new(places: Vec<PathBuf>) -> Self {
-        Self(Arc::new(Mutex::new(Shared { places, ..Shared::default() })))
+        Self(Arc::new(Mutex::new(ChannelState { places, ..ChannelState::default() })))
     }
 
     // A panic elsewhere leaves values that are right one by one.
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    fn lock(&self) -> MutexGuard<'_, ChannelState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,7 +156,7 @@ impl ChannelSlot {
     }
 }
 
-impl Shared {
+impl ChannelState {
     /// The place to listen at, made when it is first asked for: by a start of the app, or by an engine that comes before it.
     fn endpoint(&mut self) -> io::Result<&mut socket::Endpoint> {
         let endpoint = match self.endpoint.take() {

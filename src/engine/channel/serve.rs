@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::conversation::{Conversation, Effect, Input};
+use super::conversation::{Conversation, ConversationInput, Effect};
 use super::wire::{self, Decoder, LONGEST, LONGEST_OF_A_STRANGER, Message, WireError};
 use super::{ChannelSlot, Request, Swapped, socket};
 use crate::engine::app::AppSlot;
@@ -74,7 +74,7 @@ pub async fn serve(slot: ChannelSlot, app: AppSlot, home: Home, commands: impl F
                 None => return,
             },
             Some(incoming) = came.recv() => talk.came(incoming),
-            () = sleep_until(due) => Some(Input::Tick),
+            () = sleep_until(due) => Some(ConversationInput::Tick),
         };
         if let Some(input) = input {
             talk.step(input);
@@ -103,43 +103,43 @@ struct Talk<C> {
 }
 
 impl<C: Fn(Command)> Talk<C> {
-    fn wanted(&mut self, request: Request) -> Option<Input> {
+    fn wanted(&mut self, request: Request) -> Option<ConversationInput> {
         match request {
-            Request::Tell(event) => Some(Input::Event(event)),
+            Request::Tell(event) => Some(ConversationInput::Event(event)),
             // The machine wants one at a time; another one is an oversight, and its outcome nobody's.
             Request::Swap(swap, done) if self.swapping.as_ref().is_none_or(oneshot::Sender::is_closed) => {
                 self.swapping = Some(done);
-                Some(Input::Swap(swap))
+                Some(ConversationInput::Swap(swap))
             }
             Request::Swap(..) => None,
-            Request::KeepRunning => Some(Input::KeepRunning),
+            Request::KeepRunning => Some(ConversationInput::KeepRunning),
             Request::End(heard) => {
                 self.ending.push(heard);
-                Some(Input::End)
+                Some(ConversationInput::End)
             }
         }
     }
 
-    fn came(&mut self, incoming: Incoming) -> Option<Input> {
+    fn came(&mut self, incoming: Incoming) -> Option<ConversationInput> {
         let is_current = |sender: &mpsc::Sender<Vec<u8>>| self.connection.as_ref().is_some_and(|own| own.same_channel(sender));
         match incoming {
             Incoming::Connected { hello, sender } => {
                 // The one before is dropped, and its connection with it.
                 if self.connection.replace(sender).is_some() {
-                    self.step(Input::Gone);
+                    self.step(ConversationInput::Gone);
                 }
-                Some(Input::Connected(hello))
+                Some(ConversationInput::Connected(hello))
             }
-            Incoming::Message { sender, message } => is_current(&sender).then_some(Input::Message(message)),
+            Incoming::Message { sender, message } => is_current(&sender).then_some(ConversationInput::Message(message)),
             Incoming::Gone { sender } if is_current(&sender) => {
                 self.connection = None;
-                Some(Input::Gone)
+                Some(ConversationInput::Gone)
             }
             Incoming::Gone { .. } => None,
         }
     }
 
-    fn step(&mut self, input: Input) {
+    fn step(&mut self, input: ConversationInput) {
         for effect in self.conversation.step(self.began.elapsed(), input) {
             self.perform(effect);
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use plan::{ClosePlan, Step, own_windows};
+use plan::{ClosePlan, ClosingStep, own_windows};
 
 use super::channel::ChannelSlot;
 use super::protocol::ClosingWait;
@@ -200,11 +200,11 @@ impl<'a> Closing<'a> {
         let (step, wait) = self.plan.step(self.began.elapsed(), &windows);
         if let Ok(desktop) = &self.desktop {
             let done = match &step {
-                Step::Ask(window) => desktop.ask_to_close(window),
-                Step::Show(window) => desktop.bring_forward(window),
-                Step::Wait => Ok(()),
+                ClosingStep::Ask(window) => desktop.ask_to_close(window),
+                ClosingStep::Show(window) => desktop.bring_forward(window),
+                ClosingStep::Wait => Ok(()),
             };
-            if !matches!(step, Step::Wait) {
+            if !matches!(step, ClosingStep::Wait) {
                 tracing::info!(?step, "a window of the app");
             }
             if let Err(error) = done {

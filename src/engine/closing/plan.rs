@@ -19,7 +19,7 @@ const ENDING: Duration = Duration::from_secs(5);
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ClosingStep {
     /// Ask this window to close.
     Ask(Window),
     /// Show this window, which has a question.
@@ -54,7 +54,7 @@ impl ClosePlan {
     }
 
     /// Takes in which windows are open at `now`; says what to do, and what is waited for.
-    pub fn step(&mut self, now: Duration, windows: &[Window]) -> (Step, ClosingWait) {
+    pub fn step(&mut self, now: Duration, windows: &[Window]) -> (ClosingStep, ClosingWait) {
         let first = self.first.get_or_insert_with(|| windows.iter().map(|window| window.id).collect());
         let is_open = |id: &u64| windows.iter().any(|window| window.id == *id);
         let before = self.asked.len();
@@ -66,7 +66,7 @@ impl ClosePlan {
         let since = now.saturating_sub(self.changed);
         if windows.is_empty() {
             let wait = if since < ENDING { ClosingWait::App } else { ClosingWait::Unreachable };
-            return (Step::Wait, wait);
+            return (ClosingStep::Wait, wait);
         }
         let question = question(windows);
         if self.closes_itself || open_asked.is_some() {
@@ -82,15 +82,15 @@ impl ClosePlan {
         // Stable: the oldest of a kind stay first, which is usually the app's main window.
         candidates.sort_by_key(|window| window.kind);
         match candidates.iter().find(|window| window.can_close) {
-            Some(_) if self.has_lost_a_window(now) => (Step::Wait, ClosingWait::App),
+            Some(_) if self.has_lost_a_window(now) => (ClosingStep::Wait, ClosingWait::App),
             Some(window) => {
                 let window = **window;
                 self.asked.push(window.id);
                 self.changed = now;
-                (Step::Ask(window), ClosingWait::App)
+                (ClosingStep::Ask(window), ClosingWait::App)
             }
             None if candidates.is_empty() => self.wait_for_person(since, windows.first().copied()),
-            None => (Step::Wait, ClosingWait::Unreachable),
+            None => (ClosingStep::Wait, ClosingWait::Unreachable),
         }
     }
 
@@ -99,16 +99,16 @@ impl ClosePlan {
         self.changed > Duration::ZERO && now.saturating_sub(self.changed) < SETTLED
     }
 
-    fn wait_for_person(&mut self, since: Duration, front: Option<Window>) -> (Step, ClosingWait) {
+    fn wait_for_person(&mut self, since: Duration, front: Option<Window>) -> (ClosingStep, ClosingWait) {
         if since < AT_ONCE {
-            return (Step::Wait, ClosingWait::App);
+            return (ClosingStep::Wait, ClosingWait::App);
         }
         match front {
             Some(window) if self.shown != Some(window.id) => {
                 self.shown = Some(window.id);
-                (Step::Show(window), ClosingWait::Person)
+                (ClosingStep::Show(window), ClosingWait::Person)
             }
-            _ => (Step::Wait, ClosingWait::Person),
+            _ => (ClosingStep::Wait, ClosingWait::Person),
         }
     }
 }
@@ -164,17 +164,17 @@ mod tests {
     #[test]
     fn one_window_is_asked_once_and_waited_for_without_limit() {
         let mut plan = ClosePlan::default();
-        assert_eq!(plan.step(at(0), &[window(1)]), (Step::Ask(window(1)), ClosingWait::App));
-        assert_eq!(plan.step(at(500), &[window(1)]), (Step::Wait, ClosingWait::App));
+        assert_eq!(plan.step(at(0), &[window(1)]), (ClosingStep::Ask(window(1)), ClosingWait::App));
+        assert_eq!(plan.step(at(500), &[window(1)]), (ClosingStep::Wait, ClosingWait::App));
         // Its question comes, and is brought to the front once.
         let asks = [window(1), question_of(2, 1)];
-        assert_eq!(plan.step(at(1200), &asks), (Step::Show(asks[1]), ClosingWait::Person));
-        assert_eq!(plan.step(at(1400), &asks), (Step::Wait, ClosingWait::Person));
+        assert_eq!(plan.step(at(1200), &asks), (ClosingStep::Show(asks[1]), ClosingWait::Person));
+        assert_eq!(plan.step(at(1400), &asks), (ClosingStep::Wait, ClosingWait::Person));
         // It is answered with "cancel": the window is never asked again, nor put before others.
         assert!(matches!(plan.step(at(60_000), &[window(1)]), (_, ClosingWait::Person)));
         for hours in 1..100 {
             let (step, wait) = plan.step(at(hours * 3_600_000), &[window(1)]);
-            assert_eq!((step, wait), (Step::Wait, ClosingWait::Person));
+            assert_eq!((step, wait), (ClosingStep::Wait, ClosingWait::Person));
         }
     }
 
@@ -182,13 +182,13 @@ mod tests {
     fn the_next_window_is_asked_when_the_one_before_has_gone_and_the_app_goes_on() {
         let mut plan = ClosePlan::default();
         let both = [window(1), window(2)];
-        assert_eq!(plan.step(at(0), &both).0, Step::Ask(window(1)));
-        assert_eq!(plan.step(at(900), &both).0, Step::Wait);
-        assert_eq!(plan.step(at(2000), &[window(2)]).0, Step::Wait, "the app may be ending");
-        assert_eq!(plan.step(at(2800), &[window(2)]).0, Step::Ask(window(2)));
+        assert_eq!(plan.step(at(0), &both).0, ClosingStep::Ask(window(1)));
+        assert_eq!(plan.step(at(900), &both).0, ClosingStep::Wait);
+        assert_eq!(plan.step(at(2000), &[window(2)]).0, ClosingStep::Wait, "the app may be ending");
+        assert_eq!(plan.step(at(2800), &[window(2)]).0, ClosingStep::Ask(window(2)));
         // What opens now is the app's own answer, and is not closed.
         let progress = Window { kind: Kind::Dialog, ..window(3) };
-        assert_eq!(plan.step(at(4000), &[progress]).0, Step::Wait);
+        assert_eq!(plan.step(at(4000), &[progress]).0, ClosingStep::Wait);
         assert!(matches!(plan.step(at(9000), &[progress]), (_, ClosingWait::Person)));
     }
 
@@ -196,13 +196,13 @@ mod tests {
     fn a_question_that_is_open_already_comes_first() {
         let mut plan = ClosePlan::default();
         let open = [window(1), question_of(2, 1)];
-        assert_eq!(plan.step(at(0), &open), (Step::Show(open[1]), ClosingWait::Person));
-        assert_eq!(plan.step(at(5000), &open), (Step::Wait, ClosingWait::Person));
-        assert_eq!(plan.step(at(6000), &open[..1]).0, Step::Ask(window(1)));
+        assert_eq!(plan.step(at(0), &open), (ClosingStep::Show(open[1]), ClosingWait::Person));
+        assert_eq!(plan.step(at(5000), &open), (ClosingStep::Wait, ClosingWait::Person));
+        assert_eq!(plan.step(at(6000), &open[..1]).0, ClosingStep::Ask(window(1)));
         // An app that is nothing but a dialog.
         let mut plan = ClosePlan::default();
         let only = Window { kind: Kind::Dialog, modal: true, ..window(7) };
-        assert_eq!(plan.step(at(0), &[only]).0, Step::Ask(only));
+        assert_eq!(plan.step(at(0), &[only]).0, ClosingStep::Ask(only));
     }
 
     #[test]
@@ -210,42 +210,42 @@ mod tests {
         let find = Window { kind: Kind::Dialog, owner: Some(2), ..window(1) };
         let tools = Window { kind: Kind::Other, ..window(3) };
         let mut plan = ClosePlan::default();
-        assert_eq!(plan.step(at(0), &[tools, find, window(2)]).0, Step::Ask(window(2)));
+        assert_eq!(plan.step(at(0), &[tools, find, window(2)]).0, ClosingStep::Ask(window(2)));
         let mut plan = ClosePlan::default();
-        assert_eq!(plan.step(at(0), &[tools]).0, Step::Ask(tools), "a desktop's own gadget");
+        assert_eq!(plan.step(at(0), &[tools]).0, ClosingStep::Ask(tools), "a desktop's own gadget");
         // Its owner is not to be seen: then it stands for itself.
         let mut plan = ClosePlan::default();
-        assert_eq!(plan.step(at(0), &[find]).0, Step::Ask(find));
+        assert_eq!(plan.step(at(0), &[find]).0, ClosingStep::Ask(find));
     }
 
     #[test]
     fn what_cannot_be_asked_is_left_to_its_person() {
         let mut plan = ClosePlan::default();
         let deaf = Window { can_close: false, ..window(1) };
-        assert_eq!(plan.step(at(0), &[deaf]), (Step::Wait, ClosingWait::Unreachable));
-        assert_eq!(plan.step(at(90_000), &[deaf]), (Step::Wait, ClosingWait::Unreachable));
+        assert_eq!(plan.step(at(0), &[deaf]), (ClosingStep::Wait, ClosingWait::Unreachable));
+        assert_eq!(plan.step(at(90_000), &[deaf]), (ClosingStep::Wait, ClosingWait::Unreachable));
         // Another one that can be asked is.
         let mut plan = ClosePlan::default();
-        assert_eq!(plan.step(at(0), &[deaf, window(2)]).0, Step::Ask(window(2)));
-        assert_eq!(plan.step(at(5000), &[deaf]), (Step::Wait, ClosingWait::Unreachable));
+        assert_eq!(plan.step(at(0), &[deaf, window(2)]).0, ClosingStep::Ask(window(2)));
+        assert_eq!(plan.step(at(5000), &[deaf]), (ClosingStep::Wait, ClosingWait::Unreachable));
     }
 
     #[test]
     fn an_app_whose_windows_have_gone_may_take_its_time_and_is_never_ended() {
         let mut plan = ClosePlan::default();
         plan.step(at(0), &[window(1)]);
-        assert_eq!(plan.step(at(1000), &[]), (Step::Wait, ClosingWait::App));
-        assert_eq!(plan.step(at(5500), &[]), (Step::Wait, ClosingWait::App), "it writes its files");
-        assert_eq!(plan.step(at(7000), &[]), (Step::Wait, ClosingWait::Unreachable), "an icon in the panel is left");
+        assert_eq!(plan.step(at(1000), &[]), (ClosingStep::Wait, ClosingWait::App));
+        assert_eq!(plan.step(at(5500), &[]), (ClosingStep::Wait, ClosingWait::App), "it writes its files");
+        assert_eq!(plan.step(at(7000), &[]), (ClosingStep::Wait, ClosingWait::Unreachable), "an icon in the panel is left");
         assert!(plan.has_seen_windows());
     }
 
     #[test]
     fn an_app_that_closes_itself_is_only_watched() {
         let mut plan = ClosePlan::of_an_app_that_closes_itself();
-        assert_eq!(plan.step(at(0), &[window(1)]), (Step::Wait, ClosingWait::App));
+        assert_eq!(plan.step(at(0), &[window(1)]), (ClosingStep::Wait, ClosingWait::App));
         let asks = [window(1), question_of(2, 1)];
-        assert_eq!(plan.step(at(1500), &asks), (Step::Show(asks[1]), ClosingWait::Person));
+        assert_eq!(plan.step(at(1500), &asks), (ClosingStep::Show(asks[1]), ClosingWait::Person));
         assert_eq!(plan.step(at(90_000), &[window(1)]).1, ClosingWait::Person);
     }
 

@@ -19,7 +19,7 @@ pub struct Setup {
 
 /// What comes in.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Input {
+pub enum MachineInput {
     /// From a person, a timer or a script.
     Command(Command),
     /// A check has ended.

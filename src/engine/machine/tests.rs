@@ -52,16 +52,16 @@ fn problem() -> Problem {
     Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() }
 }
 
-fn found() -> Input {
-    Input::Checked(Ok(Checked::Offer(offer())))
+fn found() -> MachineInput {
+    MachineInput::Checked(Ok(Checked::Offer(offer())))
 }
 
-fn nothing() -> Input {
-    Input::Checked(Ok(Checked::Nothing { reason: NoUpdate::Newest, current: None }))
+fn nothing() -> MachineInput {
+    MachineInput::Checked(Ok(Checked::Nothing { reason: NoUpdate::Newest, current: None }))
 }
 
 fn command(machine: &mut Machine, command: Command) -> Vec<Effect> {
-    machine.step(Input::Command(command))
+    machine.step(MachineInput::Command(command))
 }
 
 /// A machine that is downloading.
@@ -81,17 +81,17 @@ const TERMINAL: Setup = Setup { launch_when_ready: false, start_anyway: false, r
 #[test]
 fn an_update_beside_the_running_app_waits_for_the_person() {
     let mut machine = downloading(WINDOW_WHILE_RUNNING);
-    machine.step(Input::Fetched);
+    machine.step(MachineInput::Fetched);
     assert!(matches!(machine.phase(), Phase::Installing { .. }));
-    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
-    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
     let effects = command(&mut machine, Command::RestartNow);
     assert_eq!(effects.last(), Some(&Effect::Close { back: None }), "the app first");
-    let effects = machine.step(Input::Closed(Ok(true)));
+    let effects = machine.step(MachineInput::Closed(Ok(true)));
     assert_eq!(effects.last(), Some(&Effect::Restart { switch_to: Some(id()) }));
-    let effects = machine.step(Input::Launched(Ok(id().version)));
+    let effects = machine.step(MachineInput::Launched(Ok(id().version)));
     assert_eq!(*machine.phase(), Phase::Launched { version: id().version });
     assert_eq!(effects.last(), Some(&Effect::TidyUp), "what takes its time comes after the start");
 }
@@ -99,9 +99,9 @@ fn an_update_beside_the_running_app_waits_for_the_person() {
 /// A release is installed, the app is asked to close for it.
 fn closing() -> Machine {
     let mut machine = downloading(WINDOW_WHILE_RUNNING);
-    machine.step(Input::Fetched);
-    machine.step(Input::Updated(Ok(Updated::Installed(id()))));
-    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
+    machine.step(MachineInput::Fetched);
+    machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
+    machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
     command(&mut machine, Command::RestartNow);
     machine
 }
@@ -111,9 +111,9 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     let mut machine = closing();
     let phase = |wait| Phase::Closing { version: Some(id().version), back: false, wait };
     assert_eq!(*machine.phase(), phase(ClosingWait::App));
-    machine.step(Input::Closing(ClosingWait::Person));
+    machine.step(MachineInput::Closing(ClosingWait::Person));
     assert_eq!(*machine.phase(), phase(ClosingWait::Person));
-    assert!(machine.step(Input::Closing(ClosingWait::Person)).is_empty(), "told once");
+    assert!(machine.step(MachineInput::Closing(ClosingWait::Person)).is_empty(), "told once");
     // Nothing else begins meanwhile, and a second wish is the same wish.
     for other in [Command::RestartNow, Command::Check { by_user: true }, Command::Switch(id()), Command::RollBack(None)] {
         assert!(command(&mut machine, other).is_empty());
@@ -123,9 +123,11 @@ fn an_app_that_is_closing_is_waited_for_as_long_as_its_person_wants() {
     assert_eq!(*machine.phase(), phase(ClosingWait::Person));
     // The app goes on: everything is as it was before.
     assert_eq!(command(&mut machine, Command::RestartLater), [Effect::KeepRunning]);
-    machine.step(Input::Closed(Ok(false)));
+    machine.step(MachineInput::Closed(Ok(false)));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
-    assert!(command(&mut machine, Command::EndApp).is_empty() && machine.step(Input::Closing(ClosingWait::App)).is_empty());
+    assert!(
+        command(&mut machine, Command::EndApp).is_empty() && machine.step(MachineInput::Closing(ClosingWait::App)).is_empty()
+    );
     // And it can be asked for again.
     assert_eq!(command(&mut machine, Command::RestartNow).last(), Some(&Effect::Close { back: None }));
 }
@@ -138,14 +140,14 @@ fn going_back_closes_the_app_first_and_only_for_what_is_possible() {
     assert_eq!(effects.last(), Some(&Effect::Close { back: back.clone() }));
     assert!(matches!(machine.phase(), Phase::Closing { back: true, .. }));
     // Its person keeps it.
-    machine.step(Input::Closed(Ok(false)));
+    machine.step(MachineInput::Closed(Ok(false)));
     assert_eq!(*machine.phase(), Phase::Idle);
     // There is nothing to go back to: told, and nothing was closed.
     command(&mut machine, Command::RollBack(Some(id())));
-    machine.step(Input::Closed(Err(problem())));
+    machine.step(MachineInput::Closed(Err(problem())));
     assert!(matches!(machine.phase(), Phase::Failed { .. }));
     assert_eq!(command(&mut machine, Command::Retry).last(), Some(&Effect::Close { back }));
-    let effects = machine.step(Input::Closed(Ok(true)));
+    let effects = machine.step(MachineInput::Closed(Ok(true)));
     assert_eq!(effects.last(), Some(&Effect::RollBack { to: Some(id()), launch: true }));
     // Where no app runs there is nothing to close.
     let mut machine = Machine::new(TERMINAL);
@@ -156,25 +158,25 @@ fn going_back_closes_the_app_first_and_only_for_what_is_possible() {
 #[test]
 fn a_first_install_starts_the_app_by_itself() {
     let mut machine = downloading(FIRST_INSTALL);
-    machine.step(Input::Fetched);
-    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    machine.step(MachineInput::Fetched);
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(effects.contains(&Effect::Restart { switch_to: Some(id()) }), "{effects:?}");
 }
 
 #[test]
 fn the_terminal_leaves_the_start_to_its_caller() {
     let mut machine = downloading(TERMINAL);
-    machine.step(Input::Fetched);
-    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    machine.step(MachineInput::Fetched);
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: false }), "{effects:?}");
-    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
 }
 
 #[test]
 fn whatever_a_check_before_the_start_finds_the_app_starts() {
     let start = Effect::Restart { switch_to: None };
-    for input in [nothing(), Input::Checked(Err(problem()))] {
+    for input in [nothing(), MachineInput::Checked(Err(problem()))] {
         let mut machine = Machine::new(BEFORE_START);
         command(&mut machine, Command::Check { by_user: false });
         assert!(machine.step(input).contains(&start));
@@ -192,7 +194,7 @@ fn a_scheduled_check_fails_quietly_and_an_asked_for_one_loudly() {
     for (by_user, shown) in [(false, false), (true, true)] {
         let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
         command(&mut machine, Command::Check { by_user });
-        machine.step(Input::Checked(Err(problem())));
+        machine.step(MachineInput::Checked(Err(problem())));
         assert_eq!(matches!(machine.phase(), Phase::Failed { .. }), shown);
     }
 }
@@ -207,7 +209,7 @@ fn pause_resume_cancel() {
     for late in [Command::Cancel, Command::Pause, Command::Resume] {
         assert!(command(&mut machine, late).is_empty(), "a cancel is not taken back by a later click");
     }
-    machine.step(Input::Updated(Ok(Updated::Stopped)));
+    machine.step(MachineInput::Updated(Ok(Updated::Stopped)));
     assert_eq!(*machine.phase(), Phase::Cancelled);
     assert!(command(&mut machine, Command::Start).contains(&Effect::Update(offer())), "the offer still stands");
 }
@@ -215,16 +217,16 @@ fn pause_resume_cancel() {
 #[test]
 fn retry_does_what_failed() {
     let mut machine = downloading(TERMINAL);
-    machine.step(Input::Updated(Err(problem())));
+    machine.step(MachineInput::Updated(Err(problem())));
     assert!(command(&mut machine, Command::Retry).contains(&Effect::Update(offer())));
     let mut machine = Machine::new(TERMINAL);
     command(&mut machine, Command::Check { by_user: true });
-    machine.step(Input::Checked(Err(problem())));
+    machine.step(MachineInput::Checked(Err(problem())));
     assert!(command(&mut machine, Command::Retry).contains(&Effect::Check(None)));
     let mut machine = Machine::new(BEFORE_START);
     command(&mut machine, Command::Check { by_user: false });
     machine.step(nothing());
-    machine.step(Input::Launched(Err(problem())));
+    machine.step(MachineInput::Launched(Err(problem())));
     assert_eq!(command(&mut machine, Command::Retry), [Effect::Restart { switch_to: None }]);
 }
 
@@ -239,10 +241,10 @@ fn a_version_asked_for_by_name_starts_without_a_question() {
 #[test]
 fn the_end_of_the_app_is_shown_where_it_matters() {
     let mut machine = downloading(WINDOW_WHILE_RUNNING);
-    machine.step(Input::Fetched);
-    machine.step(Input::Updated(Ok(Updated::Installed(id()))));
-    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
-    machine.step(Input::AppEnded);
+    machine.step(MachineInput::Fetched);
+    machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
+    machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    machine.step(MachineInput::AppEnded);
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
 }
 
@@ -250,7 +252,7 @@ fn the_end_of_the_app_is_shown_where_it_matters() {
 fn what_comes_late_changes_nothing() {
     let mut machine = Machine::new(TERMINAL);
     assert!(machine.step(found()).is_empty());
-    assert!(machine.step(Input::Fetched).is_empty());
+    assert!(machine.step(MachineInput::Fetched).is_empty());
     for command_ in [
         Command::Start,
         Command::Pause,
@@ -269,9 +271,9 @@ fn what_comes_late_changes_nothing() {
 }
 
 /// The same release out of a file.
-fn in_file() -> Input {
+fn in_file() -> MachineInput {
     let plan = Plan::without_fetching(UpdateStrategy::File, 1);
-    Input::Checked(Ok(Checked::Offer(Box::new(Offer { plan, file: Some("f".into()), ..*offer() }))))
+    MachineInput::Checked(Ok(Checked::Offer(Box::new(Offer { plan, file: Some("f".into()), ..*offer() }))))
 }
 
 #[test]
@@ -284,7 +286,7 @@ fn a_file_is_looked_into_offered_and_installed_without_a_download() {
     assert!(matches!(machine.phase(), Phase::Offered { .. }), "nothing is installed without a word");
     command(&mut machine, Command::Start);
     assert!(matches!(machine.phase(), Phase::Installing { .. }));
-    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
 }
 
@@ -294,12 +296,12 @@ fn what_is_wrong_with_a_file_is_shown_and_only_its_age_can_be_accepted() {
     // Also where a check without result would start the app.
     let mut machine = Machine::new(BEFORE_START);
     command(&mut machine, Command::InstallFile("f".into()));
-    machine.step(Input::Checked(Err(problem())));
+    machine.step(MachineInput::Checked(Err(problem())));
     assert!(matches!(machine.phase(), Phase::Failed { .. }));
     assert!(command(&mut machine, Command::AcceptExpired).is_empty());
     let again = command(&mut machine, Command::Retry);
     assert!(again.contains(&Effect::CheckFile { path: "f".into(), accept_expired: false }));
-    machine.step(Input::Checked(Err(expired)));
+    machine.step(MachineInput::Checked(Err(expired)));
     let accepted = command(&mut machine, Command::AcceptExpired);
     assert!(accepted.contains(&Effect::CheckFile { path: "f".into(), accept_expired: true }));
     machine.step(nothing());
@@ -312,14 +314,14 @@ fn what_is_prefetched_is_offered_again_and_not_chosen() {
     command(&mut machine, Command::Check { by_user: false });
     machine.step(found());
     assert!(command(&mut machine, Command::Prefetch).contains(&Effect::Update(offer())));
-    machine.step(Input::Fetched);
-    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    machine.step(MachineInput::Fetched);
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Choose { .. } | Effect::Restart { .. })), "{effects:?}");
     let Phase::Offered { offer } = machine.phase().clone() else { panic!("{:?}", machine.phase()) };
     assert_eq!((offer.plan.strategy, offer.bytes_to_fetch), (UpdateStrategy::Installed, 0));
     assert!(command(&mut machine, Command::Prefetch).is_empty(), "there is nothing left to fetch");
     command(&mut machine, Command::Start);
-    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
 }
 
@@ -327,31 +329,31 @@ fn what_is_prefetched_is_offered_again_and_not_chosen() {
 fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     let mut machine = Machine::new(Setup::default());
     let repairing = Effect::Emit(Event::Phase { phase: Phase::Repairing { version: id().version } });
-    assert_eq!(machine.step(Input::Command(Command::Repair(id()))), [repairing.clone(), Effect::Repair(id())]);
+    assert_eq!(machine.step(MachineInput::Command(Command::Repair(id()))), [repairing.clone(), Effect::Repair(id())]);
     // Nothing else begins meanwhile.
-    assert!(machine.step(Input::Command(Command::Repair(id()))).is_empty());
-    assert!(machine.step(Input::Command(Command::Check { by_user: true })).is_empty());
-    assert_eq!(machine.step(Input::Command(Command::Cancel)), [Effect::Cancel]);
-    assert!(machine.step(Input::Command(Command::Cancel)).is_empty());
-    machine.step(Input::Repaired(Ok(None)));
+    assert!(machine.step(MachineInput::Command(Command::Repair(id()))).is_empty());
+    assert!(machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty());
+    assert_eq!(machine.step(MachineInput::Command(Command::Cancel)), [Effect::Cancel]);
+    assert!(machine.step(MachineInput::Command(Command::Cancel)).is_empty());
+    machine.step(MachineInput::Repaired(Ok(None)));
     assert_eq!(machine.phase(), &Phase::Cancelled);
 
-    machine.step(Input::Command(Command::Repair(id())));
-    machine.step(Input::Repaired(Err(problem())));
-    assert_eq!(machine.step(Input::Command(Command::Retry)), [repairing, Effect::Repair(id())]);
+    machine.step(MachineInput::Command(Command::Repair(id())));
+    machine.step(MachineInput::Repaired(Err(problem())));
+    assert_eq!(machine.step(MachineInput::Command(Command::Retry)), [repairing, Effect::Repair(id())]);
     let repaired = Box::new(Repaired::begun(id().version));
-    machine.step(Input::Repaired(Ok(Some(repaired.clone()))));
+    machine.step(MachineInput::Repaired(Ok(Some(repaired.clone()))));
     assert_eq!(machine.phase(), &Phase::Repaired(repaired));
     // And then the check that waited for it.
-    assert_eq!(machine.step(Input::Command(Command::Check { by_user: false })).last(), Some(&Effect::Check(None)));
+    assert_eq!(machine.step(MachineInput::Command(Command::Check { by_user: false })).last(), Some(&Effect::Check(None)));
 }
 
 #[test]
 fn removing_reports_the_new_list_or_why_not() {
     let mut machine = Machine::new(TERMINAL);
     assert_eq!(command(&mut machine, Command::Remove(id())), [Effect::Remove(id())]);
-    assert_eq!(machine.step(Input::Removed(Ok(()))), [Effect::List]);
-    assert_eq!(machine.step(Input::Removed(Err(problem()))), [Effect::Emit(Event::Notice { problem: problem() })]);
+    assert_eq!(machine.step(MachineInput::Removed(Ok(()))), [Effect::List]);
+    assert_eq!(machine.step(MachineInput::Removed(Err(problem()))), [Effect::Emit(Event::Notice { problem: problem() })]);
 }
 
 #[test]
@@ -359,7 +361,7 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     let mut machine = downloading(TERMINAL);
     let what = Incident::NotSwitched { to: id().version, chain: Vec::new() };
     let when = jiff::Timestamp::UNIX_EPOCH;
-    let effects = machine.step(Input::Incident(Notice { when, what: what.clone() }));
+    let effects = machine.step(MachineInput::Incident(Notice { when, what: what.clone() }));
     assert_eq!(effects, [Effect::Emit(Event::Incident { when, what: what.clone() }), Effect::List]);
     let seen = Box::new(what);
     assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::Forget(seen)]);
@@ -372,15 +374,15 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
 /// As far as the choice of a version that the running app could take over.
 fn hot() -> (Machine, Vec<Effect>) {
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    machine.step(Input::Command(Command::Check { by_user: false }));
+    machine.step(MachineInput::Command(Command::Check { by_user: false }));
     let mut hot = offer();
     hot.plan.requires_restart = false;
-    machine.step(Input::Checked(Ok(Checked::Offer(hot))));
-    machine.step(Input::Command(Command::Start));
-    machine.step(Input::Fetched);
-    let effects = machine.step(Input::Updated(Ok(Updated::Installed(id()))));
+    machine.step(MachineInput::Checked(Ok(Checked::Offer(hot))));
+    machine.step(MachineInput::Command(Command::Start));
+    machine.step(MachineInput::Fetched);
+    let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
     assert_eq!(effects.last(), Some(&Effect::Choose { id: id(), at_next_start: true }));
-    let effects = machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
+    let effects = machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
     (machine, effects)
 }
 
@@ -389,49 +391,49 @@ fn what_needs_no_restart_is_swapped_in_the_running_app() {
     let (mut machine, effects) = hot();
     assert!(matches!(effects.last(), Some(Effect::Swap(offer)) if offer.signed.release.container == id()), "{effects:?}");
     assert_eq!(*machine.phase(), Phase::Swapping { version: id().version });
-    assert!(machine.step(Input::Command(Command::Check { by_user: true })).is_empty(), "it is at work");
-    machine.step(Input::Swapped(Ok(vec!["a".to_owned()])));
+    assert!(machine.step(MachineInput::Command(Command::Check { by_user: true })).is_empty(), "it is at work");
+    machine.step(MachineInput::Swapped(Ok(vec!["a".to_owned()])));
     assert_eq!(*machine.phase(), Phase::Swapped { version: id().version, modules: vec!["a".to_owned()] });
-    assert!(machine.step(Input::Swapped(Err(Vec::new()))).is_empty(), "what comes late changes nothing");
-    assert!(machine.step(Input::Command(Command::RestartNow)).is_empty(), "nothing waits for a restart");
-    assert_ne!(machine.step(Input::Command(Command::Check { by_user: false })), []);
+    assert!(machine.step(MachineInput::Swapped(Err(Vec::new()))).is_empty(), "what comes late changes nothing");
+    assert!(machine.step(MachineInput::Command(Command::RestartNow)).is_empty(), "nothing waits for a restart");
+    assert_ne!(machine.step(MachineInput::Command(Command::Check { by_user: false })), []);
 }
 
 #[test]
 fn what_the_app_does_not_swap_waits_for_a_restart_and_says_why() {
     let (mut machine, _) = hot();
     let reasons = vec![SwapBlocker::new("c-extension", "compiled")];
-    let effects = machine.step(Input::Swapped(Err(reasons.clone())));
+    let effects = machine.step(MachineInput::Swapped(Err(reasons.clone())));
     assert_eq!(effects[0], Effect::Emit(Event::NotSwapped { version: id().version, reasons }));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: true });
-    assert_eq!(machine.step(Input::Command(Command::RestartNow)).last(), Some(&Effect::Close { back: None }));
+    assert_eq!(machine.step(MachineInput::Command(Command::RestartNow)).last(), Some(&Effect::Close { back: None }));
     // The app has ended meanwhile: the next start is in the new version anyway.
     let (mut machine, _) = hot();
-    machine.step(Input::AppEnded);
+    machine.step(MachineInput::AppEnded);
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
-    assert!(machine.step(Input::Swapped(Err(Vec::new()))).is_empty());
+    assert!(machine.step(MachineInput::Swapped(Err(Vec::new()))).is_empty());
 }
 
 #[test]
 fn an_app_that_is_not_running_takes_nothing_over_and_is_not_waited_for() {
     let mut machine = Machine::new(TERMINAL);
-    machine.step(Input::Command(Command::StartVersion(id().version)));
+    machine.step(MachineInput::Command(Command::StartVersion(id().version)));
     let mut hot = offer();
     hot.plan.requires_restart = false;
-    machine.step(Input::Checked(Ok(Checked::Offer(hot))));
-    machine.step(Input::Updated(Ok(Updated::Installed(id()))));
-    machine.step(Input::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
+    machine.step(MachineInput::Checked(Ok(Checked::Offer(hot))));
+    machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
+    machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
     assert_eq!(*machine.phase(), Phase::Ready { version: id().version, running: false });
-    assert!(machine.step(Input::Command(Command::RestartWhenEnded)).is_empty());
+    assert!(machine.step(MachineInput::Command(Command::RestartWhenEnded)).is_empty());
     let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
-    assert_eq!(machine.step(Input::Command(Command::RestartWhenEnded)), [Effect::RestartWhenEnded]);
+    assert_eq!(machine.step(MachineInput::Command(Command::RestartWhenEnded)), [Effect::RestartWhenEnded]);
     assert_eq!(*machine.phase(), Phase::Idle);
     // A start that comes of it does not disturb a check or a download.
-    machine.step(Input::Command(Command::Check { by_user: false }));
-    machine.step(Input::Relaunched(Ok(id().version)));
+    machine.step(MachineInput::Command(Command::Check { by_user: false }));
+    machine.step(MachineInput::Relaunched(Ok(id().version)));
     assert_eq!(*machine.phase(), Phase::Checking);
     machine.step(found());
-    machine.step(Input::Command(Command::Start));
-    machine.step(Input::Relaunched(Ok(id().version)));
+    machine.step(MachineInput::Command(Command::Start));
+    machine.step(MachineInput::Relaunched(Ok(id().version)));
     assert_eq!(*machine.phase(), Phase::Downloading { version: id().version });
 }

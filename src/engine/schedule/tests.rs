@@ -18,19 +18,19 @@ const USUAL: Conditions = Conditions { metered: None, on_battery: None, battery_
 /// Lets the next due check happen, which must be for `reason`; gives its time.
 fn check(schedule: &mut Schedule, reason: Reason) -> Duration {
     let now = schedule.next();
-    assert_eq!(schedule.step(now, Input::Due(USUAL)), Some(Check { reason, prefetch: true }), "at {now:?}");
+    assert_eq!(schedule.step(now, ScheduleInput::Due(USUAL)), Some(Check { reason, prefetch: true }), "at {now:?}");
     now
 }
 
-fn ended(schedule: &mut Schedule, now: Duration, outcome: Outcome) {
-    assert_eq!(schedule.step(now, Input::Ended(outcome)), None);
+fn ended(schedule: &mut Schedule, now: Duration, outcome: CheckEnd) {
+    assert_eq!(schedule.step(now, ScheduleInput::Ended(outcome)), None);
 }
 
 /// A schedule whose first check was answered at the time that is given as well.
 fn going(seed: u64) -> (Schedule, Duration) {
     let mut schedule = Schedule::new(RULES, seed);
     let now = check(&mut schedule, Reason::Start);
-    ended(&mut schedule, now, Outcome::Answered);
+    ended(&mut schedule, now, CheckEnd::Answered);
     (schedule, now)
 }
 
@@ -40,11 +40,11 @@ fn after_the_start_and_then_about_every_interval() {
     for seed in 0..200 {
         let mut schedule = Schedule::new(RULES, seed);
         assert_eq!(schedule.next(), RULES.delay);
-        assert_eq!(schedule.step(RULES.delay - Duration::from_millis(1), Input::Due(USUAL)), None, "not yet");
+        assert_eq!(schedule.step(RULES.delay - Duration::from_millis(1), ScheduleInput::Due(USUAL)), None, "not yet");
         let mut now = check(&mut schedule, Reason::Start);
         for _ in 0..3 {
-            assert_eq!(schedule.step(now, Input::Due(USUAL)), None, "one at a time");
-            ended(&mut schedule, now, Outcome::Answered);
+            assert_eq!(schedule.step(now, ScheduleInput::Due(USUAL)), None, "one at a time");
+            ended(&mut schedule, now, CheckEnd::Answered);
             waits.push((schedule.next() - now).as_secs_f64() / RULES.interval.as_secs_f64());
             now = check(&mut schedule, Reason::Interval);
         }
@@ -62,20 +62,20 @@ fn failures_wait_twice_as_long_each_time_up_to_the_interval() {
     let mut schedule = Schedule::new(RULES, 1);
     let mut now = check(&mut schedule, Reason::Start);
     for minutes in [5, 10, 20, 40, 80, 120, 120, 120] {
-        ended(&mut schedule, now, Outcome::Failed);
+        ended(&mut schedule, now, CheckEnd::Failed);
         let wait = schedule.next() - now;
         let mean = minutes * MINUTE;
         assert!(wait >= mean / 2 && wait <= mean * 3 / 2, "{wait:?} in place of about {mean:?}");
         now = check(&mut schedule, Reason::Retry);
     }
     for _ in 0..100 {
-        ended(&mut schedule, now, Outcome::Failed);
+        ended(&mut schedule, now, CheckEnd::Failed);
         now = check(&mut schedule, Reason::Retry);
     }
-    ended(&mut schedule, now, Outcome::Answered);
+    ended(&mut schedule, now, CheckEnd::Answered);
     assert!(schedule.next() - now > RULES.interval / 2);
     now = check(&mut schedule, Reason::Interval);
-    ended(&mut schedule, now, Outcome::Failed);
+    ended(&mut schedule, now, CheckEnd::Failed);
     assert!(schedule.next() - now < 8 * MINUTE, "what was before counts no longer");
 }
 
@@ -85,7 +85,7 @@ fn a_hint_is_followed_soon_but_not_by_all_at_once() {
     for seed in 0..10_000 {
         let (mut schedule, now) = going(seed);
         let now = now + HOUR;
-        assert_eq!(schedule.step(now, Input::Hint), None);
+        assert_eq!(schedule.step(now, ScheduleInput::Hint), None);
         seconds[usize::try_from((schedule.next() - now).as_secs()).unwrap()] += 1;
         check(&mut schedule, Reason::Hint);
     }
@@ -99,12 +99,12 @@ fn a_flood_of_hints_is_one_check_in_five_minutes() {
     for second in 0..3600 {
         let now = start + Duration::from_secs(second);
         for _ in 0..10 {
-            assert_eq!(schedule.step(now, Input::Hint), None);
+            assert_eq!(schedule.step(now, ScheduleInput::Hint), None);
         }
-        if now >= schedule.next() && schedule.step(now, Input::Due(USUAL)).is_some() {
+        if now >= schedule.next() && schedule.step(now, ScheduleInput::Due(USUAL)).is_some() {
             checks += 1;
-            schedule.step(now, Input::Hint);
-            ended(&mut schedule, now, Outcome::Answered);
+            schedule.step(now, ScheduleInput::Hint);
+            ended(&mut schedule, now, CheckEnd::Answered);
         }
     }
     assert!((9..=12).contains(&checks), "{checks} in an hour");
@@ -113,10 +113,10 @@ fn a_flood_of_hints_is_one_check_in_five_minutes() {
 #[test]
 fn more_hints_do_not_draw_lots_again() {
     let (mut schedule, start) = going(3);
-    schedule.step(start, Input::Hint);
+    schedule.step(start, ScheduleInput::Hint);
     let due = schedule.next();
     for _ in 0..1000 {
-        schedule.step(start, Input::Hint);
+        schedule.step(start, ScheduleInput::Hint);
     }
     assert_eq!(schedule.next(), due);
 }
@@ -125,8 +125,8 @@ fn more_hints_do_not_draw_lots_again() {
 fn a_hint_that_comes_during_a_check_is_followed_afterwards() {
     let (mut schedule, _) = going(4);
     let now = check(&mut schedule, Reason::Interval);
-    schedule.step(now, Input::Hint);
-    ended(&mut schedule, now, Outcome::Answered);
+    schedule.step(now, ScheduleInput::Hint);
+    ended(&mut schedule, now, CheckEnd::Answered);
     assert!(schedule.next() <= now + RULES.hint_spread);
     check(&mut schedule, Reason::Hint);
 }
@@ -134,7 +134,7 @@ fn a_hint_that_comes_during_a_check_is_followed_afterwards() {
 #[test]
 fn a_hint_does_not_delay_what_comes_sooner_anyway() {
     let mut schedule = Schedule::new(RULES, (0..100).find(|seed| Schedule::new(RULES, *seed).random.f64() > 0.5).unwrap());
-    schedule.step(Duration::ZERO, Input::Hint);
+    schedule.step(Duration::ZERO, ScheduleInput::Hint);
     assert_eq!(schedule.next(), RULES.delay);
     check(&mut schedule, Reason::Start);
 }
@@ -146,16 +146,16 @@ fn sleep_counts_as_time_and_leads_to_one_check() {
         let (mut schedule, start) = going(seed);
         let before = schedule.next();
         let now = start + 10 * MINUTE;
-        schedule.step(now, Input::Woken { uncounted: 30 * MINUTE });
+        schedule.step(now, ScheduleInput::Woken { uncounted: 30 * MINUTE });
         assert_eq!(schedule.next(), before - 30 * MINUTE, "not due yet, only sooner");
-        schedule.step(now, Input::Woken { uncounted: 8 * HOUR });
+        schedule.step(now, ScheduleInput::Woken { uncounted: 8 * HOUR });
         let due = schedule.next();
         assert!(due >= now + AFTER_SLEEP && due <= now + MINUTE, "{:?}", due - now);
         after.push(due);
         // Awake and asleep again before it could be made.
-        schedule.step(now + Duration::from_secs(1), Input::Woken { uncounted: 8 * HOUR });
+        schedule.step(now + Duration::from_secs(1), ScheduleInput::Woken { uncounted: 8 * HOUR });
         let now = check(&mut schedule, Reason::Woken);
-        ended(&mut schedule, now, Outcome::Answered);
+        ended(&mut schedule, now, CheckEnd::Answered);
         assert!(schedule.next() > now + HOUR, "one, not one for each interval that was slept through");
     }
     after.sort_unstable();
@@ -167,17 +167,17 @@ fn sleep_counts_as_time_and_leads_to_one_check() {
 fn a_clock_that_ran_on_during_sleep_gives_the_network_time_all_the_same() {
     let (mut schedule, _) = going(5);
     let now = schedule.next() + HOUR;
-    schedule.step(now, Input::Woken { uncounted: Duration::ZERO });
-    assert_eq!(schedule.step(now, Input::Due(USUAL)), None);
+    schedule.step(now, ScheduleInput::Woken { uncounted: Duration::ZERO });
+    assert_eq!(schedule.step(now, ScheduleInput::Due(USUAL)), None);
     assert!(check(&mut schedule, Reason::Woken) >= now + AFTER_SLEEP);
 }
 
 #[test]
 fn a_person_is_answered_at_once() {
     let (mut schedule, start) = going(6);
-    assert_eq!(schedule.step(start, Input::Asked), Some(Check { reason: Reason::Asked, prefetch: true }));
-    assert_eq!(schedule.step(start, Input::Asked), None, "it is under way");
-    ended(&mut schedule, start + MINUTE, Outcome::Answered);
+    assert_eq!(schedule.step(start, ScheduleInput::Asked), Some(Check { reason: Reason::Asked, prefetch: true }));
+    assert_eq!(schedule.step(start, ScheduleInput::Asked), None, "it is under way");
+    ended(&mut schedule, start + MINUTE, CheckEnd::Answered);
     assert!(schedule.next() > start + HOUR, "and the next one by itself is an interval later");
 }
 
@@ -187,7 +187,7 @@ fn a_check_whose_end_nobody_reports_does_not_end_the_schedule() {
     let begun = check(&mut schedule, Reason::Start);
     let limit = schedule.next();
     assert_eq!(limit, begun + LONGEST_CHECK);
-    assert_eq!(schedule.step(limit, Input::Due(USUAL)), None);
+    assert_eq!(schedule.step(limit, ScheduleInput::Due(USUAL)), None);
     check(&mut schedule, Reason::Retry);
 }
 
@@ -222,14 +222,14 @@ fn a_forbidden_check_waits_for_better_conditions_but_not_for_ever() {
     let metered = Conditions { metered: Some(true), ..USUAL };
     let mut now = schedule.next();
     for _ in 0..10 {
-        assert_eq!(schedule.step(now, Input::Due(metered)), None);
+        assert_eq!(schedule.step(now, ScheduleInput::Due(metered)), None);
         let wait = schedule.next() - now;
         assert!(wait >= POSTPONED / 2 && wait <= POSTPONED * 3 / 2, "{wait:?}");
         now = schedule.next();
     }
     check(&mut schedule, Reason::Start);
     let mut asked = Schedule::new(Rules { on_metered: Background::Nothing, ..RULES }, 9);
-    assert!(asked.step(Duration::ZERO, Input::Asked).is_some(), "a person knows what it costs");
+    assert!(asked.step(Duration::ZERO, ScheduleInput::Asked).is_some(), "a person knows what it costs");
 }
 
 proptest! {
@@ -243,17 +243,17 @@ proptest! {
         for (seconds, what) in steps {
             now += Duration::from_secs(seconds);
             let input = match what {
-                0 => Input::Ended(Outcome::Answered),
-                1 => Input::Ended(Outcome::Failed),
-                2 | 3 => Input::Hint,
-                4 => Input::Woken { uncounted: Duration::from_secs(seconds * 7) },
-                5 => Input::Asked,
-                _ => Input::Due(if seconds % 2 == 0 { USUAL } else { Conditions { metered: Some(true), ..USUAL } }),
+                0 => ScheduleInput::Ended(CheckEnd::Answered),
+                1 => ScheduleInput::Ended(CheckEnd::Failed),
+                2 | 3 => ScheduleInput::Hint,
+                4 => ScheduleInput::Woken { uncounted: Duration::from_secs(seconds * 7) },
+                5 => ScheduleInput::Asked,
+                _ => ScheduleInput::Due(if seconds % 2 == 0 { USUAL } else { Conditions { metered: Some(true), ..USUAL } }),
             };
-            if let Input::Woken { uncounted } = input {
+            if let ScheduleInput::Woken { uncounted } = input {
                 slept += uncounted;
             }
-            if matches!(input, Input::Ended(_)) {
+            if matches!(input, ScheduleInput::Ended(_)) {
                 in_progress = None;
             }
             let check = schedule.step(now, input);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::full::finish;
 use super::unpacking::Unpacking;
-use super::{Ended, Job, blocking};
+use super::{Ended, UpdateJob, blocking};
 use crate::container::Readiness;
 use crate::engine::package_documents::{self, PackageDocuments};
 use crate::engine::problem;
@@ -23,14 +23,14 @@ use crate::trust::Bundle;
 /// How often a pause is looked at.
 const WHILE_PAUSED: Duration = Duration::from_millis(50);
 
-impl Job {
+impl UpdateJob {
     /// Unpacks and registers the package in the bundle at `file`.
     pub(super) async fn take_file(&self, file: &Path, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
         let (file, signed, staging) = (file.to_owned(), self.offer.signed.clone(), staging.clone());
         let (emitter, control) = (self.emitter.clone(), self.control.clone());
         blocking(move || {
             let bundle = Bundle::open(&file).map_err(|error| problem::of_bundle(&error))?;
-            let source = Source::find(&bundle, &signed)?;
+            let source = FileSource::find(&bundle, &signed)?;
             let package_documents = source.describe()?;
             let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
             let unpacking = Unpacking::begin(&package_documents.moved_by(source.start), &tree, &file)?;
@@ -52,14 +52,14 @@ impl Job {
 }
 
 /// A signed package in a bundle.
-struct Source<'a> {
+struct FileSource<'a> {
     bundle: &'a Bundle,
     signed: &'a SignedRelease,
     /// Where the package begins in the bundle.
     start: u64,
 }
 
-impl<'a> Source<'a> {
+impl<'a> FileSource<'a> {
     fn find(bundle: &'a Bundle, signed: &'a SignedRelease) -> Result<Self, Problem> {
         let place = bundle.place(&signed.location()).filter(|place| place.end - place.start == signed.length);
         let missing = || {

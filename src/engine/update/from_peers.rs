@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::incremental::Counts;
-use super::{Ended, Job, cancelled};
+use super::{Ended, UpdateJob, cancelled};
 use crate::engine::peer_service;
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, Progress};
@@ -22,7 +22,7 @@ const ASSUMED_RATE: f64 = 10e6;
 const TIME_FACTOR: f64 = 2.0;
 const MOMENT: f64 = 5.0;
 
-impl Job {
+impl UpdateJob {
     /// Whether the whole release is rather taken from neighbours, file by file: some have installed it, none has its package, and the
     /// internet is not known to be quicker.
     pub(super) async fn is_installed_by_peers(&self) -> bool {

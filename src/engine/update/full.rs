@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::incremental::Counts;
 use super::unpacking::Unpacking;
-use super::{Ended, Job, blocking, cancelled};
+use super::{Ended, UpdateJob, blocking, cancelled};
 use crate::container::Readiness;
-use crate::engine::machine::Input;
+use crate::engine::machine::MachineInput;
 use crate::engine::package_documents::PackageDocuments;
 use crate::engine::problem;
 use crate::engine::protocol::{Event, Problem, Progress};
@@ -15,7 +15,7 @@ use crate::model::Digest;
 use crate::store::lock::HomeLock;
 use crate::store::staging::Staging;
 
-impl Job {
+impl UpdateJob {
     /// Fetches, unpacks and registers the whole package; with what is told of a smaller way that was tried before.
     pub(super) async fn full(&mut self, staging: &Staging, lock: HomeLock, before: &Counts) -> Result<Ended, Problem> {
         let library = self.library(staging);
@@ -32,7 +32,7 @@ impl Job {
         if let Ended::Stopped = self.pieces(staging, &package_documents, &unpacking, (before, &mut last)).await? {
             return Ok(Ended::Stopped);
         }
-        let _ = self.inputs.send(Input::Fetched);
+        let _ = self.inputs.send(MachineInput::Fetched);
         let (staging, tell) = (staging.clone(), self.files_written(last));
         blocking(move || finish(unpacking, &package_documents, staging, &lock, &tell)).await??;
         Ok(Ended::Complete)
@@ -53,7 +53,8 @@ impl Job {
     ) -> Result<Ended, Problem> {
         let signed = &self.offer.signed;
         let pieces = Arc::new(package_documents.index.pieces.clone());
-        let mut job = fetch::Job::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package());
+        let mut job =
+            fetch::DownloadJob::new(signed.location(), signed.length, pieces, self.offer.nodes.clone(), staging.package());
         job.digest = Some(signed.hash);
         let mut readiness = Readiness::new(&package_documents.index);
         let mut take = |event| {

@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
-use super::tree::{self, Outcome};
-use super::{Ended, Job, blocking, cancelled};
+use super::tree::{self, TreeOutcome};
+use super::{Ended, UpdateJob, blocking, cancelled};
 use crate::delta::pack::ApplyOptions;
 use crate::delta::plan;
-use crate::engine::applying::{Application, Failure, MOST_CORES, Target};
-use crate::engine::entries::{self, Arrived, ENTRY_TIMEOUT, Source};
-use crate::engine::machine::Input;
+use crate::engine::applying::{Application, ApplyFailure, ApplyTarget, MOST_CORES};
+use crate::engine::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
+use crate::engine::machine::MachineInput;
 use crate::engine::package_documents::{self, Library};
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::engine::{problem, repair};
@@ -49,7 +49,7 @@ pub(super) struct Counts {
     pub mended: u64,
 }
 
-impl Job {
+impl UpdateJob {
     /// Fetches what changed, puts the release together and registers it.
     pub(super) async fn incremental(&mut self, staging: &Staging, lock: HomeLock) -> Result<Ended, Problem> {
         let home = self.context.home.clone();
@@ -77,7 +77,7 @@ impl Job {
             UpdateStrategy::PatchesAndEntries => (target.is_some(), self.offer.plan.files.fetched),
             _ => (false, 0),
         };
-        let target = target.filter(|target: &Target| Digest::of(&target.json) == wanted);
+        let target = target.filter(|target: &ApplyTarget| Digest::of(&target.json) == wanted);
         let by_packs = intermediate || target.is_some();
         let target = match target {
             Some(target) => target,
@@ -87,7 +87,7 @@ impl Job {
                     package_documents = library.describe(&self.offer.signed) => package_documents?,
                     () = cancelled(self.control.clone()) => return Ok(Ended::Stopped),
                 };
-                Target { manifest: package_documents.manifest, json: package_documents.json }
+                ApplyTarget { manifest: package_documents.manifest, json: package_documents.json }
             }
         };
         if !self.offer.plan.patches.is_empty() {
@@ -127,20 +127,20 @@ impl Job {
                     Err(problem) => return Err(problem),
                 }
             }
-            let _ = self.inputs.send(Input::Fetched);
+            let _ = self.inputs.send(MachineInput::Fetched);
             let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
             let (manifest, progress) = (Arc::clone(&target.manifest), self.steps(&target.manifest, &counts));
             let (given, stopping) = (contents, Arc::clone(&stop));
             counts.files.store(0, Ordering::Relaxed);
             let outcome = blocking(move || tree::build(&manifest, &tree, given, &stopping, &progress)).await??;
             match outcome {
-                Outcome::Complete(unpacker) => {
+                TreeOutcome::Complete(unpacker) => {
                     let (target, staging) = (target, staging.clone());
                     blocking(move || finish(*unpacker, &target, staging, &lock)).await??;
                     return Ok(Ended::Complete);
                 }
-                Outcome::Stopped => return Ok(Ended::Stopped),
-                Outcome::Lacking(rest, files) => {
+                TreeOutcome::Stopped => return Ok(Ended::Stopped),
+                TreeOutcome::Lacking(rest, files) => {
                     // Whatever was made here has been hashed: it is installed files that are not what they seemed.
                     counts.mended += files;
                     contents = rest;
@@ -167,7 +167,7 @@ impl Job {
     async fn fetch_pack(&self, staging: &Staging, signed: &SignedPatch, counts: &mut Counts) -> Result<Ended, Problem> {
         let file = staging.pack(&signed.target);
         let table = Arc::new(signed.piece_table());
-        let mut job = fetch::Job::new(signed.location(), signed.length, table, self.offer.nodes.clone(), file);
+        let mut job = fetch::DownloadJob::new(signed.location(), signed.length, table, self.offer.nodes.clone(), file);
         // The whole package is there as well: no need to wait for long.
         job.timeout = ENTRY_TIMEOUT;
         job.digest = Some(signed.hash);
@@ -228,7 +228,7 @@ impl Job {
         folder: PathBuf,
         stop: &Arc<AtomicBool>,
         counts: &mut Counts,
-    ) -> Result<(Contents, Option<Target>), Problem> {
+    ) -> Result<(Contents, Option<ApplyTarget>), Problem> {
         let Some(base) = contents.manifest(&signed.patch.base_manifest).cloned() else {
             tracing::warn!(pack = signed.target, "the release that a patch pack starts from is not there; going on without");
             return Ok((contents, None));
@@ -238,8 +238,8 @@ impl Job {
         for last in [false, true] {
             let mut application = match opened {
                 Ok(application) => application,
-                Err(Failure::Local(problem)) => return Err(problem),
-                Err(Failure::Pack(error)) => {
+                Err(ApplyFailure::Local(problem)) => return Err(problem),
+                Err(ApplyFailure::Pack(error)) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "a patch pack is no good; going on without");
                     return Ok((contents, None));
                 }
@@ -260,7 +260,7 @@ impl Job {
             {
                 counts.fallen_back += application.lost();
                 let target = application.target();
-                if let Some(Target { manifest, json }) = &target {
+                if let Some(ApplyTarget { manifest, json }) = &target {
                     contents.insert_manifest(Digest::of(json), Manifest::clone(manifest));
                 }
                 return Ok((contents, target));
@@ -308,7 +308,7 @@ impl Job {
             let base = application.base();
             let index = library.index(&release, base).await?;
             let partial = staging.pack(&format!("{}.bases", signed.target));
-            let source = Source { signed: &release, manifest: base, index: &index, partial, tolerant: false };
+            let source = EntrySource { signed: &release, manifest: base, index: &index, partial, tolerant: false };
             let packed = release.release.index.packed_size;
             self.fetch_from(&source, packed, &lacking, &folder.join("bases"), counts).await
         };
@@ -335,7 +335,7 @@ impl Job {
     /// Fetches entries, with their bytes told on top of what came before and `ahead` bytes that came for them already.
     async fn fetch_from(
         &self,
-        source: &Source<'_>,
+        source: &EntrySource<'_>,
         ahead: u64,
         absent: &[RelativePath],
         folder: &Path,
@@ -363,8 +363,13 @@ impl Job {
     ) -> Result<Ended, Problem> {
         let package_documents = self.library(staging).describe(&self.offer.signed).await?;
         let (signed, partial) = (&self.offer.signed, staging.package());
-        let source =
-            Source { signed, manifest: &package_documents.manifest, index: &package_documents.index, partial, tolerant: true };
+        let source = EntrySource {
+            signed,
+            manifest: &package_documents.manifest,
+            index: &package_documents.index,
+            partial,
+            tolerant: true,
+        };
         let Some(placed) = self.fetch_from(&source, 0, absent, folder, counts).await? else { return Ok(Ended::Stopped) };
         placed.into_iter().for_each(|(digest, path)| contents.insert(digest, path));
         Ok(Ended::Complete)
@@ -422,7 +427,7 @@ impl Job {
     }
 }
 
-fn finish(unpacker: crate::container::Unpacker, target: &Target, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
+fn finish(unpacker: crate::container::Unpacker, target: &ApplyTarget, staging: Staging, _lock: &HomeLock) -> Result<(), Problem> {
     unpacker.finish(&target.json).map_err(|error| problem::of_container(&error))?;
     let registered = staging.register(&target.manifest, Digest::of(&target.json), crate::host::now());
     registered.map(drop).map_err(|error| problem::of_store(&error))

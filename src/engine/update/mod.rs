@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use self::incremental::Counts;
 use super::context::Context;
 use super::download_sources::{DownloadSources, blocking, cancelled};
-use super::machine::{Input, Updated};
+use super::machine::{MachineInput, Updated};
 use super::mailbox::Emitter;
 use super::package_documents::Library;
 use super::problem;
@@ -29,7 +29,7 @@ use crate::store::StoreError;
 use crate::store::staging::{self, Staging};
 
 /// What one update works with.
-pub struct Job {
+pub struct UpdateJob {
     /// The engine's surroundings.
     pub context: Arc<Context>,
     /// The HTTP client.
@@ -41,7 +41,7 @@ pub struct Job {
     /// Where progress goes.
     pub emitter: Emitter,
     /// Where "all bytes are there" goes.
-    pub inputs: mpsc::UnboundedSender<Input>,
+    pub inputs: mpsc::UnboundedSender<MachineInput>,
 }
 
 /// How a part of an update ended.
@@ -50,7 +50,7 @@ enum Ended {
     Stopped,
 }
 
-impl Job {
+impl UpdateJob {
     /// Fetches, puts together and registers. After an error or a stop nothing of the version is visible; verified pieces stay for the
     /// next try.
     pub async fn run(mut self) -> Result<Updated, Problem> {

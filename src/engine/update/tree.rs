@@ -17,7 +17,7 @@ use crate::store::contents::Contents;
 use crate::threads;
 
 /// How it ended.
-pub enum Outcome {
+pub enum TreeOutcome {
     /// Everything is there, but what [`Unpacker::finish`] adds.
     Complete(Box<Unpacker>),
     /// Some contents turned out to be no good, and were forgotten; and how many files lack theirs.
@@ -33,7 +33,7 @@ pub fn build(
     contents: Contents,
     stop: &AtomicBool,
     progress: &(dyn Fn() + Sync),
-) -> Result<Outcome, Problem> {
+) -> Result<TreeOutcome, Problem> {
     let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(|error| problem::of_container(&error))?;
     let work = plan::by_digest(manifest);
     let queue = Mutex::new(work.into_iter());
@@ -64,14 +64,14 @@ pub fn build(
         return Err(problem::of_container(&error));
     }
     if stop.load(Ordering::Relaxed) {
-        return Ok(Outcome::Stopped);
+        return Ok(TreeOutcome::Stopped);
     }
     Ok(match lacking.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        0 => Outcome::Complete(Box::new(unpacker)),
+        0 => TreeOutcome::Complete(Box::new(unpacker)),
         count => {
             let mut contents = contents.into_inner().unwrap_or_else(PoisonError::into_inner);
             give_back(tree, moved.into_inner().unwrap_or_else(PoisonError::into_inner), &mut contents);
-            Outcome::Lacking(contents, count)
+            TreeOutcome::Lacking(contents, count)
         }
     })
 }

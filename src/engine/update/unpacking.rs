@@ -24,13 +24,13 @@ pub struct Unpacking {
     threads: Vec<thread::JoinHandle<()>>,
     /// Ends with the last of the threads.
     working: Mutex<blocking::Receiver<()>>,
-    shared: Arc<Shared>,
+    shared: Arc<UnpackingState>,
     /// How many files there are in all.
     pub total: u64,
 }
 
 #[derive(Default)]
-struct Shared {
+struct UnpackingState {
     done: AtomicU64,
     /// Nothing more is to be unpacked.
     stopped: AtomicBool,
@@ -45,7 +45,7 @@ impl Unpacking {
         let unpacker = Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
         let (ready, queue) = blocking::channel();
         let queue = Arc::new(Mutex::new(queue));
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(UnpackingState::default());
         let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
         let mut running = Vec::new();
         let (alive, working) = blocking::channel::<()>();
@@ -139,7 +139,7 @@ fn work(
     unpacker: &Unpacker,
     index: &PackageIndex,
     queue: &Mutex<blocking::Receiver<RelativePath>>,
-    shared: &Shared,
+    shared: &UnpackingState,
     package: &Path,
 ) {
     let mut file: Option<File> = None;

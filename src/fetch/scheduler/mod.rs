@@ -1,7 +1,7 @@
 //! Who fetches what: a pure state machine. `step(now, input)` gives effects; no I/O, no clock, randomness from a seed.
 //!
 //! In: what lanes report (answered, bytes, pieces proved right or wrong, ended and why), the time. Out: requests to make, to
-//! shorten, to cancel; faults to name; the end. Never: a wait that nobody ends: [`Input::Tick`] comes ten times a second.
+//! shorten, to cancel; faults to name; the end. Never: a wait that nobody ends: [`SchedulerInput::Tick`] comes ten times a second.
 //!
 //! - A *lane* is one request in flight; a *run* is the row of pieces it asks for. There are no fixed shares: a lane gets a new
 //!   run when it has done its last one, sized to take about half of the time that is left for all (guided self-scheduling,
@@ -33,7 +33,7 @@ use peer_assignment::PeerAssignment;
 use work::Work;
 
 pub use peer_assignment::weight_of;
-pub use protocol::{Effect, Fault, Input, Limits, NodeIndex, NodeView, Prior, Request, RequestId};
+pub use protocol::{Effect, Fault, NodeIndex, NodeView, Prior, Request, RequestId, SchedulerInput, SchedulerLimits};
 
 /// Bytes a second of patience that count as progress: a drip of single bytes is none. Of little, a share of it is enough: a line that needs
 /// twenty times the patience for all of it may have it.
@@ -95,7 +95,12 @@ pub struct Scheduler {
 impl Scheduler {
     /// A download of `table`'s pieces but for those in `held`, from one node per element of `priors`, which are in the order in
     /// which they should be asked. Measured nodes go first, by what they were measured at.
-    pub fn new(table: Arc<PieceTable>, held: impl IntoIterator<Item = u32>, priors: &[Option<Prior>], limits: &Limits) -> Self {
+    pub fn new(
+        table: Arc<PieceTable>,
+        held: impl IntoIterator<Item = u32>,
+        priors: &[Option<Prior>],
+        limits: &SchedulerLimits,
+    ) -> Self {
         let mut order: Vec<NodeIndex> = (0..priors.len()).collect();
         if priors.iter().all(Option::is_some) {
             let rate = |index: &NodeIndex| priors[*index].map_or(0.0, |prior| prior.bytes_per_second);
@@ -121,29 +126,31 @@ impl Scheduler {
     }
 
     /// Takes in what happened at `now` (time since the download began) and tells what is to be done.
-    pub fn step(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+    pub fn step(&mut self, now: Duration, input: SchedulerInput) -> Vec<Effect> {
         let now = now.as_secs_f64();
         let mut effects = Vec::new();
         match input {
-            Input::Answered { range_request, seconds } => self.answered(now, range_request, seconds),
-            Input::Received { range_request, bytes } => return self.received(now, range_request, bytes),
-            Input::PassedOver { range_request, bytes } => return self.passed_over(now, range_request, bytes),
-            Input::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
-            Input::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
-            Input::Ended { range_request, position, fault } => self.ended(now, range_request, position, fault, &mut effects),
-            Input::Tick { capped } => self.tick(now, capped, &mut effects),
-            Input::Joined { instance } => self.joined(now, instance),
-            Input::Updated { node, held, in_flight, takes_part, received } => {
+            SchedulerInput::Answered { range_request, seconds } => self.answered(now, range_request, seconds),
+            SchedulerInput::Received { range_request, bytes } => return self.received(now, range_request, bytes),
+            SchedulerInput::PassedOver { range_request, bytes } => return self.passed_over(now, range_request, bytes),
+            SchedulerInput::Verified { piece, node } => self.verified(now, piece, node, &mut effects),
+            SchedulerInput::Wrong { piece, nodes } => self.wrong(now, piece, &nodes, &mut effects),
+            SchedulerInput::Ended { range_request, position, fault } => {
+                self.ended(now, range_request, position, fault, &mut effects)
+            }
+            SchedulerInput::Tick { capped } => self.tick(now, capped, &mut effects),
+            SchedulerInput::Joined { instance } => self.joined(now, instance),
+            SchedulerInput::Updated { node, held, in_flight, takes_part, received } => {
                 self.assignment.noted(now, node, (held, in_flight), takes_part, received);
                 self.settle(now, &mut effects);
             }
-            Input::Left { node } => self.left(now, node, &mut effects),
-            Input::Pause => {
+            SchedulerInput::Left { node } => self.left(now, node, &mut effects),
+            SchedulerInput::Pause => {
                 self.paused = true;
                 let range_requests: Vec<RequestId> = self.range_requests.keys().copied().collect();
                 range_requests.into_iter().for_each(|range_request| self.cancel(range_request, &mut effects));
             }
-            Input::Resume => {
+            SchedulerInput::Resume => {
                 self.paused = false;
                 self.last_progress = now;
             }

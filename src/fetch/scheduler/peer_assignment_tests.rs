@@ -61,8 +61,13 @@ impl Simulation {
         let table = Arc::new(PieceTable { piece_size: PIECE, length, hashes: vec![Digest::of(b""); count] });
         let computer = |(number, (manner, begins)): (usize, &(Manner, f64))| {
             let instance = number as u64 * 77 + 5;
-            let limits =
-                Limits { first_requests: 2, max_requests: 16, timeout: Duration::from_secs(60), seed: instance, instance };
+            let limits = SchedulerLimits {
+                first_requests: 2,
+                max_requests: 16,
+                timeout: Duration::from_secs(60),
+                seed: instance,
+                instance,
+            };
             Computer {
                 scheduler: Scheduler::new(Arc::clone(&table), [], &[None], &limits),
                 flows: BTreeMap::new(),
@@ -102,12 +107,12 @@ impl Simulation {
                 if self.works(me) && !std::mem::replace(&mut self.computers[me].at_work, true) && self.acquainted {
                     for node in 1..self.computers.len() {
                         let instance = Self::peer(me, node) as u64 * 77 + 5;
-                        self.step(me, Input::Joined { instance });
+                        self.step(me, SchedulerInput::Joined { instance });
                         self.tell(me, node);
                     }
                 }
                 if slice.is_multiple_of(5) && self.works(me) {
-                    self.step(me, Input::Tick { capped: false });
+                    self.step(me, SchedulerInput::Tick { capped: false });
                 }
                 // Not all at the same instant.
                 if self.acquainted && (slice + me as u32).is_multiple_of(MESSAGE_EVERY) && self.works(me) {
@@ -125,24 +130,24 @@ impl Simulation {
         let count = self.table.count();
         let other = &self.computers[number];
         let input = match other.manner {
-            Manner::VanishesAt(at) if self.now >= at + 2.0 => Input::Left { node },
+            Manner::VanishesAt(at) if self.now >= at + 2.0 => SchedulerInput::Left { node },
             Manner::VanishesAt(at) if self.now >= at => return,
             _ if self.now < other.begins => return,
-            Manner::Lies => Input::Updated {
+            Manner::Lies => SchedulerInput::Updated {
                 node,
                 held: PieceSet::of(count, 0..count),
                 in_flight: PieceSet::none(count),
                 takes_part: false,
                 received: 0,
             },
-            Manner::Hoards => Input::Updated {
+            Manner::Hoards => SchedulerInput::Updated {
                 node,
                 held: PieceSet::none(count),
                 in_flight: PieceSet::of(count, 0..count),
                 takes_part: true,
                 received: (self.now * 1e6) as u64,
             },
-            _ => Input::Updated {
+            _ => SchedulerInput::Updated {
                 node,
                 held: PieceSet::of(count, (0..count).filter(|piece| other.held[*piece as usize])),
                 in_flight: other.scheduler.in_flight(),
@@ -153,7 +158,7 @@ impl Simulation {
         self.step(me, input);
     }
 
-    fn step(&mut self, me: usize, input: Input) {
+    fn step(&mut self, me: usize, input: SchedulerInput) {
         let now = self.now;
         for effect in self.computers[me].scheduler.step(Duration::from_secs_f64(now), input) {
             let computer = &mut self.computers[me];
@@ -180,7 +185,7 @@ impl Simulation {
     fn end(&mut self, me: usize, range_request: RequestId, fault: Option<FaultKind>) {
         let Some(flow) = self.computers[me].flows.remove(&range_request) else { return };
         let fault = fault.map(|kind| Fault { kind, detail: String::new(), lasting: false, retry_after: None });
-        self.step(me, Input::Ended { range_request, position: flow.position, fault });
+        self.step(me, SchedulerInput::Ended { range_request, position: flow.position, fault });
     }
 
     fn flow(&mut self) {
@@ -221,7 +226,7 @@ impl Simulation {
                 if !flow.answered {
                     flow.answered = true;
                     let seconds = self.now - flow.since;
-                    self.step(me, Input::Answered { range_request, seconds });
+                    self.step(me, SchedulerInput::Answered { range_request, seconds });
                 }
                 self.arrive(me, range_request, (rate * SLICE) as u64, source);
             }
@@ -243,10 +248,14 @@ impl Simulation {
         if source.is_none() {
             self.fetched += after - before;
         }
-        self.step(me, Input::Received { range_request, bytes: after - before });
+        self.step(me, SchedulerInput::Received { range_request, bytes: after - before });
         for piece in self.table.covering(&(before..after.max(before + 1))) {
             if self.table.span(piece).end <= after && self.table.span(piece).end > before {
-                let input = if lies { Input::Wrong { piece, nodes: vec![node] } } else { Input::Verified { piece, node } };
+                let input = if lies {
+                    SchedulerInput::Wrong { piece, nodes: vec![node] }
+                } else {
+                    SchedulerInput::Verified { piece, node }
+                };
                 self.step(me, input);
             }
         }

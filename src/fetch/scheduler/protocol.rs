@@ -1,4 +1,4 @@
-//! The scheduler's language: what it is told ([`Input`]) and what it wants done ([`Effect`]).
+//! The scheduler's language: what it is told ([`SchedulerInput`]) and what it wants done ([`Effect`]).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Prior {
 
 /// Limits of one download.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct SchedulerLimits {
     /// Lanes a node begins with, if it is unknown.
     pub first_requests: usize,
     /// Lanes a node may have.
@@ -39,7 +39,7 @@ pub struct Limits {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Input {
+pub enum SchedulerInput {
     /// The head of an answer came, `seconds` after its request.
     Answered {
         /// Which request.
@@ -113,7 +113,7 @@ pub enum Input {
         /// Which.
         node: NodeIndex,
     },
-    /// Stop all requests until [`Input::Resume`].
+    /// Stop all requests until [`SchedulerInput::Resume`].
     Pause,
     /// Go on.
     Resume,

@@ -94,7 +94,7 @@ impl Simulation {
 
     fn with_priors(length: u64, priors: &[Option<Prior>], nodes: Vec<Model>, seed: u64) -> Self {
         let table = table(length);
-        let limits = Limits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed, instance: 0 };
+        let limits = SchedulerLimits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed, instance: 0 };
         let scheduler = Scheduler::new(Arc::clone(&table), [], priors, &limits);
         Self {
             now: 0.0,
@@ -123,7 +123,7 @@ impl Simulation {
     fn run(&mut self, limit: f64) -> Option<bool> {
         while self.finished.is_none() && self.now < limit {
             self.join();
-            self.step(Input::Tick { capped: false });
+            self.step(SchedulerInput::Tick { capped: false });
             let until = self.now + TICK;
             while self.now < until - 1e-9 && self.finished.is_none() {
                 self.now += SLICE;
@@ -138,22 +138,22 @@ impl Simulation {
         while let Some((_, model)) = self.joining.pop_if(|(when, _)| *when <= self.now) {
             let (node, count) = (self.nodes.len(), self.table.count());
             self.nodes.push(model);
-            self.step(Input::Joined { instance: node as u64 * 77 });
+            self.step(SchedulerInput::Joined { instance: node as u64 * 77 });
             let (all, none) = (PieceSet::of(count, 0..count), PieceSet::none(count));
             let hoards = self.nodes[node].behaviour == Behaviour::Hoards;
             let (held, in_flight) = if hoards { (none, all) } else { (all, none) };
-            self.step(Input::Updated { node, held, in_flight, takes_part: true, received: 0 });
+            self.step(SchedulerInput::Updated { node, held, in_flight, takes_part: true, received: 0 });
         }
         for node in self.internet..self.nodes.len() {
             if self.nodes[node].behaviour == Behaviour::Hoards {
                 let (held, in_flight) =
                     (PieceSet::none(self.table.count()), PieceSet::of(self.table.count(), 0..self.table.count()));
-                self.step(Input::Updated { node, held, in_flight, takes_part: true, received: (self.now * 1e6) as u64 });
+                self.step(SchedulerInput::Updated { node, held, in_flight, takes_part: true, received: (self.now * 1e6) as u64 });
             }
         }
     }
 
-    fn step(&mut self, input: Input) {
+    fn step(&mut self, input: SchedulerInput) {
         for effect in self.scheduler.step(Duration::from_secs_f64(self.now), input) {
             match effect {
                 Effect::Request(request) => {
@@ -239,7 +239,7 @@ impl Simulation {
                     _ => {}
                 }
                 let seconds = self.now - range_request.since;
-                self.step(Input::Answered { range_request: id, seconds });
+                self.step(SchedulerInput::Answered { range_request: id, seconds });
             }
             let Some(range_request) = self.range_requests.get_mut(&id) else { continue };
             let faded = matches!(model.behaviour, Behaviour::Fades(after) if range_request.position >= range_request.request.bytes.start + after);
@@ -268,7 +268,7 @@ impl Simulation {
         let first_missing =
             if position == self.table.length { self.table.count() } else { self.table.covering(&(position..position + 1)).start };
         let (end, last) = (range_request.end, range_request.request.bytes.end);
-        self.step(Input::Received { range_request: id, bytes });
+        self.step(SchedulerInput::Received { range_request: id, bytes });
         for piece in before..first_missing {
             let mut senders = self.parts.remove(&piece).unwrap_or_default();
             if !senders.contains(&node) {
@@ -276,9 +276,9 @@ impl Simulation {
             }
             let lie = senders.iter().any(|sender| self.nodes[*sender].behaviour == Behaviour::Lies(piece));
             if lie {
-                self.step(Input::Wrong { piece, nodes: senders });
+                self.step(SchedulerInput::Wrong { piece, nodes: senders });
             } else {
-                self.step(Input::Verified { piece, node });
+                self.step(SchedulerInput::Verified { piece, node });
             }
         }
         if self.range_requests.contains_key(&id) {
@@ -302,7 +302,7 @@ impl Simulation {
                 }
             }
         }
-        self.step(Input::Ended { range_request: id, position: range_request.position, fault });
+        self.step(SchedulerInput::Ended { range_request: id, position: range_request.position, fault });
     }
 
     fn assert_whole(&self) {
@@ -429,11 +429,11 @@ fn nobody_left_ends_at_once() {
 fn pause_ends_all_requests_and_resume_goes_on() {
     let mut simulation = Simulation::new(30_000_000, vec![healthy(3.0 * MB, 0.05), healthy(MB, 0.05)], 1);
     simulation.run(2.0);
-    simulation.step(Input::Pause);
+    simulation.step(SchedulerInput::Pause);
     assert_eq!((simulation.range_requests.len(), simulation.scheduler.range_requests()), (0, 0));
     assert_eq!(simulation.run(500.0), None, "a pause may be longer than patience");
     assert_eq!(simulation.range_requests.len(), 0);
-    simulation.step(Input::Resume);
+    simulation.step(SchedulerInput::Resume);
     simulation.run(600.0);
     simulation.assert_whole();
     assert!(simulation.overhead() < 1.02, "{}", simulation.overhead());
@@ -442,11 +442,11 @@ fn pause_ends_all_requests_and_resume_goes_on() {
 #[test]
 fn pieces_that_are_held_are_not_fetched() {
     let table = table(1_000_000);
-    let limits = Limits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed: 1, instance: 0 };
+    let limits = SchedulerLimits { first_requests: 4, max_requests: 16, timeout: Duration::from_secs(60), seed: 1, instance: 0 };
     let mut scheduler = Scheduler::new(Arc::clone(&table), 0..table.count(), &[None], &limits);
-    assert_eq!(scheduler.step(Duration::ZERO, Input::Tick { capped: false }), [Effect::Finished]);
+    assert_eq!(scheduler.step(Duration::ZERO, SchedulerInput::Tick { capped: false }), [Effect::Finished]);
     let mut scheduler = Scheduler::new(table, (0..16).filter(|piece| *piece != 7), &[None], &limits);
-    let effects = scheduler.step(Duration::ZERO, Input::Tick { capped: false });
+    let effects = scheduler.step(Duration::ZERO, SchedulerInput::Tick { capped: false });
     assert!(matches!(&effects[..], [Effect::Request(request)] if request.pieces == (7..8)), "{effects:?}");
 }
 

@@ -21,7 +21,7 @@ pub use file::{FileAnswer, FileQuestion, Picked};
 use egui::{Key, Margin, Rect, RichText, Ui, UiBuilder, vec2};
 
 use super::icons;
-use super::markdown::Document;
+use super::markdown::Markdown;
 use super::texts::{Language, Texts};
 use super::theme::{self, GAP, MARGIN, Palette};
 use super::view_state::{Action, Actions, ViewState};
@@ -115,7 +115,7 @@ pub struct Dialog {
     /// What happened and is shown in full.
     unfolded: Vec<Notice>,
     /// The notes, and the text they were read from.
-    notes: (String, Document),
+    notes: (String, Markdown),
     details_open: bool,
     /// The question whose safe button has got the focus.
     focused: Option<Question>,
@@ -279,7 +279,7 @@ impl Dialog {
 
     fn read_notes(&mut self) {
         if self.notes.0 != self.view.notes {
-            self.notes = (self.view.notes.clone(), Document::parse(&self.view.notes));
+            self.notes = (self.view.notes.clone(), Markdown::parse(&self.view.notes));
         }
     }
 

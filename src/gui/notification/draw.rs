@@ -3,7 +3,7 @@
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-use super::face::{Face, Step, done};
+use super::face::{Face, SlideStep, done};
 use super::{HEIGHT, Notification, NotificationEnd, RADIUS, STRIP, WIDTH};
 use crate::engine::protocol::{ClosingWait, Phase};
 use crate::gui::view_state::Action;
@@ -23,7 +23,7 @@ const BETWEEN: f32 = 4.0;
 const BESIDE_TITLE: f32 = 64.0;
 
 /// What a question says.
-struct Question {
+struct OfferQuestion {
     title: Title,
     /// What it costs or what follows; at most two lines.
     text: String,
@@ -92,13 +92,13 @@ impl Notification {
         height
     }
 
-    fn offered(&self) -> Question {
+    fn offered(&self) -> OfferQuestion {
         let texts = &self.texts;
         let (version, text, hint) = self.view.offer().map_or_else(Default::default, |offer| {
             let hint = if offer.plan.requires_restart { String::new() } else { texts.get("notification-no-restart") };
             (offer.version().to_string(), texts.short_price(&offer.plan), hint)
         });
-        Question {
+        OfferQuestion {
             title: Title { message: "notification-title-short", version },
             text,
             hint,
@@ -108,7 +108,7 @@ impl Notification {
         }
     }
 
-    fn ready(&self) -> Question {
+    fn ready(&self) -> OfferQuestion {
         let texts = &self.texts;
         let (version, running) = match &self.view.phase {
             Phase::Ready { version, running } => (version.to_string(), *running),
@@ -119,7 +119,7 @@ impl Notification {
         } else {
             (texts.get("ready-subtitle-stopped"), (texts.get("start-now"), Action::StartNow))
         };
-        Question {
+        OfferQuestion {
             title: Title { message: "ready-title", version },
             text,
             hint: String::new(),
@@ -130,7 +130,7 @@ impl Notification {
     }
 
     /// The person is wanted in the app; what else can be done is in the whole window.
-    fn waiting(&self) -> Question {
+    fn waiting(&self) -> OfferQuestion {
         let texts = &self.texts;
         let is_asked = matches!(self.view.phase, Phase::Closing { wait: ClosingWait::Person, .. });
         let (title, text) = if is_asked {
@@ -138,7 +138,7 @@ impl Notification {
         } else {
             ("closing-title-unreachable", "closing-subtitle-unreachable")
         };
-        Question {
+        OfferQuestion {
             title: Title { message: title, version: String::new() },
             text: texts.get(text),
             hint: String::new(),
@@ -167,7 +167,7 @@ impl Notification {
         cut(fitting.max(1))
     }
 
-    fn question(&mut self, ui: &mut Ui, whole: Rect, question: &Question) -> f32 {
+    fn question(&mut self, ui: &mut Ui, whole: Rect, question: &OfferQuestion) -> f32 {
         let colours = theme::Palette::of(ui);
         let part = Rect::from_min_size(whole.min, vec2(whole.width(), HEIGHT));
         let at = Rect::from_center_size(pos2(part.left() + SIDE + ICON / 2.0, part.center().y), vec2(ICON, ICON));
@@ -215,7 +215,7 @@ impl Notification {
         (HEIGHT - 4.0 + 6.0 + height + 10.0).ceil()
     }
 
-    fn strip(&mut self, ui: &mut Ui, whole: Rect, step: Step) {
+    fn strip(&mut self, ui: &mut Ui, whole: Rect, step: SlideStep) {
         let texts = &self.texts;
         let (place, places) = step.place(self.fetches);
         let (name, place, places) = (texts.get(step.name()), texts.number(place), texts.number(places));
@@ -223,8 +223,8 @@ impl Notification {
         let detail = step.detail(texts, &self.view);
         let fraction = step.fraction(&self.view);
         let colours = theme::Palette::of(ui);
-        let colour = if step == Step::Paused { colours.warning } else { colours.accent };
-        let stoppable = matches!(step, Step::Preparing | Step::Downloading | Step::Paused);
+        let colour = if step == SlideStep::Paused { colours.warning } else { colours.accent };
+        let stoppable = matches!(step, SlideStep::Preparing | SlideStep::Downloading | SlideStep::Paused);
         let percent = fraction.map_or_else(String::new, |fraction| format!("{:.0}%", (fraction * 100.0).floor()));
         let right = whole.right() - SIDE - if stoppable { 22.0 } else { 0.0 };
         let at = pos2(right, whole.top() + 16.0);

@@ -11,7 +11,7 @@ pub(in crate::gui) enum Face {
     /// A release can be fetched: now or later.
     Offer,
     /// It is on its way.
-    Strip(Step),
+    Strip(SlideStep),
     /// The running app has taken it over.
     Swapped,
     /// It is installed, and a restart brings it: now or later.
@@ -22,7 +22,7 @@ pub(in crate::gui) enum Face {
 
 /// A step of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::gui) enum Step {
+pub(in crate::gui) enum SlideStep {
     /// Chosen, and not begun yet.
     Preparing,
     /// Bytes are coming.
@@ -41,13 +41,13 @@ pub(in crate::gui) enum Step {
 pub(in crate::gui) fn face(view: &ViewState, chosen: bool) -> Result<Face, NotificationEnd> {
     let step = match &view.phase {
         Phase::Offered { .. } if !chosen => return Ok(Face::Offer),
-        Phase::Offered { .. } | Phase::Checking => Step::Preparing,
-        Phase::Idle if chosen => Step::Preparing,
-        Phase::Downloading { .. } => Step::Downloading,
-        Phase::Paused { .. } => Step::Paused,
-        Phase::Installing { .. } => Step::Installing,
-        Phase::Swapping { .. } => Step::Swapping,
-        Phase::Closing { wait: ClosingWait::App, .. } | Phase::Switching { .. } => Step::Switching,
+        Phase::Offered { .. } | Phase::Checking => SlideStep::Preparing,
+        Phase::Idle if chosen => SlideStep::Preparing,
+        Phase::Downloading { .. } => SlideStep::Downloading,
+        Phase::Paused { .. } => SlideStep::Paused,
+        Phase::Installing { .. } => SlideStep::Installing,
+        Phase::Swapping { .. } => SlideStep::Swapping,
+        Phase::Closing { wait: ClosingWait::App, .. } | Phase::Switching { .. } => SlideStep::Switching,
         Phase::Closing { .. } => return Ok(Face::Waiting),
         Phase::Swapped { .. } => return Ok(Face::Swapped),
         Phase::Ready { .. } => return Ok(Face::Restart),
@@ -70,7 +70,7 @@ pub(in crate::gui) fn done(view: &ViewState) -> NotificationEnd {
     if nothing_to_read || view.finished() { NotificationEnd::Done } else { NotificationEnd::Details }
 }
 
-impl Step {
+impl SlideStep {
     /// Its place among the steps of this update, and how many there are: fetching, installing, and what brings it into use. What is on
     /// this computer already need not be fetched.
     pub fn place(self, fetches: bool) -> (u64, u64) {
@@ -149,15 +149,15 @@ mod tests {
         let closing = |wait| Phase::Closing { version: Some(Version::new(2, 0, 1)), back: false, wait };
         let problem = Problem { kind: ProblemKind::NoNetwork, subject: String::new(), chain: Vec::new() };
         let expected = [
-            (Phase::Checking, strip(Step::Preparing)),
-            (Phase::Downloading { version: version.clone() }, strip(Step::Downloading)),
-            (Phase::Paused { version: version.clone() }, strip(Step::Paused)),
-            (Phase::Installing { version: version.clone() }, strip(Step::Installing)),
-            (Phase::Swapping { version: version.clone() }, strip(Step::Swapping)),
-            (closing(ClosingWait::App), strip(Step::Switching)),
+            (Phase::Checking, strip(SlideStep::Preparing)),
+            (Phase::Downloading { version: version.clone() }, strip(SlideStep::Downloading)),
+            (Phase::Paused { version: version.clone() }, strip(SlideStep::Paused)),
+            (Phase::Installing { version: version.clone() }, strip(SlideStep::Installing)),
+            (Phase::Swapping { version: version.clone() }, strip(SlideStep::Swapping)),
+            (closing(ClosingWait::App), strip(SlideStep::Switching)),
             (closing(ClosingWait::Person), Ok(Face::Waiting)),
             (closing(ClosingWait::Unreachable), Ok(Face::Waiting)),
-            (Phase::Switching { version: version.clone() }, strip(Step::Switching)),
+            (Phase::Switching { version: version.clone() }, strip(SlideStep::Switching)),
             (Phase::Swapped { version: version.clone(), modules: Vec::new() }, Ok(Face::Swapped)),
             (Phase::Ready { version: version.clone(), running: true }, Ok(Face::Restart)),
             (Phase::Launched { version }, Err(NotificationEnd::Done)),
@@ -183,24 +183,29 @@ mod tests {
 
     #[test]
     fn steps_are_counted_from_what_there_is_to_do() {
-        let places =
-            |fetches| [Step::Preparing, Step::Downloading, Step::Installing, Step::Swapping].map(|step| step.place(fetches));
+        let places = |fetches| {
+            [SlideStep::Preparing, SlideStep::Downloading, SlideStep::Installing, SlideStep::Swapping]
+                .map(|step| step.place(fetches))
+        };
         assert_eq!(places(true), [(1, 3), (1, 3), (2, 3), (3, 3)]);
-        assert_eq!([Step::Preparing, Step::Installing, Step::Switching].map(|step| step.place(false)), [(1, 2), (1, 2), (2, 2)]);
+        assert_eq!(
+            [SlideStep::Preparing, SlideStep::Installing, SlideStep::Switching].map(|step| step.place(false)),
+            [(1, 2), (1, 2), (2, 2)]
+        );
     }
 
     #[test]
     fn details_are_of_what_is_going_on() {
         let english = Texts::new(Language::English);
         let mut view = view(Phase::Downloading { version: Version::new(2, 0, 1) });
-        assert_eq!(Step::Downloading.detail(&english, &view), "Connecting…");
+        assert_eq!(SlideStep::Downloading.detail(&english, &view), "Connecting…");
         view.progress.total = 1_200_000;
         view.progress.done = 500_000;
         view.progress.speed = 2_500_000.0;
-        assert_eq!(Step::Downloading.detail(&english, &view), "500 KB of 1.2 MB • 2.5 MB/s");
-        assert_eq!(Step::Downloading.fraction(&view), Some(5.0 / 12.0));
+        assert_eq!(SlideStep::Downloading.detail(&english, &view), "500 KB of 1.2 MB • 2.5 MB/s");
+        assert_eq!(SlideStep::Downloading.fraction(&view), Some(5.0 / 12.0));
         view.phase = Phase::Installing { version: Version::new(2, 0, 1) };
         (view.progress.files_done, view.progress.files_total) = (643, 1532);
-        assert_eq!(Step::Installing.detail(&english, &view), "File 644 of 1,532");
+        assert_eq!(SlideStep::Installing.detail(&english, &view), "File 644 of 1,532");
     }
 }

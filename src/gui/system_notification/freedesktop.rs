@@ -24,7 +24,7 @@ const PUT_AWAY: u32 = 2;
 const TAKEN_BACK: u32 = 3;
 
 /// The desktop's messages.
-pub(super) struct Desktop {
+pub(super) struct NotificationService {
     bus: Connection,
     app_name: String,
     /// The message that is shown; 0 if there is none.
@@ -32,7 +32,7 @@ pub(super) struct Desktop {
     answers: Receiver<(u32, Answer)>,
 }
 
-impl Desktop {
+impl NotificationService {
     /// Asks the desktop whether it can show messages with buttons.
     pub fn connect(app_name: &str) -> Result<Self, WindowError> {
         let (sender, connected) = channel();
@@ -106,7 +106,7 @@ fn refused(error: &dyn std::fmt::Display) -> WindowError {
     WindowError::NoNotifications(error.to_string())
 }
 
-impl Messenger for Desktop {
+impl Messenger for NotificationService {
     fn show(&mut self, message: &Message) -> Result<(), WindowError> {
         let numbers: Vec<String> = (0..message.buttons.len()).map(|number| number.to_string()).collect();
         let mut actions: Vec<&str> = Vec::new();
@@ -159,7 +159,7 @@ impl Messenger for Desktop {
     }
 }
 
-impl Drop for Desktop {
+impl Drop for NotificationService {
     fn drop(&mut self) {
         // Ends the listening thread as well.
         let _ = pollster::block_on(self.bus.clone().close());

@@ -71,8 +71,8 @@ pub fn notify_by_system(options: &WindowOptions, handle: &Handle, state: ViewSta
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-fn connect(options: &WindowOptions) -> Result<freedesktop::Desktop, WindowError> {
-    freedesktop::Desktop::connect(&options.app_name)
+fn connect(options: &WindowOptions) -> Result<freedesktop::NotificationService, WindowError> {
+    freedesktop::NotificationService::connect(&options.app_name)
 }
 
 #[cfg(windows)]

@@ -147,14 +147,14 @@ pub struct Report {
     /// Bytes of the package.
     pub package_size: u64,
     /// How long each step took.
-    pub steps: Vec<(Step, Duration)>,
+    pub steps: Vec<(BundlingStep, Duration)>,
     /// What will probably go wrong on a user's computer, or look bad.
     pub warnings: Vec<String>,
 }
 
 /// What the builder is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum BundlingStep {
     /// Copying the app.
     App,
     /// Laying out the runtime.
@@ -171,7 +171,7 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildProgress {
     /// What is being done.
-    pub step: Step,
+    pub step: BundlingStep,
     /// Of `total`: bytes while packing, else 0 and then 1.
     pub done: u64,
     /// All of this step.
@@ -381,13 +381,13 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
         fs::write(&file, format!("{description}\n")).map_err(BuildError::file("write", &file))?;
     }
     // The app first: what is wrong with it is told before minutes go into the rest.
-    steps.time(Step::App, || copy_app(request, &tree))?;
+    steps.time(BundlingStep::App, || copy_app(request, &tree))?;
     start::check_file(request, &tree)?;
-    steps.time(Step::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
+    steps.time(BundlingStep::Runtime, || runtime::lay_out(request, work, &tree.join("runtime")))?;
     let python = detect::Python::find(&tree, &request.platform);
     if let Some(requirements) = &request.requirements {
         let python = python.as_ref().ok_or_else(|| no_runtime(request))?;
-        steps.time(Step::Dependencies, || dependencies::install(request, requirements, python, &tree, build_date))?;
+        steps.time(BundlingStep::Dependencies, || dependencies::install(request, requirements, python, &tree, build_date))?;
     }
     if let Some(python) = &python {
         companion::lay_out(python, &tree)?;
@@ -418,7 +418,7 @@ fn lay_out(request: &BuildRequest, work: &Path, steps: &mut Steps<'_>) -> Result
     };
     let compiled = runnable.filter(|_| request.bytecode);
     if let Some(python) = compiled {
-        steps.time(Step::Bytecode, || bytecode::compile(python, &tree, needs_home, request.effort.threads))?;
+        steps.time(BundlingStep::Bytecode, || bytecode::compile(python, &tree, needs_home, request.effort.threads))?;
     }
     if let Some(python) = &python {
         python.open_embedded(&tree)?;
@@ -562,11 +562,11 @@ fn list(tree: &Path) -> Result<(BTreeMap<RelativePath, Item>, Vec<RelativePath>)
 /// Times each step and tells about it.
 struct Steps<'a> {
     progress: &'a (dyn Fn(BuildProgress) + Sync),
-    done: Vec<(Step, Duration)>,
+    done: Vec<(BundlingStep, Duration)>,
 }
 
 impl Steps<'_> {
-    fn time<T>(&mut self, step: Step, work: impl FnOnce() -> Result<T, BuildError>) -> Result<T, BuildError> {
+    fn time<T>(&mut self, step: BundlingStep, work: impl FnOnce() -> Result<T, BuildError>) -> Result<T, BuildError> {
         (self.progress)(BuildProgress { step, done: 0, total: 1 });
         let start = Instant::now();
         let result = work()?;
@@ -581,7 +581,7 @@ impl Steps<'_> {
         work: impl FnOnce(&(dyn Fn(u64) + Sync)) -> Result<Package, PackageError>,
     ) -> Result<Package, BuildError> {
         let total = draft.items.values().map(Item::size).sum();
-        let (done, progress, step) = (AtomicU64::new(0), self.progress, Step::Pack);
+        let (done, progress, step) = (AtomicU64::new(0), self.progress, BundlingStep::Pack);
         progress(BuildProgress { step, done: 0, total });
         let start = Instant::now();
         let package = work(&|bytes| {

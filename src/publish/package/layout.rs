@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::zip::{self, Record};
+use super::zip::{self, ZipRecord};
 use crate::model::RelativePath;
 use crate::model::manifest::Entry;
 use crate::model::package_index::{Compression, Packed};
@@ -49,7 +49,7 @@ pub fn slots<'a>(
 impl Slot<'_> {
     /// The header of this entry at `offset`. `entry` is its line in the manifest (a folder has none), `packed` how its bytes are
     /// packed, if it has any; the CRC is that of its unpacked bytes, 0 where there are none, and is worked out here for a link.
-    pub fn record(&self, entry: Option<&Entry>, packed: Option<&Packed>, crc: u32, offset: u64) -> Record {
+    pub fn record(&self, entry: Option<&Entry>, packed: Option<&Packed>, crc: u32, offset: u64) -> ZipRecord {
         let permissions = entry.map_or(0o755, |entry| entry.permissions.mode());
         let (name, mode, crc, packed_size, size) = match self.kind {
             Kind::File => {
@@ -63,6 +63,6 @@ impl Slot<'_> {
             Kind::Folder => (format!("{}/", self.path), zip::FOLDER | 0o755, 0, 0, 0),
         };
         let compression = packed.map_or(Compression::Stored, |packed| packed.compression);
-        Record { name, mode, compression, crc, packed_size, size, offset }
+        ZipRecord { name, mode, compression, crc, packed_size, size, offset }
     }
 }

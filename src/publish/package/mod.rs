@@ -20,7 +20,7 @@ pub use squeeze::{Content, Item};
 
 use self::layout::{Kind, Slot};
 use self::squeeze::{Spools, Squeezed};
-use self::zip::{DosTime, Record};
+use self::zip::{DosTime, ZipRecord};
 use crate::container::Fault;
 use crate::model::manifest::*;
 use crate::model::package_index::{Compression, InvalidIndex, Packed};
@@ -240,7 +240,7 @@ pub fn release_of(package: &Package, channel: &str, published: jiff::Timestamp) 
 /// Every header and offset of a package, before its first byte is written.
 struct Plan<'a> {
     slots: Vec<Slot<'a>>,
-    records: Vec<Record>,
+    records: Vec<ZipRecord>,
     files: BTreeMap<RelativePath, Entry>,
     places: BTreeMap<RelativePath, Packed>,
     /// Bytes of the payload.
@@ -302,8 +302,8 @@ fn finish_manifest(draft: &Draft, files: BTreeMap<RelativePath, Entry>) -> Resul
 }
 
 /// The header of the index or the manifest.
-fn document_record(name: &str, offset: u64, packed_size: u64, size: u64, crc: u32) -> Record {
-    Record {
+fn document_record(name: &str, offset: u64, packed_size: u64, size: u64, crc: u32) -> ZipRecord {
+    ZipRecord {
         name: name.to_owned(),
         mode: zip::FILE | Permissions::FILE.mode(),
         compression: Compression::Zstd,

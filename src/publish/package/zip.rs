@@ -9,7 +9,7 @@ use crate::model::package_index::Compression;
 
 /// What a header says about one entry.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct ZipRecord {
     /// Path with `/`; one at the end for a folder.
     pub name: String,
     /// Unix file type and permissions.
@@ -41,7 +41,7 @@ const CENTRAL_SIZE: usize = 46;
 /// In a 32-bit field: see the Zip64 extra field (4.4.1.4).
 const SEE_ZIP64: u32 = u32::MAX;
 
-impl Record {
+impl ZipRecord {
     /// The local file header (4.3.7).
     pub fn local(&self, time: DosTime) -> Vec<u8> {
         let mut extra = Vec::new();
@@ -251,8 +251,8 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn record(offset: u64, size: u64) -> Record {
-        Record {
+    fn record(offset: u64, size: u64) -> ZipRecord {
+        ZipRecord {
             name: "metadata/container.json".to_owned(),
             mode: FILE | 0o644,
             compression: Compression::Zstd,
@@ -269,7 +269,7 @@ mod tests {
     fn the_last_entries_are_found_with_and_without_zip64() {
         let time = DosTime::new(jiff::Timestamp::UNIX_EPOCH);
         for (offset, count) in [(100, 3), (100, 70_000), (5 << 32, 3), (5 << 32, 70_000)] {
-            let index = Record { name: "metadata/package.json".to_owned(), ..record(offset - 50, 98) };
+            let index = ZipRecord { name: "metadata/package.json".to_owned(), ..record(offset - 50, 98) };
             let directory = [index.central(time), record(offset, 99).central(time)].concat();
             let mut file = vec![0; 300];
             file.extend(&directory);

@@ -28,7 +28,7 @@ use crate::server::access::Client;
 use crate::server::places::Origin;
 use crate::server::refusal::Refusal;
 use crate::server::repository::Catalogue;
-use crate::server::{Shared, files, updates};
+use crate::server::{ServerState, files, updates};
 
 /// A question of up to this size, bytes, is read at once; larger ones a few at a time, so that all clients together cannot make the
 /// server hold much.
@@ -42,7 +42,7 @@ const UNSEEN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What `analyze` is asked. Text, so that each mistake gets its own message.
 #[derive(Debug, Deserialize)]
-struct Question {
+struct PatchQuery {
     current_fingerprint: Fingerprint,
     #[serde(default)]
     target_version: Option<String>,
@@ -124,10 +124,11 @@ struct PatchInfo {
 
 /// `POST /api/incremental/analyze`: the cheapest chain of packs. Where none leads there, or none is cheap enough, the whole package is
 /// the answer; a server that makes packs makes one meanwhile.
-pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
+pub(in crate::server) async fn analyze(State(shared): State<ServerState>, request: Request) -> Result<Response, Refusal> {
     let origin = request.extensions().get::<Client>().map(|Client(address)| Origin::from(*address));
     let body = read_body(&shared, request).await?;
-    let mut question: Question = serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("the question: {error}")))?;
+    let mut question: PatchQuery =
+        serde_json::from_slice(&body).map_err(|error| Refusal::bad(format!("the question: {error}")))?;
     drop(body);
     let current: Version = updates::parsed("current_fingerprint.version", Some(&question.current_fingerprint.version))?
         .ok_or_else(|| Refusal::bad("current_fingerprint.version: missing, expected for example 1.0.0"))?;
@@ -159,7 +160,7 @@ pub(in crate::server) async fn analyze(State(shared): State<Shared>, request: Re
 /// The packs to `target`, or the whole package. Where no pack leads there in one step, a server that makes packs makes it for next time:
 /// a detour over other releases costs more than it has to.
 fn look_for_packs(
-    shared: &Shared,
+    shared: &ServerState,
     catalogue: &Catalogue,
     kind: &Kind<'_>,
     (current, target): (&Version, &SignedRelease),
@@ -199,7 +200,7 @@ fn look_for_packs(
 
 /// Has the pack from an installed release to `to` made, and gives where it is; `None` if nobody makes packs here, or not this one now.
 fn ask_for_pack(
-    shared: &Shared,
+    shared: &ServerState,
     catalogue: &Catalogue,
     kind: &Kind<'_>,
     (current, to): (&Version, &ContainerId),
@@ -233,7 +234,7 @@ fn ask_for_pack(
 /// What is wrong with the installed files; `None` if the version tree does not know their release. A tree that is lost or damaged is told
 /// in the log and counts as one that does not.
 async fn damage(
-    shared: &Shared,
+    shared: &ServerState,
     catalogue: &Catalogue,
     kind: &Kind<'_>,
     files: Files,
@@ -273,16 +274,16 @@ fn read_tree(path: &std::path::Path, length: u64) -> io::Result<VersionTree> {
 
 /// Where a pack lies.
 #[derive(Debug, Deserialize)]
-pub(in crate::server) struct Place {
+pub(in crate::server) struct PatchPlace {
     app: Option<String>,
 }
 
 /// `GET /api/incremental/patch/{id}?app=`: the pack, with ranges; 202 with its job's status while it is being made. `app` is needed
 /// only if the repository has several.
 pub(in crate::server) async fn patch(
-    State(shared): State<Shared>,
+    State(shared): State<ServerState>,
     id: Result<Path<String>, PathRejection>,
-    place: Result<Query<Place>, QueryRejection>,
+    place: Result<Query<PatchPlace>, QueryRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -340,7 +341,7 @@ fn no_patch() -> Refusal {
 }
 
 /// The whole question. What its sender says of its length decides in which queue it waits.
-async fn read_body(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
+async fn read_body(shared: &ServerState, request: Request) -> Result<Bytes, Refusal> {
     let stated = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let too_large = || {
         let message = format!("the question may have {LONGEST_QUESTION} bytes; the fingerprint's files may be left out");
@@ -365,7 +366,7 @@ struct Kind<'a> {
 
 impl<'a> Kind<'a> {
     /// What is named, else the only one there is: of the app, and of the platforms that have the installed version.
-    fn of(question: &Question, catalogue: &'a Catalogue, current: &Version) -> Result<Self, Refusal> {
+    fn of(question: &PatchQuery, catalogue: &'a Catalogue, current: &Version) -> Result<Self, Refusal> {
         let named: Option<AppName> = updates::parsed("app", question.app.as_deref())?;
         let platform: Option<Platform> = updates::parsed("platform", question.platform.as_deref())?;
         let apps = updates::apps(catalogue);

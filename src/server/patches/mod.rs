@@ -19,6 +19,6 @@ mod id;
 mod queue;
 mod service;
 
-pub use queue::{Outcome, QueueError};
+pub use queue::{JobOutcome, QueueError};
 pub(super) use service::Service;
 pub use service::{Maker, Making, ProjectMaker};

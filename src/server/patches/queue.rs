@@ -47,7 +47,7 @@ impl Status {
 
 /// A job, as it lies on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Job {
+pub(super) struct PatchJob {
     pub(super) patch_id: PatchId,
     pub(super) from: ContainerId,
     pub(super) to: ContainerId,
@@ -61,7 +61,7 @@ pub(super) struct Job {
     pub(super) error: Option<String>,
 }
 
-impl Job {
+impl PatchJob {
     /// Whether its pair may be asked for anew.
     fn is_over(&self, now: Time) -> bool {
         // A pack that was made and is asked for again is gone: it was old.
@@ -76,7 +76,7 @@ impl Job {
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum JobOutcome {
     /// The pack is published.
     Completed,
     /// It is not worth having; trying again would change nothing.
@@ -105,7 +105,7 @@ pub enum QueueError {
 #[derive(Debug)]
 pub(super) struct Queue {
     folder: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
@@ -113,8 +113,8 @@ pub(super) struct Queue {
 type Pair = (ContainerId, ContainerId);
 
 #[derive(Debug, Default)]
-struct State {
-    jobs: BTreeMap<Pair, Job>,
+struct QueueState {
+    jobs: BTreeMap<Pair, PatchJob>,
     waiting: VecDeque<Pair>,
     stopped: bool,
 }
@@ -185,7 +185,7 @@ impl Queue {
             return Err(QueueError::Full);
         }
         let (from, to) = pair.clone();
-        let job = Job { patch_id, from, to, status: Status::Queued, attempts: 0, updated: now, error: None };
+        let job = PatchJob { patch_id, from, to, status: Status::Queued, attempts: 0, updated: now, error: None };
         self.write(&job)?;
         state.jobs.insert(pair.clone(), job);
         state.waiting.push_back(pair);
@@ -194,12 +194,12 @@ impl Queue {
     }
 
     /// The jobs with this id: one, or one for each of several apps.
-    pub(super) fn jobs(&self, id: &PatchId) -> Vec<Job> {
+    pub(super) fn jobs(&self, id: &PatchId) -> Vec<PatchJob> {
         self.state().jobs.values().filter(|job| job.patch_id == *id).cloned().collect()
     }
 
     /// Waits for a job and begins it; `None` when the queue is stopped.
-    pub(super) fn take(&self, now: impl Fn() -> Time) -> Option<Job> {
+    pub(super) fn take(&self, now: impl Fn() -> Time) -> Option<PatchJob> {
         let mut state = self.state();
         loop {
             if state.stopped {
@@ -220,14 +220,14 @@ impl Queue {
     }
 
     /// Writes down how an attempt ended. A failure is tried again behind the others that wait.
-    pub(super) fn end(&self, ended: &Job, outcome: Outcome, now: Time) {
+    pub(super) fn end(&self, ended: &PatchJob, outcome: JobOutcome, now: Time) {
         let mut state = self.state();
         let Some(job) = state.jobs.get_mut(&ended.pair()) else { return };
-        let retry = matches!(outcome, Outcome::Failed(_)) && job.attempts <= RETRIES;
+        let retry = matches!(outcome, JobOutcome::Failed(_)) && job.attempts <= RETRIES;
         (job.status, job.error) = match outcome {
-            Outcome::Completed => (Status::Completed, None),
-            Outcome::Failed(reason) if retry => (Status::Queued, Some(reason)),
-            Outcome::Failed(reason) | Outcome::Refused(reason) => (Status::Failed, Some(reason)),
+            JobOutcome::Completed => (Status::Completed, None),
+            JobOutcome::Failed(reason) if retry => (Status::Queued, Some(reason)),
+            JobOutcome::Failed(reason) | JobOutcome::Refused(reason) => (Status::Failed, Some(reason)),
         };
         job.updated = now;
         let job = job.clone();
@@ -244,21 +244,21 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self, job: &Job) -> PathBuf {
+    fn path(&self, job: &PatchJob) -> PathBuf {
         self.folder.join(file_name(job))
     }
 
-    fn write(&self, job: &Job) -> Result<(), QueueError> {
+    fn write(&self, job: &PatchJob) -> Result<(), QueueError> {
         let path = self.path(job);
         let written = serde_json::to_vec_pretty(job).map_err(io::Error::other).and_then(|json| durable::replace(&path, &json));
         written.map_err(|source| QueueError::Write { path, source })
     }
 
-    fn try_to_write(&self, job: &Job) {
+    fn try_to_write(&self, job: &PatchJob) {
         if let Err(error) = self.write(job) {
             tracing::error!(job = %job.patch_id, cause = crate::error_chain::line(&error), "a job's state is not on disk");
         }
@@ -266,15 +266,15 @@ impl Queue {
 }
 
 /// As the pack's own file is called, but for the digest.
-fn file_name(job: &Job) -> String {
+fn file_name(job: &PatchJob) -> String {
     format!("{}.from-{}.json", job.to, job.from.version)
 }
 
-fn read(path: &Path) -> Option<Job> {
+fn read(path: &Path) -> Option<PatchJob> {
     use std::io::Read as _;
     let mut json = Vec::new();
     fs::File::open(path).ok()?.take(LARGEST_JOB).read_to_end(&mut json).ok()?;
-    let job: Job = serde_json::from_slice(&json).ok()?;
+    let job: PatchJob = serde_json::from_slice(&json).ok()?;
     let PatchId { from, to, platform } = &job.patch_id;
     let (old, new) = (&job.from, &job.to);
     let fits = (&old.version, &old.platform) == (from, platform) && (&new.version, &new.platform) == (to, platform);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     /// The job with this id, of which there is one.
-    fn only(queue: &Queue, id: &PatchId) -> Job {
+    fn only(queue: &Queue, id: &PatchId) -> PatchJob {
         let mut jobs = queue.jobs(id);
         assert_eq!(jobs.len(), 1);
         jobs.remove(0)
@@ -331,7 +331,7 @@ mod tests {
         let job = queue.take(start).unwrap();
         assert_eq!((job.patch_id.clone(), job.status), (id("1.0.0", "1.1.0"), Status::Generating));
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 0), Status::Generating);
-        queue.end(&job, Outcome::Completed, start());
+        queue.end(&job, JobOutcome::Completed, start());
         assert_eq!(only(&queue, &job.patch_id).status, Status::Completed);
         assert_eq!(queue.take(start).unwrap().patch_id, id("1.1.0", "1.0.0"));
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 1), Status::Queued, "asked for again, it must be gone");
@@ -358,7 +358,7 @@ mod tests {
                 assert_eq!(jobs[0].patch_id, other.patch_id, "what waited longest comes first");
             }
             // The other one was done; as if asked for again for the next round.
-            queue.end(other, Outcome::Completed, later(3));
+            queue.end(other, JobOutcome::Completed, later(3));
             assert_eq!(ask(&queue, "1.0.0", "1.2.0", 3), Status::Queued);
         }
         let queue = open(&folder, 4);
@@ -375,7 +375,7 @@ mod tests {
         for attempt in 1..=4 {
             let job = queue.take(start).unwrap();
             assert_eq!(job.attempts, attempt);
-            queue.end(&job, Outcome::Failed("no luck".to_owned()), start());
+            queue.end(&job, JobOutcome::Failed("no luck".to_owned()), start());
         }
         let id = id("1.0.0", "1.1.0");
         let job = only(&queue, &id);
@@ -383,7 +383,7 @@ mod tests {
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 23), Status::Failed);
         assert_eq!(ask(&queue, "1.0.0", "1.1.0", 24), Status::Queued);
         let job = queue.take(start).unwrap();
-        queue.end(&job, Outcome::Refused("too large".to_owned()), start());
+        queue.end(&job, JobOutcome::Refused("too large".to_owned()), start());
         assert_eq!(only(&queue, &id).status, Status::Failed, "no second try of what cannot be better");
         assert_eq!(only(&open(&folder, 23), &id).status, Status::Failed);
         assert_eq!(open(&folder, 24).jobs(&id), []);
@@ -418,7 +418,7 @@ mod tests {
         let other = |version: &str| -> ContainerId { format!("other_{version}_Linux_x86_64").parse().unwrap() };
         ask(&queue, "1.0.0", "1.1.0", 0);
         let first = queue.take(start).unwrap();
-        queue.end(&first, Outcome::Refused("too large".to_owned()), start());
+        queue.end(&first, JobOutcome::Refused("too large".to_owned()), start());
         assert_eq!(
             queue.ask(&other("1.0.0"), &other("1.1.0"), start()).unwrap(),
             Status::Queued,
@@ -426,7 +426,7 @@ mod tests {
         );
         let second = queue.take(start).unwrap();
         assert_eq!((second.patch_id.clone(), second.to.app.as_str()), (first.patch_id.clone(), "other"));
-        queue.end(&second, Outcome::Completed, start());
+        queue.end(&second, JobOutcome::Completed, start());
         let stated: Vec<Status> = queue.jobs(&first.patch_id).iter().map(|job| job.status).collect();
         assert_eq!(stated, [Status::Completed, Status::Failed], "in the apps' order");
         assert_eq!(files(&folder), 2);

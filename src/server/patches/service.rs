@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::allowance::{Askers, Denied};
 use super::id::PatchId;
-use super::queue::{Job, Outcome, Queue, QueueError, Status};
+use super::queue::{JobOutcome, PatchJob, Queue, QueueError, Status};
 use crate::error_chain;
 use crate::host;
 use crate::model::ContainerId;
@@ -21,7 +21,7 @@ const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Who makes packs.
 pub trait Maker: Send + Sync {
     /// Makes and publishes the pack of a pair. May take minutes; a panic counts as a failure.
-    fn make(&self, from: &ContainerId, to: &ContainerId) -> Outcome;
+    fn make(&self, from: &ContainerId, to: &ContainerId) -> JobOutcome;
 }
 
 /// What a server that makes packs is told.
@@ -54,25 +54,29 @@ impl ProjectMaker {
         Self { folder, keyring, threads }
     }
 
-    fn try_to_make(&self, from: &ContainerId, to: &ContainerId) -> Result<Outcome, crate::publish::pack_making::PackMakingError> {
+    fn try_to_make(
+        &self,
+        from: &ContainerId,
+        to: &ContainerId,
+    ) -> Result<JobOutcome, crate::publish::pack_making::PackMakingError> {
         // Opened each time: what the settings say now counts.
         let project = Project::open(&self.folder)?;
         let (from, to) = (project.source(from)?, project.source(to)?);
         let mut maker = PackMaker::new(&project, self.threads);
         Ok(match maker.make(&from, &to, host::now(), &|_| ())? {
-            Made::Known(_) => Outcome::Completed,
-            Made::Refused(reason) => Outcome::Refused(reason.to_string()),
+            Made::Known(_) => JobOutcome::Completed,
+            Made::Refused(reason) => JobOutcome::Refused(reason.to_string()),
             Made::Made(pack) => {
                 project.publish_packs(&[pack], &self.keyring, PUBLISHER_LOCK_TIMEOUT)?;
-                Outcome::Completed
+                JobOutcome::Completed
             }
         })
     }
 }
 
 impl Maker for ProjectMaker {
-    fn make(&self, from: &ContainerId, to: &ContainerId) -> Outcome {
-        self.try_to_make(from, to).unwrap_or_else(|error| Outcome::Failed(error_chain::line(&error)))
+    fn make(&self, from: &ContainerId, to: &ContainerId) -> JobOutcome {
+        self.try_to_make(from, to).unwrap_or_else(|error| JobOutcome::Failed(error_chain::line(&error)))
     }
 }
 
@@ -116,7 +120,7 @@ impl Service {
     }
 
     /// The jobs with this id: one, or one for each of several apps.
-    pub(super) fn jobs(&self, id: &PatchId) -> Vec<Job> {
+    pub(super) fn jobs(&self, id: &PatchId) -> Vec<PatchJob> {
         self.queue.jobs(id)
     }
 }
@@ -133,11 +137,11 @@ fn work(queue: &Queue, maker: &dyn Maker) {
         let id = &job.patch_id;
         tracing::info!(%id, attempt = job.attempts, "making a patch");
         let outcome = catch_unwind(AssertUnwindSafe(|| maker.make(&job.from, &job.to)))
-            .unwrap_or_else(|_| Outcome::Failed("it panicked; standard error says where".to_owned()));
+            .unwrap_or_else(|_| JobOutcome::Failed("it panicked; standard error says where".to_owned()));
         match &outcome {
-            Outcome::Completed => tracing::info!(%id, "a patch is published"),
-            Outcome::Refused(reason) => tracing::info!(%id, reason, "there will be no such patch"),
-            Outcome::Failed(reason) => tracing::error!(%id, reason, "a patch could not be made"),
+            JobOutcome::Completed => tracing::info!(%id, "a patch is published"),
+            JobOutcome::Refused(reason) => tracing::info!(%id, reason, "there will be no such patch"),
+            JobOutcome::Failed(reason) => tracing::error!(%id, reason, "a patch could not be made"),
         }
         queue.end(&job, outcome, host::now());
     }

@@ -28,7 +28,7 @@ const MEMORY_A_BYTE: u64 = 16;
 const SMALL_PART: u64 = 8;
 
 /// A group that is to be coded.
-pub struct Job {
+pub struct CodingJob {
     class: Class,
     /// Its files, as numbers.
     pub members: Vec<usize>,
@@ -52,7 +52,7 @@ pub struct Coded {
 type Left = [Vec<u8>; STREAMS];
 
 /// The groups: files of one class, neighbours by kind and name together.
-pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOptions) -> Result<Vec<Job>, MakePackError> {
+pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOptions) -> Result<Vec<CodingJob>, MakePackError> {
     let alone = options.choice == Choice::Only(Algorithm::Bsdiff4);
     let mut files = Vec::new();
     for (number, (path, made)) in plan.outline.made().enumerate() {
@@ -62,14 +62,14 @@ pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOption
         files.push((class, made.size > OWN_GROUP, extension, path, number, made.size + base));
     }
     files.sort();
-    let mut jobs: Vec<Job> = Vec::new();
+    let mut jobs: Vec<CodingJob> = Vec::new();
     for (class, large, _, _, number, weight) in files {
         match jobs.last_mut() {
             Some(job) if job.class == class && !large && !alone && job.weight + weight <= LARGEST_GROUP => {
                 job.members.push(number);
                 job.weight += weight;
             }
-            _ => jobs.push(Job { class, members: vec![number], weight }),
+            _ => jobs.push(CodingJob { class, members: vec![number], weight }),
         }
     }
     Ok(jobs)
@@ -77,7 +77,7 @@ pub fn plan(plan: &Plan, (old, new): (&dyn Tree, &dyn Tree), options: MakeOption
 
 /// Which jobs leave their fresh bytes to the shared streams. Those with fewest have the heavy model, as far as time allows, and unless
 /// they are a small part of all, where it would save less than a hundredth; on what is dense it could save nothing.
-fn apart(jobs: &[Job], alignments: &[Option<Alignment>], most_heavy: u64) -> Vec<bool> {
+fn apart(jobs: &[CodingJob], alignments: &[Option<Alignment>], most_heavy: u64) -> Vec<bool> {
     let literals = |(number, alignment): (usize, &Option<Alignment>)| Some((alignment.as_ref()?.literals(), number));
     let mut order: Vec<(u64, usize)> = alignments.iter().enumerate().filter_map(literals).collect();
     order.sort_unstable();
@@ -98,7 +98,7 @@ fn apart(jobs: &[Job], alignments: &[Option<Alignment>], most_heavy: u64) -> Vec
 #[expect(clippy::type_complexity, reason = "three results of one step")]
 pub fn code(
     plan: &Plan,
-    jobs: &[Job],
+    jobs: &[CodingJob],
     trees: (&dyn Tree, &dyn Tree),
     options: MakeOptions,
     progress: &(dyn Fn(u64) + Sync),
@@ -131,9 +131,9 @@ pub fn code(
 
 /// Does `work` with each job, the heaviest first, on as many cores as memory allows.
 fn each<T: Send>(
-    jobs: &[Job],
+    jobs: &[CodingJob],
     options: MakeOptions,
-    work: impl Fn(usize, &Job) -> Result<T, MakePackError> + Sync,
+    work: impl Fn(usize, &CodingJob) -> Result<T, MakePackError> + Sync,
 ) -> Result<Vec<T>, MakePackError> {
     let mut queue: Vec<usize> = (0..jobs.len()).collect();
     queue.sort_by_key(|number| std::cmp::Reverse(jobs[*number].weight));
@@ -173,7 +173,7 @@ struct Loaded {
     sizes: Vec<u64>,
 }
 
-impl Job {
+impl CodingJob {
     fn load(&self, plan: &Plan, (old, new): (&dyn Tree, &dyn Tree)) -> Result<Loaded, MakePackError> {
         let mut seen = BTreeSet::new();
         let mut loaded = Loaded { bases: Vec::new(), target: Vec::new(), sizes: Vec::new() };

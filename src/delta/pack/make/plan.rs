@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::jobs::{Coded, Job};
+use super::jobs::{Coded, CodingJob};
 use super::{MakePackError, Tree, Verdict};
 use crate::delta::base_selection::{self, Relation};
 use crate::delta::coder::STREAMS;
@@ -46,7 +46,7 @@ impl Plan {
     }
 
     /// What became of each file that is not as it was; `shared` is what a fresh byte in each shared stream costs there.
-    pub fn verdicts(&self, base: &Manifest, jobs: &[Job], coded: &[Coded], shared: [f64; STREAMS]) -> Vec<Verdict> {
+    pub fn verdicts(&self, base: &Manifest, jobs: &[CodingJob], coded: &[Coded], shared: [f64; STREAMS]) -> Vec<Verdict> {
         let mut shares = HashMap::new();
         for (job, coded) in jobs.iter().zip(coded) {
             let literals: f64 = coded.literals.iter().zip(shared).map(|(literals, shared)| *literals as f64 * shared).sum();
@@ -114,7 +114,7 @@ fn base_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (Rela
         let path: RelativePath = path.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         if side == base_selection::Side::Old { old.read(&path) } else { new.read(&path) }
     };
-    let found = base_selection::find(&olds, &new_files, base_selection::Limits::default(), &mut read)?;
+    let found = base_selection::find(&olds, &new_files, base_selection::SelectionLimits::default(), &mut read)?;
     let mut bases = HashMap::new();
     for (file, base_file) in new_files.iter().zip(found) {
         let paths = base_file.map(|base_file| (olds[base_file.base].path.parse(), base_file.relation));

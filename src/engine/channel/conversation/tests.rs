@@ -43,22 +43,22 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let mut scene = Self { conversation: Conversation::default(), now: NOW };
-        let effects = scene.step(Input::Connected(hello("1.0.0")));
+        let effects = scene.step(ConversationInput::Connected(hello("1.0.0")));
         assert_eq!(effects.last(), Some(&Effect::Runs(vec![id("1.0.0")])));
         assert_eq!(sent(&effects)[0], "answer 0 ok");
         scene
     }
 
-    fn step(&mut self, input: Input) -> Vec<Effect> {
+    fn step(&mut self, input: ConversationInput) -> Vec<Effect> {
         self.conversation.step(self.now, input)
     }
 
     fn says(&mut self, id: i64, kind: &str, value: Value) -> Vec<Effect> {
-        self.step(Input::Message(message(id, kind, value)))
+        self.step(ConversationInput::Message(message(id, kind, value)))
     }
 
     fn enters(&mut self, phase: Phase) -> Vec<Effect> {
-        self.step(Input::Event(Box::new(Event::Phase { phase })))
+        self.step(ConversationInput::Event(Box::new(Event::Phase { phase })))
     }
 
     /// The number of the last request that the launcher sent.
@@ -69,7 +69,7 @@ impl Scene {
     /// As far as the request to swap.
     fn swapping() -> Self {
         let mut scene = Self::new();
-        assert_eq!(sent(&scene.step(Input::Swap(swap()))), ["plan_swap 1"]);
+        assert_eq!(sent(&scene.step(ConversationInput::Swap(swap()))), ["plan_swap 1"]);
         let plan = json!({ "ok": true, "plan": { "requires_restart": false, "reasons": [] } });
         assert_eq!(sent(&scene.says(1, "answer", plan)), ["swap 2"]);
         scene.says(2, "answer", json!({ "ok": true }));
@@ -108,16 +108,16 @@ fn what_stands_against_a_swap_is_reported() {
     let reasons = json!([{ "code": "c-extension", "text": "compiled", "module": null, "path": "app/fast.so" }]);
     // In the plan.
     let mut scene = Scene::new();
-    scene.step(Input::Swap(swap()));
+    scene.step(ConversationInput::Swap(swap()));
     let plan = json!({ "ok": true, "plan": { "requires_restart": true, "reasons": reasons } });
     assert_eq!(refused(&scene.says(1, "answer", plan)), "c-extension");
     // A plan that says nothing at all is no consent.
     let mut scene = Scene::new();
-    scene.step(Input::Swap(swap()));
+    scene.step(ConversationInput::Swap(swap()));
     assert_eq!(refused(&scene.says(1, "answer", json!({ "ok": true }))), "failed");
     // When it shall begin.
     let mut scene = Scene::new();
-    scene.step(Input::Swap(swap()));
+    scene.step(ConversationInput::Swap(swap()));
     scene.says(1, "answer", json!({ "ok": true, "plan": { "requires_restart": false } }));
     let refusal = json!({ "ok": false, "error": { "code": "requires-restart", "text": "x" }, "plan": { "reasons": reasons } });
     assert_eq!(refused(&scene.says(2, "answer", refusal)), "c-extension");
@@ -127,7 +127,7 @@ fn what_stands_against_a_swap_is_reported() {
     assert_eq!(refused(&scene.says(9, "swap_result", result)[1..]), "self-check");
     // It runs that code already.
     let mut scene = Scene::new();
-    scene.step(Input::Swap(swap()));
+    scene.step(ConversationInput::Swap(swap()));
     let already = json!({ "ok": false, "error": { "code": "already", "text": "x" } });
     assert_eq!(scene.says(1, "answer", already), [Effect::Swapped(Ok(Vec::new()))]);
 }
@@ -135,14 +135,14 @@ fn what_stands_against_a_swap_is_reported() {
 #[test]
 fn a_swap_that_nobody_answers_ends_and_a_late_result_is_only_noted() {
     let mut scene = Scene::new();
-    scene.step(Input::Swap(swap()));
-    assert_eq!(refused(&scene.step(Input::Swap(swap()))), "busy");
+    scene.step(ConversationInput::Swap(swap()));
+    assert_eq!(refused(&scene.step(ConversationInput::Swap(swap()))), "busy");
     scene.now = scene.conversation.due().unwrap();
-    assert_eq!(refused(&scene.step(Input::Tick)), "timeout");
+    assert_eq!(refused(&scene.step(ConversationInput::Tick)), "timeout");
     let mut scene = Scene::swapping();
     scene.says(8, "heartbeat", json!({ "main_thread_seconds": 42.4 }));
     scene.now = scene.conversation.due().unwrap();
-    let effects = scene.step(Input::Tick);
+    let effects = scene.step(ConversationInput::Tick);
     assert!(matches!(&effects[..], [Effect::Swapped(Err(why))] if why[0].text.contains("42 seconds")), "{effects:?}");
     let late = json!({ "swap": 2, "ok": true, "swapped": ["a"], "container": id("2.0.0").to_string(), "in_use": [] });
     assert_eq!(scene.says(9, "swap_result", late)[0], Effect::Runs(vec![id("2.0.0")]));
@@ -152,19 +152,19 @@ fn a_swap_that_nobody_answers_ends_and_a_late_result_is_only_noted() {
 #[test]
 fn a_swap_outlives_the_connection_once_it_has_begun() {
     let mut scene = Scene::new();
-    scene.step(Input::Swap(swap()));
-    let effects = scene.step(Input::Gone);
+    scene.step(ConversationInput::Swap(swap()));
+    let effects = scene.step(ConversationInput::Gone);
     assert_eq!((&effects[0], refused(&effects[1..])), (&Effect::Alone, "not-connected".to_owned()));
-    assert_eq!(refused(&scene.step(Input::Swap(swap()))), "not-connected");
+    assert_eq!(refused(&scene.step(ConversationInput::Swap(swap()))), "not-connected");
     // Begun: the next hello tells by the container that it runs.
     let mut scene = Scene::swapping();
-    assert_eq!(scene.step(Input::Gone), [Effect::Alone]);
-    let effects = scene.step(Input::Connected(hello("2.0.0")));
+    assert_eq!(scene.step(ConversationInput::Gone), [Effect::Alone]);
+    let effects = scene.step(ConversationInput::Connected(hello("2.0.0")));
     assert_eq!(effects[1..], [Effect::Runs(vec![id("2.0.0")]), Effect::Swapped(Ok(Vec::new()))]);
     // Or by the result that comes again.
     let mut scene = Scene::swapping();
-    scene.step(Input::Gone);
-    scene.step(Input::Connected(hello("1.0.0")));
+    scene.step(ConversationInput::Gone);
+    scene.step(ConversationInput::Connected(hello("1.0.0")));
     let result = json!({ "swap": 2, "ok": true, "swapped": ["a"], "container": id("2.0.0").to_string() });
     assert_eq!(scene.says(1, "swap_result", result)[1], Effect::Swapped(Ok(vec!["a".to_owned()])));
 }
@@ -197,7 +197,7 @@ fn a_check_is_answered_by_its_end() {
     scene.enters(Phase::Cancelled);
     scene.says(5, "check_for_updates", json!({}));
     scene.now = scene.conversation.due().unwrap();
-    assert_eq!(sent(&scene.step(Input::Tick)), ["answer 5 failed"]);
+    assert_eq!(sent(&scene.step(ConversationInput::Tick)), ["answer 5 failed"]);
 }
 
 /// A loop in one bad release is no flood of the publisher's servers.
@@ -240,14 +240,14 @@ fn only_what_is_on_offer_can_be_begun() {
 #[test]
 fn progress_is_reported_a_few_times_a_second() {
     let mut scene = Scene::new();
-    let progress = |done| Input::Event(Box::new(Event::Progress(Progress { done, ..Progress::default() })));
+    let progress = |done| ConversationInput::Event(Box::new(Event::Progress(Progress { done, ..Progress::default() })));
     assert_eq!(scene.step(progress(1)), [], "of nothing");
     let begun = scene.enters(Phase::Downloading { version: "2.0.0".parse().unwrap() });
     assert_eq!(sent(&begun), ["update_progress 1"]);
     assert_eq!(scene.step(progress(2)), []);
     scene.now += BETWEEN_PROGRESS;
     assert_eq!(sent(&scene.step(progress(3))), ["update_progress 2"]);
-    scene.step(Input::Gone);
+    scene.step(ConversationInput::Gone);
     scene.now += BETWEEN_PROGRESS;
     assert_eq!(scene.step(progress(4)), [], "nobody is there to be told");
 }
@@ -256,26 +256,26 @@ fn progress_is_reported_a_few_times_a_second() {
 fn an_app_that_comes_back_hears_what_is_on_offer() {
     let mut scene = Scene::new();
     scene.enters(offered());
-    scene.step(Input::Gone);
-    assert_eq!(sent(&scene.step(Input::Connected(hello("1.0.0"))))[2], "update_available 2");
+    scene.step(ConversationInput::Gone);
+    assert_eq!(sent(&scene.step(ConversationInput::Connected(hello("1.0.0"))))[2], "update_available 2");
     scene.enters(Phase::Ready { version: "2.0.0".parse().unwrap(), running: true });
-    scene.step(Input::Gone);
-    assert_eq!(scene.step(Input::Connected(hello("1.0.0"))).len(), 2, "that is over");
+    scene.step(ConversationInput::Gone);
+    assert_eq!(scene.step(ConversationInput::Connected(hello("1.0.0"))).len(), 2, "that is over");
 }
 
 #[test]
 fn whether_the_app_hears_that_it_should_end_is_known_soon() {
     let mut scene = Scene::new();
-    assert_eq!(sent(&scene.step(Input::End)), ["restart 1"]);
+    assert_eq!(sent(&scene.step(ConversationInput::End)), ["restart 1"]);
     assert_eq!(scene.says(scene.number(), "answer", json!({ "ok": true, "heard": true })), [Effect::Heard(true)]);
-    scene.step(Input::End);
+    scene.step(ConversationInput::End);
     assert_eq!(scene.says(scene.number(), "answer", json!({ "ok": true, "heard": false })), [Effect::Heard(false)]);
-    scene.step(Input::End);
+    scene.step(ConversationInput::End);
     scene.now = scene.conversation.due().unwrap();
-    assert_eq!(scene.step(Input::Tick), [Effect::Heard(false)]);
-    scene.step(Input::End);
-    assert_eq!(scene.step(Input::Gone), [Effect::Alone, Effect::Heard(false)]);
-    assert_eq!(scene.step(Input::End), [Effect::Heard(false)]);
+    assert_eq!(scene.step(ConversationInput::Tick), [Effect::Heard(false)]);
+    scene.step(ConversationInput::End);
+    assert_eq!(scene.step(ConversationInput::Gone), [Effect::Alone, Effect::Heard(false)]);
+    assert_eq!(scene.step(ConversationInput::End), [Effect::Heard(false)]);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
     let mut scene = Scene::new();
     assert_eq!(sent(&scene.says(1, "format_disk", json!({}))), ["answer 1 unknown-type"]);
     let other = Message { protocol: 2, ..message(2, "start_update", json!({})) };
-    assert_eq!(sent(&scene.step(Input::Message(other))), ["answer 2 protocol"]);
+    assert_eq!(sent(&scene.step(ConversationInput::Message(other))), ["answer 2 protocol"]);
     assert_eq!(
         scene.says(77, "answer", json!({ "ok": true, "plan": { "requires_restart": false } })),
         [],
@@ -312,11 +312,11 @@ fn what_makes_no_sense_is_answered_and_changes_nothing() {
 #[test]
 fn a_wish_to_end_can_be_refused_and_taken_back() {
     let mut scene = Scene::new();
-    assert_eq!(sent(&scene.step(Input::End)), ["restart 1"]);
+    assert_eq!(sent(&scene.step(ConversationInput::End)), ["restart 1"]);
     assert_eq!(scene.says(1, "answer", json!({ "ok": true, "heard": true })), [Effect::Heard(true)]);
     let effects = scene.says(9, "goes_on", json!({}));
     assert_eq!((sent(&effects)[0].as_str(), effects.last()), ("answer 9 ok", Some(&Effect::GoesOn)));
-    assert_eq!(sent(&scene.step(Input::KeepRunning)), ["goes_on 2"]);
-    scene.step(Input::Gone);
-    assert!(scene.step(Input::KeepRunning).is_empty(), "nobody is there to hear it");
+    assert_eq!(sent(&scene.step(ConversationInput::KeepRunning)), ["goes_on 2"]);
+    scene.step(ConversationInput::Gone);
+    assert!(scene.step(ConversationInput::KeepRunning).is_empty(), "nobody is there to hear it");
 }
