@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("host", &["threads"]),
     ("durable", &["look"]),
     ("plain", &[]),
-    ("causes", &["plain"]),
+    ("error_chain", &["plain"]),
     ("look", &[]),
     ("hedge", &[]),
     ("https", &[]),
@@ -23,16 +23,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("settings", &["look", "model"]),
     ("container", &["model", "parallel", "threads"]),
     ("delta", &["model", "parallel"]),
-    ("trust", &["causes", "hedge", "look", "model", "durable"]),
-    ("fetch", &["causes", "https", "look", "model", "durable", "threads"]),
-    ("peers", &["causes", "look", "model", "durable", "fetch", "threads"]),
-    ("store", &["causes", "look", "model", "durable", "programs", "container"]),
-    ("desktop", &["causes", "look", "model", "host", "durable", "programs", "store", "threads"]),
+    ("trust", &["error_chain", "hedge", "look", "model", "durable"]),
+    ("fetch", &["error_chain", "https", "look", "model", "durable", "threads"]),
+    ("peers", &["error_chain", "look", "model", "durable", "fetch", "threads"]),
+    ("store", &["error_chain", "look", "model", "durable", "programs", "container"]),
+    ("desktop", &["error_chain", "look", "model", "host", "durable", "programs", "store", "threads"]),
     (
         "engine",
         &[
             "plain",
-            "causes",
+            "error_chain",
             "hedge",
             "look",
             "model",
@@ -49,14 +49,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("gui", &["model", "host", "settings", "engine", "threads"]),
-    ("publish", &["causes", "model", "host", "settings", "durable", "parallel", "container", "delta", "trust"]),
-    ("server", &["causes", "https", "model", "host", "settings", "durable", "trust", "publish"]),
-    ("demo", &["causes", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "gui"]),
+    ("publish", &["error_chain", "model", "host", "settings", "durable", "parallel", "container", "delta", "trust"]),
+    ("server", &["error_chain", "https", "model", "host", "settings", "durable", "trust", "publish"]),
+    ("demo", &["error_chain", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "gui"]),
     (
         "cli",
         &[
             "plain",
-            "causes",
+            "error_chain",
             "look",
             "model",
             "host",
@@ -258,4 +258,98 @@ fn no_thread_is_taken_for_granted() {
         found.extend(forms.iter().filter(|form| code.contains(**form)).map(|form| format!("{path}: {form}")));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The words that `docs/glossary.md` refuses.
+fn refused_words() -> Vec<String> {
+    let glossary = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/glossary.md")).unwrap();
+    let (_, section) = glossary.split_once("## Words that are refused").unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let words: Vec<String> = block.lines().skip(1).map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect();
+    assert!(words.len() > 10, "{words:?}");
+    words
+}
+
+/// The code without comments, texts and characters; what is left are names and signs.
+fn names_only(code: &str) -> String {
+    let signs: Vec<char> = code.chars().collect();
+    let (mut names, mut at) = (String::new(), 0);
+    let starts = |at: usize, text: &str| text.chars().enumerate().all(|(step, sign)| signs.get(at + step) == Some(&sign));
+    while at < signs.len() {
+        if starts(at, "//") {
+            while at < signs.len() && signs[at] != '\n' {
+                at += 1;
+            }
+        } else if starts(at, "/*") {
+            while at < signs.len() && !starts(at, "*/") {
+                at += 1;
+            }
+            at += 2;
+        } else if signs[at] == 'r' && (starts(at, "r\"") || starts(at, "r#\"")) {
+            let end = if starts(at, "r#") { "\"#" } else { "\"" };
+            at += 1 + end.len();
+            while at < signs.len() && !starts(at, end) {
+                at += 1;
+            }
+            at += end.len();
+        } else if signs[at] == '"' {
+            at += 1;
+            while at < signs.len() && signs[at] != '"' {
+                at += if signs[at] == '\\' { 2 } else { 1 };
+            }
+            at += 1;
+        } else if signs[at] == '\'' && (signs.get(at + 1) == Some(&'\\') || signs.get(at + 2) == Some(&'\'')) {
+            at += 2;
+            while at < signs.len() && signs[at] != '\'' {
+                at += 1;
+            }
+            at += 1;
+        } else {
+            names.push(signs[at]);
+            at += 1;
+        }
+        if names.ends_with(|sign: char| !sign.is_alphanumeric() && sign != '_') || at >= signs.len() || signs[at] == '"' {
+            names.push(' ');
+        }
+    }
+    names
+}
+
+/// The words of a name: `PeerNetwork`, `peer_network` and `PEER_NETWORK` have two.
+fn words_of(name: &str) -> String {
+    let mut words = String::from("_");
+    let mut before = '_';
+    for sign in name.chars() {
+        if sign.is_uppercase() && (before.is_lowercase() || before.is_numeric()) {
+            words.push('_');
+        }
+        words.extend(sign.to_lowercase());
+        before = sign;
+    }
+    words.push('_');
+    words
+}
+
+/// One thing has one word. Names that people gave up do not come back.
+#[test]
+fn refused_words_stay_out_of_names() {
+    assert_eq!(words_of("PeerNetwork"), "_peer_network_");
+    assert_eq!(names_only("let a = \"kin\"; // kin\nb").split_whitespace().collect::<Vec<_>>(), ["let", "a", "=", ";", "b"]);
+    let refused: Vec<String> = refused_words().into_iter().map(|word| format!("_{word}_")).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    ["src", "tests", "examples", "fuzz/fuzz_targets"].iter().for_each(|folder| rust_files(&root.join(folder), &mut files));
+    let mut found = std::collections::BTreeSet::new();
+    for file in files {
+        let path = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+        let code = names_only(&fs::read_to_string(&file).unwrap());
+        let names = code.split(|sign: char| !sign.is_alphanumeric() && sign != '_').chain(path.split(['/', '.']));
+        for name in names {
+            let words = words_of(name);
+            if refused.iter().any(|word| words.contains(word.as_str())) {
+                found.insert(format!("{path}: {name}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "docs/glossary.md has better words:\n{}", found.into_iter().collect::<Vec<_>>().join("\n"));
 }

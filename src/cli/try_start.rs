@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn what_helps_is_told() {
+    fn what_helps_is_reported() {
         let wrote =
             "Traceback (most recent call last):\n  File \"app.py\", line 1\nModuleNotFoundError: No module named 'PyQt5'\n";
         assert!(hints(wrote)[0].starts_with("PyQt5 is neither"), "{:?}", hints(wrote));

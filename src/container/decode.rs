@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_is_told() {
+    fn every_truncation_is_reported() {
         let content: Vec<u8> = (0..3000u32).flat_map(u32::to_le_bytes).collect();
         let frame = zstd_frame(&content);
         for cut in 0..frame.len() {

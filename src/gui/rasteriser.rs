@@ -158,9 +158,9 @@ impl Texture {
     fn exact(&self, u: f32, v: f32, across: [f32; 2], count: usize) -> Option<&[Color32]> {
         let (x, y) = (u * self.width as f32, v * self.height as f32);
         let (column, row) = (x as usize, y as usize);
-        let near = |value: f32, whole: f32| (value - whole).abs() < 1.0 / 128.0;
-        let step = near(across[0] * self.width as f32 * count as f32, count as f32) && across[1].abs() < f32::EPSILON;
-        let middle = near(x, column as f32 + 0.5) && near(y, row as f32 + 0.5);
+        let about = |value: f32, whole: f32| (value - whole).abs() < 1.0 / 128.0;
+        let step = about(across[0] * self.width as f32 * count as f32, count as f32) && across[1].abs() < f32::EPSILON;
+        let middle = about(x, column as f32 + 0.5) && about(y, row as f32 + 0.5);
         let inside = column.saturating_add(count) <= self.width && row < self.height;
         (step && middle && inside).then(|| &self.pixels[row * self.width + column..][..count])
     }

@@ -97,7 +97,7 @@ impl Node {
             "Americas" => &["Americas", "Global", "Europe"],
             _ => &["Global"],
         };
-        order.iter().position(|near| *near == self.region).unwrap_or(3)
+        order.iter().position(|region| *region == self.region).unwrap_or(3)
     }
 }
 

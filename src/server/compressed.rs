@@ -18,7 +18,7 @@ use crate::model::Digest;
 /// Documents below this many bytes are sent as they are: a packet is a packet.
 const SMALLEST: usize = 1024;
 /// Compressed documents that are kept, bytes together.
-const KEPT: usize = 32 << 20;
+const CACHED_DOCUMENTS: usize = 32 << 20;
 
 /// Whether the answer may be compressed: the client says so, and wants all of it.
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
@@ -56,7 +56,7 @@ impl Compressed {
         if packed.len() >= document.len() {
             return Ok(None);
         }
-        if retained.values().map(Bytes::len).sum::<usize>() + packed.len() > KEPT {
+        if retained.values().map(Bytes::len).sum::<usize>() + packed.len() > CACHED_DOCUMENTS {
             retained.clear();
         }
         retained.insert(digest, packed.clone());

@@ -283,7 +283,7 @@ pub fn progress_of(total: u64, language: Language, part: f64, active: bool) -> E
 fn peers(language: Language) -> Event {
     let Event::Progress(mut progress) = progress(language, 0.6, true) else { return progress(language, 0.6, true) };
     progress.nodes.iter_mut().for_each(|node| node.done /= 8);
-    let near = |number: u64| NodeProgress {
+    let peer = |number: u64| NodeProgress {
         id: format!("near:{:04x}", 0x9b3c + number * 4111),
         name: format!("{:04x}", 0x9b3c + number * 4111),
         region: "LAN".to_owned(),
@@ -291,8 +291,8 @@ fn peers(language: Language) -> Event {
         speed: 2_400_000.0 - number as f64 * 110_000.0,
         state: if number == 4 { NodeState::Dropped } else { NodeState::Active },
     };
-    let near: Vec<NodeProgress> = (0..12).map(near).collect();
-    progress.nodes.extend(near);
+    let peer: Vec<NodeProgress> = (0..12).map(peer).collect();
+    progress.nodes.extend(peer);
     Event::Progress(progress)
 }
 

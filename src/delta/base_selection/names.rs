@@ -166,17 +166,17 @@ mod tests {
 
     #[test]
     fn nearness_follows_name_folder_and_extension() {
-        let near = |one, two| Name::new(one).nearness(&Name::new(two));
+        let nearness = |one, two| Name::new(one).nearness(&Name::new(two));
         let steps = [
-            near("a/b/c.py", "a/b/c.py"),
-            near("lib/foo-1.2/c.py", "lib/foo-1.3/c.py"),
-            near("a/b/c.py", "a/x/b/c.py"),
-            near("a/b/c.py", "x/y/c.py"),
-            near("a/b/c.py", "x/y/d.py"),
-            near("a/b/c.py", "x/y/d.txt"),
+            nearness("a/b/c.py", "a/b/c.py"),
+            nearness("lib/foo-1.2/c.py", "lib/foo-1.3/c.py"),
+            nearness("a/b/c.py", "a/x/b/c.py"),
+            nearness("a/b/c.py", "x/y/c.py"),
+            nearness("a/b/c.py", "x/y/d.py"),
+            nearness("a/b/c.py", "x/y/d.txt"),
         ];
         assert!(steps.is_sorted_by(|one, two| one > two), "{steps:?}");
         assert_eq!(steps[5], 0);
-        assert!(near("a/b/c.py", "a/b/d.py") > near("a/b/c.py", "x/b/d.py"));
+        assert!(nearness("a/b/c.py", "a/b/d.py") > nearness("a/b/c.py", "x/b/d.py"));
     }
 }

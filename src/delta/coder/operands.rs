@@ -64,8 +64,8 @@ fn next(code: &[u8], left: usize, mode: Mode) -> Next {
 
 /// A distance in a place's form, highest byte first, or a place in a distance's: `place` turns one into the other.
 fn turned(value: u32, stream: usize, place: impl Fn(u32) -> u32) -> u32 {
-    let near = |value: u32| ((value << (32 - BITS)) as i32 >> (32 - BITS)) as u32;
-    if stream < 3 && near(value) == value { near(place(value)) } else { value }
+    let sign_extended = |value: u32| ((value << (32 - BITS)) as i32 >> (32 - BITS)) as u32;
+    if stream < 3 && sign_extended(value) == value { sign_extended(place(value)) } else { value }
 }
 
 /// What a distance behind `index` counts from, but for an immediate operand.

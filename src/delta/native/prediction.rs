@@ -17,7 +17,7 @@ use crate::delta::prediction::{Chunk, Predictor, ReadAt, UNSURE};
 const MEMORY: usize = 1 << 16;
 
 /// How much farther away the target of a jump may be than before, on top of twice the distance.
-const NEAR: u64 = 1024;
+const REACH_BYTES: u64 = 1024;
 
 /// A target that was met: where it was found.
 #[derive(Clone, Copy, Default)]
@@ -117,8 +117,8 @@ impl Translations {
     }
 
     /// Where an old address of image `old` is in target `new`, and whether it was copied.
-    pub fn translate(&self, pair: usize, address: u64, near: Option<u64>) -> (u64, bool) {
-        self.pairs.get(pair).and_then(Option::as_ref).map_or((address, false), |pair| pair.translate(address, near))
+    pub fn translate(&self, pair: usize, address: u64, hint: Option<u64>) -> (u64, bool) {
+        self.pairs.get(pair).and_then(Option::as_ref).map_or((address, false), |pair| pair.translate(address, hint))
     }
 
     /// The target that resembles an old image.
@@ -212,7 +212,7 @@ impl<'a> NativePredictor<'a> {
             return self.translate(pair, reference.target);
         }
         let local = here.wrapping_add(behind).wrapping_add(value);
-        let reach = NEAR + (value as i64).unsigned_abs();
+        let reach = REACH_BYTES + (value as i64).unsigned_abs();
         let likely = |target: u64| target.abs_diff(local) <= reach;
         let (target, exact) = self.translate(pair, reference.target);
         if likely(target) {

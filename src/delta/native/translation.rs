@@ -76,13 +76,13 @@ impl Translation {
         self.stretches.shrink_to_fit();
     }
 
-    /// Where an old address is now, and whether its bytes were copied. Of several copies the one nearest to `near` counts, or the
+    /// Where an old address is now, and whether its bytes were copied. Of several copies the one nearest to `hint` counts, or the
     /// longest that goes on behind it.
-    pub fn translate(&self, target: u64, near: Option<u64>) -> (u64, bool) {
+    pub fn translate(&self, target: u64, hint: Option<u64>) -> (u64, bool) {
         let index = self.stretches.partition_point(|stretch| stretch.old <= target);
         let before = &self.stretches[index.saturating_sub(DEPTH)..index];
-        let containing = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match near {
-            Some(near) => !near.abs_diff(stretch.new + (target - stretch.old)),
+        let containing = before.iter().filter(|stretch| target - stretch.old < stretch.length).max_by_key(|stretch| match hint {
+            Some(hint) => !hint.abs_diff(stretch.new + (target - stretch.old)),
             // A stretch that ends right behind the target ran on by chance into what follows.
             None => (stretch.old + stretch.length - target).min(SOLID) << 48 | stretch.length.min(HIGHEST - 1),
         });

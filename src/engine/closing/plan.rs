@@ -141,8 +141,8 @@ pub fn own_windows(tree: &[Process], windows: Vec<Window>) -> Vec<Window> {
         }
         true
     };
-    let near: Vec<bool> = windows.iter().map(|window| is_nearest(window.process)).collect();
-    windows.into_iter().zip(near).filter_map(|(window, near)| near.then_some(window)).collect()
+    let ours: Vec<bool> = windows.iter().map(|window| is_nearest(window.process)).collect();
+    windows.into_iter().zip(ours).filter_map(|(window, ours)| ours.then_some(window)).collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::model::{PackageIndex, RelativePath};
 use crate::threads;
 
 /// How often the files are counted for who waits for the last of them.
-const TOLD_EVERY: Duration = Duration::from_millis(100);
+const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Threads that unpack entries as they become whole.
 pub struct Unpacking {
@@ -97,7 +97,7 @@ impl Unpacking {
     pub fn join(mut self, tell: &dyn Fn(u64)) -> Result<Unpacker, Problem> {
         drop(self.ready.take());
         let working = self.working.get_mut().unwrap_or_else(PoisonError::into_inner);
-        while working.recv_timeout(TOLD_EVERY) == Err(blocking::RecvTimeoutError::Timeout) {
+        while working.recv_timeout(REPORT_EVERY) == Err(blocking::RecvTimeoutError::Timeout) {
             tell(self.shared.done.load(Ordering::Relaxed));
         }
         tell(self.done());

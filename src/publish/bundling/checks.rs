@@ -346,9 +346,9 @@ mod tests {
             let refused = looked_at(entry).unwrap_err();
             assert!(refused.contains(words), "{entry}: {refused}");
         }
-        for (entry, is_told) in [("exe:start.sh", true), ("exe:tool", true), ("exe:start", false), ("plain.py", false)] {
+        for (entry, is_reported) in [("exe:start.sh", true), ("exe:tool", true), ("exe:start", false), ("plain.py", false)] {
             let (_folder, request) = request(&files, entry);
-            assert_eq!(python_for_nothing(&request).is_some(), is_told, "{entry}");
+            assert_eq!(python_for_nothing(&request).is_some(), is_reported, "{entry}");
         }
         for entry in ["exe:start.sh", "exe:tool", "exe:app.py", "exe:start", "start", "app.py", "plain.py", "run.py"] {
             assert_eq!(looked_at(entry), Ok(()), "{entry}");

@@ -75,8 +75,8 @@ fn shares(reply: &Reply) -> (u64, u64) {
         reply.events.iter().filter(|event| event["event"] == "progress" && event["nodes"] != serde_json::json!([]));
     let nodes = reported.next_back().map(|event| event["nodes"].as_array().unwrap().clone()).unwrap_or_default();
     let done = |node: &serde_json::Value| node["done"].as_u64().unwrap();
-    let near = nodes.iter().filter(|node| node["region"] == "LAN").map(done).sum();
-    (near, nodes.iter().map(done).sum())
+    let from_peers = nodes.iter().filter(|node| node["region"] == "LAN").map(done).sum();
+    (from_peers, nodes.iter().map(done).sum())
 }
 
 fn container(home: &Path) -> PathBuf {
@@ -105,8 +105,8 @@ fn peers_share_what_was_signed_and_nothing_else() {
     configure(&world, &node, Some(serving.port));
     let updated = say(&world, &second, &["update"]);
     assert_eq!(updated.code, 0, "{}", updated.errors);
-    let (near, all) = shares(&updated);
-    assert!(near * 10 > all * 8, "{near} of {all}");
+    let (from_peers, all) = shares(&updated);
+    assert!(from_peers * 10 > all * 8, "{from_peers} of {all}");
     assert_eq!(content(&second), content(&first));
 
     // What is the user's, or was changed by them, is nobody's; nor is the launcher's own.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An office behind one line: launchers in network namespaces on one bridge update at once, with and without neighbours.
 
-    benches/office.py [--launchers 20] [--megabytes 64] [--mbit 100] [--bin target/release] [alone] [office] [hostile] [late]
+    benches/peer_sharing.py [--launchers 20] [--megabytes 64] [--mbit 100] [--bin target/release] [alone] [office] [hostile] [late]
 
 Needs root, iproute2, tc and nginx. What is counted are all bytes (headers, handshakes and metadata included) that leave the origin's
 interface towards the office, through a token bucket of the line's rate. Every launcher is the real
