@@ -267,7 +267,8 @@ async fn the_same_version_has_the_same_bytes_for_ever() {
     // A build whose manifest lies elsewhere in its package is told in the same words.
     let longer = publisher.package("1.0.0", &"bytes that pack into another length ".repeat(200));
     for terms in [Terms::default(), Terms { again: true, ..Terms::default() }] {
-        let refused = publisher.project.publish_on(&terms, &[longer.clone()], &publisher.keyring(), start() + days(1));
+        let refused =
+            publisher.project.publish_on(&terms, std::slice::from_ref(&longer), &publisher.keyring(), start() + days(1));
         assert!(matches!(refused, Err(PublishError::AlreadyPublished { .. })), "{:?}", refused.err());
     }
 
