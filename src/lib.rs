@@ -11,7 +11,7 @@
 //! desktop/                shortcuts, uninstalling, the launcher's own executable
 //! peers/                  neighbours on the local network: hand over, and take from, each other
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
-//! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply, plan
+//! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! causes  durable  hedge  https  look  parallel  programs  threads   ground floor: errors as text, files that survive a power cut,
 //!                         several sources asked for the same thing, HTTP clients, what is there and what is not known, work on

@@ -1,7 +1,6 @@
-//! Differences between releases: made by the publisher, applied by the launcher, and the choice of the cheapest way.
+//! Differences between releases: made by the publisher, applied by the launcher.
 //!
 //! ```text
-//! plan        which packs, or none: a path through a graph of releases   (pure)
 //! pack        one file from one release to another: outline + groups
 //!   ├─ aligned: align ── forecast (plain, native) ── coder      our own algorithm, smallest on everything measured
 //!   ├─ bsdiff4       the classical format, readable by others
@@ -9,7 +8,7 @@
 //! kin         which old file a new one descends from                      (publisher)
 //! ```
 //!
-//! In: manifests, old bytes, packs from anywhere. Out: packs (publisher), new files with their digests, plans. Never: the network,
+//! In: manifests, old bytes, packs from anywhere. Out: packs (publisher), new files with their digests. Never: the network,
 //! trust (what a pack makes counts only once its digests make up the signed manifest), more memory than it was given, a file outside
 //! the folder it was given.
 
@@ -21,5 +20,4 @@ pub mod coder;
 pub mod dictionary;
 pub mod native;
 pub mod pack;
-pub mod plan;
 pub mod prediction;

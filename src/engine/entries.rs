@@ -9,10 +9,10 @@ use futures_util::stream::{StreamExt as _, TryStreamExt as _};
 
 use super::download_sources::{DownloadSources, blocking};
 use super::package_documents::patiently;
+use super::planner;
 use super::problem;
 use super::protocol::Problem;
 use crate::container::{self, ContainerError};
-use crate::delta::plan;
 use crate::fetch::{self, FetchError, FetchEvent, Span};
 use crate::model::manifest::Entry;
 use crate::model::package_index::Packed;
@@ -65,7 +65,7 @@ pub async fn fetch(
 ) -> Result<Option<Vec<Placed>>, Problem> {
     std::fs::create_dir_all(to).map_err(|error| problem::of_disk(to, &error))?;
     let piece = u64::from(source.index.pieces.piece_size);
-    let spans = plan::spans(source.index, absent.iter());
+    let spans = planner::spans(source.index, absent.iter());
     let (runs, small): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| span.end - span.start >= PIECES_OF_A_RUN * piece);
     let wanted = wanted(source, absent);
     let mut placed = Vec::new();

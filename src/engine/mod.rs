@@ -5,7 +5,7 @@
 //! ```text
 //! channel ── take_over         the conversation with the running app; a new version without a restart
 //! closing                      closing the running app as its window manager would
-//! check ── planning            what there is, and the cheapest way to it
+//! check ── planning ── planner  what there is, and the cheapest way to it (planner: pure)
 //! update  repair               a new version, an old one mended
 //!    └──┬────┘
 //! applying  entries  described   packs applied; single files and documents of a package, over a line
@@ -35,6 +35,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod package_documents;
 pub mod peer_service;
+mod planner;
 mod planning;
 pub mod problem;
 pub mod protocol;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::context::Context;
 use super::hot_swap;
 use super::package_documents::{self, DocumentCache, Library, PackageDocuments};
+use super::planner::{self, Allowance, Prices, Wanted};
 use super::protocol::Problem;
-use crate::delta::plan::{self, Allowance, Prices, Wanted};
 use crate::fetch::{Client, NodeMemory, Partial};
 use crate::host;
 use crate::look;
@@ -45,10 +45,10 @@ pub async fn plan(
         return Ok(full(Reason::Unknown));
     };
     let ids: Vec<_> = contents.manifests().map(|(digest, manifest)| (manifest.id(), *digest)).collect();
-    let installed: Vec<plan::Installed<'_>> = ids.iter().map(|(id, digest)| (id, *digest)).collect();
+    let installed: Vec<planner::Installed<'_>> = ids.iter().map(|(id, digest)| (id, *digest)).collect();
     let in_force = repository.patches_expire.is_some_and(|expires| expires > host::now());
     let patches = if in_force { repository.patches.as_slice() } else { &[] };
-    let reason = match plan::by_patches(wanted, &installed, patches, &allowance, &prices(context, nodes, memory)) {
+    let reason = match planner::by_patches(wanted, &installed, patches, &allowance, &prices(context, nodes, memory)) {
         Ok(plan) => return Ok(hot_swap::predict_hot_swap(context, release, plan, None)),
         Err(reason @ (Reason::SwitchedOff | Reason::NothingInstalled | Reason::Sooner)) => return Ok(full(reason)),
         Err(reason) => reason,
@@ -76,7 +76,8 @@ pub async fn plan(
         }
     };
     let held = |digest: &Digest| contents.holds(digest);
-    let entries = plan::by_entries(wanted, documents, &package_documents.manifest, &package_documents.index, &held, &allowance);
+    let entries =
+        planner::by_entries(wanted, documents, &package_documents.manifest, &package_documents.index, &held, &allowance);
     let entries = entries.map(|entries| entries.plan);
     let dearest = entries.as_ref().map_or(signed.length, |plan| plan.bytes);
     let prices = prices(context, nodes, memory);
@@ -94,7 +95,7 @@ struct PlanningInput<'a> {
     wanted: Wanted<'a>,
     /// Bytes of the release's manifest and index.
     documents: u64,
-    installed: &'a [plan::Installed<'a>],
+    installed: &'a [planner::Installed<'a>],
     patches: &'a [SignedPatch],
     allowance: Allowance,
     prices: Prices,
@@ -120,7 +121,7 @@ impl PlanningInput<'_> {
         });
         let reached = others.filter_map(|other| {
             let stop = Wanted { container: &other.release.container, manifest: other.release.manifest.hash, ..self.wanted };
-            let path = plan::by_patches(stop, self.installed, self.patches, &self.allowance, &self.prices).ok()?;
+            let path = planner::by_patches(stop, self.installed, self.patches, &self.allowance, &self.prices).ok()?;
             Some((other, path))
         });
         let (other, path) = nearest(reached, &kind.version, |(other, _)| &other.release.container.version)?;
@@ -137,8 +138,8 @@ impl PlanningInput<'_> {
         let digests: HashSet<Digest> = between.manifest.files_with_bytes().map(|(_, entry)| entry.hash).collect();
         let held = |digest: &Digest| contents.holds(digest) || digests.contains(digest);
         let (manifest, index) = (&package_documents.manifest, &package_documents.index);
-        let rest = plan::by_entries(self.wanted, self.documents, manifest, index, &held, &self.allowance).ok()?;
-        let absent = plan::missing(manifest, &|digest| contents.holds(digest)).len() as u64;
+        let rest = planner::by_entries(self.wanted, self.documents, manifest, index, &held, &self.allowance).ok()?;
+        let absent = planner::missing(manifest, &|digest| contents.holds(digest)).len() as u64;
         let plan = by_both(path, rest.plan, absent);
         let allowed = self.allowance.threshold * self.signed.length as f64;
         (plan.bytes < self.dearest && plan.bytes as f64 <= allowed).then_some(plan)

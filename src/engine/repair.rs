@@ -27,11 +27,11 @@ use super::download_sources::{DownloadSources, blocking, cancelled};
 use super::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use super::mailbox::Emitter;
 use super::package_documents::{DocumentCache, Library};
+use super::planner;
 use super::protocol::{Event, How, Mended, Problem, ProblemKind, Progress, Repaired, Unmended};
 use super::{check, problem};
 use crate::container::{self, Verification};
 use crate::delta::pack::ApplyOptions;
-use crate::delta::plan;
 use crate::fetch::{self, Client, Control, FetchError, FetchEvent};
 use crate::host;
 use crate::look;
@@ -295,7 +295,7 @@ impl RepairJob {
         let firsts: Vec<RelativePath> = needed.values().filter_map(|paths| Some(paths.first()?.0.clone())).collect();
         let (folder, partial) = (repair.fresh(), repair.fresh());
         let source = EntrySource { signed: &signed, manifest: &proved.manifest, index: &index, partial, tolerant: true };
-        let total: u64 = plan::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
+        let total: u64 = planner::spans(&index, firsts.iter()).iter().map(|span| span.end - span.start).sum();
         let mut done = 0;
         let mut report = |arrived| match arrived {
             Arrived::Event(event) => self.tell(event),
@@ -407,7 +407,7 @@ fn cheaper_pack(
         return None;
     }
     let firsts: Vec<&RelativePath> = needed.values().filter_map(|paths| Some(&paths.first()?.0)).collect();
-    let entries: u64 = plan::spans(index, firsts.into_iter()).iter().map(|span| span.end - span.start).sum();
+    let entries: u64 = planner::spans(index, firsts.into_iter()).iter().map(|span| span.end - span.start).sum();
     let usable = |signed: &&SignedPatch| {
         signed.patch.target_manifest == proved.digest
             && signed.length < entries

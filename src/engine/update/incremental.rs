@@ -18,11 +18,11 @@ use std::thread::available_parallelism;
 use super::tree::{self, TreeOutcome};
 use super::{Ended, UpdateJob, blocking, cancelled};
 use crate::delta::pack::ApplyOptions;
-use crate::delta::plan;
 use crate::engine::applying::{Application, ApplyFailure, ApplyTarget, MOST_CORES};
 use crate::engine::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use crate::engine::machine::MachineInput;
 use crate::engine::package_documents::{self, Library};
+use crate::engine::planner;
 use crate::engine::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::engine::{problem, repair};
 use crate::error_chain;
@@ -91,7 +91,7 @@ impl UpdateJob {
             }
         };
         if !self.offer.plan.patches.is_empty() {
-            let absent = plan::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
+            let absent = planner::missing(&target.manifest, &|digest| contents.holds(digest)).len() as u64;
             let absent = absent.saturating_sub(planned);
             // Where all packs did their work, it is files to be taken over that are damaged.
             if by_packs {
@@ -101,14 +101,14 @@ impl UpdateJob {
             }
         }
         for round in 0..ROUNDS {
-            let mut absent = plan::missing(&target.manifest, &|digest| contents.holds(digest));
+            let mut absent = planner::missing(&target.manifest, &|digest| contents.holds(digest));
             if round == 0 && !absent.is_empty() {
                 let from_peers = made.join("nearby");
                 let taken = self.take_from_peers(&target.manifest, &absent, &from_peers, &mut contents, &mut counts);
                 if let Ended::Stopped = taken.await? {
                     return Ok(Ended::Stopped);
                 }
-                absent = plan::missing(&target.manifest, &|digest| contents.holds(digest));
+                absent = planner::missing(&target.manifest, &|digest| contents.holds(digest));
             }
             if !absent.is_empty() {
                 if self.is_too_much(staging, &absent).await? {
@@ -399,7 +399,7 @@ impl UpdateJob {
     /// Whether fetching these files one by one would cost more than the allowed share of the package.
     async fn is_too_much(&self, staging: &Staging, absent: &[RelativePath]) -> Result<bool, Problem> {
         let package_documents = self.library(staging).describe(&self.offer.signed).await?;
-        let spans = plan::spans(&package_documents.index, absent.iter());
+        let spans = planner::spans(&package_documents.index, absent.iter());
         let bytes: u64 = spans.iter().map(|span| span.end - span.start).sum();
         let threshold = self.context.settings.fallback.fallback_threshold;
         Ok(self.may_be_full() && bytes as f64 > threshold * self.offer.signed.length as f64)

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use crate::container::{ContainerError, Unpacker};
-use crate::delta::plan;
 use crate::engine::applying::MOST_CORES;
+use crate::engine::planner;
 use crate::engine::problem;
 use crate::engine::protocol::Problem;
 use crate::model::{Digest, Manifest, RelativePath};
@@ -35,7 +35,7 @@ pub fn build(
     progress: &(dyn Fn() + Sync),
 ) -> Result<TreeOutcome, Problem> {
     let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(|error| problem::of_container(&error))?;
-    let work = plan::by_digest(manifest);
+    let work = planner::by_digest(manifest);
     let queue = Mutex::new(work.into_iter());
     let contents = Mutex::new(contents);
     let (lacking, failure, moved) = (Mutex::new(0u64), Mutex::new(None), Mutex::new(Vec::new()));
