@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! bin/  cli/  demo/       command lines: thin mains over the rooms below
-//! launcher/               the window: view state, dialogs, texts
+//! app/                    the launcher's life: run, resident beside the app, its own update
+//! gui/                    the window: view state, dialogs, texts
 //! engine/                 commands in, events out: pure machine, driver
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
@@ -21,9 +22,10 @@
 //! Comments cite faults and promises of `docs/security.md` by number; "the specification" is `docs/internals/specification.md`;
 //! `docs/internals/architecture.md` is the map of the rooms, `docs/glossary.md` has the words.
 
-// Printing panics where it cannot print, and waits for a reader that does not read; `cli::streams` does neither.
+// Printing panics where it cannot print, and waits for a reader that does not read; `app::streams` does neither.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod app;
 pub mod cli;
 pub mod container;
 pub mod delta;

@@ -6,10 +6,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::{Common, Session};
-use crate::cli::output::Output;
-use crate::cli::place::Installation;
-use crate::cli::self_update::SelfUpdate;
-use crate::cli::{Ending, run};
+use crate::app::installation::Installation;
+use crate::app::output::Output;
+use crate::app::self_update::SelfUpdate;
+use crate::app::{Ending, run};
 use crate::engine::driver;
 use crate::gui::texts::{Language, Texts};
 

@@ -5,11 +5,10 @@
 use std::path::PathBuf;
 
 use super::{Session, quit};
-use crate::cli::{Ending, desktop, log, run, terminal};
-use crate::engine::driver;
+use crate::app::{Ending, log, run, shortcuts, terminal};
 use crate::engine::machine::Setup;
-use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, ProblemKind};
+use crate::engine::{driver, problem};
 use crate::model::Version;
 
 impl Session<'_> {
@@ -44,7 +43,7 @@ impl Session<'_> {
         }
         let handle_offer = to.is_none();
         let context = self.context();
-        let was_empty = desktop::is_empty(&context.home);
+        let was_empty = shortcuts::is_empty(&context.home);
         let (handle, thread) = match driver::spawn(self.context(), Setup::default()) {
             Ok(engine) => engine,
             Err(problem) => return self.output.problem(&problem),
@@ -66,7 +65,7 @@ impl Session<'_> {
         });
         quit(&handle, thread);
         if matches!(ending, Ending::Done | Ending::NothingToDo) {
-            desktop::follow(&context, self.own, was_empty);
+            shortcuts::follow(&context, self.own, was_empty);
             self.own.update(&context, &|| true);
         }
         ending

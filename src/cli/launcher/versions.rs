@@ -5,11 +5,9 @@
 use serde_json::json;
 
 use super::Session;
-use crate::cli::Ending;
-use crate::engine::check;
-use crate::engine::driver;
-use crate::engine::problem;
+use crate::app::Ending;
 use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
+use crate::engine::{check, driver, problem};
 use crate::model::{ContainerId, Version};
 use crate::store::{StoreError, remove, rollback};
 

@@ -5,11 +5,10 @@
 use serde_json::json;
 
 use super::Session;
-use crate::cli::Ending;
+use crate::app::Ending;
 use crate::container::verify_tree;
-use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase};
-use crate::engine::repair;
+use crate::engine::{problem, repair};
 use crate::look;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Manifest, Version};

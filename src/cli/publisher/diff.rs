@@ -9,9 +9,9 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
+use super::common::{VerbError, bar};
 use super::output::Say;
-use super::patches::bar;
+use crate::app::Ending;
 use crate::container::Unpacker;
 use crate::delta::pack::{self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, MadePack, MakeOptions, Pack, Tree};
 use crate::model::manifest::MANIFEST_PATH;
@@ -20,8 +20,6 @@ use crate::parallel;
 use crate::publish::package::Effort;
 use crate::publish::release_trees::{FolderTree, PackageTree};
 use crate::publish::{Project, PublishError};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// The arguments of `kuzflow diff`.
 #[derive(Debug, Args)]

@@ -7,10 +7,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Ending;
 use super::output::Output;
+use super::present::{PresentOptions, announce, listen, show, show_wanted};
 use super::self_update::SelfUpdate;
-use super::shown::{PresentOptions, announce, listen, show, show_wanted};
-use super::{Ending, desktop};
+use super::shortcuts;
 use crate::engine::announcements::Announcements;
 use crate::engine::context::Context;
 use crate::engine::mailbox::Handle;
@@ -52,7 +53,7 @@ pub fn live(context: &Context, handle: &Handle, options: PresentOptions, output:
             if resident.has_looked() && !std::mem::replace(&mut followed, true) {
                 // What the launcher does for itself and for the desktop must not keep the app's own updates waiting.
                 let follow = move || {
-                    desktop::follow(context, own, false);
+                    shortcuts::follow(context, own, false);
                     own.update(context, &|| context.app.running().is_some());
                 };
                 if let Err(error) = threads::spawn_scoped(scope, "follow", follow) {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
+use super::common::PUBLISHER_LOCK_TIMEOUT;
 use super::output::Say;
-use super::patches::PUBLISHER_LOCK_TIMEOUT;
 use super::project;
-use super::streams::error_line;
+use crate::app::Ending;
+use crate::app::streams::error_line;
 use crate::host;
 use crate::model::release::BUNDLE_EXTENSION;
 use crate::model::{Platform, Version};

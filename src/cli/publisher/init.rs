@@ -5,16 +5,16 @@ use std::path::{Component, Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::common::VerbError;
 use super::output::Say;
-use super::{Ending, passwords, project};
+use super::{passwords, project};
+use crate::app::Ending;
 use crate::host;
 use crate::model::Node;
 use crate::model::platform::AppName;
 use crate::publish::discover::Discovered;
 use crate::publish::recipe::Recipe;
 use crate::publish::{InitOptions, Project, ProjectSettings, address};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow init --help`.
 pub const HELP: &str = "\

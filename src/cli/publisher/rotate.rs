@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError};
 use super::output::Say;
-use super::patches::PUBLISHER_LOCK_TIMEOUT;
-use super::publisher::RepositoryPlace;
-use super::{Ending, passwords, renew};
+use super::{passwords, renew};
+use crate::app::Ending;
 use crate::host;
 use crate::publish::transaction::when_free;
 use crate::publish::{KeyRole, Rotation};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow rotate --help`.
 pub const HELP: &str = "\

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
+use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
 use super::output::Say;
-use super::patches::PUBLISHER_LOCK_TIMEOUT;
-use super::publisher::RepositoryPlace;
+use crate::app::Ending;
 use crate::host;
 use crate::model::{Platform, Version};
 use crate::publish::launcher::LauncherToPublish;

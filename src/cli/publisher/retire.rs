@@ -3,16 +3,13 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
+use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError};
 use super::output::Say;
-use super::patches::PUBLISHER_LOCK_TIMEOUT;
-use super::publisher::RepositoryPlace;
+use crate::app::Ending;
 use crate::host;
 use crate::model::{Platform, Version};
 use crate::publish::transaction::when_free;
 use crate::publish::{Retired, Retirement, Selection};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow retire --help`.
 pub const HELP: &str = "\

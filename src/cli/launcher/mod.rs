@@ -2,11 +2,16 @@
 //!
 //! ```text
 //! updates     what brings a release here    versions    what is installed
-//! wholeness   verify and repair             demo        both sides in one process   (feature publisher)
+//! wholeness   verify and repair             peers       sharing with other computers
+//! shortcut    the entry in the menu         uninstall   everything away
+//! demo        both sides in one process     (feature publisher)
 //! ```
 
 #[cfg(feature = "publisher")]
 mod demo;
+mod peers;
+mod shortcut;
+mod uninstall;
 mod updates;
 mod versions;
 mod wholeness;
@@ -18,22 +23,19 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 
-use super::output::Output;
-use super::place::Installation;
-use super::self_update::SelfUpdate;
-use super::starting::SlowDisk;
-use super::{Ending, desktop, log, peers, run, shown, streams, terminal};
+use crate::app::installation::Installation;
+use crate::app::output::Output;
+use crate::app::self_update::SelfUpdate;
+use crate::app::starting::SlowDisk;
+use crate::app::{Ending, log, present, run, shortcuts, streams, terminal};
 use crate::engine::channel::ChannelSlot;
 use crate::engine::context::Context;
-use crate::engine::driver;
-use crate::engine::instance;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::{Handle, WindowPart};
 use crate::engine::package_documents::DocumentCache;
 use crate::engine::peer_service::PeerNetworkSlot;
-use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
-use crate::engine::self_update;
+use crate::engine::{driver, instance, problem, self_update};
 #[cfg(feature = "publisher")]
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
@@ -83,8 +85,8 @@ struct Common {
 
 impl Common {
     /// What is said about the window.
-    const fn options(&self, language: Language) -> shown::PresentOptions {
-        shown::PresentOptions { headless: self.headless || self.json, renderer: self.renderer, language }
+    const fn options(&self, language: Language) -> present::PresentOptions {
+        present::PresentOptions { headless: self.headless || self.json, renderer: self.renderer, language }
     }
 }
 
@@ -296,7 +298,7 @@ pub fn main() -> Ending {
     let language = language(common.language.as_deref(), place.as_ref().ok());
     let texts = Texts::new(language);
     let texts = match &place {
-        Ok(place) => texts.of_app(&desktop::name_in(&place.home, &place.settings)),
+        Ok(place) => texts.of_app(&shortcuts::name_in(&place.home, &place.settings)),
         Err(_) => texts,
     };
     let output = Output::new(common.json, texts);
@@ -392,13 +394,13 @@ impl Session<'_> {
             Verb::Update { to, .. } => return self.update(to),
             Verb::Install { file, accept_expired } => return self.install(file, accept_expired),
             Verb::Shortcut { remove, desktop } => {
-                return desktop::shortcut(&self.context(), self.own, remove, desktop, self.output);
+                return shortcut::shortcut(&self.context(), self.own, remove, desktop, self.output);
             }
             Verb::Uninstall { keep_data, delete_data, yes } => {
                 let keep_data = if delete_data { Some(false) } else { keep_data.then_some(true) };
                 let unattended = self.common.json || self.common.headless;
-                let options = desktop::UninstallOptions { keep_data, yes, unattended };
-                return desktop::uninstall(&self.context(), self.own, options, self.output);
+                let options = uninstall::UninstallOptions { keep_data, yes, unattended };
+                return uninstall::uninstall(&self.context(), self.own, options, self.output);
             }
             Verb::SelfTest => return self.test_self(),
             Verb::List => self.list(),
@@ -446,7 +448,7 @@ impl Session<'_> {
         }
     }
 
-    fn options(&self) -> shown::PresentOptions {
+    fn options(&self) -> present::PresentOptions {
         self.common.options(self.language)
     }
 

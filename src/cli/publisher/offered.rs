@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::output::Say;
-use super::streams::error_line;
+use crate::app::streams::error_line;
 use crate::model::{Release, Version};
 use crate::publish::{Offering, Project, PublishError, Standing, terms};
 

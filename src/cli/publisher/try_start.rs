@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::common::VerbError;
 use super::output::Say;
-use super::streams::error_line;
+use crate::app::Ending;
+use crate::app::streams::error_line;
 use crate::container::{self, Unpacker};
 use crate::host;
 use crate::model::manifest::MANIFEST_PATH;
@@ -25,8 +26,6 @@ use crate::programs;
 use crate::publish::package::{Effort, inspect};
 use crate::store::InstalledRecord;
 use crate::store::launch::{self, Call};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow try --help`.
 pub const HELP: &str = "\

@@ -8,16 +8,15 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
+use super::common::VerbError;
 use super::output::Say;
 use super::passwords::ask;
 use super::project;
-use super::streams::write_line;
+use crate::app::Ending;
+use crate::app::streams::write_line;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
 use crate::server::{self, Making, ProjectMaker, ServerOptions};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// The regions that launchers know.
 const REGIONS: [&str; 4] = ["Asia-Pacific", "Europe", "Americas", "Global"];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Say;
-use super::streams::error_line;
+use crate::app::streams::error_line;
 use crate::publish::bundling::{BuildProgress, BundlingStep};
 
 /// Where nobody sees a bar, so often a line says how far a long step is.

@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use super::Ending;
-use super::output::Output;
+use crate::app::Ending;
+use crate::app::output::Output;
 use crate::engine::context::Context;
 use crate::engine::peer_service;
 use crate::store::StoreError;

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::Ending;
+use super::common::{RepositoryPlace, VerbError};
 use super::output::Say;
-use super::publisher::RepositoryPlace;
+use crate::app::Ending;
 use crate::host;
 use crate::publish::Urgency;
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// Tells all of it.
 pub fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::output::Output;
-use super::shown::{self, PresentOptions};
+use super::present::{self, PresentOptions};
 use super::streams::error_line;
 use crate::engine::context::Context;
 use crate::engine::mailbox::{self, Handle};
@@ -40,7 +40,7 @@ pub fn start<T: Send>(context: &Context, options: PresentOptions, output: &Outpu
         if is_ended.recv_timeout(TELL_AFTER) == Err(RecvTimeoutError::Timeout) {
             let view = what_lasts(&handle);
             tracing::warn!(phase = ?view.phase, "the start lasts");
-            if options.headless || !shown::show(context, &handle, view, options) {
+            if options.headless || !present::show(context, &handle, view, options) {
                 tell_in_terminal(&handle, output, &is_ended);
             }
         }

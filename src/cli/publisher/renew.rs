@@ -3,17 +3,14 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError};
 use super::output::Say;
-use super::patches::PUBLISHER_LOCK_TIMEOUT;
-use super::publisher::RepositoryPlace;
-use super::streams::error_line;
+use crate::app::Ending;
+use crate::app::streams::error_line;
 use crate::error_chain;
 use crate::host;
 use crate::publish::transaction::when_free;
 use crate::publish::{Deadline, KeyRole, Keyring, Project, PublishError, Renewal, RenewalOptions, Urgency};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow refresh --help`.
 pub const REFRESH_HELP: &str = "\

@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
 use super::build;
+use super::common::VerbError;
 use super::output::Say;
-use super::publisher::{self, PublishArguments};
-use super::streams::error_line;
+use super::publish::{self, PublishArguments};
 use super::try_start::{self, TrialOptions};
+use crate::app::Ending;
+use crate::app::streams::error_line;
 use crate::model::{ContainerId, Platform, Version};
 use crate::publish::bundling::{BuildRequest, check};
-
-type VerbError = Box<dyn std::error::Error>;
 
 /// Below `kuzflow release --help`.
 pub const HELP: &str = "\
@@ -103,7 +102,7 @@ pub fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, VerbErr
         }
         files.push(path);
     }
-    publisher::publish_with(&project, keyring, files, arguments.publish, say)
+    publish::publish_with(&project, keyring, files, arguments.publish, say)
 }
 
 fn id_of(request: &BuildRequest) -> ContainerId {

@@ -10,9 +10,9 @@ use clap::{Args, Command, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 use serde_json::json;
 
-use super::Ending;
 use super::output::Say;
-use super::streams::write_line;
+use crate::app::Ending;
+use crate::app::streams::write_line;
 
 pub const COMPLETIONS_HELP: &str = "\
 Example: kuzflow completions bash > ~/.local/share/bash-completion/completions/kuzflow
@@ -48,8 +48,8 @@ enum Program {
 impl Program {
     fn command(self) -> Command {
         match self {
-            Self::Kuzflow => super::publisher::Arguments::command(),
-            Self::KuzflowLauncher => super::launcher::Arguments::command(),
+            Self::Kuzflow => super::Arguments::command(),
+            Self::KuzflowLauncher => crate::cli::launcher::Arguments::command(),
         }
     }
 }

@@ -6,22 +6,18 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::installation::PlaceError;
 use super::output::Output;
-use super::place::PlaceError;
+use super::present::{PresentOptions, listen, nameless_window_options, show, window_options};
 use super::resident::{self, follow, stay};
 use super::self_update::SelfUpdate;
-use super::shown::{PresentOptions, listen, nameless_window_options, show, window_options};
-use super::starting;
-use super::{Ending, desktop, terminal};
-use crate::engine::app;
+use super::shortcuts;
+use super::{Ending, starting, terminal};
 use crate::engine::context::Context;
-use crate::engine::driver;
-use crate::engine::instance;
 use crate::engine::machine::Setup;
 use crate::engine::mailbox::{Handle, WindowPart};
-use crate::engine::problem;
 use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
-use crate::engine::repair;
+use crate::engine::{app, driver, instance, problem, repair};
 use crate::gui::{self, ViewState};
 use crate::host;
 use crate::look;
@@ -141,7 +137,7 @@ fn mend_and_start(context: &Context, options: PresentOptions, output: &Output) -
 
 /// Nothing runs yet: the window (or the terminal) shows the check, and the app starts at the end of it, whatever the end is.
 fn before_the_app(context: &Context, setup: Setup, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {
-    let was_empty = desktop::is_empty(&context.home);
+    let was_empty = shortcuts::is_empty(&context.home);
     let (handle, engine) = match driver::spawn(context.clone(), setup) {
         Ok(engine) => engine,
         Err(problem) if setup.start_anyway => {
@@ -159,7 +155,7 @@ fn before_the_app(context: &Context, setup: Setup, options: PresentOptions, outp
     own.confirm();
     drop(listening);
     if context.app.get().is_some() {
-        desktop::follow(context, own, was_empty);
+        shortcuts::follow(context, own, was_empty);
         let ending = resident::live(context, &handle, options, output, own);
         quit(&handle, engine);
         return ending;

@@ -6,9 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::common::VerbError;
 use crate::host;
-
-type VerbError = Box<dyn std::error::Error>;
 
 const VARIABLE: &str = "KUZFLOW_KEY_PASSWORD";
 /// How long a pipe is waited for. Some CI systems keep one open that never says anything.

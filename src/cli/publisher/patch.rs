@@ -1,26 +1,20 @@
 //! `kuzflow patch`, and the packs that `kuzflow publish` makes: what each becomes, told as it happens.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::Ending;
+use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError, bar};
 use super::output::Say;
-use super::publisher::RepositoryPlace;
-use super::streams::error_line;
+use crate::app::Ending;
+use crate::app::streams::error_line;
 use crate::error_chain;
 use crate::host;
 use crate::model::{Platform, Version};
 use crate::publish::pack_making::{ContainerSource, NewPack, PackMakingError, earlier};
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Making, PackMaker, PackageToPublish, Project, PublishError};
-
-type VerbError = Box<dyn std::error::Error>;
-
-/// How long another publisher, or a server that makes packs, is waited for.
-pub const PUBLISHER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The arguments of `kuzflow patch`.
 #[derive(Debug, Args)]
@@ -167,17 +161,4 @@ impl<'a> Packs<'a> {
 fn event(from: &ContainerSource, to: &ContainerSource) -> Value {
     let (old, new) = (&from.container.version, &to.container.version);
     json!({ "event": "pack", "from": old, "to": new, "platform": to.container.platform.to_string(), "package_bytes": to.length })
-}
-
-/// A bar of the bytes that are compared; how many there will be is not known before.
-pub fn bar(say: &Say, what: String) -> ProgressBar {
-    if say.is_json() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner().with_message(what);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes} compared, {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

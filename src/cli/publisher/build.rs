@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
 use super::output::Say;
 use super::progress::{Progress, name};
 use super::project;
-use super::streams::error_line;
 use super::try_start::{self, TrialOptions};
+use crate::app::Ending;
+use crate::app::streams::error_line;
 use crate::host;
 use crate::model::platform::AppName;
 use crate::model::{Platform, Version};

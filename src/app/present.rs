@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::desktop;
+use super::shortcuts;
 use crate::engine::context::Context;
 use crate::engine::instance::Instance;
 use crate::engine::mailbox::Handle;
@@ -114,7 +114,7 @@ pub fn nameless_window_options(app_name: String, options: PresentOptions) -> Win
 pub fn window_options(context: &Context, options: PresentOptions) -> WindowOptions {
     let settings = &context.settings;
     let active = context.home.active().ok().map(|(_, record)| record);
-    let app_name = desktop::name_in(&context.home, settings);
+    let app_name = shortcuts::name_in(&context.home, settings);
     let folder = active.as_ref().map(|record| context.home.container(&record.container));
     let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
     let icon = icon.or_else(|| look::read(settings.icon.as_ref()?, look::SMALL).ok().flatten());

@@ -1,0 +1,50 @@
+//! The launcher's life: from a shortcut's start until the app has ended and nothing is left to do.
+//!
+//! ```text
+//! installation   settings and home      starting     a disk that is slow       run        what a shortcut does
+//! resident       beside the app         present      windows, notifications    self_update   this executable
+//! shortcuts      the entry in the menu  terminal     an engine without a window
+//! output, log, streams                  what is printed, written down, and how
+//! ```
+//!
+//! In: an installation and options. Out: an `Ending`, words and windows.
+//! Never: command lines; `cli` reads those and calls this room.
+
+pub mod installation;
+pub mod log;
+pub mod output;
+pub mod present;
+mod resident;
+pub mod run;
+pub mod self_update;
+pub mod shortcuts;
+pub mod starting;
+pub mod streams;
+pub mod terminal;
+
+/// How a command ended; also the process's exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Status 0.
+    Done,
+    /// Status 1.
+    Failed,
+    /// Status 3: there was nothing to do.
+    NothingToDo,
+    /// Status 4: done, but a signature expires soon or has expired.
+    Expiring,
+    /// The started app's own status.
+    App(u8),
+}
+
+impl From<Ending> for std::process::ExitCode {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Done => Self::SUCCESS,
+            Ending::Failed => Self::FAILURE,
+            Ending::NothingToDo => Self::from(3),
+            Ending::Expiring => Self::from(4),
+            Ending::App(status) => Self::from(status),
+        }
+    }
+}

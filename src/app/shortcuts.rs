@@ -1,0 +1,97 @@
+//! The app's entry in the menu: what it says, and how it follows the app after a start or an update.
+//!
+//! In: the app's active version, its settings, this launcher's own path. Out: `Entry`, and files that `desktop` writes.
+//! Never: questions to a person; the verbs ask those.
+
+use super::self_update::SelfUpdate;
+use crate::desktop::shortcut::{self, System};
+use crate::desktop::{Action, Entry};
+use crate::engine::context::Context;
+use crate::gui::texts::{Language, Texts};
+use crate::gui::{icons, letter};
+use crate::host;
+use crate::look;
+use crate::settings::Settings;
+use crate::store::Home;
+
+/// The app's name for people.
+pub fn name_of(context: &Context) -> String {
+    name_in(&context.home, &context.settings)
+}
+
+/// The app's name for people, as its active version gives it, else as the settings do.
+pub fn name_in(home: &Home, settings: &Settings) -> String {
+    match home.active() {
+        Ok((_, record)) => record.display_name,
+        Err(_) if settings.display_name.is_empty() => settings.app.to_string(),
+        Err(_) => settings.display_name.clone(),
+    }
+}
+
+/// The icon of an app that has none, as PNG.
+fn letter_of(name: &str) -> Option<Vec<u8>> {
+    let picture = icons::window(&letter::icon(name));
+    crate::desktop::icon::png(picture.rgba, picture.width, picture.height)
+}
+
+/// What a shortcut says now.
+pub fn entry(context: &Context, own: &SelfUpdate) -> Option<Entry> {
+    let name = name_of(context);
+    let active = context.home.active().ok().map(|(_, record)| record);
+    let folder = active.as_ref().map(|record| context.home.container(&record.container));
+    let icon = active.and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
+    let icon = icon.or_else(|| look::read(context.settings.icon.as_ref()?, look::SMALL).ok().flatten());
+    let icon = icon
+        .filter(|png| crate::desktop::icon::read(png).is_some())
+        .or_else(|| letter_of(&name))
+        .unwrap_or_else(|| icons::LAUNCHER.to_vec());
+    let in_each = |message: &str| {
+        // The first is for readers of any other language.
+        let each = [("", Language::English), (Language::Chinese.tag(), Language::Chinese)];
+        each.map(|(tag, language)| (tag.to_owned(), Texts::new(language).with(message, &[("app", &name)]))).to_vec()
+    };
+    let app = context.settings.app.as_str();
+    let home = std::path::absolute(context.home.root()).unwrap_or_else(|_| context.home.root().to_owned());
+    Some(Entry {
+        id: shortcut::id(app, &home, host::default_home(app).as_deref()),
+        comments: in_each("shortcut-comment"),
+        bundle_names: in_each("shortcut-bundle"),
+        actions: [("versions", "--versions", "shortcut-versions"), ("check", "--check", "shortcut-check")]
+            .map(|(id, option, name)| Action { id, words: vec!["window", option], names: in_each(name) })
+            .to_vec(),
+        keywords: vec![app.to_owned()],
+        program: own.program()?.path().to_owned(),
+        arguments: own.place(),
+        window_class: app.to_owned(),
+        icon,
+        name,
+    })
+}
+
+/// What comes after a start or an update, in the background: the shortcut follows the app's name and icon; after the first installation
+/// one is made if the settings say so. What goes wrong is told in the log only.
+pub fn follow(context: &Context, own: &SelfUpdate, was_empty: bool) {
+    let wanted = was_empty && context.settings.desktop.shortcut;
+    if !wanted && !shortcut::is_made(&context.home) {
+        return;
+    }
+    let (Some(entry), Some(folders)) = (entry(context, own), host::user_folders()) else { return };
+    if context.home.active().is_err() {
+        return;
+    }
+    let done = if wanted {
+        shortcut::make(&entry, &context.home, &folders, false, System::current())
+    } else {
+        shortcut::refresh(&entry, &context.home, &folders, System::current())
+    };
+    match done {
+        Ok(written) if written.is_empty() => {}
+        Ok(written) => tracing::info!(?written, "the shortcut is up to date"),
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the shortcut stays as it is"),
+    }
+}
+
+/// Whether nothing is installed yet.
+pub fn is_empty(home: &Home) -> bool {
+    home.active().is_err()
+}

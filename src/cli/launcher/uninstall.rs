@@ -1,0 +1,83 @@
+//! `uninstall`: removes everything, and asks what becomes of the user's files if somebody is there.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use serde_json::json;
+
+use crate::app::Ending;
+use crate::app::output::Output;
+use crate::app::self_update::SelfUpdate;
+use crate::app::shortcuts::name_of;
+use crate::desktop::DesktopError;
+use crate::desktop::uninstall::Uninstall;
+use crate::engine::context::Context;
+use crate::engine::problem;
+use crate::engine::protocol::{Problem, ProblemKind};
+use crate::host;
+use crate::store::StoreError;
+
+/// What `uninstall` was told.
+#[derive(Clone, Copy, Debug)]
+pub struct UninstallOptions {
+    /// What becomes of the user's files; asked, or kept, if it was not said.
+    pub keep_data: Option<bool>,
+    /// Ask nothing.
+    pub yes: bool,
+    /// Nobody is there to be asked.
+    pub unattended: bool,
+}
+
+/// Uninstalls; asks what becomes of the user's files if somebody is there.
+pub fn uninstall(context: &Context, own: &SelfUpdate, options: UninstallOptions, output: &Output) -> Ending {
+    let name = name_of(context);
+    let folder = context.home.root().display().to_string();
+    let ask = |message: &str, usual: bool| ask(&output.texts.with(message, &[("app", &name), ("folder", &folder)]), usual);
+    let attended = !options.unattended && !options.yes && std::io::stdin().is_terminal();
+    if attended && !ask("uninstall-question", false) {
+        output.say(&output.texts.get("uninstall-left"));
+        return Ending::NothingToDo;
+    }
+    let keep_data = options.keep_data.unwrap_or_else(|| !attended || ask("uninstall-question-data", true));
+    let folders = host::user_folders();
+    let uninstall =
+        Uninstall { home: &context.home, folders: folders.as_ref(), program: own.program(), keep_data, now: host::now() };
+    match uninstall.perform() {
+        Ok(done) => {
+            output.say(&output.texts.with(if done.anything { "uninstall-done" } else { "uninstall-nothing" }, &[("app", &name)]));
+            let tell = |message: &str, path: &std::path::Path| {
+                output.say(&output.texts.with(message, &[("folder", &path.display().to_string())]));
+            };
+            done.retained.iter().for_each(|path| tell("uninstall-kept", path));
+            done.foreign.iter().for_each(|path| tell("uninstall-foreign", path));
+            if let Some(program) = own.program().filter(|_| done.anything) {
+                tell("uninstall-launcher", program.path());
+            }
+            let paths =
+                |paths: &[std::path::PathBuf]| paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>();
+            let status = if done.anything { "done" } else { "nothing_to_do" };
+            output.result(json!({ "status": status, "kept": paths(&done.retained), "foreign": paths(&done.foreign) }));
+            if done.anything { Ending::Done } else { Ending::NothingToDo }
+        }
+        Err(DesktopError::Store(error @ StoreError::InUse { .. })) => {
+            output.problem(&Problem::new(ProblemKind::AppRunning, name, &error))
+        }
+        Err(error) => output.problem(&problem::of_desktop(&error)),
+    }
+}
+
+/// A question with yes or no as an answer; an empty one, or the end of the input, means `usual`.
+fn ask(question: &str, usual: bool) -> bool {
+    let mut out = std::io::stderr();
+    let choice = if usual { "[Y/n]" } else { "[y/N]" };
+    // Nobody can answer what cannot be shown; then the usual answer holds.
+    let shown = write!(out, "{question} {choice} ").and_then(|()| out.flush());
+    let mut answer = String::new();
+    if shown.is_err() || std::io::stdin().lock().read_line(&mut answer).is_err() {
+        return usual;
+    }
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" | "是" => true,
+        "n" | "no" | "否" => false,
+        _ => usual,
+    }
+}

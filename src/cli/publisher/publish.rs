@@ -1,0 +1,243 @@
+//! `kuzflow publish`: adds built containers to the repository, all in one step for clients, then packs from the releases before them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError, permille};
+use super::output::Say;
+use super::{offered, patch, project, renew};
+use crate::app::Ending;
+use crate::app::streams::error_line;
+use crate::error_chain;
+use crate::host;
+use crate::model::{Manifest, Version};
+use crate::publish::package::{Effort, inspect, release_of};
+use crate::publish::transaction::when_free;
+use crate::publish::{Keyring, PackageToPublish, Project, PublishError, Terms, Transaction};
+
+/// How packages are published.
+#[derive(Debug, Args)]
+pub struct PublishArguments {
+    #[command(flatten)]
+    place: RepositoryPlace,
+    /// The channel; that of this version's other platforms, or the publisher's usual one, if absent.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// Share of installations that may see it, in percent; that of this version's other platforms, or 100, if absent.
+    #[arg(long, value_name = "PERCENT")]
+    rollout: Option<f64>,
+    /// Release notes in Markdown: FILE for every language, or TAG=FILE for one (zh-CN, en); what [app] in kuzflow.toml says if absent.
+    #[arg(long, value_name = "[TAG=]FILE")]
+    notes: Vec<String>,
+    /// It is looked for before each start once it is known, and cannot be skipped.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    mandatory: Option<bool>,
+    /// The oldest installed version that may move here directly.
+    #[arg(long, value_name = "VERSION")]
+    minimum_version: Option<Version>,
+    /// The oldest launcher that can install it; older ones update themselves first, if a newer one is published.
+    #[arg(long, value_name = "VERSION")]
+    minimum_launcher: Option<Version>,
+    /// Change what is published already: notes, channel, share, mandatory and minimums, as far as they are given here. Without this,
+    /// publishing again changes nothing.
+    #[arg(long)]
+    again: bool,
+    /// Make no patch packs; `kuzflow patch` can make them later.
+    #[arg(long)]
+    no_patches: bool,
+}
+
+/// Publishes built containers.
+pub fn publish(files: Vec<PathBuf>, arguments: PublishArguments, say: &Say) -> Result<Ending, VerbError> {
+    let (project, _) = arguments.open()?;
+    if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+        return Err(format!("there is no package {}", missing.display()).into());
+    }
+    let mut is_new = arguments.again;
+    for file in &files {
+        is_new = is_new || !project.is_published(file)?;
+    }
+    let keyring = arguments.check(&project, [], is_new)?;
+    publish_with(&project, keyring, files, arguments, say)
+}
+
+impl PublishArguments {
+    /// Opens the publisher's folder, with the keys.
+    pub fn open(&self) -> Result<(Project, Keyring), VerbError> {
+        self.place.open()
+    }
+
+    /// Looks at all that is typed, and at the keys if there is something new, before time goes into packages; `versions` are those whose
+    /// notes must be there. Gives a keyring that has asked for all passwords.
+    pub fn check<'a>(
+        &self,
+        project: &Project,
+        versions: impl IntoIterator<Item = &'a Version>,
+        is_new: bool,
+    ) -> Result<Keyring, VerbError> {
+        self.terms()?;
+        let typed = self.notes.iter().map(|text| notes_argument(text).1);
+        let written = versions.into_iter().flat_map(|version| self.notes_of(project, version).into_values());
+        if let Some(missing) = typed.chain(written).find(|notes| !notes.is_file()) {
+            return Err(no_notes(&missing));
+        }
+        let keyring = self.open()?.1.remembering();
+        if is_new {
+            project.check_keys(&keyring)?;
+        }
+        Ok(keyring)
+    }
+
+    /// The notes of a version: what is typed, else what kuzflow.toml says.
+    fn notes_of(&self, project: &Project, version: &Version) -> BTreeMap<String, PathBuf> {
+        match self.notes.as_slice() {
+            [] => project.settings().recipe.notes_of(version, project.folder()),
+            typed => typed.iter().map(|text| notes_argument(text)).collect(),
+        }
+    }
+
+    /// What is said of the release.
+    fn terms(&self) -> Result<Terms, VerbError> {
+        Ok(Terms {
+            channel: self.channel.clone(),
+            rollout_permille: self.rollout.map(permille).transpose()?,
+            mandatory: self.mandatory,
+            minimum_version: self.minimum_version.clone(),
+            minimum_launcher: self.minimum_launcher.clone(),
+            again: self.again,
+        })
+    }
+
+    /// Whether what is published already is to change.
+    pub fn changes_terms(&self) -> bool {
+        self.again
+    }
+
+    /// `--repo DIR` for the next command, if it was needed for this one.
+    fn repo_option(&self) -> String {
+        self.place.repo.as_ref().map(|repo| format!(" --repo {}", project::typed(repo))).unwrap_or_default()
+    }
+}
+
+fn no_notes(path: &Path) -> VerbError {
+    format!(
+        "there are no release notes {}; write them, name others with --notes, or take notes out of kuzflow.toml",
+        path.display()
+    )
+    .into()
+}
+
+/// Publishes packages. The keys were checked; the offline ones sign twice, at the beginning and at the end, when nobody waits there to type
+/// a password again.
+pub fn publish_with(
+    project: &Project,
+    keyring: Keyring,
+    files: Vec<PathBuf>,
+    arguments: PublishArguments,
+    say: &Say,
+) -> Result<Ending, VerbError> {
+    let terms = arguments.terms()?;
+    let now = host::now();
+    let mut packages = Vec::new();
+    for path in files {
+        let package = inspect(&path, Effort::default().threads)?;
+        let mut release = release_of(&package, &project.settings().channel, now);
+        release.hot_swap = Some(project.settings().incremental_update.hot_swap());
+        say.line(&format!("{} ({} bytes)", release.container, package.length));
+        warn_of_names(project, &package.manifest);
+        let notes = arguments.notes_of(project, &release.container.version);
+        if let Some(missing) = notes.values().find(|notes| !notes.is_file()) {
+            return Err(no_notes(missing));
+        }
+        packages.push(PackageToPublish { path, release, manifest: package.manifest, notes });
+    }
+    // A retry in CI may have none of the keys: what is there already needs none.
+    let is_retained = !terms.again
+        && packages
+            .iter()
+            .try_fold(true, |retained, package| Ok::<bool, PublishError>(retained && project.is_published(&package.path)?))?;
+    let wants_packs = !(arguments.no_patches || is_retained && lacks_pack_keys(project, &keyring)?);
+    // Packs that are made before are published right behind the release: two roles sign, so there are two steps.
+    let before = wants_packs && !project.settings().performance.background_generation;
+    project.foresee(&terms, &mut packages)?;
+    let mut packs = if before { Some(patch::to_packages(project, &packages, say)?) } else { None };
+    let (transaction, offerings) = when_free(PUBLISHER_LOCK_TIMEOUT, || project.publish_on(&terms, &packages, &keyring, now))?;
+    let changes = !transaction.is_empty();
+    transaction.run()?;
+    let releases = offered::tell(&offerings, say);
+    say.event(&json!({ "event": "published", "changes": changes }));
+    if wants_packs && !before {
+        packs = Some(patch::to_packages(project, &packages, say)?);
+    }
+    let added = packs.as_ref().map(|packs| packs.publish(project, &keyring)).transpose()?.unwrap_or(false);
+    if added {
+        let sizes =
+            when_free(PUBLISHER_LOCK_TIMEOUT, || project.tell_patch_sizes(&keyring, host::now())).and_then(Transaction::run);
+        // They are for those who read the tree; no client needs them, and the next release brings them.
+        sizes.unwrap_or_else(|error| {
+            error_line(&format!("warning: the version tree lacks the packs' sizes: {}", error_chain::line(&error)))
+        });
+    }
+    let place = arguments.repo_option();
+    match packages.first() {
+        Some(first) if changes && offerings.iter().any(|offering| offering.release.rollout_permille < 1000) => {
+            say.next(&format!(
+                "kuzflow rollout{place} --version {} --percent 100, once it is well",
+                first.release.container.version
+            ));
+        }
+        _ => say.next(&format!(
+            "kuzflow serve{place}, or copy {} to your web server: targets first, metadata/timestamp.json last",
+            project.repository().display()
+        )),
+    }
+    let status = if changes || added { "done" } else { "nothing_to_do" };
+    let reported = packs.map(|packs| packs.reported).unwrap_or_default();
+    say.result(json!({ "status": status, "releases": releases, "packs": reported }));
+    // Status 0 also if nothing changes: it is published, which is all that a script wants to know.
+    Ok(renew::warn_after(project, Ending::Done))
+}
+
+/// Whether no packs can be signed here; told. A key that is here and cannot be used is an error.
+fn lacks_pack_keys(project: &Project, keyring: &Keyring) -> Result<bool, VerbError> {
+    match project.check_pack_keys(keyring) {
+        Ok(()) => Ok(false),
+        Err(error @ (PublishError::MissingKeys { .. } | PublishError::NoPatchesRole)) => {
+            tracing::info!("no packs are made: {}", error_chain::line(&error));
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A release that bears another name than its publisher gave it shows it to every user.
+fn warn_of_names(project: &Project, manifest: &Manifest) {
+    let (own, settings) = (&manifest.application_info, project.settings());
+    if own.display_name != settings.display_name {
+        error_line(&format!(
+            "warning: {} calls the app {:?}, kuzflow.toml calls it {:?}; users will see the first",
+            manifest.id(),
+            own.display_name,
+            settings.display_name
+        ));
+    }
+    if own.icon.is_none() && settings.recipe.icon.is_some() {
+        error_line(&format!(
+            "warning: {} has no picture, though kuzflow.toml names one; menu entries will show a common one",
+            manifest.id()
+        ));
+    }
+}
+
+/// `TAG=FILE`, or `FILE` for every language.
+fn notes_argument(text: &str) -> (String, PathBuf) {
+    match text.split_once('=') {
+        Some((tag, file)) if !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+            (tag.to_owned(), PathBuf::from(file))
+        }
+        _ => (String::new(), PathBuf::from(text)),
+    }
+}

@@ -1,0 +1,66 @@
+//! `kuzflow rollout`: how many installations may see a release.
+
+use clap::Args;
+use serde_json::json;
+
+use super::common::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace, VerbError, permille};
+use super::output::Say;
+use super::{offered, renew};
+use crate::app::Ending;
+use crate::host;
+use crate::model::Version;
+use crate::publish::transaction::when_free;
+use crate::publish::{RolloutChange, Transaction};
+
+/// The arguments of `kuzflow rollout`.
+#[derive(Debug, Args)]
+pub struct RolloutArguments {
+    #[command(flatten)]
+    place: RepositoryPlace,
+    /// Which release.
+    #[arg(long, value_name = "VERSION")]
+    version: Version,
+    #[command(flatten)]
+    change: Change,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Change {
+    /// Share of installations that may see it, in percent.
+    #[arg(long, value_name = "N")]
+    percent: Option<f64>,
+    /// No new installs.
+    #[arg(long)]
+    halt: bool,
+    /// Installs again, up to the share it had.
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Changes the share, or halts a release.
+pub fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, VerbError> {
+    let (project, keyring) = arguments.place.open()?;
+    let change = match &arguments.change {
+        Change { halt: true, .. } => RolloutChange::Halt,
+        Change { resume: true, .. } => RolloutChange::Resume,
+        Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
+    };
+    let transaction =
+        when_free(PUBLISHER_LOCK_TIMEOUT, || project.set_rollout(&arguments.version, change, &keyring, host::now()))?;
+    let ending = finish(transaction, say, "rollout changed")?;
+    offered::tell_version(&project, &arguments.version, say)?;
+    Ok(renew::warn_after(&project, ending))
+}
+
+fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, VerbError> {
+    if transaction.is_empty() {
+        say.line("nothing to do");
+        say.result(json!({ "status": "nothing_to_do" }));
+        return Ok(Ending::NothingToDo);
+    }
+    transaction.run()?;
+    say.line(done);
+    say.result(json!({ "status": "done" }));
+    Ok(Ending::Done)
+}
