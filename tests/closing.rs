@@ -1,4 +1,4 @@
-//! No app is ended with unsaved work: an editor of PyQt5, PyQt6 and GTK with unsaved text, in the real executables, is closed for an
+//! No app is ended with unsaved work: an editor of PyQt5, PyQt6, Qt Quick and GTK with unsaved text, in the real executables, is closed for an
 //! update as its window manager would close it. Its own question appears, and what is answered there holds.
 
 #![cfg(target_os = "linux")]
@@ -96,6 +96,51 @@ if toolkit == "gtk":
 
     GLib.timeout_add(200, tick)
     Gtk.main()
+elif toolkit == "qml":
+    # Its question is drawn within its own window, as Qt Quick's dialogs are.
+    from PyQt6.QtCore import QTimer
+    from PyQt6.QtGui import QGuiApplication
+    from PyQt6.QtQml import QQmlApplicationEngine
+
+    app = QGuiApplication(sys.argv)
+    engine = QQmlApplicationEngine()
+    engine.loadData(b"""
+import QtQuick
+import QtQuick.Window
+Window {
+    id: window
+    property bool asks: false
+    property bool discards: false
+    property int asked: 0
+    property alias text: edit.text
+    visible: true; width: 300; height: 120
+    title: asks ? "Question" : "Editor %s"
+    onClosing: (close) => {
+        if (discards) return
+        close.accepted = false
+        if (!asks) { asks = true; asked += 1 }
+    }
+    TextEdit { id: edit; anchors.fill: parent; text: "unsaved 0" }
+    Item {
+        anchors.fill: parent; focus: true
+        Keys.onEscapePressed: window.asks = false
+        Keys.onReturnPressed: if (window.asks) { window.discards = true; window.close() }
+    }
+    Rectangle { anchors.fill: parent; visible: window.asks; Text { text: "Save changes?" } }
+}
+""" % version.encode())
+    window = engine.rootObjects()[0]
+    window.askedChanged.connect(asked)
+
+    def tick():
+        note([window.property("text")])
+        for wish in wishes():
+            window.close()
+
+    timer = QTimer()
+    timer.timeout.connect(tick)
+    timer.start(200)
+    app.exec()
 else:
     if toolkit == "PyQt6":
         from PyQt6.QtCore import QTimer
@@ -166,7 +211,8 @@ fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/qt-venv");
         let libraries = fs::read_dir(folder.join("lib")).into_iter().flatten().flatten();
         let mut sites = libraries.map(|entry| entry.path().join("site-packages"));
-        sites.find(|site| site.join(toolkit).is_dir()).map(|site| (folder.join("bin/python"), site))
+        let package = if toolkit == "qml" { "PyQt6" } else { toolkit };
+        sites.find(|site| site.join(package).is_dir()).map(|site| (folder.join("bin/python"), site))
     };
     assert!(found.is_some() || std::env::var_os("CI").is_none(), "CI has {toolkit}");
     if found.is_none() {
@@ -226,6 +272,7 @@ impl Desk {
         assert_eq!(installed.code, 0, "{}", installed.errors);
         let mut command = world.launcher(&["--verbose", "run"]);
         command.env("DISPLAY", &display.number).env("QT_QPA_PLATFORM", "xcb").env("GDK_BACKEND", "x11");
+        command.env("QT_QUICK_BACKEND", "software");
         command.env("EDITOR_FOLDER", &state).env("EDITOR_TOOLKIT", editor.toolkit);
         command.env("EDITOR_WINDOWS", editor.windows.to_string()).env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
         for (name, wanted) in [("EDITOR_TRAY", editor.tray), ("EDITOR_STUBBORN", editor.stubborn)] {
@@ -377,6 +424,21 @@ fn pyqt5_keeps_unsaved_work_under_a_window_manager() {
 #[test]
 fn pyqt6_keeps_unsaved_work_under_a_window_manager() {
     keeps_unsaved_work(Editor { toolkit: "PyQt6", ..PYQT5 }, true);
+}
+
+#[test]
+fn pyqt6_keeps_unsaved_work() {
+    keeps_unsaved_work(Editor { toolkit: "PyQt6", ..PYQT5 }, false);
+}
+
+#[test]
+fn qml_keeps_unsaved_work() {
+    keeps_unsaved_work(Editor { toolkit: "qml", ..PYQT5 }, false);
+}
+
+#[test]
+fn qml_keeps_unsaved_work_under_a_window_manager() {
+    keeps_unsaved_work(Editor { toolkit: "qml", ..PYQT5 }, true);
 }
 
 #[test]

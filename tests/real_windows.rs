@@ -47,6 +47,7 @@ mod windows {
             let (handle, mut engine) = mailbox::channel();
             let emitter = engine.emitter();
             let system = kind == "system";
+            let flow = kind == "flow";
             let commands = std::thread::spawn(move || {
                 while let Some(command) = engine.commands.blocking_recv() {
                     if command == Command::Quit {
@@ -58,6 +59,10 @@ mod windows {
                         std::thread::sleep(std::time::Duration::from_millis(500));
                         emitter
                             .emit(Event::Phase { phase: Phase::Swapped { version: Version::new(1, 8, 6), modules: Vec::new() } });
+                        continue;
+                    }
+                    if command == Command::Start && flow {
+                        play(&emitter);
                         continue;
                     }
                     if command == Command::Start {
@@ -88,6 +93,25 @@ mod windows {
             commands.join().unwrap();
             println!("ended {title} {ended:?} {}", own_memory());
         }
+    }
+
+    /// A whole update with a pause and a failure, each phase for half a second.
+    fn play(emitter: &mailbox::Emitter) {
+        let version = Version::new(1, 8, 6);
+        for phase in [
+            Phase::Downloading { version: version.clone() },
+            Phase::Paused { version: version.clone() },
+            Phase::Downloading { version: version.clone() },
+            Phase::Installing { version: version.clone() },
+            Phase::Failed { problem: scenes::problem(kuzflow::engine::protocol::ProblemKind::DiskFull, "1 GB") },
+            Phase::Ready { version: version.clone(), running: true },
+        ] {
+            println!("phase {phase:?}");
+            emitter.emit(Event::Phase { phase });
+            emitter.emit(scenes::progress(Language::English, 0.42, true));
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        println!("played");
     }
 
     /// Kilobytes of this process's own memory, files not counted.
@@ -172,7 +196,7 @@ mod looking {
     type Check = fn(Display);
 
     pub fn all() {
-        let checks: [(&str, Check); 7] = [
+        let checks: [(&str, Check); 9] = [
             ("a window after a window", a_window_after_a_window),
             ("with OpenGL and without share the loop", with_opengl_and_without),
             ("the small window stands at the lower right", it_stands_at_the_lower_right),
@@ -180,6 +204,8 @@ mod looking {
             ("the small window goes after fifteen seconds", it_goes_after_fifteen_seconds),
             ("the small window becomes the strip", it_becomes_the_strip),
             ("the system's notification in its place", the_systems_notification),
+            ("what happened is told in front of the app", it_is_told_in_front_of_the_app),
+            ("the window stands still through an update", it_stands_still),
         ];
         let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
         let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
@@ -346,6 +372,60 @@ mod looking {
         display.click_until(strip.left + strip.width - 18, strip.top + 16, || says(&mut line));
         assert_eq!(line.unwrap(), "command Cancel");
         windows.says("Ok(\"Declined\")");
+    }
+
+    /// The window that tells of a rollback comes up beside an app that opens its own windows at the same time.
+    fn it_is_told_in_front_of_the_app(mut display: Display) {
+        if !display.start_window_manager() {
+            assert!(std::env::var_os("CI").is_none(), "CI has openbox");
+            return println!("passed over: no openbox");
+        }
+        let _notice = Windows::open(&display, "1", &["dialog:told:what happened"]);
+        let notice = display.window("^what happened").expect("what happened is told");
+        let _app = Windows::open(&display, "1", &["dialog:offer:work"]);
+        let app = display.window("^work").expect("the app opens its window afterwards");
+        display.tool(&["windowactivate", "--sync", &app]);
+        // From the lowest to the uppermost.
+        let stacking = || display.run("xprop", &["-root", "_NET_CLIENT_LIST_STACKING"]);
+        let place = |stacking: &str, window: &str| {
+            let id = format!("{:#x}", window.parse::<u64>().unwrap());
+            stacking.trim().rsplit(['#', ',', ' ']).position(|other| other == id)
+        };
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let stacking = stacking();
+            let [notice, app] = [place(&stacking, &notice), place(&stacking, &app)];
+            if let (Some(notice), Some(app)) = (notice, app) {
+                assert!(notice < app, "the app covers it: {stacking}");
+                return;
+            }
+            assert!(Instant::now() < end, "{stacking}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Whoever has found a button once finds it again.
+    fn it_stands_still(mut display: Display) {
+        for managed in [false, true] {
+            if managed && !display.start_window_manager() {
+                assert!(std::env::var_os("CI").is_none(), "CI has openbox");
+                return println!("passed over: no openbox");
+            }
+            let mut windows = Windows::open(&display, "1", &["flow:offer:window"]);
+            let window = display.window("^window").expect("the window opens");
+            let place = at_rest(&display, &window);
+            display.press(&window, "Return");
+            windows.says("command Start");
+            loop {
+                let line = windows.line();
+                if line == "played" {
+                    break;
+                }
+                assert!(line.starts_with("phase"), "{line}");
+                std::thread::sleep(Duration::from_millis(250));
+                assert_eq!(display.place(&window), place, "{line}, managed: {managed}");
+            }
+        }
     }
 
     fn the_systems_notification(display: Display) {

@@ -517,6 +517,11 @@ impl ViewState {
                 None => self.nodes.push(NodeView::seen(seen)),
             }
         }
+        // What an earlier try has left is counted one object after another; what was reached by all of them stays reached.
+        let goes_on = matches!(self.phase, Phase::Downloading { .. } | Phase::Paused { .. });
+        if goes_on && progress.total == self.progress.total {
+            progress.done = progress.done.max(self.progress.done);
+        }
         self.progress = progress;
     }
 

@@ -123,6 +123,32 @@ fn what_an_earlier_try_left_is_done_from_the_first_moment_on() {
 }
 
 #[test]
+fn what_was_reached_stays_reached_while_earlier_parts_are_counted_again() {
+    let mut offer = offer();
+    offer.plan.bytes = 100;
+    offer.bytes_to_fetch = 30;
+    let mut state = ViewState::default();
+    state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer.clone()) } });
+    state.apply(downloading());
+    // Two patches: the first is here and is counted alone, then half of the second.
+    let mut reached = Vec::new();
+    for done in [0, 40, 55, 70, 85] {
+        state.apply(progress(vec![node("a", done, NodeState::Active)]));
+        reached.push(state.progress.done);
+    }
+    state.apply(Event::Phase { phase: Phase::Paused { version: Version::new(1, 0, 0) } });
+    state.apply(downloading());
+    state.apply(progress(vec![node("a", 80, NodeState::Active)]));
+    reached.push(state.progress.done);
+    assert_eq!(reached, [70, 70, 70, 70, 85, 85]);
+    // Another way, such as the whole package, and another offer are counted anew.
+    state.apply(Event::Progress(Progress { done: 10, total: 600, ..Progress::default() }));
+    assert_eq!((state.progress.done, state.progress.total), (10, 600));
+    state.apply(Event::Phase { phase: Phase::Offered { offer: Box::new(offer) } });
+    assert_eq!(state.progress.done, 70);
+}
+
+#[test]
 fn an_incremental_offer_is_counted_in_its_own_bytes_and_its_files_while_they_are_written() {
     let mut offer = offer();
     offer.plan = crate::model::Plan { strategy: crate::model::plan::UpdateStrategy::Entries, bytes: 40, ..offer.plan };
