@@ -411,7 +411,7 @@ mod looking {
                 assert!(std::env::var_os("CI").is_none(), "CI has openbox");
                 return println!("passed over: no openbox");
             }
-            let mut windows = Windows::open(&display, "1", &["flow:offer:window"]);
+            let windows = Windows::open(&display, "1", &["flow:offer:window"]);
             let window = display.window("^window").expect("the window opens");
             let place = at_rest(&display, &window);
             display.press(&window, "Return");
