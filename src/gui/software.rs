@@ -172,6 +172,10 @@ impl<C: Contents> App<'_, C> {
         self.rasteriser.free(&mut output.textures_delta);
         if std::mem::take(&mut shown.hidden) {
             screen::appear(&shown.window, self.builder.active.unwrap_or(true));
+            // A window manager of X11 hears this wish only of windows that it shows already.
+            if self.builder.window_level == Some(egui::WindowLevel::AlwaysOnTop) {
+                shown.window.set_window_level(winit::window::WindowLevel::AlwaysOnTop);
+            }
         }
         if let Err(failure) = drawn {
             return self.fail(event_loop, no_drawing(failure));

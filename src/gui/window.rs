@@ -50,7 +50,8 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
         let start = move |context: &eframe::CreationContext<'_>| {
             beginning.set(true);
             crate::host::screen::in_dock(true);
-            let mut app = App { dialog, ended: shared };
+            let rises = dialog.only_reports();
+            let mut app = App { dialog, ended: shared, rises, frames: 0 };
             app.dialog.prepare(&context.egui_ctx);
             Ok(Box::new(app) as Box<dyn eframe::App>)
         };
@@ -68,10 +69,29 @@ pub(super) fn run(title: &str, icon: &egui::ColorImage, mut dialog: Dialog) -> R
 struct App {
     dialog: Dialog,
     ended: Rc<RefCell<Ended>>,
+    /// It belongs in front of all other windows.
+    rises: bool,
+    /// How many frames were drawn; counted until it has risen.
+    frames: u8,
+}
+
+impl App {
+    /// eframe shows the window after its first frame, and a window manager of X11 hears this wish only of windows that it shows already.
+    fn rise(&mut self, context: &egui::Context) {
+        self.frames += 1;
+        if self.frames < 2 {
+            return context.request_repaint();
+        }
+        self.rises = false;
+        context.send_viewport_cmd(egui::ViewportCommand::WindowLevel(egui::WindowLevel::AlwaysOnTop));
+    }
 }
 
 impl eframe::App for App {
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        if self.rises {
+            self.rise(ui.ctx());
+        }
         self.dialog.ui(ui);
         *self.ended.borrow_mut() = Ended { reason: self.dialog.closed(), choices: self.dialog.choices() };
     }
