@@ -204,7 +204,7 @@ mod looking {
             ("the small window goes after fifteen seconds", it_goes_after_fifteen_seconds),
             ("the small window becomes the strip", it_becomes_the_strip),
             ("the system's notification in its place", the_systems_notification),
-            ("what happened is told in front of the app", it_is_told_in_front_of_the_app),
+            ("what happened is told in front of the app", incidents_are_shown_in_front_of_the_app),
             ("the window stands still through an update", it_stands_still),
         ];
         let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -375,7 +375,7 @@ mod looking {
     }
 
     /// The window that tells of a rollback comes up beside an app that opens its own windows at the same time.
-    fn it_is_told_in_front_of_the_app(mut display: Display) {
+    fn incidents_are_shown_in_front_of_the_app(mut display: Display) {
         if !display.start_window_manager() {
             assert!(std::env::var_os("CI").is_none(), "CI has openbox");
             return println!("passed over: no openbox");
