@@ -12,7 +12,7 @@
 //! desktop/                shortcuts, uninstalling, the launcher's own executable
 //! peers/                  neighbours on the local network: hand over, and take from, each other
 //! fetch/   store/         bytes from nodes     | versions on disk: these two never meet
-//! trust/   container/  delta/   signed metadata | packages: unpack, verify | differences: make, apply
+//! trust/   container/  pack/   signed metadata | packages: unpack, verify | patch packs: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! causes  durable  hedge  https  look  parallel  programs  threads   ground floor: errors as text, files that survive a power cut,
 //!                         several sources asked for the same thing, HTTP clients, what is there and what is not known, work on
@@ -28,7 +28,6 @@
 pub mod app;
 pub mod cli;
 pub mod container;
-pub mod delta;
 #[cfg(feature = "publisher")]
 pub mod demo;
 pub mod desktop;
@@ -42,6 +41,7 @@ pub mod host;
 mod https;
 pub mod look;
 pub mod model;
+pub mod pack;
 pub mod parallel;
 pub mod peers;
 pub mod plain;

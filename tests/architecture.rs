@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("threads", &[]),
     ("settings", &["look", "model"]),
     ("container", &["model", "parallel", "threads"]),
-    ("delta", &["model", "parallel"]),
+    ("pack", &["model", "parallel"]),
     ("trust", &["error_chain", "hedge", "look", "model", "durable"]),
     ("fetch", &["error_chain", "https", "look", "model", "durable", "threads"]),
     ("peers", &["error_chain", "look", "model", "durable", "fetch", "threads"]),
@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "host",
             "settings",
             "container",
-            "delta",
+            "pack",
             "trust",
             "fetch",
             "peers",
@@ -49,7 +49,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("gui", &["model", "host", "settings", "engine", "threads"]),
-    ("publish", &["error_chain", "model", "host", "settings", "durable", "parallel", "container", "delta", "trust"]),
+    ("publish", &["error_chain", "model", "host", "settings", "durable", "parallel", "container", "pack", "trust"]),
     ("server", &["error_chain", "https", "model", "host", "settings", "durable", "trust", "publish"]),
     ("demo", &["error_chain", "durable", "model", "host", "settings", "publish", "server", "store", "engine", "gui"]),
     (
@@ -82,7 +82,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "programs",
             "threads",
             "container",
-            "delta",
+            "pack",
             "store",
             "desktop",
             "engine",
@@ -228,6 +228,7 @@ fn libraries_stay_in_their_rooms() {
         ("mdns_sd", &["peers"]),
         ("hyper", &["peers", "server"]),
         ("clap", &["cli"]),
+        ("kuzflow_delta", &["pack"]),
         ("rfd", &["gui"]),
     ];
     let mut broken = Vec::new();
@@ -262,6 +263,29 @@ fn the_environment_has_one_door() {
 fn every_module_says_what_it_is_for() {
     let silent: Vec<_> = sources().into_iter().filter(|(_, _, code)| !code.starts_with("//!")).map(|(_, path, _)| path).collect();
     assert!(silent.is_empty(), "{silent:?}");
+}
+
+/// The codec of differences is a crate that anyone can use: bytes in, bytes out, and no dependency that it does not need.
+#[test]
+fn the_codec_stays_by_itself() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/kuzflow-delta");
+    let mut files = Vec::new();
+    rust_files(&root.join("src"), &mut files);
+    assert!(files.len() > 30, "{files:?}");
+    let doors = ["fs::", "net::", "thread::", "env::", "process::", "time::", "fastrand"];
+    let mut broken = Vec::new();
+    for path in files.iter().filter(|path| !path.ends_with("tests.rs")) {
+        let text = fs::read_to_string(path).unwrap();
+        let code = names_only(text.split("#[cfg(test)]\nmod tests {").next().unwrap());
+        broken.extend(doors.iter().filter(|door| code.contains(**door)).map(|door| format!("{}: {door}", path.display())));
+        if !text.starts_with("//!") {
+            broken.push(format!("{}: it does not say what it is for", path.display()));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let dependencies: Vec<&str> = manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(dependencies, ["bsdiff", "bzip2", "thiserror", "zstd"]);
 }
 
 /// An error is no absence: in rooms where something is deleted, moved or replaced because another thing is not there, files are looked at
@@ -409,7 +433,9 @@ fn refused_words_stay_out_of_names() {
     let refused: Vec<String> = refused_words().into_iter().map(|word| format!("_{word}_")).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    ["src", "tests", "examples", "fuzz/fuzz_targets"].iter().for_each(|folder| rust_files(&root.join(folder), &mut files));
+    ["src", "tests", "examples", "fuzz/fuzz_targets", "crates"]
+        .iter()
+        .for_each(|folder| rust_files(&root.join(folder), &mut files));
     let mut found = std::collections::BTreeSet::new();
     for file in files {
         let path = file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");

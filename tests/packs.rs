@@ -14,15 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kuzflow::container::Unpacker;
-use kuzflow::delta::align;
-use kuzflow::delta::coder::{self, Nature};
-use kuzflow::delta::pack::{
-    self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, Made, MakeOptions, Pack, PackError, Tree,
-};
-use kuzflow::delta::prediction::PlainPredictor;
 use kuzflow::model::manifest::MANIFEST_PATH;
 use kuzflow::model::{Digest, Manifest, RelativePath};
+use kuzflow::pack::{
+    self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, Failed, Made, MakeOptions, Pack, PackError, Tree,
+};
 use kuzflow::publish::release_trees::FolderTree;
+use kuzflow_delta::align;
+use kuzflow_delta::coder::{self, Nature};
+use kuzflow_delta::prediction::PlainPredictor;
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use kuzflow::delta::pack::{self, ApplyOptions, Bases, Pack, Tree};
+use kuzflow::pack::{self, ApplyOptions, Bases, Pack, Tree};
 use kuzflow::model::{Digest, RelativePath};
 use kuzflow::publish::release_trees::FolderTree;
 use libfuzzer_sys::fuzz_target;

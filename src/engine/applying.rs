@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::problem;
 use super::protocol::Problem;
-use crate::delta::pack::{self, Applied, ApplyOptions, Bases, FileBytes, Group, Pack, PackError};
 use crate::error_chain;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
+use crate::pack::{self, Applied, ApplyOptions, Bases, FileBytes, Group, Pack, PackError};
 use crate::store::contents::Contents;
 
 /// Cores used at most while the user works.

@@ -20,12 +20,12 @@ use super::project::Project;
 use super::release_trees::{PackageTree, TreeError};
 use super::repository::{PackageToPublish, release_of};
 use super::transaction::when_free;
-use crate::delta::pack::{self, APPLY_MEMORY, Choice, MadePack, MakeOptions, MakePackError, Tree as _};
 use crate::durable;
 use crate::host;
 use crate::model::hot_swap::Difference;
 use crate::model::pattern::AppPatterns;
 use crate::model::{ContainerId, Digest, Manifest, Patch, Platform, SignedPatch, Version};
+use crate::pack::{self, APPLY_MEMORY, Choice, MadePack, MakeOptions, MakePackError, Tree as _};
 use crate::settings::Algorithm;
 
 /// Folder in the publisher's folder where packs are written before they are published.

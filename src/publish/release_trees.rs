@@ -8,9 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::package::{PackageError, inspect};
 use crate::container::{Decoder, SpanReader};
-use crate::delta::pack::Tree;
 use crate::model::manifest::*;
 use crate::model::{Digest, Hasher, Manifest, PackageIndex, RelativePath};
+use crate::pack::Tree;
 
 /// Why a tree cannot be used.
 #[derive(Debug, thiserror::Error)]

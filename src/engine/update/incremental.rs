@@ -17,7 +17,6 @@ use std::thread::available_parallelism;
 
 use super::tree::{self, TreeOutcome};
 use super::{Ended, UpdateJob, blocking, cancelled};
-use crate::delta::pack::ApplyOptions;
 use crate::engine::applying::{Application, ApplyFailure, ApplyTarget, MOST_CORES};
 use crate::engine::entries::{self, Arrived, ENTRY_TIMEOUT, EntrySource};
 use crate::engine::machine::MachineInput;
@@ -29,6 +28,7 @@ use crate::error_chain;
 use crate::fetch::{self, FetchError, FetchEvent};
 use crate::model::plan::UpdateStrategy;
 use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
+use crate::pack::ApplyOptions;
 use crate::store::contents::Contents;
 use crate::store::lock::HomeLock;
 use crate::store::staging::Staging;

@@ -1,0 +1,292 @@
+//! Fresh machine code of x86 processors, parted into what it does and what it refers to; and the streams of all fresh bytes that stand apart.
+//!
+//! In: fresh bytes, and where they stand in the output. Out: four streams (the code without the operands named here, where calls and jumps
+//! lead, where data is, how far branches go), and out of those the bytes. Code of two functions that differ in what they call is then the same, and
+//! two calls of one function are the same four bytes, both of which a dictionary finds (after the BCJ2 filter of 7-Zip, which knows calls
+//! and jumps by their first byte; here instructions are decoded, so a byte that merely looks like a call is none).
+//!
+//! A gap may begin within an instruction, so this is often wrong for a few bytes; what counts is that both directions are wrong in the same
+//! way: they look at nothing but bytes that both have. Never: a byte more or less than was asked for, a refusal.
+
+use std::io::{self, Read};
+
+use crate::native::x86::{self, Operand};
+
+/// Code and what is not parted, calls, data, branches; and bytes on which nothing can be saved.
+pub const STREAMS: usize = 5;
+/// The number of the last.
+pub const DENSE: usize = 4;
+
+/// The processor's mode that code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// 32 bits.
+    Narrow,
+    /// 64 bits.
+    Wide,
+}
+
+/// Bits of a place that are kept; a distance that needs more is left as it is.
+const BITS: u32 = 25;
+
+/// What comes next.
+enum Next {
+    /// So many bytes of code.
+    Code(usize),
+    /// So many bytes of code, an operand of a stream, so many bytes of code.
+    Operand(usize, usize, usize),
+}
+
+/// Bytes behind its prefixes that tell what an instruction is, at most: four of a vector prefix, operation, ModRM, SIB.
+const TELLING: usize = 7;
+
+/// The instruction that `code` begins with, where `left` bytes are left with its operand.
+///
+/// What is decided here depends on nothing but bytes that stay code: those before an operand, or, where it is no instruction, all that were
+/// looked at. The bytes behind them differ between the two directions.
+#[inline]
+fn next(code: &[u8], left: usize, mode: Mode) -> Next {
+    let code = &code[..code.len().min(left).min(x86::LONGEST)];
+    let Some(found) = x86::decode_whole(code, mode == Mode::Wide).filter(|found| usize::from(found.length) <= left) else {
+        let prefixes = code.iter().take_while(|byte| x86::is_prefix(**byte, mode == Mode::Wide)).count();
+        return Next::Code((prefixes + TELLING).min(x86::LONGEST).min(left));
+    };
+    let (length, at) = (usize::from(found.length), usize::from(found.at));
+    let stream = match found.operand {
+        Operand::Call | Operand::Jump => 1,
+        Operand::Address | Operand::Memory => 2,
+        Operand::Absolute if mode == Mode::Narrow => 2,
+        Operand::Branch => 3,
+        Operand::Absolute | Operand::None => return Next::Code(length),
+    };
+    Next::Operand(at, stream, length - at - 4)
+}
+
+/// A distance in a place's form, highest byte first, or a place in a distance's: `place` turns one into the other.
+fn turned(value: u32, stream: usize, place: impl Fn(u32) -> u32) -> u32 {
+    let sign_extended = |value: u32| ((value << (32 - BITS)) as i32 >> (32 - BITS)) as u32;
+    if stream < 3 && sign_extended(value) == value { sign_extended(place(value)) } else { value }
+}
+
+/// What a distance behind `index` counts from, but for an immediate operand.
+fn here(at: u64, index: usize) -> u32 {
+    (at as u32).wrapping_add(index as u32).wrapping_add(4)
+}
+
+/// Parts `bytes`, which stand at `at`, and appends them to the streams.
+pub fn part(bytes: &[u8], at: u64, mode: Mode, streams: &mut [Vec<u8>; STREAMS]) {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        match next(rest, rest.len(), mode) {
+            Next::Code(length) => {
+                streams[0].extend_from_slice(&rest[..length]);
+                done += length;
+            }
+            Next::Operand(head, stream, tail) => {
+                streams[0].extend_from_slice(&rest[..head]);
+                if let Some(field) = rest[head..].first_chunk::<4>() {
+                    let from = here(at, done + head);
+                    let value = turned(u32::from_le_bytes(*field), stream, |distance| distance.wrapping_add(from));
+                    streams[stream].extend_from_slice(&value.to_be_bytes());
+                }
+                streams[0].extend_from_slice(&rest[head + 4..head + 4 + tail]);
+                done += head + 4 + tail;
+            }
+        }
+    }
+}
+
+/// Puts together what stands at `at`, as many bytes as `bytes` has. An error if a stream ends too early.
+pub fn join(bytes: &mut [u8], at: u64, mode: Mode, streams: &mut Streams<'_>) -> io::Result<()> {
+    let [code, operands @ .., _] = &mut streams.0;
+    let mut done = 0;
+    while done < bytes.len() {
+        let left = bytes.len() - done;
+        match next(code.ahead(x86::LONGEST)?, left, mode) {
+            Next::Code(length) => {
+                code.take(&mut bytes[done..done + length])?;
+                done += length;
+            }
+            Next::Operand(head, stream, tail) => {
+                code.take(&mut bytes[done..done + head])?;
+                done += head;
+                let mut field = [0; 4];
+                operands[stream - 1].take(&mut field)?;
+                let from = here(at, done);
+                let value = turned(u32::from_be_bytes(field), stream, |place| place.wrapping_sub(from));
+                bytes[done..done + 4].copy_from_slice(&value.to_le_bytes());
+                code.take(&mut bytes[done + 4..done + 4 + tail])?;
+                done += 4 + tail;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The streams to be put together.
+pub struct Streams<'a>([Ahead<'a>; STREAMS]);
+
+impl<'a> Streams<'a> {
+    /// From their bytes.
+    pub fn new(sources: [&'a mut dyn Read; STREAMS]) -> Self {
+        Self(sources.map(Ahead::new))
+    }
+
+    /// Bytes that are no code, or not parted.
+    pub fn plain(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.0[0].take(bytes)
+    }
+
+    /// Bytes on which nothing can be saved.
+    pub fn dense(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.0[DENSE].take(bytes)
+    }
+
+    /// Whether all of them are at their ends.
+    pub fn ended(&mut self) -> io::Result<bool> {
+        for stream in &mut self.0 {
+            if !stream.ahead(1)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A stream that can be looked into before it is read.
+struct Ahead<'a> {
+    source: &'a mut dyn Read,
+    buffer: Vec<u8>,
+    at: usize,
+}
+
+/// Bytes that are read at once.
+const BLOCK: usize = 16 << 10;
+
+impl<'a> Ahead<'a> {
+    fn new(source: &'a mut dyn Read) -> Self {
+        Self { source, buffer: Vec::new(), at: 0 }
+    }
+
+    /// The next bytes, `count` of them if there are so many.
+    #[inline]
+    fn ahead(&mut self, count: usize) -> io::Result<&[u8]> {
+        if self.buffer.len() - self.at < count {
+            self.fill(count)?;
+        }
+        Ok(&self.buffer[self.at..])
+    }
+
+    #[cold]
+    fn fill(&mut self, count: usize) -> io::Result<()> {
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        while self.buffer.len() < count {
+            let known = self.buffer.len();
+            self.buffer.resize(known + BLOCK, 0);
+            let read = self.source.read(&mut self.buffer[known..]);
+            self.buffer.truncate(known + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn take(&mut self, mut bytes: &mut [u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let ahead = self.ahead(1)?;
+            if ahead.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let count = ahead.len().min(bytes.len());
+            bytes[..count].copy_from_slice(&ahead[..count]);
+            self.at += count;
+            bytes = &mut bytes[count..];
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn there_and_back(pieces: &[Vec<u8>], at: u64, mode: Mode) -> [Vec<u8>; STREAMS] {
+        let mut streams: [Vec<u8>; STREAMS] = Default::default();
+        let mut here = at;
+        for piece in pieces {
+            part(piece, here, mode, &mut streams);
+            here = here.wrapping_add(piece.len() as u64);
+        }
+        let mut sources = streams.each_ref().map(|stream| &stream[..]);
+        let mut joined = Streams::new(sources.each_mut().map(|source| source as &mut dyn Read));
+        let mut here = at;
+        for piece in pieces {
+            let mut back = vec![0; piece.len()];
+            join(&mut back, here, mode, &mut joined).unwrap();
+            assert_eq!(&back, piece);
+            here = here.wrapping_add(piece.len() as u64);
+        }
+        assert!(joined.ended().unwrap());
+        streams
+    }
+
+    #[test]
+    fn two_calls_of_one_function_are_alike() {
+        let code = vec![
+            0xE8, 0x10, 0, 0, 0, 0x90, 0xE8, 0x0A, 0, 0, 0, 0x48, 0x8D, 0x05, 0xF6, 0xFF, 0xFF, 0xFF, 0x0F, 0x84, 1, 2, 0, 0,
+            0xC3,
+        ];
+        let [code, calls, data, branches, _] = there_and_back(&[code], 0x1000, Mode::Wide);
+        assert_eq!(code, [0xE8, 0x90, 0xE8, 0x48, 0x8D, 0x05, 0x0F, 0x84, 0xC3]);
+        assert_eq!(calls, [0, 0, 0x10, 0x15, 0, 0, 0x10, 0x15]);
+        assert_eq!(data, [0, 0, 0x10, 0x08]);
+        assert_eq!(branches, [0, 0, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_no_instruction_stays_code_as_far_as_it_was_looked_at() {
+        // A vector instruction whose SIB byte is cut off, the bytes of which are a jump as well; more code follows.
+        there_and_back(&[vec![0x62, 0xE9, 0, 0, 0, 0x2C], vec![0x62, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90]], 0, Mode::Wide);
+        there_and_back(&[vec![0xC4, 3, 5, 0, 5, 0, 0], vec![0x90, 0xC0, 0x90, 0x90]], 0, Mode::Wide);
+        there_and_back(&[vec![0xC5, 0xE8, 0x10, 5, 0, 0], vec![0xC0, 0xC0, 0x90, 0x90]], 0, Mode::Wide);
+    }
+
+    #[test]
+    fn an_operand_that_is_cut_stays_code() {
+        let [code, calls, ..] = there_and_back(&[vec![0xE8, 1, 2, 3], vec![4, 0xE8]], 7, Mode::Wide);
+        assert_eq!((code, calls), (vec![0xE8, 1, 2, 3, 4, 0xE8], Vec::new()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn any_bytes_come_back(
+            pieces in proptest::collection::vec(proptest::collection::vec(
+                prop_oneof![2 => any::<u8>(), 4 => proptest::sample::select(
+                    vec![0xE8, 0xE9, 0x0F, 0x84, 0x48, 0x8B, 0x05, 0xFF, 0x15, 0xC5, 0xC4, 0x66, 0x67, 0x62, 0xC7, 0xA1, 0, 3, 0x38, 0x3A])],
+                0..60), 0..8),
+            at: u64, wide: bool,
+        ) {
+            there_and_back(&pieces, at, if wide { Mode::Wide } else { Mode::Narrow });
+        }
+
+        #[test]
+        fn streams_that_nobody_parted_give_no_panic(
+            sources in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), STREAMS), length in 0..300_usize, wide: bool,
+        ) {
+            let mut readers: Vec<&[u8]> = sources.iter().map(|source| &source[..]).collect();
+            let [a, b, c, d, e] = &mut readers[..] else { unreachable!() };
+            let mut streams = Streams::new([a, b, c, d, e]);
+            let _ = join(&mut vec![0; length], 5, if wide { Mode::Wide } else { Mode::Narrow }, &mut streams);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What becomes of each file of the target, and what that is told as.
+//!
+//! In: two trees. Out: fates, which files are made from which, verdicts. Never: a byte coded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use super::jobs::{Coded, CodingJob};
+use super::{MakePackError, Tree, Verdict};
+use crate::model::{Manifest, RelativePath};
+use crate::pack::outline::{Content, Fate, Made, Outline};
+use kuzflow_delta::base_selection::{self, Relation};
+use kuzflow_delta::coder::STREAMS;
+
+/// What becomes of each file.
+pub struct Plan {
+    /// All fates.
+    pub outline: Outline,
+    /// The paths that the pack makes, by number, with what each is made from.
+    pub made: Vec<(RelativePath, Option<RelativePath>)>,
+}
+
+impl Plan {
+    /// Compares two trees.
+    pub fn new(old: &dyn Tree, new: &dyn Tree) -> Result<Self, MakePackError> {
+        let (base, target) = (old.manifest(), new.manifest());
+        let mut base_file = base_of(old, new)?;
+        let mut fates = BTreeMap::new();
+        for (path, entry) in &target.file_manifest {
+            let own = base.file_manifest.get(path).filter(|old| old.has_bytes());
+            let content = match (&entry.symlink, own) {
+                (Some(target), _) => Content::Link(target.clone()),
+                _ if entry.size == 0 => Content::Empty,
+                (_, Some(own)) if own.hash == entry.hash => Content::Old(path.clone()),
+                _ => match base_file.remove(path) {
+                    Some((other, Relation::Unchanged | Relation::Moved)) => Content::Old(other),
+                    found => Content::Made(Made { size: entry.size, base: found.map(|(base, _)| base) }),
+                },
+            };
+            fates.insert(path.clone(), Fate { content, permissions: entry.permissions, mtime: entry.mtime });
+        }
+        let head = Manifest { file_manifest: BTreeMap::new(), ..target.clone() };
+        let outline = Outline { head, fates };
+        let made = outline.made().map(|(path, made)| (path.clone(), made.base.clone())).collect();
+        Ok(Self { outline, made })
+    }
+
+    /// What became of each file that is not as it was; `shared` is what a fresh byte in each shared stream costs there.
+    pub fn verdicts(&self, base: &Manifest, jobs: &[CodingJob], coded: &[Coded], shared: [f64; STREAMS]) -> Vec<Verdict> {
+        let mut shares = HashMap::new();
+        for (job, coded) in jobs.iter().zip(coded) {
+            let literals: f64 = coded.literals.iter().zip(shared).map(|(literals, shared)| *literals as f64 * shared).sum();
+            let bytes = coded.bytes.len() as f64 + literals;
+            for (number, share) in job.members.iter().zip(&coded.shares) {
+                shares.insert(&self.made[*number].0, (coded.algorithm, (bytes * share) as u64));
+            }
+        }
+        let mut verdicts = Vec::new();
+        for (path, fate) in &self.outline.fates {
+            let old = base.file_manifest.get(path);
+            let verdict = |what, base: Option<&RelativePath>, size, algorithm, packed| Verdict {
+                path: path.clone(),
+                what,
+                base: base.filter(|base| *base != path).cloned(),
+                size,
+                algorithm,
+                packed,
+            };
+            match &fate.content {
+                Content::Made(made) => {
+                    let (algorithm, packed) =
+                        shares.get(path).map_or((None, 0), |(algorithm, packed)| (Some(*algorithm), *packed));
+                    let what = if made.base.is_some() { "patched" } else { "added" };
+                    verdicts.push(verdict(what, made.base.as_ref(), made.size, algorithm, packed));
+                }
+                Content::Old(other) => {
+                    let size = base.file_manifest.get(other).map_or(0, |entry| entry.size);
+                    if other != path {
+                        verdicts.push(verdict("moved", Some(other), size, None, 0));
+                    } else if old.is_some_and(|old| old.permissions != fate.permissions) {
+                        verdicts.push(verdict("attributes", None, size, None, 0));
+                    }
+                }
+                Content::Empty | Content::Link(_) => {
+                    let same = old.is_some_and(|old| match (&fate.content, &old.symlink) {
+                        (Content::Link(target), Some(old)) => target == old,
+                        (Content::Empty, None) => old.size == 0,
+                        _ => false,
+                    });
+                    if !same {
+                        verdicts.push(verdict(if old.is_some() { "patched" } else { "added" }, None, 0, None, 0));
+                    }
+                }
+            }
+        }
+        for (path, entry) in base.file_manifest.iter().filter(|(path, _)| !self.outline.fates.contains_key(*path)) {
+            let path = path.clone();
+            verdicts.push(Verdict { path, what: "removed", base: None, size: entry.size, algorithm: None, packed: 0 });
+        }
+        verdicts
+    }
+}
+
+/// For each new or changed file the old one that it descends from.
+fn base_of(old: &dyn Tree, new: &dyn Tree) -> Result<HashMap<RelativePath, (RelativePath, Relation)>, MakePackError> {
+    fn files(manifest: &Manifest) -> Vec<base_selection::File<'_>> {
+        manifest
+            .files_with_bytes()
+            .map(|(path, entry)| base_selection::File { path: path.as_str(), size: entry.size, digest: *entry.hash.as_bytes() })
+            .collect()
+    }
+    let (olds, new_files) = (files(old.manifest()), files(new.manifest()));
+    let mut read = |side: base_selection::Side, path: &str| {
+        let path: RelativePath = path.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        if side == base_selection::Side::Old { old.read(&path) } else { new.read(&path) }
+    };
+    let found = base_selection::find(&olds, &new_files, base_selection::SelectionLimits::default(), &mut read)?;
+    let mut bases = HashMap::new();
+    for (file, base_file) in new_files.iter().zip(found) {
+        let paths = base_file.map(|base_file| (olds[base_file.base].path.parse(), base_file.relation));
+        if let (Ok(path), Some((Ok(base), relation))) = (file.path.parse(), paths) {
+            bases.insert(path, (base, relation));
+        }
+    }
+    Ok(bases)
+}
