@@ -7,9 +7,9 @@ mod scenes;
 
 use std::time::Duration;
 
-use kuzflow::engine::mailbox::{self, Emitter};
-use kuzflow::engine::protocol::{Command, Event, Phase};
 use kuzflow::gui::{Language, WindowOptions, notify, open};
+use kuzflow::messages::mailbox::{self, Emitter};
+use kuzflow::messages::protocol::{Command, Event, Phase};
 use kuzflow::model::Version;
 use kuzflow::settings::{Renderer, Theme};
 

@@ -7,6 +7,9 @@
 //! app/                    the launcher's life: run, resident beside the app, its own update
 //! gui/                    the window: view state, dialogs, texts
 //! engine/                 commands in, events out: pure machine, driver
+//! update/  schedule/      check, plan, install, repair | when to check
+//! session/                the running app: its start, its end, the conversation with it
+//! messages/               commands, events and problems as values
 //! server/                 HTTP routes over a repository          (feature publisher)
 //! publish/                build, sign, write a repository        (feature publisher)
 //! desktop/                shortcuts, uninstalling, the launcher's own executable
@@ -40,6 +43,7 @@ pub mod hedge;
 pub mod host;
 mod https;
 pub mod look;
+pub mod messages;
 pub mod model;
 pub mod pack;
 pub mod parallel;
@@ -48,9 +52,12 @@ pub mod plain;
 pub mod programs;
 #[cfg(feature = "publisher")]
 pub mod publish;
+pub mod schedule;
 #[cfg(feature = "publisher")]
 pub mod server;
+pub mod session;
 pub mod settings;
 pub mod store;
 pub mod threads;
 pub mod trust;
+pub mod update;

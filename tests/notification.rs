@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use kuzflow::engine::mailbox;
-use kuzflow::engine::protocol::{ClosingWait, Command, Event, Phase, ProblemKind};
 use kuzflow::gui::{Language, Notification, NotificationEnd, NotificationOptions, ViewState};
+use kuzflow::messages::mailbox;
+use kuzflow::messages::protocol::{ClosingWait, Command, Event, Phase, ProblemKind};
 use kuzflow::model::Version;
 use kuzflow::settings::Theme;
 use windows::{ENGLISH, Look, Shown};

@@ -15,10 +15,10 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use kuzflow::engine::push::{self, Pace, Subscription};
-use kuzflow::engine::schedule::{Check, CheckEnd, Reason, ScheduleInput};
-use kuzflow::engine::watch::{Watch, WatchOptions};
 use kuzflow::fetch::{Client, ClientOptions};
+use kuzflow::schedule::push::{self, Pace, Subscription};
+use kuzflow::schedule::schedule::{Check, CheckEnd, Reason, ScheduleInput};
+use kuzflow::schedule::watch::{Watch, WatchOptions};
 use kuzflow::settings::Settings;
 
 use release::World;

@@ -32,9 +32,9 @@ fn main() {
 /// The program that opens windows.
 #[cfg(target_os = "linux")]
 mod windows {
-    use kuzflow::engine::mailbox;
-    use kuzflow::engine::protocol::{Command, Event, Phase};
     use kuzflow::gui::{self, Language, WindowOptions};
+    use kuzflow::messages::mailbox;
+    use kuzflow::messages::protocol::{Command, Event, Phase};
     use kuzflow::model::Version;
     use kuzflow::settings::{Renderer, Theme};
 

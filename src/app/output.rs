@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::Ending;
 use super::streams::{error_line, write_line};
-use crate::engine::protocol::Problem;
 use crate::gui::texts::Texts;
+use crate::messages::protocol::Problem;
 use crate::model::incident::{Conflict, Incident};
 use crate::plain;
 

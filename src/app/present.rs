@@ -5,18 +5,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::shortcuts;
-use crate::engine::context::Context;
-use crate::engine::instance::Instance;
-use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Command, Event};
 use crate::gui::{self, Language, NotificationEnd, Notified, Texts, ViewState, WindowError, WindowOptions};
 use crate::host;
 use crate::look;
+use crate::messages::mailbox::Handle;
+use crate::messages::protocol::{Command, Event};
 use crate::model::Offer;
 use crate::model::plan::UpdateStrategy;
+use crate::session::instance::Instance;
 use crate::settings::{Announcement, Renderer, Theme};
 use crate::store::HomeState;
 use crate::threads;
+use crate::update::context::Context;
 
 /// Whether details were left folded out by the last window of this process.
 static DETAILS: AtomicBool = AtomicBool::new(false);
@@ -188,7 +188,7 @@ mod tests {
 
     fn offer(strategy: UpdateStrategy) -> Offer {
         let plan = Plan { strategy, ..Plan::full(1, 1, Reason::Cheapest) };
-        Offer { current: Some(Version::new(1, 0, 0)), plan, ..*crate::engine::machine::tests::offer() }
+        Offer { current: Some(Version::new(1, 0, 0)), plan, ..*crate::messages::fixture::offer() }
     }
 
     #[test]

@@ -7,27 +7,26 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Ending;
 use super::output::Output;
 use super::present::{PresentOptions, announce, listen, show, show_wanted};
 use super::self_update::SelfUpdate;
-use super::shortcuts;
-use crate::engine::announcements::Announcements;
-use crate::engine::context::Context;
-use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
-use crate::engine::reminder::{Reminder, ReminderStep};
-use crate::engine::schedule::{Check, CheckEnd, Rules, ScheduleInput};
+use super::{Ending, shortcuts};
 use crate::engine::supervisor::{self, FailedStart};
-use crate::engine::watch::{self, Watch};
 use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
+use crate::messages::mailbox::Handle;
+use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::model::incident::Incident;
 use crate::model::{Offer, Version};
+use crate::schedule::announcements::Announcements;
+use crate::schedule::reminder::{Reminder, ReminderStep};
+use crate::schedule::schedule::{Check, CheckEnd, Rules, ScheduleInput};
+use crate::schedule::watch::{self, Watch};
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::probation;
 use crate::threads;
+use crate::update::context::Context;
 
 /// How often a version on probation is looked at, while a check waits for it.
 const LOOK_AT_TRIAL: Duration = Duration::from_millis(200);

@@ -11,21 +11,23 @@ use super::output::Output;
 use super::present::{PresentOptions, listen, nameless_window_options, show, window_options};
 use super::resident::{self, follow, stay};
 use super::self_update::SelfUpdate;
-use super::shortcuts;
-use super::{Ending, starting, terminal};
-use crate::engine::context::Context;
-use crate::engine::machine::Setup;
-use crate::engine::mailbox::{Handle, WindowPart};
-use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
-use crate::engine::{app, driver, instance, problem, repair};
+use super::{Ending, shortcuts, starting, terminal};
+use crate::engine::driver;
 use crate::gui::{self, ViewState};
 use crate::host;
 use crate::look;
+use crate::messages::language::Setup;
+use crate::messages::mailbox::{Handle, WindowPart};
+use crate::messages::problem;
+use crate::messages::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::model::ContainerId;
+use crate::session::{app, instance};
 use crate::settings::CheckTime;
 use crate::store::launch::{RunningApp, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::{Home, StoreError};
+use crate::update::context::Context;
+use crate::update::repair;
 
 /// Starts the app and keeps it up to date; returns when the app has ended.
 pub fn run(context: &Context, options: PresentOptions, output: &Output, own: &SelfUpdate) -> Ending {

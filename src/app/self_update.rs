@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Ending;
 use crate::desktop::program::{Attempt, Begun, Program};
-use crate::engine::context::Context;
-use crate::engine::self_update::{self, SelfUpdateOutcome};
 use crate::host;
 use crate::model::launcher::own_version;
+use crate::update::context::Context;
+use crate::update::self_update::{self, SelfUpdateOutcome};
 
 /// This launcher.
 #[derive(Debug, Default)]

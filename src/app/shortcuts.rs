@@ -6,13 +6,13 @@
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
 use crate::desktop::{Action, Entry};
-use crate::engine::context::Context;
 use crate::gui::texts::{Language, Texts};
 use crate::gui::{icons, letter};
 use crate::host;
 use crate::look;
 use crate::settings::Settings;
 use crate::store::Home;
+use crate::update::context::Context;
 
 /// The app's name for people.
 pub fn name_of(context: &Context) -> String {

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use super::output::Output;
 use super::present::{self, PresentOptions};
 use super::streams::error_line;
-use crate::engine::context::Context;
-use crate::engine::mailbox::{self, Handle};
-use crate::engine::protocol::{Event, Phase};
 use crate::gui::ViewState;
+use crate::messages::mailbox::{self, Handle};
+use crate::messages::protocol::{Event, Phase};
 use crate::threads;
+use crate::update::context::Context;
 
 /// From here on a start takes long: nobody waits five seconds without a word, and a window needs some time to open.
 const TELL_AFTER: Duration = Duration::from_millis(2500);

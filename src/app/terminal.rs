@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::Ending;
 use super::output::Output;
-use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{Event, How, Mended, NodeState, Phase, Progress, Repaired, Unmended};
 use crate::gui::texts::Texts;
 use crate::gui::view_state::step;
 use crate::gui::{repaired_subtitle, repaired_title};
+use crate::messages::mailbox::Handle;
+use crate::messages::protocol::{Event, How, Mended, NodeState, Phase, Progress, Repaired, Unmended};
 use crate::model::plan::UpdateStrategy;
 use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
 use crate::model::{Offer, Plan};

@@ -5,30 +5,33 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::app::Expecting;
-use super::closing::CloseControl;
-use super::context::Context;
-use super::machine::{Chosen, Effect, Machine, MachineInput, Setup};
-use super::mailbox::{self, Emitter, EngineEnd, Handle};
-use super::problem;
-use super::protocol::{
-    Command, DiskUse, Event, FolderUse, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired, RetainedFiles,
-};
+use super::machine::Machine;
 use super::starter::{Starter, Watcher};
-use super::{channel, check, from_file, hot_swap, peer_service, repair, supervisor, update};
+use super::supervisor;
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
+use crate::messages::language::{Chosen, Effect, MachineInput, Setup};
+use crate::messages::mailbox::{self, Emitter, EngineEnd, Handle};
+use crate::messages::problem;
+use crate::messages::protocol::{
+    Command, DiskUse, Event, FolderUse, InstalledVersion, Phase, Problem, ProblemKind, Progress, Repaired, RetainedFiles,
+};
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
+use crate::session::app::Expecting;
+use crate::session::channel;
+use crate::session::closing::CloseControl;
 use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
-use crate::store::switch::SwitchOptions;
-use crate::store::{HomeState, StoreError, remove, rollback, snapshots, switch, usage};
+use crate::store::switch::{self, SwitchOptions};
+use crate::store::{HomeState, StoreError, remove, rollback, snapshots, usage};
 use crate::threads;
 use crate::trust::Freshness;
+use crate::update::context::Context;
+use crate::update::{check, from_file, hot_swap, install, peer_service, repair};
 
 /// User files from which on their carrying over is shown, bytes.
-pub(super) const WORTH_A_BAR: u64 = 32 << 20;
+pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
 /// Starts an engine on a thread of its own. It ends after [`Command::Quit`].
 pub fn spawn(context: Context, setup: Setup) -> Result<(Handle, std::thread::JoinHandle<()>), Problem> {
     context.peer_network.open(&context);
@@ -161,7 +164,7 @@ impl Driver {
             }
             Effect::Update(offer) => {
                 self.steer(RunState::Run);
-                let job = update::UpdateJob {
+                let job = install::UpdateJob {
                     context: Arc::clone(&self.context),
                     client: self.client.clone(),
                     offer,

@@ -3,13 +3,11 @@
 //! [`Machine::step`] takes one input and returns the effects to perform, in order; the driver performs them and reports what came of
 //! them as further inputs. An input that makes no sense in the present phase changes nothing: a second click is not an error.
 
-mod language;
-
 use std::path::PathBuf;
 
-pub use language::{Back, Checked, Chosen, Effect, MachineInput, RolledBackTo, Setup, Updated};
+use crate::messages::language::{Back, Checked, Chosen, Effect, MachineInput, RolledBackTo, Setup, Updated};
 
-use super::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapBlocker};
+use crate::messages::protocol::{ClosingWait, Command, Event, Phase, Problem, ProblemKind, Repaired, SwapBlocker};
 use crate::model::incident::Notice;
 use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::{ContainerId, Offer, Version};
@@ -463,4 +461,4 @@ impl Machine {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

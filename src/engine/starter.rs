@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::app::AppSlot;
-use super::closing::{self, CloseControl, Closed};
-use super::context::Context;
 use super::driver::{choose, start};
-use super::machine::{Back, MachineInput, RolledBackTo};
-use super::mailbox::Emitter;
-use super::problem;
-use super::protocol::{Event, FilesHeld, Problem, ProblemKind};
+use crate::messages::language::{Back, MachineInput, RolledBackTo};
+use crate::messages::mailbox::Emitter;
+use crate::messages::problem;
+use crate::messages::protocol::{Event, FilesHeld, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
+use crate::session::app::AppSlot;
+use crate::session::closing::{self, CloseControl, Closed};
 use crate::store::launch::RunningApp;
 use crate::store::{rollback, usage};
 use crate::threads;
+use crate::update::context::Context;
 
 /// How long an app that is about to end by itself may take, without asking its person anything.
 const OWN_END_WITHIN: Duration = Duration::from_secs(60);

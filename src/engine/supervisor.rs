@@ -11,23 +11,21 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::app::{self, Attending};
-use super::closing;
-use super::context::Context;
 use super::driver::WORTH_A_BAR;
-use super::health::{self, Ended, Observation, Others, Rules, Verdict};
-use super::protocol::{Event, Phase, Progress};
 use crate::error_chain;
+use crate::messages::protocol::{Event, Phase, Progress};
 use crate::model::Version;
 use crate::model::incident::{Incident, LaunchFailure};
+use crate::session::app::{self, Attending};
+use crate::session::closing;
+use crate::session::health::{self, Ended, Observation, Others, Rules, Verdict};
 use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, HealthReport};
-use crate::store::rollback;
 use crate::store::switch::{self, Resolved, SwitchOptions};
-use crate::store::usage;
-use crate::store::{InstalledRecord, Probation, StoreError};
+use crate::store::{InstalledRecord, Probation, StoreError, rollback, usage};
 use crate::threads;
+use crate::update::context::Context;
 
 /// Between two looks at an app that is not known to be up.
 const LOOK: Duration = Duration::from_millis(100);

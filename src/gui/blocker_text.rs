@@ -3,7 +3,7 @@
 //! In: the obstacles that the app named. Out: a text of the catalogue. Never: a module's name or a code; those are in the log.
 
 use super::texts::Texts;
-use crate::engine::protocol::SwapBlocker;
+use crate::messages::protocol::SwapBlocker;
 
 impl Texts {
     /// The sentence; `None` if nothing stands against it.

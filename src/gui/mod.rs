@@ -45,8 +45,8 @@ pub use system_notification::notify_by_system;
 pub use texts::{Language, Texts};
 pub use view_state::ViewState;
 
-use crate::engine::mailbox;
-use crate::engine::protocol::Problem;
+use crate::messages::mailbox;
+use crate::messages::protocol::Problem;
 use crate::settings::{Renderer, Theme};
 
 /// How long the window waits for the desktop to say whether it is dark; usually it takes a few milliseconds.
@@ -104,7 +104,7 @@ pub enum WindowError {
 /// time, as many one after another as there is need for.
 ///
 /// `state` is what the caller has seen of the engine so far; later events come from `handle`. After the window has closed the
-/// engine still runs: whether a download goes on or [`crate::engine::protocol::Command::Quit`] is sent is the caller's choice.
+/// engine still runs: whether a download goes on or [`crate::messages::protocol::Command::Quit`] is sent is the caller's choice.
 pub fn open(options: WindowOptions, handle: mailbox::Handle, state: ViewState) -> Result<Closed, WindowError> {
     let icon = options.icon.as_deref().and_then(icons::decode);
     let shown = icon.clone().unwrap_or_else(|| letter::icon(&options.app_name));

@@ -3,7 +3,7 @@
 //! In: [`Plan`], [`Offer`]. Out: text in the catalogue's language. Never: a choice between ways.
 
 use super::texts::Texts;
-use crate::engine::protocol::Repaired;
+use crate::messages::protocol::Repaired;
 use crate::model::plan::{FileCounts, Plan, Reason, UpdateStrategy};
 use crate::model::{Offer, Version};
 

@@ -6,7 +6,7 @@
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
-use crate::engine::protocol::{FaultKind, NoUpdate, Problem, ProblemKind};
+use crate::messages::protocol::{FaultKind, NoUpdate, Problem, ProblemKind};
 use crate::model::incident::Incident;
 use crate::model::transfer::PEER_REGION;
 

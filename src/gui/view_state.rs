@@ -4,7 +4,7 @@
 //! command each of them stands for.
 
 use super::texts::Language;
-use crate::engine::protocol::{
+use crate::messages::protocol::{
     ClosingWait, Command, DiskUse, Event, FaultKind, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState, Phase,
     Problem, ProblemKind, Progress, RetainedFiles, SwapBlocker,
 };

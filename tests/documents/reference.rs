@@ -8,7 +8,7 @@ use std::process::Command as Process;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use kuzflow::cli::{launcher, publisher};
-use kuzflow::engine::protocol::ProblemKind;
+use kuzflow::messages::protocol::ProblemKind;
 use kuzflow::publish::ProjectSettings;
 use kuzflow::settings::Settings;
 

@@ -1,11 +1,11 @@
 //! The window's states that most people never see, and the same with very long words: each kind of problem, few and many nodes, silence.
 
-use kuzflow::engine::protocol::{
+use kuzflow::gui::ViewState;
+use kuzflow::gui::texts::Language;
+use kuzflow::messages::protocol::{
     ClosingWait, Event, FaultKind, FilesHeld, How, Mended, NoUpdate, NodeProgress, NodeState, Phase, Problem, ProblemKind,
     Progress, Repaired, Unmended,
 };
-use kuzflow::gui::ViewState;
-use kuzflow::gui::texts::Language;
 use kuzflow::model::incident::Incident;
 use kuzflow::model::{Offer, Version};
 

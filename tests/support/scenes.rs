@@ -2,12 +2,12 @@
 #![allow(dead_code)] // each program that includes this file uses a part of it
 #![allow(clippy::unwrap_used)] // of texts that stand here
 
-use kuzflow::engine::protocol::{
+use kuzflow::gui::ViewState;
+use kuzflow::gui::texts::Language;
+use kuzflow::messages::protocol::{
     ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, NoUpdate, NodeFault, NodeProgress, NodeState,
     Phase, Problem, ProblemKind, Progress, RetainedFiles, SwapBlocker,
 };
-use kuzflow::gui::ViewState;
-use kuzflow::gui::texts::Language;
 use kuzflow::model::digest::Digest;
 use kuzflow::model::incident::{Conflict, Incident, LaunchFailure, Notice};
 use kuzflow::model::patch::{Patch, SignedPatch};

@@ -4,11 +4,10 @@
 use egui_kittest::kittest::Queryable as _;
 use egui_kittest::{Harness, HarnessBuilder, TestRenderer};
 use image::RgbaImage;
-use kuzflow::engine::mailbox::EngineEnd;
-use kuzflow::engine::protocol::{Command, Event};
-use kuzflow::gui::Language;
 use kuzflow::gui::rasteriser::{Canvas, Rasteriser};
-use kuzflow::gui::theme;
+use kuzflow::gui::{Language, theme};
+use kuzflow::messages::mailbox::EngineEnd;
+use kuzflow::messages::protocol::{Command, Event};
 use kuzflow::settings::Theme;
 
 /// How a window looks.

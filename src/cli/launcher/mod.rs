@@ -28,22 +28,25 @@ use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
 use crate::app::starting::SlowDisk;
 use crate::app::{Ending, log, present, run, shortcuts, streams, terminal};
-use crate::engine::channel::ChannelSlot;
-use crate::engine::context::Context;
-use crate::engine::machine::Setup;
-use crate::engine::mailbox::{Handle, WindowPart};
-use crate::engine::package_documents::DocumentCache;
-use crate::engine::peer_service::PeerNetworkSlot;
-use crate::engine::protocol::{Command, Phase, Problem, ProblemKind};
-use crate::engine::{driver, instance, problem, self_update};
+use crate::engine::driver;
 #[cfg(feature = "publisher")]
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
 use crate::host;
+use crate::messages::language::Setup;
+use crate::messages::mailbox::{Handle, WindowPart};
+use crate::messages::problem;
+use crate::messages::protocol::{Command, Phase, Problem, ProblemKind};
 use crate::model::Version;
 use crate::model::release::BUNDLE_EXTENSION;
+use crate::session::channel::ChannelSlot;
+use crate::session::instance;
 use crate::settings::{Renderer, SecondStart};
 use crate::store::{InstalledRecord, StoreError};
+use crate::update::context::Context;
+use crate::update::package_documents::DocumentCache;
+use crate::update::peer_service::PeerNetworkSlot;
+use crate::update::self_update;
 
 /// Starts an app in its active version, and keeps it up to date.
 #[derive(Debug, Parser)]
@@ -430,7 +433,7 @@ impl Session<'_> {
         let Installation { settings, shipped_root, home } = self.place.clone();
         let arguments = self.app_arguments.clone();
         let language = self.language.tag().to_owned();
-        let app = crate::engine::app::AppSlot::default();
+        let app = crate::session::app::AppSlot::default();
         let package_documents = DocumentCache::default();
         let channel = ChannelSlot::new(host::private_folders());
         let peer_network = PeerNetworkSlot::default();

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::app::Ending;
 use crate::app::output::Output;
-use crate::engine::context::Context;
-use crate::engine::peer_service;
 use crate::store::StoreError;
+use crate::update::context::Context;
+use crate::update::peer_service;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -8,9 +8,9 @@ use crate::app::self_update::SelfUpdate;
 use crate::app::shortcuts::{entry, name_of};
 use crate::desktop::DesktopError;
 use crate::desktop::shortcut::{self, System};
-use crate::engine::context::Context;
-use crate::engine::problem;
 use crate::host;
+use crate::messages::problem;
+use crate::update::context::Context;
 
 /// Makes or removes the shortcut.
 pub fn shortcut(context: &Context, own: &SelfUpdate, remove: bool, on_desktop: bool, output: &Output) -> Ending {

@@ -10,11 +10,11 @@ use crate::app::self_update::SelfUpdate;
 use crate::app::shortcuts::name_of;
 use crate::desktop::DesktopError;
 use crate::desktop::uninstall::Uninstall;
-use crate::engine::context::Context;
-use crate::engine::problem;
-use crate::engine::protocol::{Problem, ProblemKind};
 use crate::host;
+use crate::messages::problem;
+use crate::messages::protocol::{Problem, ProblemKind};
 use crate::store::StoreError;
+use crate::update::context::Context;
 
 /// What `uninstall` was told.
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use super::{Session, quit};
 use crate::app::{Ending, log, run, shortcuts, terminal};
-use crate::engine::machine::Setup;
-use crate::engine::protocol::{Command, Phase, ProblemKind};
-use crate::engine::{driver, problem};
+use crate::engine::driver;
+use crate::messages::language::Setup;
+use crate::messages::problem;
+use crate::messages::protocol::{Command, Phase, ProblemKind};
 use crate::model::Version;
 
 impl Session<'_> {

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use super::Session;
 use crate::app::Ending;
-use crate::engine::protocol::{Command, Event, Phase, Problem, ProblemKind};
-use crate::engine::{check, driver, problem};
+use crate::engine::driver;
+use crate::messages::problem;
+use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::store::{StoreError, remove, rollback};
+use crate::update::check;
 
 impl Session<'_> {
     pub(super) fn list(&self) -> Result<Ending, StoreError> {

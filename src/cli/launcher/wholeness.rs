@@ -7,12 +7,13 @@ use serde_json::json;
 use super::Session;
 use crate::app::Ending;
 use crate::container::verify_tree;
-use crate::engine::protocol::{Command, Phase};
-use crate::engine::{problem, repair};
 use crate::look;
+use crate::messages::problem;
+use crate::messages::protocol::{Command, Phase};
 use crate::model::manifest::MANIFEST_PATH;
 use crate::model::{ContainerId, Manifest, Version};
 use crate::store::{InstalledRecord, StoreError};
+use crate::update::repair;
 
 impl Session<'_> {
     /// Mends a version, whole or not; without one that which the next start should use.

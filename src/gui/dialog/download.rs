@@ -4,10 +4,10 @@ use egui::{Color32, RichText, Ui};
 
 use super::Dialog;
 use super::offer::NOTES_FRAME;
-use crate::engine::protocol::{NodeState, Phase};
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::{NodeView, step};
 use crate::gui::widgets::{self, Bar};
+use crate::messages::protocol::{NodeState, Phase};
 use crate::model::transfer::PEER_REGION;
 
 /// A longer time is no estimate, seconds.

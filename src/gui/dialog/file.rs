@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use egui::{Align2, Color32, RichText, Stroke, StrokeKind, Ui};
 
 use super::{Dialog, Page};
-use crate::engine::protocol::Command;
 use crate::gui::theme::{self, Palette};
+use crate::messages::protocol::Command;
 use crate::model::release::BUNDLE_EXTENSION;
 
 /// What the system's file dialog says.

@@ -3,11 +3,11 @@
 use egui::{RichText, Sense, Ui, UiBuilder, vec2};
 
 use super::{Dialog, Page, offer, versions};
-use crate::engine::protocol::{ClosingWait, NoUpdate, Phase, ProblemKind};
 use crate::gui::texts::Language;
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis, Mark};
 use crate::gui::{fonts, icons, repaired_subtitle, repaired_title};
+use crate::messages::protocol::{ClosingWait, NoUpdate, Phase, ProblemKind};
 use crate::settings::Theme;
 
 /// A longer title is written in smaller letters, characters.

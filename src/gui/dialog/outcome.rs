@@ -5,9 +5,9 @@ use std::path::Path;
 use egui::{RichText, Ui};
 
 use super::{Dialog, shortened};
-use crate::engine::protocol::{ClosingWait, Problem, ProblemKind};
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Bar, Emphasis};
+use crate::messages::protocol::{ClosingWait, Problem, ProblemKind};
 use crate::model::Version;
 
 impl Dialog {

@@ -3,9 +3,9 @@
 use egui::RichText;
 
 use super::{Dialog, Page};
-use crate::engine::protocol::{Command, InstalledVersion, Phase};
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis};
+use crate::messages::protocol::{Command, InstalledVersion, Phase};
 use crate::model::ContainerId;
 
 /// What waits for a second click.

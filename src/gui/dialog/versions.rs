@@ -4,11 +4,11 @@ use egui::{RichText, Ui};
 
 use super::Dialog;
 use super::question::Question;
-use crate::engine::protocol::{Command, InstalledVersion, RetainedFiles};
 use crate::gui::texts::Texts;
 use crate::gui::theme::{self, Palette};
 use crate::gui::view_state::ViewState;
 use crate::gui::widgets::{self, Emphasis, Mark};
+use crate::messages::protocol::{Command, InstalledVersion, RetainedFiles};
 
 /// Title and subtitle.
 pub(super) fn headline(texts: &Texts, view: &ViewState) -> (String, String, Option<Mark>) {

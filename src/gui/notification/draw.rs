@@ -5,10 +5,10 @@ use egui::{Align2, Color32, CornerRadius, FontId, Rect, Role, Sense, Stroke, Str
 
 use super::face::{Face, SlideStep, done};
 use super::{HEIGHT, Notification, NotificationEnd, RADIUS, STRIP, WIDTH};
-use crate::engine::protocol::{ClosingWait, Phase};
 use crate::gui::view_state::Action;
 use crate::gui::widgets::{self, Bar, Emphasis};
 use crate::gui::{fonts, theme};
+use crate::messages::protocol::{ClosingWait, Phase};
 
 /// Between the window's edge and its contents, points.
 const SIDE: f32 = 10.0;

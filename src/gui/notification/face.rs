@@ -1,9 +1,9 @@
 //! What the small window has to say in a state of the engine, and whether it has anything to say at all. Pure.
 
 use super::NotificationEnd;
-use crate::engine::protocol::{ClosingWait, Phase};
 use crate::gui::texts::Texts;
 use crate::gui::view_state::{ViewState, step};
+use crate::messages::protocol::{ClosingWait, Phase};
 
 /// What the window shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +131,8 @@ impl SlideStep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::protocol::{Event, NoUpdate, Problem, ProblemKind};
     use crate::gui::Language;
+    use crate::messages::protocol::{Event, NoUpdate, Problem, ProblemKind};
     use crate::model::Version;
     use crate::model::incident::{Incident, Notice};
 

@@ -17,8 +17,8 @@ use super::notification::{Face, NotificationEnd, Notified, done, face};
 use super::texts::Texts;
 use super::view_state::{Action, ViewState};
 use super::{WindowError, WindowOptions};
-use crate::engine::mailbox::Handle;
-use crate::engine::protocol::{ClosingWait, Event, Phase};
+use crate::messages::mailbox::Handle;
+use crate::messages::protocol::{ClosingWait, Event, Phase};
 
 /// A question that nobody has answered after this is taken back; the next check asks again.
 const STAY: Duration = Duration::from_secs(300);
@@ -240,9 +240,9 @@ fn message(texts: &Texts, view: &ViewState, face: Face) -> Option<Message> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::mailbox;
-    use crate::engine::protocol::Command;
     use crate::gui::Language;
+    use crate::messages::mailbox;
+    use crate::messages::protocol::Command;
     use crate::model::Version;
 
     /// Answers as it was told to, and tells the engine's story along the way.

@@ -1,7 +1,7 @@
 //! What a person sees of events, one after another.
 
 use super::*;
-use crate::engine::protocol::NoUpdate;
+use crate::messages::protocol::NoUpdate;
 use crate::model::Version;
 use crate::model::digest::Digest;
 use crate::model::incident::Incident;

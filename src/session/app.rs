@@ -1,0 +1,241 @@
+//! The app that this launcher started, as the engine and the start share it, and the start itself.
+
+use std::ffi::OsString;
+use std::process::ExitStatus;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::model::incident::Incident;
+use crate::store::launch::{self, Call, RunningApp, Variable, Which};
+use crate::store::switch::{self, SwitchOptions};
+use crate::store::{Home, InstalledRecord, StoreError};
+
+/// Holds the running app, or the last one that ran. Clones share it.
+#[derive(Clone, Default)]
+pub struct AppSlot(Arc<AppState>);
+
+#[derive(Default)]
+struct AppState {
+    /// Held while an app is ended, versions are switched, and an app is started: one at a time.
+    alone: Mutex<()>,
+    held: Mutex<Held>,
+    released: Condvar,
+}
+
+type IncidentListener = Box<dyn Fn(&Incident) + Send>;
+
+#[derive(Default)]
+struct Held {
+    app: Option<Arc<RunningApp>>,
+    /// An app of which somebody decides what follows its end.
+    attended: Option<Arc<RunningApp>>,
+    /// How many wait to start another app when this one has ended.
+    expecting: usize,
+    /// The attended app is not known to be up yet.
+    on_trial: bool,
+    listener: Option<IncidentListener>,
+    /// What happened before anybody listened.
+    unreported: Vec<Incident>,
+    /// Nobody reads what the app writes to standard error.
+    keeps_errors: bool,
+}
+
+/// While this lives, the end of the app is not the end of the matter: another start may follow.
+pub struct Attending {
+    slot: AppSlot,
+    app: Arc<RunningApp>,
+}
+
+impl Attending {
+    /// Puts another start in the place of the app, unless somebody else did so meanwhile.
+    pub fn replace(
+        &mut self,
+        start: impl FnOnce() -> Result<RunningApp, StoreError>,
+    ) -> Result<Option<Arc<RunningApp>>, StoreError> {
+        if !self.slot.holds(&self.app) {
+            return Ok(None);
+        }
+        let app = Arc::new(start()?);
+        let mut held = self.slot.lock();
+        (held.app, held.attended) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)));
+        self.app = Arc::clone(&app);
+        self.slot.0.released.notify_all();
+        Ok(Some(app))
+    }
+
+    /// Says that the app is up.
+    pub fn came_up(&self) {
+        self.slot.lock().on_trial = false;
+    }
+}
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        let mut held = self.slot.lock();
+        if held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, &self.app)) {
+            (held.attended, held.on_trial) = (None, false);
+        }
+        self.slot.0.released.notify_all();
+    }
+}
+
+/// While this lives, another start follows the end of the app.
+pub struct Expecting(AppSlot);
+
+impl Drop for Expecting {
+    fn drop(&mut self) {
+        self.0.lock().expecting -= 1;
+        self.0.0.released.notify_all();
+    }
+}
+
+impl AppSlot {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        // A panic elsewhere does not change which app runs.
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps others in this process from ending, switching and starting; as long as the value lives.
+    pub fn alone(&self) -> MutexGuard<'_, ()> {
+        self.0.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an app in the place of the one before.
+    pub fn set(&self, app: RunningApp) -> Arc<RunningApp> {
+        let app = Arc::new(app);
+        self.lock().app = Some(Arc::clone(&app));
+        self.0.released.notify_all();
+        app
+    }
+
+    /// The same, and says that somebody will decide what follows its end.
+    /// `on_trial`: another version may soon take its place.
+    pub fn set_attended(&self, app: RunningApp, on_trial: bool) -> (Arc<RunningApp>, Attending) {
+        let app = Arc::new(app);
+        let mut held = self.lock();
+        (held.app, held.attended, held.on_trial) = (Some(Arc::clone(&app)), Some(Arc::clone(&app)), on_trial);
+        (Arc::clone(&app), Attending { slot: self.clone(), app })
+    }
+
+    /// The app started last.
+    pub fn get(&self) -> Option<Arc<RunningApp>> {
+        self.lock().app.clone()
+    }
+
+    /// The app started last, while it runs.
+    pub fn running(&self) -> Option<Arc<RunningApp>> {
+        self.get().filter(|app| app.ended().is_none())
+    }
+
+    /// Whether the app is on probation and not known to be up yet.
+    pub fn is_on_trial(&self) -> bool {
+        self.lock().on_trial
+    }
+
+    /// Whether somebody decides what follows the end of the app.
+    pub fn is_attended(&self) -> bool {
+        self.lock().attended.is_some()
+    }
+
+    /// Says that another start will follow the end of the app.
+    pub fn expect_another(&self) -> Expecting {
+        self.lock().expecting += 1;
+        Expecting(self.clone())
+    }
+
+    /// Whether the last app has ended, and no other start will follow by itself.
+    pub fn is_over(&self) -> bool {
+        let held = self.lock();
+        held.attended.is_none() && held.expecting == 0 && held.app.as_ref().is_none_or(|app| app.ended().is_some())
+    }
+
+    /// Whether `app` is still the one started last.
+    pub fn holds(&self, app: &Arc<RunningApp>) -> bool {
+        self.lock().app.as_ref().is_some_and(|held| Arc::ptr_eq(held, app))
+    }
+
+    /// Blocks until `app` has ended and nobody has to decide what follows; gives the app that took its place, if one did.
+    pub fn wait_for(&self, app: &Arc<RunningApp>) -> (ExitStatus, Option<Arc<RunningApp>>) {
+        let status = app.wait();
+        let mut held = self.lock();
+        let follows = |held: &Held| {
+            let is_attended = held.attended.as_ref().is_some_and(|attended| Arc::ptr_eq(attended, app));
+            let is_last = held.app.as_ref().is_none_or(|held| Arc::ptr_eq(held, app));
+            is_attended || held.expecting > 0 && is_last
+        };
+        while follows(&held) {
+            held = self.0.released.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+        (status, held.app.clone().filter(|held| !Arc::ptr_eq(held, app)))
+    }
+
+    /// Blocks until the last app has ended and none follows; `None` if none was started.
+    pub fn wait(&self) -> Option<ExitStatus> {
+        let mut app = self.get()?;
+        loop {
+            match self.wait_for(&app) {
+                (_, Some(next)) => app = next,
+                (status, None) => return Some(status),
+            }
+        }
+    }
+
+    /// Who is told of what happens while an app is attended.
+    pub fn on_happening(&self, listener: impl Fn(&Incident) + Send + 'static) {
+        let mut held = self.lock();
+        held.unreported.drain(..).for_each(|what| listener(&what));
+        held.listener = Some(Box::new(listener));
+    }
+
+    /// Says that nobody reads what apps started from now on write to standard error: it is kept in the home.
+    pub fn keep_errors(&self) {
+        self.lock().keeps_errors = true;
+    }
+
+    /// Whether it is kept.
+    pub fn keeps_errors(&self) -> bool {
+        self.lock().keeps_errors
+    }
+
+    /// Tells it.
+    pub fn tell(&self, what: &Incident) {
+        let mut held = self.lock();
+        match &held.listener {
+            Some(listener) => listener(what),
+            None => held.unreported.push(what.clone()),
+        }
+    }
+}
+
+/// Starts the active version without anybody who attends it; what is left when there are no settings (docs/security.md, promise 1).
+pub fn start(home: &Home, arguments: &[OsString], variable: Variable) -> Result<RunningApp, StoreError> {
+    let call = Call { arguments, variable, environment: &[], keep_errors: false };
+    let mut chosen = switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
+    let started = launch_or_other(home, &chosen.record, Which::Active, call);
+    if !matches!(started, Err(StoreError::Switched { .. })) {
+        return started;
+    }
+    chosen = switch::resolve_for_start(home, SwitchOptions { variable, ..SwitchOptions::PLAIN })?;
+    launch_or_other(home, &chosen.record, Which::Active, call)
+}
+
+/// Starts a version, and where that cannot be started the newest other one that can (docs/security.md, promise 1).
+pub fn launch_or_other(home: &Home, chosen: &InstalledRecord, which: Which, call: Call<'_>) -> Result<RunningApp, StoreError> {
+    let begin = |record: &InstalledRecord, which| launch::start(home, record, which, call);
+    let first = match begin(chosen, which) {
+        Ok(app) => return Ok(app),
+        Err(error @ StoreError::Switched { .. }) => return Err(error),
+        Err(error) => error,
+    };
+    tracing::error!(error = &first as &dyn std::error::Error, "the active version cannot be started");
+    if first.is_of_the_system() {
+        // Nor can any other.
+        return Err(first);
+    }
+    for other in home.installed()?.into_iter().filter(|other| other.container != chosen.container) {
+        match begin(&other, Which::Any) {
+            Ok(app) => return Ok(app),
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "nor can this version"),
+        }
+    }
+    Err(first)
+}

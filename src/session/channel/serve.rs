@@ -1,0 +1,330 @@
+//! The conversation on the engine's runtime: strangers are let in by their token, one app at a time is talked to, and what the pure
+//! machine wants is done.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::conversation::{Conversation, ConversationInput, Effect};
+use super::wire::{self, Decoder, LONGEST, LONGEST_OF_A_STRANGER, Message, WireError};
+use super::{ChannelSlot, Request, Swapped, socket};
+use crate::messages::protocol::Command;
+use crate::model::ContainerId;
+use crate::session::app::AppSlot;
+use crate::store::Home;
+use crate::store::lock::RunningLock;
+
+/// How long a connection may take to show the token.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that have not shown it yet.
+const MOST_STRANGERS: usize = 8;
+/// Messages that wait to be sent: an app that takes no more has hung up.
+const MOST_UNSENT: usize = 256;
+/// Messages that wait to be looked at: the app waits meanwhile.
+const MOST_UNREAD: usize = 16;
+/// How long an app may take nothing before it counts as gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a failure to take a connection.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// From the connection that is talked to, or from one that is about to be.
+enum Incoming {
+    Connected { hello: Message, sender: mpsc::Sender<Vec<u8>> },
+    Message { sender: mpsc::Sender<Vec<u8>>, message: Message },
+    Gone { sender: mpsc::Sender<Vec<u8>> },
+}
+
+/// Talks to the app until the runtime ends. Returns at once where there is nowhere to listen.
+pub async fn serve(slot: ChannelSlot, app: AppSlot, home: Home, commands: impl Fn(Command) + Send + 'static) {
+    let (requests, mut wanted) = mpsc::unbounded_channel();
+    let (listening, places) = {
+        let mut shared = slot.lock();
+        if shared.places.is_empty() {
+            return;
+        }
+        shared.requests = Some(requests);
+        (shared.endpoint().and_then(socket::Endpoint::listen), shared.places.clone())
+    };
+    let listener = match listening {
+        Ok(listener) => listener,
+        Err(error) => return tracing::warn!(%error, "nobody listens to the app"),
+    };
+    tokio::task::spawn_blocking(move || socket::sweep(&places));
+    let (incoming, mut came) = mpsc::channel(MOST_UNREAD);
+    tokio::spawn(admit(listener, slot.clone(), incoming));
+    let mut talk = Talk {
+        slot,
+        app,
+        home,
+        commands,
+        conversation: Conversation::default(),
+        began: Instant::now(),
+        connection: None,
+        swapping: None,
+        ending: Vec::new(),
+    };
+    loop {
+        let due = talk.conversation.due().map(|due| talk.began + due);
+        let input = tokio::select! {
+            request = wanted.recv() => match request {
+                Some(request) => talk.wanted(request),
+                None => return,
+            },
+            Some(incoming) = came.recv() => talk.came(incoming),
+            () = sleep_until(due) => Some(ConversationInput::Tick),
+        };
+        if let Some(input) = input {
+            talk.step(input);
+        }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Talk<C> {
+    slot: ChannelSlot,
+    app: AppSlot,
+    home: Home,
+    commands: C,
+    conversation: Conversation,
+    began: Instant,
+    /// To the app that is talked to.
+    connection: Option<mpsc::Sender<Vec<u8>>>,
+    swapping: Option<oneshot::Sender<Swapped>>,
+    ending: Vec<oneshot::Sender<bool>>,
+}
+
+impl<C: Fn(Command)> Talk<C> {
+    fn wanted(&mut self, request: Request) -> Option<ConversationInput> {
+        match request {
+            Request::Tell(event) => Some(ConversationInput::Event(event)),
+            // The machine wants one at a time; another one is an oversight, and its outcome nobody's.
+            Request::Swap(swap, done) if self.swapping.as_ref().is_none_or(oneshot::Sender::is_closed) => {
+                self.swapping = Some(done);
+                Some(ConversationInput::Swap(swap))
+            }
+            Request::Swap(..) => None,
+            Request::KeepRunning => Some(ConversationInput::KeepRunning),
+            Request::End(heard) => {
+                self.ending.push(heard);
+                Some(ConversationInput::End)
+            }
+        }
+    }
+
+    fn came(&mut self, incoming: Incoming) -> Option<ConversationInput> {
+        let is_current = |sender: &mpsc::Sender<Vec<u8>>| self.connection.as_ref().is_some_and(|own| own.same_channel(sender));
+        match incoming {
+            Incoming::Connected { hello, sender } => {
+                // The one before is dropped, and its connection with it.
+                if self.connection.replace(sender).is_some() {
+                    self.step(ConversationInput::Gone);
+                }
+                Some(ConversationInput::Connected(hello))
+            }
+            Incoming::Message { sender, message } => is_current(&sender).then_some(ConversationInput::Message(message)),
+            Incoming::Gone { sender } if is_current(&sender) => {
+                self.connection = None;
+                Some(ConversationInput::Gone)
+            }
+            Incoming::Gone { .. } => None,
+        }
+    }
+
+    fn step(&mut self, input: ConversationInput) {
+        for effect in self.conversation.step(self.began.elapsed(), input) {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { id, kind, fields } => {
+                let Some(connection) = &self.connection else { return };
+                match wire::encode(id, kind, fields) {
+                    // A queue that is full belongs to an app that takes nothing: its connection is given up where that is noticed.
+                    Ok(bytes) => drop(connection.try_send(bytes)),
+                    Err(error) => tracing::warn!(%error, kind, "a message to the app is too long"),
+                }
+            }
+            Effect::Command(command) => (self.commands)(command),
+            Effect::Up => {
+                if let Some(app) = self.app.running() {
+                    app.say_up();
+                }
+            }
+            Effect::Runs(containers) => self.runs(containers),
+            // What it has code of stays locked: it runs on without a connection.
+            Effect::Alone => self.slot.lock().runs.clear(),
+            Effect::Swapped(outcome) => {
+                if let Some(swapping) = self.swapping.take() {
+                    let _ = swapping.send(outcome);
+                }
+            }
+            Effect::GoesOn => self.slot.lock().refused = true,
+            Effect::Heard(heard) => {
+                for ending in self.ending.drain(..) {
+                    let _ = ending.send(heard);
+                }
+            }
+        }
+    }
+
+    /// Keeps containers that the app has code of from being removed, besides the one that it was started in.
+    fn runs(&self, containers: Vec<ContainerId>) {
+        let Some(app) = self.app.running() else { return };
+        self.slot.lock().runs.clone_from(&containers);
+        let (slot, home) = (self.slot.clone(), self.home.clone());
+        // A lock may have to wait for another launcher that is switching.
+        tokio::task::spawn_blocking(move || {
+            let hold = |container: &ContainerId| {
+                let lock = RunningLock::hold(&home, container)
+                    .inspect_err(|error| tracing::warn!(%error, %container, "it is not kept from being removed"))
+                    .ok()?;
+                lock.run_by(app.process());
+                Some((container.clone(), lock))
+            };
+            let others = containers.iter().filter(|container| **container != app.container && home.record(container).is_ok());
+            let locks = others.filter_map(hold).collect();
+            let mut shared = slot.lock();
+            // What has ended meanwhile needs none.
+            if app.ended().is_none() {
+                for (container, lock) in std::mem::replace(&mut shared.locks, locks) {
+                    if !containers.contains(&container) {
+                        lock.run_no_longer_by(app.process());
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Lets apps in that know the token.
+async fn admit(mut listener: socket::Listener, slot: ChannelSlot, incoming: mpsc::Sender<Incoming>) {
+    let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+    loop {
+        let stream = match listener.accept().await {
+            Ok(Some(stream)) => stream,
+            Ok(None) => {
+                tracing::warn!("a process of another user tried to talk to this launcher");
+                continue;
+            }
+            Err(error) => {
+                tracing::info!(%error, "a connection could not be taken");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // Too many at a time: this one is closed.
+        let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else { continue };
+        let (slot, incoming) = (slot.clone(), incoming.clone());
+        tokio::spawn(async move {
+            let (mut reading, writing) = tokio::io::split(stream);
+            let mut decoder = Decoder::new(LONGEST_OF_A_STRANGER);
+            let first = tokio::time::timeout(GREETING_TIMEOUT, next(&mut reading, &mut decoder)).await;
+            let Ok(Ok(Some(hello))) = first else { return };
+            drop(place);
+            converse(hello, (reading, writing), decoder, &slot, incoming).await;
+        });
+    }
+}
+
+/// One connection from its first message to its end.
+async fn converse(
+    hello: Message,
+    (mut reading, mut writing): (ReadHalf<socket::Stream>, WriteHalf<socket::Stream>),
+    mut decoder: Decoder,
+    slot: &ChannelSlot,
+    incoming: mpsc::Sender<Incoming>,
+) {
+    if let Err((code, text)) = welcome(&hello, slot) {
+        tracing::warn!(code, "somebody who is not this launcher's app tried to talk to it");
+        let refusal = serde_json::json!({ "ok": false, "error": { "code": code, "text": text } });
+        if let Value::Object(fields) = refusal
+            && let Ok(bytes) = wire::encode(hello.id, "answer", fields)
+        {
+            let _ = tokio::time::timeout(GREETING_TIMEOUT, writing.write_all(&bytes)).await;
+        }
+        return;
+    }
+    decoder.allow(LONGEST);
+    let (sender, mut unsent) = mpsc::channel::<Vec<u8>>(MOST_UNSENT);
+    let own = sender.downgrade();
+    if incoming.send(Incoming::Connected { hello, sender }).await.is_err() {
+        return;
+    }
+    let write = async {
+        while let Some(bytes) = unsent.recv().await {
+            match tokio::time::timeout(WRITE_TIMEOUT, writing.write_all(&bytes)).await {
+                Ok(Ok(())) => {}
+                _ => return,
+            }
+        }
+    };
+    let read = async {
+        loop {
+            match next(&mut reading, &mut decoder).await {
+                Ok(Some(message)) => {
+                    // Another connection has taken this one's place.
+                    let Some(sender) = own.upgrade() else { return };
+                    if incoming.send(Incoming::Message { sender, message }).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => return tracing::info!(%error, "the app's connection has ended"),
+            }
+        }
+    };
+    tokio::select! {
+        () = write => {}
+        () = read => {}
+    }
+    if let Some(sender) = own.upgrade() {
+        let _ = incoming.send(Incoming::Gone { sender }).await;
+    }
+}
+
+fn welcome(hello: &Message, slot: &ChannelSlot) -> Result<(), (&'static str, &'static str)> {
+    if hello.kind != "hello" {
+        return Err(("hello", "the first message is no hello"));
+    }
+    if hello.protocol != wire::PROTOCOL {
+        return Err(("protocol", "another protocol is spoken here"));
+    }
+    let token = hello.fields.get("token").and_then(Value::as_str).unwrap_or_default();
+    if !slot.lock().is_token(token) {
+        return Err(("token", "this is not the token of the app that was started last"));
+    }
+    Ok(())
+}
+
+/// The next message; `None` at the end of the connection.
+async fn next(reading: &mut ReadHalf<socket::Stream>, decoder: &mut Decoder) -> Result<Option<Message>, ReadError> {
+    let mut buffer = [0; 8192];
+    loop {
+        if let Some(message) = decoder.next_message()? {
+            return Ok(Some(message));
+        }
+        match reading.read(&mut buffer).await? {
+            0 => return Ok(None),
+            count => decoder.feed(&buffer[..count]),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("it cannot be read")]
+    Read(#[from] std::io::Error),
+    #[error("what came is refused")]
+    Wire(#[from] WireError),
+}

@@ -1,0 +1,294 @@
+//! Closing the running app as its window manager would, and waiting for it as long as it takes its person.
+//!
+//! 1. An app that talks to its launcher is told, and closes by itself.
+//! 2. Otherwise its windows are asked to close, one after another; what it asks its person then is between the two.
+//! 3. One that has no window and cannot have one (a program in the background) gets the system's polite signal, as when the computer
+//!    is shut down. Where a person may be at work in it all the same (a terminal, Wayland, an icon in the panel) nothing is sent: the
+//!    person is told that it must be ended by hand.
+//!
+//! In: the app, its channel, what a person decides meanwhile. Out: whether it has ended, and what is waited for. Never: a signal to an app
+//! with a window, force without a person's word, a second wish where the first was refused, or a lock held while it waits.
+
+mod plan;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use plan::{ClosePlan, ClosingStep, own_windows};
+
+use super::channel::ChannelSlot;
+use crate::host::app_windows::{Desktop, Unseen, may_face_a_person};
+use crate::host::processes;
+use crate::messages::protocol::ClosingWait;
+use crate::store::launch::RunningApp;
+
+/// Between two looks at an app that is closing.
+const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at its windows, at first and after a while.
+const LOOK_AT_WINDOWS: Duration = Duration::from_millis(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long an app that a person wants ended may take before it is ended for good.
+const FORCED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a program in the background may take before a person is told that it goes on.
+const SIGNAL_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a person decides while an app is closing. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct CloseControl(Arc<AtomicU8>);
+
+impl CloseControl {
+    const TAKEN_BACK: u8 = 1;
+    const FORCED: u8 = 2;
+
+    /// The app shall go on.
+    pub fn take_back(&self) {
+        self.0.store(Self::TAKEN_BACK, Ordering::Release);
+    }
+
+    /// The app shall be ended, whatever is lost.
+    pub fn force(&self) {
+        // What was taken back stays so.
+        let _ = self.0.compare_exchange(0, Self::FORCED, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn is(&self, decision: u8) -> bool {
+        self.0.load(Ordering::Acquire) == decision
+    }
+}
+
+/// How it came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The app has ended.
+    Ended,
+    /// It goes on: its person, or whoever asked, wants it so.
+    GoesOn,
+}
+
+/// Has the app closed and waits for it. `on_wait` hears what is waited for whenever that changes.
+pub fn close(app: &RunningApp, channel: &ChannelSlot, control: &CloseControl, on_wait: &dyn Fn(ClosingWait)) -> Closed {
+    app.note_asked();
+    let closed = Closing::begin(app, channel).wait(control, on_wait);
+    if closed == Closed::GoesOn {
+        app.goes_on();
+    }
+    closed
+}
+
+struct Closing<'a> {
+    app: &'a RunningApp,
+    channel: &'a ChannelSlot,
+    began: Instant,
+    desktop: Result<Desktop, Unseen>,
+    plan: ClosePlan,
+    /// It was told by its channel.
+    heard: bool,
+    /// When the polite signal was sent, and to whom.
+    signalled: Option<(Instant, Vec<u32>)>,
+    wait: ClosingWait,
+}
+
+/// Waits for the end of an app that said that it is about to end. `GoesOn` if its person did not let it, or nothing comes of it: an app
+/// that asks its person is waited for, any other for `limit`.
+pub fn wait_for_own_end(app: &RunningApp, channel: &ChannelSlot, limit: Duration) -> Closed {
+    app.note_asked();
+    let began = Instant::now();
+    loop {
+        if app.ended().is_some() {
+            return Closed::Ended;
+        }
+        if channel.was_refused() || began.elapsed() >= limit && !asks_its_person(app) {
+            app.goes_on();
+            return Closed::GoesOn;
+        }
+        std::thread::sleep(if began.elapsed() < limit { LOOK } else { LONGEST_PAUSE });
+    }
+}
+
+/// Whether a question of the app is open.
+fn asks_its_person(app: &RunningApp) -> bool {
+    let tree = processes::trees(&app.processes());
+    let windows = Desktop::connect().and_then(|desktop| desktop.windows(&tree));
+    windows.is_ok_and(|windows| own_windows(&tree, windows).iter().any(|window| window.modal))
+}
+
+impl<'a> Closing<'a> {
+    fn begin(app: &'a RunningApp, channel: &'a ChannelSlot) -> Self {
+        let heard = app.ended().is_none() && channel.ask_to_end();
+        Self {
+            app,
+            channel,
+            began: Instant::now(),
+            desktop: Desktop::connect(),
+            plan: if heard { ClosePlan::of_an_app_that_closes_itself() } else { ClosePlan::default() },
+            heard,
+            signalled: None,
+            wait: ClosingWait::App,
+        }
+    }
+
+    fn wait(mut self, control: &CloseControl, on_wait: &dyn Fn(ClosingWait)) -> Closed {
+        let mut looked: Option<Instant> = None;
+        loop {
+            if self.app.ended().is_some() {
+                return Closed::Ended;
+            }
+            if control.is(CloseControl::TAKEN_BACK) {
+                tracing::info!("the wish to close the app is taken back");
+                self.channel.keep_running();
+                return Closed::GoesOn;
+            }
+            if self.channel.was_refused() {
+                tracing::info!("the app goes on, as its person wants it");
+                return Closed::GoesOn;
+            }
+            if control.is(CloseControl::FORCED) {
+                return self.end_by_force();
+            }
+            // The longer a person thinks the more seldom they are disturbed.
+            let pause = (self.began.elapsed() / 20).clamp(LOOK_AT_WINDOWS, LONGEST_PAUSE);
+            if looked.is_none_or(|looked| looked.elapsed() >= pause) {
+                let wait = self.look();
+                if std::mem::replace(&mut self.wait, wait) != wait {
+                    tracing::info!(?wait, "the app is closing");
+                    on_wait(wait);
+                }
+                looked = Some(Instant::now());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn end_by_force(&self) -> Closed {
+        tracing::warn!("the app is ended by force, as a person wants it");
+        match self.app.stop(FORCED_WITHIN) {
+            Ok(_) => Closed::Ended,
+            Err(error) => {
+                tracing::error!(%error, "the app cannot be ended");
+                Closed::GoesOn
+            }
+        }
+    }
+
+    /// Looks at the app's windows, and does what is to be done next.
+    fn look(&mut self) -> ClosingWait {
+        let tree = processes::trees(&self.app.processes());
+        let windows = match &self.desktop {
+            Ok(desktop) => desktop.windows(&tree),
+            Err(Unseen::NoDisplay) => Ok(Vec::new()),
+            Err(Unseen::Hidden) => Err(Unseen::Hidden),
+            Err(Unseen::Broken(why)) => Err(Unseen::Broken(why.clone())),
+        };
+        let windows = match windows {
+            Ok(windows) => own_windows(&tree, windows),
+            Err(error) => {
+                // A display that has gone, or hung: the next look may find it again.
+                tracing::debug!(%error, "the app's windows are not known");
+                if matches!(error, Unseen::Broken(_)) {
+                    self.desktop = Desktop::connect();
+                }
+                return self.unseen();
+            }
+        };
+        // Helpers that its windows have left are asked as well.
+        let was_never_seen = || !self.heard && !self.plan.has_seen_windows();
+        if windows.is_empty() && (self.app.was_handed_over() || was_never_seen()) {
+            let hidden = may_face_a_person(&self.desktop, &tree);
+            return if hidden { ClosingWait::Unreachable } else { self.signal() };
+        }
+        let (step, wait) = self.plan.step(self.began.elapsed(), &windows);
+        if let Ok(desktop) = &self.desktop {
+            let done = match &step {
+                ClosingStep::Ask(window) => desktop.ask_to_close(window),
+                ClosingStep::Show(window) => desktop.bring_forward(window),
+                ClosingStep::Wait => Ok(()),
+            };
+            if !matches!(step, ClosingStep::Wait) {
+                tracing::info!(?step, "a window of the app");
+            }
+            if let Err(error) = done {
+                tracing::info!(%error, "a window could not be spoken to");
+            }
+        }
+        wait
+    }
+
+    /// Nobody sees what the app shows. One that has heard will ask its person; any other must be ended by hand.
+    fn unseen(&self) -> ClosingWait {
+        match self.heard {
+            false => ClosingWait::Unreachable,
+            true if self.began.elapsed() < SIGNAL_WITHIN => ClosingWait::App,
+            true => ClosingWait::Person,
+        }
+    }
+
+    /// A program in the background: no window, no display, no terminal.
+    fn signal(&mut self) -> ClosingWait {
+        let processes = self.app.processes();
+        let since = match &self.signalled {
+            Some((since, asked)) if *asked == processes => *since,
+            _ => {
+                tracing::info!("the app runs in the background and gets the system's signal to end");
+                self.app.ask_politely();
+                self.signalled = Some((Instant::now(), processes));
+                Instant::now()
+            }
+        };
+        if since.elapsed() < SIGNAL_WITHIN { ClosingWait::App } else { ClosingWait::Unreachable }
+    }
+}
+
+/// Whether the app, or a program of its own, has a window open. Where that cannot be seen it counts as yes.
+pub fn may_have_window(app: &RunningApp) -> bool {
+    let tree = processes::trees(&app.processes());
+    match Desktop::connect().and_then(|desktop| desktop.windows(&tree)) {
+        Ok(windows) => !windows.is_empty(),
+        Err(Unseen::NoDisplay) => false,
+        Err(_) => true,
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::Fixture;
+    use crate::store::launch::{Call, Which, start};
+
+    /// An app that does not listen to the system's signal.
+    fn stubborn(fixture: &Fixture) -> RunningApp {
+        let id = fixture.install("1.0.0", &[]);
+        let script = "#!/bin/sh\ntrap '' TERM\n: > \"$KUZFLOW_HOME/begun\"\nwhile :; do sleep 0.1; done\n";
+        fixture.write(&id, "runtime/run", script);
+        let app = start(&fixture.home, &fixture.record(&id), Which::Any, Call::PLAIN).unwrap();
+        while fixture.read(&id, "begun").is_none() {
+            std::thread::sleep(LOOK);
+        }
+        app
+    }
+
+    #[test]
+    fn an_app_goes_on_when_the_wish_is_taken_back_and_is_ended_by_force_on_a_persons_word_only() {
+        let fixture = Fixture::new();
+        let app = stubborn(&fixture);
+        let channel = ChannelSlot::default();
+        let on_wait = std::sync::Mutex::new(Vec::new());
+        let tell = |wait| on_wait.lock().unwrap().push(wait);
+
+        let control = CloseControl::default();
+        control.take_back();
+        control.force();
+        assert_eq!(close(&app, &channel, &control, &tell), Closed::GoesOn, "what was taken back stays so");
+        assert!(app.ended().is_none() && !app.was_asked_to_end());
+
+        assert_eq!(wait_for_own_end(&app, &channel, Duration::from_millis(300)), Closed::GoesOn);
+        assert!(app.ended().is_none() && !app.was_asked_to_end());
+
+        let control = CloseControl::default();
+        control.force();
+        assert_eq!(close(&app, &channel, &control, &tell), Closed::Ended);
+        assert!(app.was_asked_to_end());
+        assert_eq!(close(&app, &channel, &CloseControl::default(), &tell), Closed::Ended, "one that has ended");
+    }
+}

@@ -1,0 +1,324 @@
+//! The launcher that lives beside the app, as another start of the same launcher finds it: it is asked to show its window.
+//!
+//! In: a home; wishes of this user's processes. Out: wishes into the engine's mailbox. Never: a network, another user, or an answer that says
+//! more than whether the window is shown. A place that somebody else prepared is passed over.
+//!
+//! Each launcher listens at a place of its own, whose name says which home it serves. On Unix that is a socket in a folder of the
+//! session; on Windows a file of this user that names a port of this computer and a secret.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::look;
+use crate::messages::mailbox::{Handle, WindowPart};
+use crate::model::Digest;
+use crate::store::Home;
+use crate::threads;
+
+/// How long a launcher may take to show its window.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a start waits for that. It comes before all other waits of a start, which are told from 2.5 seconds on.
+const LONGEST_WAIT_OF_A_START: Duration = Duration::from_secs(4);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(50);
+/// Longest message, bytes.
+const LONGEST: u64 = 256;
+/// How the names of the places begin.
+const PREFIX: &str = "kuzflow-window-";
+
+/// A launcher that can be asked for its window, as long as the value lives.
+#[derive(Debug)]
+pub struct Instance {
+    place: PathBuf,
+}
+
+impl Instance {
+    /// Listens in the first of `folders` that can be used, for wishes that are handed to `handle`.
+    ///
+    /// # Errors
+    /// If none can be used. The launcher works without, but for another start of it.
+    pub fn listen(home: &Home, folders: &[PathBuf], handle: Handle) -> io::Result<Self> {
+        let name = format!("{}{}", prefix(home), std::process::id());
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "no folder to listen in");
+        for folder in folders {
+            let place = folder.join(&name);
+            match system::listen(&place) {
+                Ok(listener) => {
+                    let instance = Self { place };
+                    threads::spawn("window requests", move || serve(&listener, &handle))?;
+                    return Ok(instance);
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Whoever asks next finds nobody, and removes it.
+        let _ = std::fs::remove_file(&self.place);
+    }
+}
+
+/// Asks the launchers that serve `home` for a part of the window; whether one shows it.
+pub fn ask(home: &Home, folders: &[PathBuf], part: WindowPart) -> bool {
+    let prefix = prefix(home);
+    let entries = folders.iter().flat_map(|folder| look::entries_if_readable(folder));
+    let mut places: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)))
+        .map(|entry| entry.path())
+        .collect();
+    places.sort();
+    places.dedup();
+    places.iter().any(|place| match ask_at(place, part) {
+        Ok(shown) => shown,
+        Err(error) => {
+            tracing::info!(%error, place = %place.display(), "no launcher listens here");
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                // It was killed, and left this.
+                let _ = std::fs::remove_file(place);
+            }
+            false
+        }
+    })
+}
+
+/// The same for a start, which goes on by itself if no launcher answers soon: one may be stopped, or hang.
+pub fn ask_before_start(home: &Home, folders: &[PathBuf]) -> bool {
+    let (home, folders) = (home.clone(), folders.to_vec());
+    let (answer, answered) = mpsc::channel();
+    let ask = move || answer.send(ask(&home, &folders, WindowPart::Any));
+    if let Err(error) = threads::spawn("window request", ask) {
+        tracing::warn!(%error, "no launcher is asked for its window");
+    }
+    answered.recv_timeout(LONGEST_WAIT_OF_A_START).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the launcher beside the app does not answer; the app is started");
+        false
+    })
+}
+
+/// How the names of the places begin that serve a home.
+fn prefix(home: &Home) -> String {
+    let root = home.root();
+    let root = root.canonicalize().or_else(|_| std::path::absolute(root)).unwrap_or_else(|_| root.to_owned());
+    let digest = Digest::of(root.as_os_str().as_encoded_bytes()).to_string();
+    format!("{PREFIX}{}-", &digest[..16])
+}
+
+const fn word(part: WindowPart) -> &'static str {
+    match part {
+        WindowPart::Any => "window",
+        WindowPart::Versions => "versions",
+        WindowPart::Check => "check",
+    }
+}
+
+fn ask_at(place: &Path, part: WindowPart) -> io::Result<bool> {
+    let (mut stream, secret) = system::connect(place)?;
+    stream.set_read_timeout(Some(TIMEOUT + Duration::from_secs(2)))?;
+    stream.write_all(format!("{secret} {}\n", word(part)).as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(LONGEST)).read_line(&mut answer)?;
+    Ok(answer.trim() == "shown")
+}
+
+/// Takes wishes one after another, until the process ends.
+fn serve(listener: &system::Listener, handle: &Handle) {
+    while !handle.closed() {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                if let Err(error) = answer(stream, listener, handle) {
+                    tracing::info!(%error, "somebody asked for the window and left");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nobody can ask for the window");
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn answer(mut stream: system::Stream, listener: &system::Listener, handle: &Handle) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut asked = String::new();
+    BufReader::new((&stream).take(LONGEST)).read_line(&mut asked)?;
+    let (secret, asked) = asked.trim().split_once(' ').unwrap_or_default();
+    let part = [WindowPart::Any, WindowPart::Versions, WindowPart::Check].into_iter().find(|part| word(*part) == asked);
+    let shown = part.filter(|_| listener.is_secret(secret)).is_some_and(|part| wish(handle, part));
+    stream.write_all(if shown { b"shown\n" } else { b"not shown\n" })
+}
+
+/// Wants the part, and waits until it is shown.
+fn wish(handle: &Handle, part: WindowPart) -> bool {
+    handle.want(part);
+    let end = Instant::now() + TIMEOUT;
+    while handle.wanted().is_some() {
+        if Instant::now() > end || handle.closed() {
+            // Whoever should show it is not to be reached.
+            handle.take_wanted();
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
+    !handle.take_refused()
+}
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    use std::path::Path;
+
+    pub use std::os::unix::net::UnixStream as Stream;
+
+    pub struct Listener(UnixListener);
+
+    impl Listener {
+        pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+            self.0.accept()
+        }
+
+        /// Nobody else can open the socket.
+        pub fn is_secret(&self, secret: &str) -> bool {
+            secret == "-"
+        }
+    }
+
+    pub fn listen(place: &Path) -> io::Result<Listener> {
+        if own_socket(place) {
+            // Of a process that had this number before.
+            std::fs::remove_file(place)?;
+        }
+        let listener = UnixListener::bind(place)?;
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Listener(listener))
+    }
+
+    pub fn connect(place: &Path) -> io::Result<(Stream, String)> {
+        if !own_socket(place) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "this is not a socket of this user"));
+        }
+        Ok((Stream::connect(place)?, "-".to_owned()))
+    }
+
+    fn own_socket(place: &Path) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        place.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket() && metadata.uid() == own)
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::io;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+    use std::path::Path;
+    use std::time::Duration;
+
+    pub use std::net::TcpStream as Stream;
+
+    use crate::model::Digest;
+
+    pub struct Listener {
+        listener: TcpListener,
+        secret: Digest,
+    }
+
+    impl Listener {
+        pub fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+            self.listener.accept()
+        }
+
+        /// Digests are compared, so that the time it takes says nothing about the secret.
+        pub fn is_secret(&self, secret: &str) -> bool {
+            Digest::of(secret.as_bytes()) == self.secret
+        }
+    }
+
+    /// The folder is this user's own, so that nobody else reads the secret.
+    pub fn listen(place: &Path) -> io::Result<Listener> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let secret = super::super::channel::secret()?;
+        std::fs::write(place, format!("{} {secret}", listener.local_addr()?.port()))?;
+        Ok(Listener { listener, secret: Digest::of(secret.as_bytes()) })
+    }
+
+    pub fn connect(place: &Path) -> io::Result<(Stream, String)> {
+        let damaged = || io::Error::new(io::ErrorKind::ConnectionRefused, "this file names no launcher");
+        let bytes = crate::look::read(place, crate::look::SMALL)?.ok_or_else(damaged)?;
+        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
+        let (port, secret) = text.split_once(' ').ok_or_else(damaged)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().map_err(|_| damaged())?));
+        Ok((Stream::connect_timeout(&address, Duration::from_secs(2))?, secret.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::mailbox;
+
+    /// Takes what is wanted as a window does, after a moment.
+    fn show(handle: &Handle) -> WindowPart {
+        loop {
+            handle.wait(Duration::from_millis(50));
+            if let Some(part) = handle.take_wanted() {
+                return part;
+            }
+        }
+    }
+
+    #[test]
+    fn another_start_finds_the_launcher_of_its_home_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = [folder.path().to_owned()];
+        let (home, other) = (Home::new(folder.path().join("one")), Home::new(folder.path().join("two")));
+        assert!(!ask(&home, &folders, WindowPart::Any), "nobody is there");
+        let (handle, _engine) = mailbox::channel();
+        let instance = Instance::listen(&home, &folders, handle.clone()).unwrap();
+        for part in [WindowPart::Any, WindowPart::Versions, WindowPart::Check] {
+            let window = handle.clone();
+            let window = std::thread::spawn(move || show(&window));
+            assert!(ask(&home, &folders, part));
+            assert_eq!(window.join().unwrap(), part);
+        }
+        assert!(!ask(&other, &folders, WindowPart::Any), "it serves another home");
+        drop(instance);
+        assert!(!ask(&home, &folders, WindowPart::Any), "it has ended");
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_opened_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = [folder.path().to_owned()];
+        let home = Home::new(folder.path().join("home"));
+        let (handle, _engine) = mailbox::channel();
+        let _instance = Instance::listen(&home, &folders, handle.clone()).unwrap();
+        let refusing = std::thread::spawn(move || {
+            while handle.wanted().is_none() {
+                handle.wait(Duration::from_millis(50));
+            }
+            handle.refuse_wanted();
+        });
+        assert!(!ask(&home, &folders, WindowPart::Any));
+        refusing.join().unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_killed_launcher_left_is_removed_and_what_is_no_socket_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = [folder.path().to_owned()];
+        let home = Home::new(folder.path().join("home"));
+        let (dead, file) = (folder.path().join(format!("{}1", prefix(&home))), folder.path().join(format!("{}2", prefix(&home))));
+        drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+        std::fs::write(&file, "somebody's").unwrap();
+        assert!(!ask(&home, &folders, WindowPart::Any));
+        assert_eq!((dead.exists(), file.exists()), (false, true));
+    }
+}

@@ -1,0 +1,194 @@
+//! A patch pack applied to what is on this disk. Where a base turns out to be damaged or missing, the groups that need it wait until it was
+//! mended, and are applied once more; the others are not made twice.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error_chain;
+use crate::messages::problem;
+use crate::messages::protocol::Problem;
+use crate::model::{Digest, Manifest, RelativePath, SignedPatch};
+use crate::pack::{self, Applied, ApplyOptions, Bases, FileBytes, Group, Pack, PackError};
+use crate::store::contents::Contents;
+
+/// Cores used at most while the user works.
+pub const MOST_CORES: usize = 4;
+
+/// A release's manifest, proved, with its bytes.
+pub struct ApplyTarget {
+    /// The manifest.
+    pub manifest: Arc<Manifest>,
+    /// Its bytes.
+    pub json: Arc<Vec<u8>>,
+}
+
+/// Why a pack was not applied.
+pub enum ApplyFailure {
+    /// It is the pack's fault.
+    Pack(PackError),
+    /// It is this machine's: another way would not help.
+    Local(Problem),
+}
+
+impl From<PackError> for ApplyFailure {
+    fn from(error: PackError) -> Self {
+        match &error {
+            PackError::File { path, source, .. } => Self::Local(problem::of_disk(path, source)),
+            _ => Self::Pack(error),
+        }
+    }
+}
+
+impl Bases for Contents {
+    fn open(&self, _: &RelativePath, digest: &Digest) -> Option<File> {
+        Contents::open(self, digest)
+    }
+}
+
+/// A pack, what it has made so far, and what it lacks.
+pub struct Application {
+    signed: SignedPatch,
+    base: Arc<Manifest>,
+    bytes: Arc<FileBytes>,
+    folder: PathBuf,
+    pack: Pack,
+    made: Vec<Option<Applied>>,
+    /// Groups that are still to be applied.
+    left: Vec<Group>,
+    /// Files of the base that the groups left are made from, and that are nowhere whole.
+    lacking: BTreeSet<RelativePath>,
+}
+
+impl Application {
+    /// Opens the pack in `file`. What it makes will be in `folder`, which is created.
+    pub fn open(file: &Path, signed: SignedPatch, base: Arc<Manifest>, folder: PathBuf) -> Result<Self, ApplyFailure> {
+        std::fs::create_dir_all(&folder).map_err(|error| ApplyFailure::Local(problem::of_disk(&folder, &error)))?;
+        let bytes = File::open(file).and_then(FileBytes::new).map_err(|error| match error.kind() {
+            // A file that is not there was not fetched, and that was told.
+            std::io::ErrorKind::NotFound => ApplyFailure::Pack(PackError::NoPack),
+            _ => ApplyFailure::Local(problem::of_disk(file, &error)),
+        })?;
+        let pack = Pack::open(&bytes, &base)?;
+        // What is written is bounded by what was signed, whatever the pack says of itself.
+        let sizes = pack.outline.made().map(|(_, made)| made.size);
+        if sizes.fold(0u64, u64::saturating_add) > signed.patch.written {
+            return Err(ApplyFailure::Pack(PackError::Form("it makes more than its description says")));
+        }
+        let (made, left) = (vec![None; pack.outline.made().count()], pack.groups.clone());
+        Ok(Self { signed, base, bytes: Arc::new(bytes), folder, pack, made, left, lacking: BTreeSet::new() })
+    }
+
+    /// Leaves only the groups that make one of these files of the target.
+    pub fn only(&mut self, wanted: &dyn Fn(&RelativePath) -> bool) {
+        let numbers: BTreeSet<usize> =
+            self.pack.outline.made().enumerate().filter(|(_, (path, _))| wanted(path)).map(|(number, _)| number).collect();
+        self.left.retain(|group| group.members.iter().any(|member| numbers.contains(member)));
+    }
+
+    /// Applies the groups that are left; those that lack a base are left once more. What is made goes into `contents`, and what turns out
+    /// to be damaged is forgotten there. `progress` is told the number of files made so far, from any thread.
+    pub fn run(
+        &mut self,
+        contents: &mut Contents,
+        options: ApplyOptions<'_>,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<(), ApplyFailure> {
+        let mut part = self.pack.clone();
+        part.groups = std::mem::take(&mut self.left);
+        self.lacking.clear();
+        let before = self.made.iter().flatten().count();
+        let on_progress = |count| progress(before + count);
+        let (made, failed) = pack::apply(&part, &*self.bytes, &self.base, contents, &self.folder, options, &on_progress)?;
+        for (number, applied) in made.into_iter().enumerate().filter_map(|(number, made)| Some((number, made?))) {
+            contents.insert(applied.digest, applied.path.clone());
+            self.made[number] = Some(applied);
+        }
+        for failed in &failed {
+            tracing::warn!(error = failed as &dyn std::error::Error, pack = self.signed.target, "a part of a patch pack fails");
+            if let pack::Failed::File { path, source, .. } = failed
+                && is_full(source)
+            {
+                return Err(ApplyFailure::Local(problem::of_disk(path, source)));
+            }
+        }
+        // Proving the bases of failed groups tells whether it was them.
+        let mut proofs = HashMap::new();
+        for group in part.groups {
+            if group.members.iter().all(|member| self.made.get(*member).is_some_and(Option::is_some)) {
+                continue;
+            }
+            let mut for_want = false;
+            for path in self.pack.bases_of(&group) {
+                let Some(entry) = self.base.file_manifest.get(path) else { continue };
+                let forgotten = *proofs.entry(entry.hash).or_insert_with(|| contents.prove(&entry.hash));
+                let held = contents.holds(&entry.hash);
+                for_want |= forgotten > 0 || !held;
+                if !held {
+                    self.lacking.insert(path.clone());
+                }
+            }
+            if for_want {
+                self.left.push(group);
+            }
+        }
+        Ok(())
+    }
+
+    /// The release that the pack starts from.
+    pub fn base(&self) -> &Arc<Manifest> {
+        &self.base
+    }
+
+    /// Whether groups wait for a base.
+    pub fn waits(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Files of the base that have to be mended first, each content once; none if what is left can be applied at once.
+    pub fn lacking(&self) -> Vec<RelativePath> {
+        let mut seen = BTreeSet::new();
+        let hash = |path: &RelativePath| self.base.file_manifest.get(path).map(|entry| entry.hash);
+        self.lacking.iter().filter(|path| hash(path).is_some_and(|hash| seen.insert(hash))).cloned().collect()
+    }
+
+    /// Bytes of the bases that are lacking, and of the files that wait for them.
+    pub fn at_stake(&self) -> (u64, u64) {
+        let bases = self.lacking();
+        let sizes: Vec<u64> = self.pack.outline.made().map(|(_, made)| made.size).collect();
+        let bases = bases.iter().filter_map(|path| self.base.file_manifest.get(path)).map(|entry| entry.size);
+        let files = self.left.iter().flat_map(|group| &group.members).filter_map(|member| sizes.get(*member).copied());
+        (bases.fold(0, u64::saturating_add), files.fold(0, u64::saturating_add))
+    }
+
+    /// How many files it has not made.
+    pub fn lost(&self) -> u64 {
+        self.made.iter().filter(|made| made.is_none()).count() as u64
+    }
+
+    /// The release that the pack leads to, if all of it worked out.
+    pub fn target(&self) -> Option<ApplyTarget> {
+        let made: Vec<Digest> =
+            self.made.iter().map(|made| made.as_ref().map(|applied| applied.digest)).collect::<Option<_>>()?;
+        let name = &self.signed.target;
+        match self.pack.manifest(&self.base, &made) {
+            Ok((manifest, json)) if Digest::of(&json) == self.signed.patch.target_manifest => {
+                Some(ApplyTarget { manifest: Arc::new(manifest), json: Arc::new(json) })
+            }
+            // All is made, and something of it is wrong: the signed manifest will tell what.
+            Ok(_) => {
+                tracing::warn!(pack = name, "what a patch pack makes is not what was signed");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(error = error_chain::line(&error), pack = name, "a patch pack makes no manifest");
+                None
+            }
+        }
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,320 @@
+//! A check: fresh signed metadata, the release for this installation, and what it would cost.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::context::Context;
+use super::sources::{self, Known, Sources};
+use super::{hot_swap, planning, renewal};
+use crate::fetch::{Client, NodeMemory};
+use crate::messages::language::Checked;
+use crate::messages::problem;
+use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
+use crate::model::launcher::own_version;
+use crate::model::node::{self, redacted};
+use crate::model::plan::{Plan, Reason, UpdateStrategy};
+use crate::model::release::{Audience, Choice, Release, SignedRelease, put_aside};
+use crate::model::{Node, Offer, Platform, Version};
+use crate::plain;
+use crate::store::{HomeState, StoreError};
+use crate::trust::{Repository, Trust};
+
+/// Characters of a node's name.
+const LONGEST_NAME: usize = 60;
+/// Largest release notes that are shown, bytes.
+pub(crate) const LARGEST_NOTES: u64 = 256 << 10;
+
+/// Looks for a release: the best one, or `wanted`.
+pub async fn check(context: &Context, client: &Client, wanted: Option<Version>) -> Result<Checked, Problem> {
+    let store = |error: StoreError| problem::of_store(&error);
+    context.home.create().map_err(store)?;
+    // No lock: trusted metadata is replaced in one step, and nobody has to wait for somebody's network.
+    let repository = match refresh(context, client).await {
+        Ok(repository) => repository,
+        Err(problem) => return prefetched(context, &problem, wanted).ok_or(problem),
+    };
+    // By now it is known who was silent.
+    let sources = Sources::new(context, client);
+    renewal::follow(context, &repository, &sources).await;
+    sources::learn_nodes(context, client, repository.versions.timestamp).await;
+    let mut state = context.home.state().map_err(store)?;
+    let current = current(context);
+    let asked_for = wanted.is_some();
+    let chosen = choose(context, &repository, &state, current.as_ref(), wanted)?;
+    // A release that was mandatory and is halted, or installed, no longer holds anybody up.
+    let mandatory = chosen.ok().filter(|signed| signed.release.mandatory).map(|signed| signed.release.container.version.clone());
+    if !asked_for && state.mandatory != mandatory {
+        state.mandatory = mandatory;
+        context.home.set_state(&state).map_err(store)?;
+    }
+    let signed = match chosen {
+        Ok(signed) => signed.clone(),
+        Err(reason) => return Ok(Checked::Nothing { reason, current }),
+    };
+    if let Some(needed) = signed.release.minimum_launcher.as_ref().filter(|needed| **needed > own_version()) {
+        let chain = vec![format!("{} needs the launcher {needed}, this is {}", signed.release.container, own_version())];
+        return Err(Problem { kind: ProblemKind::LauncherTooOld, subject: needed.to_string(), chain });
+    }
+    let nodes = nodes(context, client).await;
+    let notes = notes(context, &sources, &repository, &signed).await;
+    sources.remember(context);
+    let memory = NodeMemory::load(&context.home.node_memory());
+    let plan = if context.home.record(&signed.release.container).is_ok() {
+        hot_swap::predict_hot_swap(
+            context,
+            &signed.release,
+            Plan::without_fetching(UpdateStrategy::Installed, signed.length),
+            None,
+        )
+    } else {
+        planning::plan(context, client, &repository, &signed, &nodes, &memory).await?
+    };
+    // The first version can only come whole, and so may what the publisher insists on.
+    let only_whole = plan.strategy == UpdateStrategy::Full && plan.reason != Reason::NothingInstalled;
+    if only_whole && !context.settings.fallback.enable_full_update && !signed.release.mandatory {
+        return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
+    }
+    let bytes_to_fetch = plan.bytes.saturating_sub(planning::already_here(context, &signed, &plan));
+    let estimated_seconds =
+        memory.estimated_seconds(&nodes, bytes_to_fetch, context.settings.bandwidth_limit()).map(|seconds| seconds.ceil() as u64);
+    let estimated_seconds = estimated_seconds.filter(|_| !plan.is_local());
+    Ok(Checked::Offer(Box::new(Offer { signed, current, plan, bytes_to_fetch, notes, nodes, estimated_seconds, file: None })))
+}
+
+/// The versions that the repository had for this installation when it was seen last; `None` if it never was.
+pub fn seen_last(context: &Context) -> Option<Vec<Version>> {
+    let repository = Trust::new(context.home.trust(), context.shipped_root.clone()).cached()?;
+    let mine = repository.releases.iter().filter(|signed| concerns(context, signed));
+    Some(mine.map(|signed| signed.release.container.version.clone()).collect())
+}
+
+/// Whether a release is for this app, system and channel.
+fn concerns(context: &Context, signed: &SignedRelease) -> bool {
+    let Release { container, channel, .. } = &signed.release;
+    container.app.as_str() == context.settings.app.as_str()
+        && container.platform == Platform::current()
+        && *channel == context.settings.channel
+}
+
+/// The version to move on from. One that waits for the next start counts as active.
+pub(crate) fn current(context: &Context) -> Option<Version> {
+    context.home.chosen().ok().map(|chosen| chosen.version)
+}
+
+/// Without a network: the release that would be offered by the metadata trusted last, if that has not expired and the release is
+/// installed already. `problem` is why there is nothing newer.
+fn prefetched(context: &Context, problem: &Problem, wanted: Option<Version>) -> Option<Checked> {
+    if !matches!(problem.kind, ProblemKind::NoNetwork | ProblemKind::NodesUnusable) {
+        return None;
+    }
+    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+    let repository = trust.cached().filter(|cached| cached.expires > crate::host::now())?;
+    let current = current(context);
+    let chosen = choose(context, &repository, &context.home.state().ok()?, current.as_ref(), wanted);
+    let signed = chosen.ok()?.ok().filter(|signed| context.home.record(&signed.release.container).is_ok())?.clone();
+    tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
+    let plan = hot_swap::predict_hot_swap(
+        context,
+        &signed.release,
+        Plan::without_fetching(UpdateStrategy::Installed, signed.length),
+        None,
+    );
+    let offer = Offer {
+        signed,
+        current,
+        plan,
+        bytes_to_fetch: 0,
+        notes: String::new(),
+        nodes: Vec::new(),
+        estimated_seconds: None,
+        file: None,
+    };
+    Some(Checked::Offer(Box::new(offer)))
+}
+
+/// Fresh signed metadata.
+pub(crate) async fn refresh(context: &Context, client: &Client) -> Result<Repository, Problem> {
+    let trust = Trust::new(context.home.trust(), context.shipped_root.clone());
+    let sources = Sources::new(context, client);
+    let refreshed = trust.refresh(&sources.list, crate::host::now()).await;
+    sources.remember(context);
+    let refreshed = refreshed.map_err(|error| problem::of_trust(&error))?;
+    Ok(refreshed.repository)
+}
+
+/// The release to offer, or why there is none.
+fn choose<'a>(
+    context: &Context,
+    repository: &'a Repository,
+    state: &HomeState,
+    current: Option<&Version>,
+    wanted: Option<Version>,
+) -> Result<Result<&'a SignedRelease, NoUpdate>, Problem> {
+    let platform = Platform::current();
+    let app = context.settings.app.as_str();
+    if let Some(version) = wanted {
+        // Asked for by name: also an older one, one that was skipped, or one that has not reached this installation. What the
+        // publisher halted, or put into another channel, is not to be had.
+        let named = |signed: &&SignedRelease| {
+            let container = &signed.release.container;
+            container.version == version && container.platform == platform && container.app.as_str() == app
+        };
+        let refuse =
+            |why: &str| Problem { kind: ProblemKind::NoSuchVersion, subject: version.to_string(), chain: vec![why.to_owned()] };
+        let found = repository.releases.iter().find(named).ok_or_else(|| refuse("the repository has no such release"))?;
+        return if found.release.channel != context.settings.channel {
+            Err(refuse(&format!("it is in the channel {}", found.release.channel)))
+        } else if found.release.halted {
+            Err(refuse("the publisher has halted it"))
+        } else {
+            Ok(Ok(found))
+        };
+    }
+    // What did not come up here is not offered again.
+    let mine: Vec<SignedRelease> = repository.releases.iter().filter(|signed| concerns(context, signed)).cloned().collect();
+    let aside = put_aside(&mine, &state.skipped);
+    let unwanted: Vec<Version> = aside.into_iter().chain(state.failed.iter().cloned()).collect();
+    let audience = Audience {
+        app,
+        platform: &platform,
+        channel: &context.settings.channel,
+        current,
+        installation_id: &state.installation_id,
+        skipped: &unwanted,
+    };
+    Ok(match audience.choose(&repository.releases) {
+        Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => Err(NoUpdate::Pinned),
+        Choice::Offer(signed) => Ok(signed),
+        Choice::UpToDate => Err(NoUpdate::Newest),
+        Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => Err(NoUpdate::FailedHere),
+        Choice::Skipped(_) => Err(NoUpdate::Skipped),
+        Choice::NotYet(_) => Err(NoUpdate::NotYet),
+        Choice::Nothing => match problem::of_others_releases([app, &context.settings.channel, &platform.to_string()], repository)
+        {
+            Some(problem) => return Err(problem),
+            None => Err(NoUpdate::NothingPublished),
+        },
+    })
+}
+
+/// All nodes that are known, the best first: those of the settings, of the repository's list, and of the API's answer. The last two
+/// are hints: whoever gives them can waste time, not change a byte.
+pub(crate) async fn nodes(context: &Context, client: &Client) -> Vec<Node> {
+    let settings = &context.settings;
+    let mut nodes = sources::own_nodes(context);
+    node::rank(&mut nodes, &settings.region);
+    nodes.truncate(settings.update.max_nodes);
+    for found in hints(context, client).await.into_iter().map(presentable) {
+        // One server under several paths or spellings is one node: it must not take the places of others.
+        let alias = nodes.iter().any(|node| is_same_server(&node.url, &found.url));
+        let room = nodes.len() < settings.update.max_nodes && !alias;
+        let known = nodes.iter_mut().find(|node| node.id == found.id || node.url == found.url);
+        match known {
+            Some(node) => {
+                node.metrics = found.metrics;
+                node.bandwidth = found.bandwidth.or(node.bandwidth);
+            }
+            // Hints fill the places that are left: they never crowd out a node of the settings.
+            None if room => nodes.push(found),
+            None => {}
+        }
+    }
+    // What this client measured counts more than what was published.
+    let memory = NodeMemory::load(&context.home.node_memory());
+    for node in &mut nodes {
+        if let Some(measured) = memory.of(node) {
+            node.metrics.bandwidth_mbps = Some(measured.bytes_per_second * 8.0 / 1e6);
+            node.metrics.latency_ms = Some(measured.latency_seconds * 1e3);
+        }
+    }
+    node::rank(&mut nodes, &settings.region);
+    nodes
+}
+
+/// A node as somebody described it, with words fit for people.
+fn presentable(node: Node) -> Node {
+    let [id, name, region] = [&node.id, &node.name, &node.region].map(|words| plain::line(words, LONGEST_NAME));
+    Node { id, name, region, ..node }
+}
+
+/// Whether two addresses lead to one port of one host, by their text.
+fn is_same_server(a: &Url, b: &Url) -> bool {
+    let server = |url: &Url| {
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
+        (host, url.port_or_known_default())
+    };
+    server(a) == server(b)
+}
+
+async fn hints(context: &Context, client: &Client) -> Vec<Node> {
+    if let Some(nodes) = nodes_of_api(context, client).await {
+        return sources::acceptable(nodes, &sources::own_nodes(context));
+    }
+    match sources::listed_nodes(context, client).await {
+        Some(nodes) => nodes,
+        // What was learned before, perhaps from where the repository was once.
+        None => sources::acceptable(Known::load(context).nodes, &sources::own_nodes(context)),
+    }
+}
+
+/// What the API says, if there is one and it answers soon.
+async fn nodes_of_api(context: &Context, client: &Client) -> Option<Vec<Node>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        download_nodes: Vec<Node>,
+    }
+    let settings = &context.settings;
+    let mut url = settings.api.clone()?;
+    url.set_path(&format!("{}/api/containers/check_update", url.path().trim_end_matches('/')));
+    url.query_pairs_mut()
+        .append_pair("app", settings.app.as_str())
+        .append_pair("channel", &settings.channel)
+        .append_pair("platform", &Platform::current().to_string())
+        .append_pair("user_location", &settings.region);
+    let shown = redacted(&url);
+    let asked = tokio::time::timeout(sources::HINT_TIME, client.get(&url, sources::LARGEST_NODE_LIST)).await;
+    match asked {
+        Ok(Ok(body)) => match serde_json::from_slice::<Answer>(&body) {
+            Ok(answer) => return Some(answer.download_nodes),
+            Err(error) => tracing::info!(url = %shown, %error, "the server's answer is not understood"),
+        },
+        Ok(Err(error)) => tracing::info!(url = %shown, %error, "the server does not answer"),
+        Err(_) => tracing::info!(url = %shown, "the server does not answer in time"),
+    }
+    None
+}
+
+/// The release notes in the best language there is. That they cannot be had is no reason not to offer the release.
+async fn notes(context: &Context, sources: &Sources, repository: &Repository, signed: &SignedRelease) -> String {
+    let wanted = std::slice::from_ref(&context.language);
+    let Some((_, target)) = signed.release.notes_in(wanted) else { return String::new() };
+    match repository.read_small_from(&sources.list, target, LARGEST_NOTES).await {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => {
+            tracing::info!(%error, "no release notes to be had");
+            String::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_of_a_server_are_reported_and_names_are_plain() {
+        let same = |a: &str, b: &str| is_same_server(&a.parse().unwrap(), &b.parse().unwrap());
+        assert!(same("https://a.example/", "https://A.example:443/other/"));
+        assert!(same("http://a.example./", "http://a.example:80/"));
+        assert!(!same("https://a.example/", "https://b.example/") && !same("http://a.example/", "http://a.example:8080/"));
+        let node = Node {
+            id: "\u{1b}[2Jid".to_owned(),
+            name: "x".repeat(1000),
+            region: "Eu\u{7}rope\nat last".to_owned(),
+            ..Node::at("http://a.example/".parse().unwrap())
+        };
+        let Node { id, name, region, .. } = presentable(node);
+        assert_eq!((id.as_str(), name.chars().count(), region.as_str()), ("[2Jid", LONGEST_NAME, "Eu rope at last"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The line to the nodes, as updates and repairs share it: whom to ask, and who may stop it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::context::Context;
+use crate::fetch::{self, Client, Control, FetchError, FetchEvent, RunState, Summary};
+use crate::messages::protocol::{Problem, ProblemKind};
+use crate::model::Node;
+use crate::peers::PeerNetwork;
+
+/// Whom to ask, and who may stop it.
+#[derive(Clone)]
+pub struct DownloadSources {
+    /// The HTTP client.
+    pub client: Client,
+    /// Whom to ask, the best first.
+    pub nodes: Vec<Node>,
+    /// Run, pause or cancel, and the bandwidth cap.
+    pub control: watch::Receiver<Control>,
+    /// Where measurements of nodes are kept.
+    memory: PathBuf,
+    /// The neighbours, if there are any to be had.
+    peer_network: Option<Arc<PeerNetwork>>,
+    /// Small parts that are fetched at a time.
+    pub at_once: usize,
+}
+
+impl DownloadSources {
+    /// A line to `nodes`.
+    pub fn new(context: &Context, client: &Client, nodes: &[Node], control: watch::Receiver<Control>) -> Self {
+        let at_once = context.settings.incremental_update.parallel_downloads.max(1);
+        Self {
+            client: client.clone(),
+            nodes: nodes.to_vec(),
+            control,
+            memory: context.home.node_memory(),
+            peer_network: context.peer_network.get(),
+            at_once,
+        }
+    }
+
+    /// Runs a download, and hands its events to `take`, which may end it with a problem.
+    pub async fn download(
+        &self,
+        job: fetch::DownloadJob,
+        take: &mut (dyn FnMut(FetchEvent) -> Option<Problem> + Send),
+    ) -> Result<Result<Summary, FetchError>, Problem> {
+        let job = fetch::DownloadJob { memory: Some(self.memory.clone()), ..job };
+        let (events, mut arriving) = mpsc::unbounded_channel();
+        let shared = self.peer_network.clone().zip(job.digest);
+        let (table, length, file) = (Arc::clone(&job.pieces), job.object_length, job.partial.clone());
+        let whole = job.wanted.is_none();
+        let peer_source = shared.as_ref().map(|(peer_network, digest)| peer_network.share(*digest, &table, length, &file));
+        let download = fetch::download_among(&self.client, job, self.control.clone(), events, peer_source);
+        tokio::pin!(download);
+        let result = loop {
+            tokio::select! {
+                result = &mut download => break result,
+                Some(event) = arriving.recv() => if let Some(problem) = take(event) {
+                    return Err(problem);
+                },
+            }
+        };
+        // The last events may still wait when the download has ended.
+        while let Ok(event) = arriving.try_recv() {
+            if let Some(problem) = take(event) {
+                return Err(problem);
+            }
+        }
+        if let Ok(summary) = &result {
+            tracing::info!(?summary, "download ended");
+            if let Some((peer_network, digest)) = shared.filter(|_| whole) {
+                blocking(move || peer_network.keep(digest, &table, length, &file)).await?;
+            }
+        }
+        Ok(result)
+    }
+
+    /// Returns when somebody cancels.
+    pub async fn cancelled(&self) {
+        cancelled(self.control.clone()).await;
+    }
+}
+
+/// Returns when somebody cancels.
+pub async fn cancelled(mut control: watch::Receiver<Control>) {
+    // Once the engine is gone nobody cancels any more.
+    if control.wait_for(|control| control.state == RunState::Cancel).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs what blocks on a thread for such.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::new(ProblemKind::Internal, "", &error))
+}

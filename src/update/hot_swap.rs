@@ -1,0 +1,81 @@
+//! Whether the running app could take a release over without a restart, and having it do so.
+//!
+//! In: a release, its plan, what the connected app says it runs. Out: the plan with a yes or no, and what the app made of it. Never: a
+//! swap of what the publisher's signed patterns do not allow, or of files that are not those of an installed, verified manifest.
+
+use super::context::Context;
+use crate::look;
+use crate::messages::protocol::SwapBlocker;
+use crate::model::hot_swap::Difference;
+use crate::model::plan::{Plan, UpdateStrategy};
+use crate::model::release::Release;
+use crate::model::{ContainerId, Digest, Manifest};
+use crate::session::channel::{Swap, Swapped};
+
+/// Most changes that an app is told of: a message has a limit, and what is larger is no small fix.
+const MOST_CHANGES: usize = 4000;
+
+/// Says in the plan whether the running app must be started anew. `new` is the release's manifest where it is at hand; without it a
+/// pack says what it changes.
+pub fn predict_hot_swap(context: &Context, release: &Release, plan: Plan, new: Option<&Manifest>) -> Plan {
+    let restart = |plan| Plan { requires_restart: true, ..plan };
+    let Some(running) = context.channel.runs().filter(|_| context.settings.hot_update.enabled) else { return restart(plan) };
+    let installed;
+    let new = match new {
+        Some(new) => Some(new),
+        None => {
+            installed = manifest(context, &release.container);
+            installed.as_ref()
+        }
+    };
+    if let Some(new) = new {
+        let Some(old) = manifest(context, &running) else { return restart(plan) };
+        let Some(patterns) = &release.hot_swap else { return restart(plan) };
+        let difference = Difference::between(&old, new, patterns.patterns());
+        let requires_restart = difference.requires_restart || difference.changes.len() > MOST_CHANGES;
+        return Plan { requires_restart, hot_swappable: difference.modules, ..plan };
+    }
+    let begins_there = plan.patches.first().is_some_and(|signed| signed.patch.from == running);
+    if plan.strategy == UpdateStrategy::Patches && begins_there { plan } else { restart(plan) }
+}
+
+/// Has the app take over an installed version. Reads two manifests before it asks.
+pub async fn hot_swap(context: &Context, release: &Release) -> Swapped {
+    let swap = {
+        let (context, release) = (context.clone(), release.clone());
+        tokio::task::spawn_blocking(move || swap(&context, &release)).await
+    };
+    match swap {
+        Ok(Ok(swap)) => context.channel.swap(swap).await,
+        Ok(Err(obstacle)) => Err(vec![obstacle]),
+        Err(error) => Err(vec![SwapBlocker::new("failed", error.to_string())]),
+    }
+}
+
+fn swap(context: &Context, release: &Release) -> Result<Swap, SwapBlocker> {
+    let refuse = |code, text: &str| Err(SwapBlocker::new(code, text));
+    let Some(running) = context.channel.runs() else {
+        return refuse("not-connected", "the app does not talk to its launcher");
+    };
+    let (Some(old), Some(new)) = (manifest(context, &running), manifest(context, &release.container)) else {
+        return refuse("no-container", "a manifest is missing or damaged");
+    };
+    let Some(patterns) = &release.hot_swap else {
+        return refuse("other-file", "the publisher has not signed what may be taken over");
+    };
+    let difference = Difference::between(&old, &new, patterns.patterns());
+    if difference.requires_restart {
+        return refuse("other-file", "something changes that a running app cannot take over");
+    }
+    if difference.changes.len() > MOST_CHANGES {
+        return refuse("other-file", "too many files change");
+    }
+    Ok(Swap { container: release.container.clone(), changes: difference.changes })
+}
+
+/// An installed version's manifest, if it is the one that was installed.
+fn manifest(context: &Context, id: &ContainerId) -> Option<Manifest> {
+    let record = context.home.record(id).ok()?;
+    let json = look::read(&context.home.manifest(id), look::LARGE).ok()??;
+    (Digest::of(&json) == record.manifest).then(|| Manifest::from_json(&json).ok()).flatten()
+}

@@ -1,0 +1,100 @@
+//! An update: fetched in the way that its plan says, put together beside the installed versions, registered by one rename.
+//!
+//! [`full`] takes the whole package: pieces from several nodes, each entry unpacked as soon as its pieces are there. [`incremental`]
+//! takes patch packs or single entries, and everything else from installed versions; what does not work out there is fetched another
+//! way, file by file, and in the end by the whole package. [`from_file`] reads the package out of a bundle.
+
+mod from_file;
+mod from_peers;
+mod full;
+mod incremental;
+mod tree;
+mod unpacking;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use self::incremental::Counts;
+use super::context::Context;
+use super::download_sources::{DownloadSources, blocking, cancelled};
+use super::package_documents::Library;
+use crate::fetch::{Client, Control};
+use crate::messages::language::{MachineInput, Updated};
+use crate::messages::mailbox::Emitter;
+use crate::messages::problem;
+use crate::messages::protocol::{Event, Problem, Progress};
+use crate::model::Offer;
+use crate::store::StoreError;
+use crate::store::staging::{self, Staging};
+
+/// What one update works with.
+pub struct UpdateJob {
+    /// The engine's surroundings.
+    pub context: Arc<Context>,
+    /// The HTTP client.
+    pub client: Client,
+    /// What to fetch.
+    pub offer: Box<Offer>,
+    /// Run, pause or cancel, and the bandwidth cap.
+    pub control: watch::Receiver<Control>,
+    /// Where progress goes.
+    pub emitter: Emitter,
+    /// Where "all bytes are there" goes.
+    pub inputs: mpsc::UnboundedSender<MachineInput>,
+}
+
+/// How a part of an update ended.
+enum Ended {
+    Complete,
+    Stopped,
+}
+
+impl UpdateJob {
+    /// Fetches, puts together and registers. After an error or a stop nothing of the version is visible; verified pieces stay for the
+    /// next try.
+    pub async fn run(mut self) -> Result<Updated, Problem> {
+        let id = self.offer.signed.release.container.clone();
+        if self.context.home.record(&id).is_ok() {
+            return Ok(Updated::Installed(id));
+        }
+        let store = |error: StoreError| problem::of_store(&error);
+        let context = Arc::clone(&self.context);
+        let lock = blocking(move || context.lock()).await?.map_err(store)?;
+        let staging = Staging::open(&self.context.home, &id, &lock).map_err(store)?;
+        staging::discard_others(&self.context.home, &id, &lock).map_err(store)?;
+        staging.check_space(self.offer.plan.bytes, self.offer.signed.release.unpacked_size).map_err(store)?;
+        tracing::info!(strategy = ?self.offer.plan.strategy, reason = ?self.offer.plan.reason, bytes = self.offer.plan.bytes,
+            full_bytes = self.offer.plan.full_bytes, packs = self.offer.plan.patches.len(), "updating");
+        let ended = if let Some(file) = self.offer.file.clone() {
+            self.take_file(&file, &staging, lock).await?
+        } else if self.offer.plan.is_incremental() || self.is_installed_by_peers().await {
+            self.incremental(&staging, lock).await?
+        } else {
+            self.full(&staging, lock, &Counts::default()).await?
+        };
+        Ok(match ended {
+            Ended::Complete => Updated::Installed(id),
+            Ended::Stopped => Updated::Stopped,
+        })
+    }
+
+    fn library<'a>(&'a self, staging: &'a Staging) -> Library<'a> {
+        Library {
+            client: &self.client,
+            nodes: &self.offer.nodes,
+            slot: &self.context.package_documents,
+            peer_network: &self.context.peer_network,
+            staging: Some(staging),
+            emitter: Some(&self.emitter),
+        }
+    }
+
+    fn line(&self) -> DownloadSources {
+        DownloadSources::new(&self.context, &self.client, &self.offer.nodes, self.control.clone())
+    }
+
+    fn progress(&self, progress: Progress) {
+        self.emitter.emit(Event::Progress(progress));
+    }
+}

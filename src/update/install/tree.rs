@@ -1,0 +1,140 @@
+//! The release's tree put together from files that are on this disk: moved where they were made for it, shared or copied from installed
+//! versions where not. Every byte is hashed on its way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+
+use crate::container::{ContainerError, Unpacker};
+use crate::messages::problem;
+use crate::messages::protocol::Problem;
+use crate::model::{Digest, Manifest, RelativePath};
+use crate::store::contents::Contents;
+use crate::threads;
+use crate::update::applying::MOST_CORES;
+use crate::update::planner;
+
+/// How it ended.
+pub enum TreeOutcome {
+    /// Everything is there, but what [`Unpacker::finish`] adds.
+    Complete(Box<Unpacker>),
+    /// Some contents turned out to be no good, and were forgotten; and how many files lack theirs.
+    Lacking(Contents, u64),
+    /// Somebody stopped it.
+    Stopped,
+}
+
+/// Builds the tree of `manifest` in the empty folder `tree`. `progress` is called for each file.
+pub fn build(
+    manifest: &Arc<Manifest>,
+    tree: &Path,
+    contents: Contents,
+    stop: &AtomicBool,
+    progress: &(dyn Fn() + Sync),
+) -> Result<TreeOutcome, Problem> {
+    let unpacker = Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(|error| problem::of_container(&error))?;
+    let work = planner::by_digest(manifest);
+    let queue = Mutex::new(work.into_iter());
+    let contents = Mutex::new(contents);
+    let (lacking, failure, moved) = (Mutex::new(0u64), Mutex::new(None), Mutex::new(Vec::new()));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let each = || {
+        while let Some((digest, paths)) = next() {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            match place(&unpacker, tree, &digest, &paths, &contents, &moved, progress) {
+                Ok(0) => {}
+                Ok(count) => *lacking.lock().unwrap_or_else(PoisonError::into_inner) += count,
+                Err(error) => {
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    return;
+                }
+            }
+        }
+    };
+    let count = available_parallelism().map_or(2, usize::from).min(MOST_CORES);
+    std::thread::scope(|scope| {
+        threads::help(scope, count.saturating_sub(1), each);
+        each();
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(problem::of_container(&error));
+    }
+    if stop.load(Ordering::Relaxed) {
+        return Ok(TreeOutcome::Stopped);
+    }
+    Ok(match lacking.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        0 => TreeOutcome::Complete(Box::new(unpacker)),
+        count => {
+            let mut contents = contents.into_inner().unwrap_or_else(PoisonError::into_inner);
+            give_back(tree, moved.into_inner().unwrap_or_else(PoisonError::into_inner), &mut contents);
+            TreeOutcome::Lacking(contents, count)
+        }
+    })
+}
+
+/// A staged file that was moved into the tree.
+struct Moved {
+    digest: Digest,
+    from: PathBuf,
+    to: RelativePath,
+}
+
+/// Moves files back to where they were made: the next attempt begins with an empty tree and needs them again.
+fn give_back(tree: &Path, moved: Vec<Moved>, contents: &mut Contents) {
+    for Moved { digest, from, to } in moved {
+        if let Err(error) = fs::rename(to.under(tree), &from) {
+            tracing::warn!(%error, file = %from.display(), "a file that was made here is lost and will be fetched");
+            contents.forget(&digest, &from);
+        }
+    }
+}
+
+/// Puts one content to all its paths; gives the number of paths that could not be served. An error is this machine's.
+fn place(
+    unpacker: &Unpacker,
+    tree: &Path,
+    digest: &Digest,
+    paths: &[&RelativePath],
+    contents: &Mutex<Contents>,
+    moved: &Mutex<Vec<Moved>>,
+    progress: &dyn Fn(),
+) -> Result<u64, ContainerError> {
+    let Some((first, others)) = paths.split_first() else { return Ok(0) };
+    let held = || contents.lock().unwrap_or_else(PoisonError::into_inner);
+    let places = held().places(digest).to_vec();
+    // Staged files lie beside the tree, and are moved: they were hashed when they were written.
+    let staging = tree.parent().unwrap_or(tree);
+    let mut done = false;
+    for place in places {
+        let is_staged = place.starts_with(staging);
+        let placed = if is_staged { unpacker.adopt(first, &place, *digest) } else { unpacker.clone_from(first, &place) };
+        match placed {
+            Ok(()) => {
+                if is_staged {
+                    let moved_file = Moved { digest: *digest, from: place, to: (*first).clone() };
+                    moved.lock().unwrap_or_else(PoisonError::into_inner).push(moved_file);
+                }
+                done = true;
+                break;
+            }
+            Err(error) if error.is_the_sources() => {
+                tracing::warn!(error = &error as &dyn std::error::Error, source = %place.display(), "a file is not what it should be");
+                held().forget(digest, &place);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !done {
+        return Ok(paths.len() as u64);
+    }
+    progress();
+    for path in others {
+        unpacker.clone_from(path, &first.under(tree))?;
+        progress();
+    }
+    Ok(0)
+}

@@ -1,0 +1,171 @@
+//! Threads that unpack entries as they become whole.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
+use std::thread;
+use std::time::Duration;
+
+use crate::container::{ContainerError, Unpacker};
+use crate::messages::problem;
+use crate::messages::protocol::{Problem, ProblemKind};
+use crate::model::{PackageIndex, RelativePath};
+use crate::threads;
+use crate::update::package_documents::PackageDocuments;
+
+/// How often the files are counted for who waits for the last of them.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// Threads that unpack entries as they become whole.
+pub struct Unpacking {
+    unpacker: Arc<Unpacker>,
+    ready: Option<blocking::Sender<RelativePath>>,
+    threads: Vec<thread::JoinHandle<()>>,
+    /// Ends with the last of the threads.
+    working: Mutex<blocking::Receiver<()>>,
+    shared: Arc<UnpackingState>,
+    /// How many files there are in all.
+    pub total: u64,
+}
+
+#[derive(Default)]
+struct UnpackingState {
+    done: AtomicU64,
+    /// Nothing more is to be unpacked.
+    stopped: AtomicBool,
+    failure: Mutex<Option<ContainerError>>,
+}
+
+impl Unpacking {
+    /// Starts the threads; `tree` must be empty, `package` appears with its first piece.
+    pub fn begin(package_documents: &PackageDocuments, tree: &Path, package: &Path) -> Result<Self, Problem> {
+        let failed = |error: ContainerError| problem::of_container(&error);
+        let manifest = &package_documents.manifest;
+        let unpacker = Arc::new(Unpacker::new(Arc::clone(manifest), tree.to_owned()).map_err(failed)?);
+        let (ready, queue) = blocking::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let shared = Arc::new(UnpackingState::default());
+        let count = thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
+        let mut running = Vec::new();
+        let (alive, working) = blocking::channel::<()>();
+        for _ in 0..count {
+            let alive = alive.clone();
+            let (unpacker, queue, shared) = (Arc::clone(&unpacker), Arc::clone(&queue), Arc::clone(&shared));
+            let (index, package) = (Arc::clone(&package_documents.index), package.to_owned());
+            let work = move || {
+                let _alive = alive;
+                work(&unpacker, &index, &queue, &shared, &package);
+            };
+            match threads::spawn("unpack", work) {
+                Ok(thread) => running.push(thread),
+                // Fewer do as well.
+                Err(_) if !running.is_empty() => break,
+                Err(error) => return Err(problem::of_system(&error)),
+            }
+        }
+        Ok(Self {
+            total: manifest.file_manifest.len() as u64,
+            unpacker,
+            ready: Some(ready),
+            threads: running,
+            working: Mutex::new(working),
+            shared,
+        })
+    }
+
+    /// Entries that are whole.
+    pub fn send(&self, paths: Vec<RelativePath>) {
+        for path in paths {
+            // The threads end only after this sender; one that panicked is noticed when they are joined.
+            let _ = self.ready.as_ref().map(|ready| ready.send(path));
+        }
+    }
+
+    /// How many files are written.
+    pub fn done(&self) -> u64 {
+        self.shared.done.load(Ordering::Relaxed)
+    }
+
+    /// Why it will not come to a good end.
+    pub fn failure(&self) -> Option<Problem> {
+        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map(problem::of_container)
+    }
+
+    /// Waits for the last entries; `tell` hears how many files are written. On a fast line this is most of the work.
+    pub fn join(mut self, tell: &dyn Fn(u64)) -> Result<Unpacker, Problem> {
+        drop(self.ready.take());
+        let working = self.working.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while working.recv_timeout(REPORT_EVERY) == Err(blocking::RecvTimeoutError::Timeout) {
+            tell(self.shared.done.load(Ordering::Relaxed));
+        }
+        tell(self.done());
+        let panicked = self.end();
+        if let Some(error) = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(problem::of_container(&error));
+        }
+        let internal = |text: &str| Problem { kind: ProblemKind::Internal, subject: String::new(), chain: vec![text.to_owned()] };
+        if panicked {
+            return Err(internal("a thread that unpacks has panicked"));
+        }
+        let unpacker = Arc::clone(&self.unpacker);
+        drop(self);
+        Arc::into_inner(unpacker).ok_or_else(|| internal("a thread that unpacks has not ended"))
+    }
+}
+
+impl Unpacking {
+    /// Waits for the threads; whether one of them panicked.
+    fn end(&mut self) -> bool {
+        drop(self.ready.take());
+        let mut panicked = false;
+        for thread in self.threads.drain(..) {
+            panicked |= thread.join().is_err();
+        }
+        panicked
+    }
+}
+
+impl Drop for Unpacking {
+    /// After a cancel or a failure nothing is written any more once this returns: the next try finds an empty place.
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        self.end();
+    }
+}
+
+fn work(
+    unpacker: &Unpacker,
+    index: &PackageIndex,
+    queue: &Mutex<blocking::Receiver<RelativePath>>,
+    shared: &UnpackingState,
+    package: &Path,
+) {
+    let mut file: Option<File> = None;
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(path) = next else { return };
+        if shared.stopped.load(Ordering::Relaxed) {
+            continue;
+        }
+        // Opened at the first entry: before that there may be no file yet.
+        let opened = match file.take() {
+            Some(file) => Ok(file),
+            None => {
+                File::open(package).map_err(|source| ContainerError::File { action: "open", path: package.to_owned(), source })
+            }
+        };
+        let result = opened.and_then(|package| match index.places.get(&path) {
+            Some(packed) => unpacker.entry_at(&path, packed, file.insert(package)),
+            None => Err(ContainerError::Unknown { path: path.clone() }),
+        });
+        match result {
+            Ok(()) => drop(shared.done.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => {
+                shared.stopped.store(true, Ordering::Relaxed);
+                shared.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a repair makes on this disk: the damage sorted by what it takes, what takes no bytes made, contents copied and proved, and staged
+//! files put into their places.
+//!
+//! In: a look at the version, contents by digest. Out: files that are whole, each by one rename. Never: the network.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::container::{self, Harm, Substance, Verification, substance};
+use crate::messages::problem;
+use crate::messages::protocol::{How, Mended, Problem};
+use crate::model::manifest::{Entry, MANIFEST_PATH};
+use crate::model::{Digest, Manifest, RelativePath};
+use crate::store::StoreError;
+use crate::store::contents::Contents;
+use crate::store::repair::Repair;
+
+/// A file that was made anew, and how.
+pub(super) type Staged = (RelativePath, PathBuf, How);
+
+/// Contents that are needed, with the files that need them and what these are.
+pub(super) type Needed = BTreeMap<Digest, Vec<(RelativePath, Entry)>>;
+
+/// What is made without any bytes (folders come before what is in them), and the contents that are needed.
+pub(super) fn sort_out(manifest: &Manifest, found: &Verification) -> (Vec<(RelativePath, bool)>, Needed) {
+    let (mut plain, mut needed) = (Vec::new(), Needed::new());
+    for damage in &found.damaged {
+        let only_permissions = matches!(damage.what, Harm::Permissions { .. });
+        match substance(manifest, &damage.path) {
+            Some(Substance::Bytes(entry)) if !only_permissions => {
+                needed.entry(entry.hash).or_default().push((damage.path.clone(), entry.clone()));
+            }
+            _ => plain.push((damage.path.clone(), only_permissions)),
+        }
+    }
+    (plain, needed)
+}
+
+/// Makes folders, links, empty files and permissions; the manifest is the caller's.
+pub(super) fn make_plain(
+    repair: &mut Repair,
+    plain: &[(RelativePath, bool)],
+    manifest: &Manifest,
+) -> Result<Vec<Mended>, Problem> {
+    let mut mended = Vec::new();
+    let store = |error: StoreError| problem::of_store(&error);
+    for (path, only_permissions) in plain.iter().filter(|(path, _)| path.as_str() != MANIFEST_PATH) {
+        let staged = repair.fresh();
+        let how = match (substance(manifest, path), only_permissions) {
+            (Some(Substance::Bytes(entry) | Substance::Empty(entry)), true) => {
+                repair.dress(path, entry).map_err(store)?;
+                How::Permissions
+            }
+            (None, _) => {
+                repair.make_folder(path).map_err(store)?;
+                How::Made
+            }
+            (Some(kind), _) => {
+                let made = match kind {
+                    Substance::Link(target) => container::make_link_at(manifest, path, target, repair.root(), &staged),
+                    Substance::Empty(entry) | Substance::Bytes(entry) => container::make_empty(path, entry, &staged),
+                };
+                made.map_err(|error| problem::of_container(&error))?;
+                repair.put(path, &staged).map_err(store)?;
+                How::Made
+            }
+        };
+        mended.push(Mended { path: path.to_string(), how });
+    }
+    Ok(mended)
+}
+
+/// Copies what `contents` hold, each file proved on its way; and what is still needed.
+pub(super) fn copy(
+    mut repair: Repair,
+    contents: &mut Contents,
+    needed: Needed,
+    how: How,
+) -> Result<(Repair, Vec<Staged>, Needed), Problem> {
+    let (mut staged, mut rest) = (Vec::new(), Needed::new());
+    for (digest, paths) in needed {
+        for (path, entry) in paths {
+            let mut made = None;
+            while let Some(source) = contents.places(&digest).first().cloned() {
+                let to = repair.fresh();
+                match container::copy_entry(&path, &entry, &source, &to) {
+                    Ok(()) => {
+                        made = Some(to);
+                        break;
+                    }
+                    Err(error) if error.is_the_sources() => contents.forget(&digest, &source),
+                    Err(error) => return Err(problem::of_container(&error)),
+                }
+            }
+            match made {
+                Some(to) => staged.push((path, to, how)),
+                None => rest.entry(digest).or_default().push((path, entry)),
+            }
+        }
+    }
+    Ok((repair, staged, rest))
+}
+
+/// Puts staged files into their places, once all of them are durable: the app's program last. As long as that is missing the version is
+/// stepped over at a start, so that a repair which is cut short does not have a half mended one started.
+pub(super) fn put(mut repair: Repair, mut staged: Vec<Staged>, program: &RelativePath) -> Result<(Repair, Vec<Mended>), Problem> {
+    staged.sort_by_key(|(path, ..)| path == program);
+    repair.sync().map_err(|error| problem::of_store(&error))?;
+    let mut mended = Vec::new();
+    for (path, file, how) in staged {
+        repair.put(&path, &file).map_err(|error| problem::of_store(&error))?;
+        mended.push(Mended { path: path.to_string(), how });
+    }
+    Ok((repair, mended))
+}
