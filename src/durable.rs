@@ -1,7 +1,7 @@
 //! Changes that survive a power cut: a file is replaced whole or not at all, and a folder's new name is on disk before anybody
 //! relies on it. Ground floor: every room that keeps state uses these, and adds what its own errors say.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +53,38 @@ pub fn create_shared_folders(folder: &Path) -> io::Result<()> {
         // It is there, also as a link to a folder; or what is there is none.
         Err(_) => std::fs::create_dir_all(folder),
     }
+}
+
+/// Creates a folder with what is missing above it. The umask may take away more, and never gives others the right to write: what they
+/// could put there decides about code.
+pub fn create_folders(folder: &Path) -> io::Result<()> {
+    folder_builder(0o755).recursive(true).create(folder)
+}
+
+/// Creates a folder that is its owner's alone, with what is missing above it: for what has not been proved yet, or was and is not in its
+/// place yet.
+pub fn create_private_folders(folder: &Path) -> io::Result<()> {
+    folder_builder(0o700).recursive(true).create(folder)
+}
+
+/// Creates a folder of the user's own, with what is missing above it. His group may write if his umask says so; everyone never may.
+pub fn create_user_folders(folder: &Path) -> io::Result<()> {
+    folder_builder(0o775).recursive(true).create(folder)
+}
+
+fn folder_builder(_mode: u32) -> std::fs::DirBuilder {
+    #[cfg_attr(not(unix), allow(unused_mut))]
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, _mode);
+    builder
+}
+
+/// Has a file that these options create be written by its owner alone, whatever the umask.
+pub fn written_by_owner(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o644);
+    options
 }
 
 /// Best effort: some file systems have no modes.

@@ -298,3 +298,132 @@ fn a_strict_umask_closes_what_is_private_and_nothing_else() {
     let open = Command::new("find").arg(folder.join("keys")).args(["-type", "f", "-perm", "/044"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&open.stdout), "");
 }
+
+/// A umask of 000, as some containers and old file servers set it: what decides about code is written by its owner alone, and the user's
+/// folders by no stranger.
+#[test]
+fn under_a_umask_that_takes_nothing_away_no_stranger_may_write_into_the_home() {
+    let (world, _node) = installed();
+    // A home that was made under that umask as well.
+    fs::remove_dir_all(world.home()).unwrap();
+    let say = |verb: &[&str]| {
+        let launcher = world.launcher(&[&["--json", "--headless"], verb].concat());
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(launcher.get_program()).args(launcher.get_args());
+        release::reply(&command.stdin(Stdio::null()).output().unwrap())
+    };
+    let look = |verb: &str| {
+        for (strangers, options) in
+            [("-002", vec![]), ("-020", vec!["-not", "-regex", ".*/\\(config\\|data\\|logs\\|temp\\)\\(/.*\\)?"])]
+        {
+            let mut find = Command::new("find");
+            find.arg(world.home()).args(["-not", "-type", "l", "-perm", strangers]).args(options);
+            let found = find.output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{verb}: may be written by others ({strangers})");
+        }
+    };
+    let publish = |version: &str| {
+        let package = world.build(version, &BTreeMap::new());
+        world.publish(&package, &["--no-patches"]);
+        world.configure(&[&_node.address], "[update]\ncheck = 'never'\n");
+    };
+    let mut step = |verb: &[&str], code: i32| {
+        let reply = say(verb);
+        assert_eq!(reply.code, code, "{verb:?}: {} {}", reply.result, reply.errors);
+        look(&verb.join(" "));
+    };
+    step(&["update"], 0);
+    step(&["run"], 0);
+    fs::write(world.container("1.0.0").join("data/mine"), "x").unwrap();
+    publish("2.0.0");
+    step(&["update", "--prefetch"], 0);
+    step(&["switch", "2.0.0"], 0);
+    step(&["run"], 0);
+    fs::remove_dir_all(world.container("2.0.0").join("app")).unwrap();
+    step(&["verify", "--repair"], 0);
+    step(&["rollback"], 0);
+    step(&["run"], 0);
+    step(&["remove", "2.0.0"], 0);
+}
+
+/// Limits of the system, as administrators and containers set them, also for root, who is not exempt from these: the app starts where it
+/// gets what it needs itself, and a verb that gets too little says so.
+#[test]
+fn under_limits_of_files_and_memory_the_app_starts_and_a_verb_says_what_it_lacks() {
+    let (world, _node) = installed();
+    let package = world.build("2.0.0", &BTreeMap::new());
+    world.publish(&package, &["--no-patches"]);
+    world.configure(&[&_node.address], "[update]\ncheck = 'never'\n");
+    let limited = |limit: &str, verb: &[&str]| {
+        let launcher = world.launcher(&[&["--json", "--headless"], verb].concat());
+        let mut command = Command::new("prlimit");
+        command.arg(limit).arg(launcher.get_program()).args(launcher.get_args()).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    // A program of sixteen files needs some itself.
+    for limit in ["--nofile=16", "--nofile=32", "--nofile=64", "--as=400000000"] {
+        let output = limited(limit, &["run"]);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(printed.contains("version=1.0.0"), "{limit}: {printed} {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut exhausted = 0;
+    for files in [8, 12, 16, 20, 24, 32, 64] {
+        let reply = release::reply(&limited(&format!("--nofile={files}"), &["update"]));
+        assert!(!reply.errors.contains("panicked"), "{files}: {}", reply.errors);
+        match reply.code {
+            0 | 3 => {}
+            _ => {
+                assert_eq!(reply.result["problem"]["kind"], "exhausted", "{files}: {} {}", reply.result, reply.errors);
+                exhausted += 1;
+            }
+        }
+    }
+    assert!(exhausted > 0, "no limit was hit");
+    let printed = world.launcher(&["--headless", "run"]).stdin(Stdio::null()).output().unwrap();
+    assert!(String::from_utf8_lossy(&printed.stdout).contains("version=2.0.0"), "with 64 files it is updated");
+}
+
+/// A limit of processes and threads. Root is exempt from it, so another user runs the launcher then, with a number that nobody has.
+#[test]
+fn under_a_limit_of_processes_the_app_starts_and_a_verb_says_what_it_lacks() {
+    let (world, _node) = installed();
+    let is_root = rustix::process::getuid().is_root();
+    let user = (70_000 + std::process::id() % 100_000).to_string();
+    if is_root {
+        let folder = world.path("").join(".");
+        let own = Command::new("chown").args(["-R", &format!("{user}:{user}")]).arg(folder).status();
+        assert!(own.unwrap().success());
+    }
+    let limited = |limit: u32, verb: &[&str]| {
+        let launcher = world.launcher(&[&["--json", "--headless"], verb].concat());
+        let mut command = Command::new(if is_root { "setpriv" } else { "prlimit" });
+        if is_root {
+            command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "prlimit"]);
+        }
+        command.arg(format!("--nproc={limit}")).arg(launcher.get_program()).args(launcher.get_args());
+        command.env("HOME", world.path("")).env("XDG_RUNTIME_DIR", world.path("")).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    if !is_root {
+        eprintln!("passed over: this user has other processes, which count as well");
+        return;
+    }
+    if !limited(1000, &["--version"]).status.success() {
+        eprintln!("passed over: another user cannot run programs that are built here");
+        return;
+    }
+    let mut exhausted = 0;
+    for limit in [3, 4, 6, 8, 12, 16, 64] {
+        let output = limited(limit, &["run"]);
+        let [printed, errors] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(printed.contains("version=1.0.0"), "{limit}: {printed} {errors}");
+        assert!(!errors.contains("panicked"), "{limit}: {errors}");
+        let reply = release::reply(&limited(limit, &["check"]));
+        assert!(!reply.errors.contains("panicked"), "{limit}: {}", reply.errors);
+        if ![0, 3].contains(&reply.code) {
+            assert_eq!(reply.result["problem"]["kind"], "exhausted", "{limit}: {} {}", reply.result, reply.errors);
+            exhausted += 1;
+        }
+    }
+    assert!(exhausted > 0, "no limit was hit");
+}

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::Level;
 
 use super::streams::StandardError;
+use crate::durable;
 
 /// A log longer than this, in bytes, is put aside.
 const LONGEST_LOG: u64 = 2 << 20;
@@ -69,10 +70,10 @@ impl LogFile {
 
     fn open_file(&self) -> io::Result<File> {
         if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
+            durable::create_folders(folder)?;
         }
         let mut options = OpenOptions::new();
-        options.create(true).append(true);
+        durable::written_by_owner(options.create(true).append(true));
         // A pipe that somebody put there would be waited for.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nonblocking());

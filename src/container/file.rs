@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::decode::Fault;
 use super::{ContainerError, prove};
+use crate::durable;
 use crate::model::manifest::{Entry, Permissions};
 use crate::model::{Digest, Hasher};
 
@@ -37,10 +38,13 @@ pub(super) fn create_root(path: &Path) -> io::Result<()> {
 }
 
 /// Creates a folder of a tree. Those of the release can be entered by everyone, as its files can be read by everyone, whatever the umask; those
-/// of the user are as his umask wants them.
+/// of the user are as his umask wants them, and never written by everyone.
 pub(super) fn create_folder(path: &Path, is_users: bool) -> io::Result<()> {
+    if is_users {
+        return durable::create_user_folders(path);
+    }
     fs::create_dir(path)?;
-    if is_users { Ok(()) } else { share(path) }
+    share(path)
 }
 
 #[cfg(unix)]
@@ -64,7 +68,9 @@ fn as_far_as_can_be(done: io::Result<()>) -> io::Result<()> {
 /// Creates a file that must not exist yet, lets `fill` write it, and deletes it again if that fails.
 pub(super) fn create(path: &Path, entry: &Entry, fill: impl FnOnce(&mut File) -> Result<(), Fault>) -> Result<(), ReadFailure> {
     // "create new" also refuses a link at the path, wherever it leads.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(ReadFailure::Create)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let mut file = durable::written_by_owner(&mut options).open(path).map_err(ReadFailure::Create)?;
     let filled = fill(&mut file);
     finish_file(path, file, entry, filled)
 }

@@ -347,7 +347,9 @@ impl Program {
         let path = self.staged();
         remove_file(&path)?;
         let failed = |action| DesktopError::io(action, &path);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed("create"))?;
+        let mut options = OpenOptions::new();
+        let created = durable::written_by_owner(options.write(true).create_new(true)).open(&path);
+        let mut file = created.map_err(failed("create"))?;
         let mut hasher = Hasher::default();
         let mut part = vec![0; 128 << 10];
         let mut limited = bytes.take(most.saturating_add(1));

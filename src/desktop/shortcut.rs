@@ -316,7 +316,7 @@ pub fn remove(home: &Home, folders: Option<&UserFolders>, system: System) -> Res
 fn put(artifact: &Artifact) -> Result<(), DesktopError> {
     let path = &artifact.path;
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(DesktopError::io("create", folder))?;
+        durable::create_folders(folder).map_err(DesktopError::io("create", folder))?;
     }
     match &artifact.content {
         ShortcutContent::Bytes(bytes) => durable::replace(path, bytes).map_err(DesktopError::io("write", path))?,
@@ -365,7 +365,7 @@ fn read(home: &Home) -> Option<ShortcutRecord> {
 fn write(home: &Home, record: &ShortcutRecord) -> Result<(), DesktopError> {
     let path = home.desktop_record();
     let json = serde_json::to_vec_pretty(record).map_err(|error| DesktopError::io("write", &path)(error.into()))?;
-    std::fs::create_dir_all(home.root()).map_err(DesktopError::io("create", home.root()))?;
+    durable::create_folders(home.root()).map_err(DesktopError::io("create", home.root()))?;
     durable::replace(&path, &json).map_err(DesktopError::io("write", &path))
 }
 

@@ -14,9 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::FetchError;
-use crate::look;
 use crate::model::{Digest, Hasher, PieceTable};
 use crate::threads;
+use crate::{durable, look};
 
 /// A batch of marks is written when this much time has passed since its first piece: what a power loss costs at most.
 const BATCH: Duration = Duration::from_millis(1500);
@@ -45,15 +45,13 @@ impl Partial {
         // A look that fails must not throw away what was fetched.
         let marked = marks(&journal_path, &table).map_err(disk(&journal_path))?;
         let fresh = marked.is_none() || !look::is_there(path).map_err(disk(path))?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(fresh).open(path).map_err(disk(path))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(fresh);
+        let file = durable::written_by_owner(&mut options).open(path).map_err(disk(path))?;
         file.set_len(table.length).map_err(disk(path))?;
-        let mut journal = OpenOptions::new()
-            .append(!fresh)
-            .write(true)
-            .create(true)
-            .truncate(fresh)
-            .open(&journal_path)
-            .map_err(disk(&journal_path))?;
+        let mut options = OpenOptions::new();
+        options.append(!fresh).write(true).create(true).truncate(fresh);
+        let mut journal = durable::written_by_owner(&mut options).open(&journal_path).map_err(disk(&journal_path))?;
         let mut held = vec![false; table.hashes.len()];
         match marked {
             Some(marked) if !fresh => {

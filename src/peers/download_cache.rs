@@ -47,7 +47,7 @@ impl DownloadCache {
         }
         let (object, package_documents) = (self.file(digest, OBJECT), self.file(digest, DESCRIPTION));
         let cache = || -> std::io::Result<()> {
-            fs::create_dir_all(&self.folder)?;
+            durable::create_folders(&self.folder)?;
             let _ = fs::remove_file(&object);
             fs::hard_link(file, &object)?;
             let description = Description { object_length, pieces: PieceTable::clone(table) };

@@ -19,10 +19,10 @@ use super::StoreError;
 use super::contents::retained_at;
 use super::copying::{allocated, as_far_as_can_be, clone_file};
 use super::files::{copy_link, digest_of, exists, name_beside, read_json_of, remove_file};
-use crate::look;
 use crate::model::incident::Conflict;
 use crate::model::manifest::{Entry, MANIFEST_PATH};
 use crate::model::{Digest, RelativePath};
+use crate::{durable, look};
 
 /// Folders whose files are carried over. `temp` is not: it is for what may be lost.
 pub(super) const CARRIED: [&str; 3] = ["config", "data", "logs"];
@@ -414,7 +414,7 @@ fn has_gone(path: &Path) -> Result<bool, StoreError> {
 }
 
 fn create(folder: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
+    durable::create_user_folders(folder).map_err(StoreError::io("create", folder))
 }
 
 /// A file, whatever it is called: its file system and its number there.

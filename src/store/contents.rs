@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime};
 
 use super::files::{digest_of, exists};
 use super::{Home, StoreError};
-use crate::look;
 use crate::model::manifest::{Entry, MANIFEST_PATH, MUTABLE_FOLDERS, RETAINED_FOLDER};
 use crate::model::{Digest, Manifest, RelativePath};
+use crate::{durable, look};
 
 /// Files of mutable folders up to this size are kept a second time, bytes.
 const MAX_RETAINED: u64 = 8 << 20;
@@ -149,7 +149,7 @@ pub(super) fn keep(tree: &Path, manifest: &Manifest) -> Result<(), StoreError> {
 
 fn keep_one(from: &Path, to: &Path) -> io::Result<()> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
+        durable::create_folders(folder)?;
     }
     let time = fs::metadata(from)?.modified()?;
     reflink_copy::reflink_or_copy(from, to)?;

@@ -10,8 +10,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Home;
-use crate::look;
 use crate::model::ContainerId;
+use crate::{durable, look};
 
 /// A longer one is cut off, bytes.
 const LONGEST: u64 = 256 << 10;
@@ -31,7 +31,7 @@ pub(super) struct ErrorOutput {
 impl ErrorOutput {
     /// The file of `id`, and a handle for the app.
     pub fn open(home: &Home, id: &ContainerId) -> io::Result<(Self, File)> {
-        fs::create_dir_all(home.logs())?;
+        durable::create_folders(&home.logs())?;
         forget_removed(home);
         let path = home.logs().join(format!("{PREFIX}{id}{ENDING}"));
         let mut options = OpenOptions::new();

@@ -38,7 +38,7 @@ impl Home {
         let containers = self.containers();
         durable::create_shared_folders(&containers).map_err(StoreError::io("create", &containers))?;
         for folder in [self.staging(), self.running(), self.trust(), self.logs()] {
-            fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+            durable::create_folders(&folder).map_err(StoreError::io("create", &folder))?;
         }
         Ok(())
     }

@@ -109,7 +109,7 @@ impl Journal {
             }
         }
         if !waiting.is_empty() {
-            fs::create_dir_all(&displaced).map_err(StoreError::io("create", &displaced))?;
+            durable::create_folders(&displaced).map_err(StoreError::io("create", &displaced))?;
         }
         for folder in &waiting {
             move_to(&place.join(folder), &displaced.join(folder))?;
@@ -140,7 +140,7 @@ impl Journal {
         let (prepared, place, displaced) = self.places(home);
         for folder in &self.folders {
             if !exists(&prepared.join(folder))? {
-                fs::create_dir_all(&prepared).map_err(StoreError::io("create", &prepared))?;
+                durable::create_folders(&prepared).map_err(StoreError::io("create", &prepared))?;
                 move_to(&place.join(folder), &prepared.join(folder))?;
             }
             move_to(&displaced.join(folder), &place.join(folder))?;

@@ -14,7 +14,7 @@
 //! counts as well (see [`super::successors`]).
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use super::processes::{self, Process};
 use super::successors::{self, Bond, Ended, Place};
 use super::{Home, StoreError};
-use crate::look;
 use crate::model::ContainerId;
+use crate::{durable, look};
 
 /// Held while versions in a home are changed. Starting the app needs none.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl RunningLock {
     /// process it is.
     pub fn hold(home: &Home, id: &ContainerId) -> Result<Self, StoreError> {
         let path = home.running().join(id.to_string());
-        std::fs::create_dir_all(home.running()).map_err(StoreError::io("create", &path))?;
+        durable::create_folders(&home.running()).map_err(StoreError::io("create", &path))?;
         let file = open(&path)?;
         let (end, mut waited) = (Instant::now() + LONGEST_WAIT_OF_A_START, false);
         loop {
@@ -181,10 +181,12 @@ impl RunningLock {
     /// Not durable: after a power cut no process is alive.
     fn write(&self, name: &str, process: u32) -> std::io::Result<()> {
         let Some(started) = processes::start(process) else { return Ok(()) };
-        std::fs::create_dir_all(&self.records)?;
+        durable::create_folders(&self.records)?;
         // Under a name that is no process until it is whole.
         let part = self.records.join(format!("{name}{PART}"));
-        std::fs::write(&part, started)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true);
+        durable::written_by_owner(&mut options).open(&part)?.write_all(started.as_bytes())?;
         std::fs::rename(&part, self.records.join(name))
     }
 

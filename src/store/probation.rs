@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use super::lock::HomeLock;
 use super::{Accused, Active, Home, HomeState, Probation, StoreError};
-use crate::look;
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Version};
+use crate::{durable, look};
 
 /// Most of what an app says that is read, bytes.
 const MAX_HEALTH_REPORT: u64 = 4096;
@@ -109,7 +109,7 @@ impl HealthFile {
     /// A fresh one in `folder`. It is a file and no socket, so that a shell can write to it without a tool, nothing listens on the
     /// machine, an app never waits for a launcher that has ended, and what it said outlives the launcher.
     pub(super) fn create(folder: &Path) -> std::io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        durable::create_folders(folder)?;
         for (file, modified) in files(folder) {
             // Of starts that were judged long ago.
             if modified.elapsed().is_ok_and(|age| age > REPORT_LIFETIME) {

@@ -59,7 +59,7 @@ impl Repair {
         }
         let place = home.staging().join(format!("{REPAIR}{id}"));
         remove_tree(&place)?;
-        fs::create_dir_all(&place).map_err(StoreError::io("create", &place))?;
+        durable::create_private_folders(&place).map_err(StoreError::io("create", &place))?;
         let aside = home.containers().join(format!(".damaged-{id}-{:08x}", fastrand::u32(..)));
         Ok(Self { home: home.clone(), id: id.clone(), root, place, aside, changed: BTreeSet::new(), numbers: 0 })
     }
@@ -137,7 +137,9 @@ impl Repair {
             Some(_) => self.set_aside(Path::new(path.as_str()))?,
             None => {}
         }
-        fs::create_dir(&full).map_err(StoreError::io("create", &full))?;
+        let create =
+            if is_mutable(Path::new(path.as_str())) { durable::create_user_folders } else { durable::create_shared_folders };
+        create(&full).map_err(StoreError::io("create", &full))?;
         self.changed.extend(full.parent().map(Path::to_owned));
         Ok(())
     }
@@ -201,7 +203,7 @@ impl Repair {
     fn set_aside(&mut self, path: &Path) -> Result<(), StoreError> {
         let (from, to) = (self.root.join(path), self.aside.join(path));
         if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+            durable::create_folders(folder).map_err(StoreError::io("create", folder))?;
         }
         tracing::warn!(path = %from.display(), to = %to.display(), "what does not belong to the release is set aside");
         durable::rename(&from, &to).map_err(StoreError::io("set aside", &from))?;

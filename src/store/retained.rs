@@ -10,7 +10,6 @@
 //! Uninstalling is one rename; what comes after only moves and removes, so an interrupted one is ended by the next call, or by the next
 //! installation.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -108,7 +107,7 @@ fn move_if_there(from: &Path, to: &Path) -> Result<bool, StoreError> {
         return Ok(false);
     }
     if let Some(above) = to.parent() {
-        fs::create_dir_all(above).map_err(StoreError::io("create", above))?;
+        durable::create_folders(above).map_err(StoreError::io("create", above))?;
     }
     durable::rename(from, to).map_err(StoreError::io("move", from))?;
     Ok(true)
@@ -195,6 +194,8 @@ fn folders(above: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::store::fixture::Fixture;
     use crate::store::switch::{SwitchOptions, switch};

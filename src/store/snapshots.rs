@@ -80,7 +80,7 @@ impl Snapshot {
 
     /// Writes it down; repeating that changes nothing.
     pub(super) fn write(&self, home: &Home) -> Result<(), StoreError> {
-        fs::create_dir_all(&self.folder).map_err(StoreError::io("create", &self.folder))?;
+        durable::create_folders(&self.folder).map_err(StoreError::io("create", &self.folder))?;
         replace_json(&self.folder.join(NOTE), self)?;
         [home.snapshots().as_path(), home.root()]
             .into_iter()
@@ -185,7 +185,7 @@ pub(super) fn take_in(home: &Home, id: &ContainerId, folder: &Path) -> Result<()
         }
     };
     let taking = snapshot.folder.join(TAKING);
-    fs::create_dir_all(&taking).map_err(StoreError::io("create", &taking))?;
+    durable::create_folders(&taking).map_err(StoreError::io("create", &taking))?;
     for carried in CARRIED {
         let (from, to) = (folder.join(carried), taking.join(carried));
         if exists(&from)? && !exists(&to)? {

@@ -34,7 +34,7 @@ impl Staging {
         }
         let staging = Self { home: home.clone(), id: id.clone() };
         let folder = staging.folder();
-        fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+        durable::create_private_folders(&folder).map_err(StoreError::io("create", &folder))?;
         Ok(staging)
     }
 
@@ -66,7 +66,7 @@ impl Staging {
     pub fn fresh_made(&self) -> Result<PathBuf, StoreError> {
         let made = self.folder().join("made");
         remove_tree(&made)?;
-        fs::create_dir(&made).map_err(StoreError::io("create", &made))?;
+        durable::create_private_folders(&made).map_err(StoreError::io("create", &made))?;
         Ok(made)
     }
 

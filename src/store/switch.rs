@@ -11,7 +11,6 @@
 //! until it has come up. A switch back is a switch like any other: the user's present files go along. [`super::rollback`] is the other
 //! way back, to the files as they were.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -236,14 +235,8 @@ fn prepare(
 fn fresh_incoming(home: &Home) -> Result<PathBuf, StoreError> {
     let incoming = home.incoming();
     remove_tree(&incoming)?;
-    // Elsewhere nothing is set.
-    #[cfg_attr(not(unix), allow(unused_mut))]
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&incoming).map_err(StoreError::io("create", &incoming))?;
     let work = incoming.join(format!("{:08x}", fastrand::u32(..)));
-    fs::create_dir(&work).map_err(StoreError::io("create", &work))?;
+    durable::create_private_folders(&work).map_err(StoreError::io("create", &work))?;
     Ok(work)
 }
 
@@ -357,6 +350,8 @@ pub fn resolve_for_start(home: &Home, options: SwitchOptions) -> Result<Resolved
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::store::fixture::Fixture;
     use crate::store::lock::RunningLock;

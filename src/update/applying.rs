@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::durable;
 use crate::error_chain;
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
@@ -64,7 +65,7 @@ pub struct Application {
 impl Application {
     /// Opens the pack in `file`. What it makes will be in `folder`, which is created.
     pub fn open(file: &Path, signed: SignedPatch, base: Arc<Manifest>, folder: PathBuf) -> Result<Self, ApplyFailure> {
-        std::fs::create_dir_all(&folder).map_err(|error| ApplyFailure::Local(problem::of_disk(&folder, &error)))?;
+        durable::create_folders(&folder).map_err(|error| ApplyFailure::Local(problem::of_disk(&folder, &error)))?;
         let bytes = File::open(file).and_then(FileBytes::new).map_err(|error| match error.kind() {
             // A file that is not there was not fetched, and that was told.
             std::io::ErrorKind::NotFound => ApplyFailure::Pack(PackError::NoPack),

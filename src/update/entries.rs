@@ -11,6 +11,7 @@ use super::download_sources::{DownloadSources, blocking};
 use super::package_documents::patiently;
 use super::planner;
 use crate::container::{self, ContainerError};
+use crate::durable;
 use crate::fetch::{self, FetchError, FetchEvent, Span};
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
@@ -63,7 +64,7 @@ pub async fn fetch(
     to: &Path,
     on_arrival: &mut ArrivalSink<'_>,
 ) -> Result<Option<Vec<Placed>>, Problem> {
-    std::fs::create_dir_all(to).map_err(|error| problem::of_disk(to, &error))?;
+    durable::create_folders(to).map_err(|error| problem::of_disk(to, &error))?;
     let piece = u64::from(source.index.pieces.piece_size);
     let spans = planner::spans(source.index, absent.iter());
     let (runs, small): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| span.end - span.start >= PIECES_OF_A_RUN * piece);

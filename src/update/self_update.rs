@@ -16,12 +16,12 @@ use super::context::Context;
 use crate::desktop::program::{Program, TEST_TIME, Unfit};
 use crate::error_chain;
 use crate::fetch::{self, Client, ClientOptions, Control, FetchError, RunState};
-use crate::look;
 use crate::messages::problem;
 use crate::messages::protocol::Problem;
 use crate::model::launcher::{newer, own_version};
 use crate::model::{Platform, SignedLauncher, Version};
 use crate::trust::Trust;
+use crate::{durable, look};
 
 /// How long to keep trying while nothing comes from any node.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,7 +93,7 @@ pub fn perform(
         let path = path.to_owned();
         move |source| SelfUpdateError::Disk { path, source }
     };
-    fs::create_dir_all(&folder).map_err(disk(&folder))?;
+    durable::create_folders(&folder).map_err(disk(&folder))?;
     // One file a build: what is left of an earlier one is of no use.
     let partial = folder.join(&signed.target);
     for entry in look::entries(&folder).map_err(disk(&folder))? {

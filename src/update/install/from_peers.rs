@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::incremental::Counts;
 use super::{Ended, UpdateJob, cancelled};
+use crate::durable;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
 use crate::model::transfer::{NodeProgress, NodeState, PEER_ID_PREFIX, PEER_REGION};
@@ -54,7 +55,7 @@ impl UpdateJob {
         if wanted.is_empty() || holders.is_empty() {
             return Ok(Ended::Complete);
         }
-        std::fs::create_dir_all(folder).map_err(|error| problem::of_disk(folder, &error))?;
+        durable::create_folders(folder).map_err(|error| problem::of_disk(folder, &error))?;
         let bytes: u64 = wanted.iter().map(|(_, size)| size).sum();
         let seconds = MOMENT + TIME_FACTOR * bytes as f64 / ASSUMED_RATE / holders.len() as f64;
         let until = Instant::now() + Duration::from_secs_f64(seconds);
