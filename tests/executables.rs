@@ -1,12 +1,15 @@
 //! The real executables, as a publisher, an operator and a user's machine run them: build, publish, serve, check, update, switch.
 
 #![cfg(unix)]
+#![allow(dead_code)] // the small disk has more than is used here
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/display.rs"]
 mod display;
 #[path = "support/release.rs"]
 mod release;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 #[path = "support/waiting.rs"]
 mod waiting;
 
@@ -17,6 +20,7 @@ use std::time::Duration;
 
 use display::Display;
 use release::{World, reply, text, tree};
+use small_disk::SmallDisk;
 use waiting::until;
 
 const MEGABYTE: usize = 1 << 20;
@@ -437,42 +441,13 @@ fn a_rollout_a_halt_and_a_mandatory_release() {
     assert_eq!(world.say(&["check"]).result["mandatory"], true);
 }
 
-/// A small disk of its own for the home; `None` (and the reason is told) where this user may not mount one.
-fn small_disk(world: &World, size: &str) -> Option<Mounted> {
-    let home = world.home();
-    fs::create_dir_all(&home).unwrap();
-    let options = format!("size={size}");
-    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs", text(&home)]).output();
-    if mount.is_ok_and(|output| output.status.success()) {
-        return Some(Mounted(home));
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI can mount a small disk");
-    eprintln!("passed over: a small disk can only be mounted by root");
-    None
-}
-
-struct Mounted(std::path::PathBuf);
-
-impl Mounted {
-    fn remount(&self, options: &str) {
-        let status = std::process::Command::new("mount").args(["-o", &format!("remount,{options}"), text(&self.0)]).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").args(["-l", text(&self.0)]).status();
-    }
-}
-
 #[test]
 fn a_disk_that_fills_on_the_way_leaves_the_old_version_and_recovers() {
     let world = World::new();
     world.release("1.0.0", MEGABYTE);
     let node = world.serve();
     world.configure(&[&node.address], "");
-    let Some(_disk) = small_disk(&world, "120m") else { return };
+    let Some(_disk) = SmallDisk::mount(&world.home(), "size=120m") else { return };
     assert_eq!(world.say(&["update"]).code, 0);
     world.release("2.0.0", 24 * MEGABYTE);
     world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 6_000_000\n");
@@ -501,7 +476,7 @@ fn the_app_starts_from_a_read_only_home() {
     world.release("1.0.0", MEGABYTE);
     let node = world.serve();
     world.configure(&[&node.address], "");
-    let Some(disk) = small_disk(&world, "60m") else { return };
+    let Some(disk) = SmallDisk::mount(&world.home(), "size=60m") else { return };
     assert_eq!(world.say(&["update"]).code, 0);
     world.release("2.0.0", MEGABYTE);
     disk.remount("ro");
