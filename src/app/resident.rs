@@ -289,8 +289,8 @@ impl<'a> Resident<'a> {
     fn problem_of(&self, failed: &FailedStart) -> Problem {
         let FailedStart { version, failure, lines } = failed;
         let wrote = if lines.is_empty() { "it wrote nothing that was kept".to_owned() } else { lines.join("\n") };
-        tracing::error!(%version, ?failure, "the app did not start; it wrote last:\n{wrote}");
-        let chain = vec![format!("{} {version}: {failure:?}", self.context.settings.app), wrote];
+        tracing::error!(%version, %failure, "the app did not start; it wrote last:\n{wrote}");
+        let chain = vec![format!("{} {version}: {failure}", self.context.settings.app), wrote];
         Problem { kind: ProblemKind::DidNotStart, subject: self.output.texts.failure(failure), chain }
     }
 

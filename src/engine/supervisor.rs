@@ -303,7 +303,7 @@ fn attend(context: &Context, mut trial: Trial, mut app: Arc<RunningApp>, mut att
             std::thread::sleep(LOOK_WHEN_UP);
             continue;
         }
-        tracing::error!(?failure, container = %trial.record.container, age = ?app.age(), "a version that has to prove itself failed");
+        tracing::error!(%failure, container = %trial.record.container, age = ?app.age(), "a version that has to prove itself failed");
         if app.ended().is_none()
             && let Err(error) = app.stop(HUNG_APP_TIMEOUT)
         {

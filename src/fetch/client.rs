@@ -13,7 +13,7 @@ use super::FetchError;
 use super::encoding::{self, Body, GZIP, Refused};
 use super::retry::{self, Failed};
 use crate::https;
-use crate::model::node::{is_local, redacted};
+use crate::model::node::{Locality, locality, redacted};
 
 /// Redirects that a request may take.
 const REDIRECTS: usize = 5;
@@ -285,7 +285,7 @@ fn refused(to: &Url, from: &[Url]) -> Option<&'static str> {
         Some("redirect to another protocol refused")
     } else if to.scheme() != "https" && from.iter().any(|url| url.scheme() == "https") {
         Some("redirect from https to http refused")
-    } else if is_local(to) && from.first().is_some_and(|first| !is_local(first)) {
+    } else if locality(to) != Locality::Remote && from.first().is_some_and(|first| locality(first) != locality(to)) {
         // A server out there must not make this computer ask itself or what hangs on the same wire.
         Some("redirect to an address of this computer refused")
     } else if !to.username().is_empty() || to.password().is_some() {
@@ -311,6 +311,7 @@ mod tests {
         for to in ["http://127.0.0.1:631/", "http://169.254.169.254/latest/", "http://localhost/", "http://[::1]/"] {
             assert!(refused(public, to), "{to}");
         }
+        assert!(refused(local, "http://169.254.169.254/latest/"), "what is on the wire is not this computer");
         assert!(!refused(local, "http://127.0.0.1:9090/"), "a repository that is on this computer itself");
         for to in ["ftp://other.example.com/", "file:///etc/passwd", "http://user:secret@other.example.com/"] {
             assert!(refused(public, to) && refused(local, to), "{to}");

@@ -1,5 +1,6 @@
 //! What happened to the app or to the user's files without anybody having asked: kept in the home until a person has seen it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -103,4 +104,35 @@ pub enum LaunchFailure {
     NotStarted,
     /// It was started several times, and each time something ended it and the launcher before it was known to be up.
     NeverUp,
+}
+
+/// For logs and details; texts for people are in their language.
+impl fmt::Display for LaunchFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crashed { status: status @ 129.. } => write!(f, "ended by signal {}", status - 128),
+            Self::Crashed { status } => write!(f, "ended with status {status}"),
+            Self::EndedAtOnce => f.write_str("ended at once with status 0"),
+            Self::Hung => f.write_str("did not say that it is ready"),
+            Self::Reported { reason } => write!(f, "said that something is wrong: {reason}"),
+            Self::NotStarted => f.write_str("could not be started"),
+            Self::NeverUp => f.write_str("was interrupted at each start before it was ready"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_name_a_failure_in_words() {
+        let words = |failure: LaunchFailure| failure.to_string();
+        assert_eq!(words(LaunchFailure::Crashed { status: 2 }), "ended with status 2");
+        assert_eq!(words(LaunchFailure::Crashed { status: 139 }), "ended by signal 11");
+        assert_eq!(
+            words(LaunchFailure::Reported { reason: "no display".to_owned() }),
+            "said that something is wrong: no display"
+        );
+    }
 }

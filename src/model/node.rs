@@ -116,25 +116,44 @@ pub(super) fn without_passwords<S: serde::Serializer>(nodes: &[Node], serializer
     serializer.collect_seq(nodes.iter().map(|node| Node { url: redacted(&node.url), ..node.clone() }))
 }
 
-/// Whether an address, by its text alone, means this computer or what hangs on the same wire: loopback, link-local, unspecified. A
-/// name that leads there is not seen through: that would take a look-up, and what it answers may change a moment later.
-pub fn is_local(url: &Url) -> bool {
+/// Where an address leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locality {
+    /// Anywhere in a network.
+    Remote,
+    /// What hangs on the same wire, such as the services of a cloud: link-local.
+    SameWire,
+    /// This computer: loopback, unspecified.
+    ThisComputer,
+}
+
+/// Where an address leads, by its text alone. A name that leads near is not seen through: that would take a look-up, and what it answers
+/// may change a moment later.
+pub fn locality(url: &Url) -> Locality {
     match url.host() {
-        Some(url::Host::Ipv4(address)) => is_local_v4(address),
-        Some(url::Host::Ipv6(address)) => {
-            let mapped = address.to_ipv4_mapped().is_some_and(is_local_v4);
-            mapped || address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local()
-        }
+        Some(url::Host::Ipv4(address)) => locality_v4(address),
+        Some(url::Host::Ipv6(address)) => match address.to_ipv4_mapped() {
+            Some(mapped) => locality_v4(mapped),
+            None if address.is_loopback() || address.is_unspecified() => Locality::ThisComputer,
+            None if address.is_unicast_link_local() => Locality::SameWire,
+            None => Locality::Remote,
+        },
         Some(url::Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost")
+            if name == "localhost" || name.ends_with(".localhost") { Locality::ThisComputer } else { Locality::Remote }
         }
-        None => false,
+        None => Locality::Remote,
     }
 }
 
-fn is_local_v4(address: std::net::Ipv4Addr) -> bool {
-    address.is_loopback() || address.is_unspecified() || address.is_link_local()
+fn locality_v4(address: std::net::Ipv4Addr) -> Locality {
+    if address.is_loopback() || address.is_unspecified() {
+        Locality::ThisComputer
+    } else if address.is_link_local() {
+        Locality::SameWire
+    } else {
+        Locality::Remote
+    }
 }
 
 /// Orders nodes by region priority, then by score, the best first. None is dropped: a far node is a last resort, not a failure.
@@ -193,24 +212,25 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_this_computer_are_known() {
-        let local = |text: &str| is_local(&text.parse().unwrap());
+    fn addresses_of_this_computer_and_of_its_wire_are_known() {
+        let near = |text: &str| locality(&text.parse().unwrap());
         for inside in [
             "http://127.0.0.1:1/",
             "http://127.9.9.9/",
             "http://0.0.0.0/",
-            "http://169.254.169.254/latest",
             "http://[::1]/",
-            "http://[fe80::1]/",
             "http://[::ffff:127.0.0.1]/",
             "http://localhost/",
             "http://a.localhost./",
             "http://2130706433/",
         ] {
-            assert!(local(inside), "{inside}");
+            assert_eq!(near(inside), Locality::ThisComputer, "{inside}");
+        }
+        for beside in ["http://169.254.169.254/latest", "http://[fe80::1]/", "http://[::ffff:169.254.1.1]/"] {
+            assert_eq!(near(beside), Locality::SameWire, "{beside}");
         }
         for outside in ["http://10.0.0.1/", "http://192.168.1.2/", "https://example.com/", "http://[2001:db8::1]/"] {
-            assert!(!local(outside), "{outside}");
+            assert_eq!(near(outside), Locality::Remote, "{outside}");
         }
     }
 

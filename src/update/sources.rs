@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::context::Context;
 use crate::error_chain;
@@ -18,7 +19,7 @@ use crate::fetch::{Client, FetchError, NodeMemory};
 use crate::hedge::{self, Hedge, Received};
 use crate::look;
 use crate::model::Node;
-use crate::model::node::{is_local, redacted};
+use crate::model::node::{Locality, locality, redacted};
 use crate::trust::{MetadataSource, SourceError};
 
 /// Largest `nodes.json` and answer of the API that are read, bytes.
@@ -77,15 +78,18 @@ impl Known {
 }
 
 /// Takes the nodes of a list that nobody signed which may be asked at all: of the web, without a password, and, unless the publisher's
-/// own nodes are there, not on this computer.
+/// own nodes are there, neither on this computer nor on the same wire, which are two cases.
 pub(crate) fn acceptable(found: Vec<Node>, own: &[Node]) -> Vec<Node> {
-    let local_is_usual = own.iter().any(|node| is_local(&node.url));
+    let allowed = |url: &Url| match locality(url) {
+        Locality::Remote => true,
+        local => own.iter().any(|node| locality(&node.url) == local),
+    };
     let mut nodes: Vec<Node> = Vec::new();
     for node in found {
         let web =
             matches!(node.url.scheme(), "http" | "https") && node.url.username().is_empty() && node.url.password().is_none();
         let known = nodes.iter().any(|known| known.url == node.url || known.id == node.id);
-        if web && !known && (local_is_usual || !is_local(&node.url)) && nodes.len() < MOST_LEARNED {
+        if web && !known && allowed(&node.url) && nodes.len() < MOST_LEARNED {
             nodes.push(node);
         }
     }
@@ -279,8 +283,11 @@ mod tests {
             nodes.iter().map(|node| node.url.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(list("https://e.example.com/"), ["https://a.example.com/", "http://b.example.com/x/", "http://10.0.0.8/"]);
-        // A repository on this computer, as in a first try, may name others there.
-        assert_eq!(list("http://127.0.0.1:8080/").len(), 6);
+        // A repository on this computer, as in a first try, may name others there, and one on a wire others on it.
+        let near = |own: &str, near: &str| list(own).iter().any(|url| url.contains(near));
+        assert!(near("http://127.0.0.1:8080/", "127.0.0.1") && near("http://127.0.0.1:8080/", "[::1]"));
+        assert!(!near("http://127.0.0.1:8080/", "169.254"));
+        assert!(near("http://169.254.1.1/", "169.254") && !near("http://169.254.1.1/", "127.0.0.1"));
         let many = (0..100).map(|number| node(&number.to_string(), &format!("https://n{number}.example.com/"))).collect();
         assert_eq!(acceptable(many, &[]).len(), MOST_LEARNED);
     }
