@@ -28,9 +28,10 @@ pub fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     // Who writes it, for `sweep`.
     let prefix = format!("{TEMPORARY_PREFIX}{}-", std::process::id());
     builder.prefix(&prefix);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let file = builder.tempfile_in(folder_of(path))?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    // Opened here: the builder's own errors no longer say what the system said (too many open files is no broken disk).
+    let file = builder.make_in(folder_of(path), |path| written_by_owner(&mut options).open(path))?;
     #[cfg(unix)]
     share(file.path(), 0o644);
     Ok(file)
@@ -271,7 +272,8 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         sync_tree(folder.path()).unwrap();
-        assert!(replace(&folder.path().join("missing/value"), b"").is_err());
+        let failed = replace(&folder.path().join("missing/value"), b"").unwrap_err();
+        assert!(failed.raw_os_error().is_some(), "what the system said is still there: {failed:?}");
     }
 
     #[cfg(unix)]
