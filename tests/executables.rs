@@ -412,7 +412,7 @@ fn a_full_disk_is_reported_before_the_first_byte() {
     world.release("1.0.0", 24 * MEGABYTE);
     let node = world.serve();
     world.configure(&[&node.address], "");
-    let Some(_disk) = small_disk(&world, "40m") else { return };
+    let Some(_disk) = SmallDisk::mount(&world.home(), "size=40m") else { return };
     let update = world.say(&["update"]);
     let left = fs::read_dir(world.home().join("staging")).unwrap().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     let packages = left.iter().filter(|folder| folder.join("package.partial").exists()).count();

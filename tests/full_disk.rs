@@ -17,7 +17,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use release::{NodeProcess, Reply, World, reply, text, tree};
+use release::{NodeProcess, Reply, World, reply, tree};
 use small_disk::SmallDisk;
 
 /// What is done on the full disk.
@@ -111,12 +111,14 @@ fn try_all(options: &str, fill: impl Fn(&SmallDisk)) {
         let kind = said.result["problem"]["kind"].as_str();
         eprintln!("{what}: {} {kind:?} {}", said.code, said.result);
         let refused = said.code == 1 && kind == Some("disk_full");
-        assert!(refused || scene.may_succeed && said.code == 0, "{what}: {} {}", said.code, said.result);
+        assert!(refused || scene.may_succeed && [0, 3].contains(&said.code), "{what}: {} {}", said.code, said.result);
         assert!(users(&world.home()).is_superset(&written), "{what}: something was lost");
         assert!(starts(&world).contains("version="), "{what}: the app does not start on the full disk");
         disk.free();
         let again = world.say(&[&["--headless"], scene.verb].concat());
-        assert!([0, 3].contains(&again.code) || said.code == 0, "{what}, with room: {} {}", again.code, again.result);
+        // A removal that was begun is finished later: the version has left the list.
+        let has_left = again.result["problem"]["kind"] == "not_installed";
+        assert!([0, 3].contains(&again.code) || !refused || has_left, "{what}, with room: {} {}", again.code, again.result);
         assert!(starts(&world).contains(&format!("version={}", scene.active)), "{what}, with room");
         assert_eq!(active(&world), scene.active, "{what}");
         assert!(users(&world.home()).is_superset(&written), "{what}: something was lost with room");

@@ -327,7 +327,7 @@ fn under_a_umask_that_takes_nothing_away_no_stranger_may_write_into_the_home() {
         world.publish(&package, &["--no-patches"]);
         world.configure(&[&_node.address], "[update]\ncheck = 'never'\n");
     };
-    let mut step = |verb: &[&str], code: i32| {
+    let step = |verb: &[&str], code: i32| {
         let reply = say(verb);
         assert_eq!(reply.code, code, "{verb:?}: {} {}", reply.result, reply.errors);
         look(&verb.join(" "));
