@@ -208,9 +208,7 @@ impl RunningLock {
 
     /// The processes that go on in the place of one that has ended.
     pub(super) fn successors(&self, ended: &Ended) -> Vec<Process> {
-        let bound = successors::bound(&self.place).into_iter();
-        let follows = bound.filter(|(process, bond)| ended.is_followed_by(process, *bond));
-        follows.map(|(process, _)| process).collect()
+        successors::bound(&self.place, |process, bond| ended.is_followed_by(process, bond))
     }
 
     fn forget_dead(&self) {
@@ -330,10 +328,8 @@ fn is_locked(path: &Path, mut pause: impl FnMut()) -> io::Result<bool> {
 fn has_successor(home: &Home, id: &ContainerId) -> bool {
     let dead: Vec<LockRecord> =
         recorded(&records(home, id)).filter(|record| !record.is_alive() && record.may_have_successor()).collect();
-    let counts = |(process, bond): (Process, Bond)| {
-        bond == Bond::Uses || dead.iter().any(|record| record.ended().is_followed_by(&process, bond))
-    };
-    successors::bound(&place(home, id)).into_iter().any(counts)
+    let follows = |process: &Process, bond| dead.iter().any(|record| record.ended().is_followed_by(process, bond));
+    !successors::bound(&place(home, id), |process, bond| bond == Bond::Uses || follows(process, bond)).is_empty()
 }
 
 fn place(home: &Home, id: &ContainerId) -> Place {

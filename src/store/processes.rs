@@ -15,6 +15,8 @@ pub(super) struct Process {
     pub started: String,
     /// How long ago that was, where the system tells.
     pub age: Option<Duration>,
+    /// The process that started it, where the system tells.
+    pub parent: Option<u32>,
     /// Its program.
     pub program: Option<PathBuf>,
     /// Its working folder.
@@ -76,18 +78,30 @@ mod system {
         PathBuf::from(format!("/proc/{process}/{what}"))
     }
 
-    /// The living processes of this user.
-    pub fn all() -> Vec<Process> {
-        let now = since_boot();
+    /// The living processes of this user, and whether none came, went or began another program meanwhile.
+    pub fn all() -> (Vec<Process>, bool) {
+        let (now, before) = (since_boot(), ids());
+        let all: Vec<Process> = before.iter().filter_map(|id| look_at(*id, now)).collect();
+        // For a moment such a one has neither arguments nor environment.
+        let is_beginning = |process: &Process| process.arguments.is_empty() && process.version.is_none();
+        let is_settled = !all.iter().any(is_beginning) && ids() == before;
+        (all, is_settled)
+    }
+
+    fn ids() -> Vec<u32> {
         let id = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-        let ids = look::entries(Path::new("/proc")).unwrap_or_default().into_iter().filter_map(id);
-        ids.filter_map(|id| look_at(id, now)).collect()
+        look::entries(Path::new("/proc")).unwrap_or_default().into_iter().filter_map(id).collect()
     }
 
     fn since_boot() -> Option<Duration> {
         let text = look::read(Path::new("/proc/uptime"), look::SMALL).ok()??;
         let seconds: f64 = std::str::from_utf8(&text).ok()?.split_whitespace().next()?.parse().ok()?;
         Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    /// The fourth field of `stat`; the process that takes an orphan in, once its own has ended.
+    fn parent(process: u32) -> Option<u32> {
+        read_stat(process).ok()?.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
     }
 
     fn look_at(id: u32, now: Option<Duration>) -> Option<Process> {
@@ -108,6 +122,7 @@ mod system {
             id,
             age: age(),
             started,
+            parent: parent(id),
             program: Some(program),
             folder: fs::read_link(of(id, "cwd")).ok(),
             arguments: words(id, "cmdline"),
@@ -181,7 +196,7 @@ mod system {
     }
 
     /// The living processes with their programs, which is all that `ps` tells in a form that can be read.
-    pub fn all() -> Vec<Process> {
+    pub fn all() -> (Vec<Process>, bool) {
         let output = std::process::Command::new("/bin/ps").args(["-xo", "pid=,comm="]).output();
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let process = |line: &str| {
@@ -189,7 +204,7 @@ mod system {
             let program = Some(PathBuf::from(OsString::from(program.trim())));
             Some(Process { id: id.parse().ok()?, program, ..Process::default() })
         };
-        text.lines().filter_map(process).collect()
+        (text.lines().filter_map(process).collect(), true)
     }
 
     pub fn maps(_process: u32, _folder: &Path) -> bool {
@@ -288,7 +303,7 @@ mod system {
     }
 
     /// The living processes that can be asked.
-    pub fn all() -> Vec<Process> {
+    pub fn all() -> (Vec<Process>, bool) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok();
         let age = |started: &str| {
             let made = Duration::from_millis(started.parse::<u64>().ok()? / (TICKS / 1000));
@@ -299,7 +314,7 @@ mod system {
             let age = age(&started);
             Some(Process { id, started, age, program: program(id), ..Process::default() })
         };
-        ids().into_iter().filter_map(process).collect()
+        (ids().into_iter().filter_map(process).collect(), true)
     }
 
     fn ids() -> Vec<u32> {

@@ -20,8 +20,8 @@ const HANDED_OVER_WITHIN: Duration = Duration::from_secs(10);
 const STARTED_BEFORE_END: Duration = Duration::from_secs(5);
 /// Where nobody saw the app's end: it came with the start if it was started so soon after it.
 const CAME_WITH_START: Duration = Duration::from_secs(30);
-/// How often it is looked again at a process that is just beginning another program, and when.
-const LOOKS_AT_BEGINNINGS: u32 = 3;
+/// How often it is looked while processes come and go, and the pause between two looks.
+const MOST_LOOKS: u32 = 10;
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Folders of a container that hold what is run.
 const RUN: [&str; 3] = ["app", "runtime", "scripts"];
@@ -89,28 +89,32 @@ impl Place {
     }
 }
 
-/// The processes bound to a version, launchers left out.
-pub(super) fn bound(place: &Place) -> Vec<(Process, Bond)> {
-    let own = std::process::id();
-    let all = settled(processes::all);
-    let launcher = all.iter().find(|process| process.id == own).and_then(|process| program_of(process).map(Path::to_owned));
-    let is_launcher = |process: &Process| process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref();
-    let others = all.into_iter().filter(|process| !is_launcher(process));
-    others.filter_map(|process| place.bond(&process).map(|bond| (process, bond))).collect()
-}
-
-/// A process that is just beginning another program has neither arguments nor environment for a moment: it is looked at again.
-fn settled(look: impl Fn() -> Vec<Process>) -> Vec<Process> {
-    let is_beginning = |process: &Process| process.arguments.is_empty() && process.version.is_none() && process.start.is_none();
-    let mut all = look();
-    for _ in 0..LOOKS_AT_BEGINNINGS {
-        if !cfg!(target_os = "linux") || !all.iter().any(is_beginning) {
+/// The processes bound to a version for which that `counts`, launchers left out.
+pub(super) fn bound(place: &Place, counts: impl Fn(&Process, Bond) -> bool) -> Vec<Process> {
+    let mut found = Vec::new();
+    for _ in 0..MOST_LOOKS {
+        let (all, is_settled) = processes::all();
+        found = bound_of(place, all, &counts);
+        // One may have handed over while it was looked at, or be just beginning another program.
+        if is_settled || !found.is_empty() {
             break;
         }
         std::thread::sleep(LOOK_AGAIN);
-        all = look();
     }
-    all
+    found
+}
+
+fn bound_of(place: &Place, all: Vec<Process>, counts: &impl Fn(&Process, Bond) -> bool) -> Vec<Process> {
+    let own = std::process::id();
+    let launcher = all.iter().find(|process| process.id == own).and_then(|process| program_of(process).map(Path::to_owned));
+    let is_launcher = |process: &Process| process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref();
+    let others = all.iter().filter(|process| !is_launcher(process));
+    let bound: Vec<(&Process, Bond)> = others.filter_map(|process| place.bond(process).map(|bond| (process, bond))).collect();
+    // Where nothing tells of which start it is, its parent counts in its place.
+    let is_bound = |id: u32| bound.iter().any(|(process, _)| process.id == id);
+    let is_below = |process: &Process| process.start.is_none() && process.parent.is_some_and(is_bound);
+    let counts = |(process, bond): &(&Process, Bond)| !is_below(process) && counts(process, *bond);
+    bound.iter().filter(|one| counts(one)).map(|(process, _)| (*process).clone()).collect()
 }
 
 /// The program, also after it was exchanged for a newer one.
@@ -208,22 +212,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn a_process_that_begins_another_program_is_looked_at_again() {
-        let looks = std::cell::Cell::new(0);
-        let look = |settles_at: u32| {
-            looks.set(0);
-            let all = settled(|| {
-                looks.set(looks.get() + 1);
-                vec![process("/bin/sh", "/", if looks.get() < settles_at { &[] } else { &["sh"] })]
-            });
-            (looks.get(), all[0].arguments.len())
-        };
-        assert_eq!([look(1), look(2), look(100)], [(1, 1), (2, 1), (4, 0)]);
-    }
-
-    #[test]
-    fn a_successor_is_reported_from_a_browser_by_when_it_was_started() {
+    fn a_successor_differs_from_a_browser_by_when_it_was_started() {
         let seconds = |seconds: u64| (seconds * TICKS).to_string();
         let started = seconds(1000);
         let ended = |seen| Ended { started: &started, start: Some(OsStr::new("/h")), seen };
