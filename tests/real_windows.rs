@@ -103,7 +103,7 @@ mod windows {
             Phase::Paused { version: version.clone() },
             Phase::Downloading { version: version.clone() },
             Phase::Installing { version: version.clone() },
-            Phase::Failed { problem: scenes::problem(kuzflow::engine::protocol::ProblemKind::DiskFull, "1 GB") },
+            Phase::Failed { problem: scenes::problem(kuzflow::messages::protocol::ProblemKind::DiskFull, "1 GB") },
             Phase::Ready { version: version.clone(), running: true },
         ] {
             println!("phase {phase:?}");
