@@ -27,7 +27,8 @@ mod range;
 mod residual;
 mod rows;
 mod steps;
-#[cfg(all(test, feature = "encoder"))]
+#[cfg(test)]
+#[cfg(feature = "encoder")]
 mod tests;
 mod work;
 

@@ -89,5 +89,6 @@ pub fn is_wide_x86(file: &[u8]) -> Option<bool> {
     }
 }
 
-#[cfg(all(test, feature = "encoder"))]
+#[cfg(test)]
+#[cfg(feature = "encoder")]
 mod tests;
