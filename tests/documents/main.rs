@@ -35,7 +35,7 @@ fn files_below(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
-    for folder in ["src", "tests", "examples", "benches", "fuzz", "packaging", "assets/runtime"] {
+    for folder in ["src", "tests", "examples", "benches", "fuzz", "packaging", "crates", "assets/runtime"] {
         files_below(&root().join(folder), &[".rs", ".py", ".sh", ".service", ".conf"], &mut files);
     }
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
