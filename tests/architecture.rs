@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("programs", &[]),
     ("threads", &[]),
     ("settings", &["look", "model"]),
-    ("container", &["model", "parallel", "threads"]),
+    ("container", &["durable", "model", "parallel", "threads"]),
     ("pack", &["model", "parallel"]),
     ("trust", &["error_chain", "hedge", "look", "model", "durable"]),
     ("fetch", &["error_chain", "https", "look", "model", "durable", "threads"]),
@@ -34,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "update",
         &[
+            "durable",
             "plain",
             "error_chain",
             "hedge",
@@ -61,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "durable",
             "error_chain",
             "plain",
             "look",

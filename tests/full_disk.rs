@@ -107,11 +107,11 @@ fn try_all(options: &str, fill: impl Fn(&SmallDisk)) {
         assert_eq!(written.len(), 2);
         fill(&disk);
         let what = scene.verb.join(" ");
-        let said = say_on_disk(&world, scene.verb);
-        let kind = said.result["problem"]["kind"].as_str();
-        eprintln!("{what}: {} {kind:?} {}", said.code, said.result);
-        let refused = said.code == 1 && kind == Some("disk_full");
-        assert!(refused || scene.may_succeed && [0, 3].contains(&said.code), "{what}: {} {}", said.code, said.result);
+        let reply = say_on_disk(&world, scene.verb);
+        let kind = reply.result["problem"]["kind"].as_str();
+        eprintln!("{what}: {} {kind:?} {}", reply.code, reply.result);
+        let refused = reply.code == 1 && kind == Some("disk_full");
+        assert!(refused || scene.may_succeed && [0, 3].contains(&reply.code), "{what}: {} {}", reply.code, reply.result);
         assert!(users(&world.home()).is_superset(&written), "{what}: something was lost");
         assert!(starts(&world).contains("version="), "{what}: the app does not start on the full disk");
         disk.free();

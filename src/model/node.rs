@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn addresses_of_this_computer_and_of_its_wire_are_known() {
-        let near = |text: &str| locality(&text.parse().unwrap());
+        let place_of = |text: &str| locality(&text.parse().unwrap());
         for inside in [
             "http://127.0.0.1:1/",
             "http://127.9.9.9/",
@@ -224,13 +224,13 @@ mod tests {
             "http://a.localhost./",
             "http://2130706433/",
         ] {
-            assert_eq!(near(inside), Locality::ThisComputer, "{inside}");
+            assert_eq!(place_of(inside), Locality::ThisComputer, "{inside}");
         }
         for beside in ["http://169.254.169.254/latest", "http://[fe80::1]/", "http://[::ffff:169.254.1.1]/"] {
-            assert_eq!(near(beside), Locality::SameWire, "{beside}");
+            assert_eq!(place_of(beside), Locality::SameWire, "{beside}");
         }
         for outside in ["http://10.0.0.1/", "http://192.168.1.2/", "https://example.com/", "http://[2001:db8::1]/"] {
-            assert_eq!(near(outside), Locality::Remote, "{outside}");
+            assert_eq!(place_of(outside), Locality::Remote, "{outside}");
         }
     }
 

@@ -284,10 +284,10 @@ mod tests {
         };
         assert_eq!(list("https://e.example.com/"), ["https://a.example.com/", "http://b.example.com/x/", "http://10.0.0.8/"]);
         // A repository on this computer, as in a first try, may name others there, and one on a wire others on it.
-        let near = |own: &str, near: &str| list(own).iter().any(|url| url.contains(near));
-        assert!(near("http://127.0.0.1:8080/", "127.0.0.1") && near("http://127.0.0.1:8080/", "[::1]"));
-        assert!(!near("http://127.0.0.1:8080/", "169.254"));
-        assert!(near("http://169.254.1.1/", "169.254") && !near("http://169.254.1.1/", "127.0.0.1"));
+        let accepts = |own: &str, found: &str| list(own).iter().any(|url| url.contains(found));
+        assert!(accepts("http://127.0.0.1:8080/", "127.0.0.1") && accepts("http://127.0.0.1:8080/", "[::1]"));
+        assert!(!accepts("http://127.0.0.1:8080/", "169.254"));
+        assert!(accepts("http://169.254.1.1/", "169.254") && !accepts("http://169.254.1.1/", "127.0.0.1"));
         let many = (0..100).map(|number| node(&number.to_string(), &format!("https://n{number}.example.com/"))).collect();
         assert_eq!(acceptable(many, &[]).len(), MOST_LEARNED);
     }
