@@ -110,11 +110,14 @@ fn bound_of(place: &Place, all: Vec<Process>, counts: &impl Fn(&Process, Bond) -
     let is_launcher = |process: &Process| process.id == own || launcher.is_some() && program_of(process) == launcher.as_deref();
     let others = all.iter().filter(|process| !is_launcher(process));
     let bound: Vec<(&Process, Bond)> = others.filter_map(|process| place.bond(process).map(|bond| (process, bond))).collect();
-    // Where nothing tells of which start it is, its parent counts in its place.
-    let is_bound = |id: u32| bound.iter().any(|(process, _)| process.id == id);
-    let is_below = |process: &Process| process.start.is_none() && process.parent.is_some_and(is_bound);
-    let counts = |(process, bond): &(&Process, Bond)| !is_below(process) && counts(process, *bond);
-    bound.iter().filter(|one| counts(one)).map(|(process, _)| (*process).clone()).collect()
+    let roots = bound.iter().filter(|(process, bond)| !counts_by_its_parent(process, *bond, &bound));
+    roots.filter(|(process, bond)| counts(process, *bond)).map(|(process, _)| (*process).clone()).collect()
+}
+
+/// A browser's new process is the browser's, and a helper without the environment of its start is that of whoever started it.
+fn counts_by_its_parent(process: &Process, bond: Bond, bound: &[(&Process, Bond)]) -> bool {
+    let is_bound = |id: u32| bound.iter().any(|(other, _)| other.id == id);
+    (bond == Bond::Descends || process.start.is_none()) && process.parent.is_some_and(is_bound)
 }
 
 /// The program, also after it was exchanged for a newer one.
@@ -209,6 +212,22 @@ mod tests {
             let named = Process { version: Some(link.join("1.0.0").into()), ..browser };
             assert_eq!(place.plain_bond(&named), Some(Bond::Descends));
         }
+    }
+
+    #[test]
+    fn what_a_bound_process_starts_counts_by_it_unless_it_uses_the_version_itself() {
+        let browser = Process { id: 5, ..process("/usr/bin/firefox", "/", &["firefox"]) };
+        let bound = [(&browser, Bond::Descends)];
+        let child = |start: Option<&str>, parent| Process {
+            start: start.map(Into::into),
+            parent: Some(parent),
+            ..process("/usr/bin/firefox", "/", &["firefox", "-tab"])
+        };
+        let by_parent = |child: &Process, bond| counts_by_its_parent(child, bond, &bound);
+        assert!(by_parent(&child(Some("/h"), 5), Bond::Descends));
+        assert!(by_parent(&child(None, 5), Bond::Uses));
+        assert!(!by_parent(&child(Some("/h"), 5), Bond::Uses));
+        assert!(!by_parent(&child(Some("/h"), 1), Bond::Descends), "an orphan");
     }
 
     #[test]
