@@ -69,7 +69,9 @@ pub struct RunningApp {
     errors: Option<ErrorOutput>,
     reports_up: bool,
     started: Instant,
-    /// How long it ran, once that is known.
+    /// How long its first process ran, once that is known.
+    first_ran: OnceLock<Duration>,
+    /// How long it ran, with those that went on in its place, once that is known.
     ran: OnceLock<Duration>,
     /// Somebody here asked it to end.
     asked: AtomicBool,
@@ -135,6 +137,7 @@ pub fn start(home: &Home, record: &InstalledRecord, which: Which, call: Call<'_>
         health,
         errors,
         started: Instant::now(),
+        first_ran: OnceLock::new(),
         ran: OnceLock::new(),
         asked: AtomicBool::new(false),
     })
@@ -211,7 +214,7 @@ impl RunningApp {
         self.started.elapsed()
     }
 
-    /// How long it has run: up to now, or up to when its end was noticed.
+    /// How long it has run: up to now, or up to when its end was noticed, and that of those that went on in its place.
     pub fn lifetime(&self) -> Duration {
         self.ran.get().copied().unwrap_or_else(|| self.age())
     }
@@ -310,7 +313,7 @@ impl RunningApp {
     pub fn first_ended(&self) -> Option<ExitStatus> {
         let status = self.child().try_wait().ok().flatten();
         if status.is_some() {
-            self.ran.get_or_init(|| self.started.elapsed());
+            self.first_ran.get_or_init(|| self.started.elapsed());
         }
         status
     }
@@ -336,6 +339,7 @@ impl RunningApp {
         };
         if successors.is_empty() {
             *after = After::Over;
+            self.ran.get_or_init(|| self.started.elapsed());
             // Processes that the app left behind may still hold it; we no longer do.
             drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
             return true;
@@ -353,7 +357,8 @@ impl RunningApp {
 
     /// Notes who goes on in the place of processes that have ended, and that these were seen to end.
     fn successors_of(&self, ended: &[Process]) -> Vec<Process> {
-        let seen = Some(SeenEnd { lifetime: self.lifetime(), asked: self.was_asked_to_end() });
+        let lifetime = self.first_ran.get().copied().unwrap_or_else(|| self.age());
+        let seen = Some(SeenEnd { lifetime, asked: self.was_asked_to_end() });
         let start = self.health.as_ref().and_then(|health| std::path::absolute(health.path()).ok());
         let start = start.as_ref().map(|start| start.as_os_str());
         let mut successors = Vec::new();
