@@ -150,7 +150,7 @@ impl Ended<'_> {
         let same_start = match (&process.start, self.start) {
             (Some(theirs), Some(ours)) => theirs == ours,
             // One without that environment: it was not started before, at least.
-            _ => ticks(&process.started) >= ticks(self.started),
+            _ => ticks(&process.started).zip(ticks(self.started)).is_some_and(|(theirs, ours)| theirs >= ours),
         };
         if !same_start {
             return false;
@@ -255,5 +255,8 @@ mod tests {
         assert!(!seen(1, false).is_followed_by(&other(Some("/other")), Uses), "another instance");
         assert!(seen(1, false).is_followed_by(&other(None), Uses), "its environment was taken away");
         assert!(!seen(1, false).is_followed_by(&Process { started: seconds(999), ..other(None) }, Uses));
+        let unknown = Ended { started: "", ..seen(1, false) };
+        assert!(!unknown.is_followed_by(&other(None), Uses), "it ended before the system could say when it was started");
+        assert!(unknown.is_followed_by(&one(1001, 0), Descends));
     }
 }
