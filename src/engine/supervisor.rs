@@ -40,14 +40,15 @@ const MOST_RESOLUTIONS: u32 = 5;
 pub fn start(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
     let mut resolutions = 0;
     loop {
-        match start_once(context, tell) {
+        match start_once(context, tell, resolutions < MOST_RESOLUTIONS) {
             Err(StoreError::Switched { .. }) if resolutions < MOST_RESOLUTIONS => resolutions += 1,
             result => return result,
         }
     }
 }
 
-fn start_once(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>, StoreError> {
+/// With `looks_again`, a version that another launcher has left since it was chosen is not started.
+fn start_once(context: &Context, tell: &dyn Fn(Event), looks_again: bool) -> Result<Arc<RunningApp>, StoreError> {
     if let Some(coming) = context.home.named().ok().flatten().and_then(|active| active.pending) {
         tell(Event::Phase { phase: Phase::Switching { version: coming.version } });
     }
@@ -63,9 +64,12 @@ fn start_once(context: &Context, tell: &dyn Fn(Event)) -> Result<Arc<RunningApp>
     };
     let resolved = switch::resolve_for_start(&context.home, options)?;
     notice_switch(context, &resolved);
+    let chosen = resolved.record.container.clone();
     let mut trial = count(context, resolved.record);
     // Where a rollback could not be written down, what is started is not what the pointer names.
-    let is_active = context.home.active().is_ok_and(|(active, _)| active.container == trial.record.container);
+    // Another launcher may have switched since the version was chosen; its files are then no longer there.
+    let is_active = looks_again && trial.record.container == chosen
+        || context.home.active().is_ok_and(|(active, _)| active.container == trial.record.container);
     let which = if is_active { Which::Active } else { Which::Any };
     if !trial.is_judged() {
         return Ok(context.app.set(launch_or_other(context, &trial.record, which)?));
