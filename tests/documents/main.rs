@@ -100,7 +100,8 @@ fn the_readme_is_short() {
 #[test]
 fn no_document_names_a_machine() {
     let hosts = [("crates", "io"), ("pypi", "org"), ("npmjs", "org")].map(|(name, end)| format!("{name}.{end}"));
-    let foreign = hosts.into_iter().chain(["/root/".to_owned(), "/home/".to_owned()]).collect::<Vec<_>>();
+    let folders = ["root", "home"].map(|name| format!("/{name}/"));
+    let foreign = hosts.into_iter().chain(folders).collect::<Vec<_>>();
     let found: Vec<String> = pages()
         .iter()
         .flat_map(|page| {
