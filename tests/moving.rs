@@ -119,8 +119,8 @@ fn a_launcher_that_is_set_up_for_something_else_says_so_and_names_both_sides() {
     world.release("1.0.0", SIZE);
     let node = world.serve();
     for (from, to, sides) in [
-        ("app = 'sample'", "app = 'other'", ["[other, stable, ", "/ [sample, stable, "]),
-        ("app = 'sample'", "app = 'sample'\nchannel = 'beta'", ["[sample, beta, ", "/ [sample, stable, "]),
+        ("app = 'sample'", "app = 'other'", ["other, stable, ", " / sample, stable, "]),
+        ("app = 'sample'", "app = 'sample'\nchannel = 'beta'", ["sample, beta, ", " / sample, stable, "]),
     ] {
         world.configure(&[&node.address], "");
         let text = fs::read_to_string(world.config()).unwrap();

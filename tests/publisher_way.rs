@@ -33,8 +33,9 @@ fn app(script: &str) -> (tempfile::TempDir, PathBuf) {
     assert_eq!(init.code, 0, "{}", init.errors);
     let settings = app.join("kuzflow/kuzflow.toml");
     let text = fs::read_to_string(&settings).unwrap();
-    let recipe = "folder = \"..\"\nentry = \"exe:run\"\nruntime = \"none\"\nlevel = 1\n";
-    let text = text.replacen("display_name = \"My App\"\n", &format!("display_name = \"My App\"\n{recipe}"), 1);
+    let found = ["folder = \"..\"\n", "entry = \"exe:run\"\n", "runtime = \"none\"\n"];
+    assert!(found.iter().all(|line| text.contains(line)), "init finds the only program of a folder: {text}");
+    let text = text.replacen("display_name = \"My App\"\n", "display_name = \"My App\"\nlevel = 1\n", 1);
     fs::write(&settings, text).unwrap();
     (folder, app)
 }
